@@ -1,0 +1,219 @@
+# lib.sh - what the scripts of this directory share (POSIX sh, sourced)
+#
+# Sets `top` to the top of the tree. Every function prints to stderr what it
+# does when that can take longer than a second, and names the Debian package
+# that is missing when something cannot be had.
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+
+# say TEXT... - a progress line
+say()
+{
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+}
+
+# die TEXT... - an error line, then exit 1
+die()
+{
+	printf '%s: error: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+# is_root - true for the superuser
+is_root()
+{
+	[ "$(id -u)" -eq 0 ]
+}
+
+# jobs - how many compilers to run at once
+jobs_count()
+{
+	echo "${JOBS:-$(nproc 2>/dev/null || echo 2)}"
+}
+
+# package_present NAME - true if the Debian package is installed
+package_present()
+{
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# packages_missing NAME... - print those of the packages that are not installed
+packages_missing()
+{
+	command -v dpkg-query >/dev/null 2>&1 || return 0
+	for p_name; do
+		package_present "$p_name" || printf '%s ' "$p_name"
+	done
+}
+
+# apt_install NAME... - install as root; waits for another apt, refreshes the
+# package lists once if the first try fails (fresh images come without lists)
+apt_install()
+{
+	apt_run="env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600"
+	apt_run="$apt_run --no-install-recommends install"
+	$apt_run "$@" >/dev/null 2>&1 && return 0
+	apt-get -q -y -o DPkg::Lock::Timeout=600 update >/dev/null 2>&1 || :
+	$apt_run "$@" >&2
+}
+
+# need_packages NAME... - have these Debian packages: installs what is missing
+# as root, otherwise says what to install and exits 1. On a system without
+# dpkg nothing is done: the tools themselves will say what they miss.
+need_packages()
+{
+	np_list=$(packages_missing "$@")
+	[ -n "$np_list" ] || return 0
+	if ! is_root; then
+		die "missing packages: ${np_list% }
+  install them as root with:  apt-get install ${np_list% }"
+	fi
+	say "installing packages: ${np_list% }"
+	# shellcheck disable=SC2086
+	apt_install $np_list || die "cannot install: ${np_list% }"
+}
+
+# want_packages NAME... - like need_packages, but only tries: returns 1 when
+# some package cannot be had (tests that use it then skip and say so)
+want_packages()
+{
+	wp_list=$(packages_missing "$@")
+	[ -n "$wp_list" ] || return 0
+	is_root || return 1
+	say "installing packages: ${wp_list% }"
+	# shellcheck disable=SC2086
+	apt_install $wp_list >/dev/null 2>&1
+}
+
+# source_lists DIR - write into DIR/sources.d the deb-src twins of the system's
+# own sources: the entries for this release (codename or codename-*) that have
+# the component main. Third-party archives are left alone.
+source_lists()
+{
+	mkdir -p "$1/sources.d" "$1/lists/partial" "$1/cache/archives/partial"
+	rm -f "$1"/sources.d/*
+	sl_code=$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")
+	for sl_file in /etc/apt/sources.list.d/*.sources; do
+		[ -f "$sl_file" ] || continue
+		awk -v code="$sl_code" '
+			function flush_stanza() {
+				if (main && suite && !off)
+					printf "%s\n", text
+				text = ""; main = suite = off = 0
+			}
+			/^#/ { next }
+			/^[ \t]*$/ { flush_stanza(); next }
+			tolower($1) == "types:" { text = text "Types: deb-src\n"; next }
+			tolower($1) == "architectures:" { next }
+			tolower($1) == "enabled:" && tolower($2) ~ /^(no|false|off|0)$/ { off = 1 }
+			tolower($1) == "components:" { for (i = 2; i <= NF; i++) if ($i == "main") main = 1 }
+			tolower($1) == "suites:" {
+				for (i = 2; i <= NF; i++)
+					if ($i == code || index($i, code "-") == 1 || $i ~ /^(stable|testing|unstable|sid)/)
+						suite = 1
+			}
+			{ text = text $0 "\n" }
+			END { flush_stanza() }' "$sl_file" \
+			>"$1/sources.d/$(basename "$sl_file")"
+	done
+	for sl_file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+		[ -f "$sl_file" ] || continue
+		awk -v code="$sl_code" '
+			$1 != "deb" { next }
+			{
+				line = $0
+				sub(/^deb[ \t]+/, "", line)
+				opts = ""
+				if (line ~ /^\[/) {
+					opts = substr(line, 1, index(line, "]"))
+					line = substr(line, index(line, "]") + 1)
+					gsub(/arch=[^] \t]*/, "", opts)
+					if (opts ~ /^\[[ \t]*\]$/) opts = ""
+				}
+				n = split(line, f, /[ \t]+/); b = f[1] == "" ? 2 : 1
+				main = 0
+				for (i = b + 2; i <= n; i++) if (f[i] == "main") main = 1
+				s = f[b + 1]; sub(/\/updates$/, "", s)
+				if (main && (s == code || index(s, code "-") == 1 || s ~ /^(stable|testing|unstable|sid)/))
+					print "deb-src", opts, line
+			}' "$sl_file" >"$1/sources.d/$(basename "$sl_file")"
+	done
+	find "$1/sources.d" -size 0 -delete
+}
+
+# private_apt DIR ARGS... - apt-get with its lists and cache below DIR, so that
+# an ordinary user can fetch and nothing of the system's own state changes
+private_apt()
+{
+	pa_dir=$1
+	shift
+	set -- -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$pa_dir/sources.d" \
+		-o "Dir::State::lists=$pa_dir/lists" -o "Dir::Cache=$pa_dir/cache" \
+		-o Acquire::Languages=none "$@"
+	if is_root; then
+		set -- -o APT::Sandbox::User=root "$@"
+	fi
+	apt-get -q -y "$@"
+}
+
+# source_versions DIR NAME - the listed versions of a source package, newest first
+source_versions()
+{
+	LC_ALL=C apt-cache -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$1/sources.d" \
+		-o "Dir::State::lists=$1/lists" -o "Dir::Cache=$1/cache" showsrc "$2" 2>/dev/null |
+		awk -v name="$2" '
+			$1 == "Package:" { mine = $2 == name }
+			$1 == "Version:" && mine && !seen[$2]++ { print $2 }' |
+		version_sort
+}
+
+# version_sort - lines of versions from stdin, newest first by dpkg's rules
+version_sort()
+{
+	vs_sorted=
+	while read -r vs_new; do
+		vs_next=
+		vs_placed=0
+		for vs_old in $vs_sorted; do
+			if [ $vs_placed -eq 0 ] && dpkg --compare-versions "$vs_new" gt "$vs_old"; then
+				vs_next="$vs_next $vs_new"
+				vs_placed=1
+			fi
+			vs_next="$vs_next $vs_old"
+		done
+		[ $vs_placed -eq 1 ] || vs_next="$vs_next $vs_new"
+		vs_sorted=$vs_next
+	done
+	echo "$vs_sorted"
+}
+
+# source_fetch NAME DIR - download the signed Debian source package NAME into
+# DIR (its .dsc and archives), using DIR/apt for apt's own files
+source_fetch()
+{
+	sf_apt=$2/apt
+	command -v apt-get >/dev/null 2>&1 ||
+		die "package $1: no apt-get here; build it by hand and name its directory (see scripts/deps --help)"
+	if [ ! -d "$sf_apt/sources.d" ] || [ -z "$(find "$sf_apt/lists" -name '*_Sources*' 2>/dev/null)" ]; then
+		source_lists "$sf_apt"
+		[ -n "$(ls "$sf_apt/sources.d")" ] ||
+			die "package $1: the system's apt sources name no archive for this release with component main"
+		say "reading the list of source packages"
+		private_apt "$sf_apt" update >"$2/apt.log" 2>&1 ||
+			die "package $1: cannot read the list of source packages: $(tail -n 1 "$2/apt.log")"
+	fi
+	# An archive may list a version whose files are gone; then the next older
+	# one that it lists is taken, and that is said.
+	sf_tried=
+	for sf_version in $(source_versions "$sf_apt" "$1"); do
+		if (cd "$2" && private_apt "$sf_apt" source --download-only "$1=$sf_version") \
+			>"$2/apt.log" 2>&1; then
+			[ -z "$sf_tried" ] || say "$1: $sf_tried is not in the archive, using $sf_version"
+			return 0
+		fi
+		sf_tried=${sf_tried:-$sf_version}
+	done
+	rm -rf "$sf_apt/lists"
+	[ -n "$sf_tried" ] || die "package $1: the system's apt sources have no such source package"
+	die "package $1: cannot fetch the source package: $(grep '^E:' "$2/apt.log" | head -n 1)"
+}
