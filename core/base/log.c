@@ -1,0 +1,298 @@
+/*
+ * log - lines to stderr, syslog or maillog_file
+ *
+ * Servers write many lines for each mail, so an event loop may hold them
+ * back and write once a turn (log_set_buffered). A log that cannot be written
+ * must never stop the mail: errors of the log itself are dropped.
+ *
+ * RFC 3164 (the datagram that /dev/log takes).
+ */
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+
+enum { LOG_LINE_MAX = 2000, LOG_HOLD_MAX = 16384, FACILITY_MAIL = 2 << 3 };
+
+enum severity { SEV_PANIC = 2, SEV_FATAL = 3, SEV_ERROR = 4, SEV_WARN = 5, SEV_INFO = 6, SEV_DEBUG = 7 };
+
+/* The one mutable global of logging; see DESIGN: config and log are the exceptions. */
+static struct {
+	char tag[64];
+	char host[64];
+	enum log_target target;
+	int fd;			/* file or syslog socket; -1 none */
+	int verbose;
+	int buffered;
+	size_t held_len;
+	char held[LOG_HOLD_MAX];
+	time_t stamp_time;	/* the second that stamp shows */
+	char stamp[24];
+} logger = { .fd = -1, .tag = "pillarbox" };
+
+void log_set_tag(const char *tag)
+{
+	snprintf(logger.tag, sizeof(logger.tag), "%s", tag);
+}
+
+/* syslog_connect - a datagram socket to /dev/log, or -1 */
+static int syslog_connect(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+void log_open(const char *tag, enum log_target target)
+{
+	struct utsname name;
+
+	log_set_tag(tag);
+	if (uname(&name) == 0) {
+		snprintf(logger.host, sizeof(logger.host), "%.63s", name.nodename);
+		logger.host[strcspn(logger.host, ".")] = '\0';
+	}
+	logger.target = target;
+	if (target == LOG_TO_SYSLOG && logger.fd < 0) {
+		logger.fd = syslog_connect();
+	}
+}
+
+int log_open_file(const char *path)
+{
+	int fd;
+
+	if (strcmp(path, "/dev/stdout") == 0) {
+		fd = 1;
+	} else if (strcmp(path, "/dev/stderr") == 0) {
+		fd = 2;
+	} else {
+		fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+	}
+	if (fd < 0) {
+		return -1;
+	}
+	log_set_fd(fd);
+	return 0;
+}
+
+void log_set_fd(int fd)
+{
+	log_flush();
+	if (logger.fd > 2 && logger.fd != fd) {
+		close(logger.fd);
+	}
+	logger.fd = fd;
+	logger.target = LOG_TO_FILE;
+}
+
+int log_fd(void)
+{
+	return logger.target == LOG_TO_FILE ? logger.fd : -1;
+}
+
+void log_set_verbose(int level)
+{
+	logger.verbose = level;
+}
+
+int log_verbose(void)
+{
+	return logger.verbose;
+}
+
+void log_set_buffered(int on)
+{
+	log_flush();
+	logger.buffered = on;
+}
+
+void log_flush(void)
+{
+	size_t done = 0;
+
+	while (done < logger.held_len) {
+		ssize_t n = write(logger.fd, logger.held + done, logger.held_len - done);
+
+		if (n < 0 && errno == EINTR) {
+			continue;
+		}
+		if (n <= 0) {
+			break;
+		}
+		done += (size_t)n;
+	}
+	logger.held_len = 0;
+}
+
+/* stamp_now - "Aug 10 02:41:01", made once a second */
+static const char *stamp_now(void)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (now != logger.stamp_time || logger.stamp[0] == '\0') {
+		localtime_r(&now, &tm);
+		strftime(logger.stamp, sizeof(logger.stamp), "%b %e %H:%M:%S", &tm);
+		logger.stamp_time = now;
+	}
+	return logger.stamp;
+}
+
+static const char *severity_text(enum severity sev)
+{
+	switch (sev) {
+	case SEV_PANIC:
+		return "panic: ";
+	case SEV_FATAL:
+		return "fatal: ";
+	case SEV_ERROR:
+		return "error: ";
+	case SEV_WARN:
+		return "warning: ";
+	case SEV_INFO:
+	case SEV_DEBUG:
+		break;
+	}
+	return "";
+}
+
+/* clean_text - control bytes to '?', so that nobody else writes our lines */
+static void clean_text(char *text)
+{
+	for (; *text != '\0'; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c < 0x20 || c == 0x7f) {
+			*text = '?';
+		}
+	}
+}
+
+static void write_line(const char *line, size_t len)
+{
+	if (logger.buffered) {
+		if (logger.held_len + len > sizeof(logger.held)) {
+			log_flush();
+		}
+		memcpy(logger.held + logger.held_len, line, len);
+		logger.held_len += len;
+		return;
+	}
+	while (write(logger.fd, line, len) < 0 && errno == EINTR) {
+		continue;
+	}
+}
+
+/* emit_syslog - one datagram; a daemon that went away is asked for again once */
+static void emit_syslog(enum severity sev, const char *text)
+{
+	char line[LOG_LINE_MAX + 200];
+	int level = sev == SEV_PANIC ? 0 : sev == SEV_FATAL ? 2 : sev == SEV_ERROR ? 3 :
+		sev == SEV_WARN ? 4 : sev == SEV_INFO ? 6 : 7;
+	int n = snprintf(line, sizeof(line), "<%d>%s %s[%d]: %s%s", FACILITY_MAIL | level, stamp_now(),
+		logger.tag, (int)getpid(), severity_text(sev), text);
+
+	if (logger.fd < 0 || send(logger.fd, line, (size_t)n, MSG_NOSIGNAL) < 0) {
+		if (logger.fd >= 0 && errno != EAGAIN) {
+			close(logger.fd);
+			logger.fd = syslog_connect();
+			if (logger.fd >= 0) {
+				(void)send(logger.fd, line, (size_t)n, MSG_NOSIGNAL);
+			}
+		}
+	}
+}
+
+static void emit(enum severity sev, const char *text)
+{
+	char line[LOG_LINE_MAX + 200];
+	int n;
+
+	if (logger.target == LOG_TO_STDERR) {
+		const char *base = strrchr(logger.tag, '/');
+
+		n = snprintf(line, sizeof(line), "%s: %s%s\n", base != NULL ? base + 1 : logger.tag,
+			severity_text(sev), text);
+		(void)!write(2, line, (size_t)n);
+		return;
+	}
+	if (logger.target == LOG_TO_SYSLOG) {
+		emit_syslog(sev, text);
+		return;
+	}
+	n = snprintf(line, sizeof(line), "%s %s %s[%d]: %s%s\n", stamp_now(), logger.host, logger.tag,
+		(int)getpid(), severity_text(sev), text);
+	if (logger.fd >= 0) {
+		write_line(line, (size_t)n);
+	}
+}
+
+static void emit_format(enum severity sev, const char *fmt, va_list ap)
+{
+	char text[LOG_LINE_MAX];
+	int saved = errno;
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	clean_text(text);
+	emit(sev, text);
+	errno = saved;
+}
+
+#define EMIT(sev) do { \
+		va_list ap; \
+		va_start(ap, fmt); \
+		emit_format(sev, fmt, ap); \
+		va_end(ap); \
+	} while (0)
+
+void log_debug(int level, const char *fmt, ...)
+{
+	if (level <= logger.verbose) {
+		EMIT(SEV_DEBUG);
+	}
+}
+
+void log_info(const char *fmt, ...)
+{
+	EMIT(SEV_INFO);
+}
+
+void log_warn(const char *fmt, ...)
+{
+	EMIT(SEV_WARN);
+}
+
+void log_error(const char *fmt, ...)
+{
+	EMIT(SEV_ERROR);
+}
+
+void log_fatal(const char *fmt, ...)
+{
+	EMIT(SEV_FATAL);
+	log_flush();
+	exit(1);
+}
+
+void log_panic(const char *fmt, ...)
+{
+	EMIT(SEV_PANIC);
+	log_flush();
+	abort();
+}

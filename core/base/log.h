@@ -1,0 +1,45 @@
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdarg.h>
+
+/*
+ * The log: five words and no more. fatal means the environment is wrong (the
+ * process ends with status 1), panic means the program is wrong (abort).
+ * Lines look as syslog would write them: "Aug 10 02:41:01 host tag[pid]: text",
+ * with "warning: ", "error: ", "fatal: ", "panic: " before the text. Newlines and
+ * control bytes in the text become '?', so that a peer cannot forge a line.
+ * errno is available as %m.
+ */
+enum log_target {
+	LOG_TO_STDERR,		/* tools run by hand: "postmap: warning: text" */
+	LOG_TO_SYSLOG,		/* /dev/log, facility mail; stderr too when there is none */
+	LOG_TO_FILE		/* maillog_file */
+};
+
+/* tag is what stands before [pid]: "postfix/smtpd", "imap-login". Copied. */
+void log_open(const char *tag, enum log_target target);
+/* Only the tag changes ("postfix/submission/smtpd"). */
+void log_set_tag(const char *tag);
+/*
+ * Also set LOG_TO_FILE. "/dev/stdout" and "/dev/stderr" mean the inherited
+ * descriptor, never re-opened. 0, or -1 with errno.
+ */
+int log_open_file(const char *path);
+/* A descriptor that is a log already (inherited from the master). */
+void log_set_fd(int fd);
+int log_fd(void);
+void log_set_verbose(int level);	/* -v: 0 to 9 */
+int log_verbose(void);
+/* Hold lines back until log_flush(); event loops write once a turn. */
+void log_set_buffered(int on);
+void log_flush(void);
+
+void log_debug(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void log_fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void log_panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,32 @@
+#ifndef BASE_UNIXSOCK_H
+#define BASE_UNIXSOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Unix stream sockets. All are non-blocking and close-on-exec. Paths longer
+ * than sun_path are reached through the directory's descriptor.
+ */
+
+/* Listener at path (a stale socket file is replaced), mode as given. fd or -1 with errno. */
+int unix_listen(const char *path, mode_t mode);
+/* fd or -1 with errno. */
+int unix_connect(const char *path);
+/* Who is on the other side (SO_PEERCRED): 0, or -1. */
+int unix_peer(int fd, uid_t *uid_r, gid_t *gid_r, pid_t *pid_r);
+/* Send len > 0 bytes with count descriptors (at most 4). As sendmsg(2). */
+ssize_t unix_send_fds(int sock, const void *data, size_t len, const int *fds, size_t count);
+/* Receive; *count_r is how many descriptors came (close-on-exec). As recvmsg(2). */
+ssize_t unix_recv_fds(int sock, void *data, size_t len, int *fds, size_t max, size_t *count_r);
+
+int fd_set_nonblock(int fd, bool on);
+/* write(2) all of it on a blocking descriptor, retrying EINTR: 0 or -1. */
+int fd_write_all(int fd, const void *data, size_t len);
+/* Whole small file into a caller-freed, NUL-terminated string; NULL with errno (EFBIG above max). */
+char *file_read(const char *path, size_t max, size_t *len_r);
+/* mkdir -p with the mode given; 0 or -1. */
+int dir_make(const char *path, mode_t mode);
+
+#endif

@@ -1,0 +1,35 @@
+#ifndef CONF_MASTER_CF_H
+#define CONF_MASTER_CF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* master.cf (5): one row a service. */
+enum service_type { SERVICE_INET, SERVICE_UNIX, SERVICE_FIFO, SERVICE_PASS };
+
+struct master_service {
+	char *name;			/* "smtp", "127.0.0.1:10025", "pickup" */
+	enum service_type type;
+	bool private_;			/* socket under private/ rather than public/ */
+	bool unpriv;
+	bool chroot;			/* read, not acted on: a static binary needs no chroot helpers */
+	int wakeup;			/* seconds, 0 none */
+	bool wakeup_if_used;		/* '?' after the number */
+	int max_procs;			/* 0: no limit */
+	char *command;			/* "smtpd" */
+	char **argv;			/* arguments after the command, NULL-terminated; { } groups resolved */
+	int line;
+};
+
+struct master_cf {
+	struct master_service *services;
+	size_t count;
+};
+
+/* 0; -1 with a text naming file and line (caller frees). Unknown commands are kept and are the master's to warn of. */
+int master_cf_read(const char *path, struct master_cf *out, char **error_r);
+void master_cf_free(struct master_cf *cf);
+/* Port of a service name ("smtp", "submission", "587"), built-in table first; 0: unknown. */
+int service_port(const char *name);
+
+#endif

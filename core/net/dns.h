@@ -1,0 +1,33 @@
+#ifndef NET_DNS_H
+#define NET_DNS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/loop.h"
+
+/*
+ * Asynchronous DNS (c-ares) on the event loop. /etc/hosts is honoured;
+ * /etc/resolv.conf is looked at again when it changes. A question can be
+ * cancelled until its answer came.
+ */
+enum dns_status { DNS_OK, DNS_NOT_FOUND, DNS_TRY_AGAIN };
+
+struct dns;
+struct dns_query;
+
+struct dns *dns_new(struct loop *loop);
+void dns_free(struct dns *d);
+
+/* answer: status, names or addresses as text (valid during the call). */
+typedef void dns_answer_fn(void *arg, enum dns_status status, const char *const *values, size_t count);
+
+/* Verified name of an address: PTR, then A/AAAA of that name must hold the address. One value. */
+struct dns_query *dns_peer_name(struct dns *d, const char *addr, dns_answer_fn *fn, void *arg);
+/* Addresses of a host. */
+struct dns_query *dns_host(struct dns *d, const char *name, bool v4, bool v6, dns_answer_fn *fn, void *arg);
+/* Mail exchangers as "preference host", best first; DNS_NOT_FOUND: no MX. */
+struct dns_query *dns_mx(struct dns *d, const char *domain, dns_answer_fn *fn, void *arg);
+void dns_cancel(struct dns_query *q);
+
+#endif

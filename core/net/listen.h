@@ -1,0 +1,16 @@
+#ifndef NET_LISTEN_H
+#define NET_LISTEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Listening TCP sockets: non-blocking, close-on-exec, SO_REUSEADDR, IPV6_V6ONLY
+ * for literal addresses. "*" or "" listens on all addresses (one dual-stack
+ * socket for both families, else 0.0.0.0).
+ */
+int listen_tcp(const char *address, int port, bool v4, bool v6, int backlog, char **error_r);
+/* Ask a connected socket: numeric address and port of the peer (peer true) or of our side. 0 or -1. */
+int socket_address(int fd, bool peer, char *addr, size_t size, int *port_r);
+
+#endif

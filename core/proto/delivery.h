@@ -1,0 +1,66 @@
+#ifndef PROTO_DELIVERY_H
+#define PROTO_DELIVERY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/wire.h"
+
+/*
+ * What qmgr says to a delivery agent (local, later smtp, lmtp, pipe, virtual,
+ * error) over its unix socket, and what the agent answers. Many requests may be
+ * under way on one connection; answers come in any order, one for each
+ * recipient. The agent reads the content from queue.db (read-only). When the
+ * connection breaks, every recipient without an answer is suspect: its next request
+ * carries DELIVERY_SUSPECT.
+ */
+enum { DELIVERY_SUSPECT = 1, DELIVERY_TRACE = 2 /* verify only */ };
+
+struct delivery_recipient {
+	uint64_t n;			/* queue_recipient.n */
+	const char *address;
+	const char *original;		/* "" same */
+	const char *orcpt;
+	unsigned notify;
+	unsigned flags;			/* DELIVERY_SUSPECT */
+};
+
+struct delivery_request {
+	uint64_t serial;		/* names the request in answers */
+	uint64_t id;			/* queue_id */
+	const char *sender;
+	const char *envid;
+	const char *nexthop;
+	int64_t size, arrival;		/* bytes; microseconds */
+	int64_t active_since;		/* microseconds: when qmgr picked it up (delays=) */
+	unsigned env_flags;		/* QUEUE_F_* */
+	size_t recipient_count;
+	struct delivery_recipient *recipients;
+};
+
+enum delivery_status { DELIVERY_SENT, DELIVERY_DEFERRED, DELIVERY_BOUNCED };
+
+struct delivery_answer {
+	uint64_t serial;
+	uint64_t n;			/* recipient */
+	enum delivery_status status;
+	const char *dsn;		/* "2.0.0" */
+	const char *text;		/* for the DSN and mailq; the agent has logged the line itself */
+	/*
+	 * New recipients that take this one's place (alias to another host, .forward):
+	 * they are added to the message in the same commit that finishes this one.
+	 */
+	size_t added_count;
+	const char **added;
+	const char *owner;		/* owner-alias: their envelope sender, or "" */
+};
+
+void delivery_put_request(struct buf *b, const struct delivery_request *r);
+bool delivery_get_request(struct wire *w, struct arena *a, struct delivery_request *r);	/* false: malformed */
+void delivery_put_answer(struct buf *b, const struct delivery_answer *a);
+bool delivery_get_answer(struct wire *w, struct arena *a, struct delivery_answer *r);
+
+#endif

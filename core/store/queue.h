@@ -1,0 +1,159 @@
+#ifndef STORE_QUEUE_H
+#define STORE_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+/*
+ * queue.db: every message between acceptance and its last recipient.
+ *
+ *	 new -> (write)* -> end -> COMMIT --> incoming -> active -> gone
+ *				 "safe from here"   ^	   |  \
+ *						    |	   |   -> deferred (next_try) -> active ...
+ *						    +- hold <-+   corrupt
+ *
+ * "active" lives in qmgr's memory only; in the database such a message is
+ * still incoming or deferred, so a crash changes nothing.
+ *
+ * A queue id is 50 bits of microseconds since 2024-01-01, made unique within
+ * and between processes, shown as upper-case hex (at least 10 digits); it is the
+ * primary key. Content is in rows of about 64 KB keyed id << 13 | n.
+ *
+ * Errors: -1 and queue_error(); a full disk is queue_is_full(). Whoever forks
+ * opens after the fork. Not for threads.
+ */
+struct queue;
+struct queue_message;	/* being written */
+
+typedef uint64_t queue_id;
+
+enum { QUEUE_CHUNK = 64 * 1024, QUEUE_ID_TEXT = 20 };
+
+enum queue_state { QUEUE_INCOMING, QUEUE_DEFERRED, QUEUE_HOLD, QUEUE_CORRUPT };
+
+enum queue_open_mode { QUEUE_READ, QUEUE_WRITE, QUEUE_CREATE };
+
+/*
+ * DIR/queue.db. A database that SQLite calls corrupt or that is no database
+ * is set aside as queue.db.corrupt-<time> (never deleted), that is logged as an
+ * error, and (QUEUE_CREATE) a new one is begun. A schema newer than ours is
+ * refused. NULL with a text (caller frees).
+ */
+struct queue *queue_open(const char *dir, enum queue_open_mode mode, char **error_r);
+void queue_close(struct queue *q);
+const char *queue_error(const struct queue *q);
+bool queue_is_full(const struct queue *q);		/* the last error was disk full or quota */
+
+void queue_id_text(queue_id id, char out[QUEUE_ID_TEXT]);
+bool queue_id_parse(const char *text, queue_id *id_r);
+queue_id queue_id_new(void);
+
+/* Envelope flags. */
+enum {
+	QUEUE_F_8BIT = 1,	/* BODY=8BITMIME */
+	QUEUE_F_SMTPUTF8 = 2,
+	QUEUE_F_BOUNCE = 4,	/* a notification of ours: never bounced again */
+	QUEUE_F_LOCAL = 8,	/* submitted on this host (sendmail, pickup) */
+	QUEUE_F_RET_FULL = 16,	/* RFC 3461 RET=FULL */
+	QUEUE_F_RET_HDRS = 32,
+	QUEUE_F_HOLD = 64,	/* begin in hold */
+	QUEUE_F_EXPIRE = 128	/* forced expire (postsuper -e) */
+};
+
+/* RFC 3461 NOTIFY bits; 0: not given. */
+enum { DSN_NEVER = 1, DSN_SUCCESS = 2, DSN_FAILURE = 4, DSN_DELAY = 8 };
+
+struct queue_envelope {
+	queue_id id;
+	int64_t arrival;		/* microseconds since 1970 */
+	int64_t size;			/* bytes of content, as stored (LF line ends) */
+	enum queue_state state;
+	int64_t next_try;		/* seconds since 1970; 0: at once */
+	int attempts;			/* delivery attempts so far */
+	unsigned flags;
+	const char *sender;		/* "" is the null sender */
+	const char *envid;		/* RFC 3461 ENVID, decoded, or "" */
+	const char *full_name;		/* of a local submitter, or "" */
+	const char *client_name, *client_addr, *helo, *proto;	/* "" when local */
+	const char *sasl_user;
+	const char *reason;		/* why the message as a whole waits, or "" */
+};
+
+struct queue_recipient {
+	int64_t n;			/* number within the message, from 0 */
+	const char *address;		/* where it goes */
+	const char *original;		/* as given at RCPT; "" when the same */
+	const char *orcpt;		/* RFC 3461 ORCPT "type;address" or "" */
+	unsigned notify;		/* DSN_* */
+	bool done;			/* delivered or bounced; kept until the message goes */
+	const char *dsn, *reason;	/* of the last deferral, or "" */
+};
+
+/* ---- Writing: many messages at once, group commit ---- */
+
+/* A new message; envelope's texts are copied; id and arrival are made when 0. */
+struct queue_message *queue_begin(struct queue *q, const struct queue_envelope *env);
+queue_id queue_message_id(const struct queue_message *m);
+/* Change the envelope until queue_end() (size is counted, id stays). */
+void queue_set_envelope(struct queue_message *m, const struct queue_envelope *env);
+void queue_add_recipient(struct queue_message *m, const struct queue_recipient *r);
+size_t queue_recipient_count(const struct queue_message *m);
+/*
+ * Content, LF line ends. At most QUEUE_CHUNK bytes are held in memory; full
+ * chunks leave with the next commit, or at once when many wait. 0, or -1.
+ */
+int queue_write(struct queue_message *m, const void *data, size_t len);
+int64_t queue_written(const struct queue_message *m);
+/*
+ * The message is whole. It becomes durable with the next queue_commit(), which
+ * then calls done(arg, ok) and forgets m. Not to be aborted after this.
+ */
+void queue_end(struct queue_message *m, void (*done)(void *arg, bool ok), void *arg);
+/* Forget a message that was not ended; chunks already written are removed. */
+void queue_abort(struct queue_message *m);
+/* Is there anything to commit? */
+bool queue_pending(const struct queue *q);
+/* One transaction, one fsync. From its return on the mail is safe. 0, or -1: every ended message is told ok = false. */
+int queue_commit(struct queue *q);
+/* Ids that were committed by the last queue_commit(): for telling qmgr. */
+const queue_id *queue_committed(const struct queue *q, size_t *count_r);
+
+/* ---- Reading ---- */
+
+/* 1 found, 0 no such message, -1. Texts are owned by a. */
+int queue_get(struct queue *q, queue_id id, struct arena *a, struct queue_envelope *env);
+/* Walk messages after id (0: the first) in id order; as queue_get. */
+int queue_next(struct queue *q, queue_id after, struct arena *a, struct queue_envelope *env);
+/* Deferred messages due at now, oldest next_try first: up to max ids not below after_time... count, or -1. */
+int queue_due(struct queue *q, int64_t now, queue_id *ids, int max);
+/* Seconds since 1970 of the earliest next_try of a deferred message; 0 none; -1 error. */
+int64_t queue_next_due(struct queue *q);
+/* Incoming messages with ids above after: count (at most max), or -1. */
+int queue_incoming(struct queue *q, queue_id after, queue_id *ids, int max);
+/* Recipients from number n on, not done ones only when undone; count up to max, or -1. */
+int queue_recipients(struct queue *q, queue_id id, int64_t from, bool undone, struct arena *a,
+	struct queue_recipient *out, int max);
+/* Content from offset on: bytes copied (0 at the end), or -1. Offsets within one chunk's row cost one look-up. */
+int64_t queue_read(struct queue *q, queue_id id, int64_t offset, void *data, size_t len);
+
+/* ---- Changing: collected like writes, carried out by queue_commit() ---- */
+
+void queue_recipient_done(struct queue *q, queue_id id, int64_t n);
+void queue_recipient_deferred(struct queue *q, queue_id id, int64_t n, const char *dsn, const char *reason);
+/* attempts is raised by one. */
+void queue_defer(struct queue *q, queue_id id, int64_t next_try, const char *reason);
+void queue_set_state(struct queue *q, queue_id id, enum queue_state state, int64_t next_try);
+void queue_remove(struct queue *q, queue_id id);
+/* Every deferred message becomes due now (flush); site "" all. */
+void queue_flush_all(struct queue *q);
+/* Chunks without a message, older than age seconds (crashed writers): removed. Count or -1. */
+int queue_clean(struct queue *q, int64_t age);
+/* Sums for mailq's trailer and health: 0 or -1. */
+int queue_totals(struct queue *q, int64_t *count_r, int64_t *bytes_r);
+
+#endif
