@@ -1,0 +1,154 @@
+# pillarbox - one static binary that is a whole mail server
+#
+#   make                ./pillarbox, static and stripped
+#   make run            build, start a server below ./run and show a mail going through
+#   make check          build and run every test
+#   make install        DESTDIR= PREFIX=/usr: binary, links, configuration, directories
+#   make bloatcheck     size by symbol, against the last `make baseline`
+#   make clean          remove what was built (not the libraries: rm -rf .deps)
+#
+# PROFILE=router    a profile of config/profiles (default: full)
+# TEST=1            with the unit tests, in build/test/pillarbox
+# SAN=1             host compiler, address and undefined sanitizers, with the
+#                   unit tests, in build/san/pillarbox
+# V=1               show the commands         DEPS=DIR   where the libraries are
+# FEATURES=         single switches, for example FEATURES="FEATURE_PCRE=0"
+# CC= AR= HOST=     another compiler, for other processors
+#
+# Sources are found, not listed: core/*/*.c, applets/**/*.c, and in test builds
+# tests/unit/*.c. Includes are relative to core/ or to the top of the tree.
+
+PROFILE  = full
+PREFIX   = /usr
+DESTDIR  =
+DEPS     = $(CURDIR)/.deps
+FEATURES =
+TEST     = 0
+SAN      = 0
+V        = 0
+
+ifeq ($(origin CC),default)
+CC = musl-gcc
+endif
+
+# The names of the object directories: full, test, san, router, router-test ...
+ifeq ($(SAN),1)
+override TEST = 1
+NAME := $(patsubst full-%,%,$(PROFILE)-san)
+else ifeq ($(TEST),1)
+NAME := $(patsubst full-%,%,$(PROFILE)-test)
+else
+NAME := $(PROFILE)
+endif
+OBJ := build/$(NAME)
+BIN := $(OBJ)/pillarbox
+
+ifeq ($(wildcard config/profiles/$(PROFILE)),)
+$(error no such profile: config/profiles/$(PROFILE))
+endif
+SWITCHES := $(shell sed -n 's/^\(FEATURE_[A-Z0-9_]*=[01]\)$$/-D\1/p' config/profiles/$(PROFILE))
+SWITCHES := $(filter-out $(foreach f,$(FEATURES),-D$(firstword $(subst =, ,$f))=%),$(SWITCHES)) \
+	$(addprefix -D,$(FEATURES)) -DFEATURE_UNIT=$(TEST)
+
+SRC := $(sort $(shell find core applets -name '*.c' 2>/dev/null))
+ifeq ($(TEST),1)
+SRC += $(sort $(wildcard tests/unit/*.c))
+endif
+OBJS := $(SRC:%.c=$(OBJ)/%.o)
+
+WARN = -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wshadow
+CPPFLAGS = -D_GNU_SOURCE $(SWITCHES) -Icore -I. -Itests/unit
+COMMON = -std=c11 -MMD -MP $(WARN) -fno-strict-aliasing -ffunction-sections -fdata-sections
+KERNEL_HEADERS = -idirafter /usr/include -idirafter /usr/include/$(shell uname -m)-linux-gnu
+
+ifeq ($(SAN),1)
+override CC = gcc
+LIBDIR = $(DEPS)/san
+CFLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+LINK = $(CC) $(CFLAGS) -o $@ $(OBJS) $(LIBS)
+STRIP = :
+else
+LIBDIR = $(DEPS)
+CFLAGS = -Os -g -fPIE -fstack-protector-strong -fno-asynchronous-unwind-tables -fno-unwind-tables
+LDFLAGS = -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none
+ifeq ($(findstring musl-gcc,$(CC)),musl-gcc)
+COMMON += $(KERNEL_HEADERS)
+# Debian's musl-gcc wrapper has no start files for static-pie: named here.
+MUSL_LIB = /usr/lib/$(shell uname -m)-linux-musl
+CRT_BEGIN = $(MUSL_LIB)/rcrt1.o $(MUSL_LIB)/crti.o $(shell $(CC) -print-file-name=crtbeginS.o)
+CRT_END = $(shell $(CC) -print-file-name=crtendS.o) $(MUSL_LIB)/crtn.o
+LINK = $(CC) $(CFLAGS) -static -nostartfiles $(LDFLAGS),-pie,--no-dynamic-linker,-z,text \
+	-o $@ $(CRT_BEGIN) $(OBJS) $(LIBS) $(CRT_END)
+else
+LINK = $(CC) $(CFLAGS) -static-pie $(LDFLAGS) -o $@ $(OBJS) $(LIBS)
+endif
+STRIP = strip
+endif
+
+ARCHIVES = libsqlite3.a libbearssl.a libcares.a
+ifneq ($(filter -DFEATURE_PCRE=0,$(SWITCHES)),-DFEATURE_PCRE=0)
+ARCHIVES += libpcre2-8.a
+endif
+ifneq ($(filter -DFEATURE_YESCRYPT=0,$(SWITCHES)),-DFEATURE_YESCRYPT=0)
+ARCHIVES += libcrypt.a
+else ifeq ($(SAN),1)
+ARCHIVES += libcrypt.a
+endif
+LIBS = $(addprefix $(LIBDIR)/lib/,$(ARCHIVES)) $(if $(filter 1,$(SAN)),-lm)
+
+Q := $(if $(filter 1,$(V)),,@)
+
+.PHONY: all run check install clean bloatcheck baseline binary FORCE
+.DELETE_ON_ERROR:
+
+ifneq ($(filter 1,$(TEST)),)
+all: $(BIN)
+else
+all: pillarbox
+
+# A running server keeps the file it was started from: replaced by rename.
+pillarbox: $(BIN) FORCE
+	$(Q)cmp -s $(BIN) $@ || { cp $(BIN) $@.new && mv -f $@.new $@; }
+endif
+
+$(BIN): $(OBJS) $(OBJ)/flags
+	@echo "  LINK   $@"
+	$(Q)$(LINK)
+	$(Q)cp $@ $@.symbols && $(STRIP) $@
+
+$(OBJ)/%.o: %.c $(OBJ)/flags $(LIBDIR)/stamps/all
+	@echo "  CC     $<"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(COMMON) $(CFLAGS) -isystem $(LIBDIR)/include -c -o $@ $<
+
+# Rewritten only when the compiler, the flags or the set of files changed.
+$(OBJ)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(ARCHIVES) $(SRC)' | cmp -s - $@ || \
+	echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(ARCHIVES) $(SRC)' >$@
+
+$(DEPS)/stamps/all:
+	$(Q)DEPS='$(DEPS)' CC='$(CC)' scripts/deps
+$(DEPS)/san/stamps/all:
+	$(Q)DEPS='$(DEPS)' scripts/deps --san
+
+run:
+	$(Q)scripts/run
+
+check:
+	$(Q)scripts/check
+
+install: all
+	$(Q)scripts/install '$(DESTDIR)' '$(PREFIX)'
+
+# Per-symbol sizes, now and then: what grew, what shrank, what is new.
+baseline: all
+	$(Q)nm --size-sort -S $(BIN).symbols | awk '{ print $$4, $$2 }' | sort >build/baseline
+bloatcheck: all
+	@size $(BIN); ls -l pillarbox
+	$(Q)scripts/bloatcheck build/baseline $(BIN).symbols
+
+clean:
+	rm -rf build pillarbox
+
+-include $(OBJS:.o=.d)

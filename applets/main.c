@@ -1,0 +1,281 @@
+/* main - the multi-call shell: which applet is meant, and start it
+ *
+ * The applet is named by argv[0] (a link: /usr/sbin/sendmail -> pillarbox) or
+ * by the first argument (pillarbox sendmail -t). Where nothing else is said
+ * the habits are busybox's:
+ *
+ *	pillarbox                       what it is and the list of applets
+ *	pillarbox --list                names, one a line
+ *	pillarbox --list-full           the paths --install makes, below the prefix
+ *	pillarbox --install [-s] [DIR]  hard (-s: symbolic) links: all in DIR, or
+ *	                                without DIR each in its own directory
+ *	pillarbox --help APPLET         also: pillarbox APPLET --help
+ *
+ * An unknown applet is exit status 127 and "applet not found". */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "applets/applets.h"
+
+#define EXIT_NOT_FOUND 127
+#define LIST_COLUMNS 79
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+static const struct applet table[] = {
+#define APPLET(name, main, dir, run, summary, usage) \
+	{ name, main, APPLET_##dir, APPLET_##run, NULL, summary, usage },
+#define ALIAS(name, main, dir, of) { name, main, APPLET_##dir, APPLET_CALLER, of, NULL, NULL },
+#include "applets/applets.def"
+#undef APPLET
+#undef ALIAS
+	{ NULL, NULL, APPLET_NONE, APPLET_CALLER, NULL, NULL, NULL }
+};
+
+const struct applet *
+applet_table(size_t *count_r)
+{
+	*count_r = ARRAY_LEN(table) - 1;
+	return table;
+}
+
+const struct applet *
+applet_find(const char *name)
+{
+	size_t low = 0, high = ARRAY_LEN(table) - 1;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int order = strcmp(name, table[mid].name);
+
+		if (order == 0)
+			return &table[mid];
+		if (order < 0)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return NULL;
+}
+
+const char *
+applet_dir_path(enum applet_dir dir)
+{
+	switch (dir) {
+	case APPLET_NONE:
+		return NULL;
+	case APPLET_BIN:
+		return "bin";
+	case APPLET_SBIN:
+		return "sbin";
+	case APPLET_LIBEXEC:
+		return "libexec/pillarbox";
+	}
+	return NULL;
+}
+
+/* print_usage - an applet's usage; an alias shows its applet's under its name */
+static void
+print_usage(FILE *out, const struct applet *applet)
+{
+	const struct applet *real = applet->of != NULL ? applet_find(applet->of) : applet;
+
+	if (real == NULL)
+		real = applet;
+	fprintf(out, "Usage: %s %s", applet->name, real->usage != NULL ? real->usage : "\n");
+	if (real->summary != NULL)
+		fprintf(out, "\n%s%s%s\n", real->summary, applet->of != NULL ? "; stands for " : "",
+		    applet->of != NULL ? applet->of : "");
+}
+
+int
+applet_usage(const char *name)
+{
+	const struct applet *applet = applet_find(name);
+
+	if (applet != NULL)
+		print_usage(stderr, applet);
+	return 1;
+}
+
+/* print_about - what is said when nothing was asked */
+static void
+print_about(void)
+{
+	size_t column = 0;
+
+	printf("pillarbox: a whole mail server in one binary\n\n"
+	       "Usage: pillarbox APPLET [ARGUMENTS]...\n"
+	       "   or: pillarbox --list | --list-full | --help APPLET\n"
+	       "   or: pillarbox --install [-s] [DIR]\n"
+	       "   or: APPLET [ARGUMENTS]...   (by a link of that name)\n\n"
+	       "Applets:\n");
+	for (size_t i = 0; table[i].name != NULL; i++) {
+		size_t width = strlen(table[i].name) + 2;
+
+		if (column == 0 || column + width > LIST_COLUMNS) {
+			column = 8;
+			printf("%s\t%s", i == 0 ? "" : ",\n", table[i].name);
+		} else {
+			printf(", %s", table[i].name);
+		}
+		column += width;
+	}
+	printf("\n");
+}
+
+/* print_list - --list and --list-full */
+static void
+print_list(int full)
+{
+	for (size_t i = 0; table[i].name != NULL; i++) {
+		const char *dir = applet_dir_path(table[i].dir);
+
+		if (!full)
+			printf("%s\n", table[i].name);
+		else if (dir != NULL)
+			printf("%s/%s\n", dir, table[i].name);
+	}
+}
+
+/* self_path - the path of the running binary, from the kernel */
+static int
+self_path(char *path, size_t size)
+{
+	ssize_t n = readlink("/proc/self/exe", path, size - 1);
+
+	if (n <= 0)
+		return -1;
+	path[n] = '\0';
+	return 0;
+}
+
+/* replace_link - make link point to self, replacing an older link; a file or
+ * directory of that name that is no link of ours is left and reported */
+static int
+replace_link(const char *self, const char *path, int symbolic)
+{
+	struct stat st, own;
+	int rc;
+
+	if (lstat(path, &st) == 0) {
+		int ours = S_ISLNK(st.st_mode) ||
+		    (stat(self, &own) == 0 && own.st_dev == st.st_dev && own.st_ino == st.st_ino);
+
+		if (!ours || unlink(path) != 0) {
+			fprintf(stderr, "pillarbox: %s: %s\n", path,
+			    ours ? strerror(errno) : "is there and no link, left alone");
+			return -1;
+		}
+	}
+	rc = symbolic ? symlink(self, path) : link(self, path);
+	if (rc != 0)
+		fprintf(stderr, "pillarbox: %s: %s\n", path, strerror(errno));
+	return rc;
+}
+
+/* install_links - --install [-s] [DIR]; exit status */
+static int
+install_links(int argc, char **argv)
+{
+	char self[4096], path[4608];
+	int symbolic = 0, failed = 0, arg = 2;
+
+	if (arg < argc && strcmp(argv[arg], "-s") == 0) {
+		symbolic = 1;
+		arg++;
+	}
+	if (self_path(self, sizeof(self)) != 0) {
+		fprintf(stderr, "pillarbox: cannot find the binary: /proc is not mounted\n");
+		return 1;
+	}
+	for (size_t i = 0; table[i].name != NULL; i++) {
+		const char *dir = applet_dir_path(table[i].dir);
+
+		if (dir == NULL)
+			continue;
+		if (arg < argc)
+			snprintf(path, sizeof(path), "%s/%s", argv[arg], table[i].name);
+		else
+			snprintf(path, sizeof(path), "/usr/%s/%s", dir, table[i].name);
+		if (strcmp(path, self) != 0 && replace_link(self, path, symbolic) != 0)
+			failed = 1;
+	}
+	return failed;
+}
+
+/* not_found - the message and status for a name that is no applet */
+static int
+not_found(const char *name)
+{
+	fprintf(stderr, "%s: applet not found\n", name);
+	return EXIT_NOT_FOUND;
+}
+
+/* run_applet - start it; a lone --help is answered here for all of them */
+static int
+run_applet(const struct applet *applet, int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		print_usage(stdout, applet);
+		return 0;
+	}
+	return applet->main(argc, argv);
+}
+
+/* run_self - called by our own name: options, or the applet in argv[1] */
+static int
+run_self(int argc, char **argv)
+{
+	const struct applet *applet;
+
+	if (argc < 2 || (argc == 2 && strcmp(argv[1], "--help") == 0)) {
+		print_about();
+		return 0;
+	}
+	if (strcmp(argv[1], "--list") == 0 || strcmp(argv[1], "--list-full") == 0) {
+		print_list(argv[1][6] != '\0');
+		return 0;
+	}
+	if (strcmp(argv[1], "--install") == 0)
+		return install_links(argc, argv);
+	if (strcmp(argv[1], "--help") == 0) {
+		applet = applet_find(argv[2]);
+		if (applet == NULL)
+			return not_found(argv[2]);
+		print_usage(stdout, applet);
+		return 0;
+	}
+	applet = applet_find(argv[1]);
+	return applet != NULL ? run_applet(applet, argc - 1, argv + 1) : not_found(argv[1]);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct applet *applet;
+	const char *name;
+
+	if (argc < 1)
+		return EXIT_NOT_FOUND;
+	/* One binary is every applet: a setuid bit on it would be on all of them. */
+	if (getuid() != geteuid() || getgid() != getegid()) {
+		fprintf(stderr, "pillarbox: refusing to run setuid or setgid: remove that bit\n");
+		return 1;
+	}
+	name = strrchr(argv[0], '/');
+	name = name != NULL ? name + 1 : argv[0];
+	if (*name == '-')
+		name++;
+	applet = applet_find(name);
+	if (applet != NULL)
+		return run_applet(applet, argc, argv);
+	if (strncmp(name, "pillarbox", 9) == 0 || strcmp(name, "exe") == 0)
+		return run_self(argc, argv);
+	return not_found(name);
+}

@@ -1,0 +1,26 @@
+/* features.h - what is compiled in: every switch is 0 or 1
+ *
+ * Code tests them with #if or if (), never with #ifdef, so that a misspelt
+ * name is a warning (-Wundef). Defaults are the full profile; a profile in
+ * config/profiles overrides rows, as does FEATURES="FEATURE_X=0" on make's
+ * command line. The sizes are of the static x86-64 binary. */
+#ifndef CONFIG_FEATURES_H
+#define CONFIG_FEATURES_H
+
+/* pcre: maps, by the PCRE2 library (about 200 KB) */
+#ifndef FEATURE_PCRE
+#define FEATURE_PCRE 1
+#endif
+
+/* yescrypt and the other hashes of libxcrypt in passwd-files and /etc/shadow
+ * (about 90 KB); without it musl's crypt: DES, MD5, Blowfish, SHA-256, SHA-512 */
+#ifndef FEATURE_YESCRYPT
+#define FEATURE_YESCRYPT 1
+#endif
+
+/* the unit tests and the applet that runs them; only in test builds */
+#ifndef FEATURE_UNIT
+#define FEATURE_UNIT 0
+#endif
+
+#endif
