@@ -1,0 +1,459 @@
+/* db - a thin, narrow wrapper of SQLite
+ *
+ * Opens files with the flags of db.h, prepares the caller's table of
+ * statements at first use, binds and reads columns, and turns SQLite's result
+ * codes into the few kinds a caller can act on: busy, full, corrupt.
+ *
+ * New files are made by us with mode 0600 before SQLite sees them; it gives
+ * its journal, WAL and shared-memory files the mode and owner of the database.
+ *
+ * WAL needs shared memory, which some flash and network file systems cannot
+ * do. Then a rollback journal (TRUNCATE, which spares the directory a write) takes its place: slower,
+ * as safe. That is said once in the log.
+ */
+#include "store/db.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { BUSY_TIMEOUT_MS = 10000 };
+
+struct db_stmt {
+	struct db *db;
+	sqlite3_stmt *handle;		/* NULL: not prepared, or that failed */
+	int bind_rc;			/* first error of db_start() */
+};
+
+struct db {
+	sqlite3 *handle;
+	char *path;
+	pid_t owner;
+	const char *const *sql;
+	struct db_stmt *stmts;
+	size_t count;
+	enum db_fault fault;
+	struct buf error;
+	char journal[16];
+};
+
+/* classify - what a result code means to a caller */
+static enum db_fault classify(sqlite3 *handle, int rc)
+{
+	int sys = handle != NULL ? sqlite3_system_errno(handle) : 0;
+
+	switch (rc & 0xff) {
+	case SQLITE_OK:
+		return DB_FAULT_NONE;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return DB_FAULT_BUSY;
+	case SQLITE_FULL:
+		return DB_FAULT_FULL;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return DB_FAULT_CORRUPT;
+	case SQLITE_CONSTRAINT:
+		return DB_FAULT_CONSTRAINT;
+	case SQLITE_CANTOPEN:
+		return sys == ENOENT ? DB_FAULT_MISSING : DB_FAULT_OTHER;
+	case SQLITE_IOERR:
+		/* SQLite itself calls only ENOSPC "full". */
+		return sys == EDQUOT || sys == EFBIG || sys == ENOSPC ? DB_FAULT_FULL : DB_FAULT_OTHER;
+	default:
+		return DB_FAULT_OTHER;
+	}
+}
+
+/* set_error - remember what went wrong; -1 for the caller to return */
+static int set_error(struct db *db, int rc)
+{
+	int sys = sqlite3_system_errno(db->handle);
+
+	db->fault = classify(db->handle, rc);
+	buf_reset(&db->error);
+	buf_addf(&db->error, "%s: %s", db->path, rc == SQLITE_MISUSE ? "statement misused" :
+		sqlite3_errmsg(db->handle));
+	if (sys != 0 && ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN))
+		buf_addf(&db->error, " (%s)", strerror(sys));
+	return -1;
+}
+
+/* make_uri - path as a URI, for the immutable flag */
+static char *make_uri(const char *path)
+{
+	struct buf uri = BUF_INIT;
+
+	buf_adds(&uri, "file:");
+	for (const char *p = path; *p != '\0'; p++) {
+		if (*p == '%' || *p == '?' || *p == '#')
+			buf_addf(&uri, "%%%02x", (unsigned)(unsigned char)*p);
+		else
+			buf_addc(&uri, *p);
+	}
+	buf_adds(&uri, "?immutable=1");
+	return buf_steal(&uri);
+}
+
+/* make_file - an empty file of mode 0600, unless there is one */
+static void make_file(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	/* Whatever went wrong, SQLite will meet it and say it. */
+	if (fd >= 0)
+		close(fd);
+}
+
+/* set_wal - write-ahead log, or the fallback; 0 or -1 */
+static int set_wal(struct db *db)
+{
+	static const char *const tries[] = { "PRAGMA journal_mode=WAL", "PRAGMA journal_mode=TRUNCATE" };
+	sqlite3_stmt *s;
+	int rc;
+
+	for (size_t i = 0; i < 2; i++) {
+		rc = sqlite3_prepare_v2(db->handle, tries[i], -1, &s, NULL);
+		if (rc != SQLITE_OK)
+			return set_error(db, rc);
+		rc = sqlite3_step(s);
+		if (rc == SQLITE_ROW) {
+			const char *mode = (const char *)sqlite3_column_text(s, 0);
+
+			buf_reset(&db->error);
+			snprintf(db->journal, sizeof(db->journal), "%s", mode != NULL ? mode : "");
+		} else {
+			set_error(db, rc);
+		}
+		sqlite3_finalize(s);
+		if (rc == SQLITE_ROW && (i == 1 || strcmp(db->journal, "wal") == 0))
+			return 0;
+		/* Only what shared memory may cause is tried again without it. */
+		if (rc != SQLITE_ROW && db->fault != DB_FAULT_OTHER)
+			return -1;
+		if (i == 0)
+			log_warn("%s: the file system has no shared memory for a write-ahead log: "
+				"using a rollback journal", db->path);
+	}
+	return -1;
+}
+
+/* open_handle - the file itself; 0 or -1 */
+static int open_handle(struct db *db, unsigned flags)
+{
+	int how = SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOMUTEX;
+	char *uri = NULL;
+	int rc;
+
+	if (flags & DB_CREATE)
+		make_file(db->path);
+	how |= flags & (DB_WRITE | DB_CREATE) ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
+	if (flags & DB_IMMUTABLE) {
+		uri = make_uri(db->path);
+		how |= SQLITE_OPEN_URI;
+	}
+	rc = sqlite3_open_v2(uri != NULL ? uri : db->path, &db->handle, how, NULL);
+	mem_free(uri);
+	if (rc == SQLITE_OK)
+		return 0;
+	set_error(db, rc);
+	if (access(db->path, F_OK) != 0 && errno == ENOENT)
+		db->fault = DB_FAULT_MISSING;
+	return -1;
+}
+
+struct db *db_open(const char *path, unsigned flags, const char *pragmas, const char *const *sql,
+	size_t count, enum db_fault *fault_r, char **error_r)
+{
+	struct db *db = mem_alloc(sizeof(*db));
+
+	db->path = mem_strdup(path);
+	db->owner = getpid();
+	db->sql = sql;
+	db->count = count;
+	db->stmts = count > 0 ? mem_calloc(count, sizeof(*db->stmts)) : NULL;
+	if (open_handle(db, flags) == 0) {
+		sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+		/* The header is read here, so that a file that is no database is told at once. */
+		if ((!(flags & DB_WAL) || set_wal(db) == 0) &&
+			(pragmas == NULL || db_exec(db, pragmas) == 0) &&
+			db_exec(db, "SELECT 1 FROM sqlite_master LIMIT 1") == 0) {
+			if (fault_r != NULL)
+				*fault_r = DB_FAULT_NONE;
+			return db;
+		}
+	}
+	if (fault_r != NULL)
+		*fault_r = db->fault;
+	*error_r = mem_strdup(db_error(db));
+	db_close(db);
+	return NULL;
+}
+
+void db_close(struct db *db)
+{
+	if (db == NULL)
+		return;
+	/* After a fork even a close would drop the parent's locks (How To Corrupt, 2.6). */
+	if (db->owner == getpid()) {
+		for (size_t i = 0; i < db->count; i++)
+			sqlite3_finalize(db->stmts[i].handle);
+		sqlite3_close_v2(db->handle);
+	}
+	mem_free(db->stmts);
+	mem_free(db->path);
+	buf_free(&db->error);
+	mem_free(db);
+}
+
+void db_set_busy_timeout(struct db *db, int milliseconds)
+{
+	sqlite3_busy_timeout(db->handle, milliseconds);
+}
+
+const char *db_journal_mode(const struct db *db)
+{
+	return db->journal;
+}
+
+const char *db_error(const struct db *db)
+{
+	return buf_str(&db->error);
+}
+
+enum db_fault db_fault(const struct db *db)
+{
+	return db->fault;
+}
+
+int db_exec(struct db *db, const char *sql)
+{
+	int rc = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
+
+	return rc == SQLITE_OK ? 0 : set_error(db, rc);
+}
+
+int db_exec_int(struct db *db, const char *sql, int64_t *out_r)
+{
+	sqlite3_stmt *s;
+	int rc = sqlite3_prepare_v2(db->handle, sql, -1, &s, NULL);
+
+	if (rc != SQLITE_OK)
+		return set_error(db, rc);
+	rc = sqlite3_step(s);
+	if (rc == SQLITE_ROW)
+		*out_r = sqlite3_column_int64(s, 0);
+	else
+		set_error(db, rc);
+	sqlite3_finalize(s);
+	return rc == SQLITE_ROW ? 0 : -1;
+}
+
+int db_begin(struct db *db)
+{
+	return db_exec(db, "BEGIN IMMEDIATE");
+}
+
+int db_commit(struct db *db)
+{
+	if (db_exec(db, "COMMIT") == 0)
+		return 0;
+	/* The error stays what COMMIT said. */
+	sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+	return -1;
+}
+
+void db_rollback(struct db *db)
+{
+	if (db_in_transaction(db))
+		sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+}
+
+bool db_in_transaction(const struct db *db)
+{
+	return sqlite3_get_autocommit(db->handle) == 0;
+}
+
+/* bind_all - parameters after the letters of types; SQLite's result code */
+static int bind_all(sqlite3_stmt *h, const char *types, va_list ap)
+{
+	int rc = SQLITE_OK;
+	const void *data;
+
+	for (int i = 1; types[i - 1] != '\0' && rc == SQLITE_OK; i++) {
+		switch (types[i - 1]) {
+		case 'i':
+			rc = sqlite3_bind_int64(h, i, va_arg(ap, int64_t));
+			break;
+		case 'u':
+			rc = sqlite3_bind_int64(h, i, (int64_t)va_arg(ap, uint64_t));
+			break;
+		case 'd':
+			rc = sqlite3_bind_int(h, i, va_arg(ap, int));
+			break;
+		case 's':
+			rc = sqlite3_bind_text(h, i, va_arg(ap, const char *), -1, SQLITE_STATIC);
+			break;
+		case 'b':
+			data = va_arg(ap, const void *);
+			/* A NULL pointer would bind NULL where an empty blob is meant. */
+			rc = sqlite3_bind_blob64(h, i, data != NULL ? data : "", va_arg(ap, size_t),
+				SQLITE_STATIC);
+			break;
+		default:
+			log_panic("db: unknown type letter '%c'", types[i - 1]);
+		}
+	}
+	return rc;
+}
+
+/* start_statement - prepare at first use, reset, bind */
+static struct db_stmt *start_statement(struct db *db, int n, const char *types, va_list ap)
+{
+	struct db_stmt *s;
+
+	if (n < 0 || (size_t)n >= db->count)
+		log_panic("db: %s: no statement %d", db->path, n);
+	s = &db->stmts[n];
+	s->db = db;
+	s->bind_rc = SQLITE_OK;
+	if (s->handle == NULL)
+		s->bind_rc = sqlite3_prepare_v3(db->handle, db->sql[n], -1, SQLITE_PREPARE_PERSISTENT,
+			&s->handle, NULL);
+	else
+		sqlite3_reset(s->handle);
+	if (s->bind_rc == SQLITE_OK)
+		s->bind_rc = bind_all(s->handle, types, ap);
+	return s;
+}
+
+struct db_stmt *db_start(struct db *db, int n, const char *types, ...)
+{
+	struct db_stmt *s;
+	va_list ap;
+
+	va_start(ap, types);
+	s = start_statement(db, n, types, ap);
+	va_end(ap);
+	return s;
+}
+
+int db_step(struct db_stmt *s)
+{
+	int rc = s->bind_rc;
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(s->handle);
+	if (rc == SQLITE_ROW)
+		return 1;
+	if (rc != SQLITE_DONE)
+		set_error(s->db, rc);
+	sqlite3_reset(s->handle);
+	return rc == SQLITE_DONE ? 0 : -1;
+}
+
+void db_reset(struct db_stmt *s)
+{
+	sqlite3_reset(s->handle);
+}
+
+int db_run(struct db *db, int n, const char *types, ...)
+{
+	struct db_stmt *s;
+	va_list ap;
+	int rc;
+
+	va_start(ap, types);
+	s = start_statement(db, n, types, ap);
+	va_end(ap);
+	do {
+		rc = db_step(s);
+	} while (rc > 0);
+	return rc;
+}
+
+int64_t db_int(struct db_stmt *s, int column)
+{
+	return sqlite3_column_int64(s->handle, column);
+}
+
+const char *db_text(struct db_stmt *s, int column)
+{
+	const char *text = (const char *)sqlite3_column_text(s->handle, column);
+
+	return text != NULL ? text : "";
+}
+
+const void *db_blob(struct db_stmt *s, int column, size_t *len_r)
+{
+	const void *data = sqlite3_column_blob(s->handle, column);
+
+	*len_r = (size_t)sqlite3_column_bytes(s->handle, column);
+	return data != NULL ? data : "";
+}
+
+bool db_is_null(struct db_stmt *s, int column)
+{
+	return sqlite3_column_type(s->handle, column) == SQLITE_NULL;
+}
+
+int64_t db_changes(struct db *db)
+{
+	return sqlite3_changes64(db->handle);
+}
+
+int64_t db_last_rowid(struct db *db)
+{
+	return sqlite3_last_insert_rowid(db->handle);
+}
+
+/* apply - the steps above version; 0 or -1 */
+static int apply(struct db *db, const struct db_migration *list, size_t count, int64_t version)
+{
+	char set[64];
+
+	for (size_t i = 0; i < count; i++) {
+		if (list[i].version <= version)
+			continue;
+		snprintf(set, sizeof(set), "PRAGMA user_version=%d", list[i].version);
+		if (db_exec(db, list[i].sql) != 0 || db_exec(db, set) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+int db_migrate(struct db *db, const struct db_migration *list, size_t count)
+{
+	int64_t version;
+	int64_t last = count > 0 ? list[count - 1].version : 0;
+
+	/* The common case takes no write lock. */
+	if (db_exec_int(db, "PRAGMA user_version", &version) != 0)
+		return -1;
+	if (version == last)
+		return 0;
+	if (version > last) {
+		db->fault = DB_FAULT_NEWER;
+		buf_reset(&db->error);
+		buf_addf(&db->error, "%s: schema version %lld is newer than this program's %lld", db->path,
+			(long long)version, (long long)last);
+		return -1;
+	}
+	if (db_begin(db) != 0)
+		return -1;
+	/* Another process may have done it between the look and the lock. */
+	if (db_exec_int(db, "PRAGMA user_version", &version) != 0 || apply(db, list, count, version) != 0) {
+		db_rollback(db);
+		return -1;
+	}
+	return db_commit(db);
+}
