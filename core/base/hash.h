@@ -26,7 +26,7 @@ struct hash {
 void *hash_get(const struct hash *h, const char *key);			/* NULL: none */
 void *hash_set(struct hash *h, const char *key, void *value);		/* the value replaced, or NULL */
 void *hash_del(struct hash *h, const char *key);			/* the value removed, or NULL */
-/* Walk: start with NULL; the entry returned may be deleted before the next call. */
+/* Walk: start with NULL; the table must not change meanwhile. */
 struct hash_entry *hash_next(const struct hash *h, struct hash_entry *prev);
 /* free_value may be NULL. */
 void hash_free(struct hash *h, void (*free_value)(void *));

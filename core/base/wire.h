@@ -16,7 +16,7 @@
  */
 enum { WIRE_MAX = 1 << 24 };	/* longer messages are refused */
 
-/* Writing: begin, put..., end. Nested use on one buf is not possible. */
+/* Writing: begin, put..., end. The buffer must not be consumed in between. */
 size_t wire_begin(struct buf *b);			/* a mark for wire_end() */
 void wire_put_int(struct buf *b, uint64_t v);
 void wire_put_str(struct buf *b, const char *s);	/* NULL is written as "" */
