@@ -56,7 +56,7 @@ SRC += $(sort $(wildcard tests/unit/*.c))
 endif
 OBJS := $(SRC:%.c=$(OBJ)/%.o)
 
-WARN = -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wshadow
+WARN = -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wshadow -Wvla
 CPPFLAGS = -D_GNU_SOURCE $(SWITCHES) -Icore -I. -Itests/unit
 COMMON = -std=c11 -MMD -MP $(WARN) -fno-strict-aliasing -ffunction-sections -fdata-sections
 KERNEL_HEADERS = -idirafter /usr/include -idirafter /usr/include/$(shell uname -m)-linux-gnu

@@ -40,6 +40,7 @@ static struct G {
 	const char *row;		/* of the running test: CHECK_ROW */
 	int failed;			/* of the running test: failed checks */
 	char dir[64];			/* of the running test: unit_tmpdir, or "" */
+	char text[OUTPUT_MAX];		/* what the running test has said */
 } G;
 
 void
@@ -262,7 +263,6 @@ report(const struct unit_test *test, int status, char *text)
 static enum verdict
 run_test(const struct unit_test *test)
 {
-	static char text[OUTPUT_MAX];
 	char dir[64];
 	int fds[2], status = 0;
 	pid_t pid;
@@ -278,13 +278,13 @@ run_test(const struct unit_test *test)
 		run_child(test, fds[1]);
 	}
 	close(fds[1]);
-	collect(fds[0], text, sizeof(text));
+	collect(fds[0], G.text, sizeof(G.text));
 	close(fds[0]);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		continue;
 	tmpdir_name(dir, sizeof(dir), pid);
 	remove_tree(AT_FDCWD, dir, 0);
-	return report(test, status, text);
+	return report(test, status, G.text);
 }
 
 /* order_tests - for qsort: by suite, then by name */

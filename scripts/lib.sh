@@ -4,6 +4,7 @@
 # does when that can take longer than a second, and names the Debian package
 # that is missing when something cannot be had.
 
+# shellcheck disable=SC2034
 top=$(cd "$(dirname "$0")/.." && pwd)
 
 # say TEXT... - a progress line
