@@ -38,7 +38,7 @@ const struct applet *applet_table(size_t *count_r);
 const struct applet *applet_find(const char *name);
 
 /* The directory below the prefix, without a leading slash ("bin", "sbin",
- * "libexec/pillarbox"), or NULL where no link is made. */
+ * "libexec/postfix"), or NULL where no link is made. */
 const char *applet_dir_path(enum applet_dir dir);
 
 /* Print "Usage: NAME ..." to fd 2 and return 1, the exit status of a command

@@ -74,7 +74,7 @@ applet_dir_path(enum applet_dir dir)
 	case APPLET_SBIN:
 		return "sbin";
 	case APPLET_LIBEXEC:
-		return "libexec/pillarbox";
+		return "libexec/postfix";
 	}
 	return NULL;
 }
