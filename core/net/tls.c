@@ -1,0 +1,477 @@
+/*
+ * tls - TLS 1.0 to 1.2 as an engine without I/O, on BearSSL
+ *
+ * A context holds what connections share: certificate and key (reloaded when
+ * the files change, old connections keep the old ones), the cache of sessions
+ * that can be resumed, or the trust anchors of a client.
+ *
+ * A connection holds BearSSL's state and two record buffers. The input buffer must take
+ * 16 KB records, for the peer chooses; ours are smaller on the server side,
+ * which saves 8 KB for each idle client and costs nothing measurable.
+ *
+ * Random numbers come from getrandom(2), so no /dev is needed. Renegotiation
+ * is refused. 3DES is left out (CVE-2016-2183), everything else BearSSL has is offered.
+ *
+ * RFC 5246, RFC 4346, RFC 2246, RFC 4492, RFC 5288, RFC 7905.
+ */
+#include "net/tls.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "net/tls_pem.h"
+
+enum {
+	SERVER_OUT = 8192 + 85,		/* our records: 8 KB and BearSSL's overhead */
+	CACHE_BYTES = 16384		/* about 160 sessions to resume */
+};
+
+struct file_stamp {
+	struct timespec mtime;
+	off_t size;
+	ino_t inode;
+};
+
+struct tls_context {
+	bool client;
+	char *cert_file, *key_file;
+	unsigned min_version;
+	bool server_order;
+	struct file_stamp cert_stamp, key_stamp;
+	time_t looked;
+	struct tls_keys *keys;
+	br_ssl_session_cache_lru cache;
+	unsigned char *cache_store;
+	struct tls_anchors anchors;	/* client; none: no verification */
+};
+
+/* For clients that do not verify: only the key of the first certificate matters. */
+struct no_verify {
+	const br_x509_class *vtable;
+	br_x509_decoder_context decoder;
+	unsigned seen;
+};
+
+struct tls {
+	br_ssl_engine_context *engine;
+	struct tls_keys *keys;		/* referenced while we use them */
+	bool up;
+	union {
+		br_ssl_server_context server;
+		struct {
+			br_ssl_client_context context;
+			union {
+				br_x509_minimal_context minimal;
+				struct no_verify none;
+			} x509;
+		} client;
+	} u;
+	/* Not cleared when allocated: pages of idle connections stay untouched. */
+	unsigned char in[BR_SSL_BUFSIZE_INPUT];
+	unsigned char out[];
+};
+
+/* ---- A certificate that is not verified ---- */
+
+static void nv_start_chain(const br_x509_class **ctx, const char *server_name)
+{
+	(void)server_name;
+	((struct no_verify *)(void *)ctx)->seen = 0;
+}
+
+static void nv_start_cert(const br_x509_class **ctx, uint32_t length)
+{
+	struct no_verify *nv = (struct no_verify *)(void *)ctx;
+
+	(void)length;
+	if (nv->seen++ == 0) {
+		br_x509_decoder_init(&nv->decoder, NULL, NULL);
+	}
+}
+
+static void nv_append(const br_x509_class **ctx, const unsigned char *data, size_t len)
+{
+	struct no_verify *nv = (struct no_verify *)(void *)ctx;
+
+	if (nv->seen == 1) {
+		br_x509_decoder_push(&nv->decoder, data, len);
+	}
+}
+
+static void nv_end_cert(const br_x509_class **ctx)
+{
+	(void)ctx;
+}
+
+static unsigned nv_end_chain(const br_x509_class **ctx)
+{
+	struct no_verify *nv = (struct no_verify *)(void *)ctx;
+
+	if (nv->seen == 0) {
+		return BR_ERR_X509_EMPTY_CHAIN;
+	}
+	return br_x509_decoder_get_pkey(&nv->decoder) != NULL ? 0 :
+		(unsigned)br_x509_decoder_last_error(&nv->decoder);
+}
+
+static const br_x509_pkey *nv_get_pkey(const br_x509_class *const *ctx, unsigned *usages)
+{
+	struct no_verify *nv = (struct no_verify *)(void *)(uintptr_t)ctx;
+
+	if (usages != NULL) {
+		*usages = BR_KEYTYPE_KEYX | BR_KEYTYPE_SIGN;
+	}
+	return br_x509_decoder_get_pkey(&nv->decoder);
+}
+
+static const br_x509_class no_verify_class = {
+	sizeof(struct no_verify), nv_start_chain, nv_start_cert, nv_append, nv_end_cert, nv_end_chain,
+	nv_get_pkey
+};
+
+/* ---- Contexts ---- */
+
+static unsigned bear_version(int version)
+{
+	return version <= 10 ? BR_TLS10 : version == 11 ? BR_TLS11 : BR_TLS12;
+}
+
+static void stamp_file(const char *path, struct file_stamp *out)
+{
+	struct stat st;
+
+	memset(out, 0, sizeof(*out));
+	if (stat(path, &st) == 0) {
+		out->mtime = st.st_mtim;
+		out->size = st.st_size;
+		out->inode = st.st_ino;
+	}
+}
+
+static bool same_stamp(const struct file_stamp *a, const struct file_stamp *b)
+{
+	return a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec &&
+		a->size == b->size && a->inode == b->inode;
+}
+
+struct tls_context *tls_server_context(const struct tls_server_config *config, char **error_r)
+{
+	struct tls_context *ctx = mem_alloc(sizeof(*ctx));
+
+	ctx->cert_file = mem_strdup(config->cert_file);
+	ctx->key_file = mem_strdup(config->key_file != NULL && config->key_file[0] != '\0' ?
+		config->key_file : config->cert_file);
+	ctx->min_version = bear_version(config->min_version);
+	ctx->server_order = config->server_order;
+	stamp_file(ctx->cert_file, &ctx->cert_stamp);
+	stamp_file(ctx->key_file, &ctx->key_stamp);
+	ctx->looked = time(NULL);
+	ctx->keys = tls_keys_load(ctx->cert_file, ctx->key_file, error_r);
+	if (ctx->keys == NULL) {
+		tls_context_free(ctx);
+		return NULL;
+	}
+	ctx->cache_store = mem_realloc(NULL, CACHE_BYTES);
+	br_ssl_session_cache_lru_init(&ctx->cache, ctx->cache_store, CACHE_BYTES);
+	return ctx;
+}
+
+struct tls_context *tls_client_context(const char *ca_file, int min_version, char **error_r)
+{
+	struct tls_context *ctx = mem_alloc(sizeof(*ctx));
+
+	ctx->client = true;
+	ctx->min_version = bear_version(min_version);
+	if (ca_file != NULL && ca_file[0] != '\0' &&
+	    tls_anchors_load(ca_file, &ctx->anchors, error_r) != 0) {
+		tls_context_free(ctx);
+		return NULL;
+	}
+	return ctx;
+}
+
+void tls_context_free(struct tls_context *ctx)
+{
+	if (ctx == NULL) {
+		return;
+	}
+	tls_keys_unref(ctx->keys);
+	tls_anchors_free(&ctx->anchors);
+	mem_free(ctx->cert_file);
+	mem_free(ctx->key_file);
+	mem_free(ctx->cache_store);
+	mem_free(ctx);
+}
+
+void tls_context_refresh(struct tls_context *ctx)
+{
+	struct file_stamp cert, key;
+	struct tls_keys *fresh;
+	time_t now = time(NULL);
+	char *error = NULL;
+
+	if (ctx->client || now == ctx->looked) {
+		return;
+	}
+	ctx->looked = now;
+	stamp_file(ctx->cert_file, &cert);
+	stamp_file(ctx->key_file, &key);
+	if (same_stamp(&cert, &ctx->cert_stamp) && same_stamp(&key, &ctx->key_stamp)) {
+		return;
+	}
+	/* Remembered even when it is bad: said once, not at every connection. */
+	ctx->cert_stamp = cert;
+	ctx->key_stamp = key;
+	fresh = tls_keys_load(ctx->cert_file, ctx->key_file, &error);
+	if (fresh == NULL) {
+		log_warn("%s: the certificate loaded before stays in use", error);
+		mem_free(error);
+		return;
+	}
+	log_info("certificate %s was replaced: new one loaded", ctx->cert_file);
+	tls_keys_unref(ctx->keys);
+	ctx->keys = fresh;
+	br_ssl_session_cache_lru_init(&ctx->cache, ctx->cache_store, CACHE_BYTES);
+}
+
+/* ---- Connections ---- */
+
+static const uint16_t rsa_suites[] = {
+	BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+	BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, BR_TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384,
+	BR_TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256, BR_TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA,
+	BR_TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, BR_TLS_RSA_WITH_AES_256_GCM_SHA384,
+	BR_TLS_RSA_WITH_AES_128_GCM_SHA256, BR_TLS_RSA_WITH_AES_256_CCM,
+	BR_TLS_RSA_WITH_AES_128_CCM, BR_TLS_RSA_WITH_AES_256_CBC_SHA256,
+	BR_TLS_RSA_WITH_AES_128_CBC_SHA256, BR_TLS_RSA_WITH_AES_256_CBC_SHA,
+	BR_TLS_RSA_WITH_AES_128_CBC_SHA
+};
+
+static const uint16_t ec_suites[] = {
+	BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+	BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, BR_TLS_ECDHE_ECDSA_WITH_AES_256_CCM,
+	BR_TLS_ECDHE_ECDSA_WITH_AES_128_CCM, BR_TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384,
+	BR_TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256, BR_TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA,
+	BR_TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA
+};
+
+/* seed - BearSSL's generator gets its entropy from us */
+static void seed(br_ssl_engine_context *engine)
+{
+	unsigned char bytes[32];
+	size_t have = 0;
+
+	while (have < sizeof(bytes)) {
+		ssize_t n = getrandom(bytes + have, sizeof(bytes) - have, 0);
+
+		if (n <= 0 && errno != EINTR) {
+			return;		/* the engine then asks the system, or fails as BR_ERR_NO_RANDOM */
+		}
+		have += n > 0 ? (size_t)n : 0;
+	}
+	br_ssl_engine_inject_entropy(engine, bytes, sizeof(bytes));
+	memset(bytes, 0, sizeof(bytes));
+}
+
+/* new_tls - header cleared, buffers not */
+static struct tls *new_tls(size_t out_size)
+{
+	struct tls *t = mem_realloc(NULL, sizeof(*t) + out_size);
+
+	memset(t, 0, offsetof(struct tls, in));
+	return t;
+}
+
+static void set_up(struct tls *t, const struct tls_context *ctx, size_t out_size, uint32_t flags)
+{
+	br_ssl_engine_set_versions(t->engine, ctx->min_version, BR_TLS12);
+	br_ssl_engine_add_flags(t->engine, BR_OPT_NO_RENEGOTIATION | flags);
+	br_ssl_engine_set_buffers_bidi(t->engine, t->in, sizeof(t->in), t->out, out_size);
+	seed(t->engine);
+}
+
+struct tls *tls_new_server(struct tls_context *ctx)
+{
+	struct tls *t = new_tls(SERVER_OUT);
+	br_ssl_server_context *sc = &t->u.server;
+	struct tls_keys *k = ctx->keys;
+
+	k->refs++;
+	t->keys = k;
+	t->engine = &sc->eng;
+	if (k->key_type == BR_KEYTYPE_RSA) {
+		br_ssl_server_init_full_rsa(sc, k->chain, k->count, br_skey_decoder_get_rsa(&k->key));
+		br_ssl_engine_set_suites(t->engine, rsa_suites, ARRAY_LEN(rsa_suites));
+	} else {
+		br_ssl_server_init_full_ec(sc, k->chain, k->count, k->issuer_key_type,
+			br_skey_decoder_get_ec(&k->key));
+		br_ssl_engine_set_suites(t->engine, ec_suites, ARRAY_LEN(ec_suites));
+	}
+	set_up(t, ctx, SERVER_OUT, ctx->server_order ? BR_OPT_ENFORCE_SERVER_PREFERENCES : 0);
+	br_ssl_server_set_cache(sc, &ctx->cache.vtable);
+	(void)br_ssl_server_reset(sc);
+	return t;
+}
+
+struct tls *tls_new_client(struct tls_context *ctx, const char *server_name)
+{
+	/* A client states the record size it wants; below 16 KB only few are allowed (RFC 6066 4). */
+	struct tls *t = new_tls(BR_SSL_BUFSIZE_OUTPUT);
+	br_ssl_client_context *cc = &t->u.client.context;
+
+	t->engine = &cc->eng;
+	br_ssl_client_init_full(cc, &t->u.client.x509.minimal, ctx->anchors.list, ctx->anchors.count);
+	if (ctx->anchors.count == 0) {
+		t->u.client.x509.none.vtable = &no_verify_class;
+		br_ssl_engine_set_x509(t->engine, &t->u.client.x509.none.vtable);
+	}
+	set_up(t, ctx, BR_SSL_BUFSIZE_OUTPUT, 0);
+	(void)br_ssl_client_reset(cc, server_name, 0);
+	return t;
+}
+
+void tls_free(struct tls *t)
+{
+	if (t != NULL) {
+		tls_keys_unref(t->keys);
+		memset(t, 0, offsetof(struct tls, in));		/* session keys */
+		mem_free(t);
+	}
+}
+
+/* move_out - records and decoded bytes that the engine has for us; whether there were any */
+static bool move_out(struct tls *t, unsigned state, struct buf *plain_in, struct buf *wire_out)
+{
+	size_t len;
+	bool moved = false;
+
+	if (state & BR_SSL_SENDREC) {
+		unsigned char *p = br_ssl_engine_sendrec_buf(t->engine, &len);
+
+		buf_add(wire_out, p, len);
+		br_ssl_engine_sendrec_ack(t->engine, len);
+		moved = true;
+	}
+	if (state & BR_SSL_RECVAPP) {
+		unsigned char *p = br_ssl_engine_recvapp_buf(t->engine, &len);
+
+		t->up = true;
+		buf_add(plain_in, p, len);
+		br_ssl_engine_recvapp_ack(t->engine, len);
+		moved = true;
+	}
+	return moved;
+}
+
+/* move_in - what we have for the engine; whether it took any */
+static bool move_in(struct tls *t, struct buf *wire_in, struct buf *plain_out)
+{
+	unsigned state = br_ssl_engine_current_state(t->engine);
+	bool moved = false;
+	size_t len;
+
+	if (state & BR_SSL_SENDAPP) {
+		t->up = true;
+	}
+	if ((state & BR_SSL_SENDAPP) && buf_unread(plain_out) > 0) {
+		unsigned char *p = br_ssl_engine_sendapp_buf(t->engine, &len);
+
+		len = len < buf_unread(plain_out) ? len : buf_unread(plain_out);
+		memcpy(p, buf_head(plain_out), len);
+		br_ssl_engine_sendapp_ack(t->engine, len);
+		buf_consume(plain_out, len);
+		if (buf_unread(plain_out) == 0) {
+			br_ssl_engine_flush(t->engine, 0);
+		}
+		moved = true;
+	}
+	state = br_ssl_engine_current_state(t->engine);
+	if ((state & BR_SSL_RECVREC) && buf_unread(wire_in) > 0) {
+		unsigned char *p = br_ssl_engine_recvrec_buf(t->engine, &len);
+
+		len = len < buf_unread(wire_in) ? len : buf_unread(wire_in);
+		memcpy(p, buf_head(wire_in), len);
+		br_ssl_engine_recvrec_ack(t->engine, len);
+		buf_consume(wire_in, len);
+		moved = true;
+	}
+	return moved;
+}
+
+int tls_process(struct tls *t, struct buf *wire_in, struct buf *plain_in, struct buf *plain_out,
+	struct buf *wire_out)
+{
+	for (;;) {
+		unsigned state = br_ssl_engine_current_state(t->engine);
+		bool moved;
+
+		if (state & BR_SSL_CLOSED) {
+			return br_ssl_engine_last_error(t->engine) == 0 ? 0 : -1;
+		}
+		moved = move_out(t, state, plain_in, wire_out);
+		if (!move_in(t, wire_in, plain_out) && !moved) {
+			return 1;
+		}
+	}
+}
+
+void tls_close_notify(struct tls *t, struct buf *wire_out)
+{
+	struct buf none = BUF_INIT;
+
+	if (!(br_ssl_engine_current_state(t->engine) & BR_SSL_CLOSED)) {
+		br_ssl_engine_close(t->engine);
+		(void)tls_process(t, &none, &none, &none, wire_out);
+		buf_free(&none);
+	}
+}
+
+bool tls_is_up(const struct tls *t)
+{
+	return t->up;
+}
+
+const char *tls_version_name(const struct tls *t)
+{
+	switch (br_ssl_engine_get_version(t->engine)) {
+	case BR_TLS10:
+		return "TLSv1";
+	case BR_TLS11:
+		return "TLSv1.1";
+	case BR_TLS12:
+		return "TLSv1.2";
+	default:
+		return "";
+	}
+}
+
+static unsigned suite(const struct tls *t)
+{
+	br_ssl_session_parameters params;
+
+	br_ssl_engine_get_session_parameters(t->engine, &params);
+	return params.cipher_suite;
+}
+
+const char *tls_cipher_name(const struct tls *t)
+{
+	return tls_suite_name(suite(t));
+}
+
+int tls_cipher_bits(const struct tls *t)
+{
+	return tls_suite_bits(suite(t));
+}
+
+const char *tls_error(const struct tls *t)
+{
+	int code = br_ssl_engine_last_error(t->engine);
+
+	return code == 0 ? "" : tls_error_name(code);
+}
