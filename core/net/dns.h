@@ -19,14 +19,21 @@ struct dns_query;
 struct dns *dns_new(struct loop *loop);
 void dns_free(struct dns *d);
 
-/* answer: status, names or addresses as text (valid during the call). */
+/*
+ * answer: status, names or addresses as text (valid during the call). What is known at
+ * once (hosts file, loopback, numeric) is answered before the asking function returns; it then returns
+ * NULL.
+ */
 typedef void dns_answer_fn(void *arg, enum dns_status status, const char *const *values, size_t count);
 
-/* Verified name of an address: PTR, then A/AAAA of that name must hold the address. One value. */
+/*
+ * Verified name of an address: PTR, then A/AAAA of that name must hold the address. One value.
+ * Loopback addresses never go to a name server.
+ */
 struct dns_query *dns_peer_name(struct dns *d, const char *addr, dns_answer_fn *fn, void *arg);
 /* Addresses of a host. */
 struct dns_query *dns_host(struct dns *d, const char *name, bool v4, bool v6, dns_answer_fn *fn, void *arg);
-/* Mail exchangers as "preference host", best first; DNS_NOT_FOUND: no MX. */
+/* Mail exchangers as "preference host", best first; "0 ." is a null MX (RFC 7505). DNS_NOT_FOUND: no MX. */
 struct dns_query *dns_mx(struct dns *d, const char *domain, dns_answer_fn *fn, void *arg);
 void dns_cancel(struct dns_query *q);
 

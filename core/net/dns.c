@@ -1,0 +1,685 @@
+/*
+ * dns - asynchronous DNS on the event loop, with c-ares
+ *
+ * /etc/hosts comes first and is parsed here, because c-ares would read the
+ * file for every question. Both it and /etc/resolv.conf are looked at once a
+ * second at most; when resolv.conf changes, new questions use a new channel
+ * and the old one lives until its last answer.
+ *
+ * c-ares cannot take back one question: dns_cancel() only forgets who asked.
+ *
+ * RFC 1035, RFC 3596, RFC 7505 (null MX), RFC 6761 6.3 (localhost).
+ */
+#include "net/dns.h"
+
+#include <ares.h>
+#include <arpa/inet.h>
+#include <arpa/nameser.h>
+#include <ctype.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/unixsock.h"
+
+enum {
+	HOSTS_MAX_BYTES = 1 << 20,
+	VALUES_MAX = 64,		/* addresses or exchangers of one answer that are used */
+	QUERY_MS = 3000, QUERY_TRIES = 2
+};
+
+struct channel;
+
+struct dns_watch {
+	struct watch watch;
+	struct dns_watch *next;
+	struct channel *channel;
+};
+
+struct channel {
+	struct dns *dns;
+	struct channel *next;
+	ares_channel ares;
+	struct dns_watch *watches;
+	struct timer timer;
+	unsigned pending;		/* questions under way */
+	bool retired;
+};
+
+struct host_line {
+	char *addr;
+	char *names;			/* separated by single blanks; the first is the canonical one */
+};
+
+struct dns {
+	struct loop *loop;
+	struct channel *channels;	/* the first one takes new questions */
+	struct timer sweep;
+	time_t looked;
+	struct timespec resolv_time, hosts_time;
+	struct host_line *hosts;
+	size_t host_count;
+};
+
+enum query_kind { QUERY_PEER, QUERY_HOST, QUERY_MX };
+
+struct dns_query {
+	struct channel *channel;
+	enum query_kind kind;
+	dns_answer_fn *fn;		/* NULL: cancelled */
+	void *arg;
+	char addr[64];			/* PEER: what must be among the addresses */
+	char *name;
+	bool starting, done;
+};
+
+/* ---- /etc/hosts ---- */
+
+static void free_hosts(struct dns *d)
+{
+	for (size_t i = 0; i < d->host_count; i++) {
+		mem_free(d->hosts[i].addr);
+		mem_free(d->hosts[i].names);
+	}
+	mem_free(d->hosts);
+	d->hosts = NULL;
+	d->host_count = 0;
+}
+
+/* canonical_addr - the text form in which addresses are compared; false: not an address */
+static bool canonical_addr(const char *text, char out[64])
+{
+	struct in_addr v4;
+	struct in6_addr v6;
+
+	if (inet_pton(AF_INET, text, &v4) == 1) {
+		return inet_ntop(AF_INET, &v4, out, 64) != NULL;
+	}
+	if (inet_pton(AF_INET6, text, &v6) == 1) {
+		return inet_ntop(AF_INET6, &v6, out, 64) != NULL;
+	}
+	return false;
+}
+
+static void add_host_line(struct dns *d, struct slice line)
+{
+	struct slice word = slice_word(&line, " \t\r");
+	struct buf names = BUF_INIT;
+	char text[64], addr[64];
+
+	if (word.ptr == NULL || word.len >= sizeof(text)) {
+		return;
+	}
+	memcpy(text, word.ptr, word.len);
+	text[word.len] = '\0';
+	if (!canonical_addr(text, addr)) {
+		return;
+	}
+	while ((word = slice_word(&line, " \t\r")).ptr != NULL) {
+		if (names.len > 0) {
+			buf_addc(&names, ' ');
+		}
+		buf_add(&names, word.ptr, word.len);
+	}
+	if (names.len == 0) {
+		return;
+	}
+	d->hosts = mem_realloc(d->hosts, (d->host_count + 1) * sizeof(*d->hosts));
+	d->hosts[d->host_count].addr = mem_strdup(addr);
+	d->hosts[d->host_count++].names = buf_steal(&names);
+}
+
+static void read_hosts(struct dns *d)
+{
+	size_t len;
+	char *text = file_read("/etc/hosts", HOSTS_MAX_BYTES, &len);
+	char *line, *next;
+
+	free_hosts(d);
+	for (line = text; line != NULL && *line != '\0'; line = next) {
+		char *end = line + strcspn(line, "\n");
+
+		next = *end != '\0' ? end + 1 : end;
+		end = line + strcspn(line, "#\n");
+		add_host_line(d, (struct slice){ line, (size_t)(end - line) });
+	}
+	mem_free(text);
+}
+
+/* hosts_name - canonical name of an address, into name; false: not in the file */
+static bool hosts_name(const struct dns *d, const char *addr, char *name, size_t size)
+{
+	for (size_t i = 0; i < d->host_count; i++) {
+		if (strcmp(d->hosts[i].addr, addr) == 0) {
+			size_t len = strcspn(d->hosts[i].names, " ");
+
+			if (len < size) {
+				memcpy(name, d->hosts[i].names, len);
+				name[len] = '\0';
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+static bool names_hold(const char *names, const char *name)
+{
+	struct slice rest = slice_of(names), word;
+
+	while ((word = slice_word(&rest, " ")).ptr != NULL) {
+		if (slice_ieq(word, name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static size_t hosts_addrs(const struct dns *d, const char *name, bool v4, bool v6,
+	const char *values[VALUES_MAX])
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < d->host_count && count < VALUES_MAX; i++) {
+		bool is6 = strchr(d->hosts[i].addr, ':') != NULL;
+
+		if ((is6 ? v6 : v4) && names_hold(d->hosts[i].names, name)) {
+			values[count++] = d->hosts[i].addr;
+		}
+	}
+	return count;
+}
+
+/* ---- Channels ---- */
+
+static void set_timer(struct channel *ch);
+
+static void on_dns_ready(struct watch *w, unsigned events)
+{
+	struct dns_watch *dw = w->owner;
+	struct channel *ch = dw->channel;
+	int fd = w->fd;
+
+	ares_process_fd(ch->ares, events & (LOOP_READ | LOOP_HANGUP) ? fd : ARES_SOCKET_BAD,
+		events & LOOP_WRITE ? fd : ARES_SOCKET_BAD);
+	set_timer(ch);
+}
+
+static void on_dns_timer(struct timer *t)
+{
+	struct channel *ch = t->owner;
+
+	ares_process_fd(ch->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	set_timer(ch);
+}
+
+static void set_timer(struct channel *ch)
+{
+	struct timeval tv, *left = ares_timeout(ch->ares, NULL, &tv);
+
+	if (left == NULL) {
+		loop_untimer(ch->dns->loop, &ch->timer);
+	} else {
+		loop_timer(ch->dns->loop, &ch->timer, (int64_t)left->tv_sec * 1000 + left->tv_usec / 1000 + 1,
+			on_dns_timer, ch);
+	}
+}
+
+/* on_socket_state - c-ares opens, uses and closes sockets */
+static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writable)
+{
+	struct channel *ch = arg;
+	struct dns_watch **link = &ch->watches, *dw;
+	unsigned events = (readable ? LOOP_READ : 0u) | (writable ? LOOP_WRITE : 0u);
+
+	while (*link != NULL && (*link)->watch.fd != fd) {
+		link = &(*link)->next;
+	}
+	dw = *link;
+	if (events == 0) {
+		if (dw != NULL) {
+			*link = dw->next;
+			loop_unwatch(ch->dns->loop, &dw->watch);
+			mem_free(dw);
+		}
+		return;
+	}
+	if (dw != NULL) {
+		loop_want(ch->dns->loop, &dw->watch, events);
+		return;
+	}
+	dw = mem_alloc(sizeof(*dw));
+	dw->channel = ch;
+	dw->next = ch->watches;
+	ch->watches = dw;
+	loop_watch(ch->dns->loop, &dw->watch, fd, events, on_dns_ready, dw);
+}
+
+static void add_channel(struct dns *d)
+{
+	struct channel *ch = mem_alloc(sizeof(*ch));
+	struct ares_options options;
+	char lookups[] = "b";
+	int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
+		ARES_OPT_SOCK_STATE_CB;
+
+	memset(&options, 0, sizeof(options));
+	options.flags = ARES_FLAG_NOSEARCH;		/* mail domains are complete */
+	options.timeout = QUERY_MS;
+	options.tries = QUERY_TRIES;
+	options.lookups = lookups;
+	options.sock_state_cb = on_socket_state;
+	options.sock_state_cb_data = ch;
+	ch->dns = d;
+	if (ares_init_options(&ch->ares, &options, mask) != ARES_SUCCESS) {
+		mem_free(ch);
+		return;
+	}
+	ch->next = d->channels;
+	d->channels = ch;
+}
+
+static void free_channel(struct channel *ch)
+{
+	loop_untimer(ch->dns->loop, &ch->timer);
+	ares_destroy(ch->ares);			/* ends its questions; their sockets are reported closed */
+	mem_free(ch);
+}
+
+/* sweep - retired channels without questions go; not from inside their own callbacks */
+static void sweep(struct timer *t)
+{
+	struct dns *d = t->owner;
+	struct channel **link = &d->channels;
+
+	while (*link != NULL) {
+		struct channel *ch = *link;
+
+		if (ch->retired && ch->pending == 0) {
+			*link = ch->next;
+			free_channel(ch);
+		} else {
+			link = &ch->next;
+		}
+	}
+}
+
+static bool changed(const char *path, struct timespec *seen)
+{
+	struct stat st;
+	struct timespec now = { 0, 0 };
+	bool differs;
+
+	if (stat(path, &st) == 0) {
+		now = st.st_mtim;
+	}
+	differs = now.tv_sec != seen->tv_sec || now.tv_nsec != seen->tv_nsec;
+	*seen = now;
+	return differs;
+}
+
+/* refresh - follow /etc/hosts and /etc/resolv.conf, once a second at most */
+static void refresh(struct dns *d)
+{
+	time_t now = time(NULL);
+
+	if (now == d->looked) {
+		return;
+	}
+	d->looked = now;
+	if (changed("/etc/hosts", &d->hosts_time)) {
+		read_hosts(d);
+	}
+	if (changed("/etc/resolv.conf", &d->resolv_time) && d->channels != NULL) {
+		d->channels->retired = true;
+		if (d->channels->pending == 0) {
+			loop_timer(d->loop, &d->sweep, 0, sweep, d);
+		}
+	}
+}
+
+/* current_channel - made with the first question; NULL: c-ares cannot start */
+static struct channel *current_channel(struct dns *d)
+{
+	if (d->channels == NULL || d->channels->retired) {
+		add_channel(d);
+	}
+	return d->channels != NULL && !d->channels->retired ? d->channels : NULL;
+}
+
+struct dns *dns_new(struct loop *loop)
+{
+	struct dns *d = mem_alloc(sizeof(*d));
+
+	d->loop = loop;
+	(void)ares_library_init(ARES_LIB_INIT_ALL);
+	return d;
+}
+
+void dns_free(struct dns *d)
+{
+	if (d == NULL) {
+		return;
+	}
+	loop_untimer(d->loop, &d->sweep);
+	while (d->channels != NULL) {
+		struct channel *ch = d->channels;
+
+		d->channels = ch->next;
+		free_channel(ch);
+	}
+	free_hosts(d);
+	mem_free(d);
+	ares_library_cleanup();
+}
+
+/* ---- Questions ---- */
+
+static void free_query(struct dns_query *q)
+{
+	mem_free(q->name);
+	mem_free(q);
+}
+
+/* answer - once for each question; q is gone afterwards unless it is still being started */
+static void answer(struct dns_query *q, enum dns_status status, const char *const *values, size_t count)
+{
+	dns_answer_fn *fn = q->fn;
+	struct channel *ch = q->channel;
+
+	q->fn = NULL;
+	q->done = true;
+	if (ch->pending-- == 1 && ch->retired) {
+		loop_timer(ch->dns->loop, &ch->dns->sweep, 0, sweep, ch->dns);
+	}
+	if (fn != NULL) {
+		fn(q->arg, status, values, count);
+	}
+	if (!q->starting) {
+		free_query(q);
+	}
+}
+
+static struct dns_query *new_query(struct dns *d, enum query_kind kind, dns_answer_fn *fn, void *arg)
+{
+	struct channel *ch = current_channel(d);
+	struct dns_query *q;
+
+	if (ch == NULL) {
+		fn(arg, DNS_TRY_AGAIN, NULL, 0);
+		return NULL;
+	}
+	q = mem_alloc(sizeof(*q));
+	q->channel = ch;
+	q->kind = kind;
+	q->fn = fn;
+	q->arg = arg;
+	q->starting = true;
+	ch->pending++;
+	return q;
+}
+
+/* started - the question is on its way, or was answered already: then NULL */
+static struct dns_query *started(struct dns_query *q)
+{
+	struct channel *ch = q->channel;
+
+	q->starting = false;
+	if (q->done) {
+		free_query(q);
+		q = NULL;
+	}
+	set_timer(ch);
+	return q;
+}
+
+static enum dns_status map_status(int status)
+{
+	switch (status) {
+	case ARES_SUCCESS:
+		return DNS_OK;
+	case ARES_ENOTFOUND:
+	case ARES_ENODATA:
+	case ARES_EBADNAME:
+		return DNS_NOT_FOUND;
+	default:
+		return DNS_TRY_AGAIN;
+	}
+}
+
+/* addr_texts - the addresses of an answer as text */
+static size_t addr_texts(const struct ares_addrinfo *info, char room[VALUES_MAX][64],
+	const char *values[VALUES_MAX])
+{
+	size_t count = 0;
+
+	for (const struct ares_addrinfo_node *n = info->nodes; n != NULL && count < VALUES_MAX;
+	    n = n->ai_next) {
+		const void *raw = n->ai_family == AF_INET6 ?
+			(const void *)&((const struct sockaddr_in6 *)(const void *)n->ai_addr)->sin6_addr :
+			(const void *)&((const struct sockaddr_in *)(const void *)n->ai_addr)->sin_addr;
+
+		if (inet_ntop(n->ai_family, raw, room[count], 64) != NULL) {
+			values[count] = room[count];
+			count++;
+		}
+	}
+	return count;
+}
+
+static void on_addrs(void *arg, int status, int timeouts, struct ares_addrinfo *info)
+{
+	struct dns_query *q = arg;
+	char (*room)[64] = mem_alloc(VALUES_MAX * 64);
+	const char *values[VALUES_MAX];
+	size_t count = 0;
+	enum dns_status st = map_status(status);
+
+	(void)timeouts;
+	if (st == DNS_OK) {
+		count = addr_texts(info, room, values);
+	}
+	if (info != NULL) {
+		ares_freeaddrinfo(info);
+	}
+	if (q->kind == QUERY_PEER && st == DNS_OK) {
+		bool found = false;
+
+		for (size_t i = 0; i < count && !found; i++) {
+			found = strcmp(values[i], q->addr) == 0;
+		}
+		values[0] = q->name;
+		answer(q, found ? DNS_OK : DNS_NOT_FOUND, values, found ? 1 : 0);
+	} else {
+		answer(q, st == DNS_OK && count == 0 ? DNS_NOT_FOUND : st, values, count);
+	}
+	mem_free(room);
+}
+
+static void ask_addrs(struct dns_query *q, const char *name, int family)
+{
+	struct ares_addrinfo_hints hints;
+
+	memset(&hints, 0, sizeof(hints));
+	hints.ai_family = family;
+	hints.ai_flags = ARES_AI_NOSORT;
+	ares_getaddrinfo(q->channel->ares, name, NULL, &hints, on_addrs, q);
+}
+
+/* usable_name - what a PTR record says is a host name and not something that looks like an address */
+static bool usable_name(const char *name)
+{
+	bool letter = false;
+	size_t len = strlen(name);
+
+	if (len == 0 || len > 253) {
+		return false;
+	}
+	for (const char *p = name; *p != '\0'; p++) {
+		if (isalpha((unsigned char)*p)) {
+			letter = true;
+		} else if (!isdigit((unsigned char)*p) && strchr("-_.", *p) == NULL) {
+			return false;
+		}
+	}
+	return letter && name[0] != '.' && name[0] != '-' && strstr(name, "..") == NULL;
+}
+
+static void on_ptr(void *arg, int status, int timeouts, struct hostent *host)
+{
+	struct dns_query *q = arg;
+	enum dns_status st = map_status(status);
+
+	(void)timeouts;
+	if (st == DNS_OK && (host->h_name == NULL || !usable_name(host->h_name))) {
+		st = DNS_NOT_FOUND;
+	}
+	if (st != DNS_OK || q->fn == NULL) {
+		answer(q, st, NULL, 0);
+		return;
+	}
+	q->name = mem_strdup(host->h_name);
+	ask_addrs(q, q->name, strchr(q->addr, ':') != NULL ? AF_INET6 : AF_INET);
+}
+
+static bool is_loopback(const char *addr)
+{
+	return strncmp(addr, "127.", 4) == 0 || strcmp(addr, "::1") == 0;
+}
+
+struct dns_query *dns_peer_name(struct dns *d, const char *addr, dns_answer_fn *fn, void *arg)
+{
+	char canon[64], name[256];
+	const char *value = name;
+	unsigned char raw[16];
+	int family = strchr(addr, ':') != NULL ? AF_INET6 : AF_INET;
+	struct dns_query *q;
+
+	refresh(d);
+	if (!canonical_addr(addr, canon)) {
+		fn(arg, DNS_NOT_FOUND, NULL, 0);
+		return NULL;
+	}
+	if (hosts_name(d, canon, name, sizeof(name))) {
+		fn(arg, DNS_OK, &value, 1);
+		return NULL;
+	}
+	if (is_loopback(canon)) {
+		value = "localhost";
+		fn(arg, DNS_OK, &value, 1);
+		return NULL;
+	}
+	q = new_query(d, QUERY_PEER, fn, arg);
+	if (q == NULL) {
+		return NULL;
+	}
+	(void)str_copy(q->addr, sizeof(q->addr), canon);
+	(void)inet_pton(family, canon, raw);
+	ares_gethostbyaddr(q->channel->ares, raw, family == AF_INET6 ? 16 : 4, family, on_ptr, q);
+	return started(q);
+}
+
+struct dns_query *dns_host(struct dns *d, const char *name, bool v4, bool v6, dns_answer_fn *fn, void *arg)
+{
+	const char *values[VALUES_MAX];
+	char canon[64];
+	struct dns_query *q;
+	size_t count;
+
+	refresh(d);
+	if (canonical_addr(name, canon)) {
+		bool is6 = strchr(canon, ':') != NULL;
+
+		values[0] = canon;
+		fn(arg, (is6 ? v6 : v4) ? DNS_OK : DNS_NOT_FOUND, values, (is6 ? v6 : v4) ? 1 : 0);
+		return NULL;
+	}
+	count = hosts_addrs(d, name, v4, v6, values);
+	if (count == 0 && str_ieq(name, "localhost")) {
+		if (v4) {
+			values[count++] = "127.0.0.1";
+		}
+		if (v6) {
+			values[count++] = "::1";
+		}
+	}
+	if (count > 0) {
+		fn(arg, DNS_OK, values, count);
+		return NULL;
+	}
+	q = new_query(d, QUERY_HOST, fn, arg);
+	if (q == NULL) {
+		return NULL;
+	}
+	ask_addrs(q, name, v4 && v6 ? AF_UNSPEC : v6 ? AF_INET6 : AF_INET);
+	return started(q);
+}
+
+struct mx_row {
+	unsigned short priority;
+	const char *host;
+};
+
+static int by_priority(const void *a, const void *b)
+{
+	return (int)((const struct mx_row *)a)->priority - (int)((const struct mx_row *)b)->priority;
+}
+
+static void on_mx(void *arg, int status, int timeouts, unsigned char *reply, int len)
+{
+	struct dns_query *q = arg;
+	struct ares_mx_reply *list = NULL;
+	struct mx_row rows[VALUES_MAX];
+	char (*room)[300] = mem_alloc(VALUES_MAX * 300);
+	const char *values[VALUES_MAX];
+	size_t count = 0;
+	enum dns_status st;
+
+	(void)timeouts;
+	if (status == ARES_SUCCESS) {
+		status = ares_parse_mx_reply(reply, len, &list);
+	}
+	st = map_status(status);
+	for (struct ares_mx_reply *mx = list; mx != NULL && count < VALUES_MAX; mx = mx->next) {
+		rows[count].priority = mx->priority;
+		rows[count++].host = mx->host;
+	}
+	qsort(rows, count, sizeof(rows[0]), by_priority);
+	for (size_t i = 0; i < count; i++) {
+		snprintf(room[i], 300, "%u %s", rows[i].priority,
+			rows[i].host[0] != '\0' ? rows[i].host : ".");
+		values[i] = room[i];
+	}
+	if (list != NULL) {
+		ares_free_data(list);
+	}
+	answer(q, st == DNS_OK && count == 0 ? DNS_NOT_FOUND : st, values, count);
+	mem_free(room);
+}
+
+struct dns_query *dns_mx(struct dns *d, const char *domain, dns_answer_fn *fn, void *arg)
+{
+	struct dns_query *q;
+
+	refresh(d);
+	q = new_query(d, QUERY_MX, fn, arg);
+	if (q == NULL) {
+		return NULL;
+	}
+	ares_query(q->channel->ares, domain, ns_c_in, ns_t_mx, on_mx, q);
+	return started(q);
+}
+
+void dns_cancel(struct dns_query *q)
+{
+	if (q != NULL) {
+		q->fn = NULL;
+	}
+}
