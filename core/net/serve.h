@@ -28,7 +28,11 @@ struct server_config {
 	const char *busy_text;		/* sent to a connection over max_per_address, e.g. "421 4.7.0 ..." */
 	bool lookup_names;		/* peer.host by PTR and back (net/dns.h), else "unknown" */
 	int in_high;			/* bytes of unconsumed input after which reading pauses */
-	/* SESSION_HANDOFF: fd and what was read and not consumed leave for another process; NULL: not used. With TLS see serve.c. */
+	/*
+	 * SESSION_HANDOFF: fd and what was read and not consumed leave for another process;
+	 * fd belongs to the callee. NULL: not used. A TLS connection stays: fd is then one end of
+	 * a socket pair, and the server moves bytes until both sides are done (net/relay.c).
+	 */
 	void (*handoff)(struct server *s, void *session, int fd, struct buf *unread);
 };
 
@@ -37,6 +41,8 @@ struct server *server_new(struct loop *loop, const struct server_config *config)
 void server_listen(struct server *s, int fd);
 /* The server owns a connected socket. */
 void server_adopt(struct server *s, int fd, const void *unread, size_t len);
+/* The same with a service of its own for this session instead of config->service. */
+void server_adopt_with(struct server *s, int fd, const void *unread, size_t len, void *service);
 /* Like adopt, with input and output on two descriptors (-S); stops the loop when it ends. */
 void server_stdio(struct server *s, int in_fd, int out_fd);
 size_t server_sessions(const struct server *s);

@@ -26,7 +26,7 @@ enum session_want { SESSION_READ, SESSION_WAIT, SESSION_TLS, SESSION_HANDOFF, SE
 enum session_event {
 	SESSION_EV_TLS_UP,	/* the handshake is done; io->tls_* are set */
 	SESSION_EV_TLS_FAILED,	/* the connection is about to close; io->error says why */
-	SESSION_EV_TIMEOUT,	/* no input for io->timeout seconds */
+	SESSION_EV_TIMEOUT,	/* no input for io->timeout seconds, or the peer takes no output that long */
 	SESSION_EV_EOF,		/* the peer closed its side */
 	SESSION_EV_ERROR,	/* the connection is gone; io->error says why */
 	SESSION_EV_NO_MEMORY,	/* an allocation failed inside feed(); the session is ended after this */
@@ -48,7 +48,7 @@ struct session_io {
 	struct loop *loop;
 	struct session_addr peer;
 	struct session_addr local;
-	bool tls;			/* the connection is encrypted now */
+	bool tls;			/* the connection is encrypted now; true in open() already when TLS comes first */
 	const char *tls_version;	/* "" when plain */
 	const char *tls_cipher;
 	int tls_bits;
@@ -62,7 +62,11 @@ struct session_io {
 
 struct session_class {
 	const char *name;
-	/* A new session; writes its greeting to out (unless TLS comes first). NULL: refuse the connection after out. */
+	/*
+	 * A new session; writes its greeting to out. NULL: refuse the connection after out.
+	 * When TLS comes first (465, 993, 995) the greeting is held until the handshake is
+	 * done; SESSION_EV_TLS_UP follows with io->tls_version and the others set.
+	 */
 	void *(*open)(struct session_io *io, void *service, struct buf *out);
 	/* Consume from in (buf_consume), add to out. Called again while it makes progress. */
 	enum session_want (*feed)(void *session, struct buf *in, struct buf *out);
