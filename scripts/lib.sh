@@ -86,17 +86,18 @@ want_packages()
 	apt_install $wp_list >/dev/null 2>&1
 }
 
-# source_lists DIR - write into DIR/sources.d the deb-src twins of the system's
-# own sources: the entries for this release (codename or codename-*) that have
-# the component main. Third-party archives are left alone.
+# source_lists DIR [TYPE] - write into DIR/sources.d the deb-src (or TYPE) twins
+# of the system's own sources: the entries for this release (codename or
+# codename-*) that have the component main. Third-party archives are left alone.
 source_lists()
 {
+	sl_type=${2:-deb-src}
 	mkdir -p "$1/sources.d" "$1/lists/partial" "$1/cache/archives/partial"
 	rm -f "$1"/sources.d/*
 	sl_code=$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")
 	for sl_file in /etc/apt/sources.list.d/*.sources; do
 		[ -f "$sl_file" ] || continue
-		awk -v code="$sl_code" '
+		awk -v code="$sl_code" -v type="$sl_type" '
 			function flush_stanza() {
 				if (main && suite && !off)
 					printf "%s\n", text
@@ -104,7 +105,7 @@ source_lists()
 			}
 			/^#/ { next }
 			/^[ \t]*$/ { flush_stanza(); next }
-			tolower($1) == "types:" { text = text "Types: deb-src\n"; next }
+			tolower($1) == "types:" { text = text "Types: " type "\n"; next }
 			tolower($1) == "architectures:" { next }
 			tolower($1) == "enabled:" && tolower($2) ~ /^(no|false|off|0)$/ { off = 1 }
 			tolower($1) == "components:" { for (i = 2; i <= NF; i++) if ($i == "main") main = 1 }
@@ -119,7 +120,7 @@ source_lists()
 	done
 	for sl_file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
 		[ -f "$sl_file" ] || continue
-		awk -v code="$sl_code" '
+		awk -v code="$sl_code" -v type="$sl_type" '
 			$1 != "deb" { next }
 			{
 				line = $0
@@ -136,7 +137,7 @@ source_lists()
 				for (i = b + 2; i <= n; i++) if (f[i] == "main") main = 1
 				s = f[b + 1]; sub(/\/updates$/, "", s)
 				if (main && (s == code || index(s, code "-") == 1 || s ~ /^(stable|testing|unstable|sid)/))
-					print "deb-src", opts, line
+					print type, opts, line
 			}' "$sl_file" >"$1/sources.d/$(basename "$sl_file")"
 	done
 	find "$1/sources.d" -size 0 -delete
@@ -157,11 +158,19 @@ private_apt()
 	apt-get -q -y "$@"
 }
 
+# private_cache DIR ARGS... - apt-cache with the lists of private_apt
+private_cache()
+{
+	pc_dir=$1
+	shift
+	apt-cache -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$pc_dir/sources.d" \
+		-o "Dir::State::lists=$pc_dir/lists" -o "Dir::Cache=$pc_dir/cache" "$@"
+}
+
 # source_versions DIR NAME - the listed versions of a source package, newest first
 source_versions()
 {
-	LC_ALL=C apt-cache -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$1/sources.d" \
-		-o "Dir::State::lists=$1/lists" -o "Dir::Cache=$1/cache" showsrc "$2" 2>/dev/null |
+	LC_ALL=C private_cache "$1" showsrc "$2" 2>/dev/null |
 		awk -v name="$2" '
 			$1 == "Package:" { mine = $2 == name }
 			$1 == "Version:" && mine && !seen[$2]++ { print $2 }' |
@@ -217,4 +226,26 @@ source_fetch()
 	rm -rf "$sf_apt/lists"
 	[ -n "$sf_tried" ] || die "package $1: the system's apt sources have no such source package"
 	die "package $1: cannot fetch the source package: $(grep '^E:' "$2/apt.log" | head -n 1)"
+}
+
+# kernel_fetch METAPACKAGE DIR - unpack the kernel that METAPACKAGE depends on
+# into DIR, with the system's package lists or, where there are none, our own
+kernel_fetch()
+{
+	kf_name=$(LC_ALL=C apt-cache depends "$1" 2>/dev/null |
+		sed -n 's/.*Depends: \(linux-image-[0-9][^ ]*\).*/\1/p' | head -n 1)
+	if [ -n "$kf_name" ] && (cd "$2" && apt-get -q download "$kf_name") >"$2/apt.log" 2>&1; then
+		:
+	else
+		say "reading the list of packages"
+		source_lists "$2/apt" deb
+		private_apt "$2/apt" update >"$2/apt.log" 2>&1 || return 1
+		kf_name=$(LC_ALL=C private_cache "$2/apt" depends "$1" 2>/dev/null |
+			sed -n 's/.*Depends: \(linux-image-[0-9][^ ]*\).*/\1/p' | head -n 1)
+		[ -n "$kf_name" ] || return 1
+		(cd "$2" && private_apt "$2/apt" download "$kf_name") >"$2/apt.log" 2>&1 || return 1
+	fi
+	dpkg-deb --fsys-tarfile "$2/$kf_name"_*.deb | tar -x -C "$2" --wildcards './boot/vmlinuz-*' ||
+		return 1
+	rm -rf "$2/$kf_name"_*.deb "$2/apt"
 }
