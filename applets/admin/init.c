@@ -3,11 +3,11 @@
  * The kernel starts it as /init, with a file system that holds pillarbox and
  * its configuration and nothing else: no shell, no other tool. It mounts what
  * the kernel offers, makes the host known to itself, brings the loopback
- * interface up, builds the alias table and becomes master in the foreground, which goes on as process
- * 1 and reaps what it must. With -d (the kernel hands it over after "--" on
- * its command line) master is a child instead: the journey of a mail through
- * the server is shown, one line a step (journey.c), and the machine is
- * switched off.
+ * interface up, builds the alias table and becomes master in the foreground,
+ * which goes on as process 1 and reaps what it must. With -d (the kernel hands
+ * it over after "--" on its command line) master is a child instead: the
+ * journey of a mail through the server is shown, one line a step (journey.c),
+ * and the machine is switched off.
  *
  * Outside a new machine there is nothing to mount and nothing to switch off:
  * only process 1 does either, so `init -d` can be tried by hand. */
@@ -171,9 +171,12 @@ demonstrate(void)
 		_exit(1);
 	}
 	failed = journey_run();
-	kill(pid, SIGTERM);
-	failed += journey_step("stop", reap_until(pid, STOP_SECONDS) == 0 ? NULL :
-	    "master did not end after SIGTERM");
+	if (waitpid(pid, NULL, WNOHANG) != 0)
+		failed += journey_step("stop", "master had ended before it was told to");
+	else if (kill(pid, SIGTERM) != 0 || reap_until(pid, STOP_SECONDS) != 0)
+		failed += journey_step("stop", "master did not end after SIGTERM");
+	else
+		failed += journey_step("stop", NULL);
 	journey_summary();
 	return failed > 0;
 }
