@@ -1,0 +1,23 @@
+#ifndef CONF_CONF_INFO_H
+#define CONF_CONF_INFO_H
+
+#include <stdbool.h>
+
+#include "base/arena.h"
+
+/* What postconf and `postfix check` want to know beyond the values. */
+
+/* The directory main.cf was loaded from. */
+const char *conf_loaded_dir(void);
+/* Names set in main.cf or by -o, sorted: array of *count_r, owned by a. */
+const char **conf_set_names(struct arena *a, size_t *count_r);
+/* Line of main.cf that set name; 0: set by -o or on the way here; -1: not set. */
+int conf_line(const char *name);
+/* The default, found-out ones too, not expanded; NULL: unknown name. */
+const char *conf_default(const char *name);
+/* For names like smtp_destination_concurrency_limit: "$default_destination_concurrency_limit"; NULL for others. */
+const char *conf_service_default(const char *name);
+/* As conf_expand(), with errors in *error_r (caller frees) and NULL. */
+const char *conf_expand_checked(struct arena *a, const char *text, char **error_r);
+
+#endif
