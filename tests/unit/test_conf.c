@@ -1,4 +1,4 @@
-/* main.cf: the rows of params.def, the parser, expansion, conversion. */
+/* test_conf - main.cf: the rows of params.def, the parser, expansion, conversion */
 #include "unit.h"
 
 #include <stdio.h>
