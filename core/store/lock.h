@@ -4,21 +4,29 @@
 #include <stdbool.h>
 
 /*
- * Mailbox locks as other mail programs take them: a dotlock (FILE.lock, O_EXCL)
- * and fcntl, in that order. A dotlock older than stale seconds whose owner
- * wrote nothing is taken over. Where the directory may not be written (an
- * ordinary user in /var/mail) the fcntl lock alone has to do, as Dovecot and
+ * Mailbox locks as other mail programs take them: a dotlock (FILE.lock, O_EXCL;
+ * for writing only) and fcntl, in that order. A dotlock whose owner is gone (its process
+ * id on this host), or older than LOCK_STALE seconds with a mailbox nobody wrote
+ * to, is taken over. Where the directory may not be written (an ordinary
+ * user in /var/mail) the fcntl lock alone has to do, as Dovecot and
  * Postfix decide it.
+ *
+ * The fcntl lock belongs to fd (an "open file description" lock), so one
+ * process can hold several mailboxes open, and the same one twice.
  */
 struct mailbox_lock;
 
+enum { LOCK_STALE = 500 };
+
 /*
- * fd is the open mailbox. Tries for up to timeout_ms, sleeping between tries.
- * NULL with errno: EAGAIN held by somebody else.
+ * fd is the open mailbox. Tries for up to timeout_ms (0: once), sleeping between tries.
+ * NULL with errno: EAGAIN held by somebody else. The caller looks afterwards whether
+ * path still is the file of fd (mail programs replace mailboxes by rename).
  */
 struct mailbox_lock *mailbox_lock(const char *path, int fd, bool exclusive, int timeout_ms);
 /* Touch the dotlock while a long piece of work goes on. */
 void mailbox_lock_touch(struct mailbox_lock *l);
+/* Before fd is closed. NULL: nothing. */
 void mailbox_unlock(struct mailbox_lock *l);
 
 #endif

@@ -1,0 +1,251 @@
+/*
+ * deliver - a batch of messages into one mailbox: what mbox and maildir share
+ *
+ * Above the content stand, as other delivery agents write them,
+ *
+ *	From sender  Tue Aug  9 14:21:58 2011		(mbox only)
+ *	Return-Path: <sender>
+ *	X-Original-To: address as it came in
+ *	Delivered-To: address delivered to
+ *
+ * and in an mbox lines that begin with "From " get a '>' and a blank
+ * line follows. deliver_find.c relies on these being made in one place.
+ *
+ * RFC 5321 4.4 (Return-Path), RFC 4155 (mbox).
+ */
+#include "store/deliver_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/date.h"
+#include "base/mem.h"
+
+/* put_clean - a text from the envelope, control bytes replaced: it must not make lines of its own */
+static void put_clean(struct buf *b, const char *text)
+{
+	for (; *text != '\0'; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		buf_addc(b, c < 0x20 || c == 0x7f ? '?' : (char)c);
+	}
+}
+
+int deliver_put_header(const struct deliver_item *it, deliver_put *put, void *arg)
+{
+	struct buf b = BUF_INIT;
+	int rc;
+
+	buf_adds(&b, "Return-Path: <");
+	put_clean(&b, it->sender);
+	buf_adds(&b, ">\n");
+	if (it->original[0] != '\0') {
+		buf_adds(&b, "X-Original-To: ");
+		put_clean(&b, it->original);
+		buf_addc(&b, '\n');
+	}
+	if (it->recipient[0] != '\0') {
+		buf_adds(&b, "Delivered-To: ");
+		put_clean(&b, it->recipient);
+		buf_addc(&b, '\n');
+	}
+	rc = put(arg, buf_str(&b), b.len);
+	buf_free(&b);
+	return rc;
+}
+
+int deliver_put_from(const struct deliver_item *it, time_t now, deliver_put *put, void *arg)
+{
+	struct buf b = BUF_INIT;
+	char date[DATE_SIZE];
+	int rc;
+
+	date_asctime(date, now);
+	buf_adds(&b, "From ");
+	put_clean(&b, it->sender[0] != '\0' ? it->sender : "MAILER-DAEMON");
+	buf_addf(&b, "  %s\n", date);
+	rc = put(arg, buf_str(&b), b.len);
+	buf_free(&b);
+	return rc;
+}
+
+/* The state of From-quoting over the pieces of a content. */
+struct quoter {
+	char *data;		/* DELIVER_CHUNK bytes */
+	size_t have;		/* bytes in data not passed on yet */
+	bool line_start;	/* data[0] begins a line */
+	char last;		/* the byte passed on last, or '\n' */
+};
+
+/*
+ * quote_pieces - pass on what is in q, quoting; up to 4 bytes that may be the
+ * beginning of "From " stay for the next round unless this is the end
+ */
+static int quote_pieces(struct quoter *q, bool end, deliver_put *put, void *arg)
+{
+	char *p = q->data, *stop = q->data + q->have;
+	int rc = 0;
+
+	while (p < stop && rc == 0) {
+		size_t left = (size_t)(stop - p);
+		char *next;
+
+		if (q->line_start) {
+			if (memcmp(p, "From ", left < 5 ? left : 5) == 0) {
+				if (left < 5 && !end) {
+					break;
+				}
+				rc = left >= 5 ? put(arg, ">", 1) : 0;
+			}
+			q->line_start = false;
+			if (rc != 0) {
+				break;
+			}
+		}
+		next = memmem(p, left, "\nFrom ", 6);
+		if (next == NULL) {
+			/* The last bytes may be the first half of it. */
+			for (size_t tail = left < 5 ? left : 5; tail > 0 && next == NULL; tail--) {
+				if (memcmp(stop - tail, "\nFrom ", tail) == 0) {
+					next = stop - tail;
+				}
+			}
+		}
+		next = next != NULL ? next + 1 : stop;
+		q->line_start = next[-1] == '\n';
+		q->last = next[-1];
+		rc = put(arg, p, (size_t)(next - p));
+		p = next;
+	}
+	q->have = (size_t)(stop - p);
+	memmove(q->data, p, q->have);
+	return rc;
+}
+
+int deliver_put_content(const struct deliver_item *it, bool quote, deliver_put *put, void *arg)
+{
+	struct quoter q = { .data = mem_alloc(DELIVER_CHUNK), .line_start = true, .last = '\n' };
+	int64_t offset = 0, n;
+	int rc = 0;
+
+	do {
+		n = it->read(it->read_arg, offset, q.data + q.have, DELIVER_CHUNK - q.have);
+		if (n < 0) {
+			rc = DELIVER_UNREADABLE;
+			break;
+		}
+		offset += n;
+		q.have += (size_t)n;
+		if (quote) {
+			rc = quote_pieces(&q, n == 0, put, arg);
+		} else if (q.have > 0) {
+			rc = put(arg, q.data, q.have);
+			q.last = q.data[q.have - 1];
+			q.have = 0;
+		}
+	} while (n > 0 && rc == 0);
+	mem_free(q.data);
+	if (rc == 0 && q.last != '\n') {
+		rc = put(arg, "\n", 1);
+	}
+	if (rc == 0 && quote) {
+		rc = put(arg, "\n", 1);
+	}
+	return rc;
+}
+
+void deliver_set(struct deliver_item *it, enum deliver_status status, const char *dsn, const char *fmt, ...)
+{
+	va_list ap;
+
+	it->status = status;
+	snprintf(it->dsn, sizeof(it->dsn), "%s", dsn);
+	va_start(ap, fmt);
+	vsnprintf(it->text, sizeof(it->text), fmt, ap);
+	va_end(ap);
+}
+
+void deliver_set_errno(struct deliver_item *items, size_t count, const char *what, const char *path, int err)
+{
+	bool full = err == EDQUOT || err == EFBIG;
+	const char *dsn = full ? "5.2.2" : err == ENOSPC ? "4.3.0" : "4.2.0";
+
+	for (size_t i = 0; i < count; i++) {
+		if (items[i].status != DELIVER_NONE) {
+			continue;
+		}
+		if (err == EAGAIN) {
+			deliver_set(&items[i], DELIVER_DEFER, dsn, "%s %s: unable to lock for exclusive access",
+				what, path);
+		} else {
+			deliver_set(&items[i], full ? DELIVER_FAIL : DELIVER_DEFER, dsn, "%s %s: %s", what, path,
+				strerror(err));
+		}
+	}
+}
+
+bool deliver_any_suspect(const struct deliver_item *items, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (items[i].suspect || items[i].repair) {
+			return true;
+		}
+	}
+	return false;
+}
+
+int deliver_sync_parent(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	struct buf dir = BUF_INIT;
+	int fd, rc;
+
+	buf_add(&dir, path, slash != NULL ? (size_t)(slash - path) : 0);
+	fd = open(slash == NULL ? "." : dir.len == 0 ? "/" : buf_str(&dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	buf_free(&dir);
+	if (fd < 0) {
+		/* A directory one may write but not read (drop box): nothing to be done. */
+		return errno == EACCES ? 0 : -1;
+	}
+	rc = fsync(fd);
+	close(fd);
+	return rc != 0 && errno != EINVAL ? -1 : 0;
+}
+
+int deliver_to_mailbox(const char *path, const struct deliver_how *how, struct deliver_item *items,
+	size_t count)
+{
+	size_t len = strlen(path);
+	int rc;
+
+	for (size_t i = 0; i < count; i++) {
+		items[i].status = DELIVER_NONE;
+	}
+	if (len > 0 && path[len - 1] == '/') {
+		rc = deliver_maildir_batch(path, how, items, count);
+	} else {
+		rc = deliver_mbox_batch(path, how, items, count);
+	}
+	return rc;
+}
+
+int deliver_probe(const char *path, const struct deliver_how *how, char id[DELIVER_ID_SIZE])
+{
+	struct deliver_mbox m;
+	const char *why;
+	int rc, saved;
+
+	if (deliver_mbox_open(&m, path, how, false, &why) != 0) {
+		return errno == ENOENT ? 0 : -1;
+	}
+	rc = deliver_find_tail(&m, id);
+	saved = errno;
+	deliver_mbox_close(&m);
+	errno = saved;
+	return rc;
+}
