@@ -24,11 +24,13 @@ struct dsn_recipient {
 	const char *address;	/* final recipient */
 	const char *original;	/* as given at RCPT, "" when the same */
 	const char *orcpt;	/* RFC 3461 "type;address" (xtext decoded) or "" */
-	const char *action;	/* "failed", "delayed", "delivered", "relayed", "expanded"; "" after the kind */
+	/* "failed", "delayed", "delivered", "relayed", "expanded"; "" after the kind */
+	const char *action;
 	const char *status;	/* "5.1.1" */
 	const char *text;	/* the reason as the log has it */
 	const char *remote_mta;	/* host that said so, or "" */
-	const char *diagnostic;	/* its reply ("550 5.1.1 no such user"), or "": text with X-Pillarbox */
+	/* its reply ("550 5.1.1 no such user"), or "": text with X-Pillarbox */
+	const char *diagnostic;
 };
 
 struct dsn_message {
@@ -40,11 +42,15 @@ struct dsn_message {
 	time_t arrival;		/* of the original */
 	time_t last_try;	/* DELAY: until when it will be tried (Will-Retry-Until), else 0 */
 	bool smtputf8;
-	bool full;		/* return the whole message (RET=FULL), else the headers; bounce_size_limit rules anyway */
+	/* return the whole message (RET=FULL), else the headers; bounce_size_limit rules anyway */
+	bool full;
 	int64_t size;		/* of the original's content */
 	const struct dsn_recipient *recipients;
 	size_t recipient_count;
-	/* Content of the original, LF line ends: bytes put into data, 0 at the end, -1 unreadable. */
+	/*
+	 * Content of the original, LF line ends: bytes put into data, 0 at the end, -1
+	 * unreadable.
+	 */
 	int64_t (*read)(void *arg, int64_t offset, void *data, size_t len);
 	void *read_arg;
 };
@@ -54,6 +60,7 @@ struct dsn_message {
  * Message-ID, Auto-Submitted) in pieces to put(), which returns 0, or -1 to stop. 0, or -1. A
  * content that cannot be read is left out and that is said in the text.
  */
-int dsn_write(const struct dsn_message *m, int (*put)(void *arg, const void *data, size_t len), void *arg);
+int dsn_write(const struct dsn_message *m, int (*put)(void *arg, const void *data, size_t len),
+	void *arg);
 
 #endif

@@ -20,7 +20,10 @@ const char *address_at(const char *address);
 const char *address_domain(const char *address);
 /* Local part without quotes and backslashes. */
 char *address_local(struct arena *a, const char *address);
-/* local@domain; the local part gets quotes where RFC 5321 wants them. domain "" gives the local part alone. */
+/*
+ * local@domain; the local part gets quotes where RFC 5321 wants them. domain "" gives the
+ * local part alone.
+ */
 char *address_make(struct arena *a, const char *local, const char *domain);
 
 /*
@@ -43,7 +46,7 @@ enum {
  * *value set, *ext_r (may be NULL) is the extension that was not part of the key ("+ext",
  * pointing into memory of a) or NULL, *key_r (may be NULL) the key; 0; -1 temporary.
  */
-int lookup_address(struct arena *a, struct maps *maps, const char *address, unsigned how, struct buf *value,
-	const char **ext_r, const char **key_r);
+int lookup_address(struct arena *a, struct maps *maps, const char *address, unsigned how,
+	struct buf *value, const char **ext_r, const char **key_r);
 
 #endif

@@ -30,9 +30,15 @@ enum {
  */
 struct match_list *match_list_new(const char *name, const char *text, unsigned flags);
 void match_list_free(struct match_list *l);
-/* 1 matches, 0 does not, -1 temporary (table or file trouble). domain may be user@domain with MATCH_USER. */
+/*
+ * 1 matches, 0 does not, -1 temporary (table or file trouble). domain may be user@domain
+ * with MATCH_USER.
+ */
 int match_domain(struct match_list *l, const char *domain);
-/* addr is an IP address without brackets ("::ffff:1.2.3.4" counts as 1.2.3.4); name the client's name or NULL. */
+/*
+ * addr is an IP address without brackets ("::ffff:1.2.3.4" counts as 1.2.3.4); name the
+ * client's name or NULL.
+ */
 int match_host(struct match_list *l, const char *name, const char *addr);
 bool match_list_empty(const struct match_list *l);
 

@@ -29,7 +29,8 @@ int route_class_of(const char *domain, enum route_class *class_r);
 
 struct route {
 	enum route_class class;
-	const char *transport;	/* service of master.cf: "local", "smtp", "relay", "virtual", "lmtp"... */
+	/* service of master.cf: "local", "smtp", "relay", "virtual", "lmtp"... */
+	const char *transport;
 	const char *nexthop;	/* "test.example", "[relay.example]:587", "unix:private/x" */
 	const char *recipient;	/* the address as the agent is to see it (user@domain) */
 	const char *dsn;	/* for 0 and -1: "5.1.1", "4.3.0" */
@@ -48,7 +49,10 @@ int route_resolve(struct arena *a, const char *sender, const char *address, stru
 
 /* Is the domain local (route_class_of gives ROUTE_LOCAL)? 1, 0, -1 temporary. */
 int route_is_local_domain(const char *domain);
-/* Is the client one of mynetworks (mynetworks_style when mynetworks is not set)? 1, 0, -1 temporary. */
+/*
+ * Is the client one of mynetworks (mynetworks_style when mynetworks is not set)? 1, 0, -1
+ * temporary.
+ */
 int route_mynetworks_match(const char *addr);
 /*
  * Does a local part exist: local_recipient_maps (with recipient_delimiter),

@@ -11,7 +11,8 @@
  */
 enum rewrite_context {
 	REWRITE_LOCAL,		/* envelopes always; headers of local_header_rewrite_clients */
-	REWRITE_REMOTE		/* headers of strangers: remote_header_rewrite_domain, or left alone when empty */
+	/* headers of strangers: remote_header_rewrite_domain, or left alone when empty */
+	REWRITE_REMOTE
 };
 
 /* Result is owned by a; "" stays "". Never NULL. */

@@ -17,7 +17,10 @@ struct local_user {
 	const char *shell;	/* "" none */
 };
 
-/* 1 found (texts owned by a), 0 no such user, -1 temporary. The name as it is, then in lower case. */
+/*
+ * 1 found (texts owned by a), 0 no such user, -1 temporary. The name as it is, then in
+ * lower case.
+ */
 int local_user_find(struct arena *a, const char *name, struct local_user *u);
 
 #endif

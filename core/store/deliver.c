@@ -13,7 +13,7 @@
  *
  * RFC 5321 4.4 (Return-Path), RFC 4155 (mbox).
  */
-#include "store/deliver_impl.h"
+#include "store/deliver.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,8 +25,12 @@
 #include "base/buf.h"
 #include "base/date.h"
 #include "base/mem.h"
+#include "store/deliver_impl.h"
 
-/* put_clean - a text from the envelope, control bytes replaced: it must not make lines of its own */
+/*
+ * put_clean - a text from the envelope, control bytes replaced: it must not make lines of
+ * its own
+ */
 static void put_clean(struct buf *b, const char *text)
 {
 	for (; *text != '\0'; text++) {
@@ -159,7 +163,8 @@ int deliver_put_content(const struct deliver_item *it, bool quote, deliver_put *
 	return rc;
 }
 
-void deliver_set(struct deliver_item *it, enum deliver_status status, const char *dsn, const char *fmt, ...)
+void deliver_set(
+	struct deliver_item *it, enum deliver_status status, const char *dsn, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -170,7 +175,8 @@ void deliver_set(struct deliver_item *it, enum deliver_status status, const char
 	va_end(ap);
 }
 
-void deliver_set_errno(struct deliver_item *items, size_t count, const char *what, const char *path, int err)
+void deliver_set_errno(
+	struct deliver_item *items, size_t count, const char *what, const char *path, int err)
 {
 	bool full = err == EDQUOT || err == EFBIG;
 	const char *dsn = full ? "5.2.2" : err == ENOSPC ? "4.3.0" : "4.2.0";
@@ -180,11 +186,11 @@ void deliver_set_errno(struct deliver_item *items, size_t count, const char *wha
 			continue;
 		}
 		if (err == EAGAIN) {
-			deliver_set(&items[i], DELIVER_DEFER, dsn, "%s %s: unable to lock for exclusive access",
-				what, path);
+			deliver_set(&items[i], DELIVER_DEFER, dsn,
+				"%s %s: unable to lock for exclusive access", what, path);
 		} else {
-			deliver_set(&items[i], full ? DELIVER_FAIL : DELIVER_DEFER, dsn, "%s %s: %s", what, path,
-				strerror(err));
+			deliver_set(&items[i], full ? DELIVER_FAIL : DELIVER_DEFER, dsn,
+				"%s %s: %s", what, path, strerror(err));
 		}
 	}
 }
@@ -206,7 +212,10 @@ int deliver_sync_parent(const char *path)
 	int fd, rc;
 
 	buf_add(&dir, path, slash != NULL ? (size_t)(slash - path) : 0);
-	fd = open(slash == NULL ? "." : dir.len == 0 ? "/" : buf_str(&dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir.len == 0) {
+		buf_adds(&dir, slash == NULL ? "." : "/");
+	}
+	fd = open(buf_str(&dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	buf_free(&dir);
 	if (fd < 0) {
 		/* A directory one may write but not read (drop box): nothing to be done. */

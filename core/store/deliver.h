@@ -44,7 +44,8 @@ struct deliver_item {
 struct deliver_how {
 	int64_t size_limit;		/* mailbox_size_limit; 0 none */
 	int lock_ms;			/* how long to wait for the lock */
-	bool any_owner;			/* the file may belong to another user (deliveries to /file) */
+	/* the file may belong to another user (deliveries to /file) */
+	bool any_owner;
 };
 
 /*

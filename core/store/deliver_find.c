@@ -17,8 +17,6 @@
  *
  * One pass over the file finds all the suspects of a batch, in windows.
  */
-#include "store/deliver_impl.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +25,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "store/deliver_impl.h"
 
 enum {
 	WINDOW = 256 * 1024,
@@ -140,8 +139,10 @@ static bool next_id(struct slice *rest, char id[DELIVER_ID_SIZE])
 		word = p > rest->ptr && (p[-1] == ' ' || p[-1] == '\t' || p[-1] == '\n');
 		rest->len -= (size_t)(p + 3 - rest->ptr);
 		rest->ptr = p + 3;
-		while (n < rest->len && ((rest->ptr[n] >= '0' && rest->ptr[n] <= '9')
-			|| (rest->ptr[n] >= 'A' && rest->ptr[n] <= 'Z') || (rest->ptr[n] >= 'a' && rest->ptr[n] <= 'z'))) {
+		while (n < rest->len
+			&& ((rest->ptr[n] >= '0' && rest->ptr[n] <= '9')
+				|| (rest->ptr[n] >= 'A' && rest->ptr[n] <= 'Z')
+				|| (rest->ptr[n] >= 'a' && rest->ptr[n] <= 'z'))) {
 			n++;
 		}
 		if (word && n > 0 && n < DELIVER_ID_SIZE && n < rest->len) {
@@ -175,7 +176,8 @@ static ssize_t compare_peek(struct compare *c, const char **p)
 	ssize_t n;
 
 	if (c->pos < c->data_at || c->pos >= c->data_at + (off_t)c->data_len) {
-		size_t want = c->size - c->pos < READ_AHEAD ? (size_t)(c->size - c->pos) : READ_AHEAD;
+		size_t want =
+			c->size - c->pos < READ_AHEAD ? (size_t)(c->size - c->pos) : READ_AHEAD;
 
 		n = read_at(c->fd, c->data, want, c->pos);
 		if (n < 0) {
@@ -189,7 +191,10 @@ static ssize_t compare_peek(struct compare *c, const char **p)
 	return (ssize_t)(c->data_at + (off_t)c->data_len - c->pos);
 }
 
-/* skip_header - move behind the blank line that ends the header in the mbox; false: there is none */
+/*
+ * skip_header - move behind the blank line that ends the header in the mbox; false: there
+ * is none
+ */
 static bool skip_header(struct compare *c, off_t from)
 {
 	char last = '\n';
@@ -281,14 +286,17 @@ static int compare_put(void *arg, const char *data, size_t len)
 
 enum found { FOUND_NOT, FOUND_WHOLE, FOUND_TORN, FOUND_ERROR };
 
-/* compare_content - the item against the content at a place in the mbox; message_at: of its From_ line */
-static enum found compare_content(struct deliver_mbox *m, off_t content, const struct deliver_item *it)
+/* compare_content - the item against the content at a place in the mbox */
+static enum found compare_content(
+	struct deliver_mbox *m, off_t content, const struct deliver_item *it)
 {
-	struct compare_arg a = { .c = { .fd = m->fd, .pos = content, .size = m->size, .in_header = true,
-		.last = '\n' }, .content = content };
+	struct compare_arg a = { .content = content };
 	enum found f = FOUND_NOT;
 	int rc;
 
+	a.c = (struct compare){ .fd = m->fd, .pos = content, .size = m->size };
+	a.c.in_header = true;
+	a.c.last = '\n';
 	a.c.data = mem_alloc(READ_AHEAD);
 	rc = deliver_put_content(it, true, compare_put, &a);
 	if (rc == DELIVER_UNREADABLE || a.c.unreadable) {
@@ -323,7 +331,9 @@ static bool same(struct slice got, const char *want)
 static void consider(struct search *s, off_t at, struct deliver_item *it)
 {
 	if (it->status != DELIVER_NONE
-		|| (!it->repair && (!same(s->head.recipient, it->recipient) || !same(s->head.original, it->original)))) {
+		|| (!it->repair
+			&& (!same(s->head.recipient, it->recipient)
+				|| !same(s->head.original, it->original)))) {
 		return;
 	}
 	switch (compare_content(s->m, at + (off_t)s->head.content, it)) {
@@ -375,9 +385,12 @@ static void look_at(struct search *s, off_t at)
 	}
 }
 
-/* each_message - call look for every From_ line of the file, *last_r is the last one's place or -1 */
-static int each_message(struct deliver_mbox *m, void (*look)(struct search *, off_t), struct search *s,
-	off_t *last_r)
+/*
+ * each_message - call look for every From_ line of the file, *last_r is the last one's
+ * place or -1
+ */
+static int each_message(struct deliver_mbox *m, void (*look)(struct search *, off_t),
+	struct search *s, off_t *last_r)
 {
 	char *data = mem_alloc(WINDOW + 1);
 	off_t at = 0;
@@ -465,7 +478,8 @@ static off_t part_of_from(struct deliver_mbox *m)
 		if (start < 0 || memcmp(tail + start, "From", (size_t)len) != 0) {
 			continue;
 		}
-		if ((start == 0 && m->size == n) || (start > 1 && tail[start - 1] == '\n' && tail[start - 2] == '\n')) {
+		if ((start == 0 && m->size == n)
+			|| (start > 1 && tail[start - 1] == '\n' && tail[start - 2] == '\n')) {
 			return m->size - len;
 		}
 	}
@@ -475,7 +489,8 @@ static off_t part_of_from(struct deliver_mbox *m)
 /* cut_line - does this (without its newline) begin as the lines do that stand above a content? */
 static bool cut_line(const char *p, size_t len)
 {
-	static const char *const names[] = { "Return-Path: <", "X-Original-To: ", "Delivered-To: ", "Received: " };
+	static const char *const names[] = { "Return-Path: <",
+		"X-Original-To: ", "Delivered-To: ", "Received: " };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		size_t n = strlen(names[i]);
@@ -540,7 +555,8 @@ static void index_items(struct search *s)
 	s->next = mem_calloc(s->count, sizeof(*s->next));
 	for (size_t i = s->count; i-- > 0;) {
 		if (s->items[i].suspect || s->items[i].repair) {
-			void *old = hash_set(&s->ids, s->items[i].queue_id, (void *)(uintptr_t)(i + 1));
+			void *old =
+				hash_set(&s->ids, s->items[i].queue_id, (void *)(uintptr_t)(i + 1));
 
 			s->next[i] = (size_t)(uintptr_t)old;
 		}

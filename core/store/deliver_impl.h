@@ -24,31 +24,40 @@ int deliver_put_from(const struct deliver_item *it, time_t now, deliver_put *put
  */
 int deliver_put_content(const struct deliver_item *it, bool quote, deliver_put *put, void *arg);
 
-void deliver_set(struct deliver_item *it, enum deliver_status status, const char *dsn, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-/* Every undecided item; what failed on path with errno err: dsn and defer or fail follow from it. */
-void deliver_set_errno(struct deliver_item *items, size_t count, const char *what, const char *path, int err);
+void deliver_set(struct deliver_item *it, enum deliver_status status, const char *dsn,
+	const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/*
+ * Every undecided item; what failed on path with errno err: dsn and defer or fail follow
+ * from it.
+ */
+void deliver_set_errno(
+	struct deliver_item *items, size_t count, const char *what, const char *path, int err);
 bool deliver_any_suspect(const struct deliver_item *items, size_t count);
 /* fsync the directory that holds path: 0 or -1. */
 int deliver_sync_parent(const char *path);
 
-/* An mbox, open and locked; fd -1 with errno (why_r a fixed text for the log). created_r may be NULL. */
+/*
+ * An mbox, open and locked; fd -1 with errno (why_r a fixed text for the log). created_r
+ * may be NULL.
+ */
 struct deliver_mbox {
 	int fd;
 	struct mailbox_lock *lock;
 	off_t size;
 	bool created;
 };
-int deliver_mbox_open(struct deliver_mbox *m, const char *path, const struct deliver_how *how, bool create,
-	const char **why_r);
+int deliver_mbox_open(struct deliver_mbox *m, const char *path, const struct deliver_how *how,
+	bool create, const char **why_r);
 void deliver_mbox_close(struct deliver_mbox *m);
 
-int deliver_mbox_batch(const char *path, const struct deliver_how *how, struct deliver_item *items, size_t count);
-int deliver_maildir_batch(const char *path, const struct deliver_how *how, struct deliver_item *items,
-	size_t count);
+int deliver_mbox_batch(
+	const char *path, const struct deliver_how *how, struct deliver_item *items, size_t count);
+int deliver_maildir_batch(
+	const char *path, const struct deliver_how *how, struct deliver_item *items, size_t count);
 
 /*
- * Look for the suspect and repair items in the mbox, decide those that are there, cut off a torn tail
+ * Look for the suspect and repair items in the mbox, decide those that are there, cut off a
+ * torn tail
  * (m->size follows). 0, or -1 with errno.
  */
 int deliver_find(struct deliver_mbox *m, struct deliver_item *items, size_t count);

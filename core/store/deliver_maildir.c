@@ -10,8 +10,6 @@
  *
  * The format: https://cr.yp.to/proto/maildir.html
  */
-#include "store/deliver_impl.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +25,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/unixsock.h"
+#include "store/deliver_impl.h"
 
 enum { OPEN_FILES = 64, FILE_BUFFER = 64 * 1024, NAME_SIZE = 200 };
 
@@ -186,9 +185,10 @@ static int write_one(struct maildir *md, struct pending *p, struct out *o, const
 
 	gettimeofday(&now, NULL);
 	token(tok, p->item);
-	snprintf(p->name, sizeof(p->name), "%lld.M%06ld%s%s", (long long)now.tv_sec, (long)now.tv_usec, tok,
-		md->host);
-	p->fd = openat(md->tmp, p->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	snprintf(p->name, sizeof(p->name), "%lld.M%06ld%s%s", (long long)now.tv_sec,
+		(long)now.tv_usec, tok, md->host);
+	p->fd = openat(
+		md->tmp, p->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (p->fd < 0) {
 		deliver_set_errno(p->item, 1, "cannot create a file in maildir", path, errno);
 		return -1;
@@ -208,11 +208,13 @@ static int write_one(struct maildir *md, struct pending *p, struct out *o, const
 		return 0;
 	}
 	if (rc == OUT_FULL) {
-		deliver_set(p->item, DELIVER_FAIL, "5.2.2", "maildir %s: size limit exceeded", path);
+		deliver_set(
+			p->item, DELIVER_FAIL, "5.2.2", "maildir %s: size limit exceeded", path);
 	} else if (rc == OUT_FAILED) {
 		deliver_set_errno(p->item, 1, "cannot write to maildir", path, o->error);
 	} else {
-		deliver_set(p->item, DELIVER_DEFER, "4.3.0", "cannot read the message from the queue");
+		deliver_set(
+			p->item, DELIVER_DEFER, "4.3.0", "cannot read the message from the queue");
 	}
 	unlinkat(md->tmp, p->name, 0);
 	close(p->fd);
@@ -315,8 +317,8 @@ static void write_all(struct maildir *md, const char *path, const struct deliver
 	mem_free(list);
 }
 
-int deliver_maildir_batch(const char *path, const struct deliver_how *how, struct deliver_item *items,
-	size_t count)
+int deliver_maildir_batch(
+	const char *path, const struct deliver_how *how, struct deliver_item *items, size_t count)
 {
 	struct maildir md;
 	int err = 0;
@@ -333,7 +335,9 @@ int deliver_maildir_batch(const char *path, const struct deliver_how *how, struc
 		err = errno;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (err != 0 && (items[i].status == DELIVER_NONE || items[i].status == DELIVER_DUPLICATE)) {
+		if (err != 0
+			&& (items[i].status == DELIVER_NONE
+				|| items[i].status == DELIVER_DUPLICATE)) {
 			items[i].status = DELIVER_NONE;
 		} else if (items[i].status == DELIVER_NONE) {
 			deliver_set(&items[i], DELIVER_OK, "2.0.0", "delivered to maildir");

@@ -8,8 +8,6 @@
  * put in its place is followed. What cannot be written whole is
  * cut off again; whole messages of the batch before it stay.
  */
-#include "store/deliver_impl.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -18,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/deliver_impl.h"
 
 enum { WRITE_BUFFER = 256 * 1024, REOPEN_MAX = 5, TOUCH_SECONDS = 30 };
 
@@ -75,13 +74,15 @@ static int open_existing(const char *path, bool any_owner, const char **why_r)
 }
 
 /* open_file - existing or new; -1 with errno */
-static int open_file(struct deliver_mbox *m, const char *path, const struct deliver_how *how, bool create,
-	const char **why_r)
+static int open_file(struct deliver_mbox *m, const char *path, const struct deliver_how *how,
+	bool create, const char **why_r)
 {
 	int fd = open_existing(path, how->any_owner, why_r);
 
 	if (fd < 0 && errno == ENOENT && create) {
-		fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600);
+		fd = open(path,
+			O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC,
+			0600);
 		if (fd >= 0) {
 			m->created = true;
 		} else if (errno == EEXIST) {
@@ -103,8 +104,8 @@ static bool still_there(const char *path, int fd, off_t *size_r)
 	return a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
-int deliver_mbox_open(struct deliver_mbox *m, const char *path, const struct deliver_how *how, bool create,
-	const char **why_r)
+int deliver_mbox_open(struct deliver_mbox *m, const char *path, const struct deliver_how *how,
+	bool create, const char **why_r)
 {
 	memset(m, 0, sizeof(*m));
 	for (int tries = 0; tries < REOPEN_MAX; tries++) {
@@ -261,7 +262,8 @@ static void over_limit(struct deliver_item *it, const char *path)
  * write_batch - append the undecided items; ends[i] becomes where item i ends, 0 for those not
  * written. 0, or WRITER_FAILED when the disk refused (w->error)
  */
-static int write_batch(struct writer *w, const char *path, struct deliver_item *items, size_t count, off_t *ends)
+static int write_batch(
+	struct writer *w, const char *path, struct deliver_item *items, size_t count, off_t *ends)
 {
 	off_t limit = w->limit;
 	int rc;
@@ -282,7 +284,8 @@ static int write_batch(struct writer *w, const char *path, struct deliver_item *
 			if (rc == WRITER_FULL) {
 				over_limit(&items[i], path);
 			} else {
-				deliver_set(&items[i], DELIVER_DEFER, "4.3.0", "cannot read the message from the queue");
+				deliver_set(&items[i], DELIVER_DEFER, "4.3.0",
+					"cannot read the message from the queue");
 			}
 			rc = writer_back(w, start);
 			if (rc != 0) {
@@ -338,7 +341,8 @@ static void append_batch(struct deliver_mbox *m, const char *path, const struct 
 		w.error = err;
 		memset(ends, 0, count * sizeof(*ends));
 		if (ftruncate(m->fd, m->size) != 0) {
-			log_warn("cannot cut mailbox %s back to %lld bytes: %m", path, (long long)m->size);
+			log_warn("cannot cut mailbox %s back to %lld bytes: %m", path,
+				(long long)m->size);
 		}
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -362,7 +366,8 @@ static bool any_left(const struct deliver_item *items, size_t count)
 	return false;
 }
 
-int deliver_mbox_batch(const char *path, const struct deliver_how *how, struct deliver_item *items, size_t count)
+int deliver_mbox_batch(
+	const char *path, const struct deliver_how *how, struct deliver_item *items, size_t count)
 {
 	struct deliver_mbox m;
 	const char *why;
@@ -376,7 +381,8 @@ int deliver_mbox_batch(const char *path, const struct deliver_how *how, struct d
 		}
 		for (size_t i = 0; i < count; i++) {
 			if (items[i].status == DELIVER_NONE) {
-				deliver_set(&items[i], DELIVER_DEFER, "4.2.0", "destination %s %s", path, why);
+				deliver_set(&items[i], DELIVER_DEFER, "4.2.0", "destination %s %s",
+					path, why);
 			}
 		}
 		return err == EAGAIN;
@@ -387,7 +393,10 @@ int deliver_mbox_batch(const char *path, const struct deliver_how *how, struct d
 	if (any_left(items, count)) {
 		append_batch(&m, path, how, items, count);
 	} else if (suspect) {
-		/* Found ones may be in the page cache alone: the process that wrote them did not sync. */
+		/*
+		 * Found ones may be in the page cache alone: the process that wrote them
+		 * did not sync.
+		 */
 		err = sync_file(&m, path);
 		for (size_t i = 0; err != 0 && i < count; i++) {
 			items[i].status = DELIVER_NONE;

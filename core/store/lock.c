@@ -102,8 +102,8 @@ static bool break_stale(const char *dot, int mailbox_fd)
 		return errno == ENOENT;
 	}
 	if (fstat(fd, &mine) == 0 && S_ISREG(mine.st_mode) && is_stale(fd, &mine, mailbox_fd)
-		&& fcntl_lock(fd, F_WRLCK) == 0
-		&& lstat(dot, &there) == 0 && there.st_ino == mine.st_ino && there.st_dev == mine.st_dev) {
+		&& fcntl_lock(fd, F_WRLCK) == 0 && lstat(dot, &there) == 0
+		&& there.st_ino == mine.st_ino && there.st_dev == mine.st_dev) {
 		done = unlink(dot) == 0;
 	}
 	close(fd);
