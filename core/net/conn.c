@@ -270,7 +270,9 @@ static void tls_begin(struct conn *c)
 	}
 	/* What came in the clear behind STARTTLS was not said under TLS (RFC 3207 4.2, RFC 2595 4). */
 	buf_reset(&c->in);
-	tls_context_refresh(ctx);
+	if (tls_context_refresh(ctx) == TLS_DENIED && c->server->config.tls_denied != NULL) {
+		c->server->config.tls_denied(c->server->config.tls_denied_arg);
+	}
 	c->tls = mem_alloc(sizeof(*c->tls));
 	c->tls->engine = tls_new_server(ctx);
 	c->state = CONN_HANDSHAKE;

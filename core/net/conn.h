@@ -91,7 +91,7 @@ struct server {
 	struct timer accept_timer;	/* out of descriptors: accepting rests */
 	bool accept_paused;
 	bool stopping;			/* told to: sessions hear SESSION_EV_SHUTDOWN */
-	bool stop_at_last;		/* stdio: done when the one session ends */
+	bool stop_at_last;		/* stdio, draining: done when the last session ends */
 	void (*stopped)(void *arg);
 	void *stopped_arg;
 	struct loop_hook stopped_hook;

@@ -400,6 +400,18 @@ void server_shutdown(struct server *s, void (*done)(void *arg), void *arg)
 	}
 }
 
+void server_drain(struct server *s, void (*done)(void *arg), void *arg)
+{
+	s->stop_at_last = true;
+	s->stopped = done;
+	s->stopped_arg = arg;
+	close_listeners(s);
+	loop_untimer(s->loop, &s->accept_timer);
+	if (s->count == 0) {
+		loop_at_end(s->loop, &s->stopped_hook, run_stopped, s);
+	}
+}
+
 void server_free(struct server *s)
 {
 	if (s == NULL) {

@@ -22,6 +22,9 @@ struct server_config {
 	const struct session_class *class;
 	void *service;			/* passed to class->open */
 	struct tls_context *tls;	/* NULL: SESSION_TLS is refused */
+	/* A new certificate is there and only root can read it: ask for a successor. NULL: keep the old one. */
+	void (*tls_denied)(void *arg);
+	void *tls_denied_arg;
 	bool tls_first;			/* wrapper mode: 465, 993, 995 */
 	int max_sessions;		/* 0: no limit; above it a connection waits in the backlog */
 	int max_per_address;		/* 0: no limit */
@@ -48,6 +51,8 @@ void server_stdio(struct server *s, int in_fd, int out_fd);
 size_t server_sessions(const struct server *s);
 /* Stop accepting; sessions get SESSION_EV_SHUTDOWN; done(arg) once the last one ended. */
 void server_shutdown(struct server *s, void (*done)(void *arg), void *arg);
+/* Stop accepting; sessions go on until they end by themselves; then done(arg). */
+void server_drain(struct server *s, void (*done)(void *arg), void *arg);
 void server_free(struct server *s);
 /* Walk the open sessions (who, limits, broadcasts). */
 void server_each(struct server *s, void (*fn)(void *session, void *arg), void *arg);

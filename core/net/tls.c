@@ -21,6 +21,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -209,7 +210,7 @@ void tls_context_free(struct tls_context *ctx)
 	mem_free(ctx);
 }
 
-void tls_context_refresh(struct tls_context *ctx)
+enum tls_refresh tls_context_refresh(struct tls_context *ctx)
 {
 	struct file_stamp cert, key;
 	struct tls_keys *fresh;
@@ -217,27 +218,31 @@ void tls_context_refresh(struct tls_context *ctx)
 	char *error = NULL;
 
 	if (ctx->client || now == ctx->looked) {
-		return;
+		return TLS_SAME;
 	}
 	ctx->looked = now;
 	stamp_file(ctx->cert_file, &cert);
 	stamp_file(ctx->key_file, &key);
 	if (same_stamp(&cert, &ctx->cert_stamp) && same_stamp(&key, &ctx->key_stamp)) {
-		return;
+		return TLS_SAME;
 	}
 	/* Remembered even when it is bad: said once, not at every connection. */
 	ctx->cert_stamp = cert;
 	ctx->key_stamp = key;
+	if ((access(ctx->cert_file, R_OK) != 0 || access(ctx->key_file, R_OK) != 0) && errno == EACCES) {
+		return TLS_DENIED;
+	}
 	fresh = tls_keys_load(ctx->cert_file, ctx->key_file, &error);
 	if (fresh == NULL) {
 		log_warn("%s: the certificate loaded before stays in use", error);
 		mem_free(error);
-		return;
+		return TLS_BAD;
 	}
 	log_info("certificate %s was replaced: new one loaded", ctx->cert_file);
 	tls_keys_unref(ctx->keys);
 	ctx->keys = fresh;
 	br_ssl_session_cache_lru_init(&ctx->cache, ctx->cache_store, CACHE_BYTES);
+	return TLS_LOADED;
 }
 
 /* ---- Connections ---- */
