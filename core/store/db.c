@@ -46,6 +46,30 @@ struct db {
 	char journal[16];
 };
 
+/* file_errno - errno of the last failed call on the database (what: FILE_POINTER) or its log (JOURNAL_POINTER) */
+static int file_errno(sqlite3 *handle, int what)
+{
+	sqlite3_file *file = NULL;
+	int error = 0;
+
+	if (sqlite3_file_control(handle, "main", what, &file) != SQLITE_OK || file == NULL ||
+		file->pMethods == NULL || file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error) != SQLITE_OK)
+		return 0;
+	return error;
+}
+
+static bool means_full(int error)
+{
+	return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
+/* is_write_full - SQLite calls only ENOSPC "full", and its own errno may be another by now */
+static bool is_write_full(sqlite3 *handle, int rc)
+{
+	return rc == SQLITE_IOERR_WRITE && (means_full(file_errno(handle, SQLITE_FCNTL_FILE_POINTER)) ||
+		means_full(file_errno(handle, SQLITE_FCNTL_JOURNAL_POINTER)));
+}
+
 /* classify - what a result code means to a caller */
 static enum db_fault classify(sqlite3 *handle, int rc)
 {
@@ -67,8 +91,7 @@ static enum db_fault classify(sqlite3 *handle, int rc)
 	case SQLITE_CANTOPEN:
 		return sys == ENOENT ? DB_FAULT_MISSING : DB_FAULT_OTHER;
 	case SQLITE_IOERR:
-		/* SQLite itself calls only ENOSPC "full". */
-		return sys == EDQUOT || sys == EFBIG || sys == ENOSPC ? DB_FAULT_FULL : DB_FAULT_OTHER;
+		return means_full(sys) || is_write_full(handle, rc) ? DB_FAULT_FULL : DB_FAULT_OTHER;
 	default:
 		return DB_FAULT_OTHER;
 	}
