@@ -24,8 +24,13 @@
  * and between processes, shown as upper-case hex (at least 10 digits); it is the
  * primary key. Content is in rows of about 64 KB keyed id << 13 | n.
  *
- * Errors: -1 and queue_error(); a full disk is queue_is_full(). Whoever forks
- * opens after the fork. Not for threads.
+ * Writers take turns at a lock of their own (DIR/queue.lock), in which the
+ * kernel keeps the order; SQLite's busy polling never comes into play.
+ *
+ * Errors: -1 and queue_error(); a full disk is queue_is_full(). After
+ * queue_is_broken() nothing more can be done with the handle: log the error and
+ * end the process; the next one to open the queue sets the database aside.
+ * Whoever forks opens after the fork. Not for threads.
  */
 struct queue;
 struct queue_message;	/* being written */
@@ -42,16 +47,25 @@ enum queue_open_mode { QUEUE_READ, QUEUE_WRITE, QUEUE_CREATE };
  * DIR/queue.db. A database that SQLite calls corrupt or that is no database
  * is set aside as queue.db.corrupt-<time> (never deleted), that is logged as an
  * error, and (QUEUE_CREATE) a new one is begun. A schema newer than ours is
- * refused. NULL with a text (caller frees).
+ * refused. NULL with a text (caller frees). Root makes the files for
+ * the owner of DIR.
  */
 struct queue *queue_open(const char *dir, enum queue_open_mode mode, char **error_r);
-void queue_close(struct queue *q);
+void queue_close(struct queue *q);			/* NULL is fine; what was not committed is told ok = false */
 const char *queue_error(const struct queue *q);
 bool queue_is_full(const struct queue *q);		/* the last error was disk full or quota */
+bool queue_is_broken(const struct queue *q);		/* corrupt, or the file was replaced under us */
+/*
+ * With on, a failed queue_commit() keeps what it was to write, and the next one
+ * tries again (qmgr: what agents did cannot be undone). done() comes with success only.
+ */
+void queue_keep_failed(struct queue *q, bool on);
 
 void queue_id_text(queue_id id, char out[QUEUE_ID_TEXT]);
 bool queue_id_parse(const char *text, queue_id *id_r);
-queue_id queue_id_new(void);
+/* Never the same twice, whichever process asks and wherever the clock jumps; rises with time. */
+queue_id queue_id_new(struct queue *q);
+int64_t queue_id_time(queue_id id);			/* microseconds since 1970 it stands for */
 
 /* Envelope flags. */
 enum {
@@ -62,7 +76,8 @@ enum {
 	QUEUE_F_RET_FULL = 16,	/* RFC 3461 RET=FULL */
 	QUEUE_F_RET_HDRS = 32,
 	QUEUE_F_HOLD = 64,	/* begin in hold */
-	QUEUE_F_EXPIRE = 128	/* forced expire (postsuper -e) */
+	QUEUE_F_EXPIRE = 128,	/* forced expire (postsuper -e) */
+	QUEUE_F_WARNED = 256	/* the delay notice was sent */
 };
 
 /* RFC 3461 NOTIFY bits; 0: not given. */
@@ -72,7 +87,7 @@ struct queue_envelope {
 	queue_id id;
 	int64_t arrival;		/* microseconds since 1970 */
 	int64_t size;			/* bytes of content, as stored (LF line ends) */
-	enum queue_state state;
+	enum queue_state state;		/* a new one is incoming, or with QUEUE_F_HOLD in hold */
 	int64_t next_try;		/* seconds since 1970; 0: at once */
 	int attempts;			/* delivery attempts so far */
 	unsigned flags;
@@ -116,8 +131,8 @@ int64_t queue_written(const struct queue_message *m);
 void queue_end(struct queue_message *m, void (*done)(void *arg, bool ok), void *arg);
 /* Forget a message that was not ended; chunks already written are removed. */
 void queue_abort(struct queue_message *m);
-/* Is there anything to commit? */
-bool queue_pending(const struct queue *q);
+/* Is there anything that a commit would make durable? */
+bool queue_pending(const struct queue *q);		/* an ended message or a change */
 /* One transaction, one fsync. From its return on the mail is safe. 0, or -1: every ended message is told ok = false. */
 int queue_commit(struct queue *q);
 /* Ids that were committed by the last queue_commit(): for telling qmgr. */
@@ -127,14 +142,32 @@ const queue_id *queue_committed(const struct queue *q, size_t *count_r);
 
 /* 1 found, 0 no such message, -1. Texts are owned by a. */
 int queue_get(struct queue *q, queue_id id, struct arena *a, struct queue_envelope *env);
+/*
+ * Many reads from here to queue_read_end() see one state of the queue and share
+ * its locks. Short: a log that somebody reads cannot be begun anew. 0, or -1.
+ */
+int queue_read_begin(struct queue *q);
+void queue_read_end(struct queue *q);
 /* Walk messages after id (0: the first) in id order; as queue_get. */
 int queue_next(struct queue *q, queue_id after, struct arena *a, struct queue_envelope *env);
-/* Deferred messages due at now, oldest next_try first: up to max ids not below after_time... count, or -1. */
-int queue_due(struct queue *q, int64_t now, queue_id *ids, int max);
-/* Seconds since 1970 of the earliest next_try of a deferred message; 0 none; -1 error. */
-int64_t queue_next_due(struct queue *q);
-/* Incoming messages with ids above after: count (at most max), or -1. */
-int queue_incoming(struct queue *q, queue_id after, queue_id *ids, int max);
+
+/* A message as the walks below give it. */
+struct queue_entry {
+	queue_id id;
+	int64_t next_try;
+	enum queue_state state;
+};
+/* The next messages after id in id order, in any state: count up to max, or -1. */
+int queue_scan(struct queue *q, queue_id after, struct queue_entry *out, int max);
+/*
+ * Deferred messages due at now in the order of (next_try, id), those after
+ * *after (zeroed: from the first): count up to max, or -1.
+ */
+int queue_due(struct queue *q, int64_t now, const struct queue_entry *after, struct queue_entry *out, int max);
+/* Seconds since 1970 of the earliest next_try of a deferred message after *after; 0 none; -1 error. */
+int64_t queue_next_due(struct queue *q, const struct queue_entry *after);
+/* Number of recipients that are not done, or -1; *last_r (may be NULL) the highest number given. */
+int64_t queue_count_recipients(struct queue *q, queue_id id, int64_t *last_r);
 /* Recipients from number n on, not done ones only when undone; count up to max, or -1. */
 int queue_recipients(struct queue *q, queue_id id, int64_t from, bool undone, struct arena *a,
 	struct queue_recipient *out, int max);
@@ -145,13 +178,14 @@ int64_t queue_read(struct queue *q, queue_id id, int64_t offset, void *data, siz
 
 void queue_recipient_done(struct queue *q, queue_id id, int64_t n);
 void queue_recipient_deferred(struct queue *q, queue_id id, int64_t n, const char *dsn, const char *reason);
-/* attempts is raised by one. */
+/* One more recipient of a message that is in the queue; r->n is the caller's to choose. */
+void queue_recipient_append(struct queue *q, queue_id id, const struct queue_recipient *r);
+/* Deferred until next_try; attempts is raised by one. reason "" clears it. */
 void queue_defer(struct queue *q, queue_id id, int64_t next_try, const char *reason);
 void queue_set_state(struct queue *q, queue_id id, enum queue_state state, int64_t next_try);
+void queue_set_flags(struct queue *q, queue_id id, unsigned flags);	/* added to those it has */
 void queue_remove(struct queue *q, queue_id id);
-/* Every deferred message becomes due now (flush); site "" all. */
-void queue_flush_all(struct queue *q);
-/* Chunks without a message, older than age seconds (crashed writers): removed. Count or -1. */
+/* Chunks without a message, older than age seconds (crashed writers): removed, now. Count or -1. */
 int queue_clean(struct queue *q, int64_t age);
 /* Sums for mailq's trailer and health: 0 or -1. */
 int queue_totals(struct queue *q, int64_t *count_r, int64_t *bytes_r);

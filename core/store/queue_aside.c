@@ -1,0 +1,109 @@
+/* queue_aside - a damaged queue.db is moved out of the way, never deleted
+ *
+ * queue.db and its -wal and -shm become queue.db.corrupt-TIME and the same with
+ * -wal and -shm, so that what is in them can still be looked for. Damage that
+ * is met while running is left as a mark (queue.db.bad) for the process that
+ * opens the queue next; that one looks closely before it believes it, because
+ * a bad cable or a bit of memory may have been the cause.
+ *
+ * Processes that still have the old file open notice at their next commit that
+ * the name leads elsewhere (queue_lock()).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "store/queue_internal.h"
+
+enum { PATH_SIZE = 4096, TRIES = 100 };
+
+/* sync_dir - make the renames durable */
+static void sync_dir(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		(void)fsync(fd);
+		close(fd);
+	}
+}
+
+/* free_name - a name for the database that nothing has; false when 100 damaged ones of this second lie there */
+static bool free_name(const struct queue *q, char out[PATH_SIZE])
+{
+	struct tm tm;
+	char stamp[32];
+	struct stat st;
+	time_t now = time(NULL);
+
+	gmtime_r(&now, &tm);
+	strftime(stamp, sizeof(stamp), "%Y%m%d-%H%M%S", &tm);
+	for (int i = 0; i < TRIES; i++) {
+		int n = i == 0 ? snprintf(out, PATH_SIZE, "%s.corrupt-%s", q->path, stamp) :
+			snprintf(out, PATH_SIZE, "%s.corrupt-%s.%d", q->path, stamp, i);
+
+		if (n >= PATH_SIZE)
+			return false;
+		if (lstat(out, &st) != 0 && errno == ENOENT)
+			return true;
+	}
+	return false;
+}
+
+int queue_set_aside(struct queue *q, const char *why)
+{
+	static const char *const suffixes[] = { "-wal", "-shm", "-journal", "" };
+	char to[PATH_SIZE], from_name[PATH_SIZE + 16], to_name[PATH_SIZE + 16];
+
+	if (!free_name(q, to))
+		return queue_set_error_text(q, "cannot be set aside: no free name");
+	/* The database goes last: a crash in between leaves it to be found damaged again. */
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		snprintf(from_name, sizeof(from_name), "%s%s", q->path, suffixes[i]);
+		snprintf(to_name, sizeof(to_name), "%s%s", to, suffixes[i]);
+		if (rename(from_name, to_name) != 0 && errno != ENOENT)
+			return queue_set_error_text(q, strerror(errno));
+	}
+	sync_dir(q->dir);
+	log_error("%s: %s: set aside as %s", q->path, why, to);
+	queue_unmark(q);
+	return 0;
+}
+
+static void mark_name(const struct queue *q, char out[PATH_SIZE])
+{
+	snprintf(out, PATH_SIZE, "%s.bad", q->path);
+}
+
+bool queue_is_marked(const struct queue *q)
+{
+	char name[PATH_SIZE];
+	struct stat st;
+
+	mark_name(q, name);
+	return lstat(name, &st) == 0;
+}
+
+void queue_mark(const struct queue *q)
+{
+	char name[PATH_SIZE];
+	int fd;
+
+	mark_name(q, name);
+	fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0)
+		close(fd);
+}
+
+void queue_unmark(const struct queue *q)
+{
+	char name[PATH_SIZE];
+
+	mark_name(q, name);
+	(void)unlink(name);
+}

@@ -1,0 +1,137 @@
+#ifndef STORE_QUEUE_INTERNAL_H
+#define STORE_QUEUE_INTERNAL_H
+
+#include <sys/types.h>
+
+#include "store/db.h"
+#include "store/queue.h"
+
+/* What the files queue*.c share; nobody else includes this. */
+
+/* Statements of queue_sql.c, run by number. */
+enum {
+	Q_BEGIN, Q_BEGIN_READ, Q_COMMIT,
+	Q_MESSAGE_ADD, Q_RECIPIENT_ADD, Q_CHUNK_ADD, Q_CHUNK_COUNT,
+	Q_PARTIAL_ADD, Q_PARTIAL_DEL, Q_PARTIAL_OLD, Q_MESSAGE_EXISTS,
+	Q_MESSAGE_DEL, Q_RECIPIENT_DEL, Q_CHUNK_DEL,
+	Q_RECIPIENT_DONE, Q_RECIPIENT_DEFER, Q_DEFER, Q_STATE, Q_FLAGS,
+	Q_GET, Q_NEXT, Q_SCAN, Q_DUE, Q_DUE_FIRST,
+	Q_RECIPIENTS, Q_RECIPIENT_COUNT, Q_RECIPIENT_LAST, Q_CHUNK, Q_TOTALS,
+	Q_LAST_ID, Q_SET_LAST_ID,
+	Q_COUNT
+};
+
+extern const char *const queue_sql[Q_COUNT];
+extern const struct db_migration queue_migrations[];
+extern const size_t queue_migration_count;
+
+/* Key of chunk n of a message; n in 0 .. QUEUE_CHUNKS_MAX - 1. */
+enum { QUEUE_CHUNK_BITS = 13, QUEUE_CHUNKS_MAX = 1 << QUEUE_CHUNK_BITS };
+
+static inline int64_t queue_chunk_key(queue_id id, int64_t n)
+{
+	return (int64_t)(id << QUEUE_CHUNK_BITS) | n;
+}
+
+/* A full chunk that waits for a transaction. */
+struct queue_chunk {
+	struct queue_chunk *next;
+	struct queue_message *message;
+	int64_t key;
+	struct buf data;
+};
+
+struct queue_message {
+	struct queue *q;
+	struct queue_message *next;	/* among the ended */
+	struct arena arena;
+	struct queue_envelope env;	/* texts in arena */
+	struct queue_recipient *recipients;	/* array, texts in arena */
+	size_t recipient_count, recipient_cap;
+	struct buf data;		/* the chunk being filled */
+	int64_t size;
+	int64_t chunks;			/* full ones, handed to q->chunks or stored */
+	bool stored;			/* some chunk is in the database already */
+	bool failed;			/* a chunk could not be stored */
+	void (*done)(void *arg, bool ok);
+	void *arg;
+};
+
+enum queue_op {
+	OP_DONE, OP_RECIPIENT_DEFER, OP_APPEND, OP_DEFER, OP_STATE, OP_FLAGS, OP_REMOVE, OP_DROP_PARTIAL
+};
+
+struct queue_change {
+	struct queue_change *next;
+	enum queue_op op;
+	queue_id id;
+	int64_t n;			/* recipient, state or flags */
+	int64_t when;			/* next_try */
+	const char *dsn, *reason;
+	struct queue_recipient *recipient;	/* OP_APPEND */
+};
+
+struct queue {
+	struct db *db;
+	char *dir, *path;
+	enum queue_open_mode mode;
+	int lock_fd;			/* DIR/queue.lock: writers' turns (flock) and the last id (its first 8 bytes) */
+	bool locked;
+	dev_t dev;			/* of the database we have open */
+	ino_t ino;
+	struct buf error;
+	bool full, broken, keep_failed;
+
+	struct queue_message *ended, **ended_tail;
+	struct queue_chunk *chunks, **chunks_tail;
+	size_t chunk_bytes;
+	struct queue_change *changes, **changes_tail;
+	struct arena change_arena;
+	queue_id *committed;
+	size_t committed_count, committed_cap;
+
+	queue_id last_id;		/* given by this process */
+	bool clock_wrong;		/* an id had to be above what the clock says: keep it in the database */
+
+	bool reading;			/* between queue_read_begin() and queue_read_end() */
+	queue_id cached_id;		/* whose chunk cached_n is in cache */
+	int64_t cached_n;
+	struct buf cache;
+};
+
+/* Take and leave the writers' turn. lock: 0, or -1 with the error set (also: the file was replaced). */
+int queue_lock(struct queue *q);
+void queue_unlock(struct queue *q);
+/* The error of q->db becomes q's; corruption is marked for the next process. -1. */
+int queue_set_error(struct queue *q);
+int queue_set_error_text(struct queue *q, const char *text);
+/* queue_lock() and BEGIN; COMMIT and unlock; ROLLBACK and unlock. 0, or -1. */
+int queue_begin_write(struct queue *q);
+int queue_commit_write(struct queue *q);
+void queue_rollback_write(struct queue *q);
+
+/* queue_write.c: drop all that waits for a commit; ended messages are told ok = false. */
+void queue_forget(struct queue *q);
+
+/* queue_change.c: carry out all that was collected, inside a transaction. 0, or -1. */
+int queue_apply_changes(struct queue *q);
+void queue_forget_changes(struct queue *q);
+struct queue_change *queue_add_change(struct queue *q, enum queue_op op, queue_id id);
+/* Copy with texts owned by a. */
+void queue_copy_recipient(struct arena *a, struct queue_recipient *to, const struct queue_recipient *from);
+/* Rows of a message; inside a transaction. 0, or -1. */
+int queue_insert_recipient(struct queue *q, queue_id id, const struct queue_recipient *r);
+int queue_delete_rows(struct queue *q, queue_id id);
+
+/* queue_id.c */
+void queue_id_load(struct queue *q);	/* after opening, under the lock */
+int queue_id_save(struct queue *q);	/* inside a transaction: only where the clock cannot be trusted */
+
+/* queue_aside.c: move DIR/queue.db and its companions away, under the lock. 0, or -1 with the error set. */
+int queue_set_aside(struct queue *q, const char *why);
+/* Was corruption met while running, and is it really there? */
+bool queue_is_marked(const struct queue *q);
+void queue_mark(const struct queue *q);
+void queue_unmark(const struct queue *q);
+
+#endif

@@ -1,0 +1,445 @@
+/* test_queue_crash - queue.db after crashes, damage, a full disk and a file replaced under its writers */
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "store/db.h"
+#include "store/queue.h"
+#include "unit.h"
+
+static const struct queue_envelope plain = {
+	.sender = "a@example.com", .envid = "", .full_name = "", .client_name = "", .client_addr = "",
+	.helo = "", .proto = "", .sasl_user = "", .reason = ""
+};
+
+static struct queue *open_queue(const char *dir, enum queue_open_mode mode)
+{
+	char *error = NULL;
+	struct queue *q = queue_open(dir, mode, &error);
+
+	if (q == NULL)
+		CHECK_STR(error, "");
+	REQUIRE(q != NULL);
+	return q;
+}
+
+static void tell(void *arg, bool ok)
+{
+	*(int *)arg = ok ? 1 : -1;
+}
+
+static queue_id end_one(struct queue *q, size_t size, int *told)
+{
+	static char data[10000];
+	struct queue_message *m = queue_begin(q, &plain);
+	struct queue_recipient r = { .address = "r@x", .original = "", .orcpt = "", .dsn = "", .reason = "" };
+	queue_id id = queue_message_id(m);
+
+	memset(data, 'm', sizeof(data));
+	queue_add_recipient(m, &r);
+	for (size_t at = 0; at < size; ) {
+		size_t n = size - at < sizeof(data) ? size - at : sizeof(data);
+
+		if (queue_write(m, data, n) != 0) {
+			queue_abort(m);
+			*told = -1;
+			return id;
+		}
+		at += n;
+	}
+	queue_end(m, tell, told);
+	return id;
+}
+
+/* is_whole - the message, its recipient and all of its content are there */
+static bool is_whole(struct queue *q, queue_id id, size_t size)
+{
+	struct arena a = ARENA_INIT;
+	struct queue_envelope env;
+	struct queue_recipient r[2];
+	char data[1000];
+	int64_t at = 0, n;
+	bool ok = queue_get(q, id, &a, &env) == 1 && env.size == (int64_t)size &&
+		queue_recipients(q, id, 0, true, &a, r, 2) == 1 && strcmp(r[0].address, "r@x") == 0;
+
+	while ((n = queue_read(q, id, at, data, sizeof(data))) > 0)
+		at += n;
+	arena_free(&a);
+	return ok && n == 0 && at == (int64_t)size;
+}
+
+static void copy_file(const char *from_dir, const char *to_dir, const char *name)
+{
+	char from[600], to[600], data[65536];
+	int in, out;
+	ssize_t n;
+
+	snprintf(from, sizeof(from), "%s/%s", from_dir, name);
+	snprintf(to, sizeof(to), "%s/%s", to_dir, name);
+	in = open(from, O_RDONLY | O_CLOEXEC);
+	if (in < 0)
+		return;
+	out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	REQUIRE(out >= 0);
+	while ((n = read(in, data, sizeof(data))) > 0)
+		REQUIRE(write(out, data, (size_t)n) == n);
+	close(in);
+	close(out);
+}
+
+/* snapshot - what a crash at this moment would leave: the files without the shared memory */
+static void snapshot(const char *from, char to[512], int number)
+{
+	snprintf(to, 512, "%s/copy%d", from, number);
+	REQUIRE(mkdir(to, 0700) == 0);
+	copy_file(from, to, "queue.db");
+	copy_file(from, to, "queue.db-wal");
+}
+
+/*
+ * Every id whose commit returned is in the copy, whole; one that was ended but not committed is not; a change
+ * is there from its commit on.
+ */
+TEST(queue_crash, copies_at_commit_points)
+{
+	enum { ROUNDS = 12, BATCH = 5 };
+	const char *dir = unit_tmpdir();
+	struct queue *q = open_queue(dir, QUEUE_CREATE);
+	queue_id ids[ROUNDS][BATCH], removed = 0;
+	size_t sizes[BATCH] = { 10, 4096, 70000, 0, 1500000 };
+	int told;
+	char copy[512];
+
+	for (int round = 0; round < ROUNDS; round++) {
+		struct queue *c;
+
+		for (int i = 0; i < BATCH; i++)
+			ids[round][i] = end_one(q, sizes[i], &told);
+		if (round == 3)
+			queue_remove(q, removed = ids[0][1]);
+		snapshot(dir, copy, round * 2);
+		c = open_queue(copy, QUEUE_WRITE);
+		for (int i = 0; i < BATCH; i++)
+			CHECK(!is_whole(c, ids[round][i], sizes[i]));
+		CHECK(round == 0 || is_whole(c, ids[0][1], sizes[1]) == (round <= 3));
+		queue_close(c);
+		CHECK_INT(queue_commit(q), 0);
+		snapshot(dir, copy, round * 2 + 1);
+		c = open_queue(copy, QUEUE_WRITE);
+		for (int past = 0; past <= round; past++)
+			for (int i = 0; i < BATCH; i++)
+				CHECK(is_whole(c, ids[past][i], sizes[i]) == (ids[past][i] != removed));
+		queue_close(c);
+	}
+	queue_close(q);
+}
+
+/* kill -9 in the middle of writing: every id that was reported after its commit is there once. */
+TEST(queue_crash, killed_writer)
+{
+	const char *dir = unit_tmpdir();
+	int fds[2], status, found = 0, reported = 0;
+	struct queue *q;
+	queue_id id;
+	pid_t pid;
+
+	queue_close(open_queue(dir, QUEUE_CREATE));
+	for (int round = 0; round < 5; round++) {
+		REQUIRE(pipe(fds) == 0);
+		pid = fork();
+		if (pid == 0) {
+			q = open_queue(dir, QUEUE_WRITE);
+			for (;;) {
+				queue_id batch[7];
+				int told = 0;
+
+				for (int i = 0; i < 7; i++)
+					batch[i] = end_one(q, (size_t)i * 3000, &told);
+				if (queue_commit(q) != 0 || write(fds[1], batch, sizeof(batch)) < 0)
+					_exit(1);
+			}
+		}
+		close(fds[1]);
+		/* The writer is killed when so many are reported, wherever it is by then. */
+		for (int i = 0; i < 60 + round * 7; i++, reported++)
+			REQUIRE(read(fds[0], &id, sizeof(id)) == (ssize_t)sizeof(id));
+		kill(pid, SIGKILL);
+		while (read(fds[0], &id, sizeof(id)) == (ssize_t)sizeof(id))
+			reported++;
+		waitpid(pid, &status, 0);
+		CHECK(WIFSIGNALED(status));
+		close(fds[0]);
+	}
+	q = open_queue(dir, QUEUE_WRITE);
+	for (queue_id after = 0;;) {
+		struct arena a = ARENA_INIT;
+		struct queue_envelope env;
+		int rc = queue_next(q, after, &a, &env);
+
+		if (rc == 1) {
+			after = env.id;
+			found++;
+			CHECK(is_whole(q, env.id, (size_t)env.size));
+		}
+		arena_free(&a);
+		if (rc != 1)
+			break;
+	}
+	/* A batch may have been committed and not reported. */
+	CHECK(found >= reported && found <= reported + 5 * 7);
+	queue_close(q);
+}
+
+/* ---- Damage ---- */
+
+/* overwrite - len bytes of nonsense at offset of the database in dir */
+static void overwrite(const char *dir, off_t offset, size_t len)
+{
+	char path[600], junk[8192];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/queue.db", dir);
+	memset(junk, 0xa5, sizeof(junk));
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	REQUIRE(fd >= 0);
+	for (size_t at = 0; at < len; at += sizeof(junk))
+		REQUIRE(pwrite(fd, junk, sizeof(junk), offset + (off_t)at) == (ssize_t)sizeof(junk));
+	close(fd);
+}
+
+/* count_aside - files set aside */
+static int count_aside(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	int count = 0;
+
+	REQUIRE(d != NULL);
+	while ((e = readdir(d)) != NULL)
+		count += str_starts(e->d_name, "queue.db.corrupt-") && !str_ends(e->d_name, "-wal") &&
+			!str_ends(e->d_name, "-shm");
+	closedir(d);
+	return count;
+}
+
+TEST(queue_crash, no_database)
+{
+	const char *dir = unit_tmpdir();
+	struct queue *q = open_queue(dir, QUEUE_CREATE);
+	int told = 0;
+
+	end_one(q, 100, &told);
+	CHECK_INT(queue_commit(q), 0);
+	queue_close(q);
+	overwrite(dir, 0, 8192);
+	log_open("unit", LOG_TO_STDERR);
+	q = open_queue(dir, QUEUE_CREATE);
+	CHECK_INT(count_aside(dir), 1);
+	end_one(q, 100, &told);
+	CHECK_INT(queue_commit(q), 0);
+	queue_close(q);
+	/* Again, within the same second: both are kept. */
+	overwrite(dir, 0, 8192);
+	queue_close(open_queue(dir, QUEUE_CREATE));
+	CHECK_INT(count_aside(dir), 2);
+}
+
+/* Damage met while running: an error, no further use; the next to open sets it aside. */
+TEST(queue_crash, damage_while_running)
+{
+	const char *dir = unit_tmpdir();
+	struct queue *q = open_queue(dir, QUEUE_CREATE);
+	int told = 0;
+
+	for (int i = 0; i < 300; i++)
+		end_one(q, 4096, &told);
+	CHECK_INT(queue_commit(q), 0);
+	queue_close(q);
+	CHECK_INT(count_aside(dir), 0);
+	/* All but the first page; the header and the schema are sound. */
+	overwrite(dir, 4096 * 9, 4096 * 200);
+	q = open_queue(dir, QUEUE_CREATE);
+	CHECK_INT(count_aside(dir), 0);
+	for (int i = 0; i < 300 && !queue_is_broken(q); i++) {
+		struct queue_entry out[300];
+
+		end_one(q, 4096, &told);
+		(void)queue_commit(q);
+		(void)queue_scan(q, 0, out, 300);
+	}
+	CHECK(queue_is_broken(q));
+	CHECK(strstr(queue_error(q), "malformed") != NULL);
+	queue_close(q);
+	log_open("unit", LOG_TO_STDERR);
+	q = open_queue(dir, QUEUE_CREATE);
+	CHECK_INT(count_aside(dir), 1);
+	told = 0;
+	end_one(q, 4096, &told);
+	CHECK_INT(queue_commit(q), 0);
+	CHECK_INT(told, 1);
+	queue_close(q);
+	queue_close(open_queue(dir, QUEUE_WRITE));
+	CHECK_INT(count_aside(dir), 1);
+}
+
+/* A mark without damage: the database is used again. */
+TEST(queue_crash, mark_without_damage)
+{
+	const char *dir = unit_tmpdir();
+	struct queue *q = open_queue(dir, QUEUE_CREATE);
+	int told = 0;
+	queue_id id = end_one(q, 4096, &told);
+	char path[600];
+
+	CHECK_INT(queue_commit(q), 0);
+	queue_close(q);
+	snprintf(path, sizeof(path), "%s/queue.db.bad", dir);
+	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	log_open("unit", LOG_TO_STDERR);
+	q = open_queue(dir, QUEUE_WRITE);
+	CHECK(is_whole(q, id, 4096));
+	CHECK(access(path, F_OK) != 0);
+	queue_close(q);
+}
+
+/* The file was set aside by another process: nothing more is written to the old one. */
+TEST(queue_crash, replaced_under_us)
+{
+	const char *dir = unit_tmpdir();
+	struct queue *q = open_queue(dir, QUEUE_CREATE), *reader = open_queue(dir, QUEUE_READ);
+	struct arena a = ARENA_INIT;
+	struct queue_envelope env;
+	char from[600], to[600];
+	int told = 0;
+
+	end_one(q, 100, &told);
+	CHECK_INT(queue_commit(q), 0);
+	snprintf(from, sizeof(from), "%s/queue.db", dir);
+	snprintf(to, sizeof(to), "%s/elsewhere", dir);
+	REQUIRE(rename(from, to) == 0);
+	end_one(q, 100, &told);
+	CHECK_INT(queue_commit(q), -1);
+	CHECK_INT(told, -1);
+	CHECK(queue_is_broken(q));
+	CHECK(strstr(queue_error(q), "replaced") != NULL);
+	CHECK_INT(queue_get(reader, 12345, &a, &env), -1);
+	CHECK(queue_is_broken(reader));
+	queue_close(reader);
+	queue_close(q);
+}
+
+TEST(queue_crash, newer_schema)
+{
+	static const char *const none[] = { "" };
+	const char *dir = unit_tmpdir();
+	char path[600], *error = NULL;
+	struct db *db;
+
+	queue_close(open_queue(dir, QUEUE_CREATE));
+	snprintf(path, sizeof(path), "%s/queue.db", dir);
+	db = db_open(path, DB_WRITE, NULL, none, 0, NULL, &error);
+	REQUIRE(db != NULL);
+	CHECK_INT(db_exec(db, "PRAGMA user_version=99"), 0);
+	db_close(db);
+	for (int mode = QUEUE_READ; mode <= QUEUE_CREATE; mode++) {
+		error = NULL;
+		CHECK(queue_open(dir, (enum queue_open_mode)mode, &error) == NULL);
+		REQUIRE(error != NULL);
+		CHECK(strstr(error, "newer") != NULL && strstr(error, path) != NULL);
+		mem_free(error);
+	}
+	CHECK_INT(count_aside(dir), 0);
+}
+
+TEST(queue_crash, missing)
+{
+	const char *dir = unit_tmpdir();
+	char path[600], *error = NULL;
+
+	CHECK(queue_open(dir, QUEUE_READ, &error) == NULL);
+	CHECK(error != NULL && strstr(error, "queue.db") != NULL);
+	mem_free(error);
+	error = NULL;
+	snprintf(path, sizeof(path), "%s/nowhere", dir);
+	CHECK(queue_open(path, QUEUE_CREATE, &error) == NULL);
+	CHECK(error != NULL && strstr(error, "nowhere") != NULL && strstr(error, "No such file") != NULL);
+	mem_free(error);
+}
+
+/* ---- A full disk ---- */
+
+static void limit_files(rlim_t size)
+{
+	struct rlimit limit = { size, RLIM_INFINITY };
+
+	signal(SIGXFSZ, SIG_IGN);
+	REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+/* No file may grow beyond 300 KB: what does not fit is refused, what was there stays, and with room it goes on. */
+TEST(queue_crash, full)
+{
+	struct queue *q = open_queue(unit_tmpdir(), QUEUE_CREATE);
+	int told = 0;
+	queue_id first = end_one(q, 4096, &told), second, third;
+
+	CHECK_INT(queue_commit(q), 0);
+	limit_files(300 * 1024);
+	second = end_one(q, 900 * 1024, &told);		/* in memory until the commit */
+	CHECK_INT(queue_commit(q), -1);
+	CHECK_INT(told, -1);
+	if (!queue_is_full(q))
+		CHECK_STR(queue_error(q), "disk full");
+	CHECK(!queue_is_broken(q));
+	told = 0;
+	third = end_one(q, 5 * 1024 * 1024, &told);	/* leaves in pieces */
+	(void)queue_commit(q);
+	CHECK_INT(told, -1);
+	CHECK(queue_is_full(q));
+	limit_files(RLIM_INFINITY);
+	CHECK_INT(queue_commit(q), 0);
+	CHECK(is_whole(q, first, 4096));
+	CHECK(!is_whole(q, second, 900 * 1024));
+	CHECK(!is_whole(q, third, 5 * 1024 * 1024));
+	second = end_one(q, 900 * 1024, &told);
+	CHECK_INT(queue_commit(q), 0);
+	CHECK_INT(told, 1);
+	CHECK(is_whole(q, second, 900 * 1024));
+	queue_close(q);
+}
+
+/* With queue_keep_failed() what failed is done as soon as there is room. */
+TEST(queue_crash, full_and_kept)
+{
+	struct queue *q = open_queue(unit_tmpdir(), QUEUE_CREATE);
+	int told = 0;
+	queue_id first = end_one(q, 4096, &told), second;
+
+	CHECK_INT(queue_commit(q), 0);
+	queue_keep_failed(q, true);
+	limit_files(100 * 1024);
+	told = 0;
+	second = end_one(q, 700 * 1024, &told);
+	queue_remove(q, first);
+	CHECK_INT(queue_commit(q), -1);
+	CHECK_INT(queue_commit(q), -1);
+	CHECK_INT(told, 0);
+	CHECK(queue_pending(q));
+	CHECK(is_whole(q, first, 4096));
+	limit_files(RLIM_INFINITY);
+	CHECK_INT(queue_commit(q), 0);
+	CHECK_INT(told, 1);
+	CHECK(!is_whole(q, first, 4096));
+	CHECK(is_whole(q, second, 700 * 1024));
+	queue_close(q);
+}
