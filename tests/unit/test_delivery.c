@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proto/delivery.h"
+#include "proto/delivery_log.h"
 #include "unit.h"
 
 static const struct delivery_recipient recipients[] = {
@@ -163,4 +164,24 @@ TEST(delivery, counts_beyond_the_message)
 	b.data[count_at + 7] = 4;
 	CHECK(!decode(&b, false));
 	buf_free(&b);
+}
+
+TEST(delivery, delay_digits)
+{
+	static const struct {
+		int64_t us;
+		const char *text;
+	} rows[] = {
+		{ 0, "0" }, { -5, "0" }, { 4999, "0" }, { 5000, "0.01" }, { 10000, "0.01" }, { 34000, "0.03" },
+		{ 100000, "0.1" }, { 340000, "0.34" }, { 999000, "1" }, { 1000000, "1" }, { 1240000, "1.2" },
+		{ 9940000, "9.9" }, { 9960000, "10" }, { 10400000, "10" }, { 99600000, "100" },
+		{ 432000000000, "432000" },
+	};
+	char text[DELIVERY_DELAY_SIZE];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		CHECK_ROW(rows[i].text);
+		delivery_delay(text, rows[i].us);
+		CHECK_STR(text, rows[i].text);
+	}
 }

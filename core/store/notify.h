@@ -1,0 +1,36 @@
+#ifndef STORE_NOTIFY_H
+#define STORE_NOTIFY_H
+
+#include <stddef.h>
+
+#include "base/loop.h"
+#include "store/queue.h"
+
+/*
+ * Words to qmgr over DIR/public/qmgr. The queue itself is the truth: a notice
+ * that is lost costs time (qmgr looks through the queue when it starts and
+ * every queue_run_delay), never mail.
+ */
+enum qmgr_message {
+	QMGR_NEW = 1,		/* count, ids: these were committed. Only from our own processes. No answer. */
+	QMGR_SCAN = 2,		/* some notice was lost: look through the queue. No answer. */
+	QMGR_FLUSH = 3,		/* every deferred message now */
+	QMGR_FLUSH_ID = 4,	/* text: this one */
+	QMGR_FLUSH_SITE = 5	/* text: those with a recipient in this domain */
+};
+/* Answer to a flush: one number. */
+enum qmgr_answer { QMGR_OK, QMGR_BAD /* no such id, bad domain */, QMGR_DENIED };
+
+/* For a writer: one kept connection, made when there is something to say. dir is queue_directory. */
+struct queue_notify *queue_notify_new(struct loop *loop, const char *dir);
+void queue_notify_free(struct queue_notify *n);
+/* After queue_commit(): tell qmgr of queue_committed(). Never blocks. */
+void queue_notify_committed(struct queue_notify *n, const struct queue *q);
+
+/*
+ * One request and its answer, for commands; waits up to seconds. text may be NULL.
+ * An enum qmgr_answer, or -1 with errno (ENOENT, ECONNREFUSED: nobody is there; EACCES; ETIMEDOUT).
+ */
+int queue_ask_qmgr(const char *dir, enum qmgr_message kind, const char *text, int seconds);
+
+#endif
