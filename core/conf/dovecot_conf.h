@@ -32,13 +32,19 @@ extern struct settings setting;
 struct conf_node {			/* a section or a setting */
 	char *key;			/* "service", "port" */
 	char *name;			/* section name ("imap-login") or NULL */
-	char *value;			/* setting's value, NULL for a section; `<file` is resolved lazily, see dovecot_file_value */
+	char *value;			/* setting's value, NULL for a section; `<file` is as written, see dovecot_file_path() */
 	struct conf_node *first, *next;	/* children, sibling */
 	const char *file;
 	int line;
 };
 
-/* 0; -1 with "file:line: what" (caller frees). Later settings win; unknown names are warned of, not fatal. */
+/*
+ * Read path and what it includes, convert the settings. 0; -1 with "file:line:
+ * what" (caller frees) and nothing changed. Later settings win; unknown names are
+ * warned of with file and line, not fatal; a value that does not convert gives way to
+ * the default, with a warning. A missing file is an error unless optional. The tree and the texts of `setting` are
+ * good until the second next load.
+ */
 int dovecot_conf_load(const char *path, bool optional, char **error_r);
 /* Root of the tree; sections of the same key and name are merged. */
 const struct conf_node *dovecot_conf_root(void);
@@ -48,6 +54,8 @@ const char *conf_setting(const struct conf_node *section, const char *key, const
 /* Next sibling section with that key after prev (NULL: the first). */
 const struct conf_node *conf_next_section(const struct conf_node *parent, const char *key,
 	const struct conf_node *prev);
+/* Value of a plain setting for a protocol ("imap"): from protocol NAME { }, else as at the top. NULL: unknown name. */
+const char *conf_protocol_setting(const char *protocol, const char *name);
 /* Path of a "<file" or plain path value (certificates): without '<' and blanks. */
 const char *dovecot_file_path(const char *value);
 /* %u %n %d %h %s %L... and %{user} forms; result is mem-allocated. */
