@@ -343,7 +343,9 @@ static void read_element(struct parser *ps)
 struct mime_address *mime_addresses(struct arena *a, struct slice value)
 {
 	struct mime_address *first = NULL;
-	struct parser ps = { .arena = a, .p = value.ptr, .end = value.ptr + value.len, .tail = &first };
+	struct parser ps = {
+		.arena = a, .p = value.ptr, .end = value.ptr + value.len, .tail = &first
+	};
 
 	while (ps.p < ps.end && ps.count < MIME_ADDRESS_MAX) {
 		if (*ps.p == ',' || *ps.p == ';') {

@@ -25,11 +25,23 @@ struct mime_charset {
 	size_t torn_len;
 };
 
+/* sequence_length - of a UTF-8 character by its first byte, 0 when it cannot be one */
+static size_t sequence_length(unsigned char first)
+{
+	if (first < 0x80) {
+		return 1;
+	}
+	if (first < 0xc2 || first > 0xf4) {
+		return 0;
+	}
+	return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
+
 int32_t utf8_get(const char *s, size_t len, size_t *size_r)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	const unsigned char *p = (const unsigned char *)s;
-	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0, i;
+	size_t n = sequence_length(p[0]), i;
 	uint32_t c = p[0];
 
 	*size_r = 1;
@@ -228,17 +240,25 @@ void utf8_fold(struct buf *out, const char *s, size_t len)
 /* is_utf8_name - also ASCII, and no name at all */
 static bool is_utf8_name(const char *name)
 {
-	return *name == '\0' || str_ieq(name, "utf-8") || str_ieq(name, "utf8") || str_ieq(name, "us-ascii") ||
-		str_ieq(name, "ascii") || str_ieq(name, "ansi_x3.4-1968") || str_ieq(name, "unknown-8bit");
+	return *name == '\0' || str_ieq(name, "utf-8") || str_ieq(name, "utf8") ||
+		str_ieq(name, "us-ascii") || str_ieq(name, "ascii") ||
+		str_ieq(name, "ansi_x3.4-1968") || str_ieq(name, "unknown-8bit");
 }
 
 /* known_name - names that mail uses and iconv may not know */
 static const char *known_name(const char *name)
 {
 	static const char *const other[][2] = {
-		{ "x-gbk", "gbk" }, { "x-sjis", "shift_jis" }, { "ms_kanji", "shift_jis" },
-		{ "windows-31j", "cp932" }, { "ks_c_5601-1987", "euc-kr" }, { "iso-8859-8-i", "iso-8859-8" },
-		{ "x-euc-jp", "euc-jp" }, { "x-big5", "big5" }, { "big5-hkscs", "big5" }, { "x-cp1252", "cp1252" },
+		{ "x-gbk", "gbk" },
+		{ "x-sjis", "shift_jis" },
+		{ "ms_kanji", "shift_jis" },
+		{ "windows-31j", "cp932" },
+		{ "ks_c_5601-1987", "euc-kr" },
+		{ "iso-8859-8-i", "iso-8859-8" },
+		{ "x-euc-jp", "euc-jp" },
+		{ "x-big5", "big5" },
+		{ "big5-hkscs", "big5" },
+		{ "x-cp1252", "cp1252" },
 	};
 	size_t i;
 
@@ -285,7 +305,8 @@ static size_t torn_tail(const char *s, size_t len)
 }
 
 /* convert - all of s that can be; *left_r: a torn character at the end */
-static void convert(struct mime_charset *c, const char *s, size_t len, struct buf *out, size_t *left_r)
+static void convert(
+	struct mime_charset *c, const char *s, size_t len, struct buf *out, size_t *left_r)
 {
 	char *in = (char *)s;	/* iconv's prototype lacks const; it does not write there */
 	size_t left = len;
@@ -369,7 +390,8 @@ bool mime_to_utf8(const char *charset, const char *data, size_t len, struct buf 
 	return known;
 }
 
-bool mime_from_utf8(const char *charset, const char *data, size_t len, struct buf *out, bool *lost_r)
+bool mime_from_utf8(
+	const char *charset, const char *data, size_t len, struct buf *out, bool *lost_r)
 {
 	bool lost = false;
 	iconv_t cd;
@@ -409,7 +431,8 @@ bool mime_from_utf8(const char *charset, const char *data, size_t len, struct bu
 
 bool mime_charset_ascii(const char *name)
 {
-	static const char *const prefix[] = { "iso-8859-", "iso8859", "windows-125", "cp125", "koi8-", "euc-", "latin" };
+	static const char *const prefix[] = { "iso-8859-", "iso8859", "windows-125", "cp125",
+		"koi8-", "euc-", "latin" };
 	static const char *const whole[] = { "gb2312", "tis-620", "iso_8859-1" };
 	size_t i;
 

@@ -14,18 +14,23 @@
  */
 struct mime_charset;
 
-/* Converter to UTF-8, in pieces; NULL: unknown name. "" and "us-ascii" are taken as UTF-8 (bad bytes become U+FFFD). */
+/* Converter to UTF-8, in pieces; NULL: unknown name. "" and "us-ascii" are taken as UTF-8 (bad
+ * bytes become U+FFFD). */
 struct mime_charset *mime_charset_open(const char *name);
 void mime_charset_add(struct mime_charset *c, const char *data, size_t len, struct buf *out);
-void mime_charset_end(struct mime_charset *c, struct buf *out);	/* a torn character gives U+FFFD; starts anew */
+/* A torn character gives U+FFFD; the converter starts anew. */
+void mime_charset_end(struct mime_charset *c, struct buf *out);
 void mime_charset_close(struct mime_charset *c);
 
 /* In one go; unknown names: as UTF-8, repaired. Returns false then. */
 bool mime_to_utf8(const char *charset, const char *data, size_t len, struct buf *out);
-/* UTF-8 to charset; a character it lacks becomes '?'. False: the charset is unknown (nothing added). *lost_r (may be NULL): some became '?'. */
-bool mime_from_utf8(const char *charset, const char *data, size_t len, struct buf *out, bool *lost_r);
+/* UTF-8 to charset; a character it lacks becomes '?'. False: the charset is unknown (nothing
+ * added). *lost_r (may be NULL): some became '?'. */
+bool mime_from_utf8(
+	const char *charset, const char *data, size_t len, struct buf *out, bool *lost_r);
 
-/* ASCII bytes in this charset always mean ASCII and nothing else does (so that a search for ASCII can work on the bytes). */
+/* ASCII bytes in this charset always mean ASCII and nothing else does (so that a search for ASCII
+ * can work on the bytes). */
 bool mime_charset_ascii(const char *name);
 
 /* Valid UTF-8 without surrogates and overlong forms? */

@@ -49,7 +49,8 @@ bool mime_field_next(struct slice *rest, struct mime_field *f)
 			name_end--;
 		}
 		f->name.len = (size_t)(name_end - p);
-		for (f->value.ptr = colon + 1; f->value.ptr < stop && is_blank(*f->value.ptr); f->value.ptr++) {
+		for (f->value.ptr = colon + 1; f->value.ptr < stop && is_blank(*f->value.ptr);
+			f->value.ptr++) {
 		}
 	}
 	rest->ptr = stop;

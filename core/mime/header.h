@@ -15,8 +15,8 @@ enum {
 
 /* One field of a header (RFC 5322 2.2). Slices point into the header's bytes. */
 struct mime_field {
-	struct slice name;	/* without the colon and blanks before it; empty: a line that is no field */
-	struct slice value;	/* after the colon, with its folds, without leading blanks and the last line end */
+	struct slice name;	/* without blanks before the colon; empty: no field */
+	struct slice value;	/* with its folds; without leading blanks and the last line end */
 	struct slice raw;	/* all of it, with line end */
 };
 
@@ -28,7 +28,8 @@ bool mime_field_next(struct slice *rest, struct mime_field *f);
 /* First field of that name (any case). */
 bool mime_field_find(struct slice header, const char *name, struct mime_field *f);
 
-/* Append value with folds undone: line ends go, a fold's blanks stay (RFC 5322 2.2.3); blanks at the end go. */
+/* Append value with folds undone: line ends go, a fold's blanks stay (RFC 5322 2.2.3); blanks at
+ * the end go. */
 void mime_unfold(struct buf *out, struct slice value);
 
 /*

@@ -58,7 +58,8 @@ static bool read_token(struct reader *r, const char *extra)
 {
 	buf_reset(&r->text);
 	skip_blanks(r);
-	while (r->p < r->end && (is_token(*r->p) || (*r->p != '\0' && strchr(extra, *r->p) != NULL))) {
+	while (r->p < r->end &&
+		(is_token(*r->p) || (*r->p != '\0' && strchr(extra, *r->p) != NULL))) {
 		buf_addc(&r->text, *r->p++);
 	}
 	return r->text.len > 0;
@@ -69,7 +70,8 @@ static bool read_value(struct reader *r)
 {
 	skip_blanks(r);
 	if (r->p >= r->end || *r->p != '"') {
-		/* Bare values with these occur ("name=a/b", "boundary=----=_x"); only blanks and ';' end them. */
+		/* Bare values with these occur ("name=a/b", "boundary=----=_x"); only blanks and
+		 * ';' end them. */
 		read_token(r, "/=?@:[]<>,");
 		return true;
 	}
@@ -140,7 +142,8 @@ static void look_at_name(struct piece *pc)
 }
 
 /* find_piece - number of the same value as first */
-static struct piece *find_piece(struct piece *all, size_t count, const struct piece *first, int number)
+static struct piece *find_piece(
+	struct piece *all, size_t count, const struct piece *first, int number)
 {
 	size_t i;
 
@@ -217,7 +220,8 @@ struct mime_param *mime_params(struct arena *a, struct slice value, const char *
 			if (read_token(&r, "/")) {
 				*main_r = arena_printf(a, "%s/%s", *main_r, buf_str(&r.text));
 			}
-		} else if (r.p < r.end && (*main_r)[strlen(*main_r) - 1] == '/' && read_token(&r, "")) {
+		} else if (r.p < r.end && (*main_r)[strlen(*main_r) - 1] == '/' &&
+			read_token(&r, "")) {
 			*main_r = arena_printf(a, "%s%s", *main_r, buf_str(&r.text));
 		}
 	}
@@ -272,7 +276,8 @@ static int hex_value(char c)
 /* decode_extended - charset'language'percent-text */
 static void decode_extended(const char *value, struct buf *out)
 {
-	const char *lang = strchr(value, '\''), *text = lang != NULL ? strchr(lang + 1, '\'') : NULL;
+	const char *lang = strchr(value, '\'');
+	const char *text = lang != NULL ? strchr(lang + 1, '\'') : NULL;
 	struct buf bytes = BUF_INIT;
 	char charset[64] = "";
 
@@ -288,7 +293,8 @@ static void decode_extended(const char *value, struct buf *out)
 	for (; *value != '\0'; value++) {
 		int high, low;
 
-		if (*value == '%' && (high = hex_value(value[1])) >= 0 && (low = hex_value(value[2])) >= 0) {
+		if (*value == '%' && (high = hex_value(value[1])) >= 0 &&
+			(low = hex_value(value[2])) >= 0) {
 			buf_addc(&bytes, (char)(high << 4 | low));
 			value += 2;
 		} else {

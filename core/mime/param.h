@@ -28,7 +28,8 @@ struct mime_param {
 struct mime_param *mime_params(struct arena *a, struct slice value, const char **main_r);
 /* Raw value of a parameter (name in any case), NULL none. */
 const char *mime_param(const struct mime_param *list, const char *name);
-/* Value as UTF-8: RFC 2231 forms and, since people write them, encoded words. False: no such parameter. */
+/* Value as UTF-8: RFC 2231 forms and, since people write them, encoded words. False: no such
+ * parameter. */
 bool mime_param_text(const struct mime_param *list, const char *name, struct buf *out);
 
 #endif

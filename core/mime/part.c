@@ -18,9 +18,9 @@
 #include <string.h>
 
 enum {
-	BODY_WINDOW = 1 << 16,		/* bytes asked for at a time */
-	LOOK_AHEAD = MIME_BOUNDARY_MAX + 8,	/* bytes of a line that decide whether it is a boundary */
-	JOIN_MAX = 50,			/* fields of the same name that are joined */
+	BODY_WINDOW = 1 << 16, /* bytes asked for at a time */
+	LOOK_AHEAD = MIME_BOUNDARY_MAX + 8, /* of a line: enough to tell a boundary */
+	JOIN_MAX = 50, /* fields of the same name that are joined */
 	JOIN_BYTES = 1 << 16
 };
 
@@ -89,10 +89,11 @@ static bool is_message(const struct mime_part *p)
 /* known_field - which of the known fields a name is, or MIME_F_COUNT */
 static unsigned known_field(struct slice name, bool message)
 {
-	unsigned i = message ? 0 : MIME_F_CONTENT_TYPE, end = message ? MIME_F_COUNT : MIME_F_DATE;
+	unsigned end = message ? MIME_F_COUNT : MIME_F_DATE, i;
 
-	for (; i < end; i++) {
-		if (name.len > 1 && (name.ptr[0] | 0x20) == known[i].name[0] && slice_ieq(name, known[i].name)) {
+	for (i = 0; i < end; i++) {
+		if (name.len > 1 && (name.ptr[0] | 0x20) == known[i].name[0] &&
+			slice_ieq(name, known[i].name)) {
 			return i;
 		}
 	}
@@ -106,7 +107,8 @@ static const char *field_text(struct arena *a, struct slice value)
 	const char *text;
 	char *nul;
 
-	if (memchr(value.ptr, '\n', value.len) == NULL && memchr(value.ptr, '\0', value.len) == NULL) {
+	if (memchr(value.ptr, '\n', value.len) == NULL &&
+		memchr(value.ptr, '\0', value.len) == NULL) {
 		return arena_strndup(a, value.ptr, value.len);
 	}
 	mime_unfold(&flat, value);
@@ -118,11 +120,15 @@ static const char *field_text(struct arena *a, struct slice value)
 	return text;
 }
 
-/* keep_field - remember a known field: of several, addresses are joined, Content-* are the first, others the last */
+/* keep_field - remember a known field: of several, addresses are joined, Content-* are the first,
+ * others the last */
 static void keep_field(struct mime_parser *mp, struct mime_part *p, unsigned i, struct slice value)
 {
 	const char *text;
 
+	if (i >= MIME_F_COUNT) {
+		return;
+	}
 	if (p->field[i] == NULL) {
 		p->field[i] = field_text(mp->arena, value);
 	} else if (known[i].address) {
@@ -225,7 +231,8 @@ static void set_kind(struct mime_parser *mp, struct mime_part *p)
 }
 
 /* find_boundary - the open boundary that the line at s begins with, NULL none */
-static struct boundary *find_boundary(const struct mime_parser *mp, const char *s, size_t len, bool *closing_r)
+static struct boundary *find_boundary(
+	const struct mime_parser *mp, const char *s, size_t len, bool *closing_r)
 {
 	struct boundary *b, *best = NULL;
 
@@ -233,7 +240,8 @@ static struct boundary *find_boundary(const struct mime_parser *mp, const char *
 		return NULL;
 	}
 	for (b = mp->open; b != NULL; b = b->outer) {
-		if (len - 2 >= b->len && memcmp(s + 2, b->text, b->len) == 0 && (best == NULL || b->len > best->len)) {
+		if (len - 2 >= b->len && memcmp(s + 2, b->text, b->len) == 0 &&
+			(best == NULL || b->len > best->len)) {
 			best = b;
 		}
 	}
@@ -254,7 +262,8 @@ static bool is_blank_line(const char *s, size_t len)
  * header_size - bytes of the header at s, with the blank line if it ends in one. False:
  * its end is not in s (and s is not all there is). *seen: lines looked at already.
  */
-static bool header_size(const struct mime_parser *mp, struct slice s, bool all, size_t *seen, size_t *size_r)
+static bool header_size(
+	const struct mime_parser *mp, struct slice s, bool all, size_t *seen, size_t *size_r)
 {
 	size_t at;
 	bool closing;
@@ -331,11 +340,7 @@ static size_t read_header(struct mime_parser *mp)
 	struct mime_field f;
 
 	while (mime_field_next(&rest, &f)) {
-		unsigned i = known_field(f.name, message);
-
-		if (i < MIME_F_COUNT) {
-			keep_field(mp, p, i, f.value);
-		}
+		keep_field(mp, p, known_field(f.name, message), f.value);
 	}
 	set_type(mp, p);
 	if (p->field[MIME_F_ENCODING] != NULL) {
@@ -355,7 +360,8 @@ static size_t read_header(struct mime_parser *mp)
 /* tell - body bytes of a leaf, to the listener */
 static void tell(struct mime_parser *mp, const char *s, size_t len)
 {
-	if (len > 0 && mp->listener != NULL && mp->listener->body != NULL && mp->current->kind == MIME_LEAF) {
+	if (len > 0 && mp->listener != NULL && mp->listener->body != NULL &&
+		mp->current->kind == MIME_LEAF) {
 		mp->listener->body(mp->listener->arg, mp->current, s, len);
 	}
 }
@@ -382,7 +388,8 @@ static void end_parts(struct mime_parser *mp, const struct mime_part *last, bool
 	for (p = mp->current; p != last; p = p->parent) {
 		p->end = cut ? mp->line_end : mp->pos;
 		p->lines = mp->lines - cut - p->lines;
-		if (p->kind == MIME_LEAF && mp->listener != NULL && mp->listener->body_end != NULL) {
+		if (p->kind == MIME_LEAF && mp->listener != NULL &&
+			mp->listener->body_end != NULL) {
 			mp->listener->body_end(mp->listener->arg, p);
 		}
 	}
@@ -456,7 +463,8 @@ static size_t read_lines(struct mime_parser *mp, const char *s, size_t len, bool
 			}
 			b = find_boundary(mp, s + at, len - at, &closing);
 			if (b != NULL) {
-				if (at > 0) {	/* without the line end before it, which is in this window too */
+				/* Without the line end before it, which is in this window too. */
+				if (at > 0) {
 					tell(mp, s, at - (size_t)(mp->pos.raw - mp->line_end.raw));
 				}
 				at_boundary(mp, b, closing);
@@ -517,7 +525,8 @@ static size_t read_body(struct mime_parser *mp)
 	return read_lines(mp, s, len, len < LOOK_AHEAD);
 }
 
-struct mime_parser *mime_parser_new(struct arena *a, struct mime_source *s, const struct mime_listener *listener)
+struct mime_parser *mime_parser_new(
+	struct arena *a, struct mime_source *s, const struct mime_listener *listener)
 {
 	struct mime_parser *mp = arena_alloc(a, sizeof(*mp));
 
@@ -534,7 +543,9 @@ bool mime_parser_run(struct mime_parser *mp, size_t budget)
 
 	while (mp->state != DONE && used < budget) {
 		/* At least 1 a turn, so that a budget bounds the turns as well. */
-		used += 1 + (mp->state == IN_HEADER && !mp->skip_line ? read_header(mp) : read_body(mp));
+		bool header = mp->state == IN_HEADER && !mp->skip_line;
+
+		used += 1 + (header ? read_header(mp) : read_body(mp));
 	}
 	return mp->state == DONE;
 }

@@ -18,8 +18,8 @@ void mime_source_memory(struct mime_source *s, const char *data, size_t len)
 	s->mem_len = len;
 }
 
-void mime_source_function(struct mime_source *s, const char *(*bytes)(void *arg, uint64_t offset, size_t *len_r),
-	void *arg)
+void mime_source_function(struct mime_source *s,
+	const char *(*bytes)(void *arg, uint64_t offset, size_t *len_r), void *arg)
 {
 	memset(s, 0, sizeof(*s));
 	s->bytes = bytes;
@@ -117,7 +117,8 @@ void mime_to_wire(struct buf *out, const char *data, size_t len, bool *last_cr)
 	}
 	for (p = data; p < end && memchr(p, '\0', (size_t)(end - p)) != NULL; p = end) {
 		/* Rare: replace in what was just added. */
-		while (start < out->len && (nul = memchr(out->data + start, '\0', out->len - start)) != NULL) {
+		while (start < out->len &&
+			(nul = memchr(out->data + start, '\0', out->len - start)) != NULL) {
 			*nul = (char)0x80;
 		}
 	}

@@ -14,7 +14,8 @@
  * and as they go over the wire ("wire": every line end is CRLF).
  */
 struct mime_source {
-	/* Up to *len_r bytes at offset, *len_r says how many; NULL at the end. Valid until the next call. */
+	/* Up to *len_r bytes at offset, *len_r says how many; NULL at the end. Valid until the next
+	 * call. */
 	const char *(*bytes)(void *arg, uint64_t offset, size_t *len_r);
 	void *arg;
 	const char *mem;	/* instead of bytes(): the whole message */
@@ -23,8 +24,8 @@ struct mime_source {
 };
 
 void mime_source_memory(struct mime_source *s, const char *data, size_t len);
-void mime_source_function(struct mime_source *s, const char *(*bytes)(void *arg, uint64_t offset, size_t *len_r),
-	void *arg);
+void mime_source_function(struct mime_source *s,
+	const char *(*bytes)(void *arg, uint64_t offset, size_t *len_r), void *arg);
 void mime_source_free(struct mime_source *s);
 
 /*

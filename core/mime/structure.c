@@ -84,7 +84,8 @@ static bool put_addresses(struct buf *out, const char *field)
 		buf_addc(out, ' ');
 		imap_put_nstring(out, m->route);
 		buf_addc(out, ' ');
-		imap_put_nstring(out, !group && *m->mailbox == '\0' ? "MISSING_MAILBOX" : m->mailbox);
+		imap_put_nstring(
+			out, !group && *m->mailbox == '\0' ? "MISSING_MAILBOX" : m->mailbox);
 		buf_addc(out, ' ');
 		imap_put_nstring(out, !group && *m->domain == '\0' ? "MISSING_DOMAIN" : m->domain);
 		buf_addc(out, ')');
@@ -184,7 +185,8 @@ static void put_extension(struct buf *out, const struct mime_part *p)
 /* put_encoding - the first word of Content-Transfer-Encoding as written */
 static void put_encoding(struct buf *out, const struct mime_part *p)
 {
-	struct slice rest = slice_of(p->field[MIME_F_ENCODING] != NULL ? p->field[MIME_F_ENCODING] : "");
+	struct slice rest = slice_of(
+		p->field[MIME_F_ENCODING] != NULL ? p->field[MIME_F_ENCODING] : "");
 	struct slice word = slice_word(&rest, " \t;(");
 
 	if (word.len == 0) {
@@ -204,7 +206,8 @@ static void put_multipart(struct buf *out, const struct mime_part *p, bool exten
 		mime_structure_put(out, child, extended);
 	}
 	if (p->child == NULL) {		/* the grammar wants at least one */
-		buf_adds(out, "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0");
+		buf_adds(
+			out, "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0");
 		buf_adds(out, extended ? " NIL NIL NIL NIL)" : ")");
 	}
 	buf_addc(out, ' ');
@@ -220,8 +223,10 @@ static void put_multipart(struct buf *out, const struct mime_part *p, bool exten
 void mime_structure_put(struct buf *out, const struct mime_part *p, bool extended)
 {
 	bool text = mime_part_is(p, "text", NULL);
-	/* A multipart or message that is not looked into (see MIME_DEPTH_MAX) has no structure to show. */
-	bool opaque = p->kind == MIME_LEAF && (mime_part_is(p, "multipart", NULL) || mime_part_is(p, "message", "rfc822"));
+	/* A multipart or message that is not looked into (see MIME_DEPTH_MAX) has no structure to
+	 * show. */
+	bool opaque = p->kind == MIME_LEAF &&
+		(mime_part_is(p, "multipart", NULL) || mime_part_is(p, "message", "rfc822"));
 
 	if (p->kind == MIME_MULTIPART) {
 		put_multipart(out, p, extended);

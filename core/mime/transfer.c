@@ -12,7 +12,8 @@
 
 enum { LINE_MAX_QP = 76, LINE_MAX_B64 = 76 };
 
-static const char *const names[] = { "7bit", "8bit", "binary", "base64", "quoted-printable", "x-uuencode" };
+static const char *const names[] = { "7bit", "8bit", "binary", "base64", "quoted-printable",
+	"x-uuencode" };
 
 enum mime_encoding mime_encoding_parse(struct slice value)
 {
@@ -46,14 +47,24 @@ void mime_decode_init(struct mime_decoder *d, enum mime_encoding encoding)
 	d->encoding = encoding;
 }
 
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 /* Value + 1 of a base64 letter, 0 for other bytes. */
 static const unsigned char base64_value[256] = {
-	['A'] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,
-	['a'] = 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52,
-	['0'] = 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, ['+'] = 63, ['/'] = 64
+	['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,
+	['H'] = 8,  ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14,
+	['O'] = 15, ['P'] = 16, ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21,
+	['V'] = 22, ['W'] = 23, ['X'] = 24, ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28,
+	['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35,
+	['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42,
+	['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48, ['w'] = 49,
+	['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+	['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63,
+	['/'] = 64
 };
 
-static void decode_base64(struct mime_decoder *d, const unsigned char *p, size_t len, struct buf *out)
+static void decode_base64(
+	struct mime_decoder *d, const unsigned char *p, size_t len, struct buf *out)
 {
 	const unsigned char *end = p + len;
 	char *to = buf_reserve(out, len / 4 * 3 + 6), *start = to;
@@ -117,7 +128,7 @@ static bool qp_escape(struct mime_decoder *d, char c, struct buf *out)
 			d->held_len = 0;
 			return true;
 		}
-	} else if (c == '\n') {		/* soft line break, perhaps with blanks before the line end */
+	} else if (c == '\n') { /* soft line break, perhaps with blanks before the line end */
 		d->held_len = 0;
 		return true;
 	} else if (c == ' ' || c == '\t' || c == '\r') {
@@ -164,7 +175,8 @@ static void decode_qp(struct mime_decoder *d, const char *p, size_t len, struct 
 
 			buf_add(out, d->held, d->held_len);
 			d->held_len = 0;
-			while (p < end && *p != '=' && *p != ' ' && *p != '\t' && *p != '\r' && *p != '\n') {
+			while (p < end && *p != '=' && *p != ' ' && *p != '\t' && *p != '\r' &&
+				*p != '\n') {
 				p++;
 			}
 			buf_add(out, run, (size_t)(p - run));
@@ -237,8 +249,10 @@ void mime_decode(struct mime_decoder *d, const char *data, size_t len, struct bu
 void mime_decode_end(struct mime_decoder *d, struct buf *out)
 {
 	if (d->encoding == MIME_QP && d->held_len > 0) {
-		/* "=" at the very end is a soft break; blanks there are padding; "=4" is damage and stays. */
-		if (d->held[0] == '=' && d->held_len > 1 && hex_value((unsigned char)d->held[1]) >= 0) {
+		/* "=" at the very end is a soft break; blanks there are padding; "=4" is damage and
+		 * stays. */
+		if (d->held[0] == '=' && d->held_len > 1 &&
+			hex_value((unsigned char)d->held[1]) >= 0) {
 			buf_add(out, d->held, d->held_len);
 		}
 	} else if (d->encoding == MIME_UUENCODE && d->held_len > 0 && !d->ended) {
@@ -253,12 +267,11 @@ void mime_encode_init(struct mime_encoder *e, enum mime_encoding encoding)
 	e->encoding = encoding;
 }
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 /* base64_group - up to three held bytes as four letters */
 static void base64_group(struct mime_encoder *e, struct buf *out)
 {
-	unsigned v = (unsigned)e->held[0] << 16 | (e->held_len > 1 ? (unsigned)e->held[1] << 8 : 0) |
+	unsigned v = (unsigned)e->held[0] << 16 |
+		(e->held_len > 1 ? (unsigned)e->held[1] << 8 : 0) |
 		(e->held_len > 2 ? e->held[2] : 0);
 	char *to;
 
@@ -298,7 +311,8 @@ static void qp_byte(struct mime_encoder *e, unsigned char c, bool line_ends, str
 	/* "From " and "." at the start of a line do not survive every mailbox and hop. */
 	bool risky = e->column == 0 && (c == 'F' || c == '.');
 
-	if (risky || c == '=' || c > 126 || (c < ' ' && c != '\t') || (line_ends && (c == ' ' || c == '\t'))) {
+	if (risky || c == '=' || c > 126 || (c < ' ' && c != '\t') ||
+		(line_ends && (c == ' ' || c == '\t'))) {
 		qp_put(e, escape, 3, out);
 	} else {
 		qp_put(e, (const char *)&c, 1, out);

@@ -26,12 +26,13 @@ struct mime_decoder {
 	unsigned bits, count;		/* base64: bits held, letters of the group so far */
 	bool ended;			/* base64: padding was seen; uuencode: end line */
 	bool begun;			/* uuencode */
-	char held[256];			/* QP: blanks at the line's end, an unfinished '='; uuencode: a line */
+	char held[256]; /* QP: blanks at the line's end, an unfinished '='; uuencode: a line */
 	size_t held_len;
 };
 
 void mime_decode_init(struct mime_decoder *d, enum mime_encoding encoding);
-/* Bytes that are no part of the encoding are passed over (base64) or taken as they are (quoted-printable). */
+/* Bytes that are no part of the encoding are passed over (base64) or taken as they are
+ * (quoted-printable). */
 void mime_decode(struct mime_decoder *d, const char *data, size_t len, struct buf *out);
 void mime_decode_end(struct mime_decoder *d, struct buf *out);
 

@@ -13,8 +13,8 @@
 
 #include <string.h>
 
-#include "mime/charset.h"
 #include "base/encode.h"
+#include "mime/charset.h"
 #include "mime/header.h"
 #include "mime/transfer.h"
 
@@ -149,11 +149,12 @@ void mime_words_decode(struct buf *out, struct slice text, const char *fallback)
 	buf_free(&bytes);
 }
 
-/* q_size - length of text in Q; every byte that is no letter or digit is escaped: legal anywhere (RFC 2047 5 (3)) */
+/* q_size - length of text in Q; every byte that is no letter or digit is escaped: legal anywhere
+ * (RFC 2047 5 (3)) */
 static bool q_plain(unsigned char c)
 {
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '!' ||
-		c == '*' || c == '+' || c == '/';
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+		c == '-' || c == '!' || c == '*' || c == '+' || c == '/';
 }
 
 static size_t q_size(const char *s, size_t len)
@@ -278,7 +279,8 @@ void mime_words_encode(struct buf *out, struct slice text, size_t column, bool p
 			stop++;
 		}
 		if (phrase || needs_encoding(word, (size_t)(stop - word))) {
-			/* Up to the last word that needs it: blanks between encoded words would be lost. */
+			/* Up to the last word that needs it: blanks between encoded words would be
+			 * lost. */
 			const char *scan = stop;
 
 			while (scan < end) {
