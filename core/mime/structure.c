@@ -228,14 +228,23 @@ void mime_structure_put(struct buf *out, const struct mime_part *p, bool extende
 	bool opaque = p->kind == MIME_LEAF &&
 		(mime_part_is(p, "multipart", NULL) || mime_part_is(p, "message", "rfc822"));
 
+	const char *type = p->type, *subtype = p->subtype;
+
 	if (p->kind == MIME_MULTIPART) {
 		put_multipart(out, p, extended);
 		return;
 	}
+	if (opaque) {
+		type = "application";
+		subtype = "octet-stream";
+	} else if (p->kind == MIME_MESSAGE) {	/* clients compare with just this */
+		type = "message";
+		subtype = "rfc822";
+	}
 	buf_addc(out, '(');
-	imap_put_nstring(out, opaque ? "application" : p->type);
+	imap_put_nstring(out, type);
 	buf_addc(out, ' ');
-	imap_put_nstring(out, opaque ? "octet-stream" : p->subtype);
+	imap_put_nstring(out, subtype);
 	buf_addc(out, ' ');
 	put_params(out, p->params, text);
 	buf_addc(out, ' ');
