@@ -63,7 +63,10 @@ static _Noreturn void usage(const struct service *s)
 /* override - -o name=value */
 static void override(struct service *s, const char *assignment)
 {
-	if (!conf_override(assignment)) {
+	bool good = s->private_->info->flags & SERVICE_DOVECOT ? dovecot_conf_override(assignment) :
+		conf_override(assignment);
+
+	if (!good) {
 		fprintf(stderr, "%s: -o %s: name=value is wanted\n", s->command, assignment);
 		exit(1);
 	}

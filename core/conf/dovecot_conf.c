@@ -16,7 +16,24 @@
 #include "base/str.h"
 #include "conf/dovecot_tree.h"
 
+enum { OVERRIDES_MAX = 100 };
+
 static struct dovecot_tree *current, *previous;
+static char *overrides[OVERRIDES_MAX];	/* "name", NUL, "value" */
+static size_t override_count;
+
+bool dovecot_conf_override(const char *assignment)
+{
+	const char *equals = strchr(assignment, '=');
+	char *copy;
+
+	if (equals == NULL || equals == assignment || override_count == OVERRIDES_MAX)
+		return false;
+	copy = mem_strdup(assignment);
+	copy[equals - assignment] = '\0';
+	overrides[override_count++] = copy;
+	return true;
+}
 
 static void tree_free(struct dovecot_tree *t)
 {
@@ -41,6 +58,8 @@ int dovecot_conf_load(const char *path, bool optional, char **error_r)
 		tree_free(next);
 		return -1;
 	}
+	for (size_t i = 0; i < override_count; i++)
+		tree_set(next, &next->root, overrides[i], overrides[i] + strlen(overrides[i]) + 1, "-o", 0);
 	dovecot_translate(next);
 	dovecot_convert(next, &values);
 	tree_free(previous);

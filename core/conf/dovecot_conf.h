@@ -46,6 +46,8 @@ struct conf_node {			/* a section or a setting */
  * good until the second next load.
  */
 int dovecot_conf_load(const char *path, bool optional, char **error_r);
+/* -o name=value: wins over the file; remembered for every later load. False: no '='. */
+bool dovecot_conf_override(const char *assignment);
 /* Root of the tree; sections of the same key and name are merged. */
 const struct conf_node *dovecot_conf_root(void);
 const struct conf_node *conf_section(const struct conf_node *parent, const char *key, const char *name);

@@ -1,0 +1,198 @@
+/*
+ * hasher - costly password checks in forked children
+ *
+ * A bcrypt or yescrypt takes up to a tenth of a second by design; one loop for
+ * everybody cannot stand still that long. A child computes, writes one
+ * byte and ends. When children are many the rest waits in line; when fork
+ * fails the check is done here after all.
+ */
+#include "applets/admin/auth/auth.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/crypto.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+struct hash_job {
+	struct hash_job *next;		/* waiting */
+	struct hasher *hasher;
+	struct watch watch;		/* the child's pipe */
+	char *stored, *scheme, *password;
+	void (*fn)(void *arg, enum scheme_result result, const char *error);	/* NULL: cancelled */
+	void *arg;
+};
+
+struct hasher {
+	struct loop *loop;
+	int running, max;
+	struct hash_job *first, **last;
+};
+
+struct hasher *hasher_new(struct loop *loop, int max_children)
+{
+	struct hasher *h = mem_alloc(sizeof(*h));
+
+	h->loop = loop;
+	h->max = max_children;
+	h->last = &h->first;
+	signal(SIGCHLD, SIG_IGN);		/* nothing to learn from their exit status */
+	return h;
+}
+
+static void free_job(struct hash_job *job)
+{
+	forget(job->password, strlen(job->password));
+	mem_free(job->password);
+	mem_free(job->stored);
+	mem_free(job->scheme);
+	mem_free(job);
+}
+
+void hasher_free(struct hasher *h)
+{
+	while (h->first != NULL) {
+		struct hash_job *job = h->first;
+
+		h->first = job->next;
+		free_job(job);
+	}
+	mem_free(h);
+}
+
+static void finish(struct hash_job *job, enum scheme_result result, const char *error)
+{
+	if (job->fn != NULL) {
+		job->fn(job->arg, result, error);
+	}
+	free_job(job);
+}
+
+static void start_waiting(struct hasher *h);
+
+static void on_result(struct watch *w, unsigned events)
+{
+	struct hash_job *job = w->owner;
+	struct hasher *h = job->hasher;
+	enum scheme_result result = SCHEME_ERROR;
+	const char *error = "the child that checks the password died";
+	unsigned char byte;
+	int fd = w->fd;
+	ssize_t n = read(fd, &byte, 1);
+
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+		return;
+	}
+	loop_unwatch(h->loop, w);
+	close(fd);
+	if (n == 1 && byte <= SCHEME_ERROR) {
+		result = (enum scheme_result)byte;
+		if (result == SCHEME_ERROR) {
+			/* Errors come at once, so asking again for the text costs nothing. */
+			result = scheme_check(job->stored, job->scheme, job->password, &error);
+		}
+	}
+	h->running--;
+	finish(job, result, error);
+	start_waiting(h);
+}
+
+/* start - fork; false: not possible */
+static bool start(struct hash_job *job)
+{
+	int ends[2];
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) != 0) {
+		return false;
+	}
+	pid = fork();
+	if (pid == 0) {
+		const char *error;
+		unsigned char byte = (unsigned char)scheme_check(job->stored, job->scheme, job->password,
+			&error);
+
+		(void)!write(ends[1], &byte, 1);
+		_exit(0);
+	}
+	close(ends[1]);
+	if (pid < 0) {
+		close(ends[0]);
+		return false;
+	}
+	job->hasher->running++;
+	loop_watch(job->hasher->loop, &job->watch, ends[0], LOOP_READ, on_result, job);
+	return true;
+}
+
+static void run(struct hash_job *job)
+{
+	const char *error;
+
+	if (!start(job)) {
+		enum scheme_result result = scheme_check(job->stored, job->scheme, job->password, &error);
+
+		finish(job, result, error);
+	}
+}
+
+static void start_waiting(struct hasher *h)
+{
+	while (h->first != NULL && h->running < h->max) {
+		struct hash_job *job = h->first;
+
+		h->first = job->next;
+		if (h->first == NULL) {
+			h->last = &h->first;
+		}
+		if (job->fn == NULL) {
+			free_job(job);
+		} else {
+			run(job);
+		}
+	}
+}
+
+struct hash_job *hasher_check(struct hasher *h, const char *stored, const char *default_scheme,
+	const char *password, void (*fn)(void *arg, enum scheme_result result, const char *error), void *arg)
+{
+	struct hash_job *job;
+	const char *error;
+
+	if (!scheme_is_costly(stored, default_scheme)) {
+		enum scheme_result result = scheme_check(stored, default_scheme, password, &error);
+
+		fn(arg, result, error);
+		return NULL;
+	}
+	job = mem_alloc(sizeof(*job));
+	job->hasher = h;
+	job->watch.fd = -1;
+	job->stored = mem_strdup(stored);
+	job->scheme = mem_strdup(default_scheme);
+	job->password = mem_strdup(password);
+	job->fn = fn;
+	job->arg = arg;
+	if (h->running >= h->max) {
+		*h->last = job;
+		h->last = &job->next;
+		return job;
+	}
+	if (start(job)) {
+		return job;
+	}
+	run(job);
+	return NULL;
+}
+
+void hasher_cancel(struct hash_job *job)
+{
+	if (job != NULL) {
+		job->fn = NULL;
+	}
+}

@@ -1,0 +1,439 @@
+/*
+ * auth_client - many questions over one connection to the auth process
+ *
+ * The connection is made when the client is created (and waited for up to
+ * half a second, so that the first EHLO can name the mechanisms) and again with
+ * the next request after it broke. Requests that come before the handshake is done
+ * are held back; when the connection breaks, every open request ends with AUTH_TEMPFAIL.
+ * The mechanisms that were offered last stay known meanwhile.
+ *
+ * Answers are given from the loop, never from inside auth_start() itself.
+ */
+#include "net/auth_client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/unixsock.h"
+#include "net/auth_protocol.h"
+
+enum {
+	FIRST_WAIT_MS = 500,
+	ANSWER_MS = 150000,		/* Dovecot's own limit for a request */
+	MECHS_MAX = 512,
+	READ_SIZE = 4096
+};
+
+struct auth_request {
+	struct auth_request *next;
+	struct auth_client *client;
+	unsigned id;
+	void (*fn)(void *arg, const struct auth_reply *reply);
+	void *arg;
+	struct timer timer;
+	bool secured;
+};
+
+struct auth_client {
+	struct loop *loop;
+	char *path;
+	struct watch watch;
+	bool ready;			/* DONE was seen */
+	struct buf in, out, held;	/* held: lines that wait for DONE */
+	char mechs[MECHS_MAX], safe_mechs[MECHS_MAX];	/* all; those that are not plaintext */
+	char new_mechs[MECHS_MAX], new_safe[MECHS_MAX];
+	char cookie[64];
+	unsigned last_id;
+	struct auth_request *requests;
+	struct loop_hook broken_hook;
+	bool said;			/* that the server is not there */
+};
+
+static void on_event(struct watch *w, unsigned events);
+
+static struct auth_request *find_request(struct auth_client *c, const char *id_text)
+{
+	int64_t id;
+
+	if (str_to_int(id_text, 0, UINT32_MAX, &id)) {
+		for (struct auth_request *r = c->requests; r != NULL; r = r->next) {
+			if (r->id == (unsigned)id) {
+				return r;
+			}
+		}
+	}
+	return NULL;
+}
+
+static void forget_request(struct auth_request *r)
+{
+	struct auth_request **link = &r->client->requests;
+
+	while (*link != NULL && *link != r) {
+		link = &(*link)->next;
+	}
+	if (*link == r) {
+		*link = r->next;
+	}
+	loop_untimer(r->client->loop, &r->timer);
+	mem_free(r);
+}
+
+static void finish(struct auth_request *r, const struct auth_reply *reply)
+{
+	void (*fn)(void *arg, const struct auth_reply *reply) = r->fn;
+	void *arg = r->arg;
+
+	forget_request(r);
+	fn(arg, reply);
+}
+
+static void finish_temp(struct auth_request *r, const char *reason)
+{
+	struct auth_reply reply = { .result = AUTH_TEMPFAIL, .user = "", .challenge = "", .reason = reason,
+		.cookie = "" };
+
+	finish(r, &reply);
+}
+
+/* ---- The connection ---- */
+
+static void fail_all(struct loop_hook *h)
+{
+	struct auth_client *c = h->owner;
+
+	/* A callback may start a new request: those get the next connection's fate. */
+	while (c->watch.fd < 0 && c->requests != NULL) {
+		finish_temp(c->requests, "the auth service is not available");
+	}
+}
+
+static void disconnect(struct auth_client *c, const char *why)
+{
+	if (c->watch.fd >= 0) {
+		int fd = c->watch.fd;
+
+		loop_unwatch(c->loop, &c->watch);
+		close(fd);
+	}
+	c->ready = false;
+	buf_free(&c->in);
+	buf_free(&c->out);
+	buf_free(&c->held);
+	if (why != NULL && !c->said) {
+		c->said = true;
+		log_warn("auth service %s: %s", c->path, why);
+	}
+	if (c->requests != NULL) {
+		loop_at_end(c->loop, &c->broken_hook, fail_all, c);
+	}
+}
+
+static void flush(struct auth_client *c)
+{
+	if (buf_unread(&c->out) > 0) {
+		ssize_t n = write(c->watch.fd, buf_head(&c->out), buf_unread(&c->out));
+
+		if (n > 0) {
+			buf_consume(&c->out, (size_t)n);
+		} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
+			disconnect(c, strerror(errno));
+			return;
+		}
+	}
+	loop_want(c->loop, &c->watch, LOOP_READ | (buf_unread(&c->out) > 0 ? LOOP_WRITE : 0u));
+	buf_shrink(&c->out, 0);
+}
+
+static bool connect_now(struct auth_client *c)
+{
+	int fd;
+
+	if (c->watch.fd >= 0) {
+		return true;
+	}
+	fd = unix_connect(c->path);
+	if (fd < 0) {
+		disconnect(c, strerror(errno));
+		return false;
+	}
+	c->new_mechs[0] = c->new_safe[0] = '\0';
+	loop_watch(c->loop, &c->watch, fd, LOOP_READ, on_event, c);
+	buf_addf(&c->out, "VERSION\t%d\t%d\nCPID\t%ld\n", AUTH_PROTO_MAJOR, AUTH_PROTO_MINOR, (long)getpid());
+	flush(c);
+	return c->watch.fd >= 0;
+}
+
+/* line_buf - where a request line goes: out, or into those that wait for the handshake */
+static struct buf *line_buf(struct auth_client *c)
+{
+	return c->ready ? &c->out : &c->held;
+}
+
+/* ---- What the server says ---- */
+
+static void add_word(char *list, const char *word)
+{
+	size_t len = strlen(list);
+
+	snprintf(list + len, MECHS_MAX - len, "%s%s", len > 0 ? " " : "", word);
+}
+
+static void got_mech(struct auth_client *c, const struct auth_line *line)
+{
+	if (auth_line_get(line, 2, "private") != NULL) {
+		return;
+	}
+	add_word(c->new_mechs, auth_line_at(line, 1));
+	if (auth_line_get(line, 2, "plaintext") == NULL) {
+		add_word(c->new_safe, auth_line_at(line, 1));
+	}
+}
+
+static void got_done(struct auth_client *c)
+{
+	c->ready = true;
+	c->said = false;
+	(void)str_copy(c->mechs, sizeof(c->mechs), c->new_mechs);
+	(void)str_copy(c->safe_mechs, sizeof(c->safe_mechs), c->new_safe);
+	buf_add(&c->out, buf_head(&c->held), buf_unread(&c->held));
+	buf_free(&c->held);
+	flush(c);
+}
+
+static void got_answer(struct auth_client *c, const struct auth_line *line, enum auth_result result)
+{
+	struct auth_request *r = find_request(c, auth_line_at(line, 1));
+	struct auth_reply reply = { .result = result, .user = "", .challenge = "", .reason = "",
+		.cookie = c->cookie };
+	const char *text;
+
+	if (r == NULL) {
+		return;				/* cancelled */
+	}
+	reply.request_id = r->id;
+	if (result == AUTH_CONTINUE) {
+		reply.challenge = auth_line_at(line, 2);
+		loop_timer(c->loop, &r->timer, ANSWER_MS, r->timer.fn, r);
+		r->fn(r->arg, &reply);
+		return;
+	}
+	text = auth_line_get(line, 2, "user");
+	reply.user = text != NULL ? text : "";
+	text = auth_line_get(line, 2, "reason");
+	reply.reason = text != NULL ? text : "";
+	if (result == AUTH_FAIL && auth_line_get(line, 2, "temp") != NULL) {
+		reply.result = AUTH_TEMPFAIL;
+	}
+	finish(r, &reply);
+}
+
+/* got_line - false: the server is no auth server */
+static bool got_line(struct auth_client *c, char *text, size_t len)
+{
+	struct auth_line line;
+	const char *verb;
+
+	if (!auth_line_parse(&line, text, len)) {
+		return false;
+	}
+	verb = line.field[0];
+	if (strcmp(verb, "VERSION") == 0) {
+		return strcmp(auth_line_at(&line, 1), "1") == 0;
+	}
+	if (strcmp(verb, "MECH") == 0) {
+		got_mech(c, &line);
+	} else if (strcmp(verb, "COOKIE") == 0) {
+		(void)str_copy(c->cookie, sizeof(c->cookie), auth_line_at(&line, 1));
+	} else if (strcmp(verb, "DONE") == 0) {
+		got_done(c);
+	} else if (strcmp(verb, "OK") == 0) {
+		got_answer(c, &line, AUTH_OK);
+	} else if (strcmp(verb, "CONT") == 0) {
+		got_answer(c, &line, AUTH_CONTINUE);
+	} else if (strcmp(verb, "FAIL") == 0) {
+		got_answer(c, &line, AUTH_FAIL);
+	}
+	return true;
+}
+
+static void read_lines(struct auth_client *c)
+{
+	ssize_t n = read(c->watch.fd, buf_reserve(&c->in, READ_SIZE), READ_SIZE);
+	char *start, *end;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+		return;
+	}
+	if (n <= 0) {
+		disconnect(c, n == 0 ? "closed the connection" : strerror(errno));
+		return;
+	}
+	buf_added(&c->in, (size_t)n);
+	while (buf_unread(&c->in) > 0) {
+		bool good;
+
+		start = c->in.data + c->in.pos;
+		end = memchr(start, '\n', buf_unread(&c->in));
+		if (end == NULL) {
+			break;
+		}
+		good = got_line(c, start, (size_t)(end - start));
+		if (c->watch.fd < 0) {
+			return;
+		}
+		buf_consume(&c->in, (size_t)(end - start) + 1);
+		if (!good) {
+			disconnect(c, "does not speak the auth protocol");
+			return;
+		}
+	}
+	if (buf_unread(&c->in) > AUTH_LINE_MAX) {
+		disconnect(c, "sent a line that is too long");
+	}
+	buf_shrink(&c->in, 0);
+}
+
+static void on_event(struct watch *w, unsigned events)
+{
+	struct auth_client *c = w->owner;
+
+	if (events & LOOP_WRITE) {
+		flush(c);
+	}
+	if (c->watch.fd >= 0 && (events & (LOOP_READ | LOOP_HANGUP))) {
+		read_lines(c);
+	}
+}
+
+/* ---- For the caller ---- */
+
+struct auth_client *auth_client_new(struct loop *loop, const char *socket_path)
+{
+	struct auth_client *c = mem_alloc(sizeof(*c));
+	int left = FIRST_WAIT_MS;
+
+	c->loop = loop;
+	c->path = mem_strdup(socket_path);
+	c->watch.fd = -1;
+	(void)connect_now(c);
+	while (c->watch.fd >= 0 && !c->ready && left > 0) {
+		struct pollfd p = { .fd = c->watch.fd, .events = POLLIN };
+
+		left -= 50;
+		if (poll(&p, 1, 50) > 0) {
+			read_lines(c);
+		}
+	}
+	return c;
+}
+
+void auth_client_free(struct auth_client *c)
+{
+	if (c == NULL) {
+		return;
+	}
+	disconnect(c, NULL);
+	loop_unhook(c->loop, &c->broken_hook);
+	while (c->requests != NULL) {
+		forget_request(c->requests);
+	}
+	mem_free(c->path);
+	mem_free(c);
+}
+
+const char *auth_client_mechs(struct auth_client *c, bool secure)
+{
+	(void)connect_now(c);
+	return secure ? c->mechs : c->safe_mechs;
+}
+
+static void on_timeout(struct timer *t)
+{
+	finish_temp(t->owner, "the auth service does not answer");
+}
+
+static void put_params(struct buf *b, unsigned id, const struct auth_params *p)
+{
+	auth_put(b, "AUTH");
+	auth_put_number(b, id);
+	auth_put_field(b, p->mech);
+	auth_put_pair(b, "service", p->service);
+	if (strcmp(p->service, "imap") != 0 && strcmp(p->service, "pop3") != 0) {
+		auth_put_field(b, "nologin");		/* nobody will ask for the grant */
+	}
+	if (p->secured) {
+		auth_put_field(b, "secured");
+	}
+	if (p->local_ip != NULL && p->local_ip[0] != '\0') {
+		auth_put_pair(b, "lip", p->local_ip);
+		buf_addf(b, "\tlport=%d", p->local_port);
+	}
+	if (p->remote_ip != NULL && p->remote_ip[0] != '\0') {
+		auth_put_pair(b, "rip", p->remote_ip);
+		buf_addf(b, "\trport=%d", p->remote_port);
+	}
+	if (p->initial != NULL) {
+		auth_put_pair(b, "resp", p->initial);	/* always the last one */
+	}
+	auth_end(b);
+}
+
+struct auth_request *auth_start(struct auth_client *c, const struct auth_params *p,
+	void (*fn)(void *arg, const struct auth_reply *reply), void *arg)
+{
+	struct auth_request *r = mem_alloc(sizeof(*r));
+
+	r->client = c;
+	r->id = ++c->last_id;
+	r->fn = fn;
+	r->arg = arg;
+	r->next = c->requests;
+	c->requests = r;
+	if (!connect_now(c)) {
+		loop_at_end(c->loop, &c->broken_hook, fail_all, c);
+		return r;
+	}
+	loop_timer(c->loop, &r->timer, ANSWER_MS, on_timeout, r);
+	put_params(line_buf(c), r->id, p);
+	if (c->ready) {
+		flush(c);
+	}
+	return r;
+}
+
+void auth_continue(struct auth_request *r, const char *response_base64)
+{
+	struct auth_client *c = r->client;
+	struct buf *b = line_buf(c);
+
+	auth_put(b, "CONT");
+	auth_put_number(b, r->id);
+	auth_put_field(b, response_base64);
+	auth_end(b);
+	if (c->ready && c->watch.fd >= 0) {
+		flush(c);
+	}
+}
+
+void auth_cancel(struct auth_request *r)
+{
+	if (r != NULL) {
+		struct auth_client *c = r->client;
+
+		if (c->ready && c->watch.fd >= 0) {
+			auth_put(&c->out, "CANCEL");
+			auth_put_number(&c->out, r->id);
+			auth_end(&c->out);
+			flush(c);
+		}
+		forget_request(r);
+	}
+}
