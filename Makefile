@@ -65,7 +65,8 @@ ifeq ($(SAN),1)
 override CC = gcc
 LIBDIR = $(DEPS)/san
 CFLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-LINK = $(CC) $(CFLAGS) -o $@ $(OBJS) $(LIBS)
+# Static runtimes: with the shared ones the undefined-behaviour half ignores log_path.
+LINK = $(CC) $(CFLAGS) -static-libasan -static-libubsan -o $@ $(OBJS) $(LIBS)
 STRIP = :
 else
 LIBDIR = $(DEPS)
