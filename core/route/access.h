@@ -19,7 +19,10 @@
  */
 int access_find_domain(struct maps *table, const char *name, struct buf *value);
 
-/* An IP address, then with less and less at its right end: 1.2.3.4, 1.2.3, 1.2, 1; 2001:db8::1, 2001:db8:, ... */
+/*
+ * An IP address, then with less and less at its right end: 1.2.3.4, 1.2.3, 1.2, 1;
+ * 2001:db8::1, 2001:db8:, ...
+ */
 int access_find_address(struct maps *table, const char *addr, struct buf *value);
 
 /* The client: its name as a domain, then its address. */

@@ -42,7 +42,8 @@ struct cleanup {
 	struct cleanup_config config;
 	enum cleanup_state state;
 	enum cleanup_status status;
-	struct buf header;	/* the logical header being read; complete lines and the start of the next */
+	/* the logical header being read; complete lines and the start of the next */
+	struct buf header;
 	size_t line;		/* where the line being read begins in header */
 	bool at_line;		/* the next byte begins a line (STATE_LONG_HEADER) */
 	unsigned seen;
@@ -98,7 +99,8 @@ static void put_text(struct cleanup *c, const char *data, size_t len)
 {
 	const char *cr;
 
-	while (param.cleanup_replace_stray_cr_lf && len > 0 && (cr = memchr(data, '\r', len)) != NULL) {
+	while (param.cleanup_replace_stray_cr_lf && len > 0
+		&& (cr = memchr(data, '\r', len)) != NULL) {
 		put(c, data, (size_t)(cr - data));
 		put(c, " ", 1);
 		len -= (size_t)(cr - data) + 1;
@@ -125,7 +127,8 @@ static unsigned drop_mask(void)
 	unsigned mask = 0;
 
 	_Static_assert(ARRAY_LEN(headers) <= 32, "one bit a row");
-	for (struct slice w = slice_word(&rest, ", \t\n"); w.ptr != NULL; w = slice_word(&rest, ", \t\n")) {
+	for (struct slice w = slice_word(&rest, ", \t\n"); w.ptr != NULL;
+		w = slice_word(&rest, ", \t\n")) {
 		int row = row_of(w.ptr, w.len);
 
 		if (row >= 0) {
@@ -135,12 +138,16 @@ static unsigned drop_mask(void)
 	return mask;
 }
 
-/* name_length - length of the field name of a line, or 0: it is no header. RFC 5322 2.2, 4.5.1 (blanks) */
+/*
+ * name_length - length of the field name of a line, or 0: it is no header. RFC 5322 2.2,
+ * 4.5.1 (blanks)
+ */
 static size_t name_length(const char *line, size_t len)
 {
 	size_t n = 0, end;
 
-	while (n < len && (unsigned char)line[n] > 32 && (unsigned char)line[n] < 127 && line[n] != ':') {
+	while (n < len && (unsigned char)line[n] > 32 && (unsigned char)line[n] < 127
+		&& line[n] != ':') {
 		n++;
 	}
 	end = n;
@@ -153,7 +160,8 @@ static size_t name_length(const char *line, size_t len)
 /* is_from_line - "From " or ">From " of an mbox before the headers */
 static bool is_from_line(const char *line, size_t len)
 {
-	return (len > 5 && memcmp(line, "From ", 5) == 0) || (len > 6 && memcmp(line, ">From ", 6) == 0);
+	return (len > 5 && memcmp(line, "From ", 5) == 0)
+		|| (len > 6 && memcmp(line, ">From ", 6) == 0);
 }
 
 /* keep_message_id - the value, without folds and blanks around */
@@ -212,7 +220,8 @@ static void put_missing(struct cleanup *c)
 		put_made(c, name, buf_str(&b));
 	}
 	if ((c->seen & SEEN_RECIPIENT) == 0 && *param.undisclosed_recipients_header != '\0') {
-		put(c, param.undisclosed_recipients_header, strlen(param.undisclosed_recipients_header));
+		put(c, param.undisclosed_recipients_header,
+			strlen(param.undisclosed_recipients_header));
 		put(c, "\n", 1);
 	}
 	buf_free(&b);
@@ -241,7 +250,8 @@ static void take_header(struct cleanup *c, size_t len)
 	}
 	c->seen |= headers[row].seen;
 	value = (const char *)memchr(text, ':', len) + 1;
-	if (headers[row].kind == KIND_HOP && ++c->hops >= param.hopcount_limit && c->status == CLEANUP_OK) {
+	if (headers[row].kind == KIND_HOP && ++c->hops >= param.hopcount_limit
+		&& c->status == CLEANUP_OK) {
 		c->status = CLEANUP_HOPS;
 	}
 	if (headers[row].kind == KIND_ID) {
@@ -415,8 +425,9 @@ enum cleanup_status cleanup_write(struct cleanup *c, const char *data, size_t le
 	size_t done = 0;
 
 	while (done < len && c->state != STATE_BODY) {
-		done += c->state == STATE_LONG_HEADER ? write_long_header(c, data + done, len - done) :
-			write_header(c, data + done, len - done);
+		done += c->state == STATE_LONG_HEADER
+			? write_long_header(c, data + done, len - done)
+			: write_header(c, data + done, len - done);
 	}
 	put_text(c, data + done, len - done);
 	return c->status;

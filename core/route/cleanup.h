@@ -26,11 +26,14 @@
  * longer one passes unchanged).
  */
 enum {
-	CLEANUP_LOCAL = 1,	/* from local_header_rewrite_clients or this host: addresses are completed with
+	CLEANUP_LOCAL =
+		1, /* from local_header_rewrite_clients or this host: addresses are completed with
 				   myorigin, missing From, Date, Message-ID are added */
-	CLEANUP_SUBMIT = 2,	/* from sendmail: a "From " line before the headers goes (SMTP: it is kept as
+	CLEANUP_SUBMIT =
+		2, /* from sendmail: a "From " line before the headers goes (SMTP: it is kept as
 				   X-Mailbox-Line) */
-	CLEANUP_RAW = 4		/* nothing but the Received header (receive_override_options no_address_mappings
+	CLEANUP_RAW =
+		4 /* nothing but the Received header (receive_override_options no_address_mappings
 				   and no_header_body_checks together; bounces) */
 };
 
@@ -46,7 +49,8 @@ struct cleanup_config {
 	const char *sender;		/* envelope sender, complete; for the From that is made */
 	const char *full_name;		/* of the submitter, or "" */
 	time_t arrival;
-	int (*put)(void *arg, const void *data, size_t len);	/* 0, or -1: what is left is dropped */
+	/* 0, or -1: what is left is dropped */
+	int (*put)(void *arg, const void *data, size_t len);
 	void *arg;
 };
 
@@ -58,14 +62,18 @@ struct cleanup *cleanup_begin(const struct cleanup_config *config, const char *r
 enum cleanup_status cleanup_write(struct cleanup *c, const char *data, size_t len);
 /* All content is in: a message that ended inside its headers gets what was missing. */
 enum cleanup_status cleanup_end(struct cleanup *c);
-/* Value of the Message-ID header (Resent-Message-ID), the made one too; "" none. Valid until the free. */
+/*
+ * Value of the Message-ID header (Resent-Message-ID), the made one too; "" none. Valid
+ * until the free.
+ */
 const char *cleanup_message_id(const struct cleanup *c);
 void cleanup_free(struct cleanup *c);
 
 /* ---- The Received header, RFC 5321 4.4 ---- */
 
 struct cleanup_trace {
-	const char *helo, *client_name, *client_addr;	/* client_addr "" : a local submission by uid */
+	/* client_addr "" : a local submission by uid */
+	const char *helo, *client_name, *client_addr;
 	uid_t uid;
 	const char *tls;	/* "TLSv1.2 with cipher ECDHE... (256/256 bits)" or NULL */
 	const char *sasl_user;	/* for smtpd_sasl_authenticated_header, or NULL */
@@ -80,7 +88,10 @@ void cleanup_received(struct buf *out, const struct cleanup_trace *t);
 
 /* ---- The envelope ---- */
 
-/* Full, quoted or as given: brought to its plainest form and completed (route/rewrite.h). "" stays. Owned by a. */
+/*
+ * Full, quoted or as given: brought to its plainest form and completed (route/rewrite.h).
+ * "" stays. Owned by a.
+ */
 const char *cleanup_address(struct arena *a, const char *address);
 /*
  * Add what the configuration adds to every new message before its queue_end():

@@ -116,7 +116,8 @@ static bool next_address(struct walk *w)
 			bool found = one && (w->angle ? c == '>' : c != '>');
 
 			begin_element(w);
-			w->words = c == '>' ? 2 : 0;	/* what follows <> up to the comma is none */
+			/* what follows <> up to the comma is none */
+			w->words = c == '>' ? 2 : 0;
 			w->p++;
 			if (found) {
 				return true;
@@ -152,10 +153,12 @@ static bool needs_completion(const char *start, const char *stop)
 			at = p;
 		}
 	}
-	return at == NULL || (at + 1 < stop && at[1] != '[' && memchr(at, '.', (size_t)(stop - at)) == NULL);
+	return at == NULL
+		|| (at + 1 < stop && at[1] != '[' && memchr(at, '.', (size_t)(stop - at)) == NULL);
 }
 
-bool cleanup_complete_header(struct buf *out, const char *text, size_t len, size_t value, bool local)
+bool cleanup_complete_header(
+	struct buf *out, const char *text, size_t len, size_t value, bool local)
 {
 	struct walk w = { .p = text + value, .end = text + len };
 	struct arena a = ARENA_INIT;
@@ -256,15 +259,16 @@ void cleanup_received(struct buf *out, const struct cleanup_trace *t)
 
 	date_rfc5322(date, t->when, true);
 	if (*t->client_addr == '\0') {
-		buf_addf(out, "Received: by %s (%s, from userid %ld)\n\tid %s; %s\n", param.myhostname,
-			param.mail_name, (long)t->uid, t->queue_id, date);
+		buf_addf(out, "Received: by %s (%s, from userid %ld)\n\tid %s; %s\n",
+			param.myhostname, param.mail_name, (long)t->uid, t->queue_id, date);
 		return;
 	}
 	buf_adds(out, "Received: from ");
 	put_clean(out, *t->helo != '\0' ? t->helo : t->client_name);
 	buf_adds(out, " (");
 	put_clean(out, t->client_name);
-	buf_addf(out, " [%s%s])\n", strchr(t->client_addr, ':') != NULL ? "IPv6:" : "", t->client_addr);
+	buf_addf(out, " [%s%s])\n", strchr(t->client_addr, ':') != NULL ? "IPv6:" : "",
+		t->client_addr);
 	if (t->tls != NULL) {
 		buf_addf(out, "\t(using %s)\n\t(No client certificate requested)\n", t->tls);
 	}
@@ -273,7 +277,8 @@ void cleanup_received(struct buf *out, const struct cleanup_trace *t)
 		put_clean(out, t->sasl_user);
 		buf_adds(out, ")\n");
 	}
-	buf_addf(out, "\tby %s (%s) with %s id %s", param.myhostname, param.mail_name, t->proto, t->queue_id);
+	buf_addf(out, "\tby %s (%s) with %s id %s", param.myhostname, param.mail_name, t->proto,
+		t->queue_id);
 	if (t->recipient != NULL) {
 		buf_addf(out, "\n\tfor <%s>", t->recipient);
 	}

@@ -10,9 +10,11 @@
 
 /*
  * Delivery status notifications: a whole message, RFC 3464 multipart/report
- * with its three parts (what happened in words, message/delivery-status, the returned
- * message or its headers). The caller queues it: null sender (param.double_bounce_sender@myorigin
- * for postmaster's copies), recipient the original's sender, flag QUEUE_F_BOUNCE.
+ * with its three parts: what happened in words, message/delivery-status, the returned
+ * message or its headers. The caller queues it: null sender (for postmaster's copies
+ * double_bounce_sender@myorigin), flag QUEUE_F_BOUNCE, a Received header with the new queue id
+ * before it
+ * (by which local delivery recognises it after a crash).
  */
 enum dsn_kind {
 	DSN_KIND_FAILURE,	/* undeliverable */
@@ -29,8 +31,7 @@ struct dsn_recipient {
 	const char *status;	/* "5.1.1" */
 	const char *text;	/* the reason as the log has it */
 	const char *remote_mta;	/* host that said so, or "" */
-	/* its reply ("550 5.1.1 no such user"), or "": text with X-Pillarbox */
-	const char *diagnostic;
+	const char *diagnostic;	/* its reply ("550 5.1.1 no such user"), "": text says it all */
 };
 
 struct dsn_message {
@@ -56,9 +57,10 @@ struct dsn_message {
 };
 
 /*
- * Writes the notice (LF line ends, with Received-less headers From, To, Subject, Date,
- * Message-ID, Auto-Submitted) in pieces to put(), which returns 0, or -1 to stop. 0, or -1. A
- * content that cannot be read is left out and that is said in the text.
+ * Writes the notice (LF line ends) in pieces to put(), which returns 0, or -1 to stop. 0,
+ * or -1. The whole message is returned when m->full and it is not larger than
+ * bounce_size_limit, else its headers; a content that cannot be read is left out
+ * and that is said in its place.
  */
 int dsn_write(const struct dsn_message *m, int (*put)(void *arg, const void *data, size_t len),
 	void *arg);

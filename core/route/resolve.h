@@ -33,6 +33,7 @@ struct route {
 	const char *transport;
 	const char *nexthop;	/* "test.example", "[relay.example]:587", "unix:private/x" */
 	const char *recipient;	/* the address as the agent is to see it (user@domain) */
+	bool routed;		/* it named another host through one of ours: u%d@here */
 	const char *dsn;	/* for 0 and -1: "5.1.1", "4.3.0" */
 	const char *text;	/* for 0 and -1: why, for the log, mailq and the DSN */
 };
@@ -65,6 +66,14 @@ int route_local_recipient_exists(const char *local);
  * relay_recipient_maps. *class_r may be NULL. 1, 0 (unlisted: reject), -1 temporary.
  */
 int route_recipient_exists(const char *address, enum route_class *class_r);
+
+/*
+ * virtual_alias_maps, until nothing changes any more: 1 and the addresses that take this
+ * one's place (at least one, without duplicates; owned by a), 0 it is no alias, -1 temporary
+ * (a table does not answer, too deep, too many).
+ */
+int route_virtual_expand(
+	struct arena *a, const char *address, const char ***list_r, size_t *count_r);
 
 /* Text for a reply about an unlisted recipient: "User unknown in local recipient table". */
 const char *route_unknown_text(enum route_class c);

@@ -1,0 +1,715 @@
+/*
+ * resolve - the class of a domain, the transport and next hop of a recipient
+ *
+ *	address -> strip what routes through us (u%d@here, "u@d"@here)
+ *	        -> class of the domain: local, alias, virtual, relay, other
+ *	        -> transport and next hop of the class
+ *	        -> transport_maps has the last word
+ *	        -> error: and retry: become an answer
+ *
+ * The classes are looked at in that order; a domain should be in one only.
+ *
+ * RFC 5321 4.1.3 (address literals), RFC 3463 (status codes).
+ */
+#include "route/resolve.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "conf/params.h"
+#include "store/map.h"
+#include "route/alias.h"
+#include "route/lookup.h"
+#include "route/match.h"
+#include "route/rewrite.h"
+#include "route/user.h"
+
+enum { STRIP_MAX = 50, DOMAIN_MAX = 255, LABEL_MAX = 63 };
+
+/* The tables that are opened for look-ups here. */
+enum table {
+	TABLE_TRANSPORT,
+	TABLE_LOCAL,
+	TABLE_VIRTUAL_ALIAS,
+	TABLE_VIRTUAL_MAILBOX,
+	TABLE_RELAY,
+	TABLE_CANONICAL,
+	TABLE_RECIPIENT_CANONICAL,
+	TABLE_SENDER_RELAYHOST,
+	TABLE_SENDER_TRANSPORT,
+	TABLE_COUNT
+};
+
+/* param, compiled: what route_init() makes and route_free() takes. */
+static struct {
+	struct match_list *mydestination, *alias, *mailbox, *relay, *mynetworks, *own;
+	struct maps *tables[TABLE_COUNT];
+} compiled;
+
+const char *route_class_name(enum route_class c)
+{
+	switch (c) {
+	case ROUTE_LOCAL:
+		return "local";
+	case ROUTE_ALIAS:
+		return "virtual alias";
+	case ROUTE_VIRTUAL:
+		return "virtual mailbox";
+	case ROUTE_RELAY:
+		return "relay";
+	case ROUTE_OTHER:
+		return "other";
+	}
+	return "?";
+}
+
+/* interface_addresses - of all interfaces, or of the loopback only, as a list */
+static void interface_addresses(struct buf *list, bool loopback_only)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct ifaddrs *all = NULL;
+
+	if (loopback_only || getifaddrs(&all) != 0) {
+		buf_adds(list, " 127.0.0.1 [::1]");
+		return;
+	}
+	for (struct ifaddrs *i = all; i != NULL; i = i->ifa_next) {
+		if (i->ifa_addr == NULL) {
+			continue;
+		}
+		if (i->ifa_addr->sa_family == AF_INET) {
+			struct sockaddr_in sin;
+
+			memcpy(&sin, i->ifa_addr, sizeof(sin));
+			buf_addf(
+				list, " %s", inet_ntop(AF_INET, &sin.sin_addr, text, sizeof(text)));
+		} else if (i->ifa_addr->sa_family == AF_INET6) {
+			struct sockaddr_in6 sin6;
+
+			memcpy(&sin6, i->ifa_addr, sizeof(sin6));
+			buf_addf(list, " [%s]",
+				inet_ntop(AF_INET6, &sin6.sin6_addr, text, sizeof(text)));
+		}
+	}
+	freeifaddrs(all);
+}
+
+/* own_addresses - inet_interfaces and proxy_interfaces as a list of addresses */
+static struct match_list *own_addresses(void)
+{
+	struct slice rest = slice_of(param.inet_interfaces), word;
+	struct buf list = BUF_INIT;
+	struct match_list *l;
+
+	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
+		if (slice_ieq(word, "all") || slice_ieq(word, "loopback-only")) {
+			interface_addresses(&list, slice_ieq(word, "loopback-only"));
+		} else {
+			buf_addf(&list, " %.*s", (int)word.len, word.ptr);
+		}
+	}
+	buf_addf(&list, " %s", param.proxy_interfaces);
+	l = match_list_new("inet_interfaces", buf_str(&list), 0);
+	buf_free(&list);
+	return l;
+}
+
+void route_free(void)
+{
+	match_list_free(compiled.mydestination);
+	match_list_free(compiled.alias);
+	match_list_free(compiled.mailbox);
+	match_list_free(compiled.relay);
+	match_list_free(compiled.mynetworks);
+	match_list_free(compiled.own);
+	for (int i = 0; i < TABLE_COUNT; i++) {
+		maps_close(compiled.tables[i]);
+	}
+	memset(&compiled, 0, sizeof(compiled));
+}
+
+void route_init(void)
+{
+	const char *const lists[TABLE_COUNT] = {
+		[TABLE_TRANSPORT] = param.transport_maps,
+		[TABLE_LOCAL] = param.local_recipient_maps,
+		[TABLE_VIRTUAL_ALIAS] = param.virtual_alias_maps,
+		[TABLE_VIRTUAL_MAILBOX] = param.virtual_mailbox_maps,
+		[TABLE_RELAY] = param.relay_recipient_maps,
+		[TABLE_CANONICAL] = param.canonical_maps,
+		[TABLE_RECIPIENT_CANONICAL] = param.recipient_canonical_maps,
+		[TABLE_SENDER_RELAYHOST] = param.sender_dependent_relayhost_maps,
+		[TABLE_SENDER_TRANSPORT] = param.sender_dependent_default_transport_maps,
+	};
+
+	route_free();
+	compiled.mydestination = match_list_new("mydestination", param.mydestination, 0);
+	compiled.alias = match_list_new("virtual_alias_domains", param.virtual_alias_domains, 0);
+	compiled.mailbox =
+		match_list_new("virtual_mailbox_domains", param.virtual_mailbox_domains, 0);
+	compiled.relay = match_list_new("relay_domains", param.relay_domains,
+		match_parent_flag("relay_domains"));
+	compiled.mynetworks = match_list_new("mynetworks", param.mynetworks,
+		match_parent_flag("mynetworks"));
+	compiled.own = own_addresses();
+	for (int i = 0; i < TABLE_COUNT; i++) {
+		compiled.tables[i] = maps_open(lists[i], 0);
+	}
+}
+
+/* literal_address - the address in "[1.2.3.4]" or "[IPv6:::1]", without brackets */
+static bool literal_address(const char *domain, char *out, size_t size)
+{
+	size_t len = strlen(domain);
+
+	if (len < 3 || domain[0] != '[' || domain[len - 1] != ']' || len - 2 >= size) {
+		return false;
+	}
+	memcpy(out, domain + 1, len - 2);
+	out[len - 2] = '\0';
+	if (str_istarts(out, "IPv6:")) {
+		memmove(out, out + 5, strlen(out + 5) + 1);
+	}
+	return true;
+}
+
+int route_is_local_domain(const char *domain)
+{
+	char addr[INET6_ADDRSTRLEN + 8];
+	int rc;
+
+	if (domain[0] == '\0') {
+		return 1;
+	}
+	rc = match_domain(compiled.mydestination, domain);
+	if (rc == 0 && literal_address(domain, addr, sizeof(addr))) {
+		rc = match_host(compiled.own, NULL, addr);
+	}
+	return rc;
+}
+
+int route_class_of(const char *domain, enum route_class *class_r)
+{
+	struct match_list *const lists[] = { compiled.alias, compiled.mailbox, compiled.relay };
+	static const enum route_class classes[] = { ROUTE_ALIAS, ROUTE_VIRTUAL, ROUTE_RELAY };
+	int rc = route_is_local_domain(domain);
+
+	*class_r = ROUTE_LOCAL;
+	for (size_t i = 0; i < ARRAY_LEN(lists) && rc == 0; i++) {
+		rc = match_domain(lists[i], domain);
+		*class_r = classes[i];
+	}
+	if (rc == 0) {
+		*class_r = ROUTE_OTHER;
+	}
+	return rc < 0 ? -1 : 0;
+}
+
+int route_mynetworks_match(const char *addr)
+{
+	return match_host(compiled.mynetworks, NULL, addr);
+}
+
+/* ---- Where a recipient goes ---- */
+
+/* reject - an undeliverable address: 0, for route_resolve() to return */
+static int reject(struct route *r, const char *dsn, const char *text)
+{
+	r->transport = "error";
+	r->nexthop = "";
+	r->dsn = dsn;
+	r->text = text;
+	return 0;
+}
+
+static int defer(struct route *r, const char *dsn, const char *text)
+{
+	r->transport = "retry";
+	r->nexthop = "";
+	r->dsn = dsn;
+	r->text = text;
+	return -1;
+}
+
+/* valid_domain - could this be a host name? Literals and internationalised names too */
+static bool valid_domain(const char *domain)
+{
+	size_t len = strlen(domain), label = 0;
+
+	if (domain[0] == '[') {
+		return len > 2 && domain[len - 1] == ']';
+	}
+	if (len > DOMAIN_MAX) {
+		return false;
+	}
+	for (const char *p = domain; *p != '\0'; p++) {
+		unsigned char c = (unsigned char)*p;
+
+		if (c <= 0x20 || c == 0x7f || strchr("()<>,;:\"\\[]/@", c) != NULL) {
+			return false;
+		}
+		if (c == '.') {
+			if (label == 0) {
+				return false;
+			}
+			label = 0;
+		} else if (++label > LABEL_MAX) {
+			return false;
+		}
+	}
+	return label > 0;
+}
+
+/*
+ * strip_local - a domain of ours says nothing about where u%d@here goes: look at what
+ * stands before it. 1 something was stripped, 0 no, -1 temporary
+ */
+static int strip_local(struct arena *a, const char **address)
+{
+	const char *domain = address_domain(*address), *local, *next;
+	int rc = domain[0] != '\0' ? route_is_local_domain(domain) : 0;
+	char *at;
+
+	if (rc <= 0) {
+		return rc;
+	}
+	/* "postmaster" and "" must not be taken apart; quotes only go when asked for. */
+	local = address_local(a, *address);
+	if (!param.resolve_dequoted_address && (*address)[0] == '"') {
+		return 0;
+	}
+	if ((at = strrchr(local, '@')) != NULL && at > local && at[1] != '\0') {
+		*at = '\0';
+		*address = address_make(a, local, at + 1);
+		return 1;
+	}
+	if (param.swap_bangpath && (next = strchr(local, '!')) != NULL && next > local
+		&& next[1] != '\0') {
+		*address = address_make(a, next + 1,
+			arena_strndup(a, local, (size_t)(next - local)));
+		return 1;
+	}
+	if (param.allow_percent_hack && (at = strrchr(local, '%')) != NULL && at > local
+		&& at[1] != '\0') {
+		*at = '\0';
+		*address = address_make(a, local, at + 1);
+		return 1;
+	}
+	return 0;
+}
+
+/* set_transport - "transport:nexthop" of a parameter or table; empty parts leave *r as it is */
+static void set_transport(struct arena *a, struct route *r, const char *text, const char *domain)
+{
+	const char *colon = strchr(text, ':'), *hop = colon != NULL ? colon + 1 : "";
+	size_t len = colon != NULL ? (size_t)(colon - text) : strlen(text);
+	struct slice name = slice_trim((struct slice){ text, len });
+
+	hop += strspn(hop, " \t");
+	if (name.len > 0) {
+		r->transport = arena_strndup(a, name.ptr, name.len);
+		r->nexthop = domain;
+	}
+	if (hop[0] != '\0') {
+		r->nexthop = arena_strdup(a, hop);
+	}
+}
+
+/* sender_lookup - a table of the sender: 1 and the value, 0, -1 */
+static int sender_lookup(struct arena *a, enum table t, const char *sender, const char **value_r)
+{
+	struct buf value = BUF_INIT;
+	int rc;
+
+	if (maps_empty(compiled.tables[t])) {
+		return 0;
+	}
+	rc = lookup_address(a, compiled.tables[t], sender[0] != '\0' ? sender : "<>",
+		LOOKUP_FULL | LOOKUP_DOMAIN | (sender[0] == '\0' ? LOOKUP_BARE : 0), &value, NULL,
+		NULL);
+	if (rc > 0) {
+		*value_r = arena_strdup(a, buf_str(&value));
+	}
+	buf_free(&value);
+	return rc;
+}
+
+/* route_away - relay_domains and the rest: relayhost, sender-dependent next hops; 1 or -1 */
+static int route_away(struct arena *a, const char *sender, const char *domain, struct route *r)
+{
+	const char *hop = domain, *transport = r->class == ROUTE_RELAY ? param.relay_transport
+								       : param.default_transport;
+	int rc = sender_lookup(a, TABLE_SENDER_RELAYHOST, sender, &hop);
+
+	if (rc == 0 || (rc > 0 && str_ieq(hop, "DUNNO"))) {
+		hop = param.relayhost[0] != '\0' ? param.relayhost : domain;
+	}
+	if (rc >= 0 && r->class == ROUTE_OTHER) {
+		const char *other = "";
+
+		rc = sender_lookup(a, TABLE_SENDER_TRANSPORT, sender, &other);
+		if (rc > 0 && !str_ieq(other, "DUNNO")) {
+			transport = other;
+		}
+	}
+	if (rc < 0) {
+		return defer(r, "4.3.0", "sender-dependent table look-up failed");
+	}
+	set_transport(a, r, transport, hop);
+	return 1;
+}
+
+/* route_by_class - transport and next hop before transport_maps: 1, 0, -1 */
+static int route_by_class(struct arena *a, const char *sender, const char *domain, struct route *r)
+{
+	switch (r->class) {
+	case ROUTE_LOCAL:
+		set_transport(a, r, param.local_transport, domain);
+		return 1;
+	case ROUTE_ALIAS:
+		return reject(r, "5.1.1", "User unknown in virtual alias table");
+	case ROUTE_VIRTUAL:
+		set_transport(a, r, param.virtual_transport, domain);
+		return 1;
+	case ROUTE_RELAY:
+	case ROUTE_OTHER:
+		return route_away(a, sender, domain, r);
+	}
+	return reject(r, "5.3.0", "no such class");
+}
+
+/* transport_lookup - transport(5): the address, the domain, what is above it, "*" */
+static int transport_lookup(
+	struct arena *a, const char *address, const char *domain, struct buf *value)
+{
+	struct maps *maps = compiled.tables[TABLE_TRANSPORT];
+	bool parent = match_parent_flag("transport_maps") != 0;
+	int rc = lookup_address(a, maps, address, LOOKUP_FULL, value, NULL, NULL);
+	const char *dot = domain;
+
+	if (rc == 0) {
+		rc = maps_get(maps, domain, value);
+	}
+	while (rc == 0 && domain[0] != '[' && (dot = strchr(dot + 1, '.')) != NULL
+		&& dot[1] != '\0') {
+		rc = maps_get(maps, dot + parent, value);
+	}
+	return rc != 0 ? rc : maps_get(maps, "*", value);
+}
+
+/* apply_transport_maps - 1, or -1 */
+static int apply_transport_maps(struct arena *a, const char *address, const char *domain,
+	struct route *r)
+{
+	struct buf value = BUF_INIT;
+	int rc;
+
+	if (maps_empty(compiled.tables[TABLE_TRANSPORT]) || domain[0] == '\0') {
+		return 1;
+	}
+	rc = transport_lookup(a, address, domain, &value);
+	if (rc > 0) {
+		const char *text = arena_strdup(a, buf_str(&value));
+
+		if (strchr(text, ':') == NULL) {
+			log_warn("transport_maps: \"%s\" for %s is not transport:nexthop", text,
+				address);
+			rc = -1;
+		} else if (strcmp(text, ":") == 0) {
+			/* "The default": also not relayhost. */
+			r->nexthop = domain;
+		} else {
+			set_transport(a, r, text, domain);
+		}
+	}
+	buf_free(&value);
+	return rc < 0 ? defer(r, "4.3.0", "transport table look-up failed") : 1;
+}
+
+/* split_dsn - "5.1.1 text" into its parts; def when there is no code */
+static const char *split_dsn(struct arena *a, const char *text, const char *def, const char **dsn_r)
+{
+	size_t n = strspn(text, "0123456789.");
+
+	*dsn_r = def;
+	if (n >= 5 && text[0] == def[0] && text[1] == '.' && (text[n] == ' ' || text[n] == '\0')) {
+		*dsn_r = arena_strndup(a, text, n);
+		text += n;
+	}
+	return text + strspn(text, " \t");
+}
+
+/* answer - the error and retry transports become what they stand for */
+static int answer(struct arena *a, struct route *r)
+{
+	const char *dsn, *text;
+
+	if (strcmp(r->transport, "error") == 0) {
+		text = split_dsn(a, r->nexthop, "5.0.0", &dsn);
+		return reject(
+			r, dsn, text[0] != '\0' ? text : "mail for this address is not accepted");
+	}
+	if (strcmp(r->transport, "retry") == 0) {
+		text = split_dsn(a, r->nexthop, "4.0.0", &dsn);
+		return defer(r, dsn, text[0] != '\0' ? text : "delivery is put off");
+	}
+	return 1;
+}
+
+/* no_recipient - an address without a local part: "@domain" */
+static bool no_recipient(const char *address)
+{
+	return address[0] == '@' || address[0] == '\0';
+}
+
+int route_resolve(struct arena *a, const char *sender, const char *address, struct route *r)
+{
+	const char *domain;
+	int rc = 1;
+
+	memset(r, 0, sizeof(*r));
+	r->class = ROUTE_OTHER;
+	r->recipient = address;
+	if (address[0] == '\0') {
+		address = param.empty_address_recipient;
+	}
+	for (int i = 0; i < STRIP_MAX && rc == 1; i++) {
+		rc = strip_local(a, &address);
+		r->routed = r->routed || rc == 1;
+	}
+	r->recipient = address = arena_strdup(a, address);
+	domain = address_domain(address);
+	if (rc < 0 || (rc == 0 && route_class_of(domain, &r->class) != 0)) {
+		return defer(r, "4.3.0", "address resolver failure: a table does not answer");
+	}
+	if (rc == 1 || no_recipient(address) || (domain[0] != '\0' && !valid_domain(domain))) {
+		return reject(r, "5.1.3", "bad address syntax");
+	}
+	rc = route_by_class(a, sender, domain, r);
+	/* transport_maps may say where even an address without a table entry goes. */
+	if (rc >= 0 && r->class != ROUTE_ALIAS) {
+		rc = apply_transport_maps(a, address, domain, r);
+	}
+	return rc == 1 ? answer(a, r) : rc;
+}
+
+/* ---- Which recipients exist ---- */
+
+/* listed - is the address in a table? LOOKUP_* as it is for this kind of table; 1, 0, -1 */
+static int listed(struct arena *a, enum table t, const char *address, unsigned how)
+{
+	struct buf value = BUF_INIT;
+	int rc = lookup_address(a, compiled.tables[t], address, how, &value, NULL, NULL);
+
+	buf_free(&value);
+	return rc;
+}
+
+/* listed_or_open - without a table every address exists */
+static int listed_or_open(struct arena *a, enum table t, const char *address)
+{
+	return maps_empty(compiled.tables[t]) ? 1
+					      : listed(a, t, address, LOOKUP_FULL | LOOKUP_DOMAIN);
+}
+
+/* local_exists - the tables, then local_passwd_file */
+static int local_exists(struct arena *a, const char *address)
+{
+	const char *local, *ext;
+	struct local_user u;
+	int rc;
+
+	if (maps_empty(compiled.tables[TABLE_LOCAL])) {
+		return 1;
+	}
+	rc = listed(a, TABLE_LOCAL, address, LOOKUP_ALL | LOOKUP_BARE);
+	if (rc > 0 || param.local_passwd_file[0] == '\0') {
+		return rc;
+	}
+	local = address_local(a, address);
+	ext = address_extension(local);
+	if (ext != NULL) {
+		local = arena_strndup(a, local, (size_t)(ext - local));
+	}
+	return local_user_find(a, local, &u) > 0 ? 1 : rc;
+}
+
+int route_local_recipient_exists(const char *local)
+{
+	struct arena a = ARENA_INIT;
+	int rc = local_exists(&a, address_make(&a, local, ""));
+
+	arena_free(&a);
+	return rc;
+}
+
+/* exists - with the class known */
+static int exists(struct arena *a, const char *address, enum route_class class)
+{
+	static const enum table first[] = { TABLE_RECIPIENT_CANONICAL, TABLE_CANONICAL,
+		TABLE_VIRTUAL_ALIAS };
+	int rc = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(first) && rc == 0; i++) {
+		rc = listed(a, first[i], address, LOOKUP_ALL);
+	}
+	if (rc != 0) {
+		return rc;
+	}
+	switch (class) {
+	case ROUTE_LOCAL:
+		return local_exists(a, address);
+	case ROUTE_ALIAS:
+		return 0;
+	case ROUTE_VIRTUAL:
+		return listed_or_open(a, TABLE_VIRTUAL_MAILBOX, address);
+	case ROUTE_RELAY:
+		return listed_or_open(a, TABLE_RELAY, address);
+	case ROUTE_OTHER:
+		return 1;
+	}
+	return 1;
+}
+
+int route_recipient_exists(const char *address, enum route_class *class_r)
+{
+	struct arena a = ARENA_INIT;
+	enum route_class class = ROUTE_OTHER;
+	int rc = route_class_of(address_domain(address), &class);
+
+	if (rc == 0) {
+		rc = exists(&a, address, class);
+	}
+	if (class_r != NULL) {
+		*class_r = class;
+	}
+	arena_free(&a);
+	return rc;
+}
+
+/*
+ * with_user - "@domain" as a result keeps the user; an extension that was no part of the
+ * key follows
+ */
+static const char *with_user(
+	struct arena *a, const char *result, const char *address, const char *ext)
+{
+	const char *local;
+
+	if (result[0] == '@') {
+		return address_make(a, address_local(a, address), result + 1);
+	}
+	local = address_local(a, result);
+	if (ext == NULL || strstr(param.propagate_unmatched_extensions, "virtual") == NULL
+		|| address_extension(local) != NULL) {
+		return result;
+	}
+	return address_make(a, arena_printf(a, "%s%s", local, ext), address_domain(result));
+}
+
+/* An expansion of virtual_alias_maps under way. */
+struct virtual {
+	struct arena *a;
+	const char **list;
+	size_t count, room;
+	bool failed;
+};
+
+static void virtual_walk(struct virtual *v, const char *address, int depth);
+
+/* virtual_add - a final address, once */
+static void virtual_add(struct virtual *v, const char *address)
+{
+	for (size_t i = 0; i < v->count; i++) {
+		if (str_ieq(v->list[i], address)) {
+			return;
+		}
+	}
+	if (v->count >= v->room) {
+		v->failed = true;
+		return;
+	}
+	v->list[v->count++] = address;
+}
+
+/* virtual_results - each address of a table's answer in turn */
+static void virtual_results(
+	struct virtual *v, const char *text, const char *address, const char *ext, int depth)
+{
+	struct alias_item *items;
+	size_t n = alias_parse(v->a, text, strlen(text), &items);
+
+	for (size_t i = 0; i < n && !v->failed; i++) {
+		const char *to = rewrite_address(v->a,
+			with_user(v->a, items[i].text, address, ext), REWRITE_LOCAL);
+
+		if (str_ieq(to, address)) {
+			virtual_add(v, to);
+		} else {
+			virtual_walk(v, to, depth + 1);
+		}
+	}
+}
+
+static void virtual_walk(struct virtual *v, const char *address, int depth)
+{
+	struct buf value = BUF_INIT;
+	const char *ext;
+	int rc = lookup_address(v->a, compiled.tables[TABLE_VIRTUAL_ALIAS], address, LOOKUP_ALL,
+		&value, &ext, NULL);
+
+	if (rc < 0 || depth > param.virtual_alias_recursion_limit) {
+		log_warn("virtual_alias_maps: %s: %s", address,
+			rc < 0 ? "look-up failed" : "unreasonable nesting");
+		v->failed = true;
+	} else if (rc == 0) {
+		virtual_add(v, address);
+	} else {
+		virtual_results(v, arena_strdup(v->a, buf_str(&value)), address, ext, depth);
+	}
+	buf_free(&value);
+}
+
+int route_virtual_expand(
+	struct arena *a, const char *address, const char ***list_r, size_t *count_r)
+{
+	struct virtual v = { .a = a, .room = (size_t)param.virtual_alias_expansion_limit };
+
+	if (maps_empty(compiled.tables[TABLE_VIRTUAL_ALIAS])) {
+		return 0;
+	}
+	v.list = mem_calloc(v.room, sizeof(*v.list));
+	virtual_walk(&v, address, 0);
+	*list_r = arena_alloc(a, (v.count + 1) * sizeof(*v.list));
+	memcpy(*list_r, v.list, v.count * sizeof(*v.list));
+	*count_r = v.count;
+	mem_free(v.list);
+	if (v.failed) {
+		return -1;
+	}
+	return v.count != 1 || strcmp((*list_r)[0], address) != 0;
+}
+
+const char *route_unknown_text(enum route_class c)
+{
+	switch (c) {
+	case ROUTE_LOCAL:
+		return "User unknown in local recipient table";
+	case ROUTE_ALIAS:
+		return "User unknown in virtual alias table";
+	case ROUTE_VIRTUAL:
+		return "User unknown in virtual mailbox table";
+	case ROUTE_RELAY:
+		return "User unknown in relay recipient table";
+	case ROUTE_OTHER:
+		break;
+	}
+	return "Address is not listed";
+}
