@@ -290,11 +290,12 @@ static int parse_section_line(struct parser *p, char *line, char *brace, int flo
 {
 	char *rest;
 	size_t len;
-	int rc;
+	int rc, opened;
 
 	*brace = '\0';
 	if (open_section(p, line) != 0)
 		return -1;
+	opened = p->depth;
 	rest = trim(brace + 1);
 	len = strlen(rest);
 	if (len == 0)
@@ -302,8 +303,10 @@ static int parse_section_line(struct parser *p, char *line, char *brace, int flo
 	if (rest[len - 1] != '}')
 		return parse_line(p, rest, floor);
 	rest[len - 1] = '\0';
-	rc = parse_line(p, rest, floor);
-	p->depth--;
+	rc = parse_line(p, rest, opened);
+	if (rc == 0 && p->depth != opened)
+		rc = fail(p, "section is not closed", p->stack[p->depth]->key);
+	p->depth = opened - 1;
 	return rc;
 }
 

@@ -146,7 +146,7 @@ static void read_phrase(struct parser *ps)
 				buf_addc(&ps->phrase, *ps->p++);
 			}
 		}
-		buf_add(&ps->word, ps->phrase.data + mark, ps->phrase.len - mark);
+		buf_add(&ps->word, buf_str(&ps->phrase) + mark, ps->phrase.len - mark);
 	}
 }
 
