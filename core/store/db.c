@@ -186,8 +186,12 @@ static int open_handle(struct db *db, unsigned flags)
 	}
 	rc = sqlite3_open_v2(uri != NULL ? uri : db->path, &db->handle, how, NULL);
 	mem_free(uri);
-	if (rc == SQLITE_OK)
+	if (rc == SQLITE_OK) {
+		/* The default takes 120 KB a handle; a process has one for each of its tables. */
+		sqlite3_db_config(db->handle, SQLITE_DBCONFIG_LOOKASIDE, NULL, flags & DB_IMMUTABLE ? 0 : 256,
+			flags & DB_IMMUTABLE ? 0 : 64);
 		return 0;
+	}
 	set_error(db, rc);
 	if (access(db->path, F_OK) != 0 && errno == ENOENT)
 		db->fault = DB_FAULT_MISSING;
@@ -404,6 +408,28 @@ int db_run(struct db *db, int n, const char *types, ...)
 	return rc;
 }
 
+struct db_stmt *db_prepare(struct db *db, const char *sql)
+{
+	struct db_stmt *s = mem_alloc(sizeof(*s));
+	int rc = sqlite3_prepare_v2(db->handle, sql, -1, &s->handle, NULL);
+
+	s->db = db;
+	if (rc == SQLITE_OK && s->handle != NULL)
+		return s;
+	/* An empty text makes no statement and is no error to SQLite. */
+	set_error(db, rc == SQLITE_OK ? SQLITE_MISUSE : rc);
+	mem_free(s);
+	return NULL;
+}
+
+void db_finish(struct db_stmt *s)
+{
+	if (s == NULL)
+		return;
+	sqlite3_finalize(s->handle);
+	mem_free(s);
+}
+
 int64_t db_int(struct db_stmt *s, int column)
 {
 	return sqlite3_column_int64(s->handle, column);
@@ -427,6 +453,11 @@ const void *db_blob(struct db_stmt *s, int column, size_t *len_r)
 bool db_is_null(struct db_stmt *s, int column)
 {
 	return sqlite3_column_type(s->handle, column) == SQLITE_NULL;
+}
+
+int db_columns(struct db_stmt *s)
+{
+	return sqlite3_column_count(s->handle);
 }
 
 int64_t db_changes(struct db *db)

@@ -96,11 +96,16 @@ void db_reset(struct db_stmt *s);
 /* db_start() and step to the end: 0, or -1. For statements that return nothing. */
 int db_run(struct db *db, int n, const char *types, ...);
 
+/* A statement that is not of the table (its text comes from a configuration). NULL: db_error(). db_finish() it. */
+struct db_stmt *db_prepare(struct db *db, const char *sql);
+void db_finish(struct db_stmt *s);
+
 /* Columns of the present row, from 0. Pointers are good until the next step or reset. */
 int64_t db_int(struct db_stmt *s, int column);
 const char *db_text(struct db_stmt *s, int column);	/* NULL gives "" */
 const void *db_blob(struct db_stmt *s, int column, size_t *len_r);	/* texts too; "" when empty */
 bool db_is_null(struct db_stmt *s, int column);
+int db_columns(struct db_stmt *s);
 
 int64_t db_changes(struct db *db);			/* rows changed by the last statement */
 int64_t db_last_rowid(struct db *db);

@@ -37,14 +37,22 @@ bool maps_empty(const struct maps *ms);
 
 struct map_builder;
 enum { MAP_INCREMENTAL = 1, MAP_WARN_DUP = 2, MAP_REPLACE_DUP = 4, MAP_IGNORE_DUP = 8 };
-/* A new file beside path.db; readers see it only after map_build_commit(). NULL with text. */
+/*
+ * A new file beside path.db; readers see it only after map_build_commit(). MAP_INCREMENTAL begins
+ * with the rows of the present path.db, if there is one. NULL with text (caller frees).
+ */
 struct map_builder *map_build_begin(const char *path, unsigned flags, char **error_r);
-/* 1 added, 0 duplicate (kept or replaced after the flags), -1. */
+/* 1 added; 0 duplicate: the first one stays, with a warning unless the flags say otherwise; -1. */
 int map_build_put(struct map_builder *b, const char *key, const char *value);
 int map_build_del(struct map_builder *b, const char *key);	/* 1, 0 not there, -1; incremental only */
 const char *map_build_error(const struct map_builder *b);
-/* Mode: the source's, masked to 0640; owner: the source's. Atomic rename. 0 or -1. */
+/*
+ * Write the file, durable, and rename it into its place. Made by root it belongs to the source's owner
+ * and the group of mail_owner with mode 0640; else its mode is the source's, masked to 0640. 0 or -1
+ * with map_build_error(); the file that was there is then intact.
+ */
 int map_build_commit(struct map_builder *b);
+/* Release b, after a commit as well as without one. */
 void map_build_abort(struct map_builder *b);
 
 /* Names of all types, for postconf -m: NULL-terminated, sorted. */

@@ -1,0 +1,342 @@
+/* map_net - tables that a server answers for: tcp and socketmap
+ *
+ *	tcp:host:port			"get key" -> "200 value", "500 none", "400 error";
+ *					blanks, '%' and controls as %XX (tcp_table(5))
+ *	socketmap:inet:host:port:name	netstrings: "name key" -> "OK value",
+ *	socketmap:unix:path:name	"NOTFOUND ", "TEMP why", "TIMEOUT why", "PERM why"
+ *
+ * These block, for up to TIMEOUT_MS: they are for tools and for processes that
+ * may wait for a look-up (local, pipe), not for an event loop with clients.
+ * The connection is kept and made again when it broke.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/encode.h"
+#include "base/mem.h"
+#include "base/unixsock.h"
+#include "store/map_impl.h"
+
+enum { TIMEOUT_MS = 10000, MAX_REPLY = 100000 };
+
+struct server {
+	char *host, *port;	/* host "" and port a path: a unix socket */
+	char *table;		/* socketmap's name */
+	int fd;
+	struct buf in;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* wait_for - the descriptor to become ready before deadline; 0, or -1 with errno */
+static int wait_for(int fd, short events, int64_t deadline)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	int64_t left;
+	int rc;
+
+	do {
+		left = deadline - now_ms();
+		rc = left > 0 ? poll(&p, 1, (int)left) : 0;
+	} while (rc < 0 && errno == EINTR);
+	if (rc == 0)
+		errno = ETIMEDOUT;
+	return rc > 0 ? 0 : -1;
+}
+
+static void hang_up(struct server *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+	buf_reset(&s->in);
+}
+
+/* connect_one - to one address; fd, or -1 with errno */
+static int connect_one(const struct addrinfo *ai, int64_t deadline)
+{
+	int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err = 0;
+	socklen_t len = sizeof(err);
+
+	if (fd < 0)
+		return -1;
+	if (connect(fd, ai->ai_addr, ai->ai_addrlen) == 0)
+		return fd;
+	if (errno == EINPROGRESS && wait_for(fd, POLLOUT, deadline) == 0 &&
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 && err == 0)
+		return fd;
+	if (err != 0)
+		errno = err;
+	err = errno;
+	close(fd);
+	errno = err;
+	return -1;
+}
+
+static int dial(struct map *m, struct server *s, int64_t deadline)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list;
+	int rc;
+
+	if (s->fd >= 0)
+		return 0;
+	buf_reset(&s->in);
+	if (*s->host == '\0') {
+		s->fd = unix_connect(s->port);
+		return s->fd >= 0 ? 0 : map_fail(m, "connect to %s: %s", s->port, strerror(errno));
+	}
+	rc = getaddrinfo(s->host, s->port, &hints, &list);
+	if (rc != 0)
+		return map_fail(m, "connect to %s port %s: %s", s->host, s->port, gai_strerror(rc));
+	for (const struct addrinfo *ai = list; ai != NULL && s->fd < 0; ai = ai->ai_next)
+		s->fd = connect_one(ai, deadline);
+	rc = s->fd >= 0 ? 0 : map_fail(m, "connect to %s port %s: %s", s->host, s->port, strerror(errno));
+	freeaddrinfo(list);
+	return rc;
+}
+
+static int send_all(struct server *s, const struct buf *out, int64_t deadline)
+{
+	size_t done = 0;
+
+	while (done < out->len) {
+		ssize_t n = send(s->fd, out->data + done, out->len - done, MSG_NOSIGNAL);
+
+		if (n >= 0)
+			done += (size_t)n;
+		else if (errno != EAGAIN && errno != EINTR)
+			return -1;
+		else if (wait_for(s->fd, POLLOUT, deadline) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* receive - some more bytes; 0, or -1 with errno */
+static int receive(struct server *s, int64_t deadline)
+{
+	ssize_t n;
+
+	for (;;) {
+		n = recv(s->fd, buf_reserve(&s->in, 4096), 4096, 0);
+		if (n > 0) {
+			buf_added(&s->in, (size_t)n);
+			return 0;
+		}
+		if (n == 0) {
+			errno = ECONNRESET;
+			return -1;
+		}
+		if (errno != EAGAIN && errno != EINTR)
+			return -1;
+		if (wait_for(s->fd, POLLIN, deadline) != 0)
+			return -1;
+	}
+}
+
+/* exchange - send a request, read until complete() finds the end of the answer */
+static int exchange(struct map *m, const struct buf *request, int (*complete)(struct buf *in, struct slice *answer),
+	struct slice *answer)
+{
+	struct server *s = m->state;
+	int64_t deadline = now_ms() + TIMEOUT_MS;
+	int rc;
+
+	/* A kept connection may have been closed by the other side: once more with a new one. */
+	for (int try = s->fd >= 0 ? 0 : 1; try < 2; try++) {
+		if (dial(m, s, deadline) != 0)
+			return -1;
+		buf_reset(&s->in);
+		rc = send_all(s, request, deadline);
+		while (rc == 0) {
+			rc = complete(&s->in, answer);
+			if (rc > 0)
+				return 0;
+			if (rc < 0 || s->in.len > MAX_REPLY) {
+				hang_up(s);
+				return map_fail(m, "malformed answer");
+			}
+			rc = receive(s, deadline);
+		}
+		rc = errno;
+		hang_up(s);
+	}
+	return map_fail(m, "no answer: %s", strerror(rc));
+}
+
+static void close_server(struct map *m)
+{
+	struct server *s = m->state;
+
+	if (s == NULL)
+		return;
+	hang_up(s);
+	mem_free(s->host);
+	mem_free(s->port);
+	mem_free(s->table);
+	buf_free(&s->in);
+	mem_free(s);
+}
+
+/* new_server - from "host:port", the host perhaps in brackets */
+static int new_server(struct map *m, const char *text, size_t len)
+{
+	struct server *s = mem_alloc(sizeof(*s));
+	struct slice host = { text, len };
+	const char *colon = NULL;
+
+	m->state = s;
+	s->fd = -1;
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == ':')
+			colon = text + i;
+	}
+	if (colon == NULL || colon == text || colon + 1 == text + len)
+		return map_fail(m, "expected host:port");
+	host.len = (size_t)(colon - text);
+	if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+		host = (struct slice){ host.ptr + 1, host.len - 2 };
+	s->host = mem_strndup(host.ptr, host.len);
+	s->port = mem_strndup(colon + 1, len - (size_t)(colon + 1 - text));
+	return 0;
+}
+
+/* ---- tcp ---- */
+
+static int open_tcp(struct map *m)
+{
+	return new_server(m, m->name, strlen(m->name));
+}
+
+static int complete_line(struct buf *in, struct slice *answer)
+{
+	const char *end = memchr(buf_str(in), '\n', in->len);
+
+	if (end == NULL)
+		return 0;
+	*answer = (struct slice){ in->data, (size_t)(end - in->data) };
+	if (answer->len > 0 && answer->ptr[answer->len - 1] == '\r')
+		answer->len--;
+	return 1;
+}
+
+static int get_tcp(struct map *m, const char *key, struct buf *value)
+{
+	struct buf request = BUF_INIT;
+	struct slice answer;
+	int rc;
+
+	buf_adds(&request, "get ");
+	for (const unsigned char *p = (const unsigned char *)key; *p != '\0'; p++) {
+		if (*p <= ' ' || *p == '%' || *p >= 127)
+			buf_addf(&request, "%%%02X", *p);
+		else
+			buf_addc(&request, (char)*p);
+	}
+	buf_addc(&request, '\n');
+	rc = exchange(m, &request, complete_line, &answer);
+	buf_free(&request);
+	if (rc != 0)
+		return rc;
+	if (answer.len < 4 || answer.ptr[3] != ' ')
+		return map_fail(m, "malformed answer");
+	if (memcmp(answer.ptr, "500", 3) == 0)
+		return 0;
+	if (memcmp(answer.ptr, "200", 3) != 0)
+		return map_fail(m, "%.*s", (int)answer.len, answer.ptr);
+	for (size_t i = 4; i < answer.len; i++) {
+		if (answer.ptr[i] != '%')
+			buf_addc(value, answer.ptr[i]);
+		else if (i + 2 >= answer.len || !hex_decode(value, answer.ptr + i + 1, 2))
+			return map_fail(m, "malformed answer");
+		else
+			i += 2;
+	}
+	return 1;
+}
+
+const struct map_type map_type_tcp = {
+	.name = "tcp", .open = open_tcp, .get = get_tcp, .close = close_server,
+};
+
+/* ---- socketmap ---- */
+
+static int open_socketmap(struct map *m)
+{
+	const char *last = strrchr(m->name, ':');
+	struct server *s;
+
+	if (str_starts(m->name, "inet:") && last > m->name + 5) {
+		if (new_server(m, m->name + 5, (size_t)(last - m->name) - 5) != 0)
+			return -1;
+		s = m->state;
+	} else if (str_starts(m->name, "unix:") && last > m->name + 5) {
+		s = mem_alloc(sizeof(*s));
+		m->state = s;
+		s->fd = -1;
+		s->host = mem_strdup("");
+		s->port = mem_strndup(m->name + 5, (size_t)(last - m->name) - 5);
+	} else {
+		return map_fail(m, "expected inet:host:port:name or unix:path:name");
+	}
+	s->table = mem_strdup(last + 1);
+	return 0;
+}
+
+/* complete_netstring - "12:hello world!," */
+static int complete_netstring(struct buf *in, struct slice *answer)
+{
+	size_t digits = strspn(buf_str(in), "0123456789");
+	int64_t len;
+	char number[8];
+
+	if (digits == in->len && digits < sizeof(number))
+		return 0;
+	if (digits == 0 || digits >= sizeof(number) || in->data[digits] != ':')
+		return -1;
+	memcpy(number, in->data, digits);
+	number[digits] = '\0';
+	if (!str_to_int(number, 0, MAX_REPLY, &len))
+		return -1;
+	if (in->len < digits + 1 + (size_t)len + 1)
+		return 0;
+	*answer = (struct slice){ in->data + digits + 1, (size_t)len };
+	return in->data[digits + 1 + (size_t)len] == ',' ? 1 : -1;
+}
+
+static int get_socketmap(struct map *m, const char *key, struct buf *value)
+{
+	const struct server *s = m->state;
+	struct buf request = BUF_INIT;
+	struct slice answer;
+	int rc;
+
+	buf_addf(&request, "%zu:%s %s,", strlen(s->table) + 1 + strlen(key), s->table, key);
+	rc = exchange(m, &request, complete_netstring, &answer);
+	buf_free(&request);
+	if (rc != 0)
+		return rc;
+	if (answer.len >= 3 && memcmp(answer.ptr, "OK ", 3) == 0) {
+		buf_add(value, answer.ptr + 3, answer.len - 3);
+		return 1;
+	}
+	if (answer.len >= 8 && memcmp(answer.ptr, "NOTFOUND", 8) == 0)
+		return 0;
+	return map_fail(m, "%.*s", (int)answer.len, answer.ptr);
+}
+
+const struct map_type map_type_socketmap = {
+	.name = "socketmap", .open = open_socketmap, .get = get_socketmap, .close = close_server,
+};
