@@ -8,6 +8,7 @@
  * table it names. What is not built in (ldap, mysql, pgsql, nis) is an error that
  * says so.
  */
+#include "config/features.h"
 #include "store/map_impl.h"
 
 #include <stdarg.h>

@@ -9,6 +9,7 @@
  * MATCH_LIMIT stops patterns that try without end; that is a temporary error
  * with the line of the rule.
  */
+#include "config/features.h"
 #include "store/map_rules.h"
 
 #if FEATURE_PCRE
