@@ -19,6 +19,7 @@
 #include "mime/transfer.h"
 
 enum { WORD_MAX = 75, CHARSET_MAX = 40 };
+enum { FRAME = 12, LEAST = FRAME + 12 };	/* "=?UTF-8?Q?" and "?="; with one character */
 
 struct word {
 	char charset[CHARSET_MAX];
@@ -191,17 +192,16 @@ static void put_word(struct buf *out, const char *s, size_t len, bool q)
 /* put_words - s as encoded words, as many as it takes; *column goes along */
 static void put_words(struct buf *out, const char *s, size_t len, size_t *column)
 {
-	const size_t frame = 12;	/* "=?UTF-8?Q?" and "?=" */
 	bool q = q_size(s, len) <= (len + 2) / 3 * 4;
 
 	while (len > 0) {
-		size_t room = *column + frame + 12 < WORD_MAX ? WORD_MAX - *column - frame : 0;
+		size_t room = *column + LEAST <= WORD_MAX ? WORD_MAX - *column - FRAME : 0;
 		size_t take = 0, n;
 
 		if (room == 0) {
 			buf_adds(out, "\n ");
 			*column = 1;
-			room = WORD_MAX - 1 - frame;
+			room = WORD_MAX - 1 - FRAME;
 		}
 		while (take < len) {
 			utf8_get(s + take, len - take, &n);
@@ -297,6 +297,11 @@ void mime_words_encode(struct buf *out, struct slice text, size_t column, bool p
 				} else {
 					break;
 				}
+			}
+			if (word > p && column + (size_t)(word - p) + LEAST > WORD_MAX) {
+				/* Here, before the blanks: put_words() would add one of its own. */
+				buf_addc(out, '\n');
+				column = 0;
 			}
 			buf_add(out, p, (size_t)(word - p));
 			column += (size_t)(word - p);
