@@ -125,13 +125,14 @@ int mailbox_notify_fd(struct mailbox_view *v);
 /* ---- Messages ---- */
 
 /*
- * The message's bytes as stored, LF or CRLF, starting at its headers (no From_
- * line, From-quoting not undone). mail_open gives a reader; the bytes are mapped or
- * loaded as a whole only for messages up to 1 MiB, else by window.
+ * The message's bytes, LF or CRLF as stored, starting at its headers: the same that were
+ * delivered or appended. Of an mbox neither the From_ line nor other programs' bookkeeping
+ * (Status, X-UID ...) is shown, and From-quoting is undone. The bytes are in memory as a
+ * whole only for messages up to 1 MiB, else by window. Close it before its view.
  */
 struct mail_text;
 struct mail_text *mail_open(struct mailbox_view *v, uint32_t seq);	/* NULL: expunged meanwhile or error */
-uint64_t mail_size(const struct mail_text *t);			/* bytes as stored */
+uint64_t mail_size(const struct mail_text *t);			/* bytes, of what mail_bytes() shows */
 /* Up to *len_r bytes at offset; pointer valid until the next call. NULL at the end or on error (mailstore_errno). */
 const char *mail_bytes(struct mail_text *t, uint64_t offset, size_t *len_r);
 void mail_close(struct mail_text *t);
@@ -148,7 +149,10 @@ int mailbox_store(struct mailbox_view *v, const uint32_t *uids, size_t count, en
 	uint64_t keywords, uint64_t unchanged_since, uint32_t *failed, size_t *failed_count_r);
 /* Remove messages from the files. uids NULL: all \Deleted; otherwise those of the list (only \Deleted ones unless force). */
 int mailbox_expunge(struct mailbox_view *v, const uint32_t *uids, size_t count, bool force);
-/* UIDs given are in *uids_r, in the order of the source (caller frees); uid_validity of the destination. One lock, one fsync. */
+/*
+ * UIDs given are in *new_uids_r, in the order of uids, 0 for a message that is gone (caller frees);
+ * uid_validity of the destination. One lock, one fsync.
+ */
 int mailbox_copy(struct mailbox_view *v, const uint32_t *uids, size_t count, const char *to, bool move,
 	uint32_t **new_uids_r, uint32_t *uid_validity_r);
 

@@ -1,0 +1,244 @@
+/*
+ * mailbox_change - flags, expunge, copy and move
+ *
+ * Flags are durable in the index when a call returns. Removing takes the
+ * message out of the file first and then out of the index, so a crash in between
+ * leaves nothing that the next sync does not see; moving copies, durably, before
+ * it removes.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+
+#include "store/mailstore.h"
+
+static int check_writable(struct mailbox_view *v)
+{
+	v->mb->ms = v->ms;
+	v->ms->code = MAIL_E_NONE;
+	return v->read_only ? store_fail(v->ms, MAIL_E_PERM, "Mailbox is read-only") : 0;
+}
+
+/* ---- Flags ---- */
+
+/* apply_op - true when anything changed */
+static bool apply_op(struct mail_info *info, enum flag_op op, unsigned flags, uint64_t keywords)
+{
+	unsigned old_flags = info->flags;
+	uint64_t old_keywords = info->keywords;
+
+	flags &= ~(unsigned)MAIL_RECENT;
+	switch (op) {
+	case FLAGS_SET:
+		info->flags = flags;
+		info->keywords = keywords;
+		break;
+	case FLAGS_ADD:
+		info->flags |= flags;
+		info->keywords |= keywords;
+		break;
+	case FLAGS_REMOVE:
+		info->flags &= ~flags;
+		info->keywords &= ~keywords;
+		break;
+	}
+	return info->flags != old_flags || info->keywords != old_keywords;
+}
+
+int mailbox_store(struct mailbox_view *v, const uint32_t *uids, size_t count, enum flag_op op,
+	unsigned flags, uint64_t keywords, uint64_t unchanged_since, uint32_t *failed,
+	size_t *failed_count_r)
+{
+	struct mailbox *mb = v->mb;
+	bool any = false;
+	uint8_t *marks;
+	int rc;
+
+	if (failed_count_r != NULL)
+		*failed_count_r = 0;
+	if (check_writable(v) != 0 || mailbox_begin(mb, true) != 0)
+		return -1;
+	marks = mem_alloc((size_t)mb->count + 1);
+	for (size_t k = 0; k < count; k++) {
+		int64_t i = mailbox_find(mb, uids[k]);
+
+		if (i < 0)
+			continue;
+		if (mb->msgs[i].info.modseq > unchanged_since) {
+			if (failed != NULL && failed_count_r != NULL)
+				failed[(*failed_count_r)++] = uids[k];
+			continue;
+		}
+		marks[i] = apply_op(&mb->msgs[i].info, op, flags, keywords);
+		if (marks[i]) {
+			mailbox_touch(mb, (uint32_t)i, true);
+			any = true;
+		}
+	}
+	rc = any ? mb->store->driver->write_flags(mb, marks) : 0;
+	mem_free(marks);
+	if (rc == 0 && any)
+		return mailbox_commit(mb);
+	mailbox_rollback(mb);
+	return rc;
+}
+
+/* ---- Removing ---- */
+
+/* mark_leaving - one byte a message; how many are marked */
+static uint32_t mark_leaving(
+	const struct mailbox *mb, const uint32_t *uids, size_t count, bool force, uint8_t *marks)
+{
+	uint32_t n = 0;
+
+	if (uids == NULL) {
+		for (uint32_t i = 0; i < mb->count; i++)
+			n += marks[i] = (mb->msgs[i].info.flags & MAIL_DELETED) != 0;
+		return n;
+	}
+	for (size_t k = 0; k < count; k++) {
+		int64_t i = mailbox_find(mb, uids[k]);
+
+		if (i >= 0 && !marks[i] && (force || (mb->msgs[i].info.flags & MAIL_DELETED)))
+			n += marks[i] = 1;
+	}
+	return n;
+}
+
+/* remove_marked - within a change, locked; 0 or -1 */
+static int remove_marked(struct mailbox *mb, const uint32_t *uids, size_t count, bool force)
+{
+	uint8_t *marks = mem_alloc((size_t)mb->count + 1);
+	int rc = 0;
+
+	if (mark_leaving(mb, uids, count, force, marks) == 0) {
+		mem_free(marks);
+		mailbox_rollback(mb);
+		return 0;
+	}
+	rc = mb->store->driver->expunge(mb, marks);
+	if (rc == 0)
+		rc = mailbox_drop(mb, marks);
+	if (rc == 0)
+		rc = mb->store->driver->settle(mb);
+	mem_free(marks);
+	if (rc == 0)
+		return mailbox_commit(mb);
+	mb->changed = true;
+	mailbox_rollback(mb);
+	return -1;
+}
+
+/* any_leaving - is it worth locking? */
+static bool any_leaving(const struct mailbox *mb, const uint32_t *uids, size_t count, bool force)
+{
+	uint8_t *marks = mem_alloc((size_t)mb->count + 1);
+	bool any = mark_leaving(mb, uids, count, force, marks) > 0;
+
+	mem_free(marks);
+	return any;
+}
+
+int mailbox_expunge(struct mailbox_view *v, const uint32_t *uids, size_t count, bool force)
+{
+	struct mailbox *mb = v->mb;
+	int rc;
+
+	if (check_writable(v) != 0 || mailbox_refresh(mb) != 0)
+		return -1;
+	if (!any_leaving(mb, uids, count, force))
+		return 0;
+	if (mb->store->driver->lock(mb) != 0)
+		return -1;
+	rc = mailbox_begin(mb, true);
+	if (rc == 0)
+		rc = remove_marked(mb, uids, count, force);
+	mb->store->driver->unlock(mb);
+	return rc;
+}
+
+/* ---- Copying ---- */
+
+/* keyword_names - of the bits; to out, pointers into mb. How many */
+static size_t keyword_names(const struct mailbox *mb, uint64_t bits, const char *out[64])
+{
+	size_t n = 0;
+
+	for (int bit = 0; bit < 64; bit++) {
+		if ((bits >> bit & 1) && mb->keywords[bit] != NULL)
+			out[n++] = mb->keywords[bit];
+	}
+	return n;
+}
+
+/* copy_one - message i of the source into the append; 1, 0 it is gone, -1 */
+static int copy_one(struct mailbox_view *v, uint32_t uid, struct mail_append *a)
+{
+	struct mailbox *mb = v->mb;
+	uint32_t seq = mailbox_seq(v, uid, false);
+	int64_t i = mailbox_find(mb, uid);
+	const char *names[64], *data;
+	struct mail_text *t;
+	size_t len, n;
+	int rc;
+
+	if (seq == 0 || i < 0)
+		return 0;
+	t = mail_open(v, seq);
+	if (t == NULL)
+		return mailstore_errno(v->ms) == MAIL_E_NOT_FOUND ? 0 : -1;
+	/* Reading may have synced: the place is another now. */
+	i = mailbox_find(mb, uid);
+	n = i < 0 ? 0 : keyword_names(mb, mb->msgs[i].info.keywords, names);
+	rc = i < 0 ? 0
+		   : mail_append_next(
+			     a, mb->msgs[i].info.flags, names, n, mb->msgs[i].info.received, NULL);
+	for (uint64_t at = 0; rc == 0 && at < mail_size(t); at += len) {
+		data = mail_bytes(t, at, &len);
+		if (data == NULL || mail_append_write(a, data, len) != 0)
+			rc = -1;
+	}
+	mail_close(t);
+	return rc < 0 ? -1 : i >= 0;
+}
+
+int mailbox_copy(struct mailbox_view *v, const uint32_t *uids, size_t count, const char *to,
+	bool move, uint32_t **new_uids_r, uint32_t *uid_validity_r)
+{
+	uint32_t *new_uids = mem_calloc(count + 1, sizeof(*new_uids)), *given = NULL, *moved;
+	uint8_t *copied = mem_alloc(count + 1);
+	struct mail_append *a;
+	size_t given_count = 0, next = 0;
+	int rc = move ? check_writable(v) : 0;
+
+	*new_uids_r = NULL;
+	a = rc == 0 ? mail_append_begin(v->ms, to) : NULL;
+	rc = a != NULL ? 0 : -1;
+	for (size_t k = 0; k < count && rc >= 0; k++) {
+		rc = copy_one(v, uids[k], a);
+		copied[k] = rc > 0;
+	}
+	if (rc >= 0)
+		rc = mail_append_end(a, &given, &given_count, uid_validity_r);
+	else if (a != NULL)
+		mail_append_abort(a);
+	if (rc == 0) {
+		moved = mem_calloc(given_count + 1, sizeof(*moved));
+		for (size_t k = 0; k < count && next < given_count; k++) {
+			if (copied[k]) {
+				moved[next] = uids[k];
+				new_uids[k] = given[next++];
+			}
+		}
+		if (move)
+			rc = mailbox_expunge(v, moved, next, true);
+		mem_free(moved);
+	}
+	mem_free(given);
+	mem_free(copied);
+	if (rc == 0)
+		*new_uids_r = new_uids;
+	else
+		mem_free(new_uids);
+	return rc;
+}

@@ -1,0 +1,240 @@
+/*
+ * mbox_change - the mbox driver: put messages in, take them out, write flags
+ *
+ * Appended messages carry their flags and keywords as bookkeeping lines and their date in
+ * the From_ line, and are synced before the index hears of them; then they are read
+ * back as any other program's would be. So after a crash the file alone says all.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/date.h"
+#include "base/mem.h"
+#include "base/unixsock.h"
+
+#include "store/mbox_driver.h"
+
+enum { WRITE_HOLD = 256 * 1024, FLUSH_LOCK_MS = 2000 };
+/* Flags alone are not worth moving more than this; the index has them. */
+enum { FLUSH_MOVE_MAX = 32 * 1024 * 1024 };
+
+/* ---- Flags ---- */
+
+int mbox_write_flags(struct mailbox *mb, const uint8_t *marks)
+{
+	for (uint32_t i = 0; i < mb->count; i++) {
+		if (marks[i])
+			mb->msgs[i].bits |= MSG_DIRTY;
+	}
+	return 0;
+}
+
+/* wants_flush - does the file lack anything that other programs, or a lost index, would want? */
+static bool wants_flush(const struct mailbox *mb)
+{
+	bool memory = index_in_memory(mb->store->index);
+
+	for (uint32_t i = 0; i < mb->count; i++) {
+		if ((mb->msgs[i].bits & MSG_DIRTY) ||
+			(memory && !(mb->msgs[i].bits & MSG_SAVED_UID)))
+			return true;
+	}
+	return false;
+}
+
+int mbox_flush(struct mailbox *mb)
+{
+	bool memory = index_in_memory(mb->store->index);
+	int rc;
+
+	if (!mb->loaded || !wants_flush(mb) || access(mb->path, W_OK) != 0 || mbox_prepare(mb) != 0)
+		return 0;
+	rc = mailbox_begin(mb, false);
+	if (rc == 0) {
+		rc = mbox_rewrite(mb, NULL, memory ? UINT64_MAX : FLUSH_MOVE_MAX);
+		if (rc == 0)
+			rc = mbox_settle(mb);
+		if (rc == 0) {
+			rc = mailbox_commit(mb);
+		} else {
+			mb->changed = true;
+			mailbox_rollback(mb);
+		}
+	}
+	mbox_unlock(mb);
+	return rc;
+}
+
+/* ---- Out ---- */
+
+int mbox_expunge(struct mailbox *mb, uint8_t *marks)
+{
+	return mbox_rewrite(mb, marks, UINT64_MAX);
+}
+
+int mbox_settle(struct mailbox *mb)
+{
+	mbox_regap(mb);
+	return mbox_take_sig(mb);
+}
+
+/* ---- In ---- */
+
+struct appender {
+	struct mailbox *mb;
+	struct buf hold;
+	uint64_t at; /* where hold goes */
+};
+
+static int flush_hold(struct appender *w)
+{
+	size_t done = 0;
+
+	while (done < w->hold.len) {
+		ssize_t n =
+			pwrite(w->mb->fd, w->hold.data + done, w->hold.len - done, (off_t)w->at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			errno = n == 0 ? ENOSPC : errno;
+			return store_fail_sys(w->mb->ms, w->mb->path, "write", "read and write");
+		}
+		done += (size_t)n;
+		w->at += (uint64_t)n;
+	}
+	buf_reset(&w->hold);
+	return 0;
+}
+
+static int put(void *arg, const char *data, size_t len)
+{
+	struct appender *w = arg;
+
+	buf_add(&w->hold, data, len);
+	return w->hold.len >= WRITE_HOLD ? flush_hold(w) : 0;
+}
+
+/* put_from - the From_ line; a sender with blanks or none at all gets a name that has no blanks */
+static int put_from(struct appender *w, const struct append_item *it)
+{
+	const char *sender =
+		it->sender != NULL && it->sender[0] != '\0' ? it->sender : "MAILER-DAEMON";
+	struct buf line = BUF_INIT;
+	char date[DATE_SIZE];
+	int rc;
+
+	date_asctime(date, it->received);
+	buf_adds(&line, "From ");
+	for (const char *p = sender; *p != '\0' && p - sender < 320; p++)
+		buf_addc(&line, *p > ' ' && *p != 0x7f ? *p : '-');
+	buf_addf(&line, " %s\n", date);
+	rc = put(w, line.data, line.len);
+	buf_free(&line);
+	return rc;
+}
+
+/* put_item - a whole message; 0 or -1 */
+static int put_item(struct appender *w, struct mail_append *a, const struct append_item *it)
+{
+	struct msg m = { .info.flags = it->flags,
+		.info.keywords = keyword_bits(w->mb, it->keywords) };
+	struct buf meta = BUF_INIT;
+	struct mbox_writer out;
+	char *chunk = mem_alloc(WRITE_HOLD);
+	int rc = put_from(w, it);
+
+	if (it->flags != 0 || m.info.keywords != 0)
+		mbox_meta(&meta, w->mb, &m, false);
+	mbox_writer_init(&out, buf_str(&meta), put, w);
+	for (uint64_t at = 0; at < it->len && rc == 0;) {
+		size_t want = it->len - at < WRITE_HOLD ? (size_t)(it->len - at) : WRITE_HOLD;
+		int64_t n = append_read(a, it->offset + at, chunk, want);
+
+		if (n <= 0)
+			rc = -1;
+		else
+			rc = mbox_writer_add(&out, chunk, (size_t)n);
+		at += n > 0 ? (uint64_t)n : 0;
+	}
+	if (rc == 0)
+		rc = mbox_writer_end(&out);
+	mem_free(chunk);
+	buf_free(&meta);
+	return rc;
+}
+
+/* separator_wanted - bytes that make the file end with an empty line, 0 to 2; -1 */
+static int separator_wanted(struct mailbox *mb, uint64_t size)
+{
+	char tail[2] = "\n\n";
+	size_t n = size < 2 ? (size_t)size : 2;
+
+	if (pread(mb->fd, tail + 2 - n, n, (off_t)(size - n)) != (ssize_t)n)
+		return store_fail_sys(mb->ms, mb->path, "read", "read");
+	return size == 0 ? 0 : tail[1] != '\n' ? 2 : size > 1 && tail[0] != '\n';
+}
+
+/*
+ * end_last - the message that is last gets its separator, so that new ones begin where it ends; 0
+ * or -1
+ */
+static int end_last(struct mailbox *mb, uint64_t *size)
+{
+	int n = separator_wanted(mb, *size);
+	struct msg *last;
+
+	if (n <= 0)
+		return n;
+	if (pwrite(mb->fd, "\n\n", (size_t)n, (off_t)*size) != n)
+		return store_fail_sys(mb->ms, mb->path, "write", "read and write");
+	*size += (uint64_t)n;
+	if (mb->count == 0) {
+		mb->f.sig[4] += n;
+		return 0;
+	}
+	last = &mb->msgs[mb->count - 1];
+	last->len += (uint64_t)n;
+	/* The end of its last line is part of it, and CR LF for clients; so is its fingerprint. */
+	if (n == 2) {
+		mb->f.state |= MBOX_UNVERIFIED;
+		last->info.size += 2;
+	}
+	last->tail_len += 1;
+	mailbox_touch(mb, mb->count - 1, false);
+	return 0;
+}
+
+int mbox_append(struct mailbox *mb, struct mail_append *a)
+{
+	struct appender w = { .mb = mb };
+	uint32_t before = mb->count, first_recent = mb->f.first_recent;
+	uint64_t old_size, size;
+	struct stat st;
+	int rc;
+
+	if (fstat(mb->fd, &st) != 0)
+		return store_fail_sys(mb->ms, mb->path, "read", "read");
+	old_size = size = (uint64_t)st.st_size;
+	rc = end_last(mb, &size);
+	w.at = size;
+	for (size_t i = 0; i < a->count && rc == 0; i++)
+		rc = put_item(&w, a, &a->items[i]);
+	if (rc == 0)
+		rc = flush_hold(&w);
+	if (rc == 0 && fdatasync(mb->fd) != 0)
+		rc = store_fail_sys(mb->ms, mb->path, "write", "read and write");
+	if (rc == 0)
+		rc = mbox_add_from(mb, size);
+	if (rc == 0 && mb->count != before + a->count)
+		rc = store_fail(mb->ms, MAIL_E_INTERNAL,
+			"%s: messages appended were not found again", mb->path);
+	mb->f.first_recent = first_recent;
+	buf_free(&w.hold);
+	if (rc != 0 && ftruncate(mb->fd, (off_t)old_size) != 0)
+		return store_fail_sys(mb->ms, mb->path, "cut back", "read and write");
+	return rc;
+}

@@ -1,0 +1,25 @@
+#ifndef STORE_MBOX_INSTALL_H
+#define STORE_MBOX_INSTALL_H
+
+#include "store/mbox_driver.h"
+
+/* The end of a mailbox file, from a position on, gets other bytes; all or nothing. */
+struct mbox_install {
+	struct mailbox *mb;
+	int fd;		/* the file under construction */
+	char *path;	/* its name */
+	bool by_rename; /* it holds the whole mailbox and takes its name; else only the end */
+	uint64_t start, length; /* of the new end; bytes so far */
+	struct buf hold;
+	char *chunk;
+};
+
+int mbox_install_begin(struct mbox_install *in, struct mailbox *mb, uint64_t start);
+/* Bytes of the mailbox as it is. 0 or -1. */
+int mbox_install_copy(struct mbox_install *in, uint64_t at, uint64_t len);
+int mbox_install_add(struct mbox_install *in, const void *data, size_t len);
+/* From its return on the mailbox has the new end, durably. 0; -1: nothing changed. */
+int mbox_install_end(struct mbox_install *in);
+int mbox_install_abort(struct mbox_install *in); /* -1 */
+
+#endif

@@ -1,0 +1,23 @@
+/* store_util.h - mailboxes for the unit tests of the mail store */
+#ifndef TESTS_UNIT_STORE_UTIL_H
+#define TESTS_UNIT_STORE_UTIL_H
+
+#include "base/buf.h"
+
+#include "store/mailbox.h"
+
+/* Below the test's directory: "mbox" (INBOX in home/inbox, folders in home/mail) or "maildir". */
+struct mailstore *store_open(const char *kind);
+/* The file of that name below the test's directory. */
+void store_write(const char *name, const char *text, size_t len);
+void store_append(const char *name, const char *text);
+char *store_read(const char *name, size_t *len_r); /* caller frees; NULL: not there */
+const char *store_path(const char *name);	   /* good until the next call */
+/* The whole message as the store shows it; caller frees. NULL on error. */
+char *store_text(struct mailbox_view *v, uint32_t seq, size_t *len_r);
+/* "1:subject 3:other ": UIDs and subjects of a view; caller frees. */
+char *store_list(struct mailbox_view *v);
+/* Append one message; its UID, 0 on error. */
+uint32_t store_put(struct mailstore *ms, const char *folder, const char *text, unsigned flags);
+
+#endif

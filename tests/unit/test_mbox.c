@@ -1,0 +1,253 @@
+/*
+ * test_mbox - the mbox driver: what is read, followed, written
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store_util.h"
+#include "unit.h"
+
+#include "base/mem.h"
+#include "store/mbox_scan.h"
+
+#define FROM "From a@b.example Tue Aug  9 14:21:58 2011\n"
+#define MSG(subject, body) FROM "Subject: " subject "\n\n" body "\n"
+
+static void check_list(struct mailbox_view *v, const char *want)
+{
+	char *got = store_list(v);
+
+	CHECK_STR(got, want);
+	mem_free(got);
+}
+
+static void check_text(struct mailbox_view *v, uint32_t seq, const char *want)
+{
+	size_t len = 0;
+	char *got = store_text(v, seq, &len);
+
+	CHECK_STR(got, want);
+	if (got != NULL)
+		CHECK_INT(len, strlen(want));
+	mem_free(got);
+}
+
+TEST(mbox, from_lines)
+{
+	static const struct {
+		const char *line;
+		int want;
+	} rows[] = {
+		{ "From a@b.example Tue Aug  9 14:21:58 2011\n", 1 },
+		{ "From a@b.example Tue Aug 09 14:21:58 2011", 1 },
+		{ "From a@b.example Tue Aug  9 14:21:58 2011 +0800\r\n", 1 },
+		{ "From a@b.example Tue Aug  9 14:21:58 CST 2011\n", 1 },
+		{ "From \"a b\"@c.example  Tue Aug  9 14:21 2011\n", 1 },
+		{ "From MAILER-DAEMON Fri Jul  8 12:08:34 2011\n", 1 },
+		{ "From Tue to Fri we are closed.\n", 0 },
+		{ "From here on nothing\n", 0 },
+		{ "From \n", 0 },
+		{ ">From a@b.example Tue Aug  9 14:21:58 2011\n", 0 },
+		{ "from a@b.example Tue Aug  9 14:21:58 2011\n", 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		time_t when;
+
+		CHECK_ROW(rows[i].line);
+		CHECK_INT(mbox_is_from(rows[i].line, strlen(rows[i].line), &when), rows[i].want);
+	}
+}
+
+static int put(void *arg, const char *data, size_t len)
+{
+	buf_add(arg, data, len);
+	return 0;
+}
+
+TEST(mbox, writer)
+{
+	static const struct {
+		const char *in, *meta, *want;
+	} rows[] = {
+		{ "Subject: a\n\nFrom me\n>From you\n>>From\nFrom\nx From \n", "",
+			"Subject: a\n\n>From me\n>>From you\n>>From\nFrom\nx From \n\n" },
+		{ "Subject: a\n\nno end", "", "Subject: a\n\nno end\n\n" },
+		{ "Status: RO\nSubject: a\n\nb\n", "",
+			"Status: RO\nSubject: a\nX-Pillarbox-Bookkeeping: below\n\nb\n\n" },
+		{ "Subject: a\n\nStatus: b\n", "Status: RO\n",
+			"Subject: a\nStatus: RO\n\nStatus: b\n\n" },
+		{ "content-LENGTH: 1\n\nb", "X: y\n",
+			"content-LENGTH: 1\nX-Pillarbox-Bookkeeping: below\nX: y\n\nb\n\n" },
+		{ "", "", "\n" },
+		{ "\n", "X: y\n", "X: y\n\n\n" },
+		{ "a", "X: y\n", "a\nX: y\n\n" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (size_t piece = 1; piece < 50; piece += piece < 8 ? 1 : 41) {
+			struct buf b = BUF_INIT;
+			struct mbox_writer w;
+			size_t len = strlen(rows[i].in);
+
+			mbox_writer_init(&w, rows[i].meta, put, &b);
+			for (size_t at = 0; at < len; at += piece)
+				mbox_writer_add(
+					&w, rows[i].in + at, len - at < piece ? len - at : piece);
+			mbox_writer_end(&w);
+			CHECK_ROW(rows[i].in);
+			CHECK_STR(buf_str(&b), rows[i].want);
+			buf_free(&b);
+		}
+	}
+}
+
+TEST(mbox, reads)
+{
+	static const char text[] = MSG("one", "body\n") MSG("two", ">From x\n>>From y\n> From z\n")
+		FROM "Status: RO\nSubject: three\nX-Status: AF\nX-Keywords: work  home\nX-UID: "
+		     "7\n\nb\n\n" FROM "Subject: four\nContent-Length: 50\n\n" FROM
+		     "\nzzzzzzz\n" FROM "Subject: five\r\n\r\nx\r\n\r\n"
+		     "\n" FROM "Subject: six\n\ntorn";
+	struct mailstore *ms = store_open("mbox");
+	struct mailbox_view *v;
+
+	REQUIRE(ms != NULL);
+	store_write("inbox", text, strlen(text));
+	v = mailbox_open(ms, "inBox", false);
+	REQUIRE(v != NULL);
+	CHECK_INT(mailbox_count(v), 6);
+	check_text(v, 1, "Subject: one\n\nbody\n");
+	CHECK_INT(mailbox_info(v, 1)->size, 22);
+	check_text(v, 2, "Subject: two\n\nFrom x\n>From y\n> From z\n");
+	CHECK_INT(mailbox_info(v, 2)->size, 43);
+	check_text(v, 3, "Subject: three\n\nb\n");
+	CHECK_INT(mailbox_info(v, 3)->flags, MAIL_SEEN | MAIL_ANSWERED | MAIL_FLAGGED);
+	CHECK_INT(mailbox_keyword_bit(v, "home", false), 1);
+	CHECK_INT(mailbox_info(v, 3)->keywords, 3);
+	check_text(v, 4, "Subject: four\n\n" FROM "\nzzzzzzz");
+	check_text(v, 5, "Subject: five\r\n\r\nx\r\n\r\n");
+	CHECK_INT(mailbox_info(v, 5)->size, 22);
+	check_text(v, 6, "Subject: six\n\ntorn");
+	CHECK_INT(mailbox_info(v, 6)->received, mailbox_info(v, 1)->received);
+	CHECK(mailbox_recent(v, 6));
+	mailbox_close(v);
+	mailstore_close(ms);
+}
+
+TEST(mbox, follows_appends)
+{
+	struct mailstore *ms = store_open("mbox");
+	struct mailbox_view *v = mailbox_open(ms, "INBOX", false);
+
+	REQUIRE(v != NULL);
+	CHECK_INT(mailbox_count(v), 0);
+	store_append("inbox", MSG("one", "1\n"));
+	CHECK_INT(mailbox_view_sync(v, true, NULL), 0);
+	check_list(v, "1:one ");
+	store_append("inbox", MSG("two", "2\n") MSG("three", "3\n"));
+	CHECK_INT(mailbox_view_sync(v, true, NULL), 0);
+	check_list(v, "1:one 2:two 3:three ");
+	/* A message that is not whole, and then it is. */
+	store_append("inbox", FROM "Subject: four\n\nhal");
+	CHECK_INT(mailbox_view_sync(v, true, NULL), 0);
+	check_list(v, "1:one 2:two 3:three 4:four ");
+	store_append("inbox", "f\n\n" MSG("five", "5\n"));
+	CHECK_INT(mailbox_view_sync(v, true, NULL), 0);
+	check_list(v, "1:one 2:two 3:three 5:four 6:five ");
+	mailbox_close(v);
+	mailstore_close(ms);
+}
+
+TEST(mbox, follows_rewrites)
+{
+	static const struct {
+		const char *text, *want;
+	} steps[] = {
+		{ MSG("a", "1\n") MSG("b", "2\n") MSG("c", "3\n") MSG("d", "4\n"),
+			"1:a 2:b 3:c 4:d " },
+		{ MSG("a", "1\n") MSG("c", "3\n") MSG("d", "4\n"), "1:a 3:c 4:d " },
+		{ MSG("d", "4\n") MSG("c", "3\n") MSG("e", "5\n"), "3:c 4:d 5:e " },
+		{ MSG("f", "6\n") MSG("c", "3\n") MSG("c", "3\n"), "3:c 6:f 7:c " },
+		{ MSG("c", "X\n"), "8:c " },
+		{ "", "" },
+		{ MSG("c", "X\n"), "9:c " },
+	};
+	struct mailstore *ms = store_open("mbox");
+	struct mailbox_view *v = mailbox_open(ms, "INBOX", false);
+	uint32_t validity;
+
+	REQUIRE(v != NULL);
+	validity = mailbox_uid_validity(v);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		store_write("inbox", steps[i].text, strlen(steps[i].text));
+		CHECK_INT(mailbox_view_sync(v, true, NULL), 0);
+		check_list(v, steps[i].want);
+	}
+	CHECK_INT(mailbox_uid_validity(v), validity);
+	mailbox_close(v);
+	mailstore_close(ms);
+}
+
+TEST(mbox, flags_reach_the_file)
+{
+	static const char text[] = MSG("a", "1\n") MSG("b", "2\n") MSG("c", "3\n");
+	struct mailstore *ms = store_open("mbox");
+	struct mailbox_view *v;
+	uint32_t uids[] = { 2, 3 };
+	char *file;
+
+	store_write("inbox", text, strlen(text));
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(v != NULL);
+	CHECK_INT(mailbox_keyword_bit(v, "$Forwarded", true), 0);
+	CHECK_INT(mailbox_store(v, uids, 2, FLAGS_ADD, MAIL_SEEN, 1, UINT64_MAX, NULL, NULL), 0);
+	CHECK_INT(mailbox_store(v, uids, 1, FLAGS_ADD, MAIL_FLAGGED, 0, UINT64_MAX, NULL, NULL), 0);
+	mailbox_close(v);
+	file = store_read("inbox", NULL);
+	CHECK(strstr(file, FROM
+		      "Subject: a\n\n1\n\n" FROM
+		      "Subject: b\nX-UID: 2\nStatus: RO\nX-Status: F\nX-Keywords: $Forwarded") !=
+		NULL);
+	mem_free(file);
+	v = mailbox_open(ms, "INBOX", false);
+	check_text(v, 2, "Subject: b\n\n2\n");
+	check_list(v, "1:a 2:b 3:c ");
+	CHECK_INT(mailbox_info(v, 2)->flags, MAIL_SEEN | MAIL_FLAGGED);
+	CHECK_INT(mailbox_store(v, uids, 1, FLAGS_SET, MAIL_DELETED, 0, UINT64_MAX, NULL, NULL), 0);
+	CHECK_INT(mailbox_expunge(v, NULL, 0, false), 0);
+	CHECK_INT(mailbox_view_sync(v, true, NULL), 0);
+	check_list(v, "1:a 3:c ");
+	mailbox_close(v);
+	file = store_read("inbox", NULL);
+	CHECK(strstr(file, "Subject: b") == NULL);
+	mem_free(file);
+	mailstore_close(ms);
+}
+
+TEST(mbox, appends)
+{
+	struct mailstore *ms = store_open("mbox");
+	struct mailbox_view *v;
+	char *file;
+
+	CHECK_INT(store_put(ms, "INBOX", "Subject: a\r\n\r\nFrom me\r\n\r\n", 0), 1);
+	CHECK_INT(store_put(ms, "INBOX", "Status: RO\r\nSubject: b\r\n\r\nx\ry\r\n", MAIL_SEEN), 2);
+	file = store_read("inbox", NULL);
+	CHECK(strncmp(file, "From sender@test.example ", 25) == 0);
+	CHECK(strstr(file, "Subject: a\n\n>From me\n\n\nFrom sender@test.example ") != NULL);
+	mem_free(file);
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(v != NULL);
+	check_text(v, 1, "Subject: a\n\nFrom me\n\n");
+	CHECK_INT(mailbox_info(v, 1)->size, 25);
+	check_text(v, 2, "Status: RO\nSubject: b\n\nx\ry\n");
+	CHECK_INT(mailbox_info(v, 2)->flags, MAIL_SEEN);
+	CHECK_INT(mailbox_info(v, 2)->received, 1312895000);
+	mailbox_close(v);
+	CHECK_INT(store_put(ms, "nowhere", "x", 0), 0);
+	CHECK_INT(mailstore_errno(ms), MAIL_E_NOT_FOUND);
+	mailstore_close(ms);
+}
