@@ -90,11 +90,7 @@ ARCHIVES = libsqlite3.a libbearssl.a libcares.a
 ifneq ($(filter -DFEATURE_PCRE=0,$(SWITCHES)),-DFEATURE_PCRE=0)
 ARCHIVES += libpcre2-8.a
 endif
-ifneq ($(filter -DFEATURE_YESCRYPT=0,$(SWITCHES)),-DFEATURE_YESCRYPT=0)
-ARCHIVES += libcrypt.a
-else ifeq ($(SAN),1)
-ARCHIVES += libcrypt.a
-endif
+ARCHIVES += $(if $(filter -DFEATURE_YESCRYPT=0,$(SWITCHES)),libcrypt-basic.a,libcrypt.a)
 LIBS = $(addprefix $(LIBDIR)/lib/,$(ARCHIVES)) $(if $(filter 1,$(SAN)),-lm)
 
 Q := $(if $(filter 1,$(V)),,@)
