@@ -8,8 +8,8 @@
  *	X-Original-To: address as it came in
  *	Delivered-To: address delivered to
  *
- * and in an mbox lines that begin with "From " get a '>' and a blank
- * line follows. deliver_find.c relies on these being made in one place.
+ * and in an mbox the content is quoted (mbox_format.h) and a blank line
+ * follows. deliver_find.c relies on these being made in one place.
  *
  * RFC 5321 4.4 (Return-Path), RFC 4155 (mbox).
  */
@@ -26,6 +26,7 @@
 #include "base/date.h"
 #include "base/mem.h"
 #include "store/deliver_impl.h"
+#include "store/mbox_format.h"
 
 /*
  * put_clean - a text from the envelope, control bytes replaced: it must not make lines of
@@ -78,88 +79,48 @@ int deliver_put_from(const struct deliver_item *it, time_t now, deliver_put *put
 	return rc;
 }
 
-/* The state of From-quoting over the pieces of a content. */
-struct quoter {
-	char *data;		/* DELIVER_CHUNK bytes */
-	size_t have;		/* bytes in data not passed on yet */
-	bool line_start;	/* data[0] begins a line */
-	char last;		/* the byte passed on last, or '\n' */
-};
-
-/*
- * quote_pieces - pass on what is in q, quoting; up to 4 bytes that may be the
- * beginning of "From " stay for the next round unless this is the end
- */
-static int quote_pieces(struct quoter *q, bool end, deliver_put *put, void *arg)
+/* put_quoted - the content as it stands in an mbox, with the blank line at its end */
+static int put_quoted(const struct deliver_item *it, char *data, deliver_put *put, void *arg)
 {
-	char *p = q->data, *stop = q->data + q->have;
+	struct mbox_writer w;
+	int64_t offset = 0, n;
 	int rc = 0;
 
-	while (p < stop && rc == 0) {
-		size_t left = (size_t)(stop - p);
-		char *next;
-
-		if (q->line_start) {
-			if (memcmp(p, "From ", left < 5 ? left : 5) == 0) {
-				if (left < 5 && !end) {
-					break;
-				}
-				rc = left >= 5 ? put(arg, ">", 1) : 0;
-			}
-			q->line_start = false;
-			if (rc != 0) {
-				break;
-			}
+	mbox_writer_init(&w, "", put, arg);
+	while (rc == 0 && (n = it->read(it->read_arg, offset, data, DELIVER_CHUNK)) != 0) {
+		if (n < 0) {
+			return DELIVER_UNREADABLE;
 		}
-		next = memmem(p, left, "\nFrom ", 6);
-		if (next == NULL) {
-			/* The last bytes may be the first half of it. */
-			for (size_t tail = left < 5 ? left : 5; tail > 0 && next == NULL; tail--) {
-				if (memcmp(stop - tail, "\nFrom ", tail) == 0) {
-					next = stop - tail;
-				}
-			}
-		}
-		next = next != NULL ? next + 1 : stop;
-		q->line_start = next[-1] == '\n';
-		q->last = next[-1];
-		rc = put(arg, p, (size_t)(next - p));
-		p = next;
+		offset += n;
+		rc = mbox_writer_add(&w, data, (size_t)n);
 	}
-	q->have = (size_t)(stop - p);
-	memmove(q->data, p, q->have);
-	return rc;
+	return rc == 0 ? mbox_writer_end(&w) : rc;
+}
+
+/* put_plain - the content as it is; its last line gets its end */
+static int put_plain(const struct deliver_item *it, char *data, deliver_put *put, void *arg)
+{
+	int64_t offset = 0, n;
+	char last = '\n';
+	int rc = 0;
+
+	while (rc == 0 && (n = it->read(it->read_arg, offset, data, DELIVER_CHUNK)) != 0) {
+		if (n < 0) {
+			return DELIVER_UNREADABLE;
+		}
+		offset += n;
+		last = data[n - 1];
+		rc = put(arg, data, (size_t)n);
+	}
+	return rc == 0 && last != '\n' ? put(arg, "\n", 1) : rc;
 }
 
 int deliver_put_content(const struct deliver_item *it, bool quote, deliver_put *put, void *arg)
 {
-	struct quoter q = { .data = mem_alloc(DELIVER_CHUNK), .line_start = true, .last = '\n' };
-	int64_t offset = 0, n;
-	int rc = 0;
+	char *data = mem_alloc(DELIVER_CHUNK);
+	int rc = quote ? put_quoted(it, data, put, arg) : put_plain(it, data, put, arg);
 
-	do {
-		n = it->read(it->read_arg, offset, q.data + q.have, DELIVER_CHUNK - q.have);
-		if (n < 0) {
-			rc = DELIVER_UNREADABLE;
-			break;
-		}
-		offset += n;
-		q.have += (size_t)n;
-		if (quote) {
-			rc = quote_pieces(&q, n == 0, put, arg);
-		} else if (q.have > 0) {
-			rc = put(arg, q.data, q.have);
-			q.last = q.data[q.have - 1];
-			q.have = 0;
-		}
-	} while (n > 0 && rc == 0);
-	mem_free(q.data);
-	if (rc == 0 && q.last != '\n') {
-		rc = put(arg, "\n", 1);
-	}
-	if (rc == 0 && quote) {
-		rc = put(arg, "\n", 1);
-	}
+	mem_free(data);
 	return rc;
 }
 

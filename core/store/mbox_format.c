@@ -68,28 +68,37 @@ static int end_header(struct mbox_writer *w)
 	return rc == 0 && w->meta[0] != '\0' ? w->put(w->arg, w->meta, strlen(w->meta)) : rc;
 }
 
-/* release - write the line's beginning, now that it is known */
-static int release(struct mbox_writer *w)
+/* begin_line - what is written before a line, of which as much is known as decides; 0 or put's */
+static int begin_line(struct mbox_writer *w, const char *line, size_t len)
 {
 	enum mbox_line_kind kind;
 	int rc = 0;
 
-	if (w->held_len == 0)
-		return 0;
 	if (w->in_header) {
-		kind = mbox_line_kind(w->held, w->held_len);
+		kind = mbox_line_kind(line, len);
 		w->own_lines = w->own_lines || (kind != MBOX_NONE && kind != MBOX_COUNTER);
-		if (w->held[0] == '\n' || (w->held_len > 1 && memcmp(w->held, "\r\n", 2) == 0))
+		if (line[0] == '\n' || (len > 1 && memcmp(line, "\r\n", 2) == 0))
 			rc = end_header(w);
 	}
-	if (rc == 0 && mbox_is_quoted(w->held, w->held_len, 0))
+	if (rc == 0 && (line[0] == '>' || line[0] == 'F') && mbox_is_quoted(line, len, 0))
 		rc = w->put(w->arg, ">", 1);
-	if (rc == 0)
-		rc = w->put(w->arg, w->held, w->held_len);
-	w->last = w->held[w->held_len - 1];
+	w->line_start = false;
+	return rc;
+}
+
+/* release - write the line's beginning that was held, now that it is known */
+static int release(struct mbox_writer *w)
+{
+	size_t len = w->held_len;
+	int rc;
+
+	if (len == 0)
+		return 0;
+	rc = begin_line(w, w->held, len);
+	w->last = w->held[len - 1];
 	w->line_start = w->last == '\n';
 	w->held_len = 0;
-	return rc;
+	return rc == 0 ? w->put(w->arg, w->held, len) : rc;
 }
 
 void mbox_writer_init(struct mbox_writer *w, const char *meta, mbox_put_fn *put, void *arg)
@@ -127,12 +136,22 @@ static int pass(struct mbox_writer *w, const char **p, const char *end)
 	return rc;
 }
 
+/* enough - is there all of a line that could matter, so that it need not be held? */
+static bool enough(const char *p, const char *end)
+{
+	return end - p > QUOTES_MAX + NAME_MAX_LEN || memchr(p, '\n', (size_t)(end - p)) != NULL;
+}
+
 int mbox_writer_add(struct mbox_writer *w, const char *data, size_t len)
 {
 	const char *p = data, *end = data + len;
 	int rc = 0;
 
 	while (p < end && rc == 0) {
+		if (w->line_start && w->held_len == 0 && !plain_start(w, *p) && enough(p, end))
+			rc = begin_line(w, p, (size_t)(end - p));
+		if (rc != 0)
+			break;
 		if (!w->line_start || (w->held_len == 0 && plain_start(w, *p))) {
 			rc = pass(w, &p, end);
 			continue;

@@ -139,7 +139,7 @@ TEST(deliver, mbox_form)
 		"From MAILER-DAEMON  ########################\nReturn-Path: <>\n"
 		"X-Original-To: u1@test.example\nDelivered-To: u1@test.example\n"
 		"Received: by mx (Postfix, from userid 0)\n\tid 4A1B2C3D50; Tue\nSubject: B\n\n"
-		">From here on\n>From there\n\n>From \nFromage\n\n"
+		">From here on\n>>From there\n\n>From \nFromage\n\n"
 		">From a@x.example  Tue Jan  1 00:00:00 2030\n"
 		"Return-Path: <a@x.example>\nno end\n\n"
 		"From c@x.example  ########################\nReturn-Path: <c@x.example>\n"
