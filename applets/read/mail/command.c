@@ -1,0 +1,678 @@
+/*
+ * command - the commands of mail, one table
+ *
+ * A command may be shortened to any beginning; the table's order says which one a short form
+ * means (t is type, d delete, h headers ...). A number alone shows that message; an
+ * empty line shows the next one.
+ */
+#include "mail.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/unixsock.h"
+
+enum { COMMAND_MAX = 8192 };
+
+/* What a command may be called for: flags of the table. */
+enum {
+	NEEDS_FOLDER = 1,
+	NEEDS_WRITE = 2,
+	TAKES_LIST = 4,		/* argument is a message list, default the dot */
+	TAKES_DELETED = 8	/* ... of deleted messages */
+};
+
+struct command {
+	const char *name;
+	void (*run)(const char *args, const unsigned *list);
+	unsigned flags;
+	const char *help;	/* NULL: not in ? */
+};
+
+/* page - show through $PAGER when crt is set and the message is longer than it says */
+static void show_list(const unsigned *list, unsigned how)
+{
+	for (; *list != 0; list++) {
+		const char *crt = var_get("crt"), *pager = var_get("PAGER");
+		unsigned long lines, bytes;
+		int64_t limit = 0;
+		FILE *out = stdout;
+
+		G.current = *list;
+		message_size(*list, &lines, &bytes);
+		if (crt != NULL && !str_to_int(crt, 1, 100000, &limit)) {
+			limit = 24;
+		}
+		if (G.interactive && isatty(1) && crt != NULL && pager != NULL && (int64_t)lines > limit) {
+			fflush(stdout);
+			out = popen(pager, "w");
+			out = out != NULL ? out : stdout;
+		}
+		fprintf(out, "Message %2u:\n", *list);
+		show_message(out, *list, how);
+		fprintf(out, "\n");
+		if (out != stdout) {
+			pclose(out);
+		}
+	}
+}
+
+static void cmd_type(const char *args, const unsigned *list)
+{
+	(void)args;
+	show_list(list, 0);
+}
+
+static void cmd_Type(const char *args, const unsigned *list)
+{
+	(void)args;
+	show_list(list, SHOW_ALL_HEADERS);
+}
+
+/* next_message - the first one after n that is not deleted, 0 none */
+static unsigned next_message(unsigned n, int by)
+{
+	for (n += (unsigned)by; n >= 1 && n <= G.count; n += (unsigned)by) {
+		if ((G.messages[n].marks & MARK_DELETED) == 0) {
+			return n;
+		}
+	}
+	return 0;
+}
+
+static void show_step(int by)
+{
+	unsigned n = next_message(G.current, by);
+
+	if (n == 0) {
+		printf(by > 0 ? "At EOF\n" : "At first message\n");
+	} else {
+		show_list((unsigned[]){ n, 0 }, 0);
+	}
+}
+
+static void cmd_next(const char *args, const unsigned *list)
+{
+	(void)list;
+	if (args[0] != '\0') {
+		unsigned *named = msglist_parse(args, false);
+
+		if (named != NULL) {
+			show_list((unsigned[]){ named[0], 0 }, 0);
+		}
+		mem_free(named);
+		return;
+	}
+	/* The dot itself comes first as long as it was never shown. */
+	if (!G.moved && G.current > 0 && (G.messages[G.current].marks & (MARK_DELETED | MARK_READ)) == 0) {
+		G.moved = true;
+		show_list((unsigned[]){ G.current, 0 }, 0);
+		return;
+	}
+	show_step(1);
+}
+
+static void cmd_previous(const char *args, const unsigned *list)
+{
+	(void)list;
+	(void)args;
+	show_step(-1);
+}
+
+static void cmd_headers(const char *args, const unsigned *list)
+{
+	unsigned *named;
+
+	(void)list;
+	if (args[0] == '\0') {
+		headers_window(G.current);
+		return;
+	}
+	if (args[1] == '\0' && (args[0] == '+' || args[0] == '-')) {
+		headers_scroll(args[0] == '+' ? 1 : -1);
+		return;
+	}
+	named = msglist_parse(args, false);
+	if (named != NULL) {
+		G.current = named[0];
+		headers_window(G.current);
+	}
+	mem_free(named);
+}
+
+static void cmd_from(const char *args, const unsigned *list)
+{
+	(void)args;
+	headers_list(list);
+}
+
+static void cmd_scroll(const char *args, const unsigned *list)
+{
+	(void)list;
+	headers_scroll(args[0] == '-' ? -1 : 1);
+}
+
+static void mark_list(const unsigned *list, unsigned set, unsigned clear)
+{
+	for (; *list != 0; list++) {
+		G.messages[*list].marks = (G.messages[*list].marks | set) & ~clear;
+		G.current = *list;
+	}
+}
+
+/* after_delete - the dot moves to the next message that is left */
+static void after_delete(void)
+{
+	unsigned n = next_message(G.current, 1);
+
+	n = n != 0 ? n : next_message(G.current, -1);
+	G.current = n != 0 ? n : G.current;
+	G.moved = false;
+}
+
+static void cmd_delete(const char *args, const unsigned *list)
+{
+	(void)args;
+	mark_list(list, MARK_DELETED, MARK_SAVED | MARK_HELD | MARK_MBOX);
+	after_delete();
+}
+
+static void cmd_dp(const char *args, const unsigned *list)
+{
+	cmd_delete(args, list);
+	if (next_message(0, 1) == 0) {
+		printf("No more messages\n");
+	} else {
+		show_list((unsigned[]){ G.current, 0 }, 0);
+	}
+}
+
+static void cmd_undelete(const char *args, const unsigned *list)
+{
+	(void)args;
+	mark_list(list, 0, MARK_DELETED);
+}
+
+static void cmd_unread(const char *args, const unsigned *list)
+{
+	(void)args;
+	mark_list(list, MARK_UNREAD, MARK_READ);
+}
+
+static void cmd_hold(const char *args, const unsigned *list)
+{
+	(void)args;
+	mark_list(list, MARK_HELD, MARK_MBOX | MARK_SAVED);
+}
+
+static void cmd_mbox(const char *args, const unsigned *list)
+{
+	(void)args;
+	mark_list(list, MARK_MBOX, MARK_HELD);
+}
+
+static void cmd_touch(const char *args, const unsigned *list)
+{
+	(void)args;
+	mark_list(list, MARK_READ, MARK_UNREAD);
+}
+
+static void cmd_size(const char *args, const unsigned *list)
+{
+	(void)args;
+	for (; *list != 0; list++) {
+		unsigned long lines, bytes;
+
+		message_size(*list, &lines, &bytes);
+		printf("%u: %lu/%lu\n", *list, lines, bytes);
+	}
+}
+
+static void cmd_top(const char *args, const unsigned *list)
+{
+	const char *toplines = var_get("toplines");
+	int64_t count = 5;
+
+	(void)args;
+	if (toplines != NULL) {
+		(void)str_to_int(toplines, 1, 10000, &count);
+	}
+	for (; *list != 0; list++) {
+		struct buf text = BUF_INIT;
+		const char *line;
+
+		G.current = *list;
+		printf("Message %2u:\n", *list);
+		show_quoted(&text, *list, "");
+		line = buf_str(&text);
+		for (int64_t left = count; left > 0 && *line != '\0'; left--) {
+			size_t len = strcspn(line, "\n");
+
+			printf("%.*s\n", (int)len, line);
+			line += len + (line[len] == '\n');
+		}
+		buf_free(&text);
+	}
+}
+
+/* ---- Files ---- */
+
+/*
+ * split_file - "list file": the file is the last word, everything before names messages.
+ * Returns the list or NULL (said); *path_r is mem-allocated.
+ */
+static unsigned *split_file(const char *args, char **path_r)
+{
+	size_t len = strlen(args), start;
+	char *list_text;
+	unsigned *list;
+
+	while (len > 0 && isspace((unsigned char)args[len - 1])) {
+		len--;
+	}
+	for (start = len; start > 0 && !isspace((unsigned char)args[start - 1]); start--) {
+		continue;
+	}
+	list_text = mem_strndup(args, start);
+	list = msglist_parse(list_text, false);
+	mem_free(list_text);
+	if (list != NULL) {
+		char *name = mem_strndup(args + start, len - start);
+
+		*path_r = path_expand(name[0] != '\0' ? name : "&");
+		mem_free(name);
+	}
+	return list;
+}
+
+static void save_to(const char *args, bool headers, unsigned mark)
+{
+	char *path = NULL;
+	unsigned *list = split_file(args, &path);
+
+	if (list != NULL && path != NULL && save_messages(path, list, headers) && mark != 0) {
+		mark_list(list, mark, 0);
+	}
+	mem_free(list);
+	mem_free(path);
+}
+
+static void cmd_save(const char *args, const unsigned *list)
+{
+	(void)list;
+	save_to(args, true, MARK_SAVED);
+}
+
+static void cmd_copy(const char *args, const unsigned *list)
+{
+	(void)list;
+	save_to(args, true, 0);
+}
+
+static void cmd_write(const char *args, const unsigned *list)
+{
+	(void)list;
+	if (args[0] == '\0') {
+		printf("No file specified.\n");
+		return;
+	}
+	save_to(args, false, MARK_SAVED);
+}
+
+static void cmd_file(const char *args, const unsigned *list)
+{
+	char *path;
+
+	(void)list;
+	if (args[0] == '\0') {
+		if (G.view == NULL) {
+			printf("No file\n");
+		} else {
+			folder_banner();
+		}
+		return;
+	}
+	path = path_expand(args);
+	folder_quit(false);
+	if (folder_open(path, NULL, false) == 0) {
+		G.moved = false;
+		folder_banner();
+		if (var_on("header")) {
+			headers_window(G.current);
+		}
+	}
+	mem_free(path);
+}
+
+static void cmd_pipe(const char *args, const unsigned *list)
+{
+	const char *quote = strpbrk(args, "\"'");
+	char *list_text, *command;
+	unsigned *named;
+
+	(void)list;
+	if (quote == NULL) {
+		/* no quotes: the whole argument is the command, for the dot */
+		list_text = mem_strdup("");
+		command = mem_strdup(args);
+	} else {
+		size_t len = strlen(quote + 1);
+
+		list_text = mem_strndup(args, (size_t)(quote - args));
+		command = mem_strndup(quote + 1, len > 0 && quote[len] == *quote ? len - 1 : len);
+	}
+	named = msglist_parse(list_text, false);
+	if (named != NULL && command[0] != '\0') {
+		(void)pipe_messages(command, named);
+	}
+	mem_free(named);
+	mem_free(list_text);
+	mem_free(command);
+}
+
+/* ---- Sending ---- */
+
+static void send_about(struct draft *d, unsigned n)
+{
+	if (compose(d, G.in, G.interactive, false) == 0 && n > 0) {
+		uint32_t uid = mailbox_info(G.view, n)->uid;
+
+		if (!G.read_only) {
+			(void)mailbox_store(G.view, &uid, 1, FLAGS_ADD, MAIL_ANSWERED, 0, ~(uint64_t)0, NULL, NULL);
+		}
+	}
+	draft_free(d);
+}
+
+static void reply_to(const unsigned *list, bool all)
+{
+	struct draft d = { .from = NULL };
+
+	G.current = list[0];
+	draft_reply(&d, list[0], all != var_on("flipr"));
+	printf("To: %s\nSubject: %s\n\n", buf_str(&d.to), buf_str(&d.subject));
+	send_about(&d, list[0]);
+}
+
+static void cmd_reply(const char *args, const unsigned *list)
+{
+	(void)args;
+	reply_to(list, true);
+}
+
+static void cmd_Reply(const char *args, const unsigned *list)
+{
+	(void)args;
+	reply_to(list, false);
+}
+
+static void cmd_mail(const char *args, const unsigned *list)
+{
+	struct draft d = { .from = NULL };
+
+	(void)list;
+	if (args[0] == '\0') {
+		printf("No recipients specified\n");
+		return;
+	}
+	list_add(&d.to, args);
+	(void)compose(&d, G.in, G.interactive, true);
+	draft_free(&d);
+}
+
+static void cmd_forward(const char *args, const unsigned *list)
+{
+	struct draft d = { .from = NULL };
+	char *to;
+	unsigned *named;
+
+	(void)list;
+	/* like save: list, then the address */
+	if (args[0] == '\0') {
+		printf("No recipient specified.\n");
+		return;
+	}
+	named = split_file(args, &to);
+	if (named != NULL) {
+		list_add(&d.to, to);
+		draft_forward(&d, named[0]);
+		(void)compose(&d, G.in, G.interactive, false);
+		mem_free(to);
+	}
+	mem_free(named);
+	draft_free(&d);
+}
+
+/* ---- The rest ---- */
+
+static void cmd_quit(const char *args, const unsigned *list)
+{
+	(void)args;
+	(void)list;
+	G.quit = true;
+}
+
+static void cmd_exit(const char *args, const unsigned *list)
+{
+	(void)args;
+	(void)list;
+	G.quit = G.exit_now = true;
+}
+
+static void cmd_shell(const char *args, const unsigned *list)
+{
+	(void)list;
+	(void)shell_run(args[0] != '\0' ? args : NULL);
+	printf("!\n");
+}
+
+static void cmd_echo(const char *args, const unsigned *list)
+{
+	(void)list;
+	printf("%s\n", args);
+}
+
+static void cmd_cd(const char *args, const unsigned *list)
+{
+	char *path = path_expand(args[0] != '\0' ? args : "~");
+
+	(void)list;
+	if (path == NULL || chdir(path) != 0) {
+		perror(args);
+	}
+	mem_free(path);
+}
+
+static void cmd_source(const char *args, const unsigned *list)
+{
+	char *path = path_expand(args);
+
+	(void)list;
+	if (path != NULL) {
+		(void)rc_read(path, false);
+	}
+	mem_free(path);
+}
+
+static void cmd_number(const char *args, const unsigned *list)
+{
+	(void)args;
+	for (; *list != 0; list++) {
+		printf("%u\n", *list);
+	}
+}
+
+static void cmd_help(const char *args, const unsigned *list);
+
+static const struct command commands[] = {
+	{ "type",	cmd_type,	NEEDS_FOLDER | TAKES_LIST,	"show messages (also print, p, or a number)" },
+	{ "next",	cmd_next,	NEEDS_FOLDER,			"go to the next message and show it" },
+	{ "headers",	cmd_headers,	NEEDS_FOLDER,			"list headers (h+ h- scroll)" },
+	{ "delete",	cmd_delete,	NEEDS_FOLDER | NEEDS_WRITE | TAKES_LIST, "delete messages" },
+	{ "undelete",	cmd_undelete,	NEEDS_FOLDER | TAKES_LIST | TAKES_DELETED, "take deletions back" },
+	{ "save",	cmd_save,	NEEDS_FOLDER,			"append messages to a file: s [list] file" },
+	{ "reply",	cmd_reply,	NEEDS_FOLDER | TAKES_LIST,	"answer to the sender and all recipients" },
+	{ "Reply",	cmd_Reply,	NEEDS_FOLDER | TAKES_LIST,	"answer to the sender only" },
+	{ "mail",	cmd_mail,	0,				"write a new message: m address" },
+	{ "quit",	cmd_quit,	0,				"end and carry out deletions" },
+	{ "xit",	cmd_exit,	0,				"end and leave the mailbox as it was" },
+	{ "write",	cmd_write,	NEEDS_FOLDER,			"append message texts to a file" },
+	{ "from",	cmd_from,	NEEDS_FOLDER | TAKES_LIST,	"list headers of these messages" },
+	{ "forward",	cmd_forward,	NEEDS_FOLDER,			"forward a message: fwd [list] address" },
+	{ "unread",	cmd_unread,	NEEDS_FOLDER | TAKES_LIST,	"mark as not read (also U, new)" },
+	{ "hold",	cmd_hold,	NEEDS_FOLDER | TAKES_LIST,	"keep in the mailbox (also preserve)" },
+	{ "copy",	cmd_copy,	NEEDS_FOLDER,			"like save, but stays" },
+	{ "print",	cmd_type,	NEEDS_FOLDER | TAKES_LIST,	NULL },
+	{ "pipe",	cmd_pipe,	NEEDS_FOLDER,			"give messages to a command: | [list] \"command\"" },
+	{ "file",	cmd_file,	0,				"open another mailbox (also folder)" },
+	{ "top",	cmd_top,	NEEDS_FOLDER | TAKES_LIST,	"first lines of messages" },
+	{ "z",		cmd_scroll,	NEEDS_FOLDER,			"scroll the header list (z+ z-)" },
+	{ "shell",	cmd_shell,	0,				"run a shell, or !command" },
+	{ "help",	cmd_help,	0,				NULL },
+	{ "?",		cmd_help,	0,				NULL },
+	{ "!",		cmd_shell,	0,				NULL },
+	{ "|",		cmd_pipe,	NEEDS_FOLDER,			NULL },
+	{ "=",		cmd_number,	NEEDS_FOLDER | TAKES_LIST,	NULL },
+	{ "-",		cmd_previous,	NEEDS_FOLDER,			NULL },
+	{ "+",		cmd_next,	NEEDS_FOLDER,			NULL },
+	{ "Type",	cmd_Type,	NEEDS_FOLDER | TAKES_LIST,	NULL },
+	{ "Print",	cmd_Type,	NEEDS_FOLDER | TAKES_LIST,	NULL },
+	{ "respond",	cmd_reply,	NEEDS_FOLDER | TAKES_LIST,	NULL },
+	{ "Respond",	cmd_Reply,	NEEDS_FOLDER | TAKES_LIST,	NULL },
+	{ "replyall",	cmd_reply,	NEEDS_FOLDER | TAKES_LIST,	NULL },
+	{ "fwd",	cmd_forward,	NEEDS_FOLDER,			NULL },
+	{ "exit",	cmd_exit,	0,				NULL },
+	{ "dp",		cmd_dp,		NEEDS_FOLDER | NEEDS_WRITE | TAKES_LIST, NULL },
+	{ "dt",		cmd_dp,		NEEDS_FOLDER | NEEDS_WRITE | TAKES_LIST, NULL },
+	{ "Unread",	cmd_unread,	NEEDS_FOLDER | TAKES_LIST,	NULL },
+	{ "new",	cmd_unread,	NEEDS_FOLDER | TAKES_LIST,	NULL },
+	{ "New",	cmd_unread,	NEEDS_FOLDER | TAKES_LIST,	NULL },
+	{ "preserve",	cmd_hold,	NEEDS_FOLDER | TAKES_LIST,	NULL },
+	{ "mbox",	cmd_mbox,	NEEDS_FOLDER | TAKES_LIST,	NULL },
+	{ "touch",	cmd_touch,	NEEDS_FOLDER | TAKES_LIST,	NULL },
+	{ "size",	cmd_size,	NEEDS_FOLDER | TAKES_LIST,	NULL },
+	{ "folder",	cmd_file,	0,				NULL },
+	{ "cd",		cmd_cd,		0,				NULL },
+	{ "chdir",	cmd_cd,		0,				NULL },
+	{ "echo",	cmd_echo,	0,				NULL },
+	{ "source",	cmd_source,	0,				NULL },
+};
+
+static void cmd_help(const char *args, const unsigned *list)
+{
+	(void)args;
+	(void)list;
+	printf("             mail commands\n");
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		if (commands[i].help != NULL) {
+			printf("%-12s %s\n", commands[i].name, commands[i].help);
+		}
+	}
+	printf("\nset unset alias ignore retain echo cd source size touch mbox = - | ! and more; a list is\n"
+	       "numbers, 3-7, . $ *, :n new :u unread :d deleted, /subject, or a sender's name.\n");
+}
+
+/* find_command - the exact name, else the first row that begins so */
+static const struct command *find_command(const char *name, size_t len)
+{
+	const struct command *found = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		if (strncmp(commands[i].name, name, len) == 0) {
+			if (commands[i].name[len] == '\0') {
+				return &commands[i];
+			}
+			found = found != NULL ? found : &commands[i];
+		}
+	}
+	return found;
+}
+
+static void run_command(const struct command *c, const char *args)
+{
+	unsigned *list = NULL;
+
+	if ((c->flags & NEEDS_FOLDER) && G.view == NULL) {
+		printf("No mailbox is open\n");
+		return;
+	}
+	if ((c->flags & NEEDS_WRITE) && G.read_only) {
+		printf("Read-only mailbox: cannot %s\n", c->name);
+		return;
+	}
+	if (c->flags & TAKES_LIST) {
+		list = msglist_parse(args, (c->flags & TAKES_DELETED) != 0);
+		if (list == NULL) {
+			return;
+		}
+	}
+	c->run(args, list);
+	mem_free(list);
+}
+
+void command_line(char *line, bool in_rc)
+{
+	const struct command *c;
+	char *p = line + strspn(line, " \t");
+	size_t len = strlen(p);
+	const char *args;
+
+	while (len > 0 && isspace((unsigned char)p[len - 1])) {
+		p[--len] = '\0';
+	}
+	if (*p == '#') {
+		return;
+	}
+	if (*p == '\0') {
+		if (!in_rc && G.view != NULL) {
+			cmd_next("", NULL);
+		}
+		return;
+	}
+	if (isdigit((unsigned char)*p) || *p == '.' || *p == '$' || *p == '^' || *p == '*' || *p == ':' || *p == '/') {
+		len = 0;		/* a list alone shows the messages */
+	} else if (strchr("?!|=-+", *p) != NULL) {
+		len = 1;
+	} else {
+		for (len = 0; isalpha((unsigned char)p[len]); len++) {
+			continue;
+		}
+	}
+	args = p + len + strspn(p + len, " \t");
+	if (vars_command(p, len, args)) {
+		return;
+	}
+	c = len == 0 ? &commands[0] : find_command(p, len);
+	if (c == NULL || (in_rc && (c->flags & NEEDS_FOLDER))) {
+		if (in_rc) {
+			return;		/* rc files of other versions hold commands that we do not have */
+		}
+		printf("Unknown command: \"%s\"\n", p);
+		return;
+	}
+	run_command(c, args);
+}
+
+void commands_run(void)
+{
+	char line[COMMAND_MAX];
+
+	while (!G.quit) {
+		if (G.interactive) {
+			printf("%s", var_on("prompt") ? var_get("prompt") : "& ");
+		}
+		fflush(stdout);
+		if (fgets(line, sizeof(line), G.in) == NULL) {
+			if (G.interactive) {
+				printf("\n");
+			}
+			break;
+		}
+		command_line(line, false);
+	}
+}

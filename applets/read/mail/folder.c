@@ -1,0 +1,441 @@
+/*
+ * folder - the folder that mail has open
+ *
+ * Messages keep their number while the folder is open, whatever is deleted;
+ * marks say what quitting does: flags are written, deleted and saved messages
+ * are removed, and with `unset hold` read ones move to ~/mbox first (they are
+ * removed only after mbox has them on disk).
+ */
+#include "mail.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "mime/address.h"
+#include "mime/header.h"
+#include "mime/word.h"
+
+enum { HEADER_WINDOW = 65536 };
+
+/* own_mailbox - $MAIL, else the mailbox of the user in /var/mail or /var/spool/mail */
+static char *own_mailbox(const char *user)
+{
+	const char *env = getenv("MAIL");
+	struct buf path = BUF_INIT;
+	struct stat st;
+
+	if (user == NULL && env != NULL && env[0] != '\0') {
+		return mem_strdup(env);
+	}
+	buf_addf(&path, "/var/spool/mail/%s", user != NULL ? user : G.user);
+	if (stat(buf_str(&path), &st) != 0 && stat("/var/spool/mail", &st) != 0) {
+		buf_reset(&path);
+		buf_addf(&path, "/var/mail/%s", user != NULL ? user : G.user);
+	}
+	return buf_steal(&path);
+}
+
+/* open_store - a store whose INBOX is that file or maildir; its index stays in memory */
+static struct mailstore *open_store(const char *path)
+{
+	struct mail_user user = { .name = G.user, .home = G.home, .uid = geteuid(), .gid = getegid() };
+	struct buf location = BUF_INIT, sub = BUF_INIT;
+	struct mailstore *store;
+	struct stat st;
+	char *error = NULL;
+
+	buf_addf(&sub, "%s/cur", path);
+	if (stat(buf_str(&sub), &st) == 0 && S_ISDIR(st.st_mode)) {
+		buf_addf(&location, "maildir:%s:INDEX=MEMORY", path);
+	} else {
+		buf_addf(&location, "mbox:%s/mail:INBOX=%s:INDEX=MEMORY", G.home, path);
+	}
+	user.mail_location = buf_str(&location);
+	store = mailstore_open(&user, &error);
+	if (store == NULL) {
+		fprintf(stderr, "%s: %s\n", path, error);
+		mem_free(error);
+	}
+	buf_free(&location);
+	buf_free(&sub);
+	return store;
+}
+
+/* first_current - the dot at the start: the first new message, else the first unread, else the last */
+static unsigned first_current(void)
+{
+	for (unsigned n = 1; n <= G.count; n++) {
+		if (folder_new(n)) {
+			return n;
+		}
+	}
+	for (unsigned n = 1; n <= G.count; n++) {
+		if (folder_unread(n)) {
+			return n;
+		}
+	}
+	return G.count;
+}
+
+static int open_path(const char *path, bool read_only)
+{
+	struct mailstore *store;
+	struct mailbox_view *view;
+	struct stat st;
+
+	if (stat(path, &st) != 0) {
+		fprintf(stderr, "%s: %s\n", path, strerror(errno));
+		return -1;
+	}
+	store = open_store(path);
+	if (store == NULL) {
+		return -1;
+	}
+	view = mailbox_open(store, "INBOX", read_only);
+	if (view == NULL) {
+		fprintf(stderr, "%s: %s\n", path, mailstore_error(store));
+		mailstore_close(store);
+		return -1;
+	}
+	folder_close();
+	G.store = store;
+	G.view = view;
+	G.read_only = mailbox_read_only(view);
+	G.count = mailbox_count(view);
+	G.messages = mem_calloc(G.count + 1, sizeof(*G.messages));
+	G.previous_path = G.folder_path;
+	G.folder_path = mem_strdup(path);
+	G.current = first_current();
+	return 0;
+}
+
+int folder_open(const char *path, const char *user, bool read_only)
+{
+	char *own = path == NULL ? own_mailbox(user) : NULL;
+	struct stat st;
+	int result;
+
+	if (own != NULL && (stat(own, &st) != 0 || (S_ISREG(st.st_mode) && st.st_size == 0))) {
+		bool missing = stat(own, &st) == 0 || errno == ENOENT;
+
+		if (missing) {
+			fprintf(stderr, "No mail for %s\n", user != NULL ? user : G.user);
+		} else {
+			fprintf(stderr, "%s: %s\n", own, strerror(errno));
+		}
+		mem_free(own);
+		return missing ? 1 : -1;
+	}
+	result = open_path(own != NULL ? own : path, read_only);
+	if (result == 0) {
+		G.system_box = own != NULL;
+		if (own != NULL && G.count == 0) {
+			fprintf(stderr, "No mail for %s\n", user != NULL ? user : G.user);
+			result = 1;
+		}
+	}
+	mem_free(own);
+	return result;
+}
+
+bool folder_new(unsigned n)
+{
+	return folder_unread(n) && mailbox_recent(G.view, n) && (G.messages[n].marks & MARK_UNREAD) == 0;
+}
+
+bool folder_unread(unsigned n)
+{
+	unsigned marks = G.messages[n].marks;
+
+	if (marks & MARK_UNREAD) {
+		return true;
+	}
+	return (marks & MARK_READ) == 0 && (mailbox_info(G.view, n)->flags & MAIL_SEEN) == 0;
+}
+
+void folder_banner(void)
+{
+	unsigned fresh = 0, unread = 0, deleted = 0;
+
+	for (unsigned n = 1; n <= G.count; n++) {
+		deleted += (G.messages[n].marks & MARK_DELETED) != 0;
+		fresh += folder_new(n);
+		unread += folder_unread(n);
+	}
+	printf("\"%s\": %u message%s", G.folder_path, G.count, G.count == 1 ? "" : "s");
+	if (fresh > 0) {
+		printf(" %u new", fresh);
+	}
+	if (unread > fresh) {
+		printf(" %u unread", unread);
+	}
+	if (deleted > 0) {
+		printf(" %u deleted", deleted);
+	}
+	printf("%s\n", G.read_only ? " [Read only]" : "");
+}
+
+/* goes - does quitting take the message out of the folder? */
+static bool goes(unsigned n)
+{
+	unsigned marks = G.messages[n].marks;
+
+	if (marks & MARK_DELETED) {
+		return true;
+	}
+	if ((marks & MARK_HELD) || !G.system_box) {
+		return false;
+	}
+	return (marks & MARK_SAVED) && !var_on("keepsave");
+}
+
+/* goes_to_mbox - without hold what was read moves to ~/mbox */
+static bool goes_to_mbox(unsigned n)
+{
+	unsigned marks = G.messages[n].marks;
+
+	if (!G.system_box || goes(n) || (marks & MARK_HELD)) {
+		return false;
+	}
+	return (marks & MARK_MBOX) || (!var_on("hold") && (marks & MARK_READ) && !(marks & MARK_UNREAD));
+}
+
+/* write_flags - seen and unseen, as marked */
+static void write_flags(void)
+{
+	for (unsigned n = 1; n <= G.count; n++) {
+		const struct mail_info *info = mailbox_info(G.view, n);
+		unsigned marks = G.messages[n].marks;
+		bool seen = !folder_unread(n);
+		uint32_t uid = info->uid;
+
+		if ((marks & (MARK_READ | MARK_UNREAD)) && seen != ((info->flags & MAIL_SEEN) != 0)) {
+			(void)mailbox_store(G.view, &uid, 1, seen ? FLAGS_ADD : FLAGS_REMOVE, MAIL_SEEN, 0,
+				~(uint64_t)0, NULL, NULL);
+		}
+	}
+}
+
+/* remove_messages - expunge those that go; how many, or -1 */
+static int remove_messages(bool (*test)(unsigned n))
+{
+	uint32_t *uids = mem_calloc(G.count + 1, sizeof(*uids));
+	size_t count = 0;
+	int result = 0;
+
+	for (unsigned n = 1; n <= G.count; n++) {
+		if (test(n)) {
+			uids[count++] = mailbox_info(G.view, n)->uid;
+		}
+	}
+	if (count > 0) {
+		result = mailbox_expunge(G.view, uids, count, true);
+		if (result < 0) {
+			fprintf(stderr, "%s: %s\n", G.folder_path, mailstore_error(G.store));
+			G.exit_status = 1;
+		}
+	}
+	mem_free(uids);
+	return result < 0 ? -1 : (int)count;
+}
+
+static bool leaves(unsigned n)
+{
+	return goes(n) || goes_to_mbox(n);
+}
+
+/* move_to_mbox - append what goes there; false: nothing may be removed */
+static bool move_to_mbox(unsigned *moved_r)
+{
+	unsigned *list = mem_calloc(G.count + 1, sizeof(*list));
+	unsigned count = 0;
+	bool ok = true;
+
+	for (unsigned n = 1; n <= G.count; n++) {
+		if (goes_to_mbox(n)) {
+			list[count++] = n;
+		}
+	}
+	if (count > 0) {
+		char *path = path_expand("&");
+
+		ok = save_messages(path, list, true);
+		mem_free(path);
+	}
+	mem_free(list);
+	*moved_r = count;
+	return ok;
+}
+
+void folder_quit(bool keep_all)
+{
+	unsigned moved = 0;
+	int removed;
+
+	if (G.view == NULL || keep_all || G.read_only) {
+		return;
+	}
+	write_flags();
+	removed = remove_messages(move_to_mbox(&moved) ? leaves : goes);
+	if (removed >= 0 && G.system_box && G.interactive) {
+		unsigned held = G.count - (unsigned)removed;
+
+		if (held > 0) {
+			printf("Held %u message%s in %s\n", held, held == 1 ? "" : "s", G.folder_path);
+		}
+	}
+}
+
+void folder_close(void)
+{
+	if (G.view != NULL) {
+		mailbox_close(G.view);
+		mailstore_close(G.store);
+		G.view = NULL;
+		G.store = NULL;
+	}
+	mem_free(G.messages);
+	G.messages = NULL;
+	G.count = G.current = 0;
+}
+
+/* ---- Messages ---- */
+
+static struct mail_text *open_text(unsigned n)
+{
+	struct mail_text *text = mail_open(G.view, n);
+
+	if (text == NULL) {
+		fprintf(stderr, "%u: %s\n", n, mailstore_error(G.store));
+	}
+	return text;
+}
+
+/* message_header - the header in out, up to a bound */
+static bool message_header(unsigned n, struct buf *out)
+{
+	struct mail_text *text = open_text(n);
+	uint64_t offset = 0;
+
+	while (text != NULL && offset < HEADER_WINDOW) {
+		size_t len = HEADER_WINDOW;
+		const char *data = mail_bytes(text, offset, &len);
+
+		if (data == NULL || len == 0) {
+			break;
+		}
+		buf_add(out, data, len);
+		offset += len;
+		if (strstr(buf_str(out), "\n\n") != NULL || strstr(buf_str(out), "\n\r\n") != NULL) {
+			break;
+		}
+	}
+	if (text != NULL) {
+		mail_close(text);
+	}
+	return text != NULL;
+}
+
+const char *message_raw_field(struct arena *a, unsigned n, const char *name)
+{
+	struct buf head = BUF_INIT, value = BUF_INIT;
+	struct mime_field field;
+	const char *result = "";
+
+	if (message_header(n, &head) &&
+	    mime_field_find((struct slice){ buf_str(&head), head.len }, name, &field)) {
+		mime_unfold(&value, field.value);
+		result = arena_strdup(a, buf_str(&value));
+	}
+	buf_free(&head);
+	buf_free(&value);
+	return result;
+}
+
+const char *message_field(struct arena *a, unsigned n, const char *name)
+{
+	const char *raw = message_raw_field(a, n, name);
+	struct buf text = BUF_INIT;
+	const char *result;
+
+	mime_words_decode(&text, slice_of(raw), NULL);
+	result = arena_strdup(a, buf_str(&text));
+	buf_free(&text);
+	return result;
+}
+
+const char *message_from(struct arena *a, unsigned n, bool bare)
+{
+	const char *raw = message_raw_field(a, n, "From");
+	struct mime_address *address;
+	struct buf text = BUF_INIT;
+	const char *result;
+
+	if (raw[0] == '\0') {
+		raw = message_raw_field(a, n, "Return-Path");
+	}
+	address = mime_addresses(a, slice_of(raw));
+	if (address == NULL || address->mailbox == NULL) {
+		return raw;
+	}
+	if (!bare && var_on("showname") && address->name != NULL && address->name[0] != '\0') {
+		mime_words_decode(&text, slice_of(address->name), NULL);
+	} else if (address->domain == NULL || address->domain[0] == '\0') {
+		buf_adds(&text, address->mailbox);
+	} else {
+		mime_address_put(&text, address);
+	}
+	result = arena_strdup(a, buf_str(&text));
+	buf_free(&text);
+	return result;
+}
+
+bool message_text(unsigned n, struct buf *out)
+{
+	struct mail_text *text = open_text(n);
+	uint64_t offset = 0;
+
+	if (text == NULL) {
+		return false;
+	}
+	for (;;) {
+		size_t len = 65536;
+		const char *data = mail_bytes(text, offset, &len);
+
+		if (data == NULL || len == 0) {
+			break;
+		}
+		offset += len;
+		for (size_t i = 0; i < len; ) {		/* CRLF to LF */
+			const char *cr = memchr(data + i, '\r', len - i);
+			size_t end = cr != NULL ? (size_t)(cr - data) : len;
+
+			buf_add(out, data + i, end - i);
+			if (cr != NULL && (end + 1 == len || data[end + 1] != '\n')) {
+				buf_addc(out, '\r');
+			}
+			i = end + 1;
+		}
+	}
+	mail_close(text);
+	return true;
+}
+
+void message_size(unsigned n, unsigned long *lines, unsigned long *bytes)
+{
+	struct buf text = BUF_INIT;
+
+	*lines = *bytes = 0;
+	if (message_text(n, &text)) {
+		*bytes = text.len;
+		for (size_t i = 0; i < text.len; i++) {
+			*lines += text.data[i] == '\n';
+		}
+	}
+	buf_free(&text);
+}

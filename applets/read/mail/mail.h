@@ -1,0 +1,158 @@
+#ifndef APPLETS_READ_MAIL_MAIL_H
+#define APPLETS_READ_MAIL_MAIL_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/hash.h"
+#include "store/mailbox.h"
+
+/*
+ * mail (mailx): the pieces and who needs whom.
+ *
+ *   mail.c      options, rc files, start and end
+ *   command.c   the table of commands and the loop that reads them
+ *   folder.c    the open folder: messages, marks, what quitting does to the file
+ *   msglist.c   message lists: 1 3-5 $ * :n /text name
+ *   headers.c   the header list
+ *   show.c      a message on the screen, MIME decoded
+ *   compose.c   headers and text from the terminal, ~escapes, replies
+ *   send.c      the message that goes to sendmail, with attachments
+ *   save.c      messages appended to mbox files, pipes
+ *   vars.c      set, unset, alias, ignore, rc files
+ *
+ * Each message of the folder has marks of this session; the file changes only
+ * on quit (and not at all on exit), as users of mailx expect.
+ */
+enum {
+	MARK_READ = 1,		/* shown in this session */
+	MARK_DELETED = 2,
+	MARK_SAVED = 4,		/* s wrote it to another file: goes on quit */
+	MARK_HELD = 8,		/* hold: stays whatever else */
+	MARK_MBOX = 16,		/* touch or mbox: goes to ~/mbox on quit */
+	MARK_UNREAD = 32,	/* unread: shown again as unread */
+	MARK_CHANGED = 64	/* flags to be written */
+};
+
+struct message {
+	unsigned marks;
+};
+
+struct mail_state {
+	/* vars.c */
+	struct hash vars;		/* name -> char *; "" for a flag */
+	struct hash aliases;		/* name -> char *: members separated by blanks */
+	struct hash ignored, retained;	/* lower-case header names */
+	/* folder.c */
+	struct mailstore *store;
+	struct mailbox_view *view;
+	char *folder_path;		/* as shown: "/var/spool/mail/root" */
+	char *previous_path;		/* what # means */
+	struct message *messages;	/* count of them */
+	unsigned count;
+	unsigned current;		/* 1.., 0 none; the dot */
+	bool read_only, system_box;	/* not -f: hold and mbox apply */
+	/* mail.c */
+	bool interactive;		/* stdin is a terminal */
+	char *user, *home;
+	FILE *in;
+	int exit_status;
+	bool quit, exit_now;		/* q; x */
+	bool moved;			/* the dot was set by n or a number: n shows it first */
+};
+
+extern struct mail_state G;
+
+/* ---- vars.c ---- */
+const char *var_get(const char *name);		/* NULL unset; environment counts for names in capitals */
+bool var_on(const char *name);
+void var_set(const char *name, const char *value);
+void var_unset(const char *name);
+void vars_print(void);
+/* Run the commands of a file (rc); missing is fine when quiet. False: cannot be read. */
+bool rc_read(const char *path, bool quiet);
+/* Expand ~, ~user, %, #, &, +name into a path; mem-allocated. */
+char *path_expand(const char *name);
+/* One rc or typed command of those that only concern variables: true when it was one. */
+bool vars_command(const char *name, size_t name_len, const char *args);
+
+/* ---- folder.c ---- */
+/* path NULL: the user's own mailbox. 0, 1 no such mailbox or empty and said, -1 error and said. */
+int folder_open(const char *path, const char *user, bool read_only);
+void folder_banner(void);			/* "path": N messages M new */
+/* Write back flags, remove what goes; quiet: nothing is printed. */
+void folder_quit(bool keep_all);
+void folder_close(void);
+bool folder_new(unsigned n);			/* arrived since last time */
+bool folder_unread(unsigned n);
+/* Header field decoded to UTF-8, "" when absent; owned by a. */
+const char *message_field(struct arena *a, unsigned n, const char *name);
+/* Raw header field, folds undone. */
+const char *message_raw_field(struct arena *a, unsigned n, const char *name);
+/* Whole text as stored, LF line ends; mem-allocated in out. False: gone, and said. */
+bool message_text(unsigned n, struct buf *out);
+/* Count of lines and bytes. */
+void message_size(unsigned n, unsigned long *lines, unsigned long *bytes);
+/* Display address of the sender ("Alice <a@x>" or "a@x"), and the bare address. */
+const char *message_from(struct arena *a, unsigned n, bool bare);
+
+/* ---- msglist.c ---- */
+/*
+ * Numbers of the messages a list names, in order, 0-terminated, mem-allocated; NULL: said what is
+ * wrong. An empty list means the dot (or, for undelete, the next deleted one: deleted set).
+ */
+unsigned *msglist_parse(const char *text, bool deleted);
+
+/* ---- headers.c ---- */
+void headers_window(unsigned around);		/* a screenful that holds the message */
+void headers_list(const unsigned *list);
+void headers_scroll(int screens);
+
+/* ---- show.c ---- */
+enum { SHOW_ALL_HEADERS = 1, SHOW_NO_HEADERS = 2 };
+void show_message(FILE *out, unsigned n, unsigned how);
+/* Body only, decoded, each line behind prefix: for replies. */
+void show_quoted(struct buf *out, unsigned n, const char *prefix);
+
+/* ---- compose.c ---- */
+struct attachment {
+	struct attachment *next;
+	char *path;
+};
+
+struct draft {
+	struct buf to, cc, bcc, subject;	/* lists separated by ", " */
+	struct buf in_reply_to, references;
+	struct buf text;
+	struct attachment *attachments;
+	char *from;				/* -r; NULL */
+};
+
+void draft_free(struct draft *d);
+/* Ask for what is missing, read the text (dot, ~escapes on a terminal), send. 0 sent, 1 not. */
+int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject);
+void draft_reply(struct draft *d, unsigned n, bool all);
+void draft_forward(struct draft *d, unsigned n);
+
+/* ---- send.c ---- */
+/* 0, or 1 and the text is in ~/dead.letter (said). */
+int send_draft(struct draft *d);
+/* Append an address list to *list, separated by ", ". */
+void list_add(struct buf *list, const char *addresses);
+/* Hand a ready message to sendmail for those recipients. 0, or what sendmail ended with. */
+int send_text(const struct buf *message, const char *from, char *const *recipients, size_t count);
+
+/* ---- save.c ---- */
+/* Append messages to an mbox file. headers false: w, bodies only. Prints "file" [New file] lines/bytes. */
+bool save_messages(const char *path, const unsigned *list, bool headers);
+bool pipe_messages(const char *command, const unsigned *list);
+int shell_run(const char *command);
+
+/* ---- command.c ---- */
+void commands_run(void);
+/* One command line; in an rc file, source names it. */
+void command_line(char *line, bool in_rc);
+
+#endif

@@ -1,0 +1,323 @@
+/*
+ * vars - variables, aliases, ignored headers, rc files
+ *
+ * `set name`, `set name=value`, `set noname`, `unset`, `alias`, `ignore` (discard),
+ * `retain`, if r|s|t ... else ... endif. What the shipped rc file of CentOS sets (hold,
+ * append, ask, dot, keep, showname) is the default here, so that behaviour does not
+ * depend on /etc/mail.rc being there.
+ */
+#include "mail.h"
+
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+enum { RC_LINE_MAX = 8192, RC_DEPTH_MAX = 10 };
+
+const char *var_get(const char *name)
+{
+	const char *value = hash_get(&G.vars, name);
+
+	if (value == NULL && name[0] >= 'A' && name[0] <= 'Z') {
+		value = getenv(name);
+	}
+	return value;
+}
+
+bool var_on(const char *name)
+{
+	return var_get(name) != NULL;
+}
+
+void var_set(const char *name, const char *value)
+{
+	mem_free(hash_set(&G.vars, name, mem_strdup(value)));
+}
+
+void var_unset(const char *name)
+{
+	mem_free(hash_del(&G.vars, name));
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+void vars_print(void)
+{
+	const char **names = mem_calloc(G.vars.count + 1, sizeof(*names));
+	size_t n = 0;
+
+	for (struct hash_entry *e = hash_next(&G.vars, NULL); e != NULL; e = hash_next(&G.vars, e)) {
+		names[n++] = e->key;
+	}
+	qsort(names, n, sizeof(*names), compare_names);
+	for (size_t i = 0; i < n; i++) {
+		const char *value = var_get(names[i]);
+
+		if (value[0] != '\0') {
+			printf("%s=\"%s\"\n", names[i], value);
+		} else {
+			printf("%s\n", names[i]);
+		}
+	}
+	mem_free(names);
+}
+
+/* take_word - next word of *at, quotes undone, into word; false at the end */
+static bool take_word(const char **at, struct buf *word)
+{
+	const char *p = *at;
+	char quote = 0;
+
+	buf_reset(word);
+	while (*p == ' ' || *p == '\t') {
+		p++;
+	}
+	if (*p == '\0') {
+		return false;
+	}
+	for (; *p != '\0' && (quote != 0 || (*p != ' ' && *p != '\t')); p++) {
+		if (quote != 0 ? *p == quote : (*p == '"' || *p == '\'')) {
+			quote = quote != 0 ? 0 : *p;
+		} else if (*p == '\\' && p[1] != '\0' && quote != '\'') {
+			buf_addc(word, *++p);
+		} else {
+			buf_addc(word, *p);
+		}
+	}
+	*at = p;
+	return true;
+}
+
+static void set_words(const char *args)
+{
+	struct buf word = BUF_INIT;
+	bool any = false;
+
+	while (take_word(&args, &word)) {
+		char *text = buf_steal(&word);
+		char *equals = strchr(text, '=');
+
+		any = true;
+		if (equals != NULL) {
+			*equals = '\0';
+			var_set(text, equals + 1);
+		} else if (str_starts(text, "no") && text[2] != '\0') {
+			var_unset(text + 2);
+		} else {
+			var_set(text, "");
+		}
+		mem_free(text);
+	}
+	buf_free(&word);
+	if (!any) {
+		vars_print();
+	}
+}
+
+static void unset_words(const char *args)
+{
+	struct buf word = BUF_INIT;
+
+	while (take_word(&args, &word)) {
+		var_unset(buf_str(&word));
+	}
+	buf_free(&word);
+}
+
+static void print_aliases(void)
+{
+	for (struct hash_entry *e = hash_next(&G.aliases, NULL); e != NULL; e = hash_next(&G.aliases, e)) {
+		printf("%s\t%s\n", e->key, (char *)e->value);
+	}
+}
+
+static void alias_words(const char *args)
+{
+	struct buf word = BUF_INIT, members = BUF_INIT;
+	char *name = NULL;
+
+	while (take_word(&args, &word)) {
+		if (name == NULL) {
+			name = mem_strdup(buf_str(&word));
+			continue;
+		}
+		buf_addf(&members, "%s%s", members.len > 0 ? " " : "", buf_str(&word));
+	}
+	if (name == NULL) {
+		print_aliases();
+	} else if (members.len == 0) {
+		const char *value = hash_get(&G.aliases, name);
+
+		printf("%s\t%s\n", name, value != NULL ? value : "(not an alias)");
+	} else {
+		mem_free(hash_set(&G.aliases, name, buf_steal(&members)));
+	}
+	mem_free(name);
+	buf_free(&word);
+	buf_free(&members);
+}
+
+static void header_words(struct hash *set, const char *args)
+{
+	struct buf word = BUF_INIT;
+	bool any = false;
+
+	while (take_word(&args, &word)) {
+		char *name = buf_steal(&word);
+
+		str_lower(name);
+		hash_set(set, name, set);	/* a set: any value that is not NULL */
+		mem_free(name);
+		any = true;
+	}
+	buf_free(&word);
+	for (struct hash_entry *e = any ? NULL : hash_next(set, NULL); e != NULL; e = hash_next(set, e)) {
+		printf("%s\n", e->key);
+	}
+}
+
+bool vars_command(const char *name, size_t len, const char *args)
+{
+	struct slice word = { name, len };
+
+	if (slice_eq(word, "set") || slice_eq(word, "se")) {
+		set_words(args);
+	} else if (slice_eq(word, "unset") || slice_eq(word, "uns")) {
+		unset_words(args);
+	} else if (slice_eq(word, "alias") || slice_eq(word, "group") || slice_eq(word, "a") || slice_eq(word, "g")) {
+		alias_words(args);
+	} else if (slice_eq(word, "ignore") || slice_eq(word, "discard") || slice_eq(word, "ig") ||
+	    slice_eq(word, "di")) {
+		header_words(&G.ignored, args);
+	} else if (slice_eq(word, "retain") || slice_eq(word, "ret")) {
+		header_words(&G.retained, args);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* condition_true - `if r` receiving, `if s` sending, `if t` on a terminal */
+static bool condition_true(const char *args)
+{
+	switch (args[strspn(args, " \t")]) {
+	case 'r':
+	case 'R':
+		return !var_on("sending");
+	case 's':
+	case 'S':
+		return var_on("sending");
+	case 't':
+	case 'T':
+		return G.interactive;
+	default:
+		return true;
+	}
+}
+
+/* rc_line - one line of an rc file, under the if it stands in; *skip says whether that is false */
+static void rc_line(char *line, bool *skip)
+{
+	char *p = line + strspn(line, " \t");
+
+	if (*p == '#' || *p == '\0') {
+		return;
+	}
+	if (str_starts(p, "if ") || str_starts(p, "if\t")) {
+		*skip = !condition_true(p + 2);
+	} else if (strcmp(p, "else") == 0) {
+		*skip = !*skip;
+	} else if (strcmp(p, "endif") == 0) {
+		*skip = false;
+	} else if (!*skip) {
+		command_line(p, true);
+	}
+}
+
+bool rc_read(const char *path, bool quiet)
+{
+	static int depth;
+	FILE *file = depth < RC_DEPTH_MAX ? fopen(path, "re") : NULL;
+	char line[RC_LINE_MAX];
+	bool skip = false;
+
+	if (file == NULL) {
+		if (!quiet) {
+			perror(path);
+		}
+		return false;
+	}
+	depth++;
+	while (fgets(line, sizeof(line), file) != NULL) {
+		line[strcspn(line, "\r\n")] = '\0';
+		rc_line(line, &skip);
+	}
+	depth--;
+	fclose(file);
+	return true;
+}
+
+/* home_of - the home of a user, "" own; NULL: no such user */
+static const char *home_of(const char *user, size_t len)
+{
+	char name[64];
+	struct passwd *pw;
+
+	if (len == 0) {
+		return G.home;
+	}
+	if (len >= sizeof(name)) {
+		return NULL;
+	}
+	memcpy(name, user, len);
+	name[len] = '\0';
+	pw = getpwnam(name);
+	return pw != NULL ? pw->pw_dir : NULL;
+}
+
+char *path_expand(const char *name)
+{
+	struct buf out = BUF_INIT;
+
+	if (strcmp(name, "%") == 0) {
+		return NULL;		/* the user's own mailbox, as folder_open() has it */
+	}
+	if (strcmp(name, "#") == 0 && G.previous_path != NULL) {
+		return mem_strdup(G.previous_path);
+	}
+	if (strcmp(name, "&") == 0) {
+		const char *mbox = var_get("MBOX");
+
+		name = mbox != NULL && mbox[0] != '\0' ? mbox : "~/mbox";
+	}
+	if (name[0] == '+') {
+		const char *folder = var_get("folder");
+
+		if (folder == NULL || folder[0] == '\0') {
+			folder = "mail";
+		}
+		if (folder[0] != '/') {
+			buf_addf(&out, "%s/", G.home);
+		}
+		buf_addf(&out, "%s/%s", folder, name + 1);
+		return buf_steal(&out);
+	}
+	if (name[0] == '~') {
+		size_t len = strcspn(name + 1, "/");
+		const char *home = home_of(name + 1, len);
+
+		if (home != NULL) {
+			buf_adds(&out, home);
+			name += 1 + len;
+		}
+	}
+	buf_adds(&out, name);
+	return buf_steal(&out);
+}
