@@ -290,6 +290,13 @@ void log_fatal(const char *fmt, ...)
 	exit(1);
 }
 
+void log_fatal_status(int status, const char *fmt, ...)
+{
+	EMIT(SEV_FATAL);
+	log_flush();
+	exit(status);
+}
+
 void log_panic(const char *fmt, ...)
 {
 	EMIT(SEV_PANIC);
