@@ -150,6 +150,13 @@ void queue_rollback_write(struct queue *q)
 	queue_unlock(q);
 }
 
+bool queue_claim(struct queue *q)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 8, .l_len = 1 };
+
+	return fcntl(q->lock_fd, F_OFD_SETLK, &lock) == 0;
+}
+
 /* ---- Opening ---- */
 
 /* own_file - root makes the queue's files for mail_owner, whose the directory is */
@@ -326,6 +333,7 @@ void queue_close(struct queue *q)
 	db_close(q->db);
 	if (q->lock_fd >= 0)
 		close(q->lock_fd);
+	arena_free(&q->change_arena);
 	mem_free(q->committed);
 	buf_free(&q->cache);
 	buf_free(&q->error);

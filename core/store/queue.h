@@ -63,6 +63,12 @@ void queue_keep_failed(struct queue *q, bool on);
 
 void queue_id_text(queue_id id, char out[QUEUE_ID_TEXT]);
 bool queue_id_parse(const char *text, queue_id *id_r);
+/*
+ * There is one queue manager: true from now to queue_close() when no other process is it.
+ * (QUEUE_WRITE or QUEUE_CREATE.)
+ */
+bool queue_claim(struct queue *q);
+
 /* Never the same twice, whichever process asks and wherever the clock jumps; rises with time. */
 queue_id queue_id_new(struct queue *q);
 int64_t queue_id_time(queue_id id);			/* microseconds since 1970 it stands for */
@@ -168,6 +174,13 @@ int queue_due(struct queue *q, int64_t now, const struct queue_entry *after, str
 int64_t queue_next_due(struct queue *q, const struct queue_entry *after);
 /* Number of recipients that are not done, or -1; *last_r (may be NULL) the highest number given. */
 int64_t queue_count_recipients(struct queue *q, queue_id id, int64_t *last_r);
+/*
+ * For lists: (message, recipient not done) pairs after (after, after_n), n -1: all of the message's, in
+ * that order. fn gets id, state, next_try, flags, arrival, size, sender and reason of env; texts
+ * are good during the call. Count up to max, or -1.
+ */
+int queue_list(struct queue *q, queue_id after, int64_t after_n, int max,
+	void (*fn)(void *arg, const struct queue_envelope *env, const struct queue_recipient *r), void *arg);
 /* Recipients from number n on, not done ones only when undone; count up to max, or -1. */
 int queue_recipients(struct queue *q, queue_id id, int64_t from, bool undone, struct arena *a,
 	struct queue_recipient *out, int max);

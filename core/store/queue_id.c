@@ -1,8 +1,9 @@
 /* queue_id - queue ids: 50 bits of microseconds, never the same twice
  *
- * The last id given by any process stands in the first 8 bytes of
+ * The last id taken by any process stands in the first 8 bytes of
  * DIR/queue.lock (big-endian), and is read and raised under a record lock of
- * that file. A new id is the clock, or the last one plus one where the clock
+ * that file. A process takes all ids of some milliseconds at once, so that under load
+ * most ids cost no system call. A new id is the clock, or the last one plus one where the clock
  * has not moved on, was set back, or does not exist (a router before NTP). An
  * id that came back would make local delivery take a new mail for one that
  * it delivered already.
@@ -24,6 +25,8 @@
 #define ID_LIMIT (INT64_C(1) << 50)
 /* The clock is not believed beyond this, so that counting on from it stays below the limit. */
 #define ID_CLOCK_MAX (ID_LIMIT - (INT64_C(1) << 40))
+/* Ids (microseconds) that are taken at once. */
+#define ID_BLOCK 4000
 /* So far behind the last id the clock must have been set back, not read by two at once. */
 #define ID_BEHIND INT64_C(10000000)
 
@@ -71,26 +74,36 @@ static void lock_record(int fd, short type)
 		continue;
 }
 
+/* take_block - ids from here to q->block_end are ours alone */
+static int64_t take_block(struct queue *q, int64_t now)
+{
+	int64_t last = (int64_t)q->last_id, shared, first;
+
+	if (q->lock_fd < 0) {		/* QUEUE_READ: nobody else hears of them */
+		q->block_end = (queue_id)ID_LIMIT;
+		return now > last ? now : last + 1;
+	}
+	lock_record(q->lock_fd, F_WRLCK);
+	shared = load_last(q->lock_fd);
+	last = shared > last ? shared : last;
+	first = now > last ? now : last + 1;
+	q->block_end = (queue_id)(first + ID_BLOCK);
+	store_last(q->lock_fd, first + ID_BLOCK);
+	lock_record(q->lock_fd, F_UNLCK);
+	return first;
+}
+
 queue_id queue_id_new(struct queue *q)
 {
-	int64_t now = clock_id(), last = (int64_t)q->last_id, id;
+	int64_t now = clock_id(), id = (int64_t)q->last_id + 1;
 
-	if (q->lock_fd >= 0) {
-		int64_t shared;
-
-		lock_record(q->lock_fd, F_WRLCK);
-		shared = load_last(q->lock_fd);
-		last = shared > last ? shared : last;
-	}
-	id = now > last ? now : last + 1;
+	id = now > id ? now : id;
+	if (q->last_id == 0 || (queue_id)id > q->block_end)
+		id = take_block(q, now);
 	if (id >= ID_LIMIT)
 		id = 1;		/* cannot come about: 2^40 ids beyond the last believed second */
 	if (id - now > ID_BEHIND)
 		q->clock_wrong = true;
-	if (q->lock_fd >= 0) {
-		store_last(q->lock_fd, id);
-		lock_record(q->lock_fd, F_UNLCK);
-	}
 	q->last_id = (queue_id)id;
 	return (queue_id)id;
 }

@@ -15,7 +15,7 @@ enum {
 	Q_PARTIAL_ADD, Q_PARTIAL_DEL, Q_PARTIAL_OLD, Q_MESSAGE_EXISTS,
 	Q_MESSAGE_DEL, Q_RECIPIENT_DEL, Q_CHUNK_DEL,
 	Q_RECIPIENT_DONE, Q_RECIPIENT_DEFER, Q_DEFER, Q_STATE, Q_FLAGS,
-	Q_GET, Q_NEXT, Q_SCAN, Q_DUE, Q_DUE_FIRST,
+	Q_GET, Q_NEXT, Q_SCAN, Q_LIST, Q_DUE, Q_DUE_FIRST,
 	Q_RECIPIENTS, Q_RECIPIENT_COUNT, Q_RECIPIENT_LAST, Q_CHUNK, Q_TOTALS,
 	Q_LAST_ID, Q_SET_LAST_ID,
 	Q_COUNT
@@ -27,6 +27,9 @@ extern const size_t queue_migration_count;
 
 /* Key of chunk n of a message; n in 0 .. QUEUE_CHUNKS_MAX - 1. */
 enum { QUEUE_CHUNK_BITS = 13, QUEUE_CHUNKS_MAX = 1 << QUEUE_CHUNK_BITS };
+
+/* Buffers kept, and the largest that is: 256 KB at most. */
+enum { QUEUE_POOL = 32, QUEUE_POOLED_MAX = 8192 + 64 };
 
 static inline int64_t queue_chunk_key(queue_id id, int64_t n)
 {
@@ -75,7 +78,7 @@ struct queue {
 	struct db *db;
 	char *dir, *path;
 	enum queue_open_mode mode;
-	int lock_fd;			/* DIR/queue.lock: writers' turns (flock) and the last id (its first 8 bytes) */
+	int lock_fd;			/* DIR/queue.lock: writers' turns (flock), the last id (bytes 0-7), qmgr's claim (byte 8) */
 	bool locked;
 	dev_t dev;			/* of the database we have open */
 	ino_t ino;
@@ -91,6 +94,9 @@ struct queue {
 	size_t committed_count, committed_cap;
 
 	queue_id last_id;		/* given by this process */
+	queue_id block_end;		/* up to here ids are its own */
+	struct buf pool[QUEUE_POOL];	/* memory of small messages, kept for the next ones */
+	int pooled;
 	bool clock_wrong;		/* an id had to be above what the clock says: keep it in the database */
 
 	bool reading;			/* between queue_read_begin() and queue_read_end() */

@@ -109,6 +109,25 @@ int queue_scan(struct queue *q, queue_id after, struct queue_entry *out, int max
 	return fill_entries(q, db_start(q->db, Q_SCAN, "ud", after, max), out);
 }
 
+int queue_list(struct queue *q, queue_id after, int64_t after_n, int max,
+	void (*fn)(void *arg, const struct queue_envelope *env, const struct queue_recipient *r), void *arg)
+{
+	struct db_stmt *s = db_start(q->db, Q_LIST, "uid", after, after_n, max);
+	int count = 0, rc;
+
+	while ((rc = db_step(s)) > 0) {
+		struct queue_envelope env = { .id = (queue_id)db_int(s, 0), .state = (enum queue_state)db_int(s, 1),
+			.next_try = db_int(s, 2), .flags = (unsigned)db_int(s, 3), .arrival = db_int(s, 4),
+			.size = db_int(s, 5), .sender = db_text(s, 6), .reason = db_text(s, 7) };
+		struct queue_recipient r = { .n = db_int(s, 8), .address = db_text(s, 9), .original = db_text(s, 10),
+			.dsn = db_text(s, 11), .reason = db_text(s, 12), .orcpt = "" };
+
+		fn(arg, &env, &r);
+		count++;
+	}
+	return rc < 0 ? queue_set_error(q) : count;
+}
+
 int queue_due(struct queue *q, int64_t now, const struct queue_entry *after, struct queue_entry *out, int max)
 {
 	return fill_entries(q, db_start(q->db, Q_DUE, "iuid", after->next_try, after->id, now, max), out);

@@ -68,6 +68,10 @@ const char *const queue_sql[Q_COUNT] = {
 	[Q_GET] = "SELECT " MESSAGE_COLUMNS " FROM message WHERE id = ?1",
 	[Q_NEXT] = "SELECT " MESSAGE_COLUMNS " FROM message WHERE id > ?1 ORDER BY id LIMIT 1",
 	[Q_SCAN] = "SELECT id, next_try, state FROM message WHERE id > ?1 ORDER BY id LIMIT ?2",
+	[Q_LIST] = "SELECT m.id, m.state, m.next_try, m.flags, m.arrival, m.size, m.sender, m.reason,"
+		" r.n, r.address, r.original, r.dsn, r.reason FROM recipient r CROSS JOIN message m"
+		" ON m.id = r.message WHERE (r.message, r.n) > (?1, ?2) AND r.done = 0"
+		" ORDER BY r.message, r.n LIMIT ?3",
 	[Q_DUE] = "SELECT id, next_try, state FROM message WHERE state = 1 AND (next_try, id) > (?1, ?2)"
 		" AND next_try <= ?3 ORDER BY next_try, id LIMIT ?4",
 	[Q_DUE_FIRST] = "SELECT next_try FROM message WHERE state = 1 AND (next_try, id) > (?1, ?2)"

@@ -142,7 +142,14 @@ static void drop_chunks(struct queue *q, const struct queue_message *m)
 
 static void free_message(struct queue_message *m)
 {
-	buf_free(&m->data);
+	struct queue *q = m->q;
+
+	if (m->data.cap > 0 && m->data.cap <= QUEUE_POOLED_MAX && q->pooled < QUEUE_POOL) {
+		buf_reset(&m->data);
+		q->pool[q->pooled++] = m->data;
+	} else {
+		buf_free(&m->data);
+	}
 	arena_free(&m->arena);
 	mem_free(m->recipients);
 	mem_free(m);
@@ -210,6 +217,8 @@ int queue_write(struct queue_message *m, const void *data, size_t len)
 {
 	const char *from = data;
 
+	if (m->data.cap == 0 && m->q->pooled > 0)
+		m->data = m->q->pool[--m->q->pooled];
 	while (len > 0 && !m->failed) {
 		size_t room = QUEUE_CHUNK - m->data.len;
 		size_t n = len < room ? len : room;
@@ -367,6 +376,8 @@ void queue_forget(struct queue *q)
 	tell_ended(q, false);
 	drop_chunks(q, NULL);
 	queue_forget_changes(q);
+	while (q->pooled > 0)
+		buf_free(&q->pool[--q->pooled]);
 }
 
 /* write_all - the transaction; 0 or -1 */
