@@ -1,0 +1,103 @@
+/* list - the queue as wire messages, from qmgr to postqueue
+ *
+ * The same walk serves postqueue itself when the mail system is down and root
+ * reads the queue directly.
+ */
+#include "applets/queue/list.h"
+
+const char *list_queue_name(enum list_queue q)
+{
+	switch (q) {
+	case LIST_ACTIVE:
+		return "active";
+	case LIST_INCOMING:
+		return "incoming";
+	case LIST_DEFERRED:
+		return "deferred";
+	case LIST_HOLD:
+		return "hold";
+	case LIST_MAILDROP:
+		return "maildrop";
+	case LIST_CORRUPT:
+		return "corrupt";
+	}
+	return "unknown";
+}
+
+void list_put_message(struct buf *b, const struct list_message *m)
+{
+	size_t mark = wire_begin(b);
+
+	wire_put_int(b, LIST_MESSAGE);
+	wire_put_int(b, m->queue);
+	wire_put_str(b, m->id);
+	wire_put_int(b, (uint64_t)m->arrival);
+	wire_put_int(b, (uint64_t)m->size);
+	wire_put_int(b, m->forced_expire);
+	wire_put_str(b, m->sender);
+	wire_put_str(b, m->reason);
+	wire_end(b, mark);
+}
+
+void list_put_recipient(struct buf *b, const char *address, const char *reason)
+{
+	size_t mark = wire_begin(b);
+
+	wire_put_int(b, LIST_RECIPIENT);
+	wire_put_str(b, address);
+	wire_put_str(b, reason);
+	wire_end(b, mark);
+}
+
+void list_put_end(struct buf *b, enum list_kind kind)
+{
+	size_t mark = wire_begin(b);
+
+	wire_put_int(b, kind);
+	wire_end(b, mark);
+}
+
+static enum list_queue queue_of(const struct list_walk *w, const struct queue_envelope *env)
+{
+	if (w->is_active != NULL && w->is_active(env->id))
+		return LIST_ACTIVE;
+	switch (env->state) {
+	case QUEUE_INCOMING:
+		return LIST_INCOMING;
+	case QUEUE_DEFERRED:
+		return LIST_DEFERRED;
+	case QUEUE_HOLD:
+		return LIST_HOLD;
+	case QUEUE_CORRUPT:
+		break;
+	}
+	return LIST_CORRUPT;
+}
+
+static void put_row(void *arg, const struct queue_envelope *env, const struct queue_recipient *r)
+{
+	struct list_walk *w = arg;
+	char id[QUEUE_ID_TEXT];
+
+	if (w->shown != env->id) {
+		struct list_message m = { .queue = queue_of(w, env), .id = id, .arrival = env->arrival / 1000000,
+			.size = env->size, .forced_expire = (env->flags & QUEUE_F_EXPIRE) != 0, .sender = env->sender,
+			.reason = env->reason };
+
+		queue_id_text(env->id, id);
+		list_put_message(w->out, &m);
+		w->shown = env->id;
+	}
+	list_put_recipient(w->out, r->address, r->reason);
+	w->id = env->id;
+	w->n = r->n;
+}
+
+int list_walk(struct list_walk *w, struct queue *q, struct buf *out, int max)
+{
+	int count;
+
+	w->out = out;
+	count = queue_list(q, w->id, w->id == 0 ? -1 : w->n, max, put_row, w);
+	return count < 0 ? -1 : count == max;
+}

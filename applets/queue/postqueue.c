@@ -1,0 +1,283 @@
+/* postqueue - list and flush the queue; also mailq
+ *
+ *	postqueue -p	list		-j	list, one JSON object a message
+ *	postqueue -f	flush all	-i ID	flush one	-s SITE	flush what goes there
+ *	mailq		as postqueue -p; takes sendmail's options and ignores most of them
+ *
+ * Everything goes through qmgr's sockets, so that no special rights are needed. With
+ * the mail system down, root and the owner of the queue read it directly.
+ * Exit status as in Postfix (sysexits.h).
+ */
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "applets/applets.h"
+#include "applets/queue/listing.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/unixsock.h"
+#include "conf/params.h"
+#include "store/notify.h"
+
+enum { READ_SIZE = 65536, WRITE_SIZE = 65536, ROWS_AT_ONCE = 1000, ASK_SECONDS = 30, PATH_SIZE = 4096 };
+
+enum mode { MODE_NONE, MODE_LIST, MODE_JSON, MODE_FLUSH, MODE_FLUSH_ID, MODE_FLUSH_SITE };
+
+static _Noreturn void usage(void)
+{
+	log_fatal_status(EX_USAGE,
+		"usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site");
+}
+
+/* user_name - who calls, for messages */
+static const char *user_name(void)
+{
+	const struct passwd *pw = getpwuid(getuid());
+
+	return pw != NULL ? pw->pw_name : "unknown";
+}
+
+/* ---- The list ---- */
+
+/* print - what is in out, when it is enough or all of it */
+static void print(struct buf *out, size_t at_least)
+{
+	if (out->len < at_least)
+		return;
+	if (fwrite(out->data, 1, out->len, stdout) != out->len || (at_least == 0 && fflush(stdout) != 0))
+		log_fatal("output write error: %m");
+	buf_reset(out);
+}
+
+/* take_all - the whole messages in in; 1 go on, 0 it was the end */
+static int take_all(struct listing *l, struct buf *in)
+{
+	struct wire w;
+	size_t size;
+	bool denied = false;
+	int rc;
+
+	while ((rc = wire_next(in, &w, &size)) > 0) {
+		int more = listing_take(l, &w, &denied);
+
+		if (denied)
+			log_fatal_status(EX_NOPERM, "User %s(%ld) is not allowed to view the mail queue", user_name(),
+				(long)getuid());
+		if (more < 0)
+			log_fatal_status(EX_SOFTWARE, "malformed answer from the %s showq service", param.mail_name);
+		if (more == 0)
+			return 0;
+		buf_consume(in, size);
+		print(l->out, WRITE_SIZE);
+	}
+	if (rc < 0)
+		log_fatal_status(EX_SOFTWARE, "malformed answer from the %s showq service", param.mail_name);
+	return 1;
+}
+
+/* list_remote - what qmgr says over fd */
+static void list_remote(struct listing *l, int fd)
+{
+	struct buf in = BUF_INIT;
+	ssize_t n;
+
+	(void)fd_set_nonblock(fd, false);
+	do {
+		n = read(fd, buf_reserve(&in, READ_SIZE), READ_SIZE);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			print(l->out, 0);
+			log_fatal_status(EX_UNAVAILABLE, "the list of the queue ends in the middle: see the mail log");
+		}
+		buf_added(&in, (size_t)n);
+	} while (take_all(l, &in) > 0);
+	buf_free(&in);
+	close(fd);
+}
+
+/* list_direct - from queue.db itself */
+static void list_direct(struct listing *l)
+{
+	struct list_walk walk = { 0 };
+	struct buf in = BUF_INIT;
+	char *error = NULL, path[PATH_SIZE];
+	struct queue *q;
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/queue.db", param.queue_directory);
+	if (access(path, F_OK) != 0 && errno == ENOENT)
+		return;
+	q = queue_open(param.queue_directory, QUEUE_READ, &error);
+	if (q == NULL)
+		log_fatal_status(EX_UNAVAILABLE, "%s", error);
+	do {
+		rc = list_walk(&walk, q, &in, ROWS_AT_ONCE);
+		if (rc < 0)
+			log_fatal_status(EX_UNAVAILABLE, "%s", queue_error(q));
+		(void)take_all(l, &in);
+	} while (rc > 0);
+	queue_close(q);
+	buf_free(&in);
+}
+
+/* may_read - root, and whoever the queue belongs to */
+static bool may_read(void)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "%s/queue.db", param.queue_directory);
+	return geteuid() == 0 || access(path, R_OK | W_OK) == 0 ||
+		(errno == ENOENT && access(param.queue_directory, W_OK) == 0);
+}
+
+static void list_queue(bool json)
+{
+	struct buf out = BUF_INIT;
+	struct listing l = { .json = json, .long_ids = param.enable_long_queue_ids, .out = &out };
+	char path[PATH_SIZE];
+	int fd, error;
+
+	snprintf(path, sizeof(path), "%s/public/showq", param.queue_directory);
+	fd = unix_connect(path);
+	error = errno;
+	if (fd >= 0) {
+		list_remote(&l, fd);
+	} else if (error == EACCES || error == EPERM) {
+		log_fatal_status(EX_SOFTWARE, "Connect to the %s showq service: %s", param.mail_name, strerror(error));
+	} else if (may_read()) {
+		log_warn("Mail system is down -- accessing queue directly (Connect to the %s showq service: %s)",
+			param.mail_name, strerror(error));
+		list_direct(&l);
+	} else {
+		log_fatal_status(EX_UNAVAILABLE, "Queue report unavailable - mail system is down (Connect to the %s showq "
+			"service: %s)", param.mail_name, strerror(error));
+	}
+	listing_end(&l);
+	print(&out, 0);
+	listing_free(&l);
+	buf_free(&out);
+}
+
+/* ---- Flushing ---- */
+
+static void flush_queue(enum qmgr_message kind, const char *text)
+{
+	switch (queue_ask_qmgr(param.queue_directory, kind, text, ASK_SECONDS)) {
+	case QMGR_OK:
+		return;
+	case QMGR_BAD:
+		log_fatal_status(EX_USAGE, kind == QMGR_FLUSH_SITE ?
+			"Cannot flush mail queue - invalid destination: \"%.100s\"" :
+			"Cannot flush queue ID - invalid name: \"%.100s\"", text != NULL ? text : "");
+	case QMGR_DENIED:
+		log_fatal_status(EX_NOPERM, "User %s(%ld) is not allowed to flush the mail queue", user_name(), (long)getuid());
+	}
+	if (errno == EACCES || errno == EPERM)
+		log_fatal_status(EX_NOPERM, "Connect to the %s qmgr service: %m", param.mail_name);
+	log_fatal_status(EX_UNAVAILABLE, "Cannot flush mail queue - mail system is down");
+}
+
+/* ---- Arguments ---- */
+
+/* load - main.cf, as everywhere */
+static void load(const char *dir)
+{
+	char *error = NULL;
+
+	if (conf_load(conf_dir(dir), false, &error) != 0)
+		log_fatal("%s", error);
+}
+
+static void set_mode(enum mode *mode, enum mode to)
+{
+	if (*mode != MODE_NONE)
+		usage();
+	*mode = to;
+}
+
+/* mailq_main - sendmail's options are taken; only the configuration means something to a list */
+static int mailq_main(int argc, char **argv)
+{
+	const char *dir = NULL;
+	int opt;
+
+	opterr = 0;
+	while ((opt = getopt(argc, argv, "A:B:C:L:N:O:R:V:X:b:c:f:h:imno:p:q:r:tvx")) != -1) {
+		if (opt == 'C' || opt == 'c')
+			dir = optarg;
+	}
+	if (optind < argc)
+		log_fatal_status(EX_USAGE, "display queue mode requires no recipient");
+	load(dir);
+	list_queue(false);
+	return 0;
+}
+
+int postqueue_main(int argc, char **argv)
+{
+	const char *slash = strrchr(argv[0], '/'), *name = slash != NULL ? slash + 1 : argv[0];
+	enum mode mode = MODE_NONE;
+	const char *dir = NULL, *text = NULL;
+	int opt, verbose = 0;
+
+	log_open("postqueue", LOG_TO_STDERR);
+	if (strcmp(name, "mailq") == 0)
+		return mailq_main(argc, argv);
+	opterr = 0;
+	while ((opt = getopt(argc, argv, "c:fi:jps:v")) != -1) {
+		switch (opt) {
+		case 'c':
+			dir = optarg;
+			break;
+		case 'f':
+			set_mode(&mode, MODE_FLUSH);
+			break;
+		case 'i':
+			set_mode(&mode, MODE_FLUSH_ID);
+			text = optarg;
+			break;
+		case 'j':
+			set_mode(&mode, MODE_JSON);
+			break;
+		case 'p':
+			set_mode(&mode, MODE_LIST);
+			break;
+		case 's':
+			set_mode(&mode, MODE_FLUSH_SITE);
+			text = optarg;
+			break;
+		case 'v':
+			log_set_verbose(++verbose);
+			break;
+		default:
+			usage();
+		}
+	}
+	if (optind < argc || mode == MODE_NONE)
+		usage();
+	load(dir);
+	switch (mode) {
+	case MODE_LIST:
+	case MODE_JSON:
+		list_queue(mode == MODE_JSON);
+		break;
+	case MODE_FLUSH:
+		flush_queue(QMGR_FLUSH, NULL);
+		break;
+	case MODE_FLUSH_ID:
+		flush_queue(QMGR_FLUSH_ID, text);
+		break;
+	case MODE_FLUSH_SITE:
+		flush_queue(QMGR_FLUSH_SITE, text);
+		break;
+	case MODE_NONE:
+		break;
+	}
+	return 0;
+}

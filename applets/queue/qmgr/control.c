@@ -1,0 +1,111 @@
+/* control - public/qmgr: notices of new mail, and requests to flush
+ *
+ * Notices come from our own processes only, that is from our own uid or root.
+ * Anybody may ask for a flush whom authorized_flush_users names. Requests are
+ * answered with one number, as store/notify.h has it.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "applets/queue/qmgr/qmgr.h"
+#include "base/log.h"
+#include "base/unixsock.h"
+#include "base/wire.h"
+#include "conf/params.h"
+#include "store/notify.h"
+
+enum { IDS_MAX = 4096 };
+
+static void answer(struct peer *p, enum qmgr_answer a)
+{
+	size_t mark = wire_begin(&p->out);
+
+	wire_put_int(&p->out, a);
+	wire_end(&p->out, mark);
+	peer_flush(p);
+}
+
+/* take_new - ids; false: malformed */
+static bool take_new(struct wire *w)
+{
+	uint64_t count = wire_get_int(w);
+	queue_id ids[IDS_MAX];
+
+	if (count > IDS_MAX)
+		return false;
+	for (uint64_t i = 0; i < count; i++)
+		ids[i] = wire_get_int(w);
+	if (!wire_ok(w))
+		return false;
+	load_new(ids, (size_t)count);
+	return true;
+}
+
+/* is_domain - could it be the name of a site? */
+static bool is_domain(const char *s)
+{
+	size_t len = strlen(s);
+
+	return len > 0 && len < 256 && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_[]:")
+		== len;
+}
+
+static enum qmgr_answer flush(enum qmgr_message kind, const char *text)
+{
+	queue_id id;
+
+	if (kind == QMGR_FLUSH) {
+		load_flush_all();
+		return QMGR_OK;
+	}
+	if (kind == QMGR_FLUSH_ID)
+		return queue_id_parse(text, &id) && load_flush_id(id) ? QMGR_OK : QMGR_BAD;
+	if (!is_domain(text))
+		return QMGR_BAD;
+	load_flush_site(text);
+	return QMGR_OK;
+}
+
+static bool on_message(struct peer *p, struct wire *w)
+{
+	bool ours = p->uid == 0 || p->uid == geteuid();
+	uint64_t kind = wire_get_int(w);
+	const char *text = "";
+
+	switch (kind) {
+	case QMGR_NEW:
+		return ours && take_new(w);
+	case QMGR_SCAN:
+		if (ours)
+			load_scan();
+		return ours;
+	case QMGR_FLUSH_ID:
+	case QMGR_FLUSH_SITE:
+		text = wire_get_str(w);
+		break;
+	case QMGR_FLUSH:
+		break;
+	default:
+		return false;
+	}
+	if (!wire_ok(w))
+		return false;
+	answer(p, peer_is_allowed(p, "authorized_flush_users", param.authorized_flush_users) ?
+		flush((enum qmgr_message)kind, text) : QMGR_DENIED);
+	return true;
+}
+
+void control_start(void)
+{
+	int fd = qmgr->service.listen_count > 0 ? qmgr->service.listen[0].fd : unix_listen("public/qmgr", 0666);
+
+	if (fd < 0)
+		log_fatal("public/qmgr: %m");
+	qmgr->control.message = on_message;
+	peers_listen(&qmgr->control, fd);
+}
+
+void control_stop(void)
+{
+	peers_close(&qmgr->control);
+}
