@@ -218,8 +218,9 @@ static int ask_all(struct map **tables, const char *key, bool show_key)
 
 	for (; *tables != NULL && rc == 0; tables++) {
 		rc = map_get(*tables, key, &value);
+		/* What it was has been logged. */
 		if (rc < 0)
-			log_fatal("table %s: query error: %s", map_spec(*tables), map_error(*tables));
+			log_fatal("table %s: query error", map_spec(*tables));
 	}
 	if (rc > 0)
 		print_value(show_key ? key : NULL, buf_str(&value));

@@ -66,11 +66,18 @@ int map_fail(struct map *m, const char *fmt, ...)
 	va_start(ap, fmt);
 	buf_addvf(&m->error, fmt, ap);
 	va_end(ap);
-	if (strcmp(buf_str(&m->error), buf_str(&m->logged)) != 0) {
+	if (m->opened && strcmp(buf_str(&m->error), buf_str(&m->logged)) != 0) {
 		log_warn("%s: %s", m->spec, buf_str(&m->error));
 		buf_reset(&m->logged);
 		buf_adds(&m->logged, buf_str(&m->error));
 	}
+	return -1;
+}
+
+int map_pass(struct map *m, const struct map *from)
+{
+	buf_reset(&m->error);
+	buf_adds(&m->error, buf_str(&from->error));
 	return -1;
 }
 
@@ -103,6 +110,7 @@ struct map *map_open(const char *spec, unsigned flags, char **error_r)
 		map_close(m);
 		return NULL;
 	}
+	m->opened = true;
 	return m;
 }
 

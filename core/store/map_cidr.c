@@ -4,8 +4,8 @@
  *	2001:db8::/32 result
  *	10.1.2.3 result
  *
- * A key that is no address matches nothing, not even "!10.0.0.0/8". IPv4
- * networks match IPv4 addresses only.
+ * A key that is no address matches nothing, not even "!10.0.0.0/8", and an IPv6
+ * address neither matches nor fails to match an IPv4 network.
  */
 #include <arpa/inet.h>
 #include <string.h>
@@ -95,8 +95,9 @@ static int match_network(const struct rule *r, struct rule_match *match, struct 
 	unsigned char address[16];
 
 	(void)why;
+	/* Neither matched nor "not matched": a rule says nothing of the other family. */
 	if (net->family != match->family)
-		return 0;
+		return r->negated;
 	memcpy(address, match->address, sizeof(address));
 	mask(address, net->family == AF_INET ? 4 : 16, net->bits);
 	return memcmp(address, net->address, net->family == AF_INET ? 4 : 16) == 0;

@@ -55,7 +55,7 @@ static int open_parts(struct map *m, bool tables)
 		if (p->count == MAX_PARTS)
 			return map_fail(m, "too many parts");
 		if (!tables)
-			p->texts[p->count++] = map_item_text(item);
+			p->texts[p->count++] = item;
 		else if (open_part(m, p, item) != 0)
 			return -1;
 	}
@@ -101,7 +101,7 @@ static int get_union(struct map *m, const char *key, struct buf *value)
 			buf_adds(value, buf_str(&one));
 			found = 1;
 		} else if (rc < 0) {
-			map_fail(m, "%s", map_error(p->maps[i]));
+			map_pass(m, p->maps[i]);
 		}
 	}
 	buf_free(&one);
@@ -122,7 +122,7 @@ static int get_pipe(struct map *m, const char *key, struct buf *value)
 			buf_reset(&in);
 			buf_adds(&in, buf_str(&out));
 		} else if (rc < 0) {
-			map_fail(m, "%s", map_error(p->maps[i]));
+			map_pass(m, p->maps[i]);
 		}
 	}
 	if (rc > 0)
@@ -158,12 +158,7 @@ static int get_proxy(struct map *m, const char *key, struct buf *value)
 	struct parts *p = m->state;
 	int rc = map_get(p->maps[0], key, value);
 
-	/* It has been logged under its own name. */
-	if (rc < 0) {
-		buf_reset(&m->error);
-		buf_adds(&m->error, map_error(p->maps[0]));
-	}
-	return rc;
+	return rc < 0 ? map_pass(m, p->maps[0]) : rc;
 }
 
 static int each_proxy(struct map *m, int (*fn)(void *arg, const char *key, const char *value), void *arg)

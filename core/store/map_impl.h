@@ -31,6 +31,7 @@ struct map {
 	struct buf error;
 	struct buf logged;	/* the error that was logged last */
 	struct buf key;		/* folded */
+	bool opened;		/* map_open() is done: errors are logged from now on */
 	void *state;		/* the kind's own */
 };
 
@@ -41,6 +42,9 @@ extern const struct map_type map_type_db[], map_type_texthash, map_type_inline, 
 
 /* Set the error, log it as a warning unless it was the last one logged; -1. */
 int map_fail(struct map *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The error of a table that m is made of, which was logged under its own name; -1. */
+int map_pass(struct map *m, const struct map *from);
 
 /* ---- Files that may change ---- */
 

@@ -19,6 +19,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+static const char unbalanced[] = "unbalanced '\"'";
+
 struct reader {
 	const char *path;
 	unsigned flags;
@@ -47,7 +49,7 @@ static const char *split_map(struct reader *r, char *line)
 			size_t n = quoted(end);
 
 			if (n == 0)
-				return "unbalanced '\"'";
+				return unbalanced;
 			end += n;
 		} else {
 			end += *end == '\\' && end[1] != '\0' ? 2 : 1;
@@ -178,7 +180,11 @@ static int take_line(struct reader *r, struct lines *l, char **error_r)
 	buf_reset(&r->value);
 	wrong = r->flags & SOURCE_ALIAS ? split_alias(r, l->text.data) : split_map(r, l->text.data);
 	if (wrong != NULL) {
-		log_warn("%s, line %d: %s%s", r->path, l->number, wrong, wrong[0] == 'u' ? " -- ignoring this line" : "");
+		if (wrong == unbalanced)
+			log_warn("%s, line %d: %s in '%.100s' -- ignoring this line", r->path, l->number, wrong,
+				buf_str(&l->text));
+		else
+			log_warn("%s, line %d: %s", r->path, l->number, wrong);
 		return 0;
 	}
 	if (!(r->flags & SOURCE_ALIAS) && r->key.data[r->key.len - 1] == ':')
