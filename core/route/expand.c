@@ -140,15 +140,29 @@ static struct target *add(struct expander *x, enum target_kind kind, const struc
 	return t;
 }
 
-static void add_problem(struct expander *x, enum target_kind kind, const struct where *w,
-	const char *dsn, const char *why)
+static void problem(struct expander *x, enum target_kind kind, const struct where *w,
+	const char *dsn, const char *why, bool again)
 {
 	struct target *t =
 		add(x, kind, w, why, arena_printf(x->a, "problem %s %s", w->address, why));
 
 	if (t != NULL) {
 		t->dsn = dsn;
+		t->again = again;
 	}
+}
+
+static void add_problem(struct expander *x, enum target_kind kind, const struct where *w,
+	const char *dsn, const char *why)
+{
+	problem(x, kind, w, dsn, why, false);
+}
+
+/* add_again - a problem that comes up just so when w->address is a recipient of its own */
+static void add_again(struct expander *x, enum target_kind kind, const struct where *w,
+	const char *dsn, const char *why)
+{
+	problem(x, kind, w, dsn, why, true);
 }
 
 /* is_listed - is word in a list parameter? */
@@ -235,13 +249,27 @@ static void add_command(struct expander *x, const struct where *w, const char *c
 	}
 }
 
-/* add_remote - an address some other transport delivers to */
+/*
+ * add_remote - an address some other transport delivers to, or what virtual_alias_maps
+ * makes of it
+ */
 static void add_remote(struct expander *x, const struct where *w)
 {
-	char *key = arena_printf(x->a, "remote %s", w->address);
+	const char **list = NULL;
+	size_t count = 0;
+	int rc = route_virtual_expand(x->a, w->address, &list, &count);
 
-	str_lower(key);
-	add(x, TARGET_REMOTE, w, w->address, key);
+	if (rc < 0) {
+		add_again(x, TARGET_DEFER, w, "4.3.0", "virtual alias table look-up failed");
+		return;
+	}
+	for (size_t i = 0; i < (rc == 0 ? 1 : count); i++) {
+		const char *address = rc == 0 ? w->address : list[i];
+		char *key = arena_printf(x->a, "remote %s", address);
+
+		str_lower(key);
+		add(x, TARGET_REMOTE, w, address, key);
+	}
 }
 
 /* in_chain - did a step of this kind and name lead here? */
@@ -275,7 +303,8 @@ static const char *command_of(struct expander *x, const struct where *w, const s
 }
 
 /* add_mailbox - the user's own: mailbox_command, home_mailbox, mail_spool_directory */
-static void add_mailbox(struct expander *x, const struct where *w, const struct local_user *u)
+static void add_mailbox(
+	struct expander *x, const struct where *w, const struct local_user *u, bool again)
 {
 	const char *command = command_of(x, w, u), *path;
 	struct target *t;
@@ -304,6 +333,7 @@ static void add_mailbox(struct expander *x, const struct where *w, const struct 
 	if (t != NULL) {
 		t->user = *u;
 		t->spool = param.home_mailbox[0] == '\0';
+		t->again = again;
 	}
 }
 
@@ -360,7 +390,7 @@ static void own_mailbox(
 	mine.extension = mine.delimiter = "";
 	rc = step->source == FROM_ENVELOPE ? 0 : local_user_find(x->a, name, &u);
 	if (rc > 0) {
-		add_mailbox(x, &mine, &u);
+		add_mailbox(x, &mine, &u, false);
 	} else {
 		add_problem(x, rc < 0 ? TARGET_DEFER : TARGET_FAIL, &mine,
 			rc < 0 ? "4.3.0" : "5.1.1",
@@ -439,7 +469,7 @@ static bool try_alias(
 	}
 	rc = maps_get(compiled.aliases, name, &value);
 	if (rc < 0) {
-		add_problem(x, TARGET_DEFER, w, "4.3.0", "alias database unavailable");
+		add_again(x, TARGET_DEFER, w, "4.3.0", "alias database unavailable");
 	} else if (rc > 0
 		&& (in_chain(step, FROM_ALIAS, name) != NULL || step->depth > DEPTH_MAX)) {
 		log_warn("possible alias database loop for %s", name);
@@ -496,7 +526,7 @@ static void unknown(struct expander *x, const struct where *w, const struct step
 	const char *relay;
 
 	if (param.luser_relay[0] == '\0' || in_chain(step, FROM_LUSER, "luser_relay") != NULL) {
-		add_problem(x, TARGET_FAIL, w, "5.1.1",
+		add_again(x, TARGET_FAIL, w, "5.1.1",
 			arena_printf(x->a, "unknown user: \"%s\"", w->bare));
 		return;
 	}
@@ -515,7 +545,7 @@ static void expand_user(struct expander *x, const struct where *w, const struct 
 	int rc = local_user_find(x->a, w->bare, u);
 
 	if (rc < 0) {
-		add_problem(x, TARGET_DEFER, w, "4.3.0", "user lookup error");
+		add_again(x, TARGET_DEFER, w, "4.3.0", "user lookup error");
 		return;
 	}
 	if (rc == 0) {
@@ -529,7 +559,12 @@ static void expand_user(struct expander *x, const struct where *w, const struct 
 		return;
 	}
 	if (own != NULL || !try_forward(x, w, u, step)) {
-		add_mailbox(x, w, u);
+		/* a: a, b: as a recipient of its own, a would mean b too. */
+		add_mailbox(x, w, u,
+			own == NULL
+				&& !(step->source == FROM_ALIAS
+					&& (str_ieq(step->name, w->local)
+						|| str_ieq(step->name, w->bare))));
 	}
 }
 

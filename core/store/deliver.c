@@ -79,6 +79,20 @@ int deliver_put_from(const struct deliver_item *it, time_t now, deliver_put *put
 	return rc;
 }
 
+static int put_buf(void *arg, const char *data, size_t len)
+{
+	buf_add(arg, data, len);
+	return 0;
+}
+
+void deliver_head(struct buf *out, const struct deliver_item *it, bool from_line)
+{
+	if (from_line) {
+		deliver_put_from(it, time(NULL), put_buf, out);
+	}
+	deliver_put_header(it, put_buf, out);
+}
+
 /* put_quoted - the content as it stands in an mbox, with the blank line at its end */
 static int put_quoted(const struct deliver_item *it, char *data, deliver_put *put, void *arg)
 {

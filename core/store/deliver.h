@@ -57,6 +57,13 @@ struct deliver_how {
 int deliver_to_mailbox(const char *path, const struct deliver_how *how, struct deliver_item *items,
 	size_t count);
 
+struct buf;
+/*
+ * What stands above the content: the From_ line if wanted, Return-Path, X-Original-To,
+ * Delivered-To.
+ */
+void deliver_head(struct buf *out, const struct deliver_item *it, bool from_line);
+
 enum { DELIVER_ID_SIZE = 24 };
 
 /*

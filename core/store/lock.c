@@ -61,7 +61,7 @@ static void host_name(char *out, size_t size)
 static bool owner_gone(int fd)
 {
 	char text[OWNER_MAX] = "", host[64], *end;
-	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	ssize_t n = fd >= 0 ? pread(fd, text, sizeof(text) - 1, 0) : -1;
 	long pid;
 
 	if (n <= 0) {
@@ -91,23 +91,53 @@ static bool is_stale(int dotfd, const struct stat *dot, int mailbox_fd)
 	return time(NULL) - newest > LOCK_STALE;
 }
 
-/* break_stale - remove the dotlock if it is stale; true: worth trying again at once */
-static bool break_stale(const char *dot, int mailbox_fd)
+enum stale { LOCK_HELD, LOCK_BROKEN, LOCK_IGNORED };
+
+/* remove_locked - take a stale dotlock away, unless somebody else is at it or it is a new one */
+static enum stale remove_locked(const char *dot, int fd, const struct stat *mine)
 {
-	struct stat mine, there;
-	bool done = false;
+	struct stat there;
+
+	if (fcntl_lock(fd, F_WRLCK) != 0) {
+		return errno == EAGAIN ? LOCK_HELD : LOCK_IGNORED;
+	}
+	if (lstat(dot, &there) != 0 || there.st_ino != mine->st_ino
+		|| there.st_dev != mine->st_dev) {
+		return LOCK_HELD;
+	}
+	return unlink(dot) == 0 ? LOCK_BROKEN : LOCK_IGNORED;
+}
+
+/*
+ * break_stale - remove the dotlock if it is stale. LOCK_BROKEN: worth trying again at once;
+ * LOCK_IGNORED: it is stale, but may not be removed by us
+ */
+static enum stale break_stale(const char *dot, int mailbox_fd)
+{
+	struct stat mine;
+	enum stale result = LOCK_HELD;
 	int fd = open(dot, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 
-	if (fd < 0) {
-		return errno == ENOENT;
+	if (fd < 0 && errno == EACCES) {
+		fd = open(dot, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	}
-	if (fstat(fd, &mine) == 0 && S_ISREG(mine.st_mode) && is_stale(fd, &mine, mailbox_fd)
-		&& fcntl_lock(fd, F_WRLCK) == 0 && lstat(dot, &there) == 0
-		&& there.st_ino == mine.st_ino && there.st_dev == mine.st_dev) {
-		done = unlink(dot) == 0;
+	if (fd < 0 && errno == ENOENT) {
+		return LOCK_BROKEN;
 	}
-	close(fd);
-	return done;
+	if ((fd >= 0 ? fstat(fd, &mine) : lstat(dot, &mine)) == 0 && S_ISREG(mine.st_mode)
+		&& is_stale(fd, &mine, mailbox_fd)) {
+		result = fd >= 0 ? remove_locked(dot, fd, &mine) : LOCK_IGNORED;
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+	return result;
+}
+
+/* dotlock_make - descriptor of a new dotlock, or -1 */
+static int dotlock_make(const char *dot)
+{
+	return open(dot, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
 
 /*
@@ -118,11 +148,19 @@ static int dotlock_try(struct mailbox_lock *l, const char *dot)
 {
 	char text[OWNER_MAX], host[64];
 	struct stat st;
-	int fd, n;
+	int fd = dotlock_make(dot), n;
 
-	fd = open(dot, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0 && errno == EEXIST && break_stale(dot, l->fd)) {
-		fd = open(dot, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 && errno == EEXIST) {
+		switch (break_stale(dot, l->fd)) {
+		case LOCK_HELD:
+			errno = EAGAIN;
+			return -1;
+		case LOCK_IGNORED:
+			return 0;
+		case LOCK_BROKEN:
+			fd = dotlock_make(dot);
+			break;
+		}
 	}
 	if (fd < 0) {
 		if (errno == EEXIST) {

@@ -1,0 +1,472 @@
+/*
+ * box - mailboxes that have jobs waiting, and the batches made of them
+ *
+ *	unseen --probe--> known --batch--> busy --> known ... --idle--> forgotten
+ *
+ * The first time a process of ours meets an mbox it looks at its tail: an earlier process may
+ * have been killed in the middle of a write, and what is added behind a torn
+ * message would hide it. A tail that names a message still in the queue is
+ * compared with that message and cut off if it is torn.
+ *
+ * Jobs for a mailbox keep their order; at most one batch of a mailbox is under way.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/params.h"
+
+#include "local.h"
+
+enum { BOXES_KEPT = 2000, RETRY_MS = 250, CHILD_LOCK_MS = 500 };
+
+enum box_state { BOX_UNSEEN, BOX_KNOWN, BOX_BUSY };
+
+struct box {
+	char *key;
+	char *path;
+	struct target target;		/* whose rights; its texts belong to the box */
+	enum box_state state;
+	struct jobs jobs;
+	struct box *dirty_next;
+	bool dirty;
+	struct timer retry;		/* the mailbox is locked by somebody else */
+	int64_t locked_since;		/* loop_now() of the first try, 0: it was not */
+	char repair[DELIVER_ID_SIZE];	/* queue id that the tail names, "" none */
+};
+
+static void begin_boxes(struct loop_hook *h);
+
+const char *box_path(const struct box *box)
+{
+	return box->path;
+}
+
+const struct target *box_target(const struct box *box)
+{
+	return &box->target;
+}
+
+static void box_free(void *p)
+{
+	struct box *box = p;
+
+	loop_untimer(G.service.loop, &box->retry);
+	mem_free((char *)box->target.user.name);
+	mem_free(box->key);
+	mem_free(box->path);
+	mem_free(box);
+}
+
+void boxes_free(void)
+{
+	hash_free(&G.boxes, box_free);
+}
+
+/* make_dirty - the box is looked at at the end of the turn */
+static void make_dirty(struct box *box)
+{
+	if (!box->dirty) {
+		box->dirty = true;
+		box->dirty_next = G.dirty;
+		G.dirty = box;
+	}
+	loop_at_end(G.service.loop, &G.turn, begin_boxes, NULL);
+}
+
+/* box_find - the mailbox of a target, made when it is new */
+static struct box *box_find(const struct target *t)
+{
+	struct buf key = BUF_INIT;
+	struct box *box;
+	size_t len = strlen(t->value);
+
+	buf_addf(&key, "%ld %d %s", (long)t->user.uid, t->kind == TARGET_FILE, t->value);
+	box = hash_get(&G.boxes, buf_str(&key));
+	if (box == NULL) {
+		box = mem_alloc(sizeof(*box));
+		box->key = mem_strdup(buf_str(&key));
+		box->path = mem_strdup(t->value);
+		box->target.kind = t->kind;
+		box->target.user.uid = t->user.uid;
+		box->target.user.gid = t->user.gid;
+		box->target.user.name = mem_strdup(t->user.name);
+		box->target.spool = t->spool;
+		/* Maildirs have no tail. */
+		box->state = len > 0 && t->value[len - 1] == '/' ? BOX_KNOWN : BOX_UNSEEN;
+		hash_set(&G.boxes, box->key, box);
+	}
+	buf_free(&key);
+	return box;
+}
+
+/* forget_some - boxes nobody waits for, when there are many; they are probed again later */
+static void forget_some(void)
+{
+	struct hash_entry *e = NULL;
+
+	while (G.boxes.count > BOXES_KEPT && (e = hash_next(&G.boxes, e)) != NULL) {
+		struct box *box = e->value;
+
+		if (box->state != BOX_BUSY && box->jobs.count == 0 && !box->dirty) {
+			hash_del(&G.boxes, box->key);
+			box_free(box);
+			e = NULL;
+			if (G.boxes.count <= BOXES_KEPT / 2) {
+				break;
+			}
+		}
+	}
+}
+
+static void jobs_push(struct jobs *q, struct job *j)
+{
+	j->next = NULL;
+	if (q->last != NULL) {
+		q->last->next = j;
+	} else {
+		q->first = j;
+	}
+	q->last = j;
+	q->count++;
+}
+
+static struct job *jobs_pop(struct jobs *q)
+{
+	struct job *j = q->first;
+
+	if (j != NULL) {
+		q->first = j->next;
+		if (q->first == NULL) {
+			q->last = NULL;
+		}
+		q->count--;
+	}
+	return j;
+}
+
+void box_add(struct job *j)
+{
+	struct box *box = box_find(j->target);
+
+	jobs_push(&box->jobs, j);
+	if (box->state != BOX_BUSY && box->locked_since == 0) {
+		make_dirty(box);
+	}
+}
+
+/* fail_all - no batch can be made: every waiting job is put off */
+static void fail_all(struct box *box, const char *text)
+{
+	struct job *j;
+
+	while ((j = jobs_pop(&box->jobs)) != NULL) {
+		job_done(j, DELIVERY_DEFERRED, "4.2.0", text);
+	}
+}
+
+/* ---- Batches ---- */
+
+static struct deliver_how how_for(const struct box *box)
+{
+	return (struct deliver_how){ .size_limit = param.mailbox_size_limit,
+		.lock_ms = G.root ? CHILD_LOCK_MS : 0,
+		.any_owner = box->target.kind == TARGET_FILE || !param.strict_mailbox_ownership };
+}
+
+static void batch_free(struct batch *b)
+{
+	if (b->repair != NULL) {
+		buf_free(&b->repair->content);
+		arena_free(&b->repair->arena);
+		mem_free(b->repair);
+	}
+	mem_free(b->jobs);
+	mem_free(b->items);
+	mem_free(b);
+}
+
+/* batch_make - of the jobs that wait; NULL: nobody waits any more */
+static struct batch *batch_make(struct box *box)
+{
+	size_t room = box->jobs.count < BATCH_ITEMS ? box->jobs.count : BATCH_ITEMS;
+	struct batch *b = mem_alloc(sizeof(*b));
+	int64_t bytes = 0;
+
+	b->box = box;
+	b->how = how_for(box);
+	b->jobs = mem_calloc(room + 1, sizeof(*b->jobs));
+	b->items = mem_calloc(room + 1, sizeof(*b->items));
+	while (box->jobs.first != NULL && b->count < room
+		&& (b->count == 0 || bytes < BATCH_BYTES)) {
+		struct job *j = jobs_pop(&box->jobs);
+
+		if (!job_wanted(j)) {
+			job_done(j, DELIVERY_DEFERRED, "4.3.0", "the queue manager went away");
+			continue;
+		}
+		bytes += j->recipient->request->r.size;
+		b->jobs[b->count] = j;
+		job_item(j, &b->items[b->count++]);
+	}
+	if (b->count == 0) {
+		batch_free(b);
+		return NULL;
+	}
+	return b;
+}
+
+/*
+ * batch_repair - the tail names a message: if it is in the queue still it may be torn;
+ * NULL: it is not, its delivery was complete
+ */
+static struct batch *batch_repair(struct box *box)
+{
+	struct queue *queue = local_queue();
+	struct queue_envelope env;
+	struct request *q;
+	struct batch *b;
+	queue_id id;
+
+	if (queue == NULL || !queue_id_parse(box->repair, &id)) {
+		return NULL;
+	}
+	q = mem_alloc(sizeof(*q));
+	if (queue_get(queue, id, &q->arena, &env) != 1) {
+		arena_free(&q->arena);
+		mem_free(q);
+		return NULL;
+	}
+	q->r.id = id;
+	q->r.size = env.size;
+	queue_id_text(id, q->id);
+	b = mem_alloc(sizeof(*b));
+	b->box = box;
+	b->repair = q;
+	b->how = how_for(box);
+	b->items = mem_alloc(sizeof(*b->items));
+	b->count = 1;
+	b->items[0] = (struct deliver_item){ .queue_id = q->id, .sender = "", .recipient = "",
+		.original = "", .repair = true, .read = request_read, .read_arg = q };
+	return b;
+}
+
+static void on_retry(struct timer *t)
+{
+	struct box *box = t->owner;
+
+	make_dirty(box);
+}
+
+/* lock_wait - somebody else has the mailbox: true: again a little later; false: not for now */
+static bool lock_wait(struct box *box)
+{
+	int64_t now = loop_now(G.service.loop);
+	int64_t patience = param.deliver_lock_attempts * param.deliver_lock_delay * 1000;
+
+	if (box->locked_since == 0) {
+		box->locked_since = now > 0 ? now : 1;
+	}
+	if (now - box->locked_since >= patience) {
+		box->locked_since = 0;
+		return false;
+	}
+	loop_timer(G.service.loop, &box->retry, RETRY_MS, on_retry, box);
+	return true;
+}
+
+/* give_back - the jobs of a batch return to the head of the queue, in order */
+static void give_back(struct batch *b, bool suspect)
+{
+	struct jobs rest = b->box->jobs;
+
+	b->box->jobs = (struct jobs){ NULL, NULL, 0 };
+	for (size_t i = 0; b->jobs != NULL && i < b->count; i++) {
+		b->jobs[i]->suspect = b->jobs[i]->suspect || suspect;
+		jobs_push(&b->box->jobs, b->jobs[i]);
+	}
+	while (rest.first != NULL) {
+		jobs_push(&b->box->jobs, jobs_pop(&rest));
+	}
+}
+
+/* finish - tell what became of each job */
+static void finish(struct batch *b)
+{
+	for (size_t i = 0; b->jobs != NULL && i < b->count; i++) {
+		const struct deliver_item *it = &b->items[i];
+		bool good = it->status == DELIVER_OK || it->status == DELIVER_DUPLICATE;
+		char text[300];
+
+		if (good && b->box->target.kind == TARGET_FILE) {
+			snprintf(text, sizeof(text), "delivered to file: %s", b->box->path);
+		} else {
+			snprintf(text, sizeof(text), "%s", it->text);
+		}
+		job_done(b->jobs[i],
+			good                                 ? DELIVERY_SENT
+				: it->status == DELIVER_FAIL ? DELIVERY_BOUNCED
+							     : DELIVERY_DEFERRED,
+			it->dsn, text);
+	}
+}
+
+void box_batch_done(struct batch *b, bool locked)
+{
+	struct box *box = b->box;
+
+	box->state = BOX_KNOWN;
+	if (locked && lock_wait(box)) {
+		give_back(b, false);
+	} else {
+		if (!locked) {
+			box->locked_since = 0;
+		}
+		finish(b);
+		if (b->repair != NULL) {
+			box->repair[0] = '\0';
+		}
+	}
+	batch_free(b);
+	if (box->locked_since == 0 && (box->jobs.count > 0 || box->repair[0] != '\0')) {
+		make_dirty(box);
+	}
+}
+
+void box_batch_died(struct batch *b)
+{
+	struct box *box = b->box;
+	bool again = false;
+
+	/*
+	 * Once more, and whatever was written is looked for; a second time it is qmgr's to
+	 * decide.
+	 */
+	for (size_t i = 0; b->jobs != NULL && i < b->count; i++) {
+		struct deliver_item *it = &b->items[i];
+
+		again = again || !b->jobs[i]->suspect;
+		it->status = DELIVER_DEFER;
+		snprintf(it->dsn, sizeof(it->dsn), "4.3.0");
+		snprintf(it->text, sizeof(it->text), "the delivery process died");
+	}
+	box->state = BOX_UNSEEN;
+	box->repair[0] = '\0';
+	if (again) {
+		give_back(b, true);
+	} else {
+		finish(b);
+	}
+	batch_free(b);
+	if (box->jobs.count > 0) {
+		make_dirty(box);
+	}
+}
+
+void box_probed(struct box *box, int rc, const char *id)
+{
+	box->state = BOX_KNOWN;
+	if (rc > 0) {
+		snprintf(box->repair, sizeof(box->repair), "%s", id);
+	} else if (rc < 0) {
+		box->state = BOX_UNSEEN;
+		if (lock_wait(box)) {
+			return;
+		}
+		fail_all(box, "mailbox cannot be opened or is locked by another process");
+	}
+	if (box->jobs.count > 0) {
+		make_dirty(box);
+	}
+}
+
+/* run_here - not root: the work is done in this process */
+static void run_here(struct batch *b)
+{
+	box_batch_done(b, deliver_to_mailbox(b->box->path, &b->how, b->items, b->count) != 0);
+}
+
+/* begin_box - probe, repair or deliver; false: no child is free for it */
+static bool begin_box(struct box *box)
+{
+	struct deliver_how how = how_for(box);
+	char id[DELIVER_ID_SIZE] = "";
+	struct batch *b = NULL;
+
+	if (box->state == BOX_BUSY || box->retry.slot != 0 || box->jobs.count == 0) {
+		return true;
+	}
+	if (box->state == BOX_UNSEEN) {
+		if (!G.root) {
+			int rc = deliver_probe(box->path, &how, id);
+
+			/* What cannot be opened fails for the message, with the reason. */
+			box_probed(box, rc < 0 && errno != EAGAIN ? 0 : rc, id);
+			return true;
+		}
+		box->state = BOX_BUSY;
+		if (!worker_probe(box)) {
+			box->state = BOX_UNSEEN;
+			return false;
+		}
+		return true;
+	}
+	if (box->repair[0] != '\0') {
+		b = batch_repair(box);
+		if (b == NULL) {
+			box->repair[0] = '\0';
+		}
+	}
+	b = b != NULL ? b : batch_make(box);
+	if (b == NULL) {
+		return true;
+	}
+	box->state = BOX_BUSY;
+	if (!G.root) {
+		run_here(b);
+	} else if (!worker_deliver(b)) {
+		box->state = BOX_KNOWN;
+		give_back(b, false);
+		batch_free(b);
+		return false;
+	}
+	return true;
+}
+
+/* begin_boxes - the end of a turn: everything that came in it is delivered */
+static void begin_boxes(struct loop_hook *h)
+{
+	struct box *list = G.dirty, *waiting = NULL;
+
+	(void)h;
+	G.dirty = NULL;
+	while (list != NULL) {
+		struct box *box = list;
+
+		list = box->dirty_next;
+		box->dirty = false;
+		if (!begin_box(box)) {
+			box->dirty = true;
+			box->dirty_next = waiting;
+			waiting = box;
+		}
+	}
+	/* Those without a child come first the next time. */
+	while (waiting != NULL) {
+		struct box *box = waiting;
+
+		waiting = box->dirty_next;
+		box->dirty_next = G.dirty;
+		G.dirty = box;
+	}
+	forget_some();
+}
+
+void box_worker_free(void)
+{
+	if (G.dirty != NULL) {
+		loop_at_end(G.service.loop, &G.turn, begin_boxes, NULL);
+	}
+}

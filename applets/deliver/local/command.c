@@ -1,0 +1,535 @@
+/*
+ * command - |command and mailbox_command, run as the recipient
+ *
+ *	job --> waiting --> running: stdin <- the message, stdout and stderr -> a few lines kept
+ *	                    ended:   exit status -> sent, deferred or bounced (sysexits.h)
+ *
+ * The command gets its own process group, so that command_time_limit ends what it
+ * started as well, and an environment made of what is named below: values that come from
+ * outside have bytes that a shell may act on replaced by '_'.
+ *
+ * A command without characters that need a shell is executed directly.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/unixsock.h"
+#include "conf/params.h"
+#include "route/forward.h"
+
+#include "local.h"
+
+enum { COMMANDS_MAX = 20, OUTPUT_MAX = 1000, PIECE = 64 * 1024, WORDS_MAX = 100, FD_MAX = 65536 };
+
+static const char SAFE[] = " \t0123456789!@%-_=+:,./"
+			   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+struct command {
+	struct command *next;
+	struct job *job;
+	pid_t pid;
+	struct watch in, out;		/* its stdin and its output; fd -1: closed */
+	struct timer limit;
+	struct buf data;		/* to be written, the added lines first */
+	int64_t offset;			/* of the content, read so far */
+	struct buf output;
+	bool timed_out, unreadable;
+};
+
+static void command_begin(void);
+
+/* ---- In the child ---- */
+
+/* set_clean - an environment variable with a value from outside */
+static void set_clean(const char *name, const char *value)
+{
+	char *copy = mem_strdup(value);
+
+	for (char *p = copy; *p != '\0'; p++) {
+		*p = strchr(SAFE + 2, *p) != NULL ? *p : '_';
+	}
+	setenv(name, copy, 1);
+	mem_free(copy);
+}
+
+static void set_if(const char *name, const char *value)
+{
+	if (value != NULL && value[0] != '\0') {
+		set_clean(name, value);
+	}
+}
+
+/* set_exported - export_environment: "TZ LANG NAME=value" */
+static void set_exported(struct arena *a)
+{
+	struct slice rest = slice_of(param.export_environment), word;
+	struct {
+		const char *name, *value;
+	} keep[WORDS_MAX];
+	size_t n = 0;
+
+	while (n < WORDS_MAX && (word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
+		char *text = arena_strndup(a, word.ptr, word.len), *eq = strchr(text, '=');
+
+		if (eq != NULL) {
+			*eq++ = '\0';
+		}
+		keep[n].name = text;
+		keep[n++].value = eq != NULL ? eq : arena_strdup(a, getenv(text));
+	}
+	clearenv();
+	for (size_t i = 0; i < n; i++) {
+		if (keep[i].value != NULL) {
+			setenv(keep[i].name, keep[i].value, 1);
+		}
+	}
+}
+
+static void set_environment(struct arena *a, const struct job *j, const struct queue_envelope *env)
+{
+	const struct target *t = j->target;
+	const struct recipient *rc = j->recipient;
+
+	set_exported(a);
+	setenv("PATH", "/usr/bin:/bin", 1);
+	setenv("HOME", t->user.home[0] != '\0' ? t->user.home : "/", 1);
+	setenv("SHELL", t->user.shell[0] != '\0' ? t->user.shell : "/bin/sh", 1);
+	setenv("USER", t->user.name, 1);
+	setenv("LOGNAME", t->user.name, 1);
+	set_clean("SENDER", rc->sender);
+	set_clean("RECIPIENT", t->address);
+	set_clean("ORIGINAL_RECIPIENT", rc->original);
+	set_clean("LOCAL", t->local);
+	set_if("DOMAIN", t->domain);
+	set_if("EXTENSION", t->extension);
+	if (env != NULL) {
+		set_if("CLIENT_ADDRESS", env->client_addr);
+		set_if("CLIENT_HOSTNAME", env->client_name);
+		set_if("CLIENT_HELO", env->helo);
+		set_if("CLIENT_PROTOCOL", env->proto);
+		set_if("SASL_USERNAME", env->sasl_user);
+	}
+}
+
+/* become - the user, for good */
+static void become(const struct local_user *u)
+{
+	if (geteuid() == 0
+		&& ((u->uid == 0 && setgroups(1, &u->gid) != 0)
+			|| (u->uid != 0
+				&& initgroups(u->name[0] != '\0' ? u->name : "nobody", u->gid) != 0)
+			|| setgid(u->gid) != 0 || setuid(u->uid) != 0)) {
+		_exit(EX_TEMPFAIL);
+	}
+	if (u->uid != 0 && geteuid() == 0) {
+		_exit(EX_TEMPFAIL);
+	}
+}
+
+/* enter_directory - command_execution_directory, else the home, else / */
+static void enter_directory(struct arena *a, const struct job *j)
+{
+	const struct target *t = j->target;
+	struct forward_names names = { &t->user, t->address, t->local, t->domain, t->extension,
+		"" };
+
+	if (param.command_execution_directory[0] != '\0') {
+		const char *dir = forward_expand(a, param.command_execution_directory, &names);
+
+		if (chdir(dir) != 0) {
+			(void)!write(2, "cannot enter command_execution_directory\n", 41);
+			_exit(EX_TEMPFAIL);
+		}
+	} else if (t->user.home[0] != '/' || chdir(t->user.home) != 0) {
+		(void)!chdir("/");
+	}
+}
+
+/* split_words - at blanks, for exec; how many */
+static size_t split_words(char *text, char **argv, size_t max)
+{
+	char *save = NULL;
+	size_t n = 0;
+
+	for (char *w = strtok_r(text, " \t", &save); w != NULL && n < max;
+		w = strtok_r(NULL, " \t", &save)) {
+		argv[n++] = w;
+	}
+	argv[n] = NULL;
+	return n;
+}
+
+/*
+ * execute - directly when no character needs a shell and there is such a program (it may be
+ * built into the shell), else by local_command_shell or /bin/sh; does not return
+ */
+static _Noreturn void execute(struct arena *a, const char *command)
+{
+	char *argv[WORDS_MAX + 2];
+	size_t n;
+
+	if (param.local_command_shell[0] != '\0') {
+		n = split_words(arena_strdup(a, param.local_command_shell), argv, WORDS_MAX);
+		argv[n] = arena_strdup(a, command);
+		argv[n + 1] = NULL;
+		execvp(argv[0], argv);
+		dprintf(2, "cannot execute %s: %s\n", argv[0], strerror(errno));
+		_exit(EX_TEMPFAIL);
+	}
+	if (command[strspn(command, SAFE)] == '\0'
+		&& split_words(arena_strdup(a, command), argv, WORDS_MAX) > 0) {
+		execvp(argv[0], argv);
+		if (errno != ENOENT || strchr(argv[0], '/') != NULL) {
+			dprintf(2, "cannot execute %s: %s\n", argv[0], strerror(errno));
+			_exit(EX_TEMPFAIL);
+		}
+	}
+	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	dprintf(2, "cannot execute /bin/sh: %s\n", strerror(errno));
+	_exit(EX_TEMPFAIL);
+}
+
+/* child - between fork and exec */
+static _Noreturn void child(const struct job *j, const struct queue_envelope *env, int in, int out)
+{
+	struct arena a = ARENA_INIT;
+
+	setpgid(0, 0);
+	for (int sig = 1; sig < NSIG; sig++) {
+		signal(sig, SIG_DFL);
+	}
+	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) {
+		_exit(EX_TEMPFAIL);
+	}
+	for (int fd = 3; fd < FD_MAX && fd < sysconf(_SC_OPEN_MAX); fd++) {
+		close(fd);
+	}
+	set_environment(&a, j, env);
+	become(&j->target->user);
+	enter_directory(&a, j);
+	umask(077);
+	execute(&a, j->target->value);
+}
+
+/* ---- Ending ---- */
+
+/* What an exit status means: sysexits.h as mail systems read it. */
+static const struct meaning {
+	int status;
+	const char *dsn, *text;
+} meanings[] = {
+	{ EX_USAGE, "5.3.0", "command line usage error" },
+	{ EX_DATAERR, "5.6.0", "data format error" },
+	{ EX_NOINPUT, "5.3.0", "cannot open input" },
+	{ EX_NOUSER, "5.1.1", "user unknown" },
+	{ EX_NOHOST, "5.1.2", "host name unknown" },
+	{ EX_UNAVAILABLE, "5.3.0", "service unavailable" },
+	{ EX_SOFTWARE, "5.3.0", "internal software error" },
+	{ EX_OSERR, "4.3.0", "system resource problem" },
+	{ EX_OSFILE, "5.3.0", "critical OS file missing" },
+	{ EX_CANTCREAT, "5.2.0", "can't create user output file" },
+	{ EX_IOERR, "5.3.0", "input/output error" },
+	{ EX_TEMPFAIL, "4.3.0", "temporary failure" },
+	{ EX_PROTOCOL, "5.5.0", "remote error in protocol" },
+	{ EX_NOPERM, "5.7.0", "permission denied" },
+	{ EX_CONFIG, "5.3.5", "local configuration error" },
+};
+
+static void close_watch(struct watch *w)
+{
+	int fd = w->fd;
+
+	if (fd >= 0) {
+		loop_unwatch(G.service.loop, w);
+		close(fd);
+		w->fd = -1;
+	}
+}
+
+static void command_free(struct command *c)
+{
+	struct command **p = &G.commands;
+
+	while (*p != c) {
+		p = &(*p)->next;
+	}
+	*p = c->next;
+	G.command_count--;
+	close_watch(&c->in);
+	close_watch(&c->out);
+	loop_untimer(G.service.loop, &c->limit);
+	buf_free(&c->data);
+	buf_free(&c->output);
+	mem_free(c);
+}
+
+/* outcome - status of the command as delivery status, dsn and text */
+static enum delivery_status outcome(
+	const struct command *c, int status, const char **dsn, struct buf *text)
+{
+	const char *command = c->job->target->value;
+
+	*dsn = "5.3.0";
+	if (c->timed_out) {
+		buf_addf(text, "Command time limit exceeded: \"%s\"", command);
+	} else if (c->unreadable) {
+		*dsn = "4.3.0";
+		buf_adds(text, "cannot read the message from the queue");
+	} else if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+		*dsn = "2.0.0";
+		buf_addf(text, "delivered to command: %s", command);
+		return DELIVERY_SENT;
+	} else if (WIFEXITED(status)) {
+		for (size_t i = 0; i < ARRAY_LEN(meanings) && text->len == 0; i++) {
+			if (meanings[i].status == WEXITSTATUS(status)) {
+				*dsn = meanings[i].dsn;
+				buf_adds(text, meanings[i].text);
+			}
+		}
+		if (text->len == 0) {
+			buf_addf(text, "Command died with status %d: \"%s\"", WEXITSTATUS(status),
+				command);
+		}
+	} else {
+		buf_addf(text, "Command died with signal %d: \"%s\"", WTERMSIG(status), command);
+	}
+	if (c->output.len > 0) {
+		buf_addf(text, ". Command output: %s", buf_str(&c->output));
+	}
+	return (*dsn)[0] == '4' ? DELIVERY_DEFERRED : DELIVERY_BOUNCED;
+}
+
+/* clean_output - one line of printable text */
+static void clean_output(struct buf *b)
+{
+	while (b->len > 0 && (unsigned char)b->data[b->len - 1] <= ' ') {
+		buf_truncate(b, b->len - 1);
+	}
+	for (size_t i = 0; i < b->len; i++) {
+		if ((unsigned char)b->data[i] < ' ' || b->data[i] == 0x7f) {
+			b->data[i] = ' ';
+		}
+	}
+}
+
+/* read_output - what there is now; false: the end */
+static bool read_output(struct command *c)
+{
+	char piece[4096];
+	ssize_t n;
+
+	while ((n = read(c->out.fd, piece, sizeof(piece))) > 0) {
+		size_t room = OUTPUT_MAX - c->output.len;
+
+		buf_add(&c->output, piece, (size_t)n < room ? (size_t)n : room);
+	}
+	return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+bool command_ended(pid_t pid, int status)
+{
+	enum delivery_status s;
+	struct buf text = BUF_INIT;
+	struct command *c = G.commands;
+	const char *dsn;
+	struct job *job;
+
+	while (c != NULL && c->pid != pid) {
+		c = c->next;
+	}
+	if (c == NULL) {
+		return false;
+	}
+	if (c->out.fd >= 0) {
+		read_output(c);
+	}
+	clean_output(&c->output);
+	s = outcome(c, status, &dsn, &text);
+	job = c->job;
+	command_free(c);
+	job_done(job, s, dsn, buf_str(&text));
+	buf_free(&text);
+	command_begin();
+	return true;
+}
+
+void commands_free(void)
+{
+	while (G.commands != NULL) {
+		command_free(G.commands);
+	}
+}
+
+/* ---- Running ---- */
+
+static void on_limit(struct timer *t)
+{
+	struct command *c = t->owner;
+
+	c->timed_out = true;
+	kill(-c->pid, SIGKILL);
+	kill(c->pid, SIGKILL);
+}
+
+static void on_output(struct watch *w, unsigned events)
+{
+	(void)events;
+	if (!read_output(w->owner)) {
+		close_watch(w);
+	}
+}
+
+/* refill - the next piece of the content; false: there is no more */
+static bool refill(struct command *c)
+{
+	int64_t n = request_read(
+		c->job->recipient->request, c->offset, buf_reserve(&c->data, PIECE), PIECE);
+
+	if (n < 0) {
+		/* Half a message must not count as delivered. */
+		c->unreadable = true;
+		kill(-c->pid, SIGKILL);
+	}
+	if (n <= 0) {
+		return false;
+	}
+	buf_added(&c->data, (size_t)n);
+	c->offset += n;
+	return true;
+}
+
+static void on_input(struct watch *w, unsigned events)
+{
+	struct command *c = w->owner;
+	ssize_t n;
+
+	(void)events;
+	for (;;) {
+		if (buf_unread(&c->data) == 0 && !refill(c)) {
+			break;
+		}
+		n = write(w->fd, buf_head(&c->data), buf_unread(&c->data));
+		if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+			return;
+		}
+		if (n < 0) {
+			/* It does not read all: its exit status decides. */
+			break;
+		}
+		buf_consume(&c->data, (size_t)n);
+	}
+	close_watch(w);
+}
+
+/* put_head - the lines above the content, as prepend_delivered_header wants them */
+static void put_head(struct command *c)
+{
+	struct slice rest = slice_of(param.prepend_delivered_header), word;
+	struct deliver_item it;
+	bool delivered = false;
+
+	job_item(c->job, &it);
+	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
+		delivered = delivered || slice_ieq(word, "command");
+	}
+	if (!delivered) {
+		it.recipient = "";
+	}
+	deliver_head(&c->data, &it, true);
+}
+
+/* start - fork it; false with errno */
+static bool start(struct command *c)
+{
+	struct queue *queue = local_queue();
+	struct queue_envelope env;
+	struct arena a = ARENA_INIT;
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 };
+	bool known =
+		queue != NULL && queue_get(queue, c->job->recipient->request->r.id, &a, &env) == 1;
+
+	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0) {
+		c->pid = -1;
+	} else {
+		log_flush();
+		c->pid = fork();
+	}
+	if (c->pid == 0) {
+		child(c->job, known ? &env : NULL, in[0], out[1]);
+	}
+	arena_free(&a);
+	close(in[0]);
+	close(out[1]);
+	if (c->pid < 0) {
+		close(in[1]);
+		close(out[0]);
+		return false;
+	}
+	setpgid(c->pid, c->pid);
+	(void)fd_set_nonblock(in[1], true);
+	(void)fd_set_nonblock(out[0], true);
+	loop_watch(G.service.loop, &c->in, in[1], LOOP_WRITE, on_input, c);
+	loop_watch(G.service.loop, &c->out, out[0], LOOP_READ, on_output, c);
+	loop_timer(G.service.loop, &c->limit, param.command_time_limit * 1000, on_limit, c);
+	return true;
+}
+
+/* run - one job */
+static void run(struct job *j)
+{
+	struct command *c = mem_alloc(sizeof(*c));
+
+	c->job = j;
+	c->in.fd = c->out.fd = -1;
+	c->next = G.commands;
+	G.commands = c;
+	G.command_count++;
+	put_head(c);
+	if (!start(c)) {
+		log_warn("cannot start command: %m");
+		command_free(c);
+		job_done(j, DELIVERY_DEFERRED, "4.3.0", "cannot start a process");
+	}
+}
+
+/* command_begin - as many as may run */
+static void command_begin(void)
+{
+	struct job *j;
+
+	while (G.command_count < COMMANDS_MAX && (j = G.command_jobs.first) != NULL) {
+		G.command_jobs.first = j->next;
+		if (G.command_jobs.first == NULL) {
+			G.command_jobs.last = NULL;
+		}
+		if (job_wanted(j)) {
+			run(j);
+		} else {
+			job_done(j, DELIVERY_DEFERRED, "4.3.0", "the queue manager went away");
+		}
+	}
+}
+
+void command_add(struct job *j)
+{
+	j->next = NULL;
+	if (G.command_jobs.last != NULL) {
+		G.command_jobs.last->next = j;
+	} else {
+		G.command_jobs.first = j;
+	}
+	G.command_jobs.last = j;
+	command_begin();
+}

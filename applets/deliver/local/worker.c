@@ -1,0 +1,495 @@
+/*
+ * worker - as root: children that have become a user and deliver into their mailboxes
+ *
+ *	us                             the child (worker_child.c)
+ *	PROBE path                 ->
+ *	                           <-  PROBED rc, queue id
+ *	BATCH path, items, small
+ *	      contents             ->
+ *	                           <-  WANT item, offset, length	(large contents)
+ *	DATA bytes                 ->
+ *	                           <-  RESULT status of each item
+ *
+ * One piece of work at a time; messages of base/wire.h. A child ends when its
+ * socket is closed: after IDLE_SECONDS without work, or with us. It finishes the
+ * batch it has and keeps its lock until then.
+ *
+ * The children for mail_spool_directory also have that directory's group (for
+ * dotlocks), those for files in a user's home have not: otherwise a .forward could name
+ * somebody else's mailbox.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/unixsock.h"
+#include "conf/params.h"
+
+#include "local.h"
+
+enum { WORKERS_MAX = 50, IDLE_SECONDS = 5, INLINE_TOTAL = 8 << 20, FD_MAX = 65536 };
+
+struct worker {
+	struct worker *next;
+	pid_t pid;
+	uid_t uid;
+	gid_t gid;
+	bool spool;
+	struct watch watch;
+	struct timer idle;
+	struct buf in, out;
+	struct box *probing;
+	struct batch *batch;
+};
+
+/* ---- Start and end ---- */
+
+/* close_others - all descriptors but the standard ones, the log and sock */
+static void close_others(int sock)
+{
+	struct rlimit lim;
+	int max = FD_MAX;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < FD_MAX) {
+		max = (int)lim.rlim_cur;
+	}
+	for (int fd = 3; fd < max; fd++) {
+		int type = 0;
+		socklen_t len = sizeof(type);
+
+		/* A datagram socket is the system's log. */
+		if (fd != sock && fd != log_fd()
+			&& (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0
+				|| type != SOCK_DGRAM)) {
+			close(fd);
+		}
+	}
+}
+
+/* become - the user, for good */
+static void become(const struct target *t)
+{
+	gid_t groups[2] = { t->user.gid, 0 };
+	size_t count = 1;
+	struct stat st;
+
+	if (t->spool && stat(param.mail_spool_directory, &st) == 0 && (st.st_mode & S_IWGRP) != 0) {
+		groups[count++] = st.st_gid;
+	}
+	if (setgroups(count, groups) != 0 || setgid(t->user.gid) != 0 || setuid(t->user.uid) != 0) {
+		log_fatal("cannot become user %s: %m", t->user.name);
+	}
+	if (t->user.uid != 0 && setuid(0) == 0) {
+		log_fatal("still root after becoming %s", t->user.name);
+	}
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	/* The user must not look into a process that holds mail of the queue. */
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+static void worker_read(struct watch *w, unsigned events);
+static void worker_idle(struct timer *t);
+
+/* worker_start - a new child for this target's user; NULL: cannot fork */
+static struct worker *worker_start(const struct target *t)
+{
+	struct worker *k;
+	int socks[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks) != 0) {
+		log_warn("socketpair: %m");
+		return NULL;
+	}
+	log_flush();
+	pid = fork();
+	if (pid < 0) {
+		log_warn("fork: %m");
+		close(socks[0]);
+		close(socks[1]);
+		return NULL;
+	}
+	if (pid == 0) {
+		log_set_buffered(0);
+		signal(SIGTERM, SIG_IGN);
+		signal(SIGINT, SIG_IGN);
+		signal(SIGHUP, SIG_IGN);
+		close_others(socks[1]);
+		become(t);
+		worker_child(socks[1]);
+	}
+	close(socks[1]);
+	(void)fd_set_nonblock(socks[0], true);
+	k = mem_alloc(sizeof(*k));
+	k->pid = pid;
+	k->uid = t->user.uid;
+	k->gid = t->user.gid;
+	k->spool = t->spool;
+	k->watch.fd = -1;
+	loop_watch(G.service.loop, &k->watch, socks[0], LOOP_READ, worker_read, k);
+	k->next = G.workers;
+	G.workers = k;
+	G.worker_count++;
+	return k;
+}
+
+/* worker_free - the child sees the end of file; it is reaped when it ends */
+static void worker_free(struct worker *k)
+{
+	struct worker **p = &G.workers;
+	int fd = k->watch.fd;
+
+	while (*p != k) {
+		p = &(*p)->next;
+	}
+	*p = k->next;
+	G.worker_count--;
+	loop_unwatch(G.service.loop, &k->watch);
+	loop_untimer(G.service.loop, &k->idle);
+	close(fd);
+	buf_free(&k->in);
+	buf_free(&k->out);
+	mem_free(k);
+}
+
+void workers_free(void)
+{
+	while (G.workers != NULL) {
+		worker_free(G.workers);
+	}
+}
+
+/* worker_broken - the child died or talks nonsense: what it had may or may not be done */
+static void worker_broken(struct worker *k)
+{
+	struct box *probing = k->probing;
+	struct batch *batch = k->batch;
+
+	log_warn("delivery process %ld for uid %ld died", (long)k->pid, (long)k->uid);
+	worker_free(k);
+	if (probing != NULL) {
+		box_probed(probing, -1, "");
+	}
+	if (batch != NULL) {
+		box_batch_died(batch);
+	}
+	box_worker_free();
+}
+
+bool worker_ended(pid_t pid, int status)
+{
+	(void)status;
+	for (struct worker *k = G.workers; k != NULL; k = k->next) {
+		if (k->pid == pid) {
+			worker_broken(k);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void worker_idle(struct timer *t)
+{
+	worker_free(t->owner);
+}
+
+/* worker_done - ready for the next piece of work */
+static void worker_done(struct worker *k)
+{
+	k->probing = NULL;
+	k->batch = NULL;
+	buf_shrink(&k->out, 4096);
+	loop_timer(G.service.loop, &k->idle, IDLE_SECONDS * 1000, worker_idle, k);
+}
+
+static bool is_idle(const struct worker *k)
+{
+	return k->probing == NULL && k->batch == NULL;
+}
+
+/* worker_for - an idle child for this target; NULL: it must wait */
+static struct worker *worker_for(const struct target *t)
+{
+	struct worker *other = NULL;
+
+	for (struct worker *k = G.workers; k != NULL; k = k->next) {
+		if (k->uid == t->user.uid && k->gid == t->user.gid && k->spool == t->spool) {
+			return is_idle(k) ? k : NULL;
+		}
+		if (is_idle(k)) {
+			other = k;
+		}
+	}
+	if (G.worker_count >= WORKERS_MAX) {
+		if (other == NULL) {
+			return NULL;
+		}
+		worker_free(other);
+	}
+	return worker_start(t);
+}
+
+/* ---- Sending ---- */
+
+/* worker_send - as much as the socket takes now */
+static void worker_send(struct worker *k)
+{
+	while (buf_unread(&k->out) > 0) {
+		ssize_t n = send(k->watch.fd, buf_head(&k->out), buf_unread(&k->out), MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR) {
+			continue;
+		}
+		if (n < 0) {
+			/* A dead child shows itself as end of file. */
+			break;
+		}
+		buf_consume(&k->out, (size_t)n);
+	}
+	loop_want(
+		G.service.loop, &k->watch, LOOP_READ | (buf_unread(&k->out) > 0 ? LOOP_WRITE : 0));
+}
+
+/*
+ * make_mailbox - what a user may not make in mail_spool_directory, made for them:
+ * an empty mailbox (or maildir) that belongs to them
+ */
+static void make_mailbox(const struct box *box)
+{
+	const char *path = box_path(box);
+	const struct target *t = box_target(box);
+	size_t len = strlen(path);
+	bool maildir = len > 0 && path[len - 1] == '/';
+	struct stat st;
+	gid_t gid = t->user.gid;
+	int fd;
+
+	if (!t->spool || lstat(path, &st) == 0) {
+		return;
+	}
+	if (maildir) {
+		if (mkdir(path, 0700) == 0 && chown(path, t->user.uid, gid) != 0) {
+			log_warn("chown %s: %m", path);
+		}
+		return;
+	}
+	if (stat(param.mail_spool_directory, &st) == 0 && (st.st_mode & S_IWGRP) != 0) {
+		gid = st.st_gid;
+	}
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		log_warn("cannot create mailbox %s: %m", path);
+		return;
+	}
+	if (fchown(fd, t->user.uid, gid) != 0) {
+		log_warn("chown %s: %m", path);
+	}
+	close(fd);
+}
+
+bool worker_probe(struct box *box)
+{
+	struct worker *k = worker_for(box_target(box));
+	size_t mark;
+
+	if (k == NULL) {
+		return false;
+	}
+	loop_untimer(G.service.loop, &k->idle);
+	k->probing = box;
+	mark = wire_begin(&k->out);
+	wire_put_int(&k->out, WORKER_PROBE);
+	wire_put_str(&k->out, box_path(box));
+	wire_put_int(
+		&k->out, box_target(box)->kind == TARGET_FILE || !param.strict_mailbox_ownership);
+	wire_end(&k->out, mark);
+	worker_send(k);
+	return true;
+}
+
+/* put_content - the content of an item: small ones at once, others when the child asks */
+static void put_content(struct buf *out, struct batch *b, size_t i, size_t *total)
+{
+	struct request *q = b->items[i].read_arg;
+	struct buf content = BUF_INIT;
+	int64_t n = 0;
+
+	if (q->r.size <= WORKER_INLINE && *total < INLINE_TOTAL) {
+		while ((int64_t)content.len < q->r.size
+			&& (n = request_read(q, (int64_t)content.len,
+				    buf_reserve(&content, WORKER_INLINE), WORKER_INLINE))
+				> 0) {
+			buf_added(&content, (size_t)n);
+		}
+	}
+	if (n >= 0 && q->r.size > 0 && (int64_t)content.len == q->r.size) {
+		wire_put_int(out, 1);
+		wire_put_bytes(out, content.data, content.len);
+		*total += content.len;
+	} else {
+		wire_put_int(out, 0);
+	}
+	buf_free(&content);
+}
+
+bool worker_deliver(struct batch *b)
+{
+	struct worker *k = worker_for(box_target(b->box));
+	size_t mark, total = 0;
+
+	if (k == NULL) {
+		return false;
+	}
+	make_mailbox(b->box);
+	loop_untimer(G.service.loop, &k->idle);
+	k->batch = b;
+	mark = wire_begin(&k->out);
+	wire_put_int(&k->out, WORKER_BATCH);
+	wire_put_str(&k->out, box_path(b->box));
+	wire_put_int(&k->out, (uint64_t)b->how.size_limit);
+	wire_put_int(&k->out, (uint64_t)b->how.lock_ms);
+	wire_put_int(&k->out, b->how.any_owner);
+	wire_put_int(&k->out, b->count);
+	for (size_t i = 0; i < b->count; i++) {
+		const struct deliver_item *it = &b->items[i];
+
+		wire_put_str(&k->out, it->queue_id);
+		wire_put_str(&k->out, it->sender);
+		wire_put_str(&k->out, it->recipient);
+		wire_put_str(&k->out, it->original);
+		wire_put_int(&k->out, (uint64_t)it->suspect | (uint64_t)it->repair << 1);
+		put_content(&k->out, b, i, &total);
+	}
+	wire_end(&k->out, mark);
+	worker_send(k);
+	return true;
+}
+
+/* ---- Receiving ---- */
+
+/* on_want - the child asks for a piece of a large content */
+static bool on_want(struct worker *k, struct wire *w)
+{
+	size_t i = (size_t)wire_get_int(w), mark;
+	int64_t offset = (int64_t)wire_get_int(w), n = -1;
+	char *piece;
+
+	if (!wire_ok(w) || k->batch == NULL || i >= k->batch->count || offset < 0) {
+		return false;
+	}
+	piece = mem_alloc(WORKER_PIECE);
+	n = request_read(k->batch->items[i].read_arg, offset, piece, WORKER_PIECE);
+	mark = wire_begin(&k->out);
+	wire_put_int(&k->out, WORKER_DATA);
+	wire_put_int(&k->out, n < 0);
+	wire_put_bytes(&k->out, piece, n > 0 ? (size_t)n : 0);
+	wire_end(&k->out, mark);
+	mem_free(piece);
+	worker_send(k);
+	return true;
+}
+
+/* on_result - the batch is done */
+static bool on_result(struct worker *k, struct wire *w)
+{
+	struct batch *b = k->batch;
+	bool locked = wire_get_int(w) != 0;
+
+	if (b == NULL || wire_get_int(w) != b->count) {
+		return false;
+	}
+	for (size_t i = 0; i < b->count; i++) {
+		uint64_t status = wire_get_int(w);
+
+		b->items[i].status =
+			status <= DELIVER_FAIL ? (enum deliver_status)status : DELIVER_DEFER;
+		snprintf(b->items[i].dsn, sizeof(b->items[i].dsn), "%s", wire_get_str(w));
+		snprintf(b->items[i].text, sizeof(b->items[i].text), "%s", wire_get_str(w));
+	}
+	if (!wire_ok(w)) {
+		return false;
+	}
+	worker_done(k);
+	box_batch_done(b, locked);
+	box_worker_free();
+	return true;
+}
+
+static bool on_probed(struct worker *k, struct wire *w)
+{
+	struct box *box = k->probing;
+	int rc = (int)wire_get_int(w) - 1;
+	const char *id = wire_get_str(w);
+
+	if (box == NULL || !wire_ok(w)) {
+		return false;
+	}
+	worker_done(k);
+	box_probed(box, rc, id);
+	box_worker_free();
+	return true;
+}
+
+/* take_message - one message of the child; false: it is not what we speak */
+static bool take_message(struct worker *k, struct wire *w)
+{
+	switch (wire_get_int(w)) {
+	case WORKER_WANT:
+		return on_want(k, w);
+	case WORKER_RESULT:
+		return on_result(k, w);
+	case WORKER_PROBED:
+		return on_probed(k, w);
+	default:
+		return false;
+	}
+}
+
+static void worker_read(struct watch *watch, unsigned events)
+{
+	struct worker *k = watch->owner;
+	struct wire w;
+	size_t size;
+	ssize_t n;
+	int rc = 0;
+
+	if ((events & LOOP_WRITE) != 0) {
+		worker_send(k);
+	}
+	if ((events & (LOOP_READ | LOOP_HANGUP)) == 0) {
+		return;
+	}
+	n = read(k->watch.fd, buf_reserve(&k->in, 65536), 65536);
+	if (n <= 0) {
+		if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+			worker_broken(k);
+		}
+		return;
+	}
+	buf_added(&k->in, (size_t)n);
+	/* A worker has one piece of work: at most one answer is waiting. */
+	rc = wire_next(&k->in, &w, &size);
+	if (rc > 0) {
+		struct buf whole = k->in;
+
+		k->in = (struct buf)BUF_INIT;
+		if (!take_message(k, &w) || buf_unread(&whole) != size) {
+			rc = -1;
+		}
+		buf_free(&whole);
+	}
+	if (rc < 0) {
+		kill(k->pid, SIGKILL);
+		worker_broken(k);
+	}
+}
