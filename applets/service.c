@@ -144,7 +144,7 @@ static void take_inherited(struct service *s)
 
 		l->fd = SERVICE_FD_LISTEN + (int)i;
 		part = part != NULL ? strtok_r(NULL, ",", &save) : NULL;
-		l->label = part != NULL ? part : "";
+		l->label = part != NULL && strcmp(part, "-") != 0 ? part : "";
 		if (fcntl(l->fd, F_SETFD, FD_CLOEXEC) == 0) {
 			(void)fd_set_nonblock(l->fd, true);
 			s->listen_count++;
@@ -462,6 +462,13 @@ void service_init(struct service *s, const struct service_info *info, int argc, 
 	umask(077);
 	log_open(s->command, LOG_TO_STDERR);
 	take_inherited(s);
+	if (s->by_master) {
+		/* Nobody reads a daemon's standard error: errors of its configuration go where the others are. */
+		log_open(s->command, LOG_TO_SYSLOG);
+		if (s->private_->log_fd >= 0) {
+			log_set_fd(s->private_->log_fd);
+		}
+	}
 	parse_options(s, info, argc, argv);
 	load_conf(s);
 	open_log(s);

@@ -1,0 +1,658 @@
+/*
+ * supervise - services on demand: listeners, children, crashes, reload, stop
+ *
+ * A service is one of
+ *	idle	its listeners are watched; a connection starts a child
+ *	up	the child has the listeners, we do not look at them
+ *	resting	its child crashed; after a pause (1, 2, 4 ... 60 s) it is idle again
+ * A child told to leave (reload) is forgotten by its service and finishes
+ * alone, so that open sessions live on beside the new child; "single"
+ * services wait for it to end.
+ *
+ * Stopping: SIGTERM to all, SIGKILL after STOP_SECONDS.
+ */
+#include "applets/admin/master/supervise.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "applets/service.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/unixsock.h"
+
+enum {
+	STOP_SECONDS = 8,
+	QUICK_DEATH_MS = 10000,		/* a child that fails within this time makes the pause longer */
+	REST_MAX_SECONDS = 60
+};
+
+struct sv_listener {
+	struct watch watch;
+	int fd;
+	char *key, *label, *path;
+};
+
+struct sv_service {
+	struct sv_service *next;
+	struct supervisor *sv;
+	char *name, *command;
+	const char **argv;
+	char *argv_text;		/* what argv points into */
+	struct sv_listener *listeners;
+	size_t listener_count;
+	struct sv_child *child;
+	struct sv_child *old;		/* single: the one that still finishes */
+	struct timer rest, wakeup_timer;
+	int wakeup;
+	bool wakeup_if_used, at_once, single, may_end;
+	bool used, resting, ended;
+	int failures;
+};
+
+static void start_child(struct sv_service *s);
+static void make_ready(struct sv_service *s);
+
+/* ---- Configuration ---- */
+
+struct sv_spec *sv_config_add(struct sv_config *c)
+{
+	if (c->count == c->room) {
+		size_t room = c->room ? c->room * 2 : 16;
+		struct sv_spec *more = arena_alloc(&c->arena, room * sizeof(*more));
+
+		if (c->count > 0) {
+			memcpy(more, c->specs, c->count * sizeof(*more));
+		}
+		c->specs = more;
+		c->room = room;
+	}
+	return &c->specs[c->count++];
+}
+
+struct sv_endpoint *sv_spec_add(struct sv_config *c, struct sv_spec *spec)
+{
+	struct sv_endpoint *more = arena_alloc(&c->arena, (spec->endpoint_count + 1) * sizeof(*more));
+
+	if (spec->endpoint_count > 0) {
+		memcpy(more, spec->endpoints, spec->endpoint_count * sizeof(*more));
+	}
+	spec->endpoints = more;
+	more += spec->endpoint_count++;
+	more->uid = (uid_t)-1;
+	more->gid = (gid_t)-1;
+	more->mode = 0666;
+	more->v4 = more->v6 = true;
+	more->label = "";
+	more->address = "";
+	more->set_by = "";
+	return more;
+}
+
+/* ---- Children ---- */
+
+bool sv_tell(struct sv_child *child, const struct buf *msg, int fd)
+{
+	return child->control.fd >= 0 &&
+		unix_send_fds(child->control.fd, msg->data, msg->len, &fd, fd >= 0 ? 1 : 0) == (ssize_t)msg->len;
+}
+
+void sv_signal(struct sv_child *child, int signo)
+{
+	(void)kill(child->pid, signo);
+}
+
+/* detach - the child outlives its service's interest in it */
+static void detach(struct sv_child *c)
+{
+	if (!c->owns_command) {
+		c->command = mem_strdup(c->command);
+		c->owns_command = true;
+	}
+	c->service = NULL;
+}
+
+static void replace_child(struct sv_service *s)
+{
+	if (s->child != NULL) {
+		struct sv_child *c = s->child;
+
+		c->leaving = true;
+		sv_signal(c, SIGHUP);
+		s->child = NULL;
+		if (s->single) {
+			s->old = c;
+		} else {
+			detach(c);
+		}
+	}
+	make_ready(s);
+}
+
+static void on_control(struct watch *w, unsigned events)
+{
+	struct sv_child *c = w->owner;
+	struct supervisor *sv = c->sv;
+	struct buf b = BUF_INIT;
+	struct wire msg;
+	size_t count = 0, size;
+	int kind, fd = -1;
+	ssize_t n;
+
+	(void)events;
+	n = unix_recv_fds(w->fd, buf_reserve(&b, SERVICE_MSG_MAX), SERVICE_MSG_MAX, &fd, 1, &count);
+	if (n <= 0) {
+		if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+			int control = w->fd;
+
+			loop_unwatch(sv->loop, w);
+			close(control);
+		}
+		buf_free(&b);
+		return;
+	}
+	buf_added(&b, (size_t)n);
+	if (wire_next(&b, &msg, &size) == 1) {
+		kind = (int)wire_get_int(&msg);
+		if (kind == SERVICE_MSG_REPLACE) {
+			if (c->service != NULL && c->service->child == c && !sv->stopping) {
+				log_info("%s: starting a successor of process %d", c->command, (int)c->pid);
+				replace_child(c->service);
+			}
+		} else if (sv->hooks->message != NULL) {
+			sv->hooks->message(sv, c, kind, &msg, fd);
+			fd = -1;
+		}
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+	buf_free(&b);
+}
+
+struct sv_child *sv_spawn(struct supervisor *sv, const char *command, const struct sv_start *start)
+{
+	struct sv_child *c;
+	int control;
+	pid_t pid = spawn_child(sv->self_fd, start, &control);
+
+	if (pid < 0) {
+		log_error("cannot start %s: %m", command);
+		return NULL;
+	}
+	c = mem_alloc(sizeof(*c));
+	c->sv = sv;
+	c->command = command;
+	c->pid = pid;
+	c->started = loop_now(sv->loop);
+	loop_watch(sv->loop, &c->control, control, LOOP_READ, on_control, c);
+	c->next = sv->children;
+	sv->children = c;
+	sv->child_count++;
+	log_debug(1, "started %s, process %d", command, (int)pid);
+	return c;
+}
+
+static void forget_child(struct sv_child *c)
+{
+	struct supervisor *sv = c->sv;
+	struct sv_child **link = &sv->children;
+	int control = c->control.fd;
+
+	while (*link != c) {
+		link = &(*link)->next;
+	}
+	*link = c->next;
+	sv->child_count--;
+	loop_unwatch(sv->loop, &c->control);
+	if (control >= 0) {
+		close(control);
+	}
+	if (c->owns_command) {
+		mem_free((void *)(uintptr_t)c->command);
+	}
+	mem_free(c);
+}
+
+/* ---- Services ---- */
+
+static void watch_listeners(struct sv_service *s, bool on);
+
+static void on_connection(struct watch *w, unsigned events)
+{
+	struct sv_service *s = w->owner;
+
+	(void)events;
+	s->used = true;
+	start_child(s);
+}
+
+static void watch_listeners(struct sv_service *s, bool on)
+{
+	for (size_t i = 0; i < s->listener_count; i++) {
+		struct sv_listener *l = &s->listeners[i];
+
+		if (on && l->watch.fd < 0) {
+			loop_watch(s->sv->loop, &l->watch, l->fd, LOOP_READ, on_connection, s);
+		} else if (!on) {
+			loop_unwatch(s->sv->loop, &l->watch);
+		}
+	}
+}
+
+static void on_rested(struct timer *t)
+{
+	struct sv_service *s = t->owner;
+
+	s->resting = false;
+	make_ready(s);
+}
+
+static void rest(struct sv_service *s)
+{
+	int seconds = s->failures < 6 ? 1 << s->failures : REST_MAX_SECONDS;
+
+	s->failures++;
+	s->resting = true;
+	watch_listeners(s, false);
+	if (seconds > 1) {
+		log_warn("%s: bad command startup -- throttling for %d seconds", s->command, seconds);
+	}
+	loop_timer(s->sv->loop, &s->rest, (int64_t)seconds * 1000, on_rested, s);
+}
+
+/* make_ready - idle, or up when it is to run at once */
+static void make_ready(struct sv_service *s)
+{
+	if (s->child != NULL || s->old != NULL || s->resting || s->ended || s->sv->stopping) {
+		return;
+	}
+	if (s->at_once) {
+		start_child(s);
+	} else {
+		watch_listeners(s, true);
+	}
+}
+
+static void start_child(struct sv_service *s)
+{
+	const char **labels = mem_calloc(s->listener_count + 1, sizeof(*labels));
+	int *fds = mem_calloc(s->listener_count + 1, sizeof(*fds));
+	struct sv_start start = { .argv = s->argv, .fds = fds, .labels = labels,
+		.fd_count = s->listener_count };
+
+	for (size_t i = 0; i < s->listener_count; i++) {
+		fds[i] = s->listeners[i].fd;
+		labels[i] = s->listeners[i].label;
+	}
+	watch_listeners(s, false);
+	s->child = sv_spawn(s->sv, s->command, &start);
+	if (s->child != NULL) {
+		s->child->service = s;
+	} else {
+		rest(s);
+	}
+	mem_free(labels);
+	mem_free(fds);
+}
+
+/* ordinary_end - log an end that is not an ordinary one; true: it was ordinary */
+static bool ordinary_end(const struct sv_child *c, int status)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+		return true;
+	}
+	if (WIFSIGNALED(status)) {
+		if (c->leaving && (WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGKILL)) {
+			return true;
+		}
+		log_warn("process %s pid %d killed by signal %d", c->command, (int)c->pid, WTERMSIG(status));
+	} else {
+		log_warn("process %s pid %d exit status %d", c->command, (int)c->pid, WEXITSTATUS(status));
+	}
+	return false;
+}
+
+static void child_ended(struct sv_child *c, int status)
+{
+	struct supervisor *sv = c->sv;
+	struct sv_service *s = c->service;
+	bool good = ordinary_end(c, status);
+
+	if (sv->hooks->ended != NULL) {
+		sv->hooks->ended(sv, c);
+	}
+	if (s != NULL) {
+		bool current = s->child == c;
+		bool quick = loop_now(sv->loop) - c->started < QUICK_DEATH_MS;
+
+		s->child = current ? NULL : s->child;
+		s->old = s->old == c ? NULL : s->old;
+		if (good && current && s->may_end) {
+			s->ended = true;
+		} else if (!good && current && !sv->stopping) {
+			s->failures = quick ? s->failures : 0;
+			rest(s);
+		} else {
+			s->failures = 0;
+			make_ready(s);
+		}
+	}
+	forget_child(c);
+}
+
+static void reap(int signo, void *owner)
+{
+	struct supervisor *sv = owner;
+	int status;
+	pid_t pid;
+
+	(void)signo;
+	/* As process 1 we also get orphans that nobody else waits for. */
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (struct sv_child *c = sv->children; c != NULL; c = c->next) {
+			if (c->pid == pid) {
+				child_ended(c, status);
+				break;
+			}
+		}
+	}
+	if (sv->stopping && sv->child_count == 0) {
+		loop_stop(sv->loop);
+	}
+}
+
+/* ---- Wake-up timers ---- */
+
+static void on_wakeup(struct timer *t)
+{
+	struct sv_service *s = t->owner;
+	struct buf b = BUF_INIT;
+	size_t mark;
+
+	loop_timer(s->sv->loop, t, (int64_t)s->wakeup * 1000, on_wakeup, s);
+	if (s->child == NULL) {
+		if ((!s->wakeup_if_used || s->used) && !s->resting && s->old == NULL && !s->ended) {
+			start_child(s);
+		}
+		return;
+	}
+	mark = wire_begin(&b);
+	wire_put_int(&b, SERVICE_MSG_WAKEUP);
+	wire_end(&b, mark);
+	(void)sv_tell(s->child, &b, -1);
+	buf_free(&b);
+}
+
+/* ---- Applying a configuration ---- */
+
+static void free_service(struct sv_service *s, bool unlink_paths)
+{
+	watch_listeners(s, false);
+	loop_untimer(s->sv->loop, &s->rest);
+	loop_untimer(s->sv->loop, &s->wakeup_timer);
+	for (size_t i = 0; i < s->listener_count; i++) {
+		struct sv_listener *l = &s->listeners[i];
+
+		if (l->fd >= 0) {
+			close(l->fd);
+			if (unlink_paths && l->path != NULL) {
+				(void)unlink(l->path);
+			}
+		}
+		mem_free(l->key);
+		mem_free(l->label);
+		mem_free(l->path);
+	}
+	for (struct sv_child *c = s->sv->children; c != NULL; c = c->next) {
+		if (c->service == s) {
+			detach(c);
+		}
+	}
+	mem_free(s->listeners);
+	mem_free(s->name);
+	mem_free(s->command);
+	mem_free(s->argv);
+	mem_free(s->argv_text);
+	mem_free(s);
+}
+
+/* copy_argv - into one block, because the configuration's arena goes away */
+static void copy_argv(struct sv_service *s, const char *const *argv)
+{
+	struct buf text = BUF_INIT;
+	size_t count = 0;
+	char *p;
+
+	for (; argv[count] != NULL; count++) {
+		buf_add(&text, argv[count], strlen(argv[count]) + 1);
+	}
+	s->argv_text = buf_steal(&text);
+	s->argv = mem_calloc(count + 1, sizeof(*s->argv));
+	p = s->argv_text;
+	for (size_t i = 0; i < count; i++) {
+		s->argv[i] = p;
+		p += strlen(p) + 1;
+	}
+}
+
+/* take_listener - the open socket of that key from the old services; -1: there is none */
+static int take_listener(struct sv_service *old, const char *key)
+{
+	for (; old != NULL; old = old->next) {
+		for (size_t i = 0; i < old->listener_count; i++) {
+			struct sv_listener *l = &old->listeners[i];
+
+			if (l->fd >= 0 && strcmp(l->key, key) == 0) {
+				int fd = l->fd;
+
+				loop_unwatch(old->sv->loop, &l->watch);
+				l->fd = -1;
+				return fd;
+			}
+		}
+	}
+	return -1;
+}
+
+/* add_listener - 0, or -1 with a text */
+static int add_listener(struct sv_service *s, const struct sv_endpoint *ep, struct sv_service *old,
+	char **error_r)
+{
+	struct sv_listener *l = &s->listeners[s->listener_count];
+	char *key = endpoint_key(ep);
+	int fd = take_listener(old, key);
+
+	*error_r = NULL;
+	if (fd < 0) {
+		fd = endpoint_open(ep, error_r);
+	}
+	if (fd < 0) {
+		mem_free(key);
+		return *error_r != NULL ? -1 : 0;
+	}
+	l->watch.fd = -1;
+	l->fd = fd;
+	l->key = key;
+	l->label = mem_strdup(ep->label);
+	l->path = mem_strdup(ep->path);
+	s->listener_count++;
+	return 0;
+}
+
+static struct sv_service *new_service(struct supervisor *sv, const struct sv_spec *spec)
+{
+	struct sv_service *s = mem_alloc(sizeof(*s));
+
+	s->sv = sv;
+	s->name = mem_strdup(spec->name);
+	s->command = mem_strdup(spec->command);
+	copy_argv(s, spec->argv);
+	s->listeners = mem_calloc(spec->endpoint_count + 1, sizeof(*s->listeners));
+	s->wakeup = spec->wakeup;
+	s->wakeup_if_used = spec->wakeup_if_used;
+	s->at_once = spec->at_once;
+	s->single = spec->single;
+	s->may_end = spec->may_end;
+	return s;
+}
+
+/* leave_old - the old services' children finish; single ones are waited for by their successors */
+static void leave_old(struct supervisor *sv, struct sv_service *old)
+{
+	while (old != NULL) {
+		struct sv_service *s = old;
+
+		old = s->next;
+		for (struct sv_child *c = sv->children; c != NULL; c = c->next) {
+			if (c->service != s) {
+				continue;
+			}
+			if (!c->leaving) {
+				c->leaving = true;
+				sv_signal(c, SIGHUP);
+			}
+			detach(c);
+			for (struct sv_service *n = sv->services; n != NULL; n = n->next) {
+				if (n->single && strcmp(n->name, s->name) == 0 && strcmp(n->command, s->command) == 0) {
+					n->old = c;
+					c->service = n;
+				}
+			}
+		}
+		free_service(s, true);
+	}
+}
+
+int sv_apply(struct supervisor *sv, struct sv_config *config, bool first, char **error_r)
+{
+	struct sv_service *old = sv->services, **last = &sv->services;
+	int rc = 0;
+
+	sv->services = NULL;
+	for (size_t i = 0; i < config->count && rc == 0; i++) {
+		const struct sv_spec *spec = &config->specs[i];
+		struct sv_service *s = new_service(sv, spec);
+
+		*last = s;
+		last = &s->next;
+		for (size_t j = 0; j < spec->endpoint_count && rc == 0; j++) {
+			if (add_listener(s, &spec->endpoints[j], old, error_r) != 0) {
+				if (first) {
+					rc = -1;
+				} else {
+					log_error("%s", *error_r);
+					mem_free(*error_r);
+				}
+			}
+		}
+	}
+	leave_old(sv, old);
+	for (struct sv_service *s = rc == 0 ? sv->services : NULL; s != NULL; s = s->next) {
+		make_ready(s);
+		if (s->wakeup > 0) {
+			loop_timer(sv->loop, &s->wakeup_timer, (int64_t)s->wakeup * 1000, on_wakeup, s);
+		}
+	}
+	arena_free(&config->arena);
+	return rc;
+}
+
+/* ---- Life of the supervisor ---- */
+
+static void on_reload(int signo, void *owner)
+{
+	struct supervisor *sv = owner;
+	struct sv_config config;
+	char *error;
+
+	(void)signo;
+	if (sv->stopping) {
+		return;
+	}
+	memset(&config, 0, sizeof(config));
+	if (sv->hooks->reload(sv, &config)) {
+		(void)sv_apply(sv, &config, false, &error);
+	} else {
+		arena_free(&config.arena);
+	}
+}
+
+static void kill_rest(struct timer *t)
+{
+	struct supervisor *sv = t->owner;
+
+	for (struct sv_child *c = sv->children; c != NULL; c = c->next) {
+		log_warn("process %s pid %d does not end: killed", c->command, (int)c->pid);
+		sv_signal(c, SIGKILL);
+	}
+	if (sv->child_count == 0 || ++sv->stop_rounds > 3) {
+		loop_stop(sv->loop);
+		return;
+	}
+	loop_timer(sv->loop, t, 1000, kill_rest, sv);
+}
+
+void sv_stop(struct supervisor *sv)
+{
+	if (sv->stopping) {
+		return;
+	}
+	sv->stopping = true;
+	for (struct sv_service *s = sv->services; s != NULL; s = s->next) {
+		watch_listeners(s, false);
+		loop_untimer(sv->loop, &s->rest);
+		loop_untimer(sv->loop, &s->wakeup_timer);
+	}
+	for (struct sv_child *c = sv->children; c != NULL; c = c->next) {
+		c->leaving = true;
+		sv_signal(c, SIGTERM);
+	}
+	if (sv->child_count == 0) {
+		loop_stop(sv->loop);
+	}
+	loop_timer(sv->loop, &sv->stop_timer, STOP_SECONDS * 1000, kill_rest, sv);
+}
+
+static void on_stop(int signo, void *owner)
+{
+	(void)signo;
+	sv_stop(owner);
+}
+
+struct supervisor *sv_new(struct loop *loop, const char *what, const struct supervisor_hooks *hooks)
+{
+	struct supervisor *sv = mem_alloc(sizeof(*sv));
+
+	sv->loop = loop;
+	sv->what = what;
+	sv->hooks = hooks;
+	sv->self_fd = spawn_self(what);
+	if (sv->self_fd < 0) {
+		log_fatal("cannot find our own executable: mount /proc, or start %s with its full path", what);
+	}
+	loop_signal(loop, SIGHUP, on_reload, sv);
+	loop_signal(loop, SIGTERM, on_stop, sv);
+	loop_signal(loop, SIGINT, on_stop, sv);
+	loop_signal(loop, SIGCHLD, reap, sv);
+	return sv;
+}
+
+void sv_run(struct supervisor *sv)
+{
+	log_set_buffered(1);
+	loop_run(sv->loop);
+	while (sv->services != NULL) {
+		struct sv_service *s = sv->services;
+
+		sv->services = s->next;
+		free_service(s, true);
+	}
+	log_flush();
+}

@@ -1,0 +1,152 @@
+#ifndef APPLETS_ADMIN_MASTER_SUPERVISE_H
+#define APPLETS_ADMIN_MASTER_SUPERVISE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/loop.h"
+#include "base/wire.h"
+
+/*
+ * The engine of master (master.cf) and dovecot (dovecot.conf): owns listening
+ * sockets, starts services through our own executable when somebody connects
+ * (or at once), restarts them with growing pauses when they crash, reaps,
+ * reloads and stops. applets/service.h is the other side of the contract.
+ *
+ *	configuration -> struct sv_config (specs and their endpoints) -> sv_apply()
+ */
+
+/* Where a service listens. Strings live in the arena of the configuration. */
+struct sv_endpoint {
+	const char *path;		/* unix socket; NULL: TCP */
+	mode_t mode;
+	uid_t uid;			/* (uid_t)-1: as created */
+	gid_t gid;
+	const char *address;		/* TCP: numeric, "" all */
+	int port;
+	bool v4, v6;
+	bool optional;			/* an address this host lacks (::1) is passed over in silence */
+	const char *label;		/* told to the daemon */
+	const char *set_by;		/* for errors: "/etc/postfix/master.cf, line 9" */
+};
+
+struct sv_spec {
+	const char *name;		/* unique with command: "smtp" */
+	const char *command;		/* argv[0] */
+	const char **argv;		/* NULL-terminated */
+	struct sv_endpoint *endpoints;
+	size_t endpoint_count;
+	int wakeup;			/* seconds, 0 none */
+	bool wakeup_if_used;
+	bool at_once;			/* start without waiting for a connection */
+	bool single;			/* never two at a time, not even while the old one finishes */
+	bool may_end;			/* exit status 0 means: not wanted any more (until the next reload) */
+};
+
+struct sv_config {
+	struct arena arena;
+	struct sv_spec *specs;
+	size_t count, room;
+};
+
+/* Adds a zeroed spec at the end; valid until the next one is added. */
+struct sv_spec *sv_config_add(struct sv_config *c);
+struct sv_endpoint *sv_spec_add(struct sv_config *c, struct sv_spec *spec);
+
+struct supervisor;
+struct sv_service;
+
+struct sv_child {
+	struct sv_child *next;
+	struct supervisor *sv;
+	struct sv_service *service;	/* NULL: its service is gone, it finishes, or it never had one (mail parts) */
+	const char *command;		/* for the log; lives as long as the child */
+	pid_t pid;
+	struct watch control;
+	int64_t started;		/* loop milliseconds */
+	bool leaving;			/* told to end */
+	bool owns_command;		/* command is freed with the child */
+	void *owner;			/* of who started it */
+};
+
+struct supervisor_hooks {
+	/* SIGHUP: new configuration into *out; false: it is bad (said in the log), the old one stays. */
+	bool (*reload)(struct supervisor *sv, struct sv_config *out);
+	/* A control message that the engine does not know; fd (-1 none) belongs to the callee. */
+	void (*message)(struct supervisor *sv, struct sv_child *child, int kind, struct wire *w, int fd);
+	/* The child has ended; child->owner is the callee's last chance. */
+	void (*ended)(struct supervisor *sv, struct sv_child *child);
+};
+
+struct supervisor {
+	struct loop *loop;
+	const struct supervisor_hooks *hooks;
+	const char *what;		/* "master", "dovecot": for the log */
+	int self_fd;			/* our executable */
+	struct sv_service *services;
+	struct sv_child *children;
+	size_t child_count;
+	bool stopping;
+	struct timer stop_timer;
+	int stop_rounds;
+};
+
+/* How a child is started besides argv. */
+struct sv_start {
+	const char *const *argv;
+	const int *fds;			/* listening sockets, become 6 ... */
+	const char *const *labels;
+	size_t fd_count;
+	bool set_ids;			/* become uid and gid before exec */
+	uid_t uid;
+	gid_t gid;
+	const char *user;		/* for its groups; NULL: only gid */
+	const gid_t *more_groups;
+	size_t more_group_count;
+};
+
+/* SIGHUP, SIGTERM, SIGINT and SIGCHLD are the supervisor's from now on. Exits when the executable cannot be found. */
+struct supervisor *sv_new(struct loop *loop, const char *what, const struct supervisor_hooks *hooks);
+/*
+ * Make it so: open what is new, keep sockets that stay, drain what runs. The configuration is consumed. 0; -1 (only
+ * when first): an address cannot be had, nothing runs, *error_r says which and what to do.
+ */
+int sv_apply(struct supervisor *sv, struct sv_config *config, bool first, char **error_r);
+/* Until everything has ended. */
+void sv_run(struct supervisor *sv);
+void sv_stop(struct supervisor *sv);
+/* A child outside of the services (mail part). NULL: logged. */
+struct sv_child *sv_spawn(struct supervisor *sv, const char *command, const struct sv_start *start);
+/* False: it cannot be reached. fd stays the caller's. */
+bool sv_tell(struct sv_child *child, const struct buf *msg, int fd);
+void sv_signal(struct sv_child *child, int signo);
+
+/* ---- spawn.c ---- */
+
+/* Our executable, held open so that a replaced file does not matter. -1. */
+int spawn_self(const char *argv0);
+/* fork and exec; *control_r is our end of its control socket. -1 with errno. */
+pid_t spawn_child(int self_fd, const struct sv_start *start, int *control_r);
+
+/* ---- sockets.c ---- */
+
+/* Open it: fd; -1 with a text (caller frees), or -1 with *error_r NULL when it is optional and cannot be had. */
+int endpoint_open(const struct sv_endpoint *ep, char **error_r);
+/* Same socket? Compared as text. Owned by the caller. */
+char *endpoint_key(const struct sv_endpoint *ep);
+/* Directory of the path with this owner and mode when it has to be made. 0, or -1 with errno. */
+int endpoint_make_dir(const char *dir, mode_t mode, uid_t uid, gid_t gid);
+
+/* ---- lock.c ---- */
+
+/*
+ * Hold path locked as long as we live, our pid inside. fd; -1: *owner_r is the process that holds it (0: errno).
+ */
+int lock_take(const char *path, pid_t *owner_r);
+/* Process that holds the lock; 0: nobody. */
+pid_t lock_owner(const char *path);
+
+#endif

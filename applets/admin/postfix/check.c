@@ -1,0 +1,186 @@
+/*
+ * check - is everything in place? (postfix check, and before each start)
+ *
+ *	configuration	main.cf and master.cf can be read, values make sense together
+ *	permissions	configuration and aliases cannot be written by others
+ *	directories	those of the queue are there (made if not), with owner and mode
+ *	tables		each map parameter names a known type; built tables are there, newer
+ *			than their source, readable by mail_owner
+ *
+ * Faults that keep the system from starting are "fatal", others warnings.
+ */
+#include "applets/admin/postfix/postfix.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "applets/admin/master/supervise.h"
+#include "applets/applets.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "conf/conf_info.h"
+#include "conf/master_cf.h"
+#include "conf/params.h"
+#include "conf/param_table.h"
+
+static struct {
+	int worst;
+	bool quiet;			/* at start: only what stands in the way */
+	uid_t owner;
+	gid_t group;
+} G;
+
+#define warning(...) (G.quiet ? (void)0 : script_warn(__VA_ARGS__), G.worst = G.worst < 1 ? 1 : G.worst)
+#define fatal(...) (script_fatal(__VA_ARGS__), G.worst = 2)
+
+/* ---- Configuration ---- */
+
+static void check_owner(void)
+{
+	const struct passwd *pw = getpwnam(param.mail_owner);
+
+	G.owner = geteuid();
+	G.group = getegid();
+	if (geteuid() != 0) {
+		return;
+	}
+	if (pw == NULL) {
+		fatal("mail_owner = %s: there is no such user: make it (useradd -r %s), or set mail_owner",
+			param.mail_owner, param.mail_owner);
+		return;
+	}
+	G.owner = pw->pw_uid;
+	G.group = pw->pw_gid;
+}
+
+/* check_file_safe - only its owner (root, or us) may write a file we believe */
+static void check_file_safe(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0) {
+		return;			/* whoever needs it says so */
+	}
+	if (geteuid() == 0 && st.st_uid != 0) {
+		warning("not owned by root: %s", path);
+	}
+	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+		warning("group or other writable: %s (mode %04o, 0644 is usual)", path,
+			(unsigned)st.st_mode & 07777);
+	}
+}
+
+static void check_main_cf(void)
+{
+	struct buf path = BUF_INIT;
+
+	buf_addf(&path, "%s/main.cf", conf_loaded_dir());
+	check_file_safe(buf_str(&path));
+	buf_free(&path);
+	if (param.mailbox_size_limit != 0 && param.mailbox_size_limit < param.message_size_limit) {
+		fatal("%s/main.cf: mailbox_size_limit is smaller than message_size_limit", conf_loaded_dir());
+	}
+	if (strchr(param.myhostname, '.') == NULL) {
+		warning("myhostname = %s is not a fully qualified name: set it in %s/main.cf", param.myhostname,
+			conf_loaded_dir());
+	}
+}
+
+static void check_master_cf(void)
+{
+	struct buf path = BUF_INIT;
+	struct master_cf cf;
+	char *error = NULL;
+
+	buf_addf(&path, "%s/master.cf", conf_loaded_dir());
+	check_file_safe(buf_str(&path));
+	memset(&cf, 0, sizeof(cf));
+	if (master_cf_read(buf_str(&path), &cf, &error) != 0) {
+		fatal("%s", error);
+		mem_free(error);
+	} else {
+		master_cf_free(&cf);
+	}
+	buf_free(&path);
+}
+
+/* ---- Directories ---- */
+
+static void check_dir(const char *below, mode_t mode, bool owned, mode_t forbidden)
+{
+	struct buf path = BUF_INIT;
+	uid_t uid = owned ? G.owner : geteuid();
+	struct stat st;
+
+	buf_addf(&path, "%s%s%s", param.queue_directory, below[0] != '\0' ? "/" : "", below);
+	if (endpoint_make_dir(buf_str(&path), mode, uid, owned ? G.group : (gid_t)-1) != 0) {
+		fatal("%s: %s", buf_str(&path), strerror(errno));
+	} else if (stat(buf_str(&path), &st) == 0) {
+		if (st.st_uid != uid) {
+			warning("not owned by %s: %s", owned ? param.mail_owner : "root", buf_str(&path));
+		}
+		if (st.st_mode & forbidden) {
+			warning("bad mode of %s: %04o, should be %04o", buf_str(&path),
+				(unsigned)st.st_mode & 07777, (unsigned)mode);
+		}
+		if ((st.st_mode & mode & 0700) != (mode & 0700)) {
+			fatal("bad mode of %s: %04o, should be %04o", buf_str(&path),
+				(unsigned)st.st_mode & 07777, (unsigned)mode);
+		}
+	}
+	buf_free(&path);
+}
+
+static void check_directories(void)
+{
+	check_dir("", 0755, true, S_IWGRP | S_IWOTH);
+	check_dir("pid", 0755, false, S_IWGRP | S_IWOTH);
+	check_dir("private", 0700, true, S_IRWXG | S_IRWXO);
+	check_dir("public", 0755, true, S_IWGRP | S_IWOTH);
+	check_dir("maildrop", 01733, true, S_IRGRP | S_IROTH);
+	if (endpoint_make_dir(param.data_directory, 0700, G.owner, G.group) != 0) {
+		warning("data_directory = %s: %s", param.data_directory, strerror(errno));
+	}
+}
+
+/* ---- What is accepted and not acted on ---- */
+
+static void list_unused(void)
+{
+	struct arena a = ARENA_INIT;
+	size_t count;
+	const char **names = conf_set_names(&a, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		int n = param_find(names[i]);
+
+		if (n >= 0 && param_row((size_t)n)->type == PARAM_TYPE_OTHER) {
+			script_info("%s/main.cf, line %d: %s is accepted and not acted on", conf_loaded_dir(),
+				conf_line(names[i]), names[i]);
+		}
+	}
+	arena_free(&a);
+	script_info("TLS: versions 1.0 to 1.2 (there is no TLS 1.3 in this build)");
+}
+
+int check_system(bool warnings, bool verbose)
+{
+	G.worst = 0;
+	G.quiet = !warnings;
+	check_owner();
+	check_main_cf();
+	check_master_cf();
+	if (G.worst < 2) {
+		check_directories();
+	}
+	if (verbose) {
+		list_unused();
+	}
+	return G.worst;
+}

@@ -1,0 +1,312 @@
+/*
+ * postfix - start, stop and look after the mail system
+ *
+ *	postfix [-c DIR] [-v] start | start-fg | stop | abort | reload | flush | status | check
+ *
+ * What Postfix does in a shell script is done here, with the same words:
+ * messages go to the log and to standard error. Whether the system runs is asked
+ * of the lock on pid/master.pid, so a file left behind means nothing.
+ *
+ * Exit status: 0 done (status: it runs), 1 not.
+ */
+#include "applets/admin/postfix/postfix.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "applets/admin/master/supervise.h"
+#include "applets/applets.h"
+#include "applets/service.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "conf/params.h"
+
+enum { STOP_WAIT_MS = 13000, POLL_MS = 20 };
+
+static struct {
+	const char *dir;
+	int verbose;
+	bool log_open;
+} G;
+
+static void emit(const char *severity, const char *fmt, va_list ap)
+{
+	char text[2000];
+	int fd = log_fd();
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	dprintf(2, "postfix/postfix-script: %s%s\n", severity, text);
+	/* The log as well, unless that is this very terminal. */
+	if (G.log_open && fd != 1 && fd != 2) {
+		log_info("%s%s", severity, text);
+	}
+}
+
+#define EMIT(severity) do { \
+		va_list ap; \
+		va_start(ap, fmt); \
+		emit(severity, fmt, ap); \
+		va_end(ap); \
+	} while (0)
+
+void script_info(const char *fmt, ...)
+{
+	EMIT("");
+}
+
+void script_warn(const char *fmt, ...)
+{
+	EMIT("warning: ");
+}
+
+int script_fatal(const char *fmt, ...)
+{
+	EMIT("fatal: ");
+	return 1;
+}
+
+static pid_t running(void)
+{
+	struct buf path = BUF_INIT;
+	pid_t pid;
+
+	buf_addf(&path, "%s/%s/master.pid", param.queue_directory, param.process_id_directory);
+	pid = lock_owner(buf_str(&path));
+	buf_free(&path);
+	return pid;
+}
+
+/* run_applet - another applet in this process; its exit status */
+static int run_applet(const char *name, const char *const *more)
+{
+	const struct applet *applet = applet_find(name);
+	const char *argv[16];
+	int argc = 0;
+
+	if (applet == NULL) {
+		return script_fatal("this build has no %s", name);
+	}
+	argv[argc++] = name;
+	argv[argc++] = "-c";
+	argv[argc++] = G.dir;
+	while (*more != NULL && argc < 10) {
+		argv[argc++] = *more++;
+	}
+	for (int i = 0; i < G.verbose && argc < 14; i++) {
+		argv[argc++] = "-v";
+	}
+	argv[argc] = NULL;
+	optind = 1;
+	return applet->main(argc, (char **)(uintptr_t)argv);
+}
+
+/* exec_master - become master by its own name, so that ps and netstat show it */
+static int exec_master(const char *how)
+{
+	const char *argv[16] = { "master", "-c", G.dir, how };
+	int argc = 4, self = spawn_self("postfix");
+
+	for (int i = 0; i < G.verbose && argc < 14; i++) {
+		argv[argc++] = "-v";
+	}
+	argv[argc] = NULL;
+	log_flush();
+	if (self >= 0) {
+		(void)fexecve(self, (char **)(uintptr_t)argv, environ);
+	}
+	return script_fatal("cannot execute our own binary as master: %s", strerror(errno));
+}
+
+static int cmd_start(void)
+{
+	int status = 0;
+	pid_t pid;
+
+	if (running() != 0) {
+		return script_fatal("the Postfix mail system is already running");
+	}
+	if (check_system(false, false) > 1) {
+		return script_fatal("Postfix integrity check failed!");
+	}
+	script_info("starting the Postfix mail system");
+	log_flush();
+	pid = fork();
+	if (pid == 0) {
+		_exit(exec_master("-w"));
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+		return script_fatal("mail system startup failed");
+	}
+	return 0;
+}
+
+static int cmd_start_fg(void)
+{
+	if (running() != 0) {
+		return script_fatal("the Postfix mail system is already running");
+	}
+	if (check_system(false, false) > 1) {
+		return script_fatal("Postfix integrity check failed!");
+	}
+	script_info("starting the Postfix mail system");
+	return exec_master("-s");
+}
+
+static void pause_ms(int ms)
+{
+	struct timespec ts = { ms / 1000, (long)(ms % 1000) * 1000000 };
+
+	(void)nanosleep(&ts, NULL);
+}
+
+/* signal_master - not root and not its owner: say so */
+static int signal_master(pid_t pid, int signo)
+{
+	if (kill(pid, signo) != 0) {
+		return script_fatal("cannot signal process %d: %s", (int)pid, strerror(errno));
+	}
+	return 0;
+}
+
+/* kill_all - the master and, where it leads a process group of its own, all of them */
+static void kill_all(pid_t pid)
+{
+	if (getpgid(pid) == pid) {
+		(void)kill(-pid, SIGKILL);
+	}
+	(void)kill(pid, SIGKILL);
+}
+
+static int cmd_stop(void)
+{
+	pid_t pid = running();
+	int waited = 0;
+
+	if (pid == 0) {
+		return script_fatal("the Postfix mail system is not running");
+	}
+	script_info("stopping the Postfix mail system");
+	if (signal_master(pid, SIGTERM) != 0) {
+		return 1;
+	}
+	for (; running() == pid && waited < STOP_WAIT_MS; waited += POLL_MS) {
+		pause_ms(POLL_MS);
+	}
+	if (running() == pid) {
+		script_warn("stopping the Postfix mail system with force");
+		kill_all(pid);
+	}
+	return 0;
+}
+
+static int cmd_abort(void)
+{
+	pid_t pid = running();
+
+	if (pid == 0) {
+		return script_fatal("the Postfix mail system is not running");
+	}
+	script_info("aborting the Postfix mail system");
+	kill_all(pid);
+	return 0;
+}
+
+static int cmd_reload(void)
+{
+	pid_t pid = running();
+
+	if (pid == 0) {
+		return script_fatal("the Postfix mail system is not running");
+	}
+	script_info("refreshing the Postfix mail system");
+	return signal_master(pid, SIGHUP);
+}
+
+static int cmd_flush(void)
+{
+	static const char *const args[] = { "-f", NULL };
+
+	if (running() == 0) {
+		return script_fatal("cannot flush the mail queue: the Postfix mail system is not running");
+	}
+	return run_applet("postqueue", args);
+}
+
+static int cmd_status(void)
+{
+	pid_t pid = running();
+
+	if (pid == 0) {
+		script_info("the Postfix mail system is not running");
+		return 1;
+	}
+	script_info("the Postfix mail system is running: PID: %d", (int)pid);
+	return 0;
+}
+
+static int cmd_check(void)
+{
+	return check_system(true, G.verbose > 0) > 1 ? 1 : 0;
+}
+
+static const struct {
+	const char *name;
+	int (*fn)(void);
+} commands[] = {
+	{ "abort", cmd_abort }, { "check", cmd_check }, { "flush", cmd_flush }, { "reload", cmd_reload },
+	{ "start", cmd_start }, { "start-fg", cmd_start_fg }, { "status", cmd_status }, { "stop", cmd_stop },
+};
+
+static int usage(void)
+{
+	return applet_usage("postfix");
+}
+
+int postfix_main(int argc, char **argv)
+{
+	const char *dir = NULL;
+	char *error = NULL;
+	int opt;
+
+	log_open("postfix/postfix-script", LOG_TO_STDERR);
+	while ((opt = getopt(argc, argv, "c:Dv")) != -1) {
+		switch (opt) {
+		case 'c':
+			dir = optarg;
+			break;
+		case 'v':
+			G.verbose++;
+			break;
+		case 'D':
+			break;
+		default:
+			return usage();
+		}
+	}
+	if (optind + 1 != argc) {
+		return usage();
+	}
+	G.dir = conf_dir(dir);
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		if (strcmp(commands[i].name, argv[optind]) != 0) {
+			continue;
+		}
+		if (conf_load(G.dir, false, &error) != 0) {
+			return script_fatal("%s", error);
+		}
+		service_open_log("postfix-script", 0, false);
+		G.log_open = true;
+		return commands[i].fn();
+	}
+	dprintf(2, "postfix/postfix-script: fatal: unknown command: '%s'. Usage: postfix start (or stop, "
+		"reload, abort, flush, check, status, start-fg)\n", argv[optind]);
+	return 1;
+}
