@@ -80,8 +80,8 @@ static int find_user(struct maps *table, const char *local, struct arena *a, str
 	int rc = access_find_key(table, arena_printf(a, "%s@", local), value);
 
 	if (rc == 0 && ext != NULL) {
-		rc = access_find_key(
-			table, arena_printf(a, "%.*s@", (int)(ext - local), local), value);
+		rc = access_find_key(table, arena_printf(a, "%.*s@", (int)(ext - local), local),
+			value);
 	}
 	return rc;
 }

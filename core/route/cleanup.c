@@ -93,14 +93,19 @@ static void put(struct cleanup *c, const char *data, size_t len)
 	}
 }
 
-/* put_text - content out with stray CRs as blanks (cleanup_replace_stray_cr_lf): what stays can never
- * look like a line end to the next host */
+/*
+ * put_text - content out with stray CRs as blanks (cleanup_replace_stray_cr_lf):
+ * nothing that stays can look like a line end to the next host
+ */
 static void put_text(struct cleanup *c, const char *data, size_t len)
 {
 	const char *cr;
 
-	while (param.cleanup_replace_stray_cr_lf && len > 0
-		&& (cr = memchr(data, '\r', len)) != NULL) {
+	while (param.cleanup_replace_stray_cr_lf && len > 0) {
+		cr = memchr(data, '\r', len);
+		if (cr == NULL) {
+			break;
+		}
 		put(c, data, (size_t)(cr - data));
 		put(c, " ", 1);
 		len -= (size_t)(cr - data) + 1;
@@ -123,12 +128,11 @@ static int row_of(const char *name, size_t len)
 /* drop_mask - the rows that message_drop_headers names */
 static unsigned drop_mask(void)
 {
-	struct slice rest = slice_of(param.message_drop_headers);
+	struct slice rest = slice_of(param.message_drop_headers), w;
 	unsigned mask = 0;
 
 	_Static_assert(ARRAY_LEN(headers) <= 32, "one bit a row");
-	for (struct slice w = slice_word(&rest, ", \t\n"); w.ptr != NULL;
-		w = slice_word(&rest, ", \t\n")) {
+	while ((w = slice_word(&rest, ", \t\n")).ptr != NULL) {
 		int row = row_of(w.ptr, w.len);
 
 		if (row >= 0) {
@@ -146,8 +150,8 @@ static size_t name_length(const char *line, size_t len)
 {
 	size_t n = 0, end;
 
-	while (n < len && (unsigned char)line[n] > 32 && (unsigned char)line[n] < 127
-		&& line[n] != ':') {
+	while (n < len && (unsigned char)line[n] > 32 && (unsigned char)line[n] < 127 &&
+	    line[n] != ':') {
 		n++;
 	}
 	end = n;
@@ -160,8 +164,8 @@ static size_t name_length(const char *line, size_t len)
 /* is_from_line - "From " or ">From " of an mbox before the headers */
 static bool is_from_line(const char *line, size_t len)
 {
-	return (len > 5 && memcmp(line, "From ", 5) == 0)
-		|| (len > 6 && memcmp(line, ">From ", 6) == 0);
+	return (len > 5 && memcmp(line, "From ", 5) == 0) ||
+		(len > 6 && memcmp(line, ">From ", 6) == 0);
 }
 
 /* keep_message_id - the value, without folds and blanks around */
@@ -250,8 +254,8 @@ static void take_header(struct cleanup *c, size_t len)
 	}
 	c->seen |= headers[row].seen;
 	value = (const char *)memchr(text, ':', len) + 1;
-	if (headers[row].kind == KIND_HOP && ++c->hops >= param.hopcount_limit
-		&& c->status == CLEANUP_OK) {
+	if (headers[row].kind == KIND_HOP && ++c->hops >= param.hopcount_limit &&
+	    c->status == CLEANUP_OK) {
 		c->status = CLEANUP_HOPS;
 	}
 	if (headers[row].kind == KIND_ID) {
@@ -425,9 +429,11 @@ enum cleanup_status cleanup_write(struct cleanup *c, const char *data, size_t le
 	size_t done = 0;
 
 	while (done < len && c->state != STATE_BODY) {
-		done += c->state == STATE_LONG_HEADER
-			? write_long_header(c, data + done, len - done)
-			: write_header(c, data + done, len - done);
+		if (c->state == STATE_LONG_HEADER) {
+			done += write_long_header(c, data + done, len - done);
+		} else {
+			done += write_header(c, data + done, len - done);
+		}
 	}
 	put_text(c, data + done, len - done);
 	return c->status;

@@ -26,15 +26,18 @@
  * longer one passes unchanged).
  */
 enum {
-	CLEANUP_LOCAL =
-		1, /* from local_header_rewrite_clients or this host: addresses are completed with
-				   myorigin, missing From, Date, Message-ID are added */
-	CLEANUP_SUBMIT =
-		2, /* from sendmail: a "From " line before the headers goes (SMTP: it is kept as
-				   X-Mailbox-Line) */
-	CLEANUP_RAW =
-		4 /* nothing but the Received header (receive_override_options no_address_mappings
-				   and no_header_body_checks together; bounces) */
+	/*
+	 * From local_header_rewrite_clients or this host: addresses are completed
+	 * with myorigin, missing From, Date and Message-ID are added.
+	 */
+	CLEANUP_LOCAL = 1,
+	/*
+	 * From sendmail: a "From " line before the headers goes (else it becomes
+	 * X-Mailbox-Line).
+	 */
+	CLEANUP_SUBMIT = 2,
+	/* Nothing but the Received header is added or changed (notices of our own). */
+	CLEANUP_RAW = 4
 };
 
 enum cleanup_status {

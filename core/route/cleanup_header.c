@@ -153,12 +153,12 @@ static bool needs_completion(const char *start, const char *stop)
 			at = p;
 		}
 	}
-	return at == NULL
-		|| (at + 1 < stop && at[1] != '[' && memchr(at, '.', (size_t)(stop - at)) == NULL);
+	return at == NULL || (at + 1 < stop && at[1] != '[' &&
+		memchr(at, '.', (size_t)(stop - at)) == NULL);
 }
 
-bool cleanup_complete_header(
-	struct buf *out, const char *text, size_t len, size_t value, bool local)
+bool cleanup_complete_header(struct buf *out, const char *text, size_t len, size_t value,
+	bool local)
 {
 	struct walk w = { .p = text + value, .end = text + len };
 	struct arena a = ARENA_INIT;
@@ -260,7 +260,8 @@ void cleanup_received(struct buf *out, const struct cleanup_trace *t)
 	date_rfc5322(date, t->when, true);
 	if (*t->client_addr == '\0') {
 		buf_addf(out, "Received: by %s (%s, from userid %ld)\n\tid %s; %s\n",
-			param.myhostname, param.mail_name, (long)t->uid, t->queue_id, date);
+			param.myhostname,
+			param.mail_name, (long)t->uid, t->queue_id, date);
 		return;
 	}
 	buf_adds(out, "Received: from ");
