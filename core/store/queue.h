@@ -135,6 +135,14 @@ int64_t queue_written(const struct queue_message *m);
  * then calls done(arg, ok) and forgets m. Not to be aborted after this.
  */
 void queue_end(struct queue_message *m, void (*done)(void *arg, bool ok), void *arg);
+/*
+ * A name that is kept with the message in the same commit and stays when the
+ * message goes: whoever took it from somewhere can find out after a crash that
+ * he did (maildrop files). At most one a message.
+ */
+void queue_set_source(struct queue_message *m, const char *name);
+int queue_has_source(struct queue *q, const char *name);		/* 1, 0, -1 */
+void queue_drop_source(struct queue *q, const char *name);		/* with the next commit */
 /* Forget a message that was not ended; chunks already written are removed. */
 void queue_abort(struct queue_message *m);
 /* Is there anything that a commit would make durable? */

@@ -80,6 +80,11 @@ void queue_remove(struct queue *q, queue_id id)
 	queue_add_change(q, OP_REMOVE, id);
 }
 
+void queue_drop_source(struct queue *q, const char *name)
+{
+	queue_add_change(q, OP_DROP_SOURCE, 0)->reason = keep_text(q, name);
+}
+
 /* delete_chunks - all content of a message */
 static int delete_chunks(struct queue *q, queue_id id)
 {
@@ -128,6 +133,9 @@ static int apply(struct queue *q, const struct queue_change *c)
 		return queue_delete_rows(q, c->id);
 	case OP_DROP_PARTIAL:
 		return drop_partial(q, c->id);
+	case OP_DROP_SOURCE:
+		rc = db_run(q->db, Q_SOURCE_DEL, "s", c->reason);
+		break;
 	}
 	return rc == 0 ? 0 : queue_set_error(q);
 }

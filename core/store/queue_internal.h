@@ -18,6 +18,7 @@ enum {
 	Q_GET, Q_NEXT, Q_SCAN, Q_LIST, Q_DUE, Q_DUE_FIRST,
 	Q_RECIPIENTS, Q_RECIPIENT_COUNT, Q_RECIPIENT_LAST, Q_CHUNK, Q_TOTALS,
 	Q_LAST_ID, Q_SET_LAST_ID,
+	Q_SOURCE_ADD, Q_SOURCE_GET, Q_SOURCE_DEL,
 	Q_COUNT
 };
 
@@ -52,6 +53,7 @@ struct queue_message {
 	struct queue_recipient *recipients;	/* array, texts in arena */
 	size_t recipient_count, recipient_cap;
 	struct buf data;		/* the chunk being filled */
+	const char *source;		/* in arena, or NULL */
 	int64_t size;
 	int64_t chunks;			/* full ones, handed to q->chunks or stored */
 	bool stored;			/* some chunk is in the database already */
@@ -61,7 +63,8 @@ struct queue_message {
 };
 
 enum queue_op {
-	OP_DONE, OP_RECIPIENT_DEFER, OP_APPEND, OP_DEFER, OP_STATE, OP_FLAGS, OP_REMOVE, OP_DROP_PARTIAL
+	OP_DONE, OP_RECIPIENT_DEFER, OP_APPEND, OP_DEFER, OP_STATE, OP_FLAGS, OP_REMOVE, OP_DROP_PARTIAL,
+	OP_DROP_SOURCE
 };
 
 struct queue_change {
@@ -70,7 +73,7 @@ struct queue_change {
 	queue_id id;
 	int64_t n;			/* recipient, state or flags */
 	int64_t when;			/* next_try */
-	const char *dsn, *reason;
+	const char *dsn, *reason;	/* OP_DROP_SOURCE: reason is the source */
 	struct queue_recipient *recipient;	/* OP_APPEND */
 };
 

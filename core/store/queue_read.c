@@ -85,6 +85,15 @@ int queue_get(struct queue *q, queue_id id, struct arena *a, struct queue_envelo
 	return get_envelope(q, Q_GET, id, a, env);
 }
 
+int queue_has_source(struct queue *q, const char *name)
+{
+	struct db_stmt *s = db_start(q->db, Q_SOURCE_GET, "s", name);
+	int rc = db_step(s);
+
+	db_reset(s);
+	return rc < 0 ? queue_set_error(q) : rc;
+}
+
 int queue_next(struct queue *q, queue_id after, struct arena *a, struct queue_envelope *env)
 {
 	return get_envelope(q, Q_NEXT, after, a, env);

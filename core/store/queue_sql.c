@@ -7,6 +7,8 @@
  * chunk	content in pieces of 64 KB, keyed id << 13 | piece.
  * partial	messages some of whose chunks were stored before their end; a crash
  *		leaves their rows behind, and this says which they are.
+ * source	names of maildrop files whose message is in (or was in) the queue while
+ *		the file is still there.
  * meta		"last_id": the highest id given while the clock was behind.
  *
  * Numbers of states are those of enum queue_state.
@@ -29,6 +31,8 @@ const struct db_migration queue_migrations[] = {
 	  "CREATE TABLE chunk (k INTEGER PRIMARY KEY, data BLOB NOT NULL);"
 	  "CREATE TABLE partial (id INTEGER PRIMARY KEY);"
 	  "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;" },
+	{ 2,
+	  "CREATE TABLE source (name TEXT PRIMARY KEY, message INTEGER NOT NULL) WITHOUT ROWID;" },
 };
 
 const size_t queue_migration_count = ARRAY_LEN(queue_migrations);
@@ -52,6 +56,10 @@ const char *const queue_sql[Q_COUNT] = {
 	[Q_PARTIAL_DEL] = "DELETE FROM partial WHERE id = ?1",
 	[Q_PARTIAL_OLD] = "SELECT id FROM partial WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT 1",
 	[Q_MESSAGE_EXISTS] = "SELECT 1 FROM message WHERE id = ?1",
+
+	[Q_SOURCE_ADD] = "INSERT INTO source (name, message) VALUES (?1, ?2)",
+	[Q_SOURCE_GET] = "SELECT 1 FROM source WHERE name = ?1",
+	[Q_SOURCE_DEL] = "DELETE FROM source WHERE name = ?1",
 
 	[Q_MESSAGE_DEL] = "DELETE FROM message WHERE id = ?1",
 	[Q_RECIPIENT_DEL] = "DELETE FROM recipient WHERE message = ?1",

@@ -105,6 +105,11 @@ void queue_add_recipient(struct queue_message *m, const struct queue_recipient *
 	slot->n = (int64_t)m->recipient_count++;
 }
 
+void queue_set_source(struct queue_message *m, const char *name)
+{
+	m->source = arena_strdup(&m->arena, name);
+}
+
 size_t queue_recipient_count(const struct queue_message *m)
 {
 	return m->recipient_count;
@@ -289,9 +294,26 @@ int queue_insert_recipient(struct queue *q, queue_id id, const struct queue_reci
 	return 0;
 }
 
+/* insert_source - 1, 0 when it is there already (failed), -1 */
+static int insert_source(struct queue *q, const struct queue_message *m)
+{
+	if (db_run(q->db, Q_SOURCE_ADD, "su", m->source, m->env.id) == 0)
+		return 1;
+	if (db_fault(q->db) != DB_FAULT_CONSTRAINT)
+		return queue_set_error(q);
+	log_error("%s: its message is in the queue already", m->source);
+	return 0;
+}
+
 /* insert_message - all rows of an ended message; 1, 0 when this one alone cannot be (failed), -1 */
 static int insert_message(struct queue *q, struct queue_message *m)
 {
+	if (m->source != NULL) {
+		int rc = insert_source(q, m);
+
+		if (rc <= 0)
+			return rc;
+	}
 	if (m->chunks > 0) {
 		int rc = m->failed ? 0 : chunks_complete(q, m);
 
