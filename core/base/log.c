@@ -45,6 +45,11 @@ void log_set_tag(const char *tag)
 	snprintf(logger.tag, sizeof(logger.tag), "%s", tag);
 }
 
+const char *log_tag(void)
+{
+	return logger.tag;
+}
+
 /* syslog_connect - a datagram socket to /dev/log, or -1 */
 static int syslog_connect(void)
 {

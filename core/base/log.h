@@ -21,6 +21,7 @@ enum log_target {
 void log_open(const char *tag, enum log_target target);
 /* Only the tag changes ("postfix/submission/smtpd"). */
 void log_set_tag(const char *tag);
+const char *log_tag(void);
 /*
  * Also set LOG_TO_FILE. "/dev/stdout" and "/dev/stderr" mean the inherited
  * descriptor, never re-opened. 0, or -1 with errno.
