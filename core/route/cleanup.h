@@ -92,14 +92,16 @@ void cleanup_received(struct buf *out, const struct cleanup_trace *t);
 /* ---- The envelope ---- */
 
 /*
- * Full, quoted or as given: brought to its plainest form and completed (route/rewrite.h).
- * "" stays. Owned by a.
+ * With or without <>: brought to its plainest form and completed
+ * (route/rewrite.h). "" stays. Owned by a.
  */
 const char *cleanup_address(struct arena *a, const char *address);
 /*
- * Add what the configuration adds to every new message before its queue_end():
- * the always_bcc recipient (unless it is there already).
+ * Before queue_end(): what the configuration adds to every new message, the always_bcc
+ * recipient.
  */
 void cleanup_add_bcc(struct queue_message *m);
+/* "ID: message-id=<...>", under the name of Postfix's cleanup. */
+void cleanup_log_message_id(const struct cleanup *c, const char *id);
 
 #endif
