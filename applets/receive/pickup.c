@@ -1,0 +1,544 @@
+/*
+ * pickup - mail from this host's own programs into the queue
+ *
+ *	sendmail --socket public/pickup--> session --\
+ *						      +--> queue.db (group commit) --> qmgr is told
+ *	sendmail --file--> maildrop/ --scan----------/		|
+ *				^----- removed after the commit-+
+ *
+ * The socket answers after the commit. Who submits is what the kernel says: the
+ * peer's credentials, or the owner of the file.
+ *
+ * A file must become one message and no more, also when we are killed between the
+ * commit and its removal, and when the message has long been delivered by
+ * then. So its name is written into queue.db in the same commit as the message
+ * (queue_set_source()). A file whose name is there has been taken: it is only
+ * removed. The name goes from queue.db after the removal is on the disk:
+ *
+ *	commit {message, name} -> unlink, fsync of the directory -> commit {- name}
+ *
+ * Renaming the file before the commit would not do: after a crash such a file says
+ * nothing about whether its commit was made.
+ *
+ * A malformed file is kept as maildrop/bad.NAME, with a warning.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/unixsock.h"
+#include "conf/params.h"
+#include "net/serve.h"
+#include "proto/pickup.h"
+#include "store/notify.h"
+#include "store/queue.h"
+#include "route/enqueue.h"
+#include "route/match.h"
+#include "route/resolve.h"
+#include "applets/applets.h"
+#include "applets/service.h"
+
+enum {
+	SCAN_SECONDS = 60,
+	SCAN_BATCH = 100,		/* files in one commit */
+	READ_SIZE = 65536,
+	TMP_SECONDS = 24 * 3600,	/* age of an unfinished file that nobody writes any more */
+	SESSION_SECONDS = 300,
+	ACCEPT_BATCH = 64,
+	IN_HIGH = 256 * 1024
+};
+
+static struct G {
+	struct service service;
+	struct server *server;
+	struct queue *queue;
+	struct queue_notify *notify;
+	struct match_list *authorized;
+	struct loop_hook commit_hook;
+	struct timer scan_timer;
+	struct watch accept[SERVICE_LISTEN_MAX];
+	int drop_fd;			/* the maildrop directory, -1 none */
+
+	size_t taken;			/* files of the batch that were committed and removed */
+} G;
+
+/* ---- The commit ---- */
+
+static void commit(void)
+{
+	if (!queue_pending(G.queue)) {
+		return;
+	}
+	if (queue_commit(G.queue) != 0) {
+		log_error("queue: %s", queue_error(G.queue));
+		if (queue_is_broken(G.queue)) {
+			log_fatal("queue.db cannot be used any more");
+		}
+		return;
+	}
+	queue_notify_committed(G.notify, G.queue);
+}
+
+static void run_commit(struct loop_hook *h)
+{
+	(void)h;
+	commit();
+}
+
+/* ---- Sessions on the socket ---- */
+
+struct client {				/* given to open() */
+	uid_t uid;
+};
+
+struct session {
+	struct session_io *io;
+	uid_t uid;
+	struct enqueue *enqueue;
+	struct waiting *waiting;	/* the commit is due */
+	struct buf held;
+};
+
+/* What a commit tells about; the session may be gone by then. */
+struct waiting {
+	struct session *session;
+};
+
+static void answer(struct buf *out, enum pickup_status status, const char *text)
+{
+	const struct pickup_message m = { .kind = PICKUP_ANSWER, .status = status, .text = text };
+
+	pickup_put(out, &m);
+}
+
+/* is_authorized - authorized_submit_users */
+static bool is_authorized(uid_t uid)
+{
+	const struct passwd *pw;
+
+	if (uid == 0 || uid == geteuid()) {
+		return true;
+	}
+	pw = getpwuid(uid);
+	return match_domain(G.authorized, pw != NULL ? pw->pw_name : "unknown") > 0;
+}
+
+static void *session_open(struct session_io *io, void *service, struct buf *out)
+{
+	struct client *client = service;
+	struct session *s = mem_alloc(sizeof(*s));
+
+	(void)out;
+	s->io = io;
+	s->uid = client->uid;
+	io->timeout = SESSION_SECONDS;
+	mem_free(client);
+	return s;
+}
+
+static void session_close(void *session)
+{
+	struct session *s = session;
+
+	if (s->waiting != NULL) {
+		s->waiting->session = NULL;
+	}
+	enqueue_free(s->enqueue);
+	buf_free(&s->held);
+	mem_free(s);
+}
+
+/* session_committed - from queue_commit() */
+static void session_committed(void *arg, bool ok, const char *id)
+{
+	struct waiting *w = arg;
+	struct session *s = w->session;
+
+	if (s != NULL) {
+		s->waiting = NULL;
+		answer(&s->held, ok ? PICKUP_OK : PICKUP_RETRY, ok ? id :
+			queue_is_full(G.queue) ? "insufficient system storage" :
+			"queue file write error");
+		s->io->resume(s->io);
+	}
+	mem_free(w);
+}
+
+/* session_end - END came: refuse, or wait for the commit */
+static enum session_want session_end(struct session *s, struct buf *out)
+{
+	const char *text;
+	enum pickup_status status = enqueue_result(s->enqueue, &text);
+
+	if (status == PICKUP_OK && !is_authorized(s->uid)) {
+		status = PICKUP_REFUSED;
+		text = "not authorized to submit mail (authorized_submit_users)";
+	}
+	if (status != PICKUP_OK) {
+		log_info("%s: uid=%ld: %s", enqueue_id(s->enqueue), (long)s->uid, text);
+		answer(out, status, text);
+		enqueue_free(s->enqueue);
+		s->enqueue = NULL;
+		return SESSION_READ;
+	}
+	s->waiting = mem_alloc(sizeof(*s->waiting));
+	s->waiting->session = s;
+	enqueue_commit(s->enqueue, session_committed, s->waiting);
+	s->enqueue = NULL;
+	loop_at_end(G.service.loop, &G.commit_hook, run_commit, NULL);
+	return SESSION_WAIT;
+}
+
+static enum session_want session_feed(void *session, struct buf *in, struct buf *out)
+{
+	struct session *s = session;
+	struct pickup_message m;
+	size_t size;
+	int rc;
+
+	if (s->waiting != NULL) {
+		return SESSION_WAIT;
+	}
+	if (buf_unread(&s->held) > 0) {
+		buf_add(out, buf_head(&s->held), buf_unread(&s->held));
+		buf_free(&s->held);
+	}
+	while ((rc = pickup_get(in, &m, &size)) == 1) {
+		enum session_want want = SESSION_READ;
+
+		if (s->enqueue == NULL) {
+			s->enqueue = enqueue_new(G.queue, s->uid, NULL);
+		}
+		rc = enqueue_take(s->enqueue, &m);
+		if (rc != 0) {
+			break;
+		}
+		if (m.kind == PICKUP_END) {
+			want = session_end(s, out);
+		}
+		buf_consume(in, size);
+		if (want != SESSION_READ) {
+			return want;
+		}
+	}
+	if (rc < 0) {
+		log_warn("malformed submission from uid %ld", (long)s->uid);
+		answer(out, PICKUP_REFUSED, "malformed submission");
+		return SESSION_CLOSE;
+	}
+	return SESSION_READ;
+}
+
+static enum session_want session_event(void *session, enum session_event event, struct buf *out)
+{
+	const struct session *s = session;
+
+	switch (event) {
+	case SESSION_EV_NO_MEMORY:
+		answer(out, PICKUP_RETRY, "out of memory");
+		return SESSION_CLOSE;
+	case SESSION_EV_TIMEOUT:
+	case SESSION_EV_EOF:
+	case SESSION_EV_ERROR:
+		if (s->enqueue != NULL) {
+			log_info("%s: submission by uid %ld broke off", enqueue_id(s->enqueue),
+				(long)s->uid);
+		}
+		return SESSION_CLOSE;
+	case SESSION_EV_SHUTDOWN:
+		return s->waiting != NULL ? SESSION_WAIT : s->enqueue != NULL ? SESSION_READ :
+			SESSION_CLOSE;
+	case SESSION_EV_TLS_UP:
+	case SESSION_EV_TLS_FAILED:
+	case SESSION_EV_DRAINED:
+		break;
+	}
+	return s->waiting != NULL ? SESSION_WAIT : SESSION_READ;
+}
+
+static const struct session_class pickup_class = {
+	.name = "pickup",
+	.open = session_open,
+	.feed = session_feed,
+	.event = session_event,
+	.close = session_close,
+};
+
+static void on_accept(struct watch *w, unsigned events)
+{
+	(void)events;
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		int fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct client *client;
+		gid_t gid;
+		pid_t pid;
+
+		if (fd < 0) {
+			return;
+		}
+		client = mem_alloc(sizeof(*client));
+		if (unix_peer(fd, &client->uid, &gid, &pid) != 0) {
+			log_warn("submission without credentials: %m");
+			close(fd);
+			mem_free(client);
+			continue;
+		}
+		server_adopt_with(G.server, fd, NULL, 0, client);
+	}
+}
+
+/* ---- The maildrop ---- */
+
+struct drop {				/* a file that waits for its commit */
+	char name[64];
+};
+
+/* is_name - 32 hex digits, as route/submit_ways.c makes them */
+static bool is_name(const char *name)
+{
+	return strlen(name) == 32 && strspn(name, "0123456789ABCDEF") == 32;
+}
+
+/* set_aside - keep what cannot be taken, and say so */
+static void set_aside(const char *name, const char *why)
+{
+	char bad[64] = "bad.";
+
+	(void)str_copy(bad + 4, sizeof(bad) - 4, name);
+	if (renameat(G.drop_fd, name, G.drop_fd, bad) != 0) {
+		log_error("maildrop/%s: %s; cannot rename it: %m", name, why);
+	} else {
+		log_warn("maildrop/%s: %s; set aside as maildrop/%s", name, why, bad);
+	}
+}
+
+/* remove_taken - the message is in the queue: the file goes, then its name */
+static void remove_taken(const char *name)
+{
+	if (unlinkat(G.drop_fd, name, 0) != 0 && errno != ENOENT) {
+		log_error("maildrop/%s: taken, but cannot be removed: %m", name);
+		return;
+	}
+	G.taken++;
+	queue_drop_source(G.queue, name);
+}
+
+static void drop_committed(void *arg, bool ok, const char *id)
+{
+	struct drop *d = arg;
+
+	(void)id;
+	if (ok) {
+		remove_taken(d->name);
+	}
+	mem_free(d);
+}
+
+/* read_drop - the file through the submission; 0, -1 malformed, -2 cannot be read now */
+static int read_drop(int fd, struct enqueue *e)
+{
+	struct buf in = BUF_INIT;
+	struct pickup_message m = { .kind = PICKUP_BEGIN };
+	int rc = 0;
+
+	while (rc == 0 && m.kind != PICKUP_END) {
+		ssize_t n = read(fd, buf_reserve(&in, READ_SIZE), READ_SIZE);
+		size_t size;
+
+		if (n <= 0) {
+			rc = n < 0 ? -2 : -1;	/* it ends before END */
+			break;
+		}
+		buf_added(&in, (size_t)n);
+		while (rc == 0 && m.kind != PICKUP_END) {
+			int got = pickup_get(&in, &m, &size);
+
+			if (got <= 0) {
+				rc = got;
+				break;
+			}
+			rc = enqueue_take(e, &m);
+			buf_consume(&in, size);
+		}
+	}
+	buf_free(&in);
+	return rc;
+}
+
+/* take_file - one file into the queue; true: a commit is due */
+static bool take_file(const char *name, int fd, const struct stat *st)
+{
+	struct enqueue *e = enqueue_new(G.queue, st->st_uid, name);
+	struct drop *d;
+	const char *text = "malformed";
+	enum pickup_status status;
+	int rc = read_drop(fd, e);
+
+	status = rc == 0 ? enqueue_result(e, &text) : rc == -1 ? PICKUP_REFUSED : PICKUP_RETRY;
+	if (status == PICKUP_OK && !is_authorized(st->st_uid)) {
+		status = PICKUP_REFUSED;
+		text = "its owner may not submit mail (authorized_submit_users)";
+	}
+	if (status != PICKUP_OK) {
+		if (status == PICKUP_REFUSED) {
+			set_aside(name, text);
+		} else {
+			log_warn("maildrop/%s: %s", name, rc == -2 ? strerror(errno) : text);
+		}
+		enqueue_free(e);
+		return false;
+	}
+	d = mem_alloc(sizeof(*d));
+	(void)str_copy(d->name, sizeof(d->name), name);
+	enqueue_commit(e, drop_committed, d);
+	return true;
+}
+
+/* look_at - a name in the maildrop; true: a commit is due */
+static bool look_at(const char *name)
+{
+	struct stat st;
+	bool due = false;
+	int fd, marked;
+
+	if (!is_name(name)) {
+		if (str_starts(name, "tmp.") && fstatat(G.drop_fd, name, &st,
+		    AT_SYMLINK_NOFOLLOW) == 0 &&
+		    time(NULL) - st.st_mtime > TMP_SECONDS) {
+			log_info("maildrop/%s: never finished, removed", name);
+			(void)unlinkat(G.drop_fd, name, 0);
+		}
+		return false;
+	}
+	marked = queue_has_source(G.queue, name);
+	if (marked != 0) {
+		if (marked > 0) {
+			remove_taken(name);
+		}
+		return marked > 0;
+	}
+	fd = openat(G.drop_fd, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0) {
+		if (errno != ENOENT) {
+			log_warn("maildrop/%s: %m", name);
+		}
+		return false;
+	}
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1) {
+		set_aside(name, "no plain file, or one with several names");
+	} else {
+		due = take_file(name, fd, &st);
+	}
+	close(fd);
+	return due;
+}
+
+static void scan(struct timer *t);
+
+/* settle_batch - messages and names; then the files; then the names again */
+static void settle_batch(void)
+{
+	commit();
+	if (G.taken > 0) {
+		G.taken = 0;
+		if (fsync(G.drop_fd) == 0) {
+			commit();
+		}
+	}
+}
+
+static void scan(struct timer *t)
+{
+	int fd = openat(G.drop_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	const struct dirent *entry;
+	size_t batch = 0;
+
+	(void)t;
+	if (dir == NULL) {
+		log_warn("%s/maildrop: %m", param.queue_directory);
+	} else {
+		while (batch < SCAN_BATCH && (entry = readdir(dir)) != NULL) {
+			batch += look_at(entry->d_name);
+		}
+		closedir(dir);
+	}
+	settle_batch();
+	/* A full batch: there may be more, after the sessions had their turn. */
+	loop_timer(G.service.loop, &G.scan_timer, batch == SCAN_BATCH ? 0 : SCAN_SECONDS * 1000,
+		scan,
+		NULL);
+}
+
+static void on_wakeup(struct service *s)
+{
+	(void)s;
+	if (G.drop_fd >= 0) {
+		scan(&G.scan_timer);
+	}
+}
+
+/* ---- The process ---- */
+
+static void on_stop(struct service *s, bool soon)
+{
+	(void)soon;
+	for (size_t i = 0; i < s->listen_count; i++) {
+		loop_unwatch(s->loop, &G.accept[i]);
+	}
+	loop_untimer(s->loop, &G.scan_timer);
+	service_done(s);
+}
+
+static void set_up(void)
+{
+	char *error = NULL;
+
+	route_init();
+	G.queue = queue_open(param.queue_directory, QUEUE_CREATE, &error);
+	if (G.queue == NULL) {
+		log_fatal("%s", error != NULL ? error : "queue.db cannot be opened");
+	}
+	G.notify = queue_notify_new(G.service.loop, param.queue_directory);
+	G.authorized = match_list_new("authorized_submit_users", param.authorized_submit_users, 0);
+	G.drop_fd = open("maildrop", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (G.drop_fd < 0) {
+		log_warn("%s/maildrop: %m: mail handed in while the server is down cannot be taken",
+			param.queue_directory);
+	} else {
+		loop_timer(G.service.loop, &G.scan_timer, 0, scan, NULL);
+	}
+}
+
+int pickup_main(int argc, char **argv)
+{
+	static const struct service_info info = { .options = NULL };
+	const struct server_config config = {
+		.class = &pickup_class,
+		.max_sessions = (int)param.client_session_limit,
+		.in_high = IN_HIGH,
+	};
+
+	service_init(&G.service, &info, argc, argv);
+	set_up();
+	G.service.on_wakeup = on_wakeup;
+	G.service.on_stop = on_stop;
+	G.server = server_new(G.service.loop, &config);
+	service_attach(&G.service, G.server);
+	for (size_t i = 0; i < G.service.listen_count; i++) {
+		loop_watch(G.service.loop, &G.accept[i], G.service.listen[i].fd, LOOP_READ,
+			on_accept,
+			NULL);
+	}
+	return service_run(&G.service);
+}

@@ -1,0 +1,549 @@
+/*
+ * sendmail - how programs hand mail in
+ *
+ *	sendmail [options] recipient...  < message
+ *	sendmail -t [options]            < message with its recipients in the headers
+ *
+ * Exit status 0 means that the message is on the disk (route/submit.h), whether the
+ * server runs or not. Otherwise it is one of sysexits.h: EX_USAGE, EX_DATAERR,
+ * EX_UNAVAILABLE (refused for good), EX_TEMPFAIL (try again), EX_CONFIG.
+ *
+ * -bs, -bp, -bi, -bd and -q are other applets under Sendmail's names. Options
+ * that mean nothing here are accepted, as scripts pass them.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "conf/params.h"
+#include "mime/address.h"
+#include "mime/header.h"
+#include "proto/smtp.h"
+#include "store/queue.h"
+#include "route/resolve.h"
+#include "route/rewrite.h"
+#include "route/submit.h"
+#include "applets/applets.h"
+
+enum { READ_SIZE = 65536, HEADERS_MAX = 10 * 1024 * 1024, RECIPIENTS_MAX = 100000 };
+
+static struct G {
+	struct arena arena;
+	struct submit *submit;
+	const char *sender;		/* NULL: the caller */
+	const char *full_name;
+	const char *envid;
+	unsigned flags, notify;
+	bool from_headers;		/* -t */
+	bool keep_dots;			/* -i */
+	char mode;			/* of -b */
+	const char *queue_run;		/* of -q, "" none given; NULL: no -q */
+	const char **recipients;
+	size_t recipient_count;
+	/* The reader. */
+	bool at_line, cr, done;		/* at a line's start; a CR is held back; the dot came */
+	bool dot;			/* a dot at the line's start is held back */
+	bool strip_cr, decided;		/* sendmail_fix_line_endings */
+	bool in_body;
+	struct buf headers;		/* -t: until they are complete */
+} G = { .mode = 'm', .at_line = true };
+
+/* user - who calls, for messages: "name(uid)" */
+static const char *user(void)
+{
+	const struct passwd *pw = getpwuid(getuid());
+
+	return arena_printf(&G.arena, "%s(%ld)", pw != NULL ? pw->pw_name : "unknown",
+		(long)getuid());
+}
+
+static _Noreturn void die(int status, const char *text)
+{
+	fprintf(stderr, "sendmail: fatal: %s: %s\n", user(), text);
+	exit(status);
+}
+
+/* ---- Options ---- */
+
+/* run_applet - another applet in our place */
+static _Noreturn void run_applet(const char *name, const char *arg, const char *arg2)
+{
+	char *argv[4] = { arena_strdup(&G.arena, name), NULL, NULL, NULL };
+	const struct applet *applet = applet_find(name);
+	int argc = 1;
+
+	if (applet == NULL) {
+		die(EX_UNAVAILABLE, arena_printf(&G.arena, "there is no %s in this build", name));
+	}
+	if (arg != NULL) {
+		argv[argc++] = arena_strdup(&G.arena, arg);
+	}
+	if (arg2 != NULL) {
+		argv[argc++] = arena_strdup(&G.arena, arg2);
+	}
+	optind = 1;
+	exit(applet->main(argc, argv));
+}
+
+/* set_notify - -N */
+static void set_notify(const char *text)
+{
+	if (!smtp_parse_notify(slice_of(text), &G.notify)) {
+		die(EX_USAGE, arena_printf(&G.arena, "bad -N option value -- %s", text));
+	}
+}
+
+/* set_return - -R */
+static void set_return(const char *text)
+{
+	if (str_ieq(text, "full")) {
+		G.flags |= QUEUE_F_RET_FULL;
+	} else if (str_ieq(text, "hdrs")) {
+		G.flags |= QUEUE_F_RET_HDRS;
+	} else {
+		die(EX_USAGE, arena_printf(&G.arena, "bad -R option value -- %s", text));
+	}
+}
+
+/* set_long - -oX, and the -O Name=value forms of it that matter */
+static void set_o(const char *text)
+{
+	if (*text == 'i' || str_istarts(text, "IgnoreDots")) {
+		G.keep_dots = true;
+	}
+}
+
+/* use_config - -C: a main.cf, or its directory */
+static void use_config(const char *path)
+{
+	size_t n = strlen(path);
+
+	if (str_ends(path, "/main.cf")) {
+		n -= strlen("/main.cf");
+	}
+	setenv("MAIL_CONFIG", arena_strndup(&G.arena, path, n), 1);
+}
+
+static void parse_options(int argc, char **argv)
+{
+	int opt, verbose = 0;
+
+	while ((opt =
+	    getopt(argc, argv, "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q::tvx")) != -1) {
+		switch (opt) {
+		case 'B':
+			G.flags |= str_ieq(optarg, "8BITMIME") ? QUEUE_F_8BIT : 0;
+			break;
+		case 'C':
+			use_config(optarg);
+			break;
+		case 'F':
+			G.full_name = optarg;
+			break;
+		case 'I':
+			G.mode = 'i';
+			break;
+		case 'N':
+			set_notify(optarg);
+			break;
+		case 'O':
+		case 'o':
+			set_o(optarg);
+			break;
+		case 'R':
+			set_return(optarg);
+			break;
+		case 'V':
+			G.envid = optarg;
+			break;
+		case 'b':
+			G.mode = *optarg;
+			break;
+		case 'f':
+		case 'r':
+			G.sender = optarg;
+			break;
+		case 'i':
+			G.keep_dots = true;
+			break;
+		case 'q':
+			G.queue_run = optarg != NULL ? optarg : "";
+			break;
+		case 't':
+			G.from_headers = true;
+			break;
+		case 'v':
+			log_set_verbose(++verbose);
+			break;
+		case '?':
+			exit(EX_USAGE);
+		default:
+			break;		/* accepted for Sendmail's sake */
+		}
+	}
+}
+
+/* ---- Recipients ---- */
+
+static void add_recipient(const char *address)
+{
+	if (G.recipient_count == RECIPIENTS_MAX) {
+		die(EX_USAGE, "too many recipients");
+	}
+	if ((G.recipient_count & (G.recipient_count + 1)) == 0) {
+		const char **more = arena_alloc(&G.arena,
+			(G.recipient_count * 2 + 2) * sizeof(*more));
+
+		if (G.recipient_count > 0) {
+			memcpy(more, G.recipients, G.recipient_count * sizeof(*more));
+		}
+		G.recipients = more;
+	}
+	G.recipients[G.recipient_count++] = address;
+}
+
+/* add_list - the addresses of a header's value or of an argument */
+static void add_list(struct slice value)
+{
+	for (const struct mime_address *m = mime_addresses(&G.arena, value); m != NULL; m =
+	    m->next) {
+		struct buf b = BUF_INIT;
+
+		if (m->domain == NULL || m->mailbox == NULL || *m->mailbox == '\0') {
+			continue;	/* a group's start or end */
+		}
+		mime_address_put(&b, m);
+		add_recipient(arena_strdup(&G.arena, buf_str(&b)));
+		buf_free(&b);
+	}
+}
+
+/* read_recipients - -t: To, Cc and Bcc, or their Resent forms when there are any */
+static void read_recipients(void)
+{
+	static const char *const names[2][3] = {
+		{ "Resent-To", "Resent-Cc", "Resent-Bcc" }, { "To", "Cc", "Bcc" },
+	};
+	struct slice header = { buf_str(&G.headers), G.headers.len };
+	size_t before = G.recipient_count;
+
+	for (size_t set = 0; set < 2 && G.recipient_count == before; set++) {
+		struct slice rest = header;
+		struct mime_field f;
+
+		while (mime_field_next(&rest, &f)) {
+			for (size_t i = 0; i < 3; i++) {
+				if (slice_ieq(f.name, names[set][i])) {
+					add_list(f.value);
+				}
+			}
+		}
+	}
+	if (G.recipient_count == 0) {
+		die(EX_USAGE, "No recipient addresses found in message header");
+	}
+}
+
+/* ---- The message ---- */
+
+/* write_out - content to the submission */
+static void write_out(const char *data, size_t len)
+{
+	(void)submit_write(G.submit, data, len);	/* submit_end() says what went wrong */
+}
+
+/* caller - the sender when none is given: the login name */
+static const char *caller(void)
+{
+	const struct passwd *pw = getpwuid(getuid());
+
+	if (pw == NULL) {
+		die(EX_OSERR, "unable to find local user name for this user id");
+	}
+	return arena_strdup(&G.arena, pw->pw_name);
+}
+
+/* caller_name - full name: NAME, else the first field of gecos, '&' being the login name */
+static const char *caller_name(void)
+{
+	const struct passwd *pw = getpwuid(getuid());
+	const char *name = getenv("NAME"), *p;
+	struct buf b = BUF_INIT;
+
+	if (name != NULL || pw == NULL) {
+		return name != NULL ? name : "";
+	}
+	for (p = pw->pw_gecos; p != NULL && *p != '\0' && *p != ','; p++) {
+		if (*p == '&') {
+			buf_addc(&b, (char)toupper((unsigned char)pw->pw_name[0]));
+			buf_adds(&b, pw->pw_name[0] != '\0' ? pw->pw_name + 1 : "");
+		} else {
+			buf_addc(&b, *p);
+		}
+	}
+	name = arena_strdup(&G.arena, buf_str(&b));
+	buf_free(&b);
+	return name;
+}
+
+/* begin - sender and recipients; from here on content may follow */
+static void begin(void)
+{
+	const char *sender = G.sender != NULL ? G.sender : caller();
+
+	if (smtp_has_8bit(slice_of(sender))) {
+		G.flags |= QUEUE_F_SMTPUTF8;
+	}
+	for (size_t i = 0; i < G.recipient_count; i++) {
+		if (smtp_has_8bit(slice_of(G.recipients[i]))) {
+			G.flags |= QUEUE_F_SMTPUTF8;
+		}
+	}
+	G.submit = submit_new();
+	submit_envelope(G.submit, sender, G.full_name != NULL ? G.full_name : caller_name(),
+		G.envid,
+		G.flags);
+	for (size_t i = 0; i < G.recipient_count; i++) {
+		submit_recipient(G.submit, G.recipients[i], G.notify, NULL);
+	}
+}
+
+/* headers_done - the blank line came (or the end): now the recipients are known */
+static void headers_done(void)
+{
+	read_recipients();
+	begin();
+	G.in_body = true;
+	write_out(buf_str(&G.headers), G.headers.len);
+	buf_free(&G.headers);
+}
+
+/* put - a run of content, line ends done; header_end: it is the blank line */
+static void put(const char *data, size_t len, bool header_end)
+{
+	if (G.in_body) {
+		write_out(data, len);
+		return;
+	}
+	if (G.headers.len + len > HEADERS_MAX) {
+		die(EX_DATAERR, "message headers are too long");
+	}
+	buf_add(&G.headers, data, len);
+	if (header_end) {
+		headers_done();
+	}
+}
+
+/* end_line - LF; a CR before it goes where sendmail_fix_line_endings says so */
+static void end_line(void)
+{
+	bool empty = G.at_line && !G.dot;
+
+	if (!G.decided) {
+		/* strict: only when the first line ends with CRLF */
+		G.decided = true;
+		if (strcmp(param.sendmail_fix_line_endings, "strict") == 0) {
+			G.strip_cr = G.cr;
+		}
+	}
+	if (G.dot) {
+		G.dot = false;
+		if (!G.keep_dots) {
+			G.done = true;
+			return;
+		}
+		put(".", 1, false);
+	}
+	if (G.cr && !G.strip_cr) {
+		put("\r", 1, false);
+		empty = false;
+	}
+	G.cr = false;
+	put("\n", 1, empty);
+	G.at_line = true;
+}
+
+/* take - input; lines are looked at without being copied */
+static void take(const char *data, size_t len)
+{
+	const char *p = data, *end = data + len;
+
+	while (p < end && !G.done) {
+		const char *stop;
+
+		if (*p == '\n') {
+			end_line();
+			p++;
+			continue;
+		}
+		if (G.cr) {		/* it stood inside a line */
+			if (G.dot) {
+				put(".", 1, false);
+				G.dot = false;
+			}
+			put("\r", 1, false);
+			G.cr = G.at_line = false;
+		}
+		if (*p == '\r') {
+			G.cr = true;
+			p++;
+			continue;
+		}
+		if (G.at_line && *p == '.' && !G.dot) {
+			G.dot = true;
+			p++;
+			continue;
+		}
+		if (G.dot) {
+			put(".", 1, false);
+			G.dot = false;
+		}
+		G.at_line = false;
+		stop = p;
+		while (stop < end && *stop != '\n' && *stop != '\r') {
+			stop++;
+		}
+		put(p, (size_t)(stop - p), false);
+		p = stop;
+	}
+}
+
+/* finish_input - the last line may have no end */
+static void finish_input(void)
+{
+	if (G.dot && !G.done) {
+		G.at_line = false;
+		G.dot = false;
+		put(".", 1, false);
+	}
+	if (!G.at_line && !G.done) {
+		put("\n", 1, false);
+	}
+	if (!G.in_body) {
+		headers_done();
+	}
+}
+
+/* deliver - the message on stdin into the queue; exit status */
+static int deliver(void)
+{
+	static char data[READ_SIZE];
+	ssize_t n;
+
+	G.strip_cr = strcmp(param.sendmail_fix_line_endings, "never") != 0;
+	if (!G.from_headers) {
+		if (G.recipient_count == 0) {
+			die(EX_USAGE, "Recipient addresses must be specified on the command line or"
+				" via the -t option");
+		}
+		begin();
+		G.in_body = true;
+	}
+	while (!G.done && (n = read(0, data, sizeof(data))) != 0) {
+		if (n > 0) {
+			take(data, (size_t)n);
+		} else if (errno != EINTR) {
+			die(EX_IOERR, arena_printf(&G.arena, "error reading input: %s",
+				strerror(errno)));
+		}
+	}
+	finish_input();
+	switch (submit_end(G.submit)) {
+	case SUBMIT_OK:
+		break;
+	case SUBMIT_RETRY:
+		die(EX_TEMPFAIL, submit_error(G.submit));
+	case SUBMIT_REFUSED:
+		die(EX_UNAVAILABLE, submit_error(G.submit));
+	}
+	submit_free(G.submit);
+	return EX_OK;
+}
+
+/* verify - -bv: where each recipient would go */
+static int verify(void)
+{
+	int status = EX_OK;
+
+	route_init();
+	for (size_t i = 0; i < G.recipient_count; i++) {
+		const char *address = rewrite_address(&G.arena, G.recipients[i], REWRITE_LOCAL);
+		struct route r;
+
+		if (route_recipient_exists(address, NULL) == 0) {
+			printf("%s... User unknown\n", G.recipients[i]);
+			status = EX_NOUSER;
+		} else if (route_resolve(&G.arena, "", address, &r) != 1) {
+			printf("%s... %s\n", G.recipients[i], r.text);
+			status = EX_UNAVAILABLE;
+		} else {
+			printf("%s... deliverable: mailer %s, host %s, user %s\n", G.recipients[i],
+				r.transport, r.nexthop, r.recipient);
+		}
+	}
+	return status;
+}
+
+/* run_queue - -q: all, -qI an id, -qR a site; -q15m means nothing without -bd */
+static _Noreturn void run_queue(void)
+{
+	switch (*G.queue_run) {
+	case 'I':
+		run_applet("postqueue", "-i", G.queue_run + 1);
+	case 'R':
+		run_applet("postqueue", "-s", G.queue_run + 1);
+	default:
+		run_applet("postqueue", "-f", NULL);
+	}
+}
+
+int sendmail_main(int argc, char **argv)
+{
+	char *error = NULL;
+
+	log_open("sendmail", LOG_TO_STDERR);
+	parse_options(argc, argv);
+	switch (G.mode) {
+	case 's':
+		run_applet("smtpd", "-S", NULL);
+	case 'p':
+		run_applet("postqueue", "-p", NULL);
+	case 'i':
+		run_applet("newaliases", NULL, NULL);
+	case 'd':
+	case 'D':
+	case 'l':
+		run_applet("postfix", "start", NULL);
+	case 'h':
+	case 'H':
+		return EX_OK;		/* Sendmail's host status: nothing to purge */
+	case 'a':
+	case 'm':
+	case 'v':
+		break;
+	default:
+		die(EX_USAGE, arena_printf(&G.arena, "unsupported: -b%c", G.mode));
+	}
+	if (G.queue_run != NULL) {
+		if (optind < argc) {
+			die(EX_USAGE, "-q cannot be combined with recipients");
+		}
+		run_queue();
+	}
+	if (conf_load(conf_dir(NULL), true, &error) != 0) {
+		die(EX_CONFIG, error);
+	}
+	for (; optind < argc; optind++) {
+		add_list(slice_of(argv[optind]));
+	}
+	return G.mode == 'v' ? verify() : deliver();
+}

@@ -1,0 +1,258 @@
+/*
+ * smtpd - the SMTP and LMTP server
+ *
+ * One event loop, many sessions (applets/service.h); may be started once for each
+ * processor. What all sessions share is opened here: the queue, the
+ * restriction lists, the certificate, the connection to the auth process.
+ *
+ *	smtpd			by master, or by hand with -p PORT
+ *	smtpd -l, lmtpd		LMTP: a reply for each recipient after the message
+ *	smtpd -S		one session on stdin and stdout. On a socket (inetd) it is a
+ *				session like any other; on pipes or a terminal it is the caller's
+ *				own (sendmail -bs): trusted,
+	and its mail is submitted as sendmail's is
+ *
+ * RFC 5321, RFC 2033. Settings: smtpd_* of main.cf.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/params.h"
+#include "net/serve.h"
+#include "route/resolve.h"
+#include "applets/applets.h"
+#include "applets/receive/smtpd/smtpd.h"
+#include "applets/service.h"
+
+enum { IN_HIGH = 128 * 1024 };
+
+static struct G {
+	struct service service;
+	struct smtpd smtpd;
+	struct server *server;
+	struct tls_context *tls;
+	bool lmtp_option;
+} G;
+
+static bool option(struct service *s, int opt, const char *arg)
+{
+	(void)s, (void)arg;
+	if (opt == 'l') {
+		G.lmtp_option = true;
+	}
+	return opt == 'l';
+}
+
+/* on_socket - is stdin a connection, as inetd gives it? */
+static bool on_socket(void)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+
+	return getpeername(0, (struct sockaddr *)&addr, &len) == 0 && addr.ss_family != AF_UNIX;
+}
+
+/* ---- TLS ---- */
+
+/* lowest_version - of "!SSLv2, !SSLv3, !TLSv1", ">=TLSv1.2" or "TLSv1.1 TLSv1.2": 10, 11, 12 */
+static int lowest_version(const char *protocols)
+{
+	static const struct { const char *name; int version; } names[] = {
+		{ "TLSv1", 10 }, { "TLSv1.0", 10 }, { "TLSv1.1", 11 }, { "TLSv1.2", 12 },
+		{ "TLSv1.3", 13 },
+	};
+	bool excluded[16] = { false }, listed[16] = { false }, any = false;
+	struct slice rest = slice_of(protocols), word;
+	int lowest = 10;
+
+	while ((word = slice_word(&rest, ", :\t\r\n")).ptr != NULL) {
+		bool negated = word.len > 1 && word.ptr[0] == '!';
+		bool from = word.len > 2 && memcmp(word.ptr, ">=", 2) == 0;
+		size_t skip = negated ? 1 : from ? 2 : 0;
+
+		for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+			if (!slice_ieq((struct slice){ word.ptr + skip, word.len - skip },
+			    names[i].name)) {
+				continue;
+			}
+			if (from) {
+				lowest = names[i].version;
+			} else if (negated) {
+				excluded[names[i].version] = true;
+			} else {
+				listed[names[i].version] = any = true;
+			}
+		}
+	}
+	while (lowest < 12 && (excluded[lowest] || (any && !listed[lowest]))) {
+		lowest++;
+	}
+	return lowest > 12 ? 12 : lowest;
+}
+
+/* load_tls - while we still may read the key */
+static void load_tls(struct service *s)
+{
+	const char *level = param.smtpd_tls_security_level;
+	bool wrapper = param.smtpd_tls_wrappermode;
+	struct tls_server_config config = {
+		.cert_file = param.smtpd_tls_cert_file,
+		.key_file = param.smtpd_tls_key_file,
+		.server_order = true,
+	};
+	char *error = NULL;
+
+	if (s->stdio && !on_socket()) {
+		return;
+	}
+	if (*level == '\0') {
+		level = param.smtpd_enforce_tls ? "encrypt" : param.smtpd_use_tls ? "may" : "none";
+	}
+	if (strcmp(level, "none") != 0 && strcmp(level, "may") != 0 &&
+	    strcmp(level, "encrypt") != 0) {
+		log_warn("smtpd_tls_security_level: unsupported level \"%s\", using \"encrypt\"",
+			level);
+		level = "encrypt";
+	}
+	G.smtpd.tls_required = strcmp(level, "encrypt") == 0;
+	if (strcmp(level, "none") == 0 && !wrapper) {
+		return;
+	}
+	if (*param.smtpd_tls_chain_files != '\0') {
+		config.cert_file = config.key_file = param.smtpd_tls_chain_files;
+	} else if (*config.cert_file == '\0' && *param.smtpd_tls_eccert_file != '\0') {
+		config.cert_file = param.smtpd_tls_eccert_file;
+		config.key_file = param.smtpd_tls_eckey_file;
+	}
+	config.min_version = lowest_version(G.smtpd.tls_required || wrapper ?
+		param.smtpd_tls_mandatory_protocols : param.smtpd_tls_protocols);
+	if (*config.cert_file == '\0') {
+		log_warn("No server certs available. TLS won't be enabled");
+	} else {
+		G.tls = tls_server_context(&config, &error);
+		if (G.tls == NULL) {
+			log_warn("TLS won't be enabled: %s", error);
+		}
+		free(error);
+	}
+	if (G.tls == NULL && wrapper) {
+		log_fatal("smtpd_tls_wrappermode needs a certificate (smtpd_tls_cert_file)");
+	}
+	G.smtpd.tls_offered = G.tls != NULL && !wrapper;
+}
+
+/* ---- What sessions share ---- */
+
+/* end_broken - queue.db cannot be used any more; the successor sets it aside */
+static void end_broken(struct smtpd *d)
+{
+	(void)d;
+	log_error("queue.db cannot be used any more: ending");
+	(void)raise(SIGTERM);
+}
+
+static void open_queue(struct smtpd *d)
+{
+	char *error = NULL;
+
+	d->queue = queue_open(param.queue_directory, QUEUE_CREATE, &error);
+	if (d->queue == NULL) {
+		log_fatal("%s", error != NULL ? error : "queue.db cannot be opened");
+	}
+	d->notify = queue_notify_new(d->loop, param.queue_directory);
+	d->on_broken = end_broken;
+}
+
+/* forbidden_tables - the type:table words of smtpd_forbidden_commands, or NULL */
+static struct maps *forbidden_tables(void)
+{
+	const char *colon = strchr(param.smtpd_forbidden_commands, ':'), *start = colon;
+
+	/* Tables stand last; their text may hold blanks, so it is not taken apart here. */
+	while (start != NULL && start > param.smtpd_forbidden_commands && start[-1] != ' ' &&
+	    start[-1] != ',') {
+		start--;
+	}
+	return start != NULL ? maps_open(start, 0) : NULL;
+}
+
+static void open_auth(struct smtpd *d)
+{
+	const char *path = param.smtpd_sasl_path;
+
+	if (!param.smtpd_sasl_auth_enable) {
+		return;
+	}
+	/*
+	 * Other types have their own meaning of the path: our auth process stands behind
+	 * them all.
+	 */
+	if (strcmp(param.smtpd_sasl_type, "dovecot") != 0 || strchr(path, '/') == NULL) {
+		path = "private/auth";
+	}
+	d->auth = auth_client_new(d->loop, path);
+}
+
+static void set_up(struct smtpd *d)
+{
+	char *error = NULL;
+
+	d->loop = G.service.loop;
+	d->service_name = G.service.name;
+	d->lmtp = G.lmtp_option || strcmp(G.service.command, "lmtpd") == 0;
+	d->stand_alone = G.service.stdio && !on_socket();
+	route_init();
+	d->restrictions = restrict_set_new(&error);
+	if (d->restrictions == NULL) {
+		log_fatal("%s", error);
+	}
+	d->bare_lf_ok = match_list_new("smtpd_forbid_bare_newline_exclusions",
+		param.smtpd_forbid_bare_newline_exclusions, match_parent_flag("mynetworks"));
+	d->sasl_exceptions = match_list_new("smtpd_sasl_exceptions_networks",
+		param.smtpd_sasl_exceptions_networks, 0);
+	d->flush_domains = match_list_new("fast_flush_domains", param.fast_flush_domains,
+		match_parent_flag("fast_flush_domains"));
+	d->unlimited = match_list_new("smtpd_client_event_limit_exceptions",
+		param.smtpd_client_event_limit_exceptions,
+		match_parent_flag("smtpd_client_event_limit_exceptions"));
+	if (*param.smtpd_discard_ehlo_keyword_address_maps != '\0') {
+		d->hidden_words = maps_open(param.smtpd_discard_ehlo_keyword_address_maps, 0);
+	}
+	d->forbidden = forbidden_tables();
+	if (!d->stand_alone) {
+		open_queue(d);
+		open_auth(d);
+	}
+}
+
+int smtpd_main(int argc, char **argv)
+{
+	static const struct service_info info = {
+		.options = "l",
+		.option = option,
+		.prepare = load_tls,
+	};
+	struct server_config config = {
+		.class = &smtpd_class,
+		.service = &G.smtpd,
+		.in_high = IN_HIGH,
+		.tls_denied = service_replace,
+		.tls_denied_arg = &G.service,
+	};
+
+	service_init(&G.service, &info, argc, argv);
+	set_up(&G.smtpd);
+	config.tls = G.tls;
+	config.tls_first = param.smtpd_tls_wrappermode && !G.service.stdio;
+	config.max_sessions = (int)param.client_session_limit;
+	config.lookup_names = param.smtpd_peername_lookup;
+	G.server = server_new(G.service.loop, &config);
+	service_listen(&G.service, G.server);
+	return service_run(&G.service);
+}

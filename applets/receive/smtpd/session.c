@@ -1,0 +1,670 @@
+/*
+ * session - one SMTP conversation: states, lines, the dispatcher, replies
+ *
+ *	COMMAND --line--> handler --+--> COMMAND
+ *	   ^			    +--> CHECK, AUTH_WAIT, COMMIT: SESSION_WAIT until resumed
+ *	   |			    +--> DATA, BDAT: bytes go to data.c
+ *	   +---- reply -------------+--> AUTH: the next line is a SASL response
+ *				    +--> TLS, CLOSING
+ *
+ * Replies go where s->out points: to the driver's buffer inside feed() and
+ * event(), else into s->held, which the next feed() passes on. An error above the
+ * soft limit holds its reply back for a while, and nothing is read meanwhile.
+ *
+ * What a command line may look like is enforced here for all of them: length,
+ * UTF-8, NUL, TLS first, pipelining, error and junk limits. Handlers see
+ * legal calls only.
+ *
+ * RFC 5321 4.1, 4.5.3; RFC 2920 (pipelining); RFC 2034 (enhanced codes).
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/params.h"
+#include "proto/smtp.h"
+#include "applets/receive/smtpd/smtpd.h"
+
+enum { REPLY_MAX = 1200, DELAY_FACTOR_MAX = 10, OUT_HIGH = 65536 };
+
+static const char *state_name(enum session_state state)
+{
+	switch (state) {
+	case ST_COMMAND:
+		return "command";
+	case ST_CHECK:
+		return "check";
+	case ST_AUTH_WAIT:
+		return "auth-wait";
+	case ST_AUTH:
+		return "auth";
+	case ST_DATA:
+		return "data";
+	case ST_BDAT:
+		return "bdat";
+	case ST_COMMIT:
+		return "commit";
+	case ST_TLS:
+		return "tls";
+	case ST_CLOSING:
+		return "closing";
+	}
+	return "?";
+}
+
+void session_enter(struct smtpd_session *s, enum session_state state)
+{
+	log_debug(3, "%s[%s]: state %s -> %s", s->io->peer.host, s->io->peer.addr,
+		state_name(s->state), state_name(state));
+	s->state = state;
+}
+
+const char *session_peer(struct smtpd_session *s)
+{
+	return arena_printf(&s->scratch, "%s[%s]", s->io->peer.host, s->io->peer.addr);
+}
+
+const char *session_proto(const struct smtpd_session *s)
+{
+	static const char *const names[2][2][2] = {
+		{ { "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" } },
+		{ { "UTF8SMTP", "UTF8SMTPA" }, { "UTF8SMTPS", "UTF8SMTPSA" } },
+	};
+	static const char *const lmtp[2][2] = { { "LMTP", "LMTPA" }, { "LMTPS", "LMTPSA" } };
+	bool auth = s->sasl_user != NULL;
+
+	if (s->d->lmtp) {
+		return lmtp[s->io->tls][auth];
+	}
+	if (!s->esmtp) {
+		return "SMTP";
+	}
+	return names[(s->tx.flags & QUEUE_F_SMTPUTF8) != 0][s->io->tls][auth];
+}
+
+/* ---- Replies ---- */
+
+static void delay_over(struct timer *t)
+{
+	struct smtpd_session *s = t->owner;
+
+	s->delayed = false;
+	s->io->resume(s->io);
+}
+
+/* delay_reply - errors come slower and slower above smtpd_soft_error_limit */
+static void delay_reply(struct smtpd_session *s)
+{
+	int64_t over = (int64_t)s->errors + 1 - param.smtpd_soft_error_limit;
+	int64_t factor = over > DELAY_FACTOR_MAX ? DELAY_FACTOR_MAX : over;
+
+	if (factor <= 0 || param.smtpd_error_sleep_time == 0 || s->delayed || s->d->loop == NULL ||
+	    s->d->stand_alone) {
+		return;
+	}
+	s->delayed = true;
+	s->out = &s->held;
+	loop_timer(s->d->loop, &s->delay, param.smtpd_error_sleep_time * 1000 * factor, delay_over,
+		s);
+}
+
+void session_reply(struct smtpd_session *s, const char *fmt, ...)
+{
+	char text[REPLY_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (text[0] == '5' && param.soft_bounce) {
+		text[0] = '4';
+		if (text[4] == '5' && text[5] == '.') {
+			text[4] = '4';
+		}
+	}
+	if (text[0] == '4' || text[0] == '5') {
+		delay_reply(s);
+	}
+	log_debug(1, "> %s[%s]: %s", s->io->peer.host, s->io->peer.addr, text);
+	smtp_put_reply(s->out, text);
+	/* RFC 5321 3.8: these end the connection. */
+	if (strncmp(text, "421", 3) == 0 || strncmp(text, "521", 3) == 0) {
+		session_enter(s, ST_CLOSING);
+	}
+}
+
+void session_resume(struct smtpd_session *s)
+{
+	s->io->resume(s->io);
+}
+
+/* ---- Counting ---- */
+
+void session_count(struct smtpd_session *s, enum verb verb, bool good)
+{
+	s->counts[verb].all++;
+	if (good) {
+		s->counts[verb].good++;
+	} else {
+		s->errors++;
+	}
+}
+
+void session_forgive(struct smtpd_session *s)
+{
+	s->errors = s->junk = 0;
+}
+
+/* ---- Transactions ---- */
+
+void session_reset_mail(struct smtpd_session *s)
+{
+	struct transaction *tx = &s->tx;
+	struct arena arena;
+
+	if (tx->intake != NULL) {
+		intake_abort(tx->intake);
+	}
+	cleanup_free(tx->cleanup);
+	arena_reset(&tx->arena);
+	arena = tx->arena;
+	memset(tx, 0, sizeof(*tx));
+	tx->arena = arena;
+	tx->rcpts_tail = &tx->rcpts;
+}
+
+/* ---- Opening and closing ---- */
+
+static void greet(struct smtpd_session *s, bool permitted, struct restrict_run *run)
+{
+	if (!permitted) {
+		s->denied = mem_strdup(run->reply);
+		s->errors++;
+		return;
+	}
+	session_reply(s, "220 %s", param.smtpd_banner);
+}
+
+/* count_client - one connection more or less from an address; how many there are */
+static size_t count_client(struct smtpd *d, const char *addr, int change)
+{
+	size_t n = (size_t)(uintptr_t)hash_get(&d->clients, addr) + (size_t)change;
+
+	if (n == 0) {
+		(void)hash_del(&d->clients, addr);
+	} else {
+		(void)hash_set(&d->clients, addr, (void *)(uintptr_t)n);
+	}
+	return n;
+}
+
+/* is_crowded - smtpd_client_connection_count_limit; 421 and gone */
+static bool is_crowded(struct smtpd *d, const struct session_io *io, struct buf *out)
+{
+	size_t n;
+
+	if (param.smtpd_client_connection_count_limit == 0 || d->stand_alone ||
+	    match_host(d->unlimited, io->peer.host, io->peer.addr) > 0) {
+		return false;
+	}
+	n = (size_t)(uintptr_t)hash_get(&d->clients, io->peer.addr) + 1;
+	if ((int64_t)n <= param.smtpd_client_connection_count_limit) {
+		return false;
+	}
+	log_warn("Connection concurrency limit exceeded: %zu from %s[%s] for service %s", n,
+		io->peer.host, io->peer.addr, d->service_name);
+	buf_addf(out, "421 4.7.0 %s Error: too many connections from %s\r\n", param.myhostname,
+		io->peer.addr);
+	return true;
+}
+
+static void *open_session(struct session_io *io, void *service, struct buf *out)
+{
+	struct smtpd *d = service;
+	struct smtpd_session *s;
+
+	if (is_crowded(d, io, out)) {
+		return NULL;
+	}
+	s = mem_alloc(sizeof(*s));
+	s->io = io;
+	s->d = d;
+	s->out = out;
+	s->where = "CONNECT";
+	s->tx.rcpts_tail = &s->tx.rcpts;
+	io->timeout = (int)param.smtpd_timeout;
+	io->out_high = OUT_HIGH;
+	log_info("connect from %s[%s]", io->peer.host, io->peer.addr);
+	count_client(d, io->peer.addr, 1);
+	if (d->lmtp) {
+		session_reply(s, "220 %s LMTP %s", param.myhostname, param.mail_name);
+	} else {
+		check_stage(s, CHECK_CONNECT, NULL, greet);
+	}
+	s->out = &s->held;
+	return s;
+}
+
+/* log_counts - "disconnect from host[addr] ehlo=1 mail=1/2 commands=2/3" */
+static void log_counts(struct smtpd_session *s)
+{
+	struct buf b = BUF_INIT;
+	unsigned good = 0, all = 0;
+
+	for (size_t i = 0; i < VERBS; i++) {
+		const unsigned g = s->counts[i].good, a = s->counts[i].all;
+		const char *p = i < VERB_UNKNOWN ? commands[i].name : "UNKNOWN";
+
+		if (a == 0) {
+			continue;
+		}
+		buf_addc(&b, ' ');
+		for (; *p != '\0'; p++) {
+			buf_addc(&b, (char)(*p | 32));
+		}
+		buf_addf(&b, g == a ? "=%u" : "=%u/%u", g, a);
+		good += g;
+		all += a;
+	}
+	buf_addf(&b, good == all ? " commands=%u" : " commands=%u/%u", good, all);
+	log_info("disconnect from %s[%s]%s", s->io->peer.host, s->io->peer.addr, buf_str(&b));
+	buf_free(&b);
+}
+
+static void close_session(void *session)
+{
+	struct smtpd_session *s = session;
+
+	if (s->d->loop != NULL) {
+		loop_untimer(s->d->loop, &s->delay);
+	}
+	auth_reset(s);
+	if (s->state == ST_COMMIT && s->tx.intake != NULL) {
+		intake_detach(s->tx.intake);
+		s->tx.intake = NULL;
+	}
+	session_reset_mail(s);
+	log_counts(s);
+	count_client(s->d, s->io->peer.addr, -1);
+	arena_free(&s->tx.arena);
+	arena_free(&s->scratch);
+	buf_free(&s->held);
+	mem_free(s->helo);
+	mem_free(s->denied);
+	mem_free(s);
+}
+
+/* ---- Commands ---- */
+
+/* is_forbidden - smtpd_forbidden_commands: browsers and scripts that speak to the wrong port */
+static bool is_forbidden(struct smtpd_session *s, struct slice verb, struct slice line)
+{
+	struct slice rest = slice_of(param.smtpd_forbidden_commands), word;
+	bool found = false;
+
+	while (!found && (word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
+		const char *name = arena_strndup(&s->scratch, word.ptr, word.len);
+
+		found = strchr(name, ':') == NULL && slice_ieq(verb, name);
+	}
+	if (!found && s->d->forbidden != NULL) {
+		struct buf value = BUF_INIT;
+
+		found = maps_get(s->d->forbidden, arena_strndup(&s->scratch, line.ptr, line.len),
+			&value) > 0;
+		buf_free(&value);
+	}
+	return found;
+}
+
+/* refuse_unknown - a verb that is no command */
+static void refuse_unknown(struct smtpd_session *s, struct slice verb, struct slice line)
+{
+	s->where = "UNKNOWN";
+	if (is_forbidden(s, verb, line)) {
+		log_warn("non-SMTP command from %s: %.*s", session_peer(s),
+			(int)(line.len > 100 ? 100 : line.len), line.ptr);
+		session_reply(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");
+		session_enter(s, ST_CLOSING);
+	} else {
+		session_reply(s, "500 5.5.2 Error: command not recognized");
+	}
+	session_count(s, VERB_UNKNOWN, false);
+}
+
+static enum verb find_verb(const struct smtpd *d, struct slice verb)
+{
+	const unsigned wrong = d->lmtp ? CMD_SMTP : CMD_LMTP;
+
+	for (size_t i = 0; i < VERB_UNKNOWN; i++) {
+		if (slice_ieq(verb, commands[i].name)) {
+			return (commands[i].flags & wrong) != 0 ? VERB_UNKNOWN : (enum verb)i;
+		}
+	}
+	return VERB_UNKNOWN;
+}
+
+/*
+ * watch_pipelining - input behind a command that ends its group: the client did
+ * not wait for the reply (RFC 2920 3.1), or it was never told that it may
+ */
+static bool watch_pipelining(struct smtpd_session *s, const struct command *c, const struct buf *in)
+{
+	size_t n = buf_unread(in);
+	struct buf shown = BUF_INIT;
+
+	if (n == 0 || s->pipelined || s->d->stand_alone ||
+	    ((c->flags & CMD_LAST) == 0 && (s->esmtp || s->helo == NULL))) {
+		return true;
+	}
+	s->pipelined = true;
+	for (size_t i = 0; i < n && i < 100; i++) {
+		char b = buf_head(in)[i];
+
+		if (b == '\r' || b == '\n') {
+			buf_adds(&shown, b == '\r' ? "\\r" : "\\n");
+		} else {
+			buf_addc(&shown, b);
+		}
+	}
+	log_info("improper command pipelining after %s from %s: %s", c->name, session_peer(s),
+		buf_str(&shown));
+	buf_free(&shown);
+	if (!param.smtpd_forbid_unauth_pipelining || (c->flags & CMD_LAST) == 0) {
+		return true;
+	}
+	session_reply(s, "554 5.5.0 Error: SMTP protocol synchronization");
+	session_enter(s, ST_CLOSING);
+	return false;
+}
+
+/* is_legal - what the table's flags ask for; replies when it is not there */
+static bool is_legal(struct smtpd_session *s, const struct command *c)
+{
+	if (s->denied != NULL && (c->flags & CMD_DENIED) == 0) {
+		session_reply(s, "503 5.7.0 Error: access denied for %s", session_peer(s));
+		return false;
+	}
+	if (s->d->tls_required && !s->io->tls && (c->flags & CMD_PRE_TLS) == 0 &&
+	    !s->d->stand_alone) {
+		session_reply(s, "530 5.7.0 Must issue a STARTTLS command first");
+		return false;
+	}
+	return true;
+}
+
+/* run_command - one line */
+static void run_command(struct smtpd_session *s, struct slice line, const struct buf *in)
+{
+	struct slice verb, rest;
+	enum verb v;
+
+	log_debug(1, "< %s[%s]: %.*s", s->io->peer.host, s->io->peer.addr, (int)line.len, line.ptr);
+	smtp_split(line, &verb, &rest);
+	if (verb.len == 0 || memchr(line.ptr, '\0', line.len) != NULL) {
+		session_reply(s, "500 5.5.2 Error: bad syntax");
+		session_count(s, VERB_UNKNOWN, false);
+		return;
+	}
+	if (param.smtputf8_enable && smtp_has_8bit(line) && !smtp_valid_utf8(line)) {
+		session_reply(s, "500 5.5.2 Error: bad UTF-8 syntax");
+		session_count(s, VERB_UNKNOWN, false);
+		return;
+	}
+	v = find_verb(s->d, verb);
+	if (v == VERB_UNKNOWN) {
+		refuse_unknown(s, verb, line);
+		return;
+	}
+	s->where = commands[v].name;
+	if (!is_legal(s, &commands[v]) || !watch_pipelining(s, &commands[v], in)) {
+		session_count(s, v, false);
+		return;
+	}
+	if ((commands[v].flags & CMD_JUNK) != 0 &&
+	    (int64_t)++s->junk > param.smtpd_junk_command_limit) {
+		s->errors++;
+	}
+	switch (commands[v].handler(s, rest)) {
+	case HANDLED_BAD:
+		session_count(s, v, false);
+		break;
+	case HANDLED_GOOD:
+		session_count(s, v, true);
+		break;
+	case HANDLED_LATER:
+		break;
+	}
+}
+
+/* may_bare_lf - is LF alone fine as a line end from this client? */
+static bool may_bare_lf(const struct smtpd_session *s)
+{
+	return strcmp(param.smtpd_forbid_bare_newline, "reject") != 0 || s->d->stand_alone ||
+		match_host(s->d->bare_lf_ok, s->io->peer.host, s->io->peer.addr) > 0;
+}
+
+/* take_line - the next line as a command or SASL response; false: it is not there yet */
+static bool take_line(struct smtpd_session *s, struct buf *in)
+{
+	const size_t limit = s->state == ST_AUTH ? (size_t)param.smtpd_sasl_response_limit :
+		(size_t)param.line_length_limit;
+	const char *lf = memchr(buf_head(in), '\n', buf_unread(in));
+	size_t len = lf != NULL ? (size_t)(lf - buf_head(in)) : buf_unread(in);
+	struct slice line;
+
+	if (lf == NULL && len <= limit) {
+		return false;
+	}
+	if (len > limit || s->skip_line) {
+		if (!s->skip_line) {
+			log_warn("%s: request longer than %zu: %.30s...", session_peer(s), limit,
+				buf_head(in));
+		}
+		/* RFC 5321 4.5.3.1.4: a line too long is answered once, when its end has come. */
+		s->skip_line = lf == NULL;
+		buf_consume(in, len + (lf != NULL ? 1 : 0));
+		if (lf != NULL) {
+			if (s->state == ST_AUTH) {
+				auth_reset(s);
+				session_enter(s, ST_COMMAND);
+			}
+			session_reply(s, "500 5.5.2 Error: line too long");
+			session_count(s, VERB_UNKNOWN, false);
+		}
+		return true;
+	}
+	if ((len == 0 || lf[-1] != '\r') && !may_bare_lf(s)) {
+		log_warn("%s: bare <LF> in a command", session_peer(s));
+		session_reply(s, "%d 5.5.2 %s Error: bare <LF> received",
+			(int)param.smtpd_forbid_bare_newline_reject_code, param.myhostname);
+		session_enter(s, ST_CLOSING);
+		return true;
+	}
+	line = (struct slice){ arena_strndup(&s->scratch, buf_head(in), len), len };
+	while (line.len > 0 && line.ptr[line.len - 1] == '\r') {
+		line.len--;
+	}
+	buf_consume(in, len + 1);
+	if (s->state == ST_AUTH) {
+		auth_response(s, line);
+		return true;
+	}
+	run_command(s, line, in);
+	if (s->state == ST_TLS) {
+		/*
+		 * What came with STARTTLS in the clear must not be taken for what comes
+		 * under TLS.
+		 */
+		buf_consume(in, buf_unread(in));
+	}
+	return true;
+}
+
+/* ---- The class ---- */
+
+static enum session_want wanted(const struct smtpd_session *s)
+{
+	switch (s->state) {
+	case ST_COMMAND:
+	case ST_AUTH:
+	case ST_DATA:
+	case ST_BDAT:
+		return s->delayed ? SESSION_WAIT : SESSION_READ;
+	case ST_CHECK:
+	case ST_AUTH_WAIT:
+	case ST_COMMIT:
+		return SESSION_WAIT;
+	case ST_TLS:
+		return SESSION_TLS;
+	case ST_CLOSING:
+		return s->delayed ? SESSION_WAIT : SESSION_CLOSE;
+	}
+	return SESSION_CLOSE;
+}
+
+/* give_held - replies that waited go out */
+static void give_held(struct smtpd_session *s, struct buf *out)
+{
+	if (buf_unread(&s->held) > 0) {
+		buf_add(out, buf_head(&s->held), buf_unread(&s->held));
+		buf_free(&s->held);
+	}
+}
+
+/* end_when_told - the server stops, and nothing is under way */
+static void end_when_told(struct smtpd_session *s)
+{
+	if (s->shutdown && s->state == ST_COMMAND && !s->tx.open) {
+		session_reply(s, "421 4.3.2 %s Service shutting down", param.myhostname);
+	}
+}
+
+/* end_after_errors - smtpd_hard_error_limit */
+static void end_after_errors(struct smtpd_session *s)
+{
+	if (s->state == ST_COMMAND && (int64_t)s->errors >= param.smtpd_hard_error_limit &&
+	    !s->d->stand_alone) {
+		log_info("too many errors after %s from %s", s->where, session_peer(s));
+		session_reply(s, "421 4.7.0 %s Error: too many errors", param.myhostname);
+	}
+}
+
+/* step - use some input; false: there is nothing to do with it now */
+static bool step(struct smtpd_session *s, struct buf *in)
+{
+	bool more;
+
+	switch (s->state) {
+	case ST_COMMAND:
+	case ST_AUTH:
+		more = take_line(s, in);
+		if (s->state != ST_CHECK) {
+			arena_reset(&s->scratch);
+		}
+		return more;
+	case ST_DATA:
+	case ST_BDAT:
+		if (buf_unread(in) == 0) {
+			return false;
+		}
+		data_feed(s, in);
+		return true;
+	case ST_CHECK:
+	case ST_AUTH_WAIT:
+	case ST_COMMIT:
+	case ST_TLS:
+	case ST_CLOSING:
+		break;
+	}
+	return false;
+}
+
+static enum session_want feed(void *session, struct buf *in, struct buf *out)
+{
+	struct smtpd_session *s = session;
+
+	if (s->delayed) {
+		return SESSION_WAIT;
+	}
+	s->out = out;
+	give_held(s, out);
+	if (s->state == ST_CHECK) {
+		check_resume(s);
+	}
+	do {
+		end_after_errors(s);
+		end_when_told(s);
+	} while (!s->delayed && buf_unread(out) <= s->io->out_high && step(s, in));
+	s->out = &s->held;
+	return wanted(s);
+}
+
+/* log_lost - "lost connection after DATA (1024 bytes) from host[addr]" */
+static void log_lost(struct smtpd_session *s, const char *what)
+{
+	if (s->lost) {
+		return;
+	}
+	s->lost = true;
+	if (s->state == ST_DATA || s->state == ST_BDAT) {
+		log_info("%s after %s (%llu bytes) from %s", what, s->where,
+			(unsigned long long)s->tx.received, session_peer(s));
+	} else {
+		log_info("%s after %s from %s", what, s->where, session_peer(s));
+	}
+}
+
+static enum session_want event(void *session, enum session_event event, struct buf *out)
+{
+	struct smtpd_session *s = session;
+
+	if (event != SESSION_EV_NO_MEMORY) {
+		give_held(s, out);
+	}
+	s->out = out;
+	switch (event) {
+	case SESSION_EV_TLS_UP:
+		tls_started(s);
+		break;
+	case SESSION_EV_TLS_FAILED:
+		log_info("SSL_accept error from %s: %s", session_peer(s), s->io->error);
+		log_lost(s, "lost connection");
+		session_enter(s, ST_CLOSING);
+		break;
+	case SESSION_EV_TIMEOUT:
+		log_lost(s, "timeout");
+		session_reply(s, "421 4.4.2 %s Error: timeout exceeded", param.myhostname);
+		break;
+	case SESSION_EV_EOF:
+	case SESSION_EV_ERROR:
+		if (s->state != ST_CLOSING) {
+			log_lost(s, "lost connection");
+		}
+		session_enter(s, ST_CLOSING);
+		break;
+	case SESSION_EV_NO_MEMORY:
+		/* Short, from what is there: nothing here may ask for memory again. */
+		buf_adds(out, "451 4.3.0 Error: out of memory\r\n");
+		s->state = ST_CLOSING;
+		break;
+	case SESSION_EV_SHUTDOWN:
+		s->shutdown = true;
+		end_when_told(s);
+		break;
+	case SESSION_EV_DRAINED:
+		break;
+	}
+	s->out = &s->held;
+	return wanted(s);
+}
+
+const struct session_class smtpd_class = {
+	.name = "smtp",
+	.open = open_session,
+	.feed = feed,
+	.event = event,
+	.close = close_session,
+};
