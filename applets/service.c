@@ -398,7 +398,7 @@ static void start_stop(struct service *s, bool soon)
 	p->stopping = true;
 	p->own_work = s->on_stop != NULL;
 	loop_untimer(s->loop, &p->idle_timer);
-	if (s->on_stop != NULL) {
+	if (s->on_stop != NULL && !p->own_done) {
 		s->on_stop(s, soon);
 	}
 	p->servers_ended = 0;
@@ -414,10 +414,9 @@ static void start_stop(struct service *s, bool soon)
 
 void service_done(struct service *s)
 {
-	s->private_->own_work = true;
 	s->private_->own_done = true;
-	if (s->private_->server_count == 0) {
-		loop_stop(s->loop);
+	if (!s->private_->stopping) {
+		start_stop(s, false);
 	} else {
 		end_if_done(s);
 	}

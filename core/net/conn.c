@@ -345,7 +345,7 @@ static void hand_off(struct conn *c)
 		c->fd = -1;
 		c->state = CONN_DEAD;
 	}
-	s->config.handoff(s, c->session, fd, &c->in);
+	s->config.handoff(s, &c->io, fd, &c->in);
 	buf_reset(&c->in);
 	close_session(c);
 	if (c->state == CONN_RELAY) {

@@ -36,7 +36,7 @@ struct server_config {
 	 * fd belongs to the callee. NULL: not used. A TLS connection stays: fd is then one end of
 	 * a socket pair, and the server moves bytes until both sides are done (net/relay.c).
 	 */
-	void (*handoff)(struct server *s, void *session, int fd, struct buf *unread);
+	void (*handoff)(struct server *s, struct session_io *io, int fd, struct buf *unread);
 };
 
 struct server *server_new(struct loop *loop, const struct server_config *config);

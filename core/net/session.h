@@ -58,6 +58,7 @@ struct session_io {
 	uint64_t bytes_in, bytes_out;	/* of the application, so far */
 	void (*resume)(struct session_io *io);	/* what was pending is done: feed() is called in this turn */
 	void *driver;			/* the driver's own */
+	void *layer;			/* of a class that stands between driver and session (applets/read/login.c) */
 };
 
 struct session_class {

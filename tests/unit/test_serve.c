@@ -143,10 +143,10 @@ static void toy_close(void *session)
 
 static const struct session_class toy_class = { "toy", toy_open, toy_feed, toy_event, toy_close };
 
-static void take_over(struct server *s, void *session, int fd, struct buf *unread)
+static void take_over(struct server *s, struct session_io *io, int fd, struct buf *unread)
 {
 	(void)s;
-	(void)session;
+	(void)io;
 	handed_fd = fd;
 	snprintf(handed, sizeof(handed), "%.*s", (int)buf_unread(unread), buf_head(unread));
 }

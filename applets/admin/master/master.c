@@ -573,6 +573,7 @@ int master_main(int argc, char **argv)
 	say_ready();
 	sv_run(G.sv);
 	log_info("terminating on signal 15");
+	log_flush();
 	close(G.lock);
 	return 0;
 }

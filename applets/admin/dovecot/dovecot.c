@@ -1,0 +1,354 @@
+/*
+ * dovecot - the supervisor of POP3 and IMAP
+ *
+ *	dovecot [-F] [-c FILE]		start (-F: stay in the foreground)
+ *	dovecot stop | reload		of the one that runs with this configuration
+ *	dovecot -n | -a			the settings (as doveconf)
+ *
+ * Owns the listeners of dovecot.conf and starts login parts, auth and mail parts through the
+ * engine of master (applets/admin/master/supervise.h). master starts it
+ * when main.cf has dovecot_config_file; it runs as well without any Postfix configuration.
+ */
+#include "applets/admin/dovecot/dovecot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "applets/applets.h"
+#include "applets/service.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/unixsock.h"
+#include "conf/dovecot_conf.h"
+#include "conf/params.h"
+
+#define DEFAULT_FILE "/etc/dovecot/dovecot.conf"
+
+enum { STOP_WAIT_MS = 13000, POLL_MS = 20 };
+
+static struct {
+	const char *file;
+	int verbose;
+	bool foreground, main_cf, by_master, to_stderr;
+	int lock, ready;
+	struct watch control;
+} G;
+
+static void load_conf(bool required)
+{
+	char *error = NULL;
+
+	/* main.cf is welcome (log, mail_owner, smtpd's auth socket) and not needed. */
+	G.main_cf = conf_load(conf_dir(NULL), false, &error) == 0;
+	if (!G.main_cf) {
+		mem_free(error);
+		error = NULL;
+		(void)conf_load(conf_dir(NULL), true, &error);
+		mem_free(error);
+	}
+	if (G.file == NULL) {
+		G.file = G.main_cf && param.dovecot_config_file[0] != '\0' ? mem_strdup(param.dovecot_config_file) :
+			DEFAULT_FILE;
+	}
+	if (dovecot_conf_load(G.file, false, &error) != 0) {
+		if (required) {
+			log_fatal("%s", error);
+		}
+		log_error("%s: the configuration loaded before stays", error);
+		mem_free(error);
+	}
+}
+
+static bool reload(struct supervisor *sv, struct sv_config *out)
+{
+	char *error = NULL;
+
+	(void)sv;
+	log_info("master: Warning: SIGHUP received - reloading configuration");
+	load_conf(false);
+	service_open_log("dovecot", SERVICE_DOVECOT, G.to_stderr);
+	if (dovecot_services(out, G.file, G.main_cf, G.verbose, &error) != 0) {
+		log_error("%s: the services stay as they are", error);
+		mem_free(error);
+		return false;
+	}
+	return true;
+}
+
+static const struct supervisor_hooks hooks = { reload, handoff_message, handoff_ended };
+
+/* ---- Start ---- */
+
+static _Noreturn void die(const char *text)
+{
+	if (!G.to_stderr) {
+		dprintf(2, "Fatal: %s\n", text);
+	}
+	log_fatal("%s", text);
+}
+
+static char *pid_path(void)
+{
+	struct buf b = BUF_INIT;
+
+	buf_addf(&b, "%s/master.pid", setting.base_dir);
+	return buf_steal(&b);
+}
+
+static void take_lock(void)
+{
+	char *path = pid_path();
+	struct buf b = BUF_INIT;
+	pid_t owner;
+
+	if (endpoint_make_dir(setting.base_dir, 0755, (uid_t)-1, (gid_t)-1) != 0) {
+		buf_addf(&b, "base_dir = %s: %s", setting.base_dir, strerror(errno));
+		die(buf_str(&b));
+	}
+	G.lock = lock_take(path, &owner);
+	if (G.lock < 0 && owner != 0) {
+		buf_addf(&b, "Dovecot is already running with PID %d (read from %s)", (int)owner, path);
+		die(buf_str(&b));
+	}
+	if (G.lock < 0) {
+		buf_addf(&b, "%s: %s", path, strerror(errno));
+		die(buf_str(&b));
+	}
+	mem_free(path);
+}
+
+static void go_background(void)
+{
+	int ends[2];
+	char byte;
+	pid_t pid;
+
+	G.ready = -1;
+	if (G.foreground) {
+		return;
+	}
+	if (pipe2(ends, O_CLOEXEC) != 0 || (pid = fork()) < 0) {
+		log_fatal("cannot go into the background: %m");
+	}
+	if (pid > 0) {
+		close(ends[1]);
+		_exit(read(ends[0], &byte, 1) == 1 ? 0 : 89);
+	}
+	close(ends[0]);
+	G.ready = ends[1];
+	(void)setsid();
+}
+
+static void say_ready(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null >= 0) {
+		(void)dup2(null, 0);
+		if (!G.foreground) {
+			(void)dup2(null, 1);
+			(void)dup2(null, 2);
+		}
+	}
+	if (G.ready >= 0) {
+		(void)!write(G.ready, "", 1);
+		close(G.ready);
+	}
+}
+
+/* on_master - our master is gone (or speaks, which it does not): without it we end as well */
+static void on_master(struct watch *w, unsigned events)
+{
+	char byte[64];
+	ssize_t n = read(w->fd, byte, sizeof(byte));
+
+	(void)events;
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		struct supervisor *sv = w->owner;
+
+		loop_unwatch(sv->loop, w);
+		sv_stop(sv);
+	}
+}
+
+/* inherited - started by master: its control socket and its log */
+static void take_inherited(void)
+{
+	const char *env = getenv(SERVICE_ENV);
+
+	if (env != NULL) {
+		G.by_master = fcntl(SERVICE_FD_CONTROL, F_SETFD, FD_CLOEXEC) == 0;
+		if (G.by_master) {
+			(void)fd_set_nonblock(SERVICE_FD_CONTROL, true);
+		}
+		if (str_starts(env, "0,1") && fcntl(SERVICE_FD_LOG, F_SETFD, FD_CLOEXEC) == 0) {
+			log_set_fd(SERVICE_FD_LOG);
+			log_set_tag("dovecot");
+		}
+		(void)unsetenv(SERVICE_ENV);
+	}
+}
+
+static void raise_limits(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int serve(void)
+{
+	struct sv_config config;
+	struct supervisor *sv;
+	struct loop *loop;
+	char *error = NULL;
+
+	umask(022);
+	service_open_log("dovecot", SERVICE_DOVECOT, G.to_stderr);
+	go_background();
+	take_lock();
+	raise_limits();
+	loop = loop_new();
+	memset(&config, 0, sizeof(config));
+	if (dovecot_services(&config, G.file, G.main_cf, G.verbose, &error) != 0) {
+		die(error);
+	}
+	sv = sv_new(loop, "dovecot", &hooks);
+	handoff_start(sv, G.file, G.verbose);
+	if (sv_apply(sv, &config, true, &error) != 0) {
+		die(error);
+	}
+	umask(077);
+	if (G.by_master) {
+		loop_watch(loop, &G.control, SERVICE_FD_CONTROL, LOOP_READ, on_master, sv);
+	}
+	log_info("master: Info: Dovecot starting up for %s", setting.protocols);
+	log_flush();
+	say_ready();
+	sv_run(sv);
+	log_info("master: Warning: Killed with signal 15");
+	log_flush();
+	close(G.lock);
+	return 0;
+}
+
+/* ---- stop, reload ---- */
+
+static pid_t running(void)
+{
+	char *path = pid_path();
+	pid_t pid = lock_owner(path);
+
+	mem_free(path);
+	return pid;
+}
+
+static int send_signal(int signo)
+{
+	pid_t pid = running();
+
+	if (pid == 0) {
+		dprintf(2, "Fatal: Dovecot is not running\n");
+		return 1;
+	}
+	if (kill(pid, signo) != 0) {
+		dprintf(2, "Fatal: cannot signal process %d: %s\n", (int)pid, strerror(errno));
+		return 1;
+	}
+	return 0;
+}
+
+static int stop(void)
+{
+	struct timespec ts = { 0, POLL_MS * 1000000L };
+	pid_t pid = running();
+	int waited = 0;
+
+	if (send_signal(SIGTERM) != 0) {
+		return 1;
+	}
+	for (; running() == pid && waited < STOP_WAIT_MS; waited += POLL_MS) {
+		(void)nanosleep(&ts, NULL);
+	}
+	if (running() == pid) {
+		(void)kill(pid, SIGKILL);
+	}
+	return 0;
+}
+
+static int show(const char *how)
+{
+	const struct applet *applet = applet_find("doveconf");
+	const char *argv[] = { "doveconf", how, "-c", G.file, NULL };
+
+	if (applet == NULL) {
+		dprintf(2, "Fatal: this build has no doveconf\n");
+		return 1;
+	}
+	optind = 1;
+	return applet->main(4, (char **)(uintptr_t)argv);
+}
+
+int dovecot_main(int argc, char **argv)
+{
+	const char *how = NULL;
+	int opt;
+
+	(void)prctl(PR_SET_NAME, "dovecot", 0, 0, 0);
+	log_open("dovecot", LOG_TO_STDERR);
+	while ((opt = getopt(argc, argv, "ac:dFno:pv")) != -1) {
+		switch (opt) {
+		case 'a':
+		case 'n':
+			how = opt == 'a' ? "-a" : "-n";
+			break;
+		case 'c':
+			G.file = optarg;
+			break;
+		case 'd':
+			G.to_stderr = G.foreground = true;
+			break;
+		case 'F':
+			G.foreground = true;
+			break;
+		case 'o':
+			if (!dovecot_conf_override(optarg)) {
+				log_fatal("-o %s: name=value is wanted", optarg);
+			}
+			break;
+		case 'p':
+			break;			/* asking for a key's password: keys have none here */
+		case 'v':
+			log_set_verbose(++G.verbose);
+			break;
+		default:
+			return applet_usage("dovecot");
+		}
+	}
+	take_inherited();
+	G.foreground = G.foreground || getpid() == 1;
+	load_conf(true);
+	if (how != NULL) {
+		return show(how);
+	}
+	if (optind == argc) {
+		return serve();
+	}
+	if (strcmp(argv[optind], "stop") == 0) {
+		return stop();
+	}
+	return strcmp(argv[optind], "reload") == 0 ? send_signal(SIGHUP) : applet_usage("dovecot");
+}

@@ -1,0 +1,450 @@
+/*
+ * handoff - from the login part to the user's mail part
+ *
+ *	login part --LOGIN, fd--> here --REQUEST--> auth --USER uid home mail--> here
+ *		--SESSION, fd--> mail part of (service, uid), started when there is none
+ *
+ * The login part is not believed: what counts is what auth granted to that process,
+ * request and cookie. A mail part that has been idle asks to end; it may when
+ * no session was sent to it that it has not counted.
+ */
+#include "applets/admin/dovecot/dovecot.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "applets/read/handoff.h"
+#include "applets/service.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/unixsock.h"
+#include "conf/dovecot_conf.h"
+#include "net/auth_protocol.h"
+
+enum { PARTS_MAX = 2000, PENDING_MAX = 2000, ANSWER_MS = 30000, READ_SIZE = 4096 };
+
+/* A mail part. */
+struct part {
+	struct part *next;
+	struct sv_child *child;
+	char service[8];
+	uid_t uid;
+	uint64_t sent;
+};
+
+/* A login that waits for auth. */
+struct pending {
+	struct pending *next;
+	unsigned long id;
+	struct buf message;		/* the login part's, whole */
+	struct handoff_login login;	/* points into it */
+	int fd;
+	int64_t until;
+};
+
+static struct {
+	struct supervisor *sv;
+	const char *file;
+	int verbose;
+	struct part *parts;
+	size_t part_count;
+	struct pending *pending;
+	size_t pending_count;
+	unsigned long last_id;
+	struct watch auth;		/* connection to auth-master */
+	struct buf auth_in;
+	struct timer timeout;
+} G;
+
+void handoff_start(struct supervisor *sv, const char *file, int verbose)
+{
+	G.sv = sv;
+	G.file = file;
+	G.verbose = verbose;
+	G.auth.fd = -1;
+}
+
+/* ---- Pending logins ---- */
+
+static void free_pending(struct pending *p)
+{
+	struct pending **link = &G.pending;
+
+	while (*link != NULL && *link != p) {
+		link = &(*link)->next;
+	}
+	if (*link == p) {
+		*link = p->next;
+		G.pending_count--;
+	}
+	if (p->fd >= 0) {
+		close(p->fd);
+	}
+	buf_free(&p->message);
+	mem_free(p);
+}
+
+static void refuse(struct pending *p, const char *why)
+{
+	log_error("%s-login: Error: user=<%s>, rip=%s: %s", p->login.service, p->login.user, p->login.rip, why);
+	(void)!write(p->fd, p->login.refusal, strlen(p->login.refusal));
+	free_pending(p);
+}
+
+/* ---- Mail parts ---- */
+
+static struct part *find_part(const char *service, uid_t uid)
+{
+	for (struct part *p = G.parts; p != NULL; p = p->next) {
+		if (p->uid == uid && strcmp(p->service, service) == 0 && !p->child->leaving) {
+			return p;
+		}
+	}
+	return NULL;
+}
+
+static size_t add_group(gid_t *groups, size_t count, size_t max, const char *name)
+{
+	const struct group *gr = getgrnam(name);
+
+	if (gr == NULL) {
+		log_warn("mail_privileged_group, mail_access_groups: there is no group %s", name);
+		return count;
+	}
+	if (count < max) {
+		groups[count++] = gr->gr_gid;
+	}
+	return count;
+}
+
+static struct part *start_part(const char *service, uid_t uid, gid_t gid)
+{
+	const char *command = strcmp(service, "imap") == 0 ? "imapd" : "pop3d";
+	const char *argv[16] = { command, "-M", "-n", service, "-c", G.file };
+	const struct passwd *pw = getpwuid(uid);
+	struct slice rest = slice_of(setting.mail_access_groups), word;
+	gid_t groups[16];
+	struct sv_start start = { .argv = argv, .set_ids = true, .uid = uid, .gid = gid,
+		.user = pw != NULL ? pw->pw_name : NULL, .more_groups = groups };
+	struct part *p;
+	struct sv_child *child;
+	char name[64];
+
+	for (int i = 0; i < G.verbose && i < 8; i++) {
+		argv[6 + i] = "-v";
+	}
+	if (setting.mail_privileged_group[0] != '\0') {
+		start.more_group_count = add_group(groups, 0, ARRAY_LEN(groups), setting.mail_privileged_group);
+	}
+	while ((word = slice_word(&rest, " ,")).ptr != NULL && word.len < sizeof(name)) {
+		memcpy(name, word.ptr, word.len);
+		name[word.len] = '\0';
+		start.more_group_count = add_group(groups, start.more_group_count, ARRAY_LEN(groups), name);
+	}
+	child = G.part_count < PARTS_MAX ? sv_spawn(G.sv, command, &start) : NULL;
+	if (child == NULL) {
+		return NULL;
+	}
+	p = mem_alloc(sizeof(*p));
+	p->child = child;
+	child->owner = p;
+	p->uid = uid;
+	(void)str_copy(p->service, sizeof(p->service), service);
+	p->next = G.parts;
+	G.parts = p;
+	G.part_count++;
+	return p;
+}
+
+static void free_part(struct part *p)
+{
+	struct part **link = &G.parts;
+
+	while (*link != NULL && *link != p) {
+		link = &(*link)->next;
+	}
+	if (*link == p) {
+		*link = p->next;
+		G.part_count--;
+	}
+	p->child->owner = NULL;
+	mem_free(p);
+}
+
+void handoff_ended(struct supervisor *sv, struct sv_child *child)
+{
+	(void)sv;
+	if (child->owner != NULL) {
+		free_part(child->owner);
+	}
+}
+
+/* log_login - the login part's line with the pid in its place */
+static void log_login(const struct pending *p, pid_t pid)
+{
+	const char *mark = strstr(p->login.line, HANDOFF_MPID);
+
+	if (mark == NULL) {
+		log_info("%s", p->login.line);
+	} else {
+		log_info("%.*s%d%s", (int)(mark - p->login.line), p->login.line, (int)pid,
+			mark + strlen(HANDOFF_MPID));
+	}
+}
+
+/* send_session - to the part; true: the descriptor is on its way */
+static bool send_session(struct part *part, const struct pending *p, const struct auth_line *user)
+{
+	const char *mail = auth_line_get(user, 3, "mail"), *home = auth_line_get(user, 3, "home");
+	struct handoff_session m = { .user = auth_line_at(user, 2), .home = home != NULL ? home : "",
+		.mail = mail != NULL && mail[0] != '\0' ? mail :
+			conf_protocol_setting(p->login.service, "mail_location"),
+		.uid = part->uid, .rip = p->login.rip, .session = p->login.session, .tag = p->login.tag,
+		.refusal = p->login.refusal, .unread = p->login.unread, .unread_len = p->login.unread_len };
+	struct buf b = BUF_INIT;
+	const char *gid = auth_line_get(user, 3, "gid");
+	int64_t n;
+	bool sent;
+
+	m.gid = gid != NULL && str_to_int(gid, 0, UINT32_MAX, &n) ? (uint64_t)n : part->uid;
+	handoff_put_session(&b, &m);
+	sent = sv_tell(part->child, &b, p->fd);
+	buf_free(&b);
+	if (sent) {
+		part->sent++;
+	}
+	return sent;
+}
+
+/* take_in - auth has said who it is */
+static void take_in(struct pending *p, const struct auth_line *user)
+{
+	const char *uid_text = auth_line_get(user, 3, "uid"), *gid_text = auth_line_get(user, 3, "gid");
+	struct part *part;
+	int64_t uid, gid;
+
+	if (uid_text == NULL || gid_text == NULL || !str_to_int(uid_text, 0, UINT32_MAX - 1, &uid) ||
+	    !str_to_int(gid_text, 0, UINT32_MAX - 1, &gid) || (geteuid() == 0 && uid == 0)) {
+		refuse(p, "auth names no usable uid and gid");
+		return;
+	}
+	part = find_part(p->login.service, (uid_t)uid);
+	if (part == NULL) {
+		part = start_part(p->login.service, (uid_t)uid, (gid_t)gid);
+	}
+	if (part == NULL || !send_session(part, p, user)) {
+		refuse(p, "the mail process cannot be reached");
+		return;
+	}
+	log_login(p, part->child->pid);
+	free_pending(p);
+}
+
+/* may_end - an idle part has counted as many sessions as we have sent */
+static void may_end(struct sv_child *child, uint64_t counted)
+{
+	struct part *p = child->owner;
+	struct buf b = BUF_INIT;
+	size_t mark;
+
+	if (p == NULL || p->sent != counted) {
+		return;
+	}
+	child->leaving = true;
+	mark = wire_begin(&b);
+	wire_put_int(&b, SERVICE_MSG_END);
+	wire_end(&b, mark);
+	(void)sv_tell(child, &b, -1);
+	buf_free(&b);
+}
+
+/* ---- auth ---- */
+
+static void auth_lost(const char *why)
+{
+	if (G.auth.fd >= 0) {
+		int fd = G.auth.fd;
+
+		loop_unwatch(G.sv->loop, &G.auth);
+		close(fd);
+	}
+	buf_free(&G.auth_in);
+	while (G.pending != NULL) {
+		refuse(G.pending, why);
+	}
+}
+
+static struct pending *find_pending(const char *id_text)
+{
+	int64_t id;
+
+	if (str_to_int(id_text, 0, INT64_MAX, &id)) {
+		for (struct pending *p = G.pending; p != NULL; p = p->next) {
+			if (p->id == (unsigned long)id) {
+				return p;
+			}
+		}
+	}
+	return NULL;
+}
+
+static void auth_line(char *text, size_t len)
+{
+	struct auth_line line;
+	struct pending *p;
+	const char *why;
+
+	if (!auth_line_parse(&line, text, len)) {
+		return;
+	}
+	if (strcmp(line.field[0], "USER") != 0 && strcmp(line.field[0], "FAIL") != 0 &&
+	    strcmp(line.field[0], "NOTFOUND") != 0) {
+		return;
+	}
+	p = find_pending(auth_line_at(&line, 1));
+	if (p == NULL) {
+		return;
+	}
+	if (strcmp(line.field[0], "USER") == 0) {
+		take_in(p, &line);
+		return;
+	}
+	why = auth_line_get(&line, 2, "reason");
+	refuse(p, why != NULL ? why : strcmp(line.field[0], "FAIL") == 0 ? "auth refuses the hand-off" :
+		"userdb does not know the user");
+}
+
+static void on_auth(struct watch *w, unsigned events)
+{
+	ssize_t n = read(w->fd, buf_reserve(&G.auth_in, READ_SIZE), READ_SIZE);
+	char *start, *end;
+
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+		return;
+	}
+	if (n <= 0) {
+		auth_lost("the auth process went away");
+		return;
+	}
+	buf_added(&G.auth_in, (size_t)n);
+	while (buf_unread(&G.auth_in) > 0) {
+		start = G.auth_in.data + G.auth_in.pos;
+		end = memchr(start, '\n', buf_unread(&G.auth_in));
+		if (end == NULL) {
+			break;
+		}
+		auth_line(start, (size_t)(end - start));
+		buf_consume(&G.auth_in, (size_t)(end - start) + 1);
+	}
+	if (buf_unread(&G.auth_in) > AUTH_LINE_MAX) {
+		auth_lost("the auth process does not speak its protocol");
+	}
+	buf_shrink(&G.auth_in, 0);
+}
+
+/* ask_auth - REQUEST; lines are short, and the socket takes them whole or auth is ill */
+static bool ask_auth(const struct pending *p)
+{
+	struct buf b = BUF_INIT;
+	bool good;
+
+	if (G.auth.fd < 0) {
+		struct buf path = BUF_INIT;
+		int fd;
+
+		buf_addf(&path, "%s/auth-master", setting.base_dir);
+		fd = unix_connect(buf_str(&path));
+		buf_free(&path);
+		if (fd < 0) {
+			return false;
+		}
+		loop_watch(G.sv->loop, &G.auth, fd, LOOP_READ, on_auth, NULL);
+		buf_addf(&b, "VERSION\t%d\t%d\n", AUTH_PROTO_MAJOR, AUTH_PROTO_MINOR);
+	}
+	auth_put(&b, "REQUEST");
+	auth_put_number(&b, p->id);
+	auth_put_number(&b, (unsigned long)p->login.client_pid);
+	auth_put_number(&b, (unsigned long)p->login.request);
+	auth_put_field(&b, p->login.cookie);
+	auth_end(&b);
+	good = write(G.auth.fd, b.data, b.len) == (ssize_t)b.len;
+	buf_free(&b);
+	return good;
+}
+
+static void on_timeout(struct timer *t)
+{
+	int64_t now = loop_now(G.sv->loop);
+	struct pending *next;
+
+	for (struct pending *p = G.pending; p != NULL; p = next) {
+		next = p->next;
+		if (p->until <= now) {
+			refuse(p, "the auth process does not answer");
+		}
+	}
+	if (G.pending != NULL) {
+		loop_timer(G.sv->loop, t, 1000, on_timeout, NULL);
+	}
+}
+
+/* ---- Messages of children ---- */
+
+/* copy_login - the message outlives its buffer here */
+static bool copy_login(struct pending *p, const struct wire *w)
+{
+	struct wire copy = { .left = w->left };
+
+	buf_add(&p->message, w->ptr, w->left);
+	copy.ptr = buf_str(&p->message);
+	return handoff_get_login(&copy, &p->login);
+}
+
+static void got_login(struct sv_child *child, struct wire *w, int fd)
+{
+	struct pending *p = mem_alloc(sizeof(*p));
+
+	p->fd = fd;
+	p->id = ++G.last_id;
+	p->until = loop_now(G.sv->loop) + ANSWER_MS;
+	p->next = G.pending;
+	G.pending = p;
+	G.pending_count++;
+	if (!copy_login(p, w) || (strcmp(p->login.service, "imap") != 0 && strcmp(p->login.service, "pop3") != 0)) {
+		log_error("process %d sent a malformed hand-off", (int)child->pid);
+		free_pending(p);
+		return;
+	}
+	/* Grants belong to processes: one login process cannot use another's. */
+	if (p->login.client_pid != (uint64_t)child->pid) {
+		refuse(p, "the hand-off is another process's");
+	} else if (G.pending_count > PENDING_MAX) {
+		refuse(p, "too many logins at once");
+	} else if (!ask_auth(p)) {
+		auth_lost("the auth process cannot be reached");
+	} else if (G.timeout.slot == 0) {
+		loop_timer(G.sv->loop, &G.timeout, 1000, on_timeout, NULL);
+	}
+}
+
+void handoff_message(struct supervisor *sv, struct sv_child *child, int kind, struct wire *w, int fd)
+{
+	(void)sv;
+	if (kind == SERVICE_MSG_LOGIN && fd >= 0) {
+		got_login(child, w, fd);
+		return;
+	}
+	if (kind == SERVICE_MSG_IDLE) {
+		may_end(child, wire_get_int(w));
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+}

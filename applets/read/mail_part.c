@@ -1,0 +1,266 @@
+/*
+ * mail_part - what pop3d and imapd do once somebody has logged in
+ *
+ * Started by the supervisor for each uid (-M); connections come over the
+ * control socket and end here. All sessions of the uid share this process and
+ * its loop. Without sessions for a while it asks the supervisor whether it may end, so
+ * that none is sent to a process that is about to go.
+ *
+ * With -S the same sessions run on standard input and output, for whoever started us.
+ */
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "applets/read/handoff.h"
+#include "applets/read/login_parts.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "conf/dovecot_conf.h"
+#include "net/serve.h"
+
+enum { IDLE_MS = 30000, MAIL_IN_HIGH = 128 * 1024 };
+
+/* One session: what the protocol's mail class is given, and what the limit counts. */
+struct guest {
+	struct guest *next, *prev;
+	struct mail_service service;
+	char *user, *home, *mail, *tag, *rip;
+	struct session_io *io;
+	void *inner;
+};
+
+static struct {
+	struct service service;
+	const struct login_protocol *proto;
+	struct server *server;
+	struct guest *guests;
+	uint64_t received;		/* sessions we were sent, ever */
+	struct timer idle;
+	const char *user;		/* -u */
+} G;
+
+/* ---- Sessions ---- */
+
+static struct guest *new_guest(const struct handoff_session *m)
+{
+	struct guest *g = mem_alloc(sizeof(*g));
+
+	g->user = mem_strdup(m->user);
+	g->home = mem_strdup(m->home);
+	g->mail = mem_strdup(m->mail);
+	g->tag = mem_strdup(m->tag);
+	g->rip = mem_strdup(m->rip);
+	g->service.user.name = g->user;
+	g->service.user.home = g->home;
+	g->service.user.mail_location = g->mail;
+	g->service.user.uid = (uid_t)m->uid;
+	g->service.user.gid = (gid_t)m->gid;
+	g->service.tag = g->tag;
+	g->next = G.guests;
+	if (G.guests != NULL) {
+		G.guests->prev = g;
+	}
+	G.guests = g;
+	return g;
+}
+
+static void on_idle(struct timer *t)
+{
+	struct buf b = BUF_INIT;
+	size_t mark;
+
+	(void)t;
+	if (G.guests != NULL) {
+		return;
+	}
+	mark = wire_begin(&b);
+	wire_put_int(&b, SERVICE_MSG_IDLE);
+	wire_put_int(&b, G.received);
+	wire_end(&b, mark);
+	(void)service_tell(&G.service, &b, -1);
+	buf_free(&b);
+	/* Asked again when the answer was no because a session is on its way. */
+	loop_timer(G.service.loop, &G.idle, IDLE_MS, on_idle, NULL);
+}
+
+static void free_guest(struct guest *g)
+{
+	if (g->prev != NULL) {
+		g->prev->next = g->next;
+	} else {
+		G.guests = g->next;
+	}
+	if (g->next != NULL) {
+		g->next->prev = g->prev;
+	}
+	mem_free(g->user);
+	mem_free(g->home);
+	mem_free(g->mail);
+	mem_free(g->tag);
+	mem_free(g->rip);
+	mem_free(g);
+	if (G.guests == NULL && !G.service.stdio) {
+		loop_timer(G.service.loop, &G.idle, IDLE_MS, on_idle, NULL);
+	}
+}
+
+/* The layer: a guest is freed with its session, and the peer is the client even behind a relay. */
+static void *guest_open(struct session_io *io, void *service, struct buf *out)
+{
+	struct guest *g = service;
+
+	g->io = io;
+	if (g->rip[0] != '\0') {
+		(void)str_copy(io->peer.addr, sizeof(io->peer.addr), g->rip);
+	}
+	g->inner = G.proto->mail->open(io, &g->service, out);
+	if (g->inner == NULL) {
+		free_guest(g);
+		return NULL;
+	}
+	return g;
+}
+
+static enum session_want guest_feed(void *session, struct buf *in, struct buf *out)
+{
+	struct guest *g = session;
+
+	return G.proto->mail->feed(g->inner, in, out);
+}
+
+static enum session_want guest_event(void *session, enum session_event event, struct buf *out)
+{
+	struct guest *g = session;
+
+	return G.proto->mail->event(g->inner, event, out);
+}
+
+static void guest_close(void *session)
+{
+	struct guest *g = session;
+
+	G.proto->mail->close(g->inner);
+	free_guest(g);
+}
+
+static const struct session_class guest_class = {
+	"mail", guest_open, guest_feed, guest_event, guest_close
+};
+
+/* too_many - mail_max_userip_connections */
+static bool too_many(const struct handoff_session *m)
+{
+	int64_t count = 0;
+
+	if (setting.mail_max_userip_connections <= 0 || m->rip[0] == '\0') {
+		return false;
+	}
+	for (const struct guest *g = G.guests; g != NULL; g = g->next) {
+		if (strcmp(g->user, m->user) == 0 && strcmp(g->rip, m->rip) == 0) {
+			count++;
+		}
+	}
+	return count >= setting.mail_max_userip_connections;
+}
+
+static void refuse_too_many(int fd, const struct handoff_session *m)
+{
+	struct buf b = BUF_INIT, text = BUF_INIT;
+
+	buf_addf(&text, "Maximum number of connections from user+IP exceeded "
+		"(mail_max_userip_connections=%lld)", (long long)setting.mail_max_userip_connections);
+	login_refusal(&b, G.proto, m->tag, "LIMIT", buf_str(&text));
+	log_info("%s(%s)<%s>: Info: %s, rip=%s", G.proto->name, m->user, m->session, buf_str(&text), m->rip);
+	(void)!write(fd, b.data, b.len);
+	close(fd);
+	buf_free(&b);
+	buf_free(&text);
+}
+
+static void on_message(struct service *s, int kind, struct wire *w, int fd)
+{
+	struct handoff_session m;
+
+	if (kind == SERVICE_MSG_END && G.guests == NULL) {
+		service_done(s);
+	} else if (kind == SERVICE_MSG_SESSION && fd >= 0 && handoff_get_session(w, &m)) {
+		G.received++;
+		loop_untimer(s->loop, &G.idle);
+		if (too_many(&m)) {
+			refuse_too_many(fd, &m);
+		} else {
+			server_adopt_with(G.server, fd, m.unread, m.unread_len, new_guest(&m));
+		}
+		return;
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
+/* ---- -S ---- */
+
+/* stdio_guest - whoever runs us, or -u */
+static struct guest *stdio_guest(void)
+{
+	const struct passwd *pw = G.user != NULL ? getpwnam(G.user) : getpwuid(geteuid());
+	const char *home = getenv("HOME");
+	struct handoff_session m = { .user = G.user, .home = home != NULL ? home : "", .mail = setting.mail_location,
+		.uid = geteuid(), .gid = getegid(), .rip = "", .session = "", .tag = "" };
+	struct guest *g;
+
+	if (pw != NULL && pw->pw_uid == geteuid()) {
+		m.home = G.user != NULL || home == NULL ? pw->pw_dir : home;
+		m.user = pw->pw_name;
+	}
+	if (m.user == NULL) {
+		log_fatal("user %d has no name: give one with -u", (int)geteuid());
+	}
+	g = new_guest(&m);
+	g->service.preauth = true;
+	return g;
+}
+
+static void become_user(struct service *s)
+{
+	if (s->stdio && G.user != NULL && geteuid() == 0 && getpwnam(G.user) != NULL) {
+		service_drop_privileges(G.user);
+	}
+}
+
+static bool option(struct service *s, int opt, const char *arg)
+{
+	(void)s;
+	if (opt == 'u') {
+		G.user = arg;
+	}
+	return true;
+}
+
+int mail_part_main(const struct login_protocol *proto, int argc, char **argv)
+{
+	static const struct service_info info = { .options = "Mu:", .option = option,
+		.flags = SERVICE_DOVECOT | SERVICE_ROOT, .prepare = become_user };
+	struct server_config config = { .class = &guest_class, .in_high = MAIL_IN_HIGH };
+
+	G.proto = proto;
+	service_init(&G.service, &info, argc, argv);
+	G.service.idle_seconds = 0;
+	if (G.service.stdio) {
+		config.service = stdio_guest();
+		G.server = server_new(G.service.loop, &config);
+		server_stdio(G.server, 0, 1);
+	} else {
+		G.server = server_new(G.service.loop, &config);
+		service_attach(&G.service, G.server);
+		G.service.on_message = on_message;
+		loop_timer(G.service.loop, &G.idle, IDLE_MS, on_idle, NULL);
+	}
+	return service_run(&G.service);
+}
