@@ -87,6 +87,11 @@ const char *conf_service_default(const char *name)
 	return NULL;
 }
 
+const char *conf_service_suffix(size_t n)
+{
+	return n < ARRAY_LEN(service_suffixes) ? service_suffixes[n].suffix : NULL;
+}
+
 static const char *lookup(void *arg, const char *name)
 {
 	return raw_value(arg, name);
@@ -361,25 +366,41 @@ static void state_free(struct state *s)
 	arena_free(&s->arena);
 }
 
+/* read_entries - main.cf of dir into a new state */
+static int read_entries(struct state *next, const char *dir, bool optional, char **error_r)
+{
+	struct entry *e = arena_alloc(&next->arena, sizeof(*e));
+	int rc;
+
+	next->dir = arena_strdup(&next->arena, dir);
+	/* Known to $config_directory, and main.cf may still say otherwise. */
+	e->value = next->dir;
+	hash_set(&next->entries, "config_directory", e);
+	rc = main_cf_read(arena_printf(&next->arena, "%s/main.cf", dir), add_entry, next, error_r);
+	if (rc == 1 && optional) {
+		mem_free(*error_r);
+		*error_r = NULL;
+		rc = 0;
+	}
+	return rc;
+}
+
+/* take_over - next becomes the present state; the one before it is kept for one more turn */
+static void take_over(const struct state *next)
+{
+	arena_free(&previous);
+	previous = current.arena;
+	hash_free(&current.entries, NULL);
+	current = *next;
+}
+
 int conf_load(const char *dir, bool optional, char **error_r)
 {
 	struct state next = { .dir = NULL };
 	struct params values = { 0 };
-	struct entry *e;
 	char *error = NULL;
-	int rc;
+	int rc = read_entries(&next, dir, optional, &error);
 
-	next.dir = arena_strdup(&next.arena, dir);
-	/* Known to $config_directory, and main.cf may still say otherwise. */
-	e = arena_alloc(&next.arena, sizeof(*e));
-	e->value = next.dir;
-	hash_set(&next.entries, "config_directory", e);
-	rc = main_cf_read(arena_printf(&next.arena, "%s/main.cf", dir), add_entry, &next, &error);
-	if (rc == 1 && optional) {
-		mem_free(error);
-		error = NULL;
-		rc = 0;
-	}
 	for (size_t n = 0; n < param_count() && rc == 0; n++) {
 		if (param_row(n)->type != PARAM_TYPE_OTHER)
 			rc = set_row(&next, &values, n, &error);
@@ -391,11 +412,22 @@ int conf_load(const char *dir, bool optional, char **error_r)
 		state_free(&next);
 		return -1;
 	}
-	arena_free(&previous);
-	previous = current.arena;
-	hash_free(&current.entries, NULL);
-	current = next;
+	take_over(&next);
 	param = values;
+	return 0;
+}
+
+int conf_read(const char *dir, bool optional, char **error_r)
+{
+	struct state next = { .dir = NULL };
+	char *error = NULL;
+
+	if (read_entries(&next, dir, optional, &error) != 0) {
+		*error_r = error;
+		state_free(&next);
+		return -1;
+	}
+	take_over(&next);
 	return 0;
 }
 
@@ -449,6 +481,14 @@ int conf_line(const char *name)
 	if (e != NULL)
 		return e->line;
 	return hash_get(&overrides, name) != NULL ? 0 : -1;
+}
+
+const char *conf_set_value(const char *name)
+{
+	const char *value = hash_get(&overrides, name);
+	const struct entry *e = hash_get(&current.entries, name);
+
+	return value != NULL ? value : e != NULL ? e->value : NULL;
 }
 
 const char *conf_default(const char *name)

@@ -2,10 +2,17 @@
 #define CONF_CONF_INFO_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/arena.h"
 
 /* What postconf and `postfix check` want to know beyond the values. */
+
+/*
+ * Read DIR/main.cf as conf_load() does, but convert nothing: param is left alone, and a value that cannot
+ * be expanded is no error. 0, or -1 with text.
+ */
+int conf_read(const char *dir, bool optional, char **error_r);
 
 /* The directory main.cf was loaded from. */
 const char *conf_loaded_dir(void);
@@ -17,6 +24,10 @@ int conf_line(const char *name);
 const char *conf_default(const char *name);
 /* For names like smtp_destination_concurrency_limit: "$default_destination_concurrency_limit"; NULL for others. */
 const char *conf_service_default(const char *name);
+/* The ends of such names, one after the other; NULL behind the last. */
+const char *conf_service_suffix(size_t n);
+/* Does main.cf or -o set name to this text? NULL: not set. */
+const char *conf_set_value(const char *name);
 /* As conf_expand(), with errors in *error_r (caller frees) and NULL. */
 const char *conf_expand_checked(struct arena *a, const char *text, char **error_r);
 

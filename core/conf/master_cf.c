@@ -142,6 +142,7 @@ static int read_max_procs(struct row *r, struct master_service *s)
 	if (field(r, "maxproc", &text) != 0)
 		return -1;
 	if (slice_eq(text, "-")) {
+		s->max_procs_default = true;
 		s->max_procs = param.default_process_limit > 0 ? (int)param.default_process_limit : 100;
 		return 0;
 	}

@@ -16,6 +16,7 @@ struct master_service {
 	int wakeup;			/* seconds, 0 none */
 	bool wakeup_if_used;		/* '?' after the number */
 	int max_procs;			/* 0: no limit */
+	bool max_procs_default;		/* '-' was written: default_process_limit */
 	char *command;			/* "smtpd" */
 	char **argv;			/* arguments after the command, NULL-terminated; { } groups resolved */
 	int line;
