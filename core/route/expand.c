@@ -37,6 +37,7 @@ enum { DEPTH_MAX = 100, TARGETS_MAX = 50000 };
 static struct {
 	struct maps *aliases;
 	struct maps *commands;		/* mailbox_command_maps */
+	struct hash warned;		/* .forward files everybody can read */
 	/* all of the tables are root's own: includes are read as root */
 	bool trusted;
 } compiled;
@@ -99,6 +100,7 @@ void expand_free(void)
 {
 	maps_close(compiled.aliases);
 	maps_close(compiled.commands);
+	hash_free(&compiled.warned, NULL);
 	memset(&compiled, 0, sizeof(compiled));
 }
 
@@ -374,8 +376,7 @@ static void include(
 }
 
 /* own_mailbox - \user: no aliases, no .forward */
-static void own_mailbox(
-	struct expander *x, const struct where *w, const char *name, const struct step *step)
+static void own_mailbox(struct expander *x, const struct where *w, const char *name)
 {
 	struct local_user u;
 	struct where mine = *w;
@@ -388,7 +389,7 @@ static void own_mailbox(
 	mine.address = address_make(x->a, name, w->domain);
 	mine.local = mine.bare = name;
 	mine.extension = mine.delimiter = "";
-	rc = step->source == FROM_ENVELOPE ? 0 : local_user_find(x->a, name, &u);
+	rc = local_user_find(x->a, name, &u);
 	if (rc > 0) {
 		add_mailbox(x, &mine, &u, false);
 	} else {
@@ -415,7 +416,7 @@ static void expand_items(struct expander *x, const struct where *w, const char *
 			expand_address(x, items[i].text, step);
 			break;
 		case ALIAS_USER:
-			own_mailbox(x, w, items[i].text, step);
+			own_mailbox(x, w, items[i].text);
 			break;
 		case ALIAS_COMMAND:
 			add_command(x, w, items[i].text, step);
@@ -428,6 +429,22 @@ static void expand_items(struct expander *x, const struct where *w, const char *
 			break;
 		}
 	}
+}
+
+/*
+ * first_time - is this alias or .forward followed for the first time? What it leads to is known
+ * then; following it again would take forever where many name each other
+ */
+static bool first_time(struct expander *x, const char *what, const char *name)
+{
+	char *key = arena_printf(x->a, "%s %s", what, name);
+
+	str_lower(key);
+	if (hash_get(&x->seen, key) != NULL) {
+		return false;
+	}
+	hash_set(&x->seen, key, (void *)1);
+	return true;
 }
 
 /* set_owner - owner-NAME: who hears of problems with this list; the outermost counts */
@@ -475,7 +492,7 @@ static bool try_alias(
 		log_warn("possible alias database loop for %s", name);
 		add_problem(x, TARGET_FAIL, w, "5.4.6",
 			arena_printf(x->a, "possible alias database loop for %s", name));
-	} else if (rc > 0) {
+	} else if (rc > 0 && first_time(x, "alias", name)) {
 		set_owner(x, name);
 		x->rights = NULL;
 		expand_items(x, w, buf_str(&value), value.len, &next);
@@ -496,7 +513,7 @@ static bool try_forward(struct expander *x, const struct where *w, const struct 
 {
 	struct step next = { FROM_FORWARD, u->name, step, step->depth + 1 };
 	struct forward_names names = { u, w->address, w->local, w->domain, w->extension,
-		w->delimiter };
+		w->delimiter, &compiled.warned };
 	const struct local_user *before = x->rights;
 	const char *path = "", *why = "";
 	struct buf text = BUF_INIT;
@@ -508,7 +525,7 @@ static bool try_forward(struct expander *x, const struct where *w, const struct 
 	}
 	if (rc < 0) {
 		add_problem(x, TARGET_DEFER, w, "4.3.0", why);
-	} else if (rc > 0) {
+	} else if (rc > 0 && first_time(x, "forward", u->name)) {
 		x->rights = u;
 		expand_items(x, w, buf_str(&text), text.len, &next);
 		x->rights = before;
@@ -521,7 +538,7 @@ static bool try_forward(struct expander *x, const struct where *w, const struct 
 static void unknown(struct expander *x, const struct where *w, const struct step *step)
 {
 	struct forward_names names = { NULL, w->address, w->local, w->domain, w->extension,
-		w->delimiter };
+		w->delimiter, &compiled.warned };
 	struct step next = { FROM_LUSER, "luser_relay", step, step->depth + 1 };
 	const char *relay;
 

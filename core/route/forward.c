@@ -149,13 +149,11 @@ static int read_all(int fd, struct buf *text, size_t max)
 	return 0;
 }
 
-/* warn_readable - once for each file */
-static void warn_readable(const char *path)
+/* warn_readable - once for each file; warned may be NULL */
+static void warn_readable(struct hash *warned, const char *path)
 {
-	static struct hash warned;
-
-	if (warned.count < WARNED_MAX && hash_get(&warned, path) == NULL) {
-		hash_set(&warned, path, (void *)1);
+	if (warned != NULL && warned->count < WARNED_MAX && hash_get(warned, path) == NULL) {
+		hash_set(warned, path, (void *)1);
 		log_warn("file %s is world readable", path);
 	}
 }
@@ -176,8 +174,8 @@ static const char *untrusted(const struct stat *st, uid_t uid)
 }
 
 /* read_one - one path of forward_path: as forward_read() */
-static int read_one(
-	struct arena *a, const char *path, uid_t uid, struct buf *text, const char **error_r)
+static int read_one(struct arena *a, const char *path, const struct forward_names *n,
+	struct buf *text, const char **error_r)
 {
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	const char *why = "cannot be looked at";
@@ -195,14 +193,14 @@ static int read_one(
 		*error_r = arena_printf(a, "cannot open file %s: %s", path, strerror(errno));
 		return -1;
 	}
-	if (fstat(fd, &st) != 0 || (why = untrusted(&st, uid)) != NULL) {
+	if (fstat(fd, &st) != 0 || (why = untrusted(&st, n->user->uid)) != NULL) {
 		log_warn("file %s %s -- ignored", path, why);
 		rc = 0;
 	} else if (read_all(fd, text, FORWARD_MAX) != 0) {
 		*error_r = arena_printf(a, "cannot read file %s: %s", path, strerror(errno));
 		rc = -1;
 	} else if ((st.st_mode & S_IROTH) != 0) {
-		warn_readable(path);
+		warn_readable(n->warned, path);
 	}
 	close(fd);
 	return rc;
@@ -225,7 +223,7 @@ int forward_read(struct arena *a, const struct forward_names *n, struct buf *tex
 		*path_r = forward_expand(a, arena_strndup(a, word.ptr, word.len), n);
 		if ((*path_r)[0] == '/') {
 			buf_reset(text);
-			rc = read_one(a, *path_r, n->user->uid, text, error_r);
+			rc = read_one(a, *path_r, n, text, error_r);
 		}
 	}
 	rights_back();

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/hash.h"
 #include "route/user.h"
 
 /*
@@ -17,6 +18,7 @@ struct forward_names {
 	const char *local, *domain;
 	const char *extension;		/* without the delimiter, "" none */
 	const char *delimiter;		/* the one that was there, "" none */
+	struct hash *warned;		/* files warned of, once each; NULL: do not warn */
 };
 
 /* text with its $names, as it is safe in a path or address: other bytes become '_'. */

@@ -37,14 +37,14 @@ static struct {
 	time_t looked;
 	char *data;		/* the text, split into strings */
 	struct hash lines;	/* name -> its line in data behind the name */
-} table;
+} compiled;
 
 static void table_clear(void)
 {
-	hash_free(&table.lines, NULL);
-	mem_free(table.data);
-	mem_free(table.path);
-	memset(&table, 0, sizeof(table));
+	hash_free(&compiled.lines, NULL);
+	mem_free(compiled.data);
+	mem_free(compiled.path);
+	memset(&compiled, 0, sizeof(compiled));
 }
 
 /* table_parse - names to lines; the first of a name counts */
@@ -52,7 +52,7 @@ static void table_parse(void)
 {
 	char *line, *next;
 
-	for (line = table.data; line != NULL; line = next) {
+	for (line = compiled.data; line != NULL; line = next) {
 		char *colon;
 
 		next = strchr(line, '\n');
@@ -64,8 +64,8 @@ static void table_parse(void)
 			continue;
 		}
 		*colon = '\0';
-		if (hash_get(&table.lines, line) == NULL) {
-			hash_set(&table.lines, line, colon + 1);
+		if (hash_get(&compiled.lines, line) == NULL) {
+			hash_set(&compiled.lines, line, colon + 1);
 		}
 	}
 }
@@ -76,27 +76,28 @@ static int table_load(const char *path)
 	struct stat st;
 	time_t now = time(NULL);
 
-	if (table.path != NULL && strcmp(table.path, path) == 0) {
-		if (table.looked == now) {
+	if (compiled.path != NULL && strcmp(compiled.path, path) == 0) {
+		if (compiled.looked == now) {
 			return 0;
 		}
-		if (stat(path, &st) == 0 && st.st_ino == table.ino && st.st_size == table.size
-			&& st.st_mtim.tv_sec == table.changed.tv_sec
-			&& st.st_mtim.tv_nsec == table.changed.tv_nsec) {
-			table.looked = now;
+		if (stat(path, &st) == 0 && st.st_ino == compiled.ino && st.st_size == compiled.size
+			&& st.st_mtim.tv_sec == compiled.changed.tv_sec
+			&& st.st_mtim.tv_nsec == compiled.changed.tv_nsec) {
+			compiled.looked = now;
 			return 0;
 		}
 	}
 	table_clear();
-	if (stat(path, &st) != 0 || (table.data = file_read(path, FILE_SIZE_MAX, NULL)) == NULL) {
+	if (stat(path, &st) != 0
+		|| (compiled.data = file_read(path, FILE_SIZE_MAX, NULL)) == NULL) {
 		log_warn("local_passwd_file: open %s: %m", path);
 		return -1;
 	}
-	table.path = mem_strdup(path);
-	table.changed = st.st_mtim;
-	table.ino = st.st_ino;
-	table.size = st.st_size;
-	table.looked = now;
+	compiled.path = mem_strdup(path);
+	compiled.changed = st.st_mtim;
+	compiled.ino = st.st_ino;
+	compiled.size = st.st_size;
+	compiled.looked = now;
 	table_parse();
 	return 0;
 }
@@ -143,12 +144,12 @@ static int parse_line(struct arena *a, const char *name, const char *line, struc
 	u->home = arena_strndup(a, home.ptr, home.len);
 	u->shell = arena_strndup(a, shell.ptr, shell.len);
 	if (!number_field(a, uid, getuid(), &n)) {
-		log_warn("%s: user %s has a bad uid", table.path, name);
+		log_warn("%s: user %s has a bad uid", compiled.path, name);
 		return 0;
 	}
 	u->uid = (uid_t)n;
 	if (!number_field(a, gid, getgid(), &n)) {
-		log_warn("%s: user %s has a bad gid", table.path, name);
+		log_warn("%s: user %s has a bad gid", compiled.path, name);
 		return 0;
 	}
 	u->gid = (gid_t)n;
@@ -167,7 +168,7 @@ static int find_exact(struct arena *a, const char *name, struct local_user *u)
 		if (table_load(param.local_passwd_file) != 0) {
 			return -1;
 		}
-		line = hash_get(&table.lines, name);
+		line = hash_get(&compiled.lines, name);
 		if (line != NULL) {
 			return parse_line(a, name, line, u);
 		}

@@ -142,8 +142,8 @@ static void become(const struct local_user *u)
 static void enter_directory(struct arena *a, const struct job *j)
 {
 	const struct target *t = j->target;
-	struct forward_names names = { &t->user, t->address, t->local, t->domain, t->extension,
-		"" };
+	struct forward_names names = { &t->user, t->address, t->local, t->domain, t->extension, "",
+		NULL };
 
 	if (param.command_execution_directory[0] != '\0') {
 		const char *dir = forward_expand(a, param.command_execution_directory, &names);
