@@ -87,7 +87,7 @@ static enum restrict_verdict rule_permit_inet_interfaces(struct restrict_run *ru
 	const char *addr = run->query->client_addr;
 
 	(void)rule;
-	return str_starts(addr, "127.") || strcmp(addr, "::1") == 0 ||
+	return strcmp(addr, "127.0.0.1") == 0 || strcmp(addr, "::1") == 0 ||
 		(*addr != '\0' && strcmp(addr, run->query->local_addr) == 0) ? RESTRICT_OK :
 		RESTRICT_DUNNO;
 }

@@ -233,7 +233,7 @@ bool check_local_client(const struct smtpd_session *s)
 		return true;
 	}
 	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		if (slice_ieq(word, "permit_inet_interfaces") && (str_starts(addr, "127.") ||
+		if (slice_ieq(word, "permit_inet_interfaces") && (strcmp(addr, "127.0.0.1") == 0 ||
 		    strcmp(addr, "::1") == 0 || strcmp(addr, s->io->local.addr) == 0)) {
 			return true;
 		}
