@@ -339,14 +339,16 @@ TEST(mime, utf8)
 {
 	static const char *const bad[] = { "\200", "\300\200", "\340\200\200", "\355\240\200",
 		"\364\220\200\200", "\360\200\200\200", "\303", "\342\202" };
+	static const char good[] = "plain \303\251 \342\202\254 \360\237\230\200 and more text";
+	static const char upper[] = "GR\303\234SSE \316\243\316\221\317\202 \320\226 \305\201 \304\260";
 	struct buf b = BUF_INIT;
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(bad); i++) {
 		CHECK(!utf8_valid(bad[i], strlen(bad[i])));
 	}
-	CHECK(utf8_valid("plain \303\251 \342\202\254 \360\237\230\200 and more text", 31));
-	utf8_fold(&b, "GR\303\234SSE \316\243\316\221\317\202 \320\226 \305\201 \304\260", 24);
+	CHECK(utf8_valid(good, sizeof(good) - 1));
+	utf8_fold(&b, upper, sizeof(upper) - 1);
 	CHECK_STR(buf_str(&b), "gr\303\274sse \317\203\316\261\317\203 \320\266 \305\202 i");
 	buf_free(&b);
 }
