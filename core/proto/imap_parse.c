@@ -315,7 +315,7 @@ static bool one_flag(struct imap_args *a, struct imap_flags *out)
 	size_t i;
 
 	if (!imap_args_atom(a, &name)) {
-		return imap_args_fail(a, "Flags list contains non-atoms.");
+		return imap_args_fail(a, "Flags list contains non-atoms");
 	}
 	if (system) {
 		name.ptr = start;

@@ -1,0 +1,149 @@
+/*
+ * cmd_copy - COPY MOVE EXPUNGE and their UID forms
+ *
+ * RFC 3501 6.4.3, 6.4.7; RFC 4315 (UIDPLUS), RFC 6851 (MOVE)
+ */
+#include <string.h>
+
+#include "base/mem.h"
+
+#include "applets/read/imapd/imapd.h"
+
+/* put_copyuid - "[COPYUID validity from to] " of those that were copied; nothing when none was */
+static void put_copyuid(
+	struct buf *out, uint32_t validity, uint32_t *from, uint32_t *to, size_t count)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < count; i++) {
+		if (to[i] != 0) {
+			from[n] = from[i];
+			to[n++] = to[i];
+		}
+	}
+	if (n == 0) {
+		return;
+	}
+	buf_addf(out, "[COPYUID %u ", validity);
+	imap_set_put(out, from, n);
+	buf_addc(out, ' ');
+	imap_set_put(out, to, n);
+	buf_adds(out, "] ");
+}
+
+/* all_copied - none of them was gone already */
+static bool all_copied(const uint32_t *to, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (to[i] == 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* transfer - COPY and MOVE */
+static enum cmd_result transfer(struct imapd *s, struct imap_args *a, struct buf *out, bool move)
+{
+	struct imap_set set;
+	uint32_t *uids, *new_uids = NULL, validity = 0;
+	struct buf code = BUF_INIT;
+	const char *name;
+	size_t count;
+	bool all;
+
+	if (!imap_args_space(a) || !imap_args_set(a, &set) || !imap_args_space(a)) {
+		return cmd_args_error(s, a);
+	}
+	name = imapd_mailbox_arg(s, a);
+	if (name == NULL) {
+		return CMD_DONE;
+	}
+	if (!imap_args_end(a)) {
+		return cmd_args_error(s, a);
+	}
+	if (move && mailbox_read_only(s->view)) {
+		return cmd_no(s, "[READ-ONLY] Mailbox is read-only.");
+	}
+	if (!imapd_uids(s, &set, &uids, &count)) {
+		return CMD_DONE;
+	}
+	if (count == 0) {
+		return cmd_ok(s, "No messages found.");
+	}
+	imapd_auto_create(s);
+	if (mailbox_copy(s->view, uids, count, name, move, &new_uids, &validity) != 0) {
+		mem_free(new_uids);
+		return cmd_store_error(s, true);
+	}
+	all = all_copied(new_uids, count);
+	put_copyuid(&code, validity, uids, new_uids, count);
+	mem_free(new_uids);
+	if (move) {
+		/* RFC 6851 4.3: COPYUID comes before the EXPUNGEs, so in an untagged OK. */
+		if (code.len > 0) {
+			buf_addf(out, "* OK %sMoved UIDs.\r\n", buf_str(&code));
+		}
+		s->expunged += count;
+		cmd_ok(s, "Move completed.");
+	} else if (!all) {
+		cmd_no(s, "[EXPUNGEISSUED] Some of the requested messages no longer exist.");
+	} else {
+		cmd_ok(s, "%sCopy completed.", buf_str(&code));
+	}
+	buf_free(&code);
+	return CMD_DONE;
+}
+
+enum cmd_result cmd_copy(struct imapd *s, struct imap_args *a, struct buf *out)
+{
+	return transfer(s, a, out, false);
+}
+
+enum cmd_result cmd_move(struct imapd *s, struct imap_args *a, struct buf *out)
+{
+	return transfer(s, a, out, true);
+}
+
+/* count_deleted - how many messages are to be expunged, for the log */
+static size_t count_deleted(const struct mailbox_view *v)
+{
+	uint32_t seq, count = mailbox_count(v);
+	size_t n = 0;
+
+	for (seq = 1; seq <= count; seq++) {
+		n += (mailbox_info(v, seq)->flags & MAIL_DELETED) != 0;
+	}
+	return n;
+}
+
+enum cmd_result cmd_expunge(struct imapd *s, struct imap_args *a, struct buf *out)
+{
+	struct imap_set set;
+	uint32_t *uids = NULL;
+	size_t count = 0;
+	int rc;
+
+	(void)out;
+	if (s->uid && (!imap_args_space(a) || !imap_args_set(a, &set))) {
+		return cmd_args_error(s, a);
+	}
+	if (!imap_args_end(a)) {
+		return cmd_args_error(s, a);
+	}
+	if (mailbox_read_only(s->view)) {
+		return cmd_no(s, "[READ-ONLY] Mailbox is read-only.");
+	}
+	if (s->uid && !imapd_uids(s, &set, &uids, &count)) {
+		return CMD_DONE;
+	}
+	if (s->uid) {
+		rc = count > 0 ? mailbox_expunge(s->view, uids, count, false) : 0;
+	} else {
+		s->expunged += count_deleted(s->view);
+		rc = mailbox_expunge(s->view, NULL, 0, false);
+	}
+	return rc < 0 ? cmd_store_error(s, false) : cmd_ok(s, "Expunge completed.");
+}

@@ -1,0 +1,26 @@
+/*
+ * imapd - IMAP server
+ *
+ * imapd [-S [-u USER]] [-o name=value] [-c DIR]
+ *
+ * What login.h calls an imap service: login_session.c is the part that strangers talk to, session.c
+ * the part that reads mail. Each command is a row of a table; its handler is in
+ * the cmd_ file of its group.
+ *
+ * RFC 3501 and, of its extensions, what put_capabilities() lists
+ */
+#include "applets/read/imapd/imapd.h"
+
+#include "applets/applets.h"
+
+int imapd_main(int argc, char **argv)
+{
+	static const struct login_protocol imap = {
+		.name = "imap",
+		.tls_name = "imaps",
+		.login = &imapd_login_class,
+		.mail = &imapd_mail_class,
+	};
+
+	return login_main(&imap, argc, argv);
+}
