@@ -467,7 +467,8 @@ static void abandon_command(struct imapd *s)
 	}
 }
 
-static enum session_want session_event_happened(void *session, enum session_event event, struct buf *out)
+static enum session_want session_event_happened(
+	void *session, enum session_event event, struct buf *out)
 {
 	struct imapd *s = session;
 	struct buf none = BUF_INIT;
