@@ -51,7 +51,8 @@ struct delivery_answer {
 	const char *text;		/* for the DSN and mailq; the agent has logged the line itself */
 	/*
 	 * New recipients that take this one's place (alias to another host, .forward):
-	 * they are added to the message in the same commit that finishes this one.
+	 * they are added to the message in the same commit that finishes this one. With
+	 * DEFERRED and BOUNCED they are its other members: they are added, and it is kept or bounced.
 	 */
 	size_t added_count;
 	const char **added;

@@ -174,10 +174,13 @@ static void answer(struct recipient *rc)
 	struct client *c = q->client;
 
 	if (c != NULL) {
+		/* With an owner they become a message of their own: once, not at every try. */
+		bool wait = rc->owner != NULL && rc->status == DELIVERY_DEFERRED;
+		size_t added = wait ? 0 : rc->added_count;
 		const struct delivery_answer a = { .serial = q->r.serial, .n = rc->r->n,
 			.status = rc->status, .dsn = rc->dsn, .text = rc->text,
-			.added_count = rc->added_count, .added = rc->added,
-			.owner = rc->owner != NULL && rc->added_count > 0 ? rc->owner : "" };
+			.added_count = added, .added = rc->added,
+			.owner = rc->owner != NULL && added > 0 ? rc->owner : "" };
 
 		delivery_put_answer(&c->answers, &a);
 	}

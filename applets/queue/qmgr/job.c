@@ -325,7 +325,8 @@ void job_answer(struct job *j, struct rcpt *r, const struct delivery_answer *a)
 		return;
 	j->waiting--;
 	settle_touch(j);
-	if (status == DELIVERY_SENT && a->added_count > 0 && expand(j, r, a) != 0) {
+	/* Also beside a member that failed: the others must not wait for it. */
+	if (a->added_count > 0 && expand(j, r, a) != 0) {
 		set_result(r, RCPT_DEFERRED, "4.3.0", "mail queue file error while forwarding");
 		return;
 	}
