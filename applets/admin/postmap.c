@@ -20,7 +20,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "applets/applets.h"
 #include "base/buf.h"
 #include "base/encode.h"
 #include "base/log.h"
@@ -31,16 +30,17 @@
 #include "conf/params.h"
 #include "store/map.h"
 #include "store/map_source.h"
+#include "applets/applets.h"
 
 enum { VALUE_FILE_MAX = 10 * 1024 * 1024 };
 
 static struct G {
 	bool alias;		/* postalias */
-	bool values_are_files;	/* -F */
+	bool values_are_files; /* -F */
 	bool exact;		/* -f */
-	bool incremental;	/* -i */
+	bool incremental;      /* -i */
 	bool sequence;		/* -s */
-	bool header, body;	/* -h, -b */
+	bool header, body;     /* -h, -b */
 	unsigned build_flags;
 	const char *query, *delete;
 } G;
@@ -51,7 +51,8 @@ static void load_config(const char *dash_c)
 	const char *env = getenv("MAIL_CONFIG");
 	char *error = NULL;
 
-	if (conf_load(conf_dir(dash_c), dash_c == NULL && (env == NULL || *env == '\0'), &error) != 0)
+	if (conf_load(conf_dir(dash_c), dash_c == NULL && (env == NULL || *env == '\0'), &error) !=
+		0)
 		log_fatal("%s", error);
 }
 
@@ -122,8 +123,8 @@ static int make_table(const char *path)
 		lines_close(&lines);
 		return 1;
 	}
-	rc = map_source_read(&lines, G.incremental ? "stdin" : path, (G.alias ? SOURCE_ALIAS : 0) |
-		(G.exact ? SOURCE_EXACT : 0), add_row, &m, &error);
+	rc = map_source_read(&lines, G.incremental ? "stdin" : path,
+		(G.alias ? SOURCE_ALIAS : 0) | (G.exact ? SOURCE_EXACT : 0), add_row, &m, &error);
 	lines_close(&lines);
 	if (rc == 0)
 		rc = map_build_commit(m.builder);
@@ -139,7 +140,8 @@ static const char *split_spec(const char *spec, char **type)
 {
 	const char *colon = strchr(spec, ':');
 
-	*type = colon != NULL ? mem_strndup(spec, (size_t)(colon - spec)) : mem_strdup(param.default_database_type);
+	*type = colon != NULL ? mem_strndup(spec, (size_t)(colon - spec))
+			      : mem_strdup(param.default_database_type);
 	return colon != NULL ? colon + 1 : spec;
 }
 
@@ -155,7 +157,9 @@ static int make_one(const char *spec)
 	} else {
 		/* A type we do not have is another mistake than one that needs no making. */
 		m = map_open(spec, 0, &error);
-		log_error("%s: %s", spec, m != NULL ? "tables of this type are not made but used as they are" : error);
+		log_error("%s: %s", spec,
+			m != NULL ? "tables of this type are not made but used as they are"
+				  : error);
 		map_close(m);
 		mem_free(error);
 	}
@@ -194,7 +198,8 @@ static void print_value(const char *key, const char *value)
 		printf(G.alias ? "%s:\t" : "%s\t", key);
 	if (G.values_are_files) {
 		if (!base64_decode(&decoded, value, strlen(value)))
-			log_fatal("key %s: value is not base64 encoded", key != NULL ? key : G.query);
+			log_fatal(
+				"key %s: value is not base64 encoded", key != NULL ? key : G.query);
 		fwrite(buf_str(&decoded), 1, decoded.len, stdout);
 		buf_free(&decoded);
 	} else {
@@ -419,7 +424,10 @@ static bool take_option(int opt)
 	case 'w':
 		G.build_flags |= MAP_IGNORE_DUP;
 		return true;
-	/* Modes of the files (-p, -o), NULs (-n, -N), UTF-8 (-u, -U), MIME headers (-m): nothing to choose here. */
+	/*
+	 * Modes of the files (-p, -o), NULs (-n, -N), UTF-8 (-u, -U), MIME headers (-m): nothing
+	 * to choose here.
+	 */
 	case 'm':
 	case 'n':
 	case 'N':
@@ -470,7 +478,8 @@ int postmap_main(int argc, char **argv)
 	if (strcmp(name, "newaliases") == 0)
 		return newaliases_main(argc, argv);
 	G.alias = strcmp(name, "postalias") == 0;
-	while ((opt = getopt(argc, argv, G.alias ? "Nc:d:finoprsq:uvw" : "Nbc:d:fFhimnopq:rsuUvw")) > 0) {
+	while ((opt = getopt(argc, argv,
+			G.alias ? "Nc:d:finoprsq:uvw" : "Nbc:d:fFhimnopq:rsuUvw")) > 0) {
 		if (opt == 'c')
 			dash_c = optarg;
 		else if (opt == 'v')

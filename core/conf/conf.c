@@ -10,8 +10,6 @@
  * parameters of single transports (smtp_destination_recipient_limit) fall back
  * to the one they are named after.
  */
-#include "conf/params.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -27,6 +25,7 @@
 #include "conf/expand.h"
 #include "conf/main_cf.h"
 #include "conf/param_table.h"
+#include "conf/params.h"
 
 struct params param;
 
@@ -42,15 +41,15 @@ static const char *const found_names[FOUND_COUNT] = { "myhostname", "mydomain", 
 
 struct state {
 	const char *dir;
-	struct hash entries;		/* struct entry *, in the arena */
+	struct hash entries; /* struct entry *, in the arena */
 	struct arena arena;
 	const char *found[FOUND_COUNT];
-	bool finding[FOUND_COUNT];	/* being found out: a value that needs itself is empty */
+	bool finding[FOUND_COUNT]; /* being found out: a value that needs itself is empty */
 };
 
 static struct state current;
-static struct arena previous;		/* texts of the state before, for pointers still held */
-static struct hash overrides;		/* -o: char * */
+static struct arena previous; /* texts of the state before, for pointers still held */
+static struct hash overrides; /* -o: char * */
 
 static const char *raw_value(struct state *s, const char *name);
 
@@ -58,10 +57,13 @@ static const char *raw_value(struct state *s, const char *name);
 static const struct {
 	const char *suffix, *def;
 } service_suffixes[] = {
-	{ "_destination_concurrency_failed_cohort_limit", "$default_destination_concurrency_failed_cohort_limit" },
+	{ "_destination_concurrency_failed_cohort_limit",
+		"$default_destination_concurrency_failed_cohort_limit" },
 	{ "_destination_concurrency_limit", "$default_destination_concurrency_limit" },
-	{ "_destination_concurrency_negative_feedback", "$default_destination_concurrency_negative_feedback" },
-	{ "_destination_concurrency_positive_feedback", "$default_destination_concurrency_positive_feedback" },
+	{ "_destination_concurrency_negative_feedback",
+		"$default_destination_concurrency_negative_feedback" },
+	{ "_destination_concurrency_positive_feedback",
+		"$default_destination_concurrency_positive_feedback" },
 	{ "_destination_rate_delay", "$default_destination_rate_delay" },
 	{ "_destination_recipient_limit", "$default_destination_recipient_limit" },
 	{ "_initial_destination_concurrency", "$initial_destination_concurrency" },
@@ -146,8 +148,9 @@ static const char *find_out(struct state *s, enum found what)
 		expand_name(s, &b, "inet_protocols");
 		expand_name(s, &c, "mynetworks_style");
 		if (default_mynetworks(&out, buf_str(&a), buf_str(&b), buf_str(&c)) != 0)
-			log_warn("%s/main.cf: mynetworks_style: unknown value \"%s\": using \"host\"", s->dir,
-				buf_str(&c));
+			log_warn("%s/main.cf: mynetworks_style: unknown value \"%s\": using "
+				 "\"host\"",
+				s->dir, buf_str(&c));
 		break;
 	case FOUND_COUNT:
 		break;
@@ -224,7 +227,8 @@ static int add_entry(void *arg, struct slice name, struct slice value, int line)
 	old = hash_set(&s->entries, key, e);
 	/* config_directory was entered before the file was read. */
 	if (old != NULL && old->line > 0)
-		log_warn("%s/main.cf, line %d: overriding earlier entry: %s=%s", s->dir, line, key, old->value);
+		log_warn("%s/main.cf, line %d: overriding earlier entry: %s=%s", s->dir, line, key,
+			old->value);
 	mem_free(key);
 	return 0;
 }
@@ -236,8 +240,8 @@ static const char *where(struct state *s, const char *name)
 
 	if (hash_get(&overrides, name) != NULL)
 		return "option -o";
-	return e != NULL ? arena_printf(&s->arena, "%s/main.cf, line %d", s->dir, e->line) :
-		arena_printf(&s->arena, "%s/main.cf", s->dir);
+	return e != NULL ? arena_printf(&s->arena, "%s/main.cf, line %d", s->dir, e->line)
+			 : arena_printf(&s->arena, "%s/main.cf", s->dir);
 }
 
 /* convert_number - text of an INT, TIME or BOOL row; false: it is none or out of bounds */
@@ -255,8 +259,8 @@ static bool convert_number(const struct param_row *row, const char *text, int64_
 		*out = str_ieq(digits, "yes");
 		return *out != 0 || str_ieq(digits, "no");
 	}
-	good = row->type == PARAM_TYPE_TIME ? str_to_seconds(digits, row->unit, out) :
-		str_to_int(digits, INT64_MIN, INT64_MAX, out);
+	good = row->type == PARAM_TYPE_TIME ? str_to_seconds(digits, row->unit, out)
+					    : str_to_int(digits, INT64_MIN, INT64_MAX, out);
 	return good && *out >= row->min && *out <= row->max;
 }
 
@@ -269,18 +273,21 @@ static void warn_bad(struct state *s, size_t n, const char *value, const char *d
 	if (row->type == PARAM_TYPE_BOOL)
 		buf_adds(&want, "yes or no");
 	else if (row->type == PARAM_TYPE_TIME)
-		buf_addf(&want, "a time such as %s, at least %lld s", "30s, 5m, 2h or 1d", (long long)row->min);
+		buf_addf(&want, "a time such as %s, at least %lld s", "30s, 5m, 2h or 1d",
+			(long long)row->min);
 	else if (row->max == INT64_MAX)
 		buf_addf(&want, "a number from %lld", (long long)row->min);
 	else
-		buf_addf(&want, "a number from %lld to %lld", (long long)row->min, (long long)row->max);
-	log_warn("%s: bad value: %s = %s: not %s: using the default %s", where(s, param_name(n)), param_name(n),
-		value, buf_str(&want), def);
+		buf_addf(&want, "a number from %lld to %lld", (long long)row->min,
+			(long long)row->max);
+	log_warn("%s: bad value: %s = %s: not %s: using the default %s", where(s, param_name(n)),
+		param_name(n), value, buf_str(&want), def);
 	buf_free(&want);
 }
 
 /* set_number - convert row n into its field; a bad value gives way to the default */
-static int set_number(struct state *s, struct params *out, size_t n, const char *value, char **error_r)
+static int set_number(
+	struct state *s, struct params *out, size_t n, const char *value, char **error_r)
 {
 	const struct param_row *row = param_row(n);
 	struct buf def = BUF_INIT;
@@ -314,19 +321,22 @@ static int set_row(struct state *s, struct params *out, size_t n, char **error_r
 	char *error = NULL;
 	int rc = 0;
 
-	if (row->type == PARAM_TYPE_RAW || (row->type == PARAM_TYPE_STR && strchr(raw, '$') == NULL)) {
-		*(const char **)((char *)out + row->field) = hash_get(&overrides, param_name(n)) != NULL ?
-			arena_strdup(&s->arena, raw) : raw;
+	if (row->type == PARAM_TYPE_RAW ||
+		(row->type == PARAM_TYPE_STR && strchr(raw, '$') == NULL)) {
+		*(const char **)((char *)out + row->field) =
+			hash_get(&overrides, param_name(n)) != NULL ? arena_strdup(&s->arena, raw)
+								    : raw;
 		return 0;
 	}
 	rc = expand(s, &value, raw, &error);
 	if (rc == 0 && row->type == PARAM_TYPE_STR)
-		*(const char **)((char *)out + row->field) = arena_strdup(&s->arena, buf_str(&value));
+		*(const char **)((char *)out + row->field) =
+			arena_strdup(&s->arena, buf_str(&value));
 	else if (rc == 0)
 		rc = set_number(s, out, n, buf_str(&value), &error);
 	if (rc != 0) {
-		*error_r = mem_strdup(arena_printf(&s->arena, "%s: parameter %s: %s", where(s, param_name(n)),
-			param_name(n), error));
+		*error_r = mem_strdup(arena_printf(&s->arena, "%s: parameter %s: %s",
+			where(s, param_name(n)), param_name(n), error));
 		mem_free(error);
 	}
 	buf_free(&value);
@@ -453,7 +463,8 @@ const char *conf_expand(struct arena *a, const char *text)
 	const char *result = conf_expand_checked(a, text, &error);
 
 	if (result == NULL) {
-		log_warn("%s/main.cf: cannot expand \"%.60s\": %s", current.dir != NULL ? current.dir : "", text, error);
+		log_warn("%s/main.cf: cannot expand \"%.60s\": %s",
+			current.dir != NULL ? current.dir : "", text, error);
 		mem_free(error);
 		result = "";
 	}
@@ -503,7 +514,8 @@ static int compare_names(const void *a, const void *b)
 
 const char **conf_set_names(struct arena *a, size_t *count_r)
 {
-	const char **names = arena_alloc(a, (current.entries.count + overrides.count) * sizeof(*names));
+	const char **names =
+		arena_alloc(a, (current.entries.count + overrides.count) * sizeof(*names));
 	size_t n = 0;
 
 	for (struct hash_entry *e = NULL; (e = hash_next(&current.entries, e)) != NULL;)

@@ -9,8 +9,8 @@
 /* What postconf and `postfix check` want to know beyond the values. */
 
 /*
- * Read DIR/main.cf as conf_load() does, but convert nothing: param is left alone, and a value that cannot
- * be expanded is no error. 0, or -1 with text.
+ * Read DIR/main.cf as conf_load() does, but convert nothing: param is left alone, and a value
+ * that cannot be expanded is no error. 0, or -1 with text.
  */
 int conf_read(const char *dir, bool optional, char **error_r);
 
@@ -22,7 +22,10 @@ const char **conf_set_names(struct arena *a, size_t *count_r);
 int conf_line(const char *name);
 /* The default, found-out ones too, not expanded; NULL: unknown name. */
 const char *conf_default(const char *name);
-/* For names like smtp_destination_concurrency_limit: "$default_destination_concurrency_limit"; NULL for others. */
+/*
+ * For names like smtp_destination_concurrency_limit: "$default_destination_concurrency_limit";
+ * NULL for others.
+ */
 const char *conf_service_default(const char *name);
 /* The ends of such names, one after the other; NULL behind the last. */
 const char *conf_service_suffix(size_t n);

@@ -86,7 +86,8 @@ static int class_bits(const unsigned char *addr)
 }
 
 /* add_network - unless it is there */
-static void add_network(struct networks *nets, int family, const unsigned char *addr, size_t len, int bits)
+static void add_network(
+	struct networks *nets, int family, const unsigned char *addr, size_t len, int bits)
 {
 	struct network n = { .family = family, .bits = bits };
 
@@ -126,7 +127,8 @@ static bool name_is(struct slice word, int family, const unsigned char *addr, si
 }
 
 /* listened_on - does inet_interfaces include this address? */
-static bool listened_on(const char *interfaces, const struct ifaddrs *ifa, const unsigned char *addr, size_t len)
+static bool listened_on(
+	const char *interfaces, const struct ifaddrs *ifa, const unsigned char *addr, size_t len)
 {
 	struct slice rest = slice_of(interfaces), word;
 
@@ -155,15 +157,16 @@ static bool has_word(const char *list, const char *word)
 }
 
 /* collect - the networks of one family */
-static void collect(struct networks *nets, const struct ifaddrs *list, int family, const char *interfaces,
-	enum style style)
+static void collect(struct networks *nets, const struct ifaddrs *list, int family,
+	const char *interfaces, enum style style)
 {
 	for (const struct ifaddrs *ifa = list; ifa != NULL; ifa = ifa->ifa_next) {
 		const unsigned char *addr;
 		size_t len;
 		int bits;
 
-		if (ifa->ifa_addr == NULL || ifa->ifa_addr->sa_family != family || !(ifa->ifa_flags & IFF_UP))
+		if (ifa->ifa_addr == NULL || ifa->ifa_addr->sa_family != family ||
+			!(ifa->ifa_flags & IFF_UP))
 			continue;
 		addr = address_bytes(ifa->ifa_addr, &len);
 		if (!listened_on(interfaces, ifa, addr, len))
@@ -185,14 +188,17 @@ static void print_networks(struct buf *out, const struct networks *nets)
 		const struct network *n = &nets->list[i];
 
 		inet_ntop(n->family, n->addr, text, sizeof(text));
-		buf_addf(out, n->family == AF_INET ? "%s%s/%d" : "%s[%s]/%d", i > 0 ? " " : "", text, n->bits);
+		buf_addf(out, n->family == AF_INET ? "%s%s/%d" : "%s[%s]/%d", i > 0 ? " " : "",
+			text, n->bits);
 	}
 }
 
-int default_mynetworks(struct buf *out, const char *interfaces, const char *protocols, const char *style)
+int default_mynetworks(
+	struct buf *out, const char *interfaces, const char *protocols, const char *style)
 {
-	enum style how = str_ieq(style, "class") ? STYLE_CLASS : str_ieq(style, "subnet") ? STYLE_SUBNET :
-		STYLE_HOST;
+	enum style how = str_ieq(style, "class") ? STYLE_CLASS
+		: str_ieq(style, "subnet")	 ? STYLE_SUBNET
+						 : STYLE_HOST;
 	struct networks nets = { .count = 0 };
 	struct ifaddrs *list;
 

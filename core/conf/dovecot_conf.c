@@ -19,7 +19,7 @@
 enum { OVERRIDES_MAX = 100 };
 
 static struct dovecot_tree *current, *previous;
-static char *overrides[OVERRIDES_MAX];	/* "name", NUL, "value" */
+static char *overrides[OVERRIDES_MAX]; /* "name", NUL, "value" */
 static size_t override_count;
 
 bool dovecot_conf_override(const char *assignment)
@@ -59,7 +59,8 @@ int dovecot_conf_load(const char *path, bool optional, char **error_r)
 		return -1;
 	}
 	for (size_t i = 0; i < override_count; i++)
-		tree_set(next, &next->root, overrides[i], overrides[i] + strlen(overrides[i]) + 1, "-o", 0);
+		tree_set(next, &next->root, overrides[i], overrides[i] + strlen(overrides[i]) + 1,
+			"-o", 0);
 	dovecot_translate(next);
 	dovecot_convert(next, &values);
 	tree_free(previous);
@@ -76,11 +77,13 @@ const struct conf_node *dovecot_conf_root(void)
 	return current != NULL ? &current->root : &none;
 }
 
-const struct conf_node *conf_section(const struct conf_node *parent, const char *key, const char *name)
+const struct conf_node *conf_section(
+	const struct conf_node *parent, const char *key, const char *name)
 {
 	for (const struct conf_node *n = parent->first; n != NULL; n = n->next) {
-		if (n->value == NULL && strcmp(n->key, key) == 0 && (name == NULL ? n->name == NULL :
-			n->name != NULL && strcmp(n->name, name) == 0))
+		if (n->value == NULL && strcmp(n->key, key) == 0 &&
+			(name == NULL ? n->name == NULL
+				      : n->name != NULL && strcmp(n->name, name) == 0))
 			return n;
 	}
 	return NULL;
@@ -93,8 +96,8 @@ const char *conf_setting(const struct conf_node *section, const char *key, const
 	return n != NULL ? n->value : def;
 }
 
-const struct conf_node *conf_next_section(const struct conf_node *parent, const char *key,
-	const struct conf_node *prev)
+const struct conf_node *conf_next_section(
+	const struct conf_node *parent, const char *key, const struct conf_node *prev)
 {
 	const struct conf_node *n = prev != NULL ? prev->next : parent->first;
 
@@ -134,8 +137,15 @@ static const struct {
 	char letter;
 	const char *name;
 } variable_names[] = {
-	{ 'u', "user" }, { 'u', "username" }, { 'n', "usern" }, { 'd', "domain" }, { 'h', "home" }, { 's', "service" },
-	{ 's', "protocol" }, { 'p', "pid" }, { 'H', "hostname" },
+	{ 'u', "user" },
+	{ 'u', "username" },
+	{ 'n', "usern" },
+	{ 'd', "domain" },
+	{ 'h', "home" },
+	{ 's', "service" },
+	{ 's', "protocol" },
+	{ 'p', "pid" },
+	{ 'H', "hostname" },
 };
 
 /* variable - the value of one letter; false: none of ours */
@@ -178,7 +188,8 @@ static bool variable(const struct variables *v, char letter, struct buf *out)
 static void change_case(struct buf *b, size_t from, bool upper)
 {
 	for (size_t i = from; i < b->len; i++)
-		b->data[i] = (char)(upper ? toupper((unsigned char)b->data[i]) : tolower((unsigned char)b->data[i]));
+		b->data[i] = (char)(upper ? toupper((unsigned char)b->data[i])
+					  : tolower((unsigned char)b->data[i]));
 }
 
 /* keep_part - the user or domain part of an address that begins at from */
@@ -280,7 +291,8 @@ static const char *short_variable(const struct variables *v, const char *p, stru
 
 char *dovecot_expand(const char *text, const char *user, const char *home, const char *protocol)
 {
-	struct variables v = { user != NULL ? user : "", home != NULL ? home : "", protocol != NULL ? protocol : "" };
+	struct variables v = { user != NULL ? user : "", home != NULL ? home : "",
+		protocol != NULL ? protocol : "" };
 	struct buf out = BUF_INIT;
 
 	while (*text != '\0') {

@@ -32,31 +32,35 @@ extern struct settings setting;
 struct conf_node {			/* a section or a setting */
 	char *key;			/* "service", "port" */
 	char *name;			/* section name ("imap-login") or NULL */
-	char *value;			/* setting's value, NULL for a section; `<file` is as written, see dovecot_file_path() */
+	char *value;			/* a setting's, as written; NULL: a section */
 	struct conf_node *first, *next;	/* children, sibling */
 	const char *file;
 	int line;
 };
 
 /*
- * Read path and what it includes, convert the settings. 0; -1 with "file:line:
- * what" (caller frees) and nothing changed. Later settings win; unknown names are
- * warned of with file and line, not fatal; a value that does not convert gives way to
- * the default, with a warning. A missing file is an error unless optional. The tree and the texts of `setting` are
- * good until the second next load.
+ * Read path and what it includes, convert the settings. 0; -1 with "file:line: what" (caller
+ * frees) and nothing changed. Later settings win; unknown names are warned of with file and line,
+ * not fatal; a value that does not convert gives way to the default, with a warning. A missing
+ * file is an error unless optional. The tree and the texts of `setting` are good until the second
+ * next load.
  */
 int dovecot_conf_load(const char *path, bool optional, char **error_r);
 /* -o name=value: wins over the file; remembered for every later load. False: no '='. */
 bool dovecot_conf_override(const char *assignment);
 /* Root of the tree; sections of the same key and name are merged. */
 const struct conf_node *dovecot_conf_root(void);
-const struct conf_node *conf_section(const struct conf_node *parent, const char *key, const char *name);
+const struct conf_node *conf_section(const struct conf_node *parent, const char *key,
+	const char *name);
 /* Value of a setting inside a section, def when it is not there. */
 const char *conf_setting(const struct conf_node *section, const char *key, const char *def);
 /* Next sibling section with that key after prev (NULL: the first). */
 const struct conf_node *conf_next_section(const struct conf_node *parent, const char *key,
 	const struct conf_node *prev);
-/* Value of a plain setting for a protocol ("imap"): from protocol NAME { }, else as at the top. NULL: unknown name. */
+/*
+ * Value of a plain setting for a protocol ("imap"): from protocol NAME { }, else as at the top.
+ * NULL: unknown name.
+ */
 const char *conf_protocol_setting(const char *protocol, const char *name);
 /* Path of a "<file" or plain path value (certificates): without '<' and blanks. */
 const char *dovecot_file_path(const char *value);

@@ -8,12 +8,11 @@
  *	passdb passwd-file { passwd_file_path }		driver = passwd-file, args = path
  *	userdb static { fields { uid = x } }		driver = static, args = uid=x
  */
-#include "conf/dovecot_tree.h"
-
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "conf/dovecot_tree.h"
 
 static const struct {
 	const char *new_name, *old_name;
@@ -54,15 +53,19 @@ const char *dovecot_old_name(const char *key, bool *inverted_r)
 static const struct {
 	const char *name, *tag;
 } location_parts[] = {
-	{ "mail_inbox_path", ":INBOX=" }, { "mail_index_path", ":INDEX=" }, { "mail_control_path", ":CONTROL=" },
-	{ "mail_volatile_path", ":VOLATILEDIR=" }, { "mailbox_list_layout", ":LAYOUT=" },
+	{ "mail_inbox_path", ":INBOX=" },
+	{ "mail_index_path", ":INDEX=" },
+	{ "mail_control_path", ":CONTROL=" },
+	{ "mail_volatile_path", ":VOLATILEDIR=" },
+	{ "mailbox_list_layout", ":LAYOUT=" },
 	{ "mailbox_subscriptions_filename", ":SUBSCRIPTIONS=" },
 };
 
 /* join_location - mail_driver and its kin of a section become one setting */
 static void join_location(struct dovecot_tree *t, struct conf_node *section, const char *name)
 {
-	const struct conf_node *driver = tree_find(section, "mail_driver"), *path = tree_find(section, "mail_path");
+	const struct conf_node *driver = tree_find(section, "mail_driver"),
+			       *path = tree_find(section, "mail_path");
 	const struct conf_node *from = path != NULL ? path : driver;
 	struct buf b = BUF_INIT;
 
@@ -72,7 +75,8 @@ static void join_location(struct dovecot_tree *t, struct conf_node *section, con
 		driver = tree_find(&t->root, "mail_driver");
 	if (path == NULL)
 		path = tree_find(&t->root, "mail_path");
-	buf_addf(&b, "%s:%s", driver != NULL ? driver->value : "maildir", path != NULL ? path->value : "");
+	buf_addf(&b, "%s:%s", driver != NULL ? driver->value : "maildir",
+		path != NULL ? path->value : "");
 	for (size_t i = 0; i < ARRAY_LEN(location_parts); i++) {
 		const struct conf_node *part = tree_find(section, location_parts[i].name);
 
@@ -102,13 +106,16 @@ static void join_list(struct dovecot_tree *t, const struct conf_node *section)
 /* join_args - what 2.3 had in args of passdb and userdb */
 static void join_args(struct dovecot_tree *t, struct conf_node *db)
 {
-	static const char *const paths[] = { "passwd_file_path", "passdb_passwd_file_path", "userdb_passwd_file_path" };
-	static const char *const schemes[] = { "default_password_scheme", "passdb_default_password_scheme" };
+	static const char *const paths[] = { "passwd_file_path", "passdb_passwd_file_path",
+		"userdb_passwd_file_path" };
+	static const char *const schemes[] = { "default_password_scheme",
+		"passdb_default_password_scheme" };
 	struct buf b = BUF_INIT;
 	const struct conf_node *n;
 
 	if (tree_find(db, "driver") == NULL && db->name != NULL) {
-		n = tree_find(db, strcmp(db->key, "passdb") == 0 ? "passdb_driver" : "userdb_driver");
+		n = tree_find(
+			db, strcmp(db->key, "passdb") == 0 ? "passdb_driver" : "userdb_driver");
 		tree_set(t, db, "driver", n != NULL ? n->value : db->name, db->file, db->line);
 	}
 	if (tree_find(db, "args") != NULL)
@@ -129,8 +136,9 @@ static void join_args(struct dovecot_tree *t, struct conf_node *db)
 		n = tree_find(db, "passdb_static_password");
 	if (n != NULL)
 		buf_addf(&b, "password=%s ", n->value);
-	for (const struct conf_node *f = conf_section(db, "fields", NULL), *s = f != NULL ? f->first : NULL; s != NULL;
-		s = s->next) {
+	for (const struct conf_node *f = conf_section(db, "fields", NULL),
+				    *s = f != NULL ? f->first : NULL;
+		s != NULL; s = s->next) {
 		if (s->value != NULL)
 			buf_addf(&b, "%s=%s ", s->key, s->value);
 	}

@@ -15,8 +15,6 @@
  * Bounds: FILE_MAX bytes a file, INCLUDE_MAX files within files, DEPTH_MAX sections within
  * sections, NODES_MAX nodes in all.
  */
-#include "conf/dovecot_tree.h"
-
 #include <ctype.h>
 #include <errno.h>
 #include <glob.h>
@@ -28,6 +26,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/unixsock.h"
+#include "conf/dovecot_tree.h"
 
 enum { FILE_MAX = 4 * 1024 * 1024, INCLUDE_MAX = 20, DEPTH_MAX = 32, NODES_MAX = 100000 };
 
@@ -35,9 +34,9 @@ struct parser {
 	struct dovecot_tree *tree;
 	const char *path;
 	int line;
-	int includes;			/* files within files */
+	int includes; /* files within files */
 	struct conf_node *stack[DEPTH_MAX];
-	int depth;			/* stack[depth] is the section we are in */
+	int depth; /* stack[depth] is the section we are in */
 	char **error_r;
 };
 
@@ -65,8 +64,8 @@ struct conf_node *tree_find(const struct conf_node *section, const char *key)
 }
 
 /* add_node - at the end of a section */
-static struct conf_node *add_node(struct dovecot_tree *t, struct conf_node *section, const char *key,
-	const char *file, int line)
+static struct conf_node *add_node(struct dovecot_tree *t, struct conf_node *section,
+	const char *key, const char *file, int line)
 {
 	struct conf_node *n = arena_alloc(&t->arena, sizeof(*n)), **where = &section->first;
 
@@ -80,8 +79,8 @@ static struct conf_node *add_node(struct dovecot_tree *t, struct conf_node *sect
 	return n;
 }
 
-struct conf_node *tree_set(struct dovecot_tree *t, struct conf_node *section, const char *key, const char *value,
-	const char *file, int line)
+struct conf_node *tree_set(struct dovecot_tree *t, struct conf_node *section, const char *key,
+	const char *value, const char *file, int line)
 {
 	struct conf_node *n = tree_find(section, key);
 
@@ -96,13 +95,15 @@ struct conf_node *tree_set(struct dovecot_tree *t, struct conf_node *section, co
 struct conf_node *tree_section(struct dovecot_tree *t, struct conf_node *parent, const char *key,
 	const char *name, const char *file, int line)
 {
-	bool own = name == NULL && (strcmp(key, "passdb") == 0 || strcmp(key, "userdb") == 0 ||
-		strcmp(key, "namespace") == 0);
+	bool own = name == NULL &&
+		(strcmp(key, "passdb") == 0 || strcmp(key, "userdb") == 0 ||
+			strcmp(key, "namespace") == 0);
 	struct conf_node *n;
 
 	for (n = parent->first; n != NULL && !own; n = n->next) {
-		if (n->value == NULL && strcmp(n->key, key) == 0 && (name == NULL ? n->name == NULL :
-			n->name != NULL && strcmp(n->name, name) == 0))
+		if (n->value == NULL && strcmp(n->key, key) == 0 &&
+			(name == NULL ? n->name == NULL
+				      : n->name != NULL && strcmp(n->name, name) == 0))
 			return n;
 	}
 	n = add_node(t, parent, key, file, line);
@@ -125,8 +126,10 @@ static void cut_comment(struct parser *p, char *line)
 				return;
 		} else if (*c == '#') {
 			if (c > line && !isspace((unsigned char)c[-1]))
-				log_warn("%s:%d: ambiguous '#' is taken as a comment: put a blank before it, or "
-					"quote the value", p->path, p->line);
+				log_warn("%s:%d: ambiguous '#' is taken as a comment: put a blank "
+					 "before it, or "
+					 "quote the value",
+					p->path, p->line);
 			*c = '\0';
 			return;
 		}
@@ -221,8 +224,8 @@ static int set_value(struct parser *p, const char *key, char *value)
 		buf_adds(&out, value);
 	key = dovecot_old_name(key, &inverted);
 	if (inverted)
-		tree_set(p->tree, p->stack[p->depth], key, str_ieq(buf_str(&out), "yes") ? "no" : "yes", p->path,
-			p->line);
+		tree_set(p->tree, p->stack[p->depth], key,
+			str_ieq(buf_str(&out), "yes") ? "no" : "yes", p->path, p->line);
 	else
 		tree_set(p->tree, p->stack[p->depth], key, buf_str(&out), p->path, p->line);
 	buf_free(&out);
@@ -277,8 +280,8 @@ static int open_section(struct parser *p, char *head)
 		return fail(p, "section without a type", NULL);
 	if (p->depth + 1 == DEPTH_MAX || p->tree->nodes > NODES_MAX)
 		return fail(p, "too many sections", key);
-	p->stack[p->depth + 1] = tree_section(p->tree, p->stack[p->depth], key, *name != '\0' ? name : NULL, p->path,
-		p->line);
+	p->stack[p->depth + 1] = tree_section(
+		p->tree, p->stack[p->depth], key, *name != '\0' ? name : NULL, p->path, p->line);
 	p->depth++;
 	return 0;
 }
@@ -310,7 +313,10 @@ static int parse_section_line(struct parser *p, char *line, char *brace, int flo
 	return rc;
 }
 
-/* parse_line - one line, comments and continuations dealt with; floor: the depth this file began at */
+/*
+ * parse_line - one line, comments and continuations dealt with; floor: the depth this file began
+ * at
+ */
 static int parse_line(struct parser *p, char *line, int floor)
 {
 	char *text = trim(line), *equals, *brace;

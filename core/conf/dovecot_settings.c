@@ -4,8 +4,6 @@
  * hold offsets. A value that cannot be converted, and a name that nobody
  * knows, are warned of with file and line.
  */
-#include "conf/dovecot_tree.h"
-
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "conf/dovecot_tree.h"
 
 enum setting_type { TYPE_STR, TYPE_INT, TYPE_TIME, TYPE_SIZE, TYPE_BOOL, TYPE_OTHER };
 
@@ -23,7 +22,9 @@ struct setting_row {
 };
 
 struct texts {
-#define TEXT(id, def) char n_##id[sizeof(#id)]; char d_##id[sizeof(def)];
+#define TEXT(id, def) \
+	char n_##id[sizeof(#id)]; \
+	char d_##id[sizeof(def)];
 #define SETTING_STR(id, def, doc) TEXT(id, def)
 #define SETTING_INT(id, def, min, max, doc) TEXT(id, def)
 #define SETTING_TIME(id, def, doc) TEXT(id, def)
@@ -47,8 +48,13 @@ static const struct texts texts = {
 };
 
 static const struct setting_row rows[] = {
-#define ROW(kind, id, offset, low, high) { .type = TYPE_##kind, .name = offsetof(struct texts, n_##id), \
-	.def = offsetof(struct texts, d_##id), .field = offset, .min = low, .max = high },
+#define ROW(kind, id, offset, low, high) \
+	{ .type = TYPE_##kind, \
+		.name = offsetof(struct texts, n_##id), \
+		.def = offsetof(struct texts, d_##id), \
+		.field = offset, \
+		.min = low, \
+		.max = high },
 #define FIELD(id) offsetof(struct settings, id)
 #define SETTING_STR(id, def, doc) ROW(STR, id, FIELD(id), 0, 0)
 #define SETTING_INT(id, def, low, high, doc) ROW(INT, id, FIELD(id), low, high)
@@ -93,16 +99,38 @@ static const struct {
 	enum setting_type type;
 	int64_t factor;
 } units[] = {
-	{ "b", TYPE_SIZE, 1 }, { "k", TYPE_SIZE, 1024 }, { "kb", TYPE_SIZE, 1024 }, { "kib", TYPE_SIZE, 1024 },
-	{ "m", TYPE_SIZE, 1024 * 1024 }, { "mb", TYPE_SIZE, 1024 * 1024 }, { "mib", TYPE_SIZE, 1024 * 1024 },
-	{ "g", TYPE_SIZE, 1LL << 30 }, { "gb", TYPE_SIZE, 1LL << 30 }, { "gib", TYPE_SIZE, 1LL << 30 },
-	{ "t", TYPE_SIZE, 1LL << 40 }, { "tb", TYPE_SIZE, 1LL << 40 }, { "tib", TYPE_SIZE, 1LL << 40 },
-	{ "s", TYPE_TIME, 1 }, { "sec", TYPE_TIME, 1 }, { "secs", TYPE_TIME, 1 }, { "second", TYPE_TIME, 1 },
-	{ "seconds", TYPE_TIME, 1 }, { "m", TYPE_TIME, 60 }, { "min", TYPE_TIME, 60 }, { "mins", TYPE_TIME, 60 },
-	{ "minute", TYPE_TIME, 60 }, { "minutes", TYPE_TIME, 60 }, { "h", TYPE_TIME, 3600 },
-	{ "hour", TYPE_TIME, 3600 }, { "hours", TYPE_TIME, 3600 }, { "d", TYPE_TIME, 86400 },
-	{ "day", TYPE_TIME, 86400 }, { "days", TYPE_TIME, 86400 }, { "w", TYPE_TIME, 7 * 86400 },
-	{ "week", TYPE_TIME, 7 * 86400 }, { "weeks", TYPE_TIME, 7 * 86400 },
+	{ "b", TYPE_SIZE, 1 },
+	{ "k", TYPE_SIZE, 1024 },
+	{ "kb", TYPE_SIZE, 1024 },
+	{ "kib", TYPE_SIZE, 1024 },
+	{ "m", TYPE_SIZE, 1024 * 1024 },
+	{ "mb", TYPE_SIZE, 1024 * 1024 },
+	{ "mib", TYPE_SIZE, 1024 * 1024 },
+	{ "g", TYPE_SIZE, 1LL << 30 },
+	{ "gb", TYPE_SIZE, 1LL << 30 },
+	{ "gib", TYPE_SIZE, 1LL << 30 },
+	{ "t", TYPE_SIZE, 1LL << 40 },
+	{ "tb", TYPE_SIZE, 1LL << 40 },
+	{ "tib", TYPE_SIZE, 1LL << 40 },
+	{ "s", TYPE_TIME, 1 },
+	{ "sec", TYPE_TIME, 1 },
+	{ "secs", TYPE_TIME, 1 },
+	{ "second", TYPE_TIME, 1 },
+	{ "seconds", TYPE_TIME, 1 },
+	{ "m", TYPE_TIME, 60 },
+	{ "min", TYPE_TIME, 60 },
+	{ "mins", TYPE_TIME, 60 },
+	{ "minute", TYPE_TIME, 60 },
+	{ "minutes", TYPE_TIME, 60 },
+	{ "h", TYPE_TIME, 3600 },
+	{ "hour", TYPE_TIME, 3600 },
+	{ "hours", TYPE_TIME, 3600 },
+	{ "d", TYPE_TIME, 86400 },
+	{ "day", TYPE_TIME, 86400 },
+	{ "days", TYPE_TIME, 86400 },
+	{ "w", TYPE_TIME, 7 * 86400 },
+	{ "week", TYPE_TIME, 7 * 86400 },
+	{ "weeks", TYPE_TIME, 7 * 86400 },
 };
 
 /* convert_quantity - "30 secs", "64k", "10" */
@@ -119,7 +147,9 @@ static bool convert_quantity(enum setting_type type, const char *text, int64_t *
 	number[digits] = '\0';
 	while (isspace((unsigned char)*unit))
 		unit++;
-	if (type == TYPE_TIME && (str_ieq(unit, "ms") || str_istarts(unit, "msec") || str_istarts(unit, "millisec"))) {
+	if (type == TYPE_TIME &&
+		(str_ieq(unit, "ms") || str_istarts(unit, "msec") ||
+			str_istarts(unit, "millisec"))) {
 		/* Whole seconds are kept; a fraction is not nothing. */
 		if (!str_to_int(number, 0, INT64_MAX - 999, out))
 			return false;
@@ -144,7 +174,8 @@ static bool convert(const struct setting_row *row, const char *text, int64_t *ou
 {
 	if (row->type == TYPE_BOOL) {
 		*out = str_ieq(text, "yes") || str_ieq(text, "y") || strcmp(text, "1") == 0;
-		return *out != 0 || str_ieq(text, "no") || str_ieq(text, "n") || strcmp(text, "0") == 0;
+		return *out != 0 || str_ieq(text, "no") || str_ieq(text, "n") ||
+			strcmp(text, "0") == 0;
 	}
 	if (str_ieq(text, "unlimited") || str_ieq(text, "infinite")) {
 		*out = row->max;
@@ -168,8 +199,8 @@ static void set_row(struct dovecot_tree *t, struct settings *out, size_t n)
 	}
 	if (node == NULL || !convert(&rows[n], node->value, &v)) {
 		if (node != NULL)
-			log_warn("%s:%d: bad value: %s = %s: using the default %s", node->file, node->line, node->key,
-				node->value, row_default(n));
+			log_warn("%s:%d: bad value: %s = %s: using the default %s", node->file,
+				node->line, node->key, node->value, row_default(n));
 		convert(&rows[n], row_default(n), &v);
 	}
 	if (rows[n].type == TYPE_BOOL)
@@ -178,13 +209,26 @@ static void set_row(struct dovecot_tree *t, struct settings *out, size_t n)
 		*(int64_t *)field = v;
 }
 
-/* known_elsewhere - names of 2.4 that dovecot_translate() has dealt with, or that change nothing here */
+/*
+ * known_elsewhere - names of 2.4 that dovecot_translate() has dealt with, or that change nothing
+ * here
+ */
 static bool known_elsewhere(const char *name)
 {
 	static const char *const known[] = {
-		"mail_driver", "mail_path", "mail_inbox_path", "mail_index_path", "mail_control_path",
-		"mail_volatile_path", "mailbox_list_layout", "mailbox_subscriptions_filename", "passwd_file_path",
-		"sql_driver", "mail_cache_path", "mail_alt_path", "imap_zlib",
+		"mail_driver",
+		"mail_path",
+		"mail_inbox_path",
+		"mail_index_path",
+		"mail_control_path",
+		"mail_volatile_path",
+		"mailbox_list_layout",
+		"mailbox_subscriptions_filename",
+		"passwd_file_path",
+		"sql_driver",
+		"mail_cache_path",
+		"mail_alt_path",
+		"imap_zlib",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
@@ -197,9 +241,28 @@ static bool known_elsewhere(const char *name)
 static bool known_section(const char *name)
 {
 	static const char *const known[] = {
-		"acl", "auth_mechanisms", "auth_policy", "dict", "dict_server", "event_exporter", "fts", "local",
-		"local_name", "mail_plugins", "mailbox", "metric", "namespace", "passdb", "plugin", "protocol",
-		"protocols", "quota", "remote", "service", "sieve_script", "userdb",
+		"acl",
+		"auth_mechanisms",
+		"auth_policy",
+		"dict",
+		"dict_server",
+		"event_exporter",
+		"fts",
+		"local",
+		"local_name",
+		"mail_plugins",
+		"mailbox",
+		"metric",
+		"namespace",
+		"passdb",
+		"plugin",
+		"protocol",
+		"protocols",
+		"quota",
+		"remote",
+		"service",
+		"sieve_script",
+		"userdb",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
@@ -217,8 +280,9 @@ static void warn_unknown(const struct conf_node *section, int depth)
 			log_warn("%s:%d: unknown setting: %s", n->file, n->line, n->key);
 		if (n->value == NULL && !known_section(n->key))
 			log_warn("%s:%d: unknown section: %s", n->file, n->line, n->key);
-		if (n->value == NULL && depth < 4 && (strcmp(n->key, "protocol") == 0 || strcmp(n->key, "remote") == 0 ||
-			str_starts(n->key, "local")))
+		if (n->value == NULL && depth < 4 &&
+			(strcmp(n->key, "protocol") == 0 || strcmp(n->key, "remote") == 0 ||
+				str_starts(n->key, "local")))
 			warn_unknown(n, depth + 1);
 	}
 }

@@ -16,8 +16,8 @@ struct dovecot_tree {
 /* Setting key of section, or NULL. */
 struct conf_node *tree_find(const struct conf_node *section, const char *key);
 /* Set key in section (replaces: later wins). Texts are copied. */
-struct conf_node *tree_set(struct dovecot_tree *t, struct conf_node *section, const char *key, const char *value,
-	const char *file, int line);
+struct conf_node *tree_set(struct dovecot_tree *t, struct conf_node *section, const char *key,
+	const char *value, const char *file, int line);
 /* The section key name below parent, made if it is not there or may not be merged. */
 struct conf_node *tree_section(struct dovecot_tree *t, struct conf_node *parent, const char *key,
 	const char *name, const char *file, int line);

@@ -90,7 +90,8 @@ static int add_value(struct run *r, const char *value, const char *name)
 		return rc;
 	}
 	for (const char *p = value; *p != '\0'; p++)
-		buf_addc(r->out, r->e->filter == NULL || strchr(r->e->filter, *p) != NULL ? *p : '_');
+		buf_addc(r->out,
+			r->e->filter == NULL || strchr(r->e->filter, *p) != NULL ? *p : '_');
 	return 0;
 }
 
@@ -226,8 +227,9 @@ static int compare(struct run *r, size_t op, struct slice left, struct slice rig
 		if (!ok)
 			fail(r, "malformed compatibility level", a, strlen(a));
 		else
-			rc = order < 0 ? operators[op].less : order > 0 ? operators[op].more :
-				operators[op].equal;
+			rc = order < 0	    ? operators[op].less
+				: order > 0 ? operators[op].more
+					    : operators[op].equal;
 	}
 	mem_free(a);
 	mem_free(b);
@@ -251,7 +253,8 @@ static int expand_relation(struct run *r, const char *s, size_t len)
 			break;
 	}
 	if (op == ARRAY_LEN(operators))
-		return fail(r, "\"==\" or \"!=\" or \"<\" or \"<=\" or \">=\" or \">\" expected at", s + i, len - i);
+		return fail(r, "\"==\" or \"!=\" or \"<\" or \"<=\" or \">=\" or \">\" expected at",
+			s + i, len - i);
 	i = skip_blank(s, len, i + strlen(operators[op].text));
 	if (i >= len || s[i] != '{')
 		return fail(r, "\"{expression}\" expected at", s + i, len - i);
@@ -264,13 +267,13 @@ static int expand_relation(struct run *r, const char *s, size_t len)
 	holds = compare(r, op, left, right);
 	if (holds < 0)
 		return -1;
-	return holds ? expand_range(r, b.if_true.ptr, b.if_true.len) :
-		expand_range(r, b.if_false.ptr, b.if_false.len);
+	return holds ? expand_range(r, b.if_true.ptr, b.if_true.len)
+		     : expand_range(r, b.if_false.ptr, b.if_false.len);
 }
 
 /* expand_name - $name with or without a conditional; whole is it as written */
-static int expand_name(struct run *r, struct slice name, const char *rest, size_t rest_len,
-	struct slice whole)
+static int expand_name(
+	struct run *r, struct slice name, const char *rest, size_t rest_len, struct slice whole)
 {
 	char *key;
 	const char *value;
@@ -286,8 +289,8 @@ static int expand_name(struct run *r, struct slice name, const char *rest, size_
 
 		rc = parse_branches(r, rest, rest_len, &b);
 		if (rc == 0)
-			rc = set ? expand_range(r, b.if_true.ptr, b.if_true.len) :
-				expand_range(r, b.if_false.ptr, b.if_false.len);
+			rc = set ? expand_range(r, b.if_true.ptr, b.if_true.len)
+				 : expand_range(r, b.if_false.ptr, b.if_false.len);
 	} else if (value != NULL) {
 		rc = add_value(r, value, key);
 	} else if (r->e->keep_unknown) {
@@ -336,7 +339,8 @@ static int expand_dollar(struct run *r, const char *text, size_t len, size_t *us
 	if (n == 0)
 		return fail(r, "empty macro name", text, len);
 	*used_r = n + 1;
-	return expand_name(r, (struct slice){ text + 1, n }, NULL, 0, (struct slice){ text, n + 1 });
+	return expand_name(
+		r, (struct slice){ text + 1, n }, NULL, 0, (struct slice){ text, n + 1 });
 }
 
 /* expand_range - text of len bytes, on one level */

@@ -31,7 +31,8 @@ const char *assignment_split(const char *text, struct assignment *out)
 	n = (size_t)(equals - line.ptr);
 	out->name = slice_trim((struct slice){ line.ptr, n });
 	out->value = slice_trim((struct slice){ equals + 1, line.len - n - 1 });
-	if (memchr(out->name.ptr, ' ', out->name.len) != NULL || memchr(out->name.ptr, '\t', out->name.len) != NULL)
+	if (memchr(out->name.ptr, ' ', out->name.len) != NULL ||
+		memchr(out->name.ptr, '\t', out->name.len) != NULL)
 		return "missing '=' after attribute name";
 	return NULL;
 }
@@ -48,7 +49,8 @@ static int set_error(char **error_r, const char *path, const struct lines *l, co
 
 /* take_line - one logical line */
 static int take_line(const char *path, const struct lines *l,
-	int (*fn)(void *arg, struct slice name, struct slice value, int line), void *arg, char **error_r)
+	int (*fn)(void *arg, struct slice name, struct slice value, int line), void *arg,
+	char **error_r)
 {
 	struct assignment a;
 	const char *wrong;
@@ -58,8 +60,8 @@ static int take_line(const char *path, const struct lines *l,
 	if (l->too_long)
 		return set_error(error_r, path, l, "line too long");
 	if (l->orphan) {
-		log_warn("%s, line %d: logical line must not start with whitespace: \"%.60s\"", path, l->number,
-			buf_str(&l->text));
+		log_warn("%s, line %d: logical line must not start with whitespace: \"%.60s\"",
+			path, l->number, buf_str(&l->text));
 		return 0;
 	}
 	wrong = assignment_split(buf_str(&l->text), &a);
@@ -68,8 +70,9 @@ static int take_line(const char *path, const struct lines *l,
 	return fn(arg, a.name, a.value, l->number);
 }
 
-int main_cf_read(const char *path, int (*fn)(void *arg, struct slice name, struct slice value, int line),
-	void *arg, char **error_r)
+int main_cf_read(const char *path,
+	int (*fn)(void *arg, struct slice name, struct slice value, int line), void *arg,
+	char **error_r)
 {
 	struct buf error = BUF_INIT;
 	struct lines l;

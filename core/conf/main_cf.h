@@ -17,7 +17,8 @@ const char *assignment_split(const char *text, struct assignment *out);
  * ends the walk and is returned. 0; -1 with a text that names file and line in
  * *error_r, which must be NULL before (caller frees); 1: the same, there is no such file.
  */
-int main_cf_read(const char *path, int (*fn)(void *arg, struct slice name, struct slice value, int line),
-	void *arg, char **error_r);
+int main_cf_read(const char *path,
+	int (*fn)(void *arg, struct slice name, struct slice value, int line), void *arg,
+	char **error_r);
 
 #endif

@@ -100,7 +100,10 @@ static bool number(struct slice text, int *out)
 static int read_type(struct row *r, struct master_service *s)
 {
 	static const char *const names[] = {
-		[SERVICE_INET] = "inet", [SERVICE_UNIX] = "unix", [SERVICE_FIFO] = "fifo", [SERVICE_PASS] = "pass",
+		[SERVICE_INET] = "inet",
+		[SERVICE_UNIX] = "unix",
+		[SERVICE_FIFO] = "fifo",
+		[SERVICE_PASS] = "pass",
 	};
 	struct slice text;
 
@@ -143,7 +146,8 @@ static int read_max_procs(struct row *r, struct master_service *s)
 		return -1;
 	if (slice_eq(text, "-")) {
 		s->max_procs_default = true;
-		s->max_procs = param.default_process_limit > 0 ? (int)param.default_process_limit : 100;
+		s->max_procs =
+			param.default_process_limit > 0 ? (int)param.default_process_limit : 100;
 		return 0;
 	}
 	return number(text, &s->max_procs) ? 0 : fail(r, "field \"maxproc\": bad value", text);
@@ -205,8 +209,9 @@ static int read_row(struct row *r, struct master_service *s)
 		return -1;
 	s->name = mem_strndup(name.ptr, name.len);
 	if (read_type(r, s) != 0 || yes_no(r, "private", true, &s->private_) != 0 ||
-		yes_no(r, "unprivileged", true, &s->unpriv) != 0 || yes_no(r, "chroot", false, &s->chroot) != 0 ||
-		read_wakeup(r, s) != 0 || read_max_procs(r, s) != 0 || field(r, "command", &command) != 0)
+		yes_no(r, "unprivileged", true, &s->unpriv) != 0 ||
+		yes_no(r, "chroot", false, &s->chroot) != 0 || read_wakeup(r, s) != 0 ||
+		read_max_procs(r, s) != 0 || field(r, "command", &command) != 0)
 		return -1;
 	/* A TCP port cannot be private. */
 	if (s->type == SERVICE_INET)
@@ -239,8 +244,9 @@ static void add_service(struct master_cf *cf, const struct master_service *s, co
 		struct master_service *old = &cf->services[i];
 
 		if (old->type == s->type && strcmp(old->name, s->name) == 0) {
-			log_warn("%s, line %d: duplicate service %s (first on line %d): using the last one", path,
-				s->line, s->name, old->line);
+			log_warn("%s, line %d: duplicate service %s (first on line %d): using the "
+				 "last one",
+				path, s->line, s->name, old->line);
 			free_service(old);
 			*old = *s;
 			return;
@@ -261,8 +267,8 @@ static int take_line(struct master_cf *cf, const struct lines *l, const char *pa
 	if (l->too_long || cf->count == MAX_SERVICES)
 		return fail(&r, "line too long or too many services", r.rest);
 	if (l->orphan) {
-		log_warn("%s, line %d: logical line must not start with whitespace: \"%.60s\"", path, l->number,
-			buf_str(&l->text));
+		log_warn("%s, line %d: logical line must not start with whitespace: \"%.60s\"",
+			path, l->number, buf_str(&l->text));
 		return 0;
 	}
 	if (read_row(&r, &s) != 0) {
@@ -308,9 +314,20 @@ int service_port(const char *name)
 		const char *name;
 		int port;
 	} known[] = {
-		{ "imap", 143 }, { "imap2", 143 }, { "imaps", 993 }, { "lmtp", 24 }, { "managesieve", 4190 },
-		{ "pop-3", 110 }, { "pop3", 110 }, { "pop3s", 995 }, { "sieve", 4190 }, { "smtp", 25 },
-		{ "smtps", 465 }, { "ssmtp", 465 }, { "submission", 587 }, { "submissions", 465 },
+		{ "imap", 143 },
+		{ "imap2", 143 },
+		{ "imaps", 993 },
+		{ "lmtp", 24 },
+		{ "managesieve", 4190 },
+		{ "pop-3", 110 },
+		{ "pop3", 110 },
+		{ "pop3s", 995 },
+		{ "sieve", 4190 },
+		{ "smtp", 25 },
+		{ "smtps", 465 },
+		{ "ssmtp", 465 },
+		{ "submission", 587 },
+		{ "submissions", 465 },
 	};
 	const struct servent *entry;
 	int64_t port;

@@ -12,13 +12,13 @@ struct master_service {
 	enum service_type type;
 	bool private_;			/* socket under private/ rather than public/ */
 	bool unpriv;
-	bool chroot;			/* read, not acted on: a static binary needs no chroot helpers */
+	bool chroot;			/* read, not acted on */
 	int wakeup;			/* seconds, 0 none */
 	bool wakeup_if_used;		/* '?' after the number */
 	int max_procs;			/* 0: no limit */
 	bool max_procs_default;		/* '-' was written: default_process_limit */
 	char *command;			/* "smtpd" */
-	char **argv;			/* arguments after the command, NULL-terminated; { } groups resolved */
+	char **argv;			/* behind the command, NULL-terminated, braces resolved */
 	int line;
 };
 
@@ -27,7 +27,10 @@ struct master_cf {
 	size_t count;
 };
 
-/* 0; -1 with a text naming file and line (caller frees). Unknown commands are kept and are the master's to warn of. */
+/*
+ * 0; -1 with a text naming file and line (caller frees). Unknown commands are kept and are the
+ * master's to warn of.
+ */
 int master_cf_read(const char *path, struct master_cf *out, char **error_r);
 void master_cf_free(struct master_cf *cf);
 /* Port of a service name ("smtp", "submission", "587"), built-in table first; 0: unknown. */

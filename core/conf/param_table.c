@@ -13,7 +13,9 @@
 #include "conf/params.h"
 
 struct texts {
-#define TEXT(name, def) char n_##name[sizeof(#name)]; char d_##name[sizeof(def)];
+#define TEXT(name, def) \
+	char n_##name[sizeof(#name)]; \
+	char d_##name[sizeof(def)];
 #define PARAM_STR(name, def, doc) TEXT(name, def)
 #define PARAM_RAW(name, def, doc) TEXT(name, def)
 #define PARAM_INT(name, def, min, max, doc) TEXT(name, def)
@@ -40,8 +42,13 @@ _Static_assert(sizeof(struct texts) < UINT16_MAX, "offsets of 16 bits reach all 
 
 static const struct param_row rows[] = {
 #define ROW(kind, id, field_, unit_, min_, max_) \
-	{ .type = PARAM_TYPE_##kind, .name = offsetof(struct texts, n_##id), \
-	  .def = offsetof(struct texts, d_##id), .field = field_, .unit = unit_, .min = min_, .max = max_ },
+	{ .type = PARAM_TYPE_##kind, \
+		.name = offsetof(struct texts, n_##id), \
+		.def = offsetof(struct texts, d_##id), \
+		.field = field_, \
+		.unit = unit_, \
+		.min = min_, \
+		.max = max_ },
 #define FIELD(name) offsetof(struct params, name)
 #define PARAM_STR(name, def, doc) ROW(STR, name, FIELD(name), 0, 0, 0)
 #define PARAM_RAW(name, def, doc) ROW(RAW, name, FIELD(name), 0, 0, 0)
@@ -73,11 +80,11 @@ static const struct param_row rows[] = {
 
 enum {
 	ACTED_ON = 0
-#define PARAM_STR(name, def, doc) + 1
-#define PARAM_RAW(name, def, doc) + 1
-#define PARAM_INT(name, def, min, max, doc) + 1
-#define PARAM_TIME(name, def, unit, min, max, doc) + 1
-#define PARAM_BOOL(name, def, doc) + 1
+#define PARAM_STR(name, def, doc) +1
+#define PARAM_RAW(name, def, doc) +1
+#define PARAM_INT(name, def, min, max, doc) +1
+#define PARAM_TIME(name, def, unit, min, max, doc) +1
+#define PARAM_BOOL(name, def, doc) +1
 #define PARAM_OTHER(name, def, doc)
 #include "../config/params.def"
 };

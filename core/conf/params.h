@@ -44,7 +44,10 @@ extern struct params param;
  * MAIL_CONFIG, else /etc/postfix.
  */
 const char *conf_dir(const char *dash_c);
-/* -o name=value (or { name = value }): wins over main.cf; remembered for every later conf_load(). False: no '='. */
+/*
+ * -o name=value (or { name = value }): wins over main.cf; remembered for every later conf_load().
+ * False: no '='.
+ */
 bool conf_override(const char *assignment);
 /*
  * Read DIR/main.cf, expand, convert, set param. 0; -1 with a text that names
@@ -53,8 +56,14 @@ bool conf_override(const char *assignment);
  * A missing main.cf is an error unless optional (then defaults rule).
  */
 int conf_load(const char *dir, bool optional, char **error_r);
-/* What most applets do first: conf_load of conf_dir(), log_fatal() on error is the applet's business. */
-/* Texts of param are good until the second next conf_load(): a reload does not pull them from under a session. */
+/*
+ * What most applets do first: conf_load of conf_dir(), log_fatal() on error is the applet's
+ * business.
+ */
+/*
+ * Texts of param are good until the second next conf_load(): a reload does not pull them from
+ * under a session.
+ */
 
 /* Raw right-hand side as set in main.cf or -o, the default otherwise; NULL: unknown name. */
 const char *conf_raw(const char *name);

@@ -8,7 +8,8 @@
  * its journal, WAL and shared-memory files the mode and owner of the database.
  *
  * WAL needs shared memory, which some flash and network file systems cannot
- * do. Then a rollback journal (TRUNCATE, which spares the directory a write) takes its place: slower,
+ * do. Then a rollback journal (TRUNCATE, which spares the directory a write) takes its place:
+ * slower,
  * as safe. That is said once in the log.
  */
 #include "store/db.h"
@@ -30,8 +31,8 @@ enum { BUSY_TIMEOUT_MS = 10000 };
 
 struct db_stmt {
 	struct db *db;
-	sqlite3_stmt *handle;		/* NULL: not prepared, or that failed */
-	int bind_rc;			/* first error of db_start() */
+	sqlite3_stmt *handle; /* NULL: not prepared, or that failed */
+	int bind_rc;		/* first error of db_start() */
 };
 
 struct db {
@@ -46,14 +47,18 @@ struct db {
 	char journal[16];
 };
 
-/* file_errno - errno of the last failed call on the database (what: FILE_POINTER) or its log (JOURNAL_POINTER) */
+/*
+ * file_errno - errno of the last failed call on the database (what: FILE_POINTER) or its log
+ * (JOURNAL_POINTER)
+ */
 static int file_errno(sqlite3 *handle, int what)
 {
 	sqlite3_file *file = NULL;
 	int error = 0;
 
 	if (sqlite3_file_control(handle, "main", what, &file) != SQLITE_OK || file == NULL ||
-		file->pMethods == NULL || file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error) != SQLITE_OK)
+		file->pMethods == NULL ||
+		file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error) != SQLITE_OK)
 		return 0;
 	return error;
 }
@@ -66,8 +71,9 @@ static bool means_full(int error)
 /* is_write_full - SQLite calls only ENOSPC "full", and its own errno may be another by now */
 static bool is_write_full(sqlite3 *handle, int rc)
 {
-	return rc == SQLITE_IOERR_WRITE && (means_full(file_errno(handle, SQLITE_FCNTL_FILE_POINTER)) ||
-		means_full(file_errno(handle, SQLITE_FCNTL_JOURNAL_POINTER)));
+	return rc == SQLITE_IOERR_WRITE &&
+		(means_full(file_errno(handle, SQLITE_FCNTL_FILE_POINTER)) ||
+			means_full(file_errno(handle, SQLITE_FCNTL_JOURNAL_POINTER)));
 }
 
 /* classify - what a result code means to a caller */
@@ -91,7 +97,8 @@ static enum db_fault classify(sqlite3 *handle, int rc)
 	case SQLITE_CANTOPEN:
 		return sys == ENOENT ? DB_FAULT_MISSING : DB_FAULT_OTHER;
 	case SQLITE_IOERR:
-		return means_full(sys) || is_write_full(handle, rc) ? DB_FAULT_FULL : DB_FAULT_OTHER;
+		return means_full(sys) || is_write_full(handle, rc) ? DB_FAULT_FULL
+								    : DB_FAULT_OTHER;
 	default:
 		return DB_FAULT_OTHER;
 	}
@@ -104,8 +111,8 @@ static int set_error(struct db *db, int rc)
 
 	db->fault = classify(db->handle, rc);
 	buf_reset(&db->error);
-	buf_addf(&db->error, "%s: %s", db->path, rc == SQLITE_MISUSE ? "statement misused" :
-		sqlite3_errmsg(db->handle));
+	buf_addf(&db->error, "%s: %s", db->path,
+		rc == SQLITE_MISUSE ? "statement misused" : sqlite3_errmsg(db->handle));
 	if (sys != 0 && ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN))
 		buf_addf(&db->error, " (%s)", strerror(sys));
 	return -1;
@@ -140,7 +147,8 @@ static void make_file(const char *path)
 /* set_wal - write-ahead log, or the fallback; 0 or -1 */
 static int set_wal(struct db *db)
 {
-	static const char *const tries[] = { "PRAGMA journal_mode=WAL", "PRAGMA journal_mode=TRUNCATE" };
+	static const char *const tries[] = { "PRAGMA journal_mode=WAL",
+		"PRAGMA journal_mode=TRUNCATE" };
 	sqlite3_stmt *s;
 	int rc;
 
@@ -165,7 +173,8 @@ static int set_wal(struct db *db)
 			return -1;
 		if (i == 0)
 			log_warn("%s: the file system has no shared memory for a write-ahead log: "
-				"using a rollback journal", db->path);
+				 "using a rollback journal",
+				db->path);
 	}
 	return -1;
 }
@@ -188,8 +197,8 @@ static int open_handle(struct db *db, unsigned flags)
 	mem_free(uri);
 	if (rc == SQLITE_OK) {
 		/* The default takes 120 KB a handle; a process has one for each of its tables. */
-		sqlite3_db_config(db->handle, SQLITE_DBCONFIG_LOOKASIDE, NULL, flags & DB_IMMUTABLE ? 0 : 256,
-			flags & DB_IMMUTABLE ? 0 : 64);
+		sqlite3_db_config(db->handle, SQLITE_DBCONFIG_LOOKASIDE, NULL,
+			flags & DB_IMMUTABLE ? 0 : 256, flags & DB_IMMUTABLE ? 0 : 64);
 		return 0;
 	}
 	set_error(db, rc);
@@ -333,8 +342,8 @@ static int bind_all(sqlite3_stmt *h, const char *types, va_list ap)
 		case 'b':
 			data = va_arg(ap, const void *);
 			/* A NULL pointer would bind NULL where an empty blob is meant. */
-			rc = sqlite3_bind_blob64(h, i, data != NULL ? data : "", va_arg(ap, size_t),
-				SQLITE_STATIC);
+			rc = sqlite3_bind_blob64(
+				h, i, data != NULL ? data : "", va_arg(ap, size_t), SQLITE_STATIC);
 			break;
 		default:
 			log_panic("db: unknown type letter '%c'", types[i - 1]);
@@ -354,8 +363,8 @@ static struct db_stmt *start_statement(struct db *db, int n, const char *types, 
 	s->db = db;
 	s->bind_rc = SQLITE_OK;
 	if (s->handle == NULL)
-		s->bind_rc = sqlite3_prepare_v3(db->handle, db->sql[n], -1, SQLITE_PREPARE_PERSISTENT,
-			&s->handle, NULL);
+		s->bind_rc = sqlite3_prepare_v3(
+			db->handle, db->sql[n], -1, SQLITE_PREPARE_PERSISTENT, &s->handle, NULL);
 	else
 		sqlite3_reset(s->handle);
 	if (s->bind_rc == SQLITE_OK)
@@ -498,14 +507,15 @@ int db_migrate(struct db *db, const struct db_migration *list, size_t count)
 	if (version > last) {
 		db->fault = DB_FAULT_NEWER;
 		buf_reset(&db->error);
-		buf_addf(&db->error, "%s: schema version %lld is newer than this program's %lld", db->path,
-			(long long)version, (long long)last);
+		buf_addf(&db->error, "%s: schema version %lld is newer than this program's %lld",
+			db->path, (long long)version, (long long)last);
 		return -1;
 	}
 	if (db_begin(db) != 0)
 		return -1;
 	/* Another process may have done it between the look and the lock. */
-	if (db_exec_int(db, "PRAGMA user_version", &version) != 0 || apply(db, list, count, version) != 0) {
+	if (db_exec_int(db, "PRAGMA user_version", &version) != 0 ||
+		apply(db, list, count, version) != 0) {
 		db_rollback(db);
 		return -1;
 	}

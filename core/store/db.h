@@ -30,8 +30,8 @@ enum db_flags {
 	DB_READ = 0,		/* read-only */
 	DB_WRITE = 1,
 	DB_CREATE = 2,		/* and make it (mode 0600) when it is not there; implies DB_WRITE */
-	DB_IMMUTABLE = 4,	/* nobody writes this file (maps): no locks, no journal is looked for */
-	DB_WAL = 8		/* write-ahead log; a rollback journal, with a warning, where the file system cannot */
+	DB_IMMUTABLE = 4,	/* nobody writes this file (maps): no locks, no journal */
+	DB_WAL = 8		/* write-ahead log; a rollback journal where that cannot be */
 };
 
 /* What kind of error the last call met. */
@@ -73,7 +73,10 @@ static inline bool db_is_corrupt(const struct db *db)
 
 /* One or more statements without parameters. 0, or -1. */
 int db_exec(struct db *db, const char *sql);
-/* First column of the first row of a statement without parameters ("PRAGMA page_count"). 0, or -1 (also: no row). */
+/*
+ * First column of the first row of a statement without parameters ("PRAGMA page_count"). 0, or -1
+ * (also: no row).
+ */
 int db_exec_int(struct db *db, const char *sql, int64_t *out_r);
 
 /* Take the write lock now, so that nothing within fails as busy. 0, or -1. */
@@ -84,9 +87,9 @@ void db_rollback(struct db *db);			/* no transaction: nothing */
 bool db_in_transaction(const struct db *db);
 
 /*
- * Statement n, reset and bound. types, one letter an argument: i int64_t, u uint64_t (below 2^63),
- * d int, s const char * (NULL: NULL), b const void * and size_t. Texts and blobs must stay until the
- * statement ends. Errors come with the first step.
+ * Statement n, reset and bound. types, one letter an argument: i int64_t, u uint64_t (below
+ * 2^63), d int, s const char * (NULL: NULL), b const void * and size_t. Texts and blobs must stay
+ * until the statement ends. Errors come with the first step.
  */
 struct db_stmt *db_start(struct db *db, int n, const char *types, ...);
 /* 1 a row; 0 the end; -1. After 0 and -1 the statement is reset. */
@@ -96,14 +99,18 @@ void db_reset(struct db_stmt *s);
 /* db_start() and step to the end: 0, or -1. For statements that return nothing. */
 int db_run(struct db *db, int n, const char *types, ...);
 
-/* A statement that is not of the table (its text comes from a configuration). NULL: db_error(). db_finish() it. */
+/*
+ * A statement that is not of the table (its text comes from a configuration). NULL: db_error().
+ * db_finish() it.
+ */
 struct db_stmt *db_prepare(struct db *db, const char *sql);
 void db_finish(struct db_stmt *s);
 
 /* Columns of the present row, from 0. Pointers are good until the next step or reset. */
 int64_t db_int(struct db_stmt *s, int column);
 const char *db_text(struct db_stmt *s, int column);	/* NULL gives "" */
-const void *db_blob(struct db_stmt *s, int column, size_t *len_r);	/* texts too; "" when empty */
+/* Texts too; "" when empty. */
+const void *db_blob(struct db_stmt *s, int column, size_t *len_r);
 bool db_is_null(struct db_stmt *s, int column);
 int db_columns(struct db_stmt *s);
 

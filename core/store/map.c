@@ -8,38 +8,50 @@
  * table it names. What is not built in (ldap, mysql, pgsql, nis) is an error that
  * says so.
  */
-#include "config/features.h"
-#include "store/map_impl.h"
-
 #include <stdarg.h>
 #include <string.h>
 #include <time.h>
 
+#include "config/features.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "store/map_impl.h"
 
 enum { MAX_TABLES = 100 };
 
 /* Sorted by name. */
 static const struct map_type *const types[] = {
-	&map_type_db[0], &map_type_db[1], &map_type_cidr, &map_type_db[2], &map_type_environ,
-	&map_type_fail, &map_type_db[3], &map_type_inline, &map_type_internal, &map_type_db[4],
+	&map_type_db[0],
+	&map_type_db[1],
+	&map_type_cidr,
+	&map_type_db[2],
+	&map_type_environ,
+	&map_type_fail,
+	&map_type_db[3],
+	&map_type_inline,
+	&map_type_internal,
+	&map_type_db[4],
 #if FEATURE_PCRE
 	&map_type_pcre,
 #endif
-	&map_type_pipe, &map_type_proxy, &map_type_rand, &map_type_regexp, &map_type_db[5],
-	&map_type_socketmap, &map_type_sqlite, &map_type_static, &map_type_tcp, &map_type_texthash,
-	&map_type_union, &map_type_unix,
+	&map_type_pipe,
+	&map_type_proxy,
+	&map_type_rand,
+	&map_type_regexp,
+	&map_type_db[5],
+	&map_type_socketmap,
+	&map_type_sqlite,
+	&map_type_static,
+	&map_type_tcp,
+	&map_type_texthash,
+	&map_type_union,
+	&map_type_unix,
 };
 
-const char *const *map_types(void)
+const char *map_type_name(size_t n)
 {
-	static const char *names[ARRAY_LEN(types) + 1];
-
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		names[i] = types[i]->name;
-	return names;
+	return n < ARRAY_LEN(types) ? types[n]->name : NULL;
 }
 
 static const struct map_type *find_type(struct slice name)
@@ -91,7 +103,8 @@ struct map *map_open(const char *spec, unsigned flags, char **error_r)
 
 	if (type_name == NULL || *type_name == '\0')
 		type_name = "hash";
-	name = colon != NULL ? (struct slice){ text.ptr, (size_t)(colon - text.ptr) } : slice_of(type_name);
+	name = colon != NULL ? (struct slice){ text.ptr, (size_t)(colon - text.ptr) }
+			     : slice_of(type_name);
 	if (find_type(name) == NULL) {
 		buf_addf(&b, "unsupported table type: %.*s", (int)name.len, name.ptr);
 		*error_r = buf_steal(&b);
@@ -178,8 +191,9 @@ bool map_file_due(struct map_file *f)
 
 bool map_file_note(struct map_file *f, const struct stat *st)
 {
-	bool same = f->known && f->dev == st->st_dev && f->ino == st->st_ino && f->size == st->st_size &&
-		f->mtime.tv_sec == st->st_mtim.tv_sec && f->mtime.tv_nsec == st->st_mtim.tv_nsec;
+	bool same = f->known && f->dev == st->st_dev && f->ino == st->st_ino &&
+		f->size == st->st_size && f->mtime.tv_sec == st->st_mtim.tv_sec &&
+		f->mtime.tv_nsec == st->st_mtim.tv_nsec;
 
 	f->known = true;
 	f->dev = st->st_dev;
@@ -236,7 +250,7 @@ struct slice map_item_text(struct slice item)
 struct maps {
 	struct map *list[MAX_TABLES];
 	size_t count;
-	bool broken;		/* a table of no known type, or a list that cannot be read */
+	bool broken; /* a table of no known type, or a list that cannot be read */
 };
 
 struct maps *maps_open(const char *list, unsigned flags)

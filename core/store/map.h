@@ -17,7 +17,10 @@ struct maps;	/* a list of tables, searched in order */
 
 enum { MAP_EXACT = 1, MAP_SOURCE_ALIAS = 2 /* source is aliases(5) text */ };
 
-/* NULL only for a text that names no known type (error_r, caller frees); a table that cannot be opened answers -1 with a warning. */
+/*
+ * NULL only for a text that names no known type (error_r, caller frees); a table that cannot be
+ * opened answers -1 with a warning.
+ */
 struct map *map_open(const char *spec, unsigned flags, char **error_r);
 void map_close(struct map *m);
 const char *map_spec(const struct map *m);	/* "hash:/etc/aliases" */
@@ -44,19 +47,20 @@ enum { MAP_INCREMENTAL = 1, MAP_WARN_DUP = 2, MAP_REPLACE_DUP = 4, MAP_IGNORE_DU
 struct map_builder *map_build_begin(const char *path, unsigned flags, char **error_r);
 /* 1 added; 0 duplicate: the first one stays, with a warning unless the flags say otherwise; -1. */
 int map_build_put(struct map_builder *b, const char *key, const char *value);
-int map_build_del(struct map_builder *b, const char *key);	/* 1, 0 not there, -1; incremental only */
+/* 1, 0 not there, -1. */
+int map_build_del(struct map_builder *b, const char *key);
 const char *map_build_error(const struct map_builder *b);
 /*
- * Write the file, durable, and rename it into its place. Made by root it belongs to the source's owner
- * and the group of mail_owner with mode 0640; else its mode is the source's, masked to 0640. 0 or -1
- * with map_build_error(); the file that was there is then intact.
+ * Write the file, durable, and rename it into its place. Made by root it belongs to the source's
+ * owner and the group of mail_owner with mode 0640; else its mode is the source's, masked to
+ * 0640. 0 or -1 with map_build_error(); the file that was there is then intact.
  */
 int map_build_commit(struct map_builder *b);
 /* Release b, after a commit as well as without one. */
 void map_build_abort(struct map_builder *b);
 
-/* Names of all types, for postconf -m: NULL-terminated, sorted. */
-const char *const *map_types(void);
+/* Name of the n-th type, sorted, for postconf -m; NULL behind the last. */
+const char *map_type_name(size_t n);
 bool map_type_is_indexed(const char *type);
 
 #endif

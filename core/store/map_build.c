@@ -19,8 +19,8 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <pwd.h>
-#include <stdio.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -35,23 +35,23 @@
 #include "store/map_block.h"
 
 enum { FIRST_SLOTS = 1024, SMALL_SORT = 12 };
-#define TEXT_MAX ((size_t)1 << 31)	/* offsets are 32 bits */
+#define TEXT_MAX ((size_t)1 << 31) /* offsets are 32 bits */
 
 /* A row in texts: key, NUL, value, NUL. */
 struct row {
-	uint64_t cache;		/* eight bytes of the key, at the depth being sorted */
-	uint32_t at;		/* offset of the key */
+	uint64_t cache; /* eight bytes of the key, at the depth being sorted */
+	uint32_t at;	/* offset of the key */
 };
 
 struct map_builder {
-	char *source;		/* the table's source, "-" or missing ones allowed */
-	char *path;		/* name.db */
+	char *source; /* the table's source, "-" or missing ones allowed */
+	char *path;   /* name.db */
 	char *temp;
 	unsigned flags;
 	struct buf texts;
 	struct row *rows;
 	size_t count, cap;
-	uint32_t *slots;	/* number of a row + 1; 0 empty */
+	uint32_t *slots; /* number of a row + 1; 0 empty */
 	size_t slot_count;
 	uint64_t seed;
 	struct buf error;
@@ -263,8 +263,11 @@ static void sort_small(const struct map_builder *b, struct row *rows, size_t n, 
 		struct row r = rows[i];
 		size_t j = i;
 
-		while (j > 0 && (rows[j - 1].cache > r.cache || (rows[j - 1].cache == r.cache &&
-			strcmp(b->texts.data + rows[j - 1].at + depth, b->texts.data + r.at + depth) > 0))) {
+		while (j > 0 &&
+			(rows[j - 1].cache > r.cache ||
+				(rows[j - 1].cache == r.cache &&
+					strcmp(b->texts.data + rows[j - 1].at + depth,
+						b->texts.data + r.at + depth) > 0))) {
 			rows[j] = rows[j - 1];
 			j--;
 		}
@@ -353,11 +356,12 @@ static void put_number(struct buf *out, size_t v)
 
 size_t block_row_size(size_t shared, size_t rest_len, size_t value_len)
 {
-	return number_size(shared) + number_size(rest_len) + number_size(value_len) + rest_len + value_len;
+	return number_size(shared) + number_size(rest_len) + number_size(value_len) + rest_len +
+		value_len;
 }
 
-void block_add(struct buf *block, size_t shared, const char *rest, size_t rest_len, const char *value,
-	size_t value_len)
+void block_add(struct buf *block, size_t shared, const char *rest, size_t rest_len,
+	const char *value, size_t value_len)
 {
 	put_number(block, shared);
 	put_number(block, rest_len);
@@ -387,10 +391,12 @@ static int write_blocks(struct map_builder *b, struct db *db)
 		size_t len = strlen(key), value_len = strlen(value);
 		size_t shared = last != NULL ? common(last, key) : 0;
 
-		if (first != NULL && strlen(first) + block.len + block_row_size(shared, len - shared, value_len) >
-			MAP_BLOCK_ROOM) {
-			rc = db_run(db, Q_ADD, "bb", (const void *)first, strlen(first), (const void *)block.data,
-				block.len);
+		if (first != NULL &&
+			strlen(first) + block.len +
+					block_row_size(shared, len - shared, value_len) >
+				MAP_BLOCK_ROOM) {
+			rc = db_run(db, Q_ADD, "bb", (const void *)first, strlen(first),
+				(const void *)block.data, block.len);
 			buf_reset(&block);
 			first = NULL;
 		}
@@ -402,7 +408,8 @@ static int write_blocks(struct map_builder *b, struct db *db)
 		last = key;
 	}
 	if (rc == 0 && first != NULL)
-		rc = db_run(db, Q_ADD, "bb", (const void *)first, strlen(first), (const void *)block.data, block.len);
+		rc = db_run(db, Q_ADD, "bb", (const void *)first, strlen(first),
+			(const void *)block.data, block.len);
 	buf_free(&block);
 	return rc;
 }
@@ -410,8 +417,12 @@ static int write_blocks(struct map_builder *b, struct db *db)
 /* write_file - the new table under its temporary name */
 static int write_file(struct map_builder *b)
 {
-	/* Nobody else knows the file, and a torn one is not renamed: no journal, one fsync at the end. */
-	static const char pragmas[] = "PRAGMA page_size=4096; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; "
+	/*
+	 * Nobody else knows the file, and a torn one is not renamed: no journal, one fsync at the
+	 * end.
+	 */
+	static const char pragmas[] =
+		"PRAGMA page_size=4096; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; "
 		"PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-1024";
 	char *error = NULL;
 	struct db *db;
@@ -425,7 +436,9 @@ static int write_file(struct map_builder *b)
 		mem_free(error);
 		return -1;
 	}
-	rc = db_exec(db, "BEGIN; CREATE TABLE map (first BLOB PRIMARY KEY, rows BLOB NOT NULL) WITHOUT ROWID; "
+	rc = db_exec(db,
+		"BEGIN; CREATE TABLE map (first BLOB PRIMARY KEY, rows BLOB NOT NULL) WITHOUT "
+		"ROWID; "
 		"PRAGMA application_id=0x50424d31; PRAGMA user_version=1");
 	if (rc == 0)
 		rc = write_blocks(b, db);
@@ -453,7 +466,10 @@ static int set_owner(struct map_builder *b, int fd)
 
 	if (geteuid() == 0) {
 		owner = param.mail_owner != NULL ? getpwnam(param.mail_owner) : NULL;
-		if (fchown(fd, have ? st.st_uid : 0, owner != NULL ? owner->pw_gid : have ? st.st_gid : 0) != 0)
+		if (fchown(fd, have ? st.st_uid : 0,
+			    owner != NULL  ? owner->pw_gid
+				    : have ? st.st_gid
+					   : 0) != 0)
 			return fail(b, "change the owner of", b->temp);
 	}
 	if (owner == NULL && have)

@@ -74,7 +74,9 @@ static int parse_network(struct rule *r, const char **text, struct buf *why)
 	mask(clean.address, len, clean.bits);
 	if (memcmp(clean.address, net.address, len) != 0) {
 		inet_ntop(net.family, clean.address, shown, sizeof(shown));
-		buf_addf(why, "non-null host address bits in \"%s/%d\", perhaps you should use \"%s/%d\" instead",
+		buf_addf(why,
+			"non-null host address bits in \"%s/%d\", perhaps you should use \"%s/%d\" "
+			"instead",
 			word, net.bits, shown, net.bits);
 		return -1;
 	}
@@ -109,7 +111,10 @@ static void release_network(struct rule *r)
 }
 
 static const struct rule_kind kind = {
-	.parse = parse_network, .prepare = prepare_address, .match = match_network, .release = release_network,
+	.parse = parse_network,
+	.prepare = prepare_address,
+	.match = match_network,
+	.release = release_network,
 };
 
 static int open_cidr(struct map *m)
@@ -118,5 +123,9 @@ static int open_cidr(struct map *m)
 }
 
 const struct map_type map_type_cidr = {
-	.name = "cidr", .exact = true, .open = open_cidr, .get = rules_get, .close = rules_close,
+	.name = "cidr",
+	.exact = true,
+	.open = open_cidr,
+	.get = rules_get,
+	.close = rules_close,
 };

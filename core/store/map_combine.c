@@ -50,7 +50,8 @@ static int open_parts(struct map *m, bool tables)
 
 	m->state = p;
 	if (!map_braced(m->name, &rest))
-		return map_fail(m, "expected: %s:{%s, ...}", m->type->name, tables ? "type:name" : "text");
+		return map_fail(
+			m, "expected: %s:{%s, ...}", m->type->name, tables ? "type:name" : "text");
 	while ((rc = map_next_item(&rest, &item)) > 0) {
 		if (p->count == MAX_PARTS)
 			return map_fail(m, "too many parts");
@@ -161,7 +162,8 @@ static int get_proxy(struct map *m, const char *key, struct buf *value)
 	return rc < 0 ? map_pass(m, p->maps[0]) : rc;
 }
 
-static int each_proxy(struct map *m, int (*fn)(void *arg, const char *key, const char *value), void *arg)
+static int each_proxy(
+	struct map *m, int (*fn)(void *arg, const char *key, const char *value), void *arg)
 {
 	struct parts *p = m->state;
 
@@ -169,15 +171,31 @@ static int each_proxy(struct map *m, int (*fn)(void *arg, const char *key, const
 }
 
 const struct map_type map_type_union = {
-	.name = "unionmap", .exact = true, .open = open_tables, .get = get_union, .close = close_parts,
+	.name = "unionmap",
+	.exact = true,
+	.open = open_tables,
+	.get = get_union,
+	.close = close_parts,
 };
 const struct map_type map_type_pipe = {
-	.name = "pipemap", .exact = true, .open = open_tables, .get = get_pipe, .close = close_parts,
+	.name = "pipemap",
+	.exact = true,
+	.open = open_tables,
+	.get = get_pipe,
+	.close = close_parts,
 };
 const struct map_type map_type_rand = {
-	.name = "randmap", .exact = true, .open = open_texts, .get = get_random, .close = close_parts,
+	.name = "randmap",
+	.exact = true,
+	.open = open_texts,
+	.get = get_random,
+	.close = close_parts,
 };
 const struct map_type map_type_proxy = {
-	.name = "proxy", .exact = true, .open = open_proxy, .get = get_proxy, .each = each_proxy,
+	.name = "proxy",
+	.exact = true,
+	.open = open_proxy,
+	.get = get_proxy,
+	.each = each_proxy,
 	.close = close_parts,
 };

@@ -29,7 +29,7 @@ static const char *const sql[] = {
 };
 
 struct table {
-	char *path;			/* name.db */
+	char *path; /* name.db */
 	struct db *db;
 	struct map_file file, source;
 };
@@ -68,8 +68,9 @@ static void warn_stale(struct map *m, struct table *t)
 
 	if (stat(m->name, &st) != 0 || !map_file_note(&t->source, &st))
 		return;
-	if (st.st_mtim.tv_sec > t->file.mtime.tv_sec || (st.st_mtim.tv_sec == t->file.mtime.tv_sec &&
-		st.st_mtim.tv_nsec > t->file.mtime.tv_nsec))
+	if (st.st_mtim.tv_sec > t->file.mtime.tv_sec ||
+		(st.st_mtim.tv_sec == t->file.mtime.tv_sec &&
+			st.st_mtim.tv_nsec > t->file.mtime.tv_nsec))
 		log_warn("database %s is older than source file %s", t->path, m->name);
 }
 
@@ -82,18 +83,22 @@ static int reopen(struct map *m, struct table *t)
 	int rc;
 
 	db_close(t->db);
-	t->db = db_open(t->path, DB_READ | DB_IMMUTABLE, "PRAGMA cache_size=-32; PRAGMA mmap_size=1073741824", sql,
-		ARRAY_LEN(sql), &fault, &error);
+	t->db = db_open(t->path, DB_READ | DB_IMMUTABLE,
+		"PRAGMA cache_size=-32; PRAGMA mmap_size=1073741824", sql, ARRAY_LEN(sql), &fault,
+		&error);
 	if (t->db == NULL) {
-		rc = fault == DB_FAULT_CORRUPT ? map_fail(m, "%s is not a table of ours: run \"%s %s\"", t->path,
-			tool(m), m->spec) : map_fail(m, "open database %s", error);
+		rc = fault == DB_FAULT_CORRUPT
+			? map_fail(m, "%s is not a table of ours: run \"%s %s\"", t->path, tool(m),
+				  m->spec)
+			: map_fail(m, "open database %s", error);
 		mem_free(error);
 		return rc;
 	}
 	if (db_exec_int(t->db, "PRAGMA application_id", &id) != 0 || id != MAP_APPLICATION_ID) {
 		db_close(t->db);
 		t->db = NULL;
-		return map_fail(m, "%s is not a table of ours: run \"%s %s\"", t->path, tool(m), m->spec);
+		return map_fail(
+			m, "%s is not a table of ours: run \"%s %s\"", t->path, tool(m), m->spec);
 	}
 	return 0;
 }
@@ -112,7 +117,8 @@ static int refresh(struct map *m, struct table *t)
 		db_close(t->db);
 		t->db = NULL;
 		if (err == ENOENT && access(m->name, F_OK) == 0)
-			return map_fail(m, "open database %s: %s: run \"%s %s\"", t->path, strerror(err), tool(m), m->spec);
+			return map_fail(m, "open database %s: %s: run \"%s %s\"", t->path,
+				strerror(err), tool(m), m->spec);
 		return map_fail(m, "open database %s: %s", t->path, strerror(err));
 	}
 	if ((map_file_note(&t->file, &st) || t->db == NULL) && reopen(m, t) != 0)
@@ -143,7 +149,8 @@ int block_next(const unsigned char *data, size_t len, size_t *at, struct block_r
 {
 	if (*at == len)
 		return 0;
-	if (get_number(data, len, at, &row->shared) != 0 || get_number(data, len, at, &row->rest_len) != 0 ||
+	if (get_number(data, len, at, &row->shared) != 0 ||
+		get_number(data, len, at, &row->rest_len) != 0 ||
 		get_number(data, len, at, &row->value_len) != 0 || row->rest_len > len - *at ||
 		row->value_len > len - *at - row->rest_len)
 		return -1;
@@ -169,14 +176,17 @@ static int find_in_block(const unsigned char *data, size_t len, const char *key,
 			continue;
 		if (row.shared < matched)
 			return 0;
-		for (n = 0; n < row.rest_len && matched + n < key_len && row.rest[n] == key[matched + n]; n++)
+		for (n = 0; n < row.rest_len && matched + n < key_len &&
+			row.rest[n] == key[matched + n];
+			n++)
 			continue;
 		if (n == row.rest_len && matched + n == key_len) {
 			buf_add(value, row.value, row.value_len);
 			return 1;
 		}
 		if (matched + n == key_len ||
-			(n < row.rest_len && (unsigned char)row.rest[n] > (unsigned char)key[matched + n]))
+			(n < row.rest_len &&
+				(unsigned char)row.rest[n] > (unsigned char)key[matched + n]))
 			return 0;
 		matched += n;
 	}
@@ -200,7 +210,8 @@ static int get_db(struct map *m, const char *key, struct buf *value)
 		rc = find_in_block(data, len, key, value);
 		db_reset(s);
 		if (rc < 0)
-			return map_fail(m, "%s is damaged: run \"%s %s\"", t->path, tool(m), m->spec);
+			return map_fail(
+				m, "%s is damaged: run \"%s %s\"", t->path, tool(m), m->spec);
 	}
 	return rc < 0 ? map_fail(m, "%s", db_error(t->db)) : rc;
 }
@@ -229,7 +240,8 @@ static int each_row(const unsigned char *data, size_t len, struct buf *key, stru
 	return rc != 0 ? -1 : 0;
 }
 
-static int each_db(struct map *m, int (*fn)(void *arg, const char *key, const char *value), void *arg)
+static int each_db(
+	struct map *m, int (*fn)(void *arg, const char *key, const char *value), void *arg)
 {
 	struct table *t = m->state;
 	struct buf key = BUF_INIT, value = BUF_INIT;
@@ -259,9 +271,17 @@ static int each_db(struct map *m, int (*fn)(void *arg, const char *key, const ch
 	return result;
 }
 
-#define TYPE(type_name) { .name = type_name, .indexed = true, .open = open_db, .get = get_db, \
-	.each = each_db, .close = close_db }
+#define TYPE(type_name) \
+	{ \
+		.name = type_name, .indexed = true, .open = open_db, .get = get_db, \
+		.each = each_db, .close = close_db \
+	}
 /* The order is that of types[] in map.c. */
 const struct map_type map_type_db[] = {
-	TYPE("btree"), TYPE("cdb"), TYPE("dbm"), TYPE("hash"), TYPE("lmdb"), TYPE("sdbm"),
+	TYPE("btree"),
+	TYPE("cdb"),
+	TYPE("dbm"),
+	TYPE("hash"),
+	TYPE("lmdb"),
+	TYPE("sdbm"),
 };

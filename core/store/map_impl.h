@@ -19,7 +19,8 @@ struct map_type {
 	int (*open)(struct map *m);
 	int (*get)(struct map *m, const char *key, struct buf *value);
 	/* NULL: this kind cannot be walked. */
-	int (*each)(struct map *m, int (*fn)(void *arg, const char *key, const char *value), void *arg);
+	int (*each)(struct map *m, int (*fn)(void *arg, const char *key, const char *value),
+		void *arg);
 	void (*close)(struct map *m);
 };
 
@@ -65,7 +66,10 @@ bool map_file_note(struct map_file *f, const struct stat *st);
 
 /* The inside of "{...}", trimmed; false when s has no braces around it. */
 bool map_braced(const char *s, struct slice *inside_r);
-/* Next item of *rest, separated by commas and blanks outside of braces, braces kept. 1, 0, -1 unbalanced. */
+/*
+ * Next item of *rest, separated by commas and blanks outside of braces, braces kept. 1, 0, -1
+ * unbalanced.
+ */
 int map_next_item(struct slice *rest, struct slice *item_r);
 /* An item without the braces around it. */
 struct slice map_item_text(struct slice item);

@@ -26,7 +26,7 @@
 enum { TIMEOUT_MS = 10000, MAX_REPLY = 100000 };
 
 struct server {
-	char *host, *port;	/* host "" and port a path: a unix socket */
+	char *host, *port; /* host "" and port a path: a unix socket */
 	char *table;		/* socketmap's name */
 	int fd;
 	struct buf in;
@@ -102,7 +102,9 @@ static int dial(struct map *m, struct server *s, int64_t deadline)
 		return map_fail(m, "connect to %s port %s: %s", s->host, s->port, gai_strerror(rc));
 	for (const struct addrinfo *ai = list; ai != NULL && s->fd < 0; ai = ai->ai_next)
 		s->fd = connect_one(ai, deadline);
-	rc = s->fd >= 0 ? 0 : map_fail(m, "connect to %s port %s: %s", s->host, s->port, strerror(errno));
+	rc = s->fd >= 0
+		? 0
+		: map_fail(m, "connect to %s port %s: %s", s->host, s->port, strerror(errno));
 	freeaddrinfo(list);
 	return rc;
 }
@@ -147,12 +149,12 @@ static int receive(struct server *s, int64_t deadline)
 }
 
 /* exchange - send a request, read until complete() finds the end of the answer */
-static int exchange(struct map *m, const struct buf *request, int (*complete)(struct buf *in, struct slice *answer),
-	struct slice *answer)
+static int exchange(struct map *m, const struct buf *request,
+	int (*complete)(struct buf *in, struct slice *answer), struct slice *answer)
 {
 	struct server *s = m->state;
 	int64_t deadline = now_ms() + TIMEOUT_MS;
-	int rc;
+	int rc = 0;
 
 	/* A kept connection may have been closed by the other side: once more with a new one. */
 	for (int try = s->fd >= 0 ? 0 : 1; try < 2; try++) {
@@ -268,7 +270,10 @@ static int get_tcp(struct map *m, const char *key, struct buf *value)
 }
 
 const struct map_type map_type_tcp = {
-	.name = "tcp", .open = open_tcp, .get = get_tcp, .close = close_server,
+	.name = "tcp",
+	.open = open_tcp,
+	.get = get_tcp,
+	.close = close_server,
 };
 
 /* ---- socketmap ---- */
@@ -338,5 +343,8 @@ static int get_socketmap(struct map *m, const char *key, struct buf *value)
 }
 
 const struct map_type map_type_socketmap = {
-	.name = "socketmap", .open = open_socketmap, .get = get_socketmap, .close = close_server,
+	.name = "socketmap",
+	.open = open_socketmap,
+	.get = get_socketmap,
+	.close = close_server,
 };

@@ -10,7 +10,6 @@
  * with the line of the rule.
  */
 #include "config/features.h"
-#include "store/map_rules.h"
 
 #if FEATURE_PCRE
 
@@ -19,6 +18,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "store/map_rules.h"
 
 /* PCRE2's own default is 10,000,000: seconds of work for one header line. */
 enum { MATCH_LIMIT = 200000 };
@@ -35,8 +35,14 @@ static int parse_flags(const char **text, uint32_t *flags, struct buf *why)
 		char letter;
 		uint32_t flag;
 	} known[] = {
-		{ 'i', PCRE2_CASELESS }, { 'm', PCRE2_MULTILINE }, { 's', PCRE2_DOTALL }, { 'x', PCRE2_EXTENDED },
-		{ 'A', PCRE2_ANCHORED }, { 'E', PCRE2_DOLLAR_ENDONLY }, { 'U', PCRE2_UNGREEDY }, { 'X', 0 },
+		{ 'i', PCRE2_CASELESS },
+		{ 'm', PCRE2_MULTILINE },
+		{ 's', PCRE2_DOTALL },
+		{ 'x', PCRE2_EXTENDED },
+		{ 'A', PCRE2_ANCHORED },
+		{ 'E', PCRE2_DOLLAR_ENDONLY },
+		{ 'U', PCRE2_UNGREEDY },
+		{ 'X', 0 },
 	};
 
 	for (; **text != '\0' && **text != ' ' && **text != '\t'; (*text)++) {
@@ -91,7 +97,8 @@ static int match_pcre(const struct rule *r, struct rule_match *match, struct buf
 	int rc = PCRE2_ERROR_NOMEMORY;
 
 	if (p->data != NULL && p->limits != NULL)
-		rc = pcre2_match(p->code, (PCRE2_SPTR)match->key, strlen(match->key), 0, 0, p->data, p->limits);
+		rc = pcre2_match(p->code, (PCRE2_SPTR)match->key, strlen(match->key), 0, 0, p->data,
+			p->limits);
 	if (rc == PCRE2_ERROR_NOMATCH)
 		return 0;
 	if (rc < 0) {
@@ -121,7 +128,9 @@ static void release_pcre(struct rule *r)
 }
 
 static const struct rule_kind kind = {
-	.parse = parse_pcre, .match = match_pcre, .release = release_pcre,
+	.parse = parse_pcre,
+	.match = match_pcre,
+	.release = release_pcre,
 };
 
 static int open_pcre(struct map *m)
@@ -130,7 +139,11 @@ static int open_pcre(struct map *m)
 }
 
 const struct map_type map_type_pcre = {
-	.name = "pcre", .exact = true, .open = open_pcre, .get = rules_get, .close = rules_close,
+	.name = "pcre",
+	.exact = true,
+	.open = open_pcre,
+	.get = rules_get,
+	.close = rules_close,
 };
 
 #endif

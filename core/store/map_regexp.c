@@ -66,7 +66,8 @@ static int match_regexp(const struct rule *r, struct rule_match *match, struct b
 	match->count = r->groups + 1 < MAX_GROUPS ? r->groups + 1 : MAX_GROUPS;
 	for (size_t i = 0; i < match->count; i++) {
 		match->groups[i].ptr = spans[i].rm_so >= 0 ? match->key + spans[i].rm_so : NULL;
-		match->groups[i].len = spans[i].rm_so >= 0 ? (size_t)(spans[i].rm_eo - spans[i].rm_so) : 0;
+		match->groups[i].len =
+			spans[i].rm_so >= 0 ? (size_t)(spans[i].rm_eo - spans[i].rm_so) : 0;
 	}
 	return 1;
 }
@@ -78,7 +79,9 @@ static void release_regexp(struct rule *r)
 }
 
 static const struct rule_kind kind = {
-	.parse = parse_regexp, .match = match_regexp, .release = release_regexp,
+	.parse = parse_regexp,
+	.match = match_regexp,
+	.release = release_regexp,
 };
 
 static int open_regexp(struct map *m)
@@ -87,5 +90,9 @@ static int open_regexp(struct map *m)
 }
 
 const struct map_type map_type_regexp = {
-	.name = "regexp", .exact = true, .open = open_regexp, .get = rules_get, .close = rules_close,
+	.name = "regexp",
+	.exact = true,
+	.open = open_regexp,
+	.get = rules_get,
+	.close = rules_close,
 };

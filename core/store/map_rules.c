@@ -64,7 +64,8 @@ int rules_delimited(const char **text, struct slice *pattern, struct buf *why)
 	const char *p = *text, *start = p + 1;
 	char delimiter = *p;
 
-	if (delimiter == '\0' || isalnum((unsigned char)delimiter) || isspace((unsigned char)delimiter)) {
+	if (delimiter == '\0' || isalnum((unsigned char)delimiter) ||
+		isspace((unsigned char)delimiter)) {
 		buf_adds(why, "no pattern");
 		return -1;
 	}
@@ -84,7 +85,7 @@ int rules_delimited(const char **text, struct slice *pattern, struct buf *why)
 /* ---- Results ---- */
 
 struct groups_lookup {
-	const struct rule_match *match;	/* NULL: only look whether the numbers are right */
+	const struct rule_match *match; /* NULL: only look whether the numbers are right */
 	size_t groups;
 	struct buf text;
 	bool bad;
@@ -106,7 +107,8 @@ static const char *lookup_group(void *arg, const char *name)
 }
 
 /* expand_result - with what matched; 0 or -1 with why */
-static int expand_result(const struct rule *r, const struct rule_match *match, struct buf *out, struct buf *why)
+static int expand_result(
+	const struct rule *r, const struct rule_match *match, struct buf *out, struct buf *why)
 {
 	struct groups_lookup l = { .match = match, .groups = r->negated ? 0 : r->groups };
 	struct expand e = { .lookup = lookup_group, .arg = &l };
@@ -117,7 +119,8 @@ static int expand_result(const struct rule *r, const struct rule_match *match, s
 	if (rc != 0)
 		buf_adds(why, error);
 	else if (l.bad)
-		buf_addf(why, "$number in the result that the pattern has no group for: \"%.60s\"", r->result);
+		buf_addf(why, "$number in the result that the pattern has no group for: \"%.60s\"",
+			r->result);
 	mem_free(error);
 	buf_free(&l.text);
 	return rc != 0 || l.bad ? -1 : 0;
@@ -172,7 +175,7 @@ static int parse_rule(struct rules *t, struct rule *r, const char *line, struct 
 struct loading {
 	struct map *m;
 	struct rules *t;
-	size_t ifs[MAX_IFS];		/* open ones */
+	size_t ifs[MAX_IFS]; /* open ones */
 	size_t depth;
 };
 
@@ -218,7 +221,8 @@ static int add_line(struct loading *l, const char *line, int number)
 		return map_fail(l->m, "too many rules");
 	}
 	if ((t->count & (t->count - 1)) == 0)
-		t->list = mem_realloc(t->list, (t->count > 0 ? t->count * 2 : 1) * sizeof(*t->list));
+		t->list =
+			mem_realloc(t->list, (t->count > 0 ? t->count * 2 : 1) * sizeof(*t->list));
 	t->list[t->count++] = r;
 	return 0;
 }
@@ -248,8 +252,8 @@ static int load_file(struct loading *l)
 			len--;
 		buf_truncate(&lines.text, len);
 		if (lines.has_nul || lines.too_long)
-			rc = map_fail(l->m, "%s, line %d: %s", l->m->name, lines.number, lines.has_nul ?
-				"NUL byte in the line" : "line too long");
+			rc = map_fail(l->m, "%s, line %d: %s", l->m->name, lines.number,
+				lines.has_nul ? "NUL byte in the line" : "line too long");
 		else
 			rc = add_line(l, skip_blanks(buf_str(&lines.text)), lines.number);
 	}
@@ -325,7 +329,8 @@ static int refresh(struct map *m, struct rules *t)
 }
 
 /* try_rules - the first that matches; 1, 0, -1 */
-static int try_rules(struct map *m, struct rules *t, struct rule_match *match, struct buf *value, struct buf *why)
+static int try_rules(struct map *m, struct rules *t, struct rule_match *match, struct buf *value,
+	struct buf *why)
 {
 	for (size_t i = 0; i < t->count; i++) {
 		const struct rule *r = &t->list[i];
@@ -335,8 +340,9 @@ static int try_rules(struct map *m, struct rules *t, struct rule_match *match, s
 			continue;
 		match->count = 0;
 		rc = t->kind->match(r, match, why);
-		if (rc < 0 || (rc > 0 && r->kind == RULE_MATCH && !r->negated && !r->plain &&
-			expand_result(r, match, value, why) != 0))
+		if (rc < 0 ||
+			(rc > 0 && r->kind == RULE_MATCH && !r->negated && !r->plain &&
+				expand_result(r, match, value, why) != 0))
 			return map_fail(m, "rule of line %d: %s", r->line, buf_str(why));
 		if ((rc > 0) == r->negated) {
 			if (r->kind == RULE_IF)

@@ -45,7 +45,9 @@ struct rule_kind {
 int rules_open(struct map *m, const struct rule_kind *kind);
 int rules_get(struct map *m, const char *key, struct buf *value);
 void rules_close(struct map *m);
-/* /pattern/ with any delimiter; the flags behind it are left in *text. -1: no pattern, not ended. */
+/*
+ * /pattern/ with any delimiter; the flags behind it are left in *text. -1: no pattern, not ended.
+ */
 int rules_delimited(const char **text, struct slice *pattern, struct buf *why);
 
 #endif

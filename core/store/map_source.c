@@ -165,14 +165,14 @@ static int take_line(struct reader *r, struct lines *l, char **error_r)
 	const char *wrong;
 
 	if (l->has_nul || l->too_long) {
-		buf_addf(&b, "%s, line %d: %s", r->path, l->number, l->has_nul ? "NUL byte in the line" :
-			"line too long");
+		buf_addf(&b, "%s, line %d: %s", r->path, l->number,
+			l->has_nul ? "NUL byte in the line" : "line too long");
 		*error_r = buf_steal(&b);
 		return -1;
 	}
 	if (l->orphan) {
-		log_warn("%s, line %d: logical line must not start with whitespace: \"%.30s\"", r->path, l->number,
-			buf_str(&l->text));
+		log_warn("%s, line %d: logical line must not start with whitespace: \"%.30s\"",
+			r->path, l->number, buf_str(&l->text));
 		return 0;
 	}
 	trim_end(&l->text);
@@ -181,21 +181,23 @@ static int take_line(struct reader *r, struct lines *l, char **error_r)
 	wrong = r->flags & SOURCE_ALIAS ? split_alias(r, l->text.data) : split_map(r, l->text.data);
 	if (wrong != NULL) {
 		if (wrong == unbalanced)
-			log_warn("%s, line %d: %s in '%.100s' -- ignoring this line", r->path, l->number, wrong,
-				buf_str(&l->text));
+			log_warn("%s, line %d: %s in '%.100s' -- ignoring this line", r->path,
+				l->number, wrong, buf_str(&l->text));
 		else
 			log_warn("%s, line %d: %s", r->path, l->number, wrong);
 		return 0;
 	}
 	if (!(r->flags & SOURCE_ALIAS) && r->key.data[r->key.len - 1] == ':')
-		log_warn("%s, line %d: record is in \"key: value\" format; is this an alias file?", r->path, l->number);
+		log_warn("%s, line %d: record is in \"key: value\" format; is this an alias file?",
+			r->path, l->number);
 	if (!(r->flags & SOURCE_EXACT))
 		str_lower(r->key.data);
 	return 1;
 }
 
 int map_source_read(struct lines *l, const char *path, unsigned flags,
-	int (*fn)(void *arg, const char *key, const char *value, int line), void *arg, char **error_r)
+	int (*fn)(void *arg, const char *key, const char *value, int line), void *arg,
+	char **error_r)
 {
 	struct reader r = { .path = path, .flags = flags };
 	struct buf b = BUF_INIT;

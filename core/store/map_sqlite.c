@@ -29,9 +29,9 @@ enum { BUSY_MS = 2000, MAX_RESULT = 1024 * 1024 };
 
 struct query_table {
 	char *dbpath, *query, *format, *domain;
-	char *select_field, *table, *where_field, *conditions;	/* the form before query */
+	char *select_field, *table, *where_field, *conditions; /* the form before query */
 	int64_t limit;
-	struct map_file file;		/* the file of parameters */
+	struct map_file file; /* the file of parameters */
 	struct maps *domains;
 	struct db *db;
 	bool loaded;
@@ -39,8 +39,8 @@ struct query_table {
 
 static void forget(struct query_table *t)
 {
-	char **texts[] = { &t->dbpath, &t->query, &t->format, &t->domain, &t->select_field, &t->table,
-		&t->where_field, &t->conditions };
+	char **texts[] = { &t->dbpath, &t->query, &t->format, &t->domain, &t->select_field,
+		&t->table, &t->where_field, &t->conditions };
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		mem_free(*texts[i]);
@@ -76,9 +76,14 @@ static int take_parameter(void *arg, struct slice name, struct slice value, int 
 		const char *name;
 		char **where;
 	} known[] = {
-		{ "dbpath", &t->dbpath }, { "query", &t->query }, { "result_format", &t->format },
-		{ "domain", &t->domain }, { "select_field", &t->select_field }, { "table", &t->table },
-		{ "where_field", &t->where_field }, { "additional_conditions", &t->conditions },
+		{ "dbpath", &t->dbpath },
+		{ "query", &t->query },
+		{ "result_format", &t->format },
+		{ "domain", &t->domain },
+		{ "select_field", &t->select_field },
+		{ "table", &t->table },
+		{ "where_field", &t->where_field },
+		{ "additional_conditions", &t->conditions },
 	};
 
 	(void)line;
@@ -102,8 +107,8 @@ static char *old_query(const struct query_table *t)
 {
 	struct buf b = BUF_INIT;
 
-	buf_addf(&b, "SELECT %s FROM %s WHERE %s = '%%s' %s", t->select_field, t->table, t->where_field,
-		t->conditions != NULL ? t->conditions : "");
+	buf_addf(&b, "SELECT %s FROM %s WHERE %s = '%%s' %s", t->select_field, t->table,
+		t->where_field, t->conditions != NULL ? t->conditions : "");
 	return buf_steal(&b);
 }
 
@@ -118,7 +123,8 @@ static int load(struct map *m, struct query_table *t)
 		mem_free(error);
 		return rc;
 	}
-	if (t->query == NULL && t->select_field != NULL && t->table != NULL && t->where_field != NULL)
+	if (t->query == NULL && t->select_field != NULL && t->table != NULL &&
+		t->where_field != NULL)
 		t->query = old_query(t);
 	if (t->dbpath == NULL || *t->dbpath == '\0')
 		return map_fail(m, "%s: dbpath is not set", m->name);
@@ -210,7 +216,8 @@ static bool part(const char *text, char letter, struct slice *out)
  * fill - template with the parts of text for the small letters and digits, of
  * key for the great ones. False: it asks for a part that there is not.
  */
-static bool fill(struct buf *out, const char *template, const char *text, const char *key, bool quote)
+static bool fill(
+	struct buf *out, const char *template, const char *text, const char *key, bool quote)
 {
 	struct slice piece;
 
@@ -269,7 +276,8 @@ static int wanted(struct map *m, struct query_table *t, const char *key)
 }
 
 /* collect - all rows and columns; 1, 0, -1 */
-static int collect(struct map *m, struct query_table *t, struct db_stmt *s, const char *key, struct buf *value)
+static int collect(
+	struct map *m, struct query_table *t, struct db_stmt *s, const char *key, struct buf *value)
 {
 	size_t start = value->len;
 	int64_t count = 0;
@@ -284,10 +292,13 @@ static int collect(struct map *m, struct query_table *t, struct db_stmt *s, cons
 			if (value->len > start)
 				buf_addc(value, ',');
 			if (!fill(value, t->format != NULL ? t->format : "%s", text, key, false) ||
-				value->len - start > MAX_RESULT || (t->limit > 0 && ++count > t->limit)) {
+				value->len - start > MAX_RESULT ||
+				(t->limit > 0 && ++count > t->limit)) {
 				db_reset(s);
-				return map_fail(m, "result of \"%.100s\" is too large, or result_format does "
-					"not fit it", key);
+				return map_fail(m,
+					"result of \"%.100s\" is too large, or result_format does "
+					"not fit it",
+					key);
 			}
 		}
 	}
@@ -323,5 +334,8 @@ static int get_sqlite(struct map *m, const char *key, struct buf *value)
 }
 
 const struct map_type map_type_sqlite = {
-	.name = "sqlite", .open = open_sqlite, .get = get_sqlite, .close = close_sqlite,
+	.name = "sqlite",
+	.open = open_sqlite,
+	.get = get_sqlite,
+	.close = close_sqlite,
 };

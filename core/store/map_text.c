@@ -24,7 +24,7 @@
 /* ---- texthash ---- */
 
 struct text_table {
-	struct hash rows;	/* char * */
+	struct hash rows; /* char * */
 	struct map_file file;
 	const char *path;
 	bool loaded;
@@ -69,7 +69,8 @@ static int add_row(void *arg, const char *key, const char *value, int line)
 /* load_text - the file into memory; what was there stays when it cannot be read */
 static int load_text(struct map *m, struct text_table *t)
 {
-	unsigned flags = (m->flags & MAP_SOURCE_ALIAS ? SOURCE_ALIAS : 0) | (m->flags & MAP_EXACT ? SOURCE_EXACT : 0);
+	unsigned flags = (m->flags & MAP_SOURCE_ALIAS ? SOURCE_ALIAS : 0) |
+		(m->flags & MAP_EXACT ? SOURCE_EXACT : 0);
 	struct loading l = { .table = t };
 	struct lines lines;
 	char *error = NULL;
@@ -120,7 +121,8 @@ static int get_texthash(struct map *m, const char *key, struct buf *value)
 	return 1;
 }
 
-static int each_texthash(struct map *m, int (*fn)(void *arg, const char *key, const char *value), void *arg)
+static int each_texthash(
+	struct map *m, int (*fn)(void *arg, const char *key, const char *value), void *arg)
 {
 	struct text_table *t = m->state;
 	int rc = 0;
@@ -133,7 +135,10 @@ static int each_texthash(struct map *m, int (*fn)(void *arg, const char *key, co
 }
 
 const struct map_type map_type_texthash = {
-	.name = "texthash", .open = open_texthash, .get = get_texthash, .each = each_texthash,
+	.name = "texthash",
+	.open = open_texthash,
+	.get = get_texthash,
+	.each = each_texthash,
 	.close = close_texthash,
 };
 
@@ -148,7 +153,8 @@ static int add_inline(struct map *m, struct text_table *t, struct slice item)
 	if (equals == NULL)
 		return map_fail(m, "missing '=' in \"%.*s\"", (int)text.len, text.ptr);
 	key = slice_trim((struct slice){ text.ptr, (size_t)(equals - text.ptr) });
-	value = slice_trim((struct slice){ equals + 1, text.len - (size_t)(equals - text.ptr) - 1 });
+	value = slice_trim(
+		(struct slice){ equals + 1, text.len - (size_t)(equals - text.ptr) - 1 });
 	if (key.len == 0)
 		return map_fail(m, "missing key in \"%.*s\"", (int)text.len, text.ptr);
 	name = mem_strndup(key.ptr, key.len);
@@ -190,7 +196,8 @@ static int get_inline(struct map *m, const char *key, struct buf *value)
 	return 1;
 }
 
-static int each_inline(struct map *m, int (*fn)(void *arg, const char *key, const char *value), void *arg)
+static int each_inline(
+	struct map *m, int (*fn)(void *arg, const char *key, const char *value), void *arg)
 {
 	const struct text_table *t = m->state;
 	int rc = 0;
@@ -201,7 +208,11 @@ static int each_inline(struct map *m, int (*fn)(void *arg, const char *key, cons
 }
 
 const struct map_type map_type_inline = {
-	.name = "inline", .open = open_inline, .get = get_inline, .each = each_inline, .close = close_texthash,
+	.name = "inline",
+	.open = open_inline,
+	.get = get_inline,
+	.each = each_inline,
+	.close = close_texthash,
 };
 
 /* ---- static, environ, internal, fail ---- */
@@ -263,8 +274,9 @@ static int get_passwd(struct map *m, const char *key, struct buf *value)
 		return map_fail(m, "look-up of user %.100s: %s", key, strerror(errno));
 	if (pw == NULL)
 		return 0;
-	buf_addf(value, "%s:%s:%lu:%lu:%s:%s:%s", pw->pw_name, pw->pw_passwd, (unsigned long)pw->pw_uid,
-		(unsigned long)pw->pw_gid, pw->pw_gecos, pw->pw_dir, pw->pw_shell);
+	buf_addf(value, "%s:%s:%lu:%lu:%s:%s:%s", pw->pw_name, pw->pw_passwd,
+		(unsigned long)pw->pw_uid, (unsigned long)pw->pw_gid, pw->pw_gecos, pw->pw_dir,
+		pw->pw_shell);
 	return 1;
 }
 

@@ -1,6 +1,4 @@
 /* test_conf - main.cf: the rows of params.def, the parser, expansion, conversion */
-#include "unit.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +9,7 @@
 #include "conf/lines.h"
 #include "conf/param_table.h"
 #include "conf/params.h"
+#include "unit.h"
 
 /* write_file - text of len bytes as name in the test's directory; the directory */
 static const char *write_file(const char *name, const char *text, size_t len)
@@ -35,7 +34,8 @@ static const char *write_main(const char *text)
 TEST(conf, rows_are_sorted)
 {
 	for (size_t n = 1; n < param_count(); n++) {
-		bool section = (param_row(n)->type == PARAM_TYPE_OTHER) != (param_row(n - 1)->type == PARAM_TYPE_OTHER);
+		bool section = (param_row(n)->type == PARAM_TYPE_OTHER) !=
+			(param_row(n - 1)->type == PARAM_TYPE_OTHER);
 
 		CHECK_ROW(param_name(n));
 		CHECK(section || strcmp(param_name(n - 1), param_name(n)) < 0);
@@ -59,7 +59,8 @@ TEST(conf, defaults_convert)
 	CHECK_INT(param.delay_warning_time, 0);
 	CHECK_INT(param.append_dot_mydomain, 1);
 	CHECK_STR(param.relay_domains, param.mydestination);
-	CHECK_STR(param.forward_path, "$home/.forward${recipient_delimiter}${extension}, $home/.forward");
+	CHECK_STR(param.forward_path,
+		"$home/.forward${recipient_delimiter}${extension}, $home/.forward");
 	CHECK_STR(param.syslog_name, "postfix");
 	for (size_t n = 0; n < param_count(); n++) {
 		const struct param_row *row = param_row(n);
@@ -84,11 +85,16 @@ TEST(conf, compatibility_levels)
 }
 
 struct expand_row {
-	const char *text, *want;	/* want NULL: an error */
+	const char *text, *want; /* want NULL: an error */
 };
 
 static const char *const values[][2] = {
-	{ "e", "E" }, { "f", "" }, { "g", "$e$f" }, { "h", "$f" }, { "loop", "x$loop" }, { "d", "$$e" },
+	{ "e", "E" },
+	{ "f", "" },
+	{ "g", "$e$f" },
+	{ "h", "$f" },
+	{ "loop", "x$loop" },
+	{ "d", "$$e" },
 };
 
 static const char *lookup(void *arg, const char *name)
@@ -103,23 +109,61 @@ static const char *lookup(void *arg, const char *name)
 
 /* What Postfix 3.7 makes of each, as `postconf -x` shows it. */
 static const struct expand_row expand_rows[] = {
-	{ "", "" }, { "plain", "plain" }, { "$e", "E" }, { "${e}", "E" }, { "$(e)", "E" }, { "$g", "E" },
-	{ "[$$$$b$$]", "[$$b$]" }, { "$d", "$e" }, { "[$e-c $e.x $e_x]", "[E-c E.x ]" }, { "[${ e }]", "[E]" },
-	{ "${e?x}${f?y}${unknown?z}", "x" }, { "${e:x}${f:y}${unknown:z}", "yz" }, { "${e?}", "" },
-	{ "${e?{x}:{y}}${f?{x}:{y}}", "xy" }, { "${e ? {x} : {y}}", "x" }, { "[${e ?{ x }}]", "[ x ]" },
-	{ "[${e? x }]", "[ x ]" }, { "${h?set}${h:unset}", "set" }, { "${e?x:y}", "x:y" }, { "${f:x:y}", "x:y" },
-	{ "${e?$e}", "E" }, { "${e?{${f:{q}}}}", "q" }, { "${e?{x{y}z}}", "x{y}z" }, { "$(e?{x}:{y})", "x" },
-	{ "}{", "}{" }, { "$e)", "E)" },
-	{ "${{a} == {a} ? {T} : {F}}", "T" }, { "${{ a } == {a} ? {T} : {F}}", "F" }, { "${{a}!={b}:{T}}", "" },
-	{ "${{2}<{10}?{T}:{F}}${{2a}<{10}?{T}:{F}}", "TF" }, { "${{007}=={7}?T}", "T" }, { "${{$e}=={E}?{T}}", "T" },
-	{ "${{5}<={5}?a}${{5}>={6}:b}${{6}>{5}?c}", "abc" }, { "${{a}=={a}}", "true" }, { "${{a}=={b}}", "" },
+	{ "", "" },
+	{ "plain", "plain" },
+	{ "$e", "E" },
+	{ "${e}", "E" },
+	{ "$(e)", "E" },
+	{ "$g", "E" },
+	{ "[$$$$b$$]", "[$$b$]" },
+	{ "$d", "$e" },
+	{ "[$e-c $e.x $e_x]", "[E-c E.x ]" },
+	{ "[${ e }]", "[E]" },
+	{ "${e?x}${f?y}${unknown?z}", "x" },
+	{ "${e:x}${f:y}${unknown:z}", "yz" },
+	{ "${e?}", "" },
+	{ "${e?{x}:{y}}${f?{x}:{y}}", "xy" },
+	{ "${e ? {x} : {y}}", "x" },
+	{ "[${e ?{ x }}]", "[ x ]" },
+	{ "[${e? x }]", "[ x ]" },
+	{ "${h?set}${h:unset}", "set" },
+	{ "${e?x:y}", "x:y" },
+	{ "${f:x:y}", "x:y" },
+	{ "${e?$e}", "E" },
+	{ "${e?{${f:{q}}}}", "q" },
+	{ "${e?{x{y}z}}", "x{y}z" },
+	{ "$(e?{x}:{y})", "x" },
+	{ "}{", "}{" },
+	{ "$e)", "E)" },
+	{ "${{a} == {a} ? {T} : {F}}", "T" },
+	{ "${{ a } == {a} ? {T} : {F}}", "F" },
+	{ "${{a}!={b}:{T}}", "" },
+	{ "${{2}<{10}?{T}:{F}}${{2a}<{10}?{T}:{F}}", "TF" },
+	{ "${{007}=={7}?T}", "T" },
+	{ "${{$e}=={E}?{T}}", "T" },
+	{ "${{5}<={5}?a}${{5}>={6}:b}${{6}>{5}?c}", "abc" },
+	{ "${{a}=={a}}", "true" },
+	{ "${{a}=={b}}", "" },
 	{ "${{99999999999999999999999}>{2}?T}", "T" },
 	{ "${{3.10} >level {3.9} ? {T} : {F}}${{3.6} <=level {3.6.0} ? {T} : {F}}", "TT" },
 	{ "${{3} ==level {3.0} ? {T}:{F}}${{2} <level {3.1} ? {T}:{F}}", "TT" },
-	{ "$%b", NULL }, { "$", NULL }, { "${}", NULL }, { "${b", NULL }, { "$(e", NULL }, { "${e-c}", NULL },
-	{ "${a b}", NULL }, { "${e?{x}:{y}z}", NULL }, { "${e:{y}?{z}}", NULL }, { "${{x}?{y}:{z}}", NULL },
-	{ "${{x} <level {3.9} ? {T}}", NULL }, { "${e?{x}", NULL }, { "$loop", NULL }, { "${{a} == {b", NULL },
-	{ "${{a} == }", NULL }, { "${{a} == {b} x}", NULL }, { "${e?{x}:y}", NULL },
+	{ "$%b", NULL },
+	{ "$", NULL },
+	{ "${}", NULL },
+	{ "${b", NULL },
+	{ "$(e", NULL },
+	{ "${e-c}", NULL },
+	{ "${a b}", NULL },
+	{ "${e?{x}:{y}z}", NULL },
+	{ "${e:{y}?{z}}", NULL },
+	{ "${{x}?{y}:{z}}", NULL },
+	{ "${{x} <level {3.9} ? {T}}", NULL },
+	{ "${e?{x}", NULL },
+	{ "$loop", NULL },
+	{ "${{a} == {b", NULL },
+	{ "${{a} == }", NULL },
+	{ "${{a} == {b} x}", NULL },
+	{ "${e?{x}:y}", NULL },
 };
 
 TEST(conf, expansion)
@@ -159,7 +203,8 @@ TEST(conf, expansion_bombs)
 	for (int i = 0; i < 60; i++)
 		buf_addf(&text, "a%d = $a%d$a%d\n", i, i + 1, i + 1);
 	CHECK_INT(conf_load(write_main(text.data), false, &error), -1);
-	CHECK(error != NULL && strstr(error, "line 1: parameter myorigin: too many macros") != NULL);
+	CHECK(error != NULL &&
+		strstr(error, "line 1: parameter myorigin: too many macros") != NULL);
 	mem_free(error);
 	error = NULL;
 	buf_reset(&text);
@@ -178,14 +223,28 @@ TEST(conf, expansion_bombs)
 static const struct main_row {
 	const char *text, *name, *want;
 } main_rows[] = {
-	{ "a=b", "a", "b" }, { "a = b\n", "a", "b" }, { "a =\tb  \n", "a", "b" }, { "a = b\r\n", "a", "b" },
-	{ "a =\n", "a", "" }, { "a = b = c\n", "a", "b = c" }, { "# a = x\n  # a = y\na = b # c\n", "a", "b # c" },
-	{ "a = b,\n  c\n", "a", "b,  c" }, { "a = b\n# x\n\n   # y\n\tc\n", "a", "b\tc" },
-	{ "a\n = b\n", "a", "b" }, { "a = b\\\n c\n", "a", "b\\ c" }, { "a = 1\na = 2\n", "a", "2" },
-	{ "\xef\xbb\xbf" "a = b\n", "a", "b" }, { "a = $c\nc = $myhostname\nmyhostname = h.x\n", "a", "h.x" },
-	{ " x = y\na = b", "a", "b" }, { "my-dest.x/y = z\n", "my-dest.x/y", "z" },
-	{ "myhostname = a.b.c\n", "mydomain", "b.c" }, { "mydomain = x.y\nmyhostname = a.b.c\n", "mydomain", "x.y" },
-	{ "x = y\n", "none", NULL }, { "x = y\n", "foo_destination_recipient_limit", "50" },
+	{ "a=b", "a", "b" },
+	{ "a = b\n", "a", "b" },
+	{ "a =\tb  \n", "a", "b" },
+	{ "a = b\r\n", "a", "b" },
+	{ "a =\n", "a", "" },
+	{ "a = b = c\n", "a", "b = c" },
+	{ "# a = x\n  # a = y\na = b # c\n", "a", "b # c" },
+	{ "a = b,\n  c\n", "a", "b,  c" },
+	{ "a = b\n# x\n\n   # y\n\tc\n", "a", "b\tc" },
+	{ "a\n = b\n", "a", "b" },
+	{ "a = b\\\n c\n", "a", "b\\ c" },
+	{ "a = 1\na = 2\n", "a", "2" },
+	{ "\xef\xbb\xbf"
+	  "a = b\n",
+		"a", "b" },
+	{ "a = $c\nc = $myhostname\nmyhostname = h.x\n", "a", "h.x" },
+	{ " x = y\na = b", "a", "b" },
+	{ "my-dest.x/y = z\n", "my-dest.x/y", "z" },
+	{ "myhostname = a.b.c\n", "mydomain", "b.c" },
+	{ "mydomain = x.y\nmyhostname = a.b.c\n", "mydomain", "x.y" },
+	{ "x = y\n", "none", NULL },
+	{ "x = y\n", "foo_destination_recipient_limit", "50" },
 	{ "inet_interfaces = $mynetworks\n", "mynetworks", "" },
 };
 
@@ -213,8 +272,10 @@ static const struct {
 	{ "a = b\n# c\nb = x\0y\n", 18, "line 3: NUL byte in the line: \"b = x\"" },
 	{ "x = y\nmyorigin = $myorigin\n", 27,
 		"line 2: parameter myorigin: unreasonable macro call nesting: \"myorigin\"" },
-	{ "x = y\nmyorigin = ${x\n", 21, "line 2: parameter myorigin: truncated macro reference: \"${x\"" },
-	{ "message_size_limit = $\n", 23, "line 1: parameter message_size_limit: empty macro name: \"$\"" },
+	{ "x = y\nmyorigin = ${x\n", 21,
+		"line 2: parameter myorigin: truncated macro reference: \"${x\"" },
+	{ "message_size_limit = $\n", 23,
+		"line 1: parameter message_size_limit: empty macro name: \"$\"" },
 	{ "myorigin = /no/such/file\n", 25,
 		"line 1: parameter myorigin: open /no/such/file: No such file or directory" },
 };
@@ -265,9 +326,14 @@ TEST(conf, bad_values_give_way_to_defaults)
 {
 	char *error = NULL;
 
-	REQUIRE(conf_load(write_main("soft_bounce = maybe\nmessage_size_limit = -1\nsmtpd_timeout = 5x\n"
-		"smtpd_recipient_limit = 0\nhopcount_limit = 99999999999999999999\nreject_code = 700\n"
-		"queue_run_delay = 0\nbounce_queue_lifetime = 2\ndelay_warning_time = 3\n"), false, &error) == 0);
+	REQUIRE(conf_load(
+			write_main(
+				"soft_bounce = maybe\nmessage_size_limit = -1\nsmtpd_timeout = 5x\n"
+				"smtpd_recipient_limit = 0\nhopcount_limit = "
+				"99999999999999999999\nreject_code = 700\n"
+				"queue_run_delay = 0\nbounce_queue_lifetime = "
+				"2\ndelay_warning_time = 3\n"),
+			false, &error) == 0);
 	CHECK_INT(param.soft_bounce, 0);
 	CHECK_INT(param.message_size_limit, 10240000);
 	CHECK_INT(param.smtpd_timeout, 300);

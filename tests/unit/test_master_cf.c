@@ -1,6 +1,4 @@
 /* test_master_cf - the services of master.cf, and service names */
-#include "unit.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +6,7 @@
 #include "base/str.h"
 #include "conf/master_cf.h"
 #include "conf/params.h"
+#include "unit.h"
 
 static const char *write_master(const char *text)
 {
@@ -29,8 +28,8 @@ static void show(const struct master_service *s, struct buf *out)
 
 	buf_reset(out);
 	buf_addf(out, "%s %s %c%c%c %d%s %d %s", s->name, types[s->type], s->private_ ? 'y' : 'n',
-		s->unpriv ? 'y' : 'n', s->chroot ? 'y' : 'n', s->wakeup, s->wakeup_if_used ? "?" : "", s->max_procs,
-		s->command);
+		s->unpriv ? 'y' : 'n', s->chroot ? 'y' : 'n', s->wakeup,
+		s->wakeup_if_used ? "?" : "", s->max_procs, s->command);
 	for (char **arg = s->argv; *arg != NULL; arg++)
 		buf_addf(out, " [%s]", *arg);
 }
@@ -42,12 +41,14 @@ static const struct {
 	{ "pickup unix n - - 60 1 pickup", "pickup unix nyn 60 1 pickup" },
 	{ "qmgr\tfifo\tn\tn\tn\t300?\t0\tqmgr -v\n", "qmgr fifo nnn 300? 0 qmgr [-v]" },
 	{ "smtpd pass - - - - 3 smtpd", "smtpd pass yyn 0 3 smtpd" },
-	{ "127.0.0.1:10025 inet y n n - - smtpd -o a=b\n  # comment\n\n  -o c=d,e", "127.0.0.1:10025 inet nnn 0 100 "
+	{ "127.0.0.1:10025 inet y n n - - smtpd -o a=b\n  # comment\n\n  -o c=d,e",
+		"127.0.0.1:10025 inet nnn 0 100 "
 		"smtpd [-o] [a=b] [-o] [c=d,e]" },
 	{ "s unix - - - - - smtp -o { a = b c } -o {d=${e?{f}:{g}}} {x}y z={ q r }",
 		"s unix yyn 0 100 smtp [-o] [a = b c] [-o] [d=${e?{f}:{g}}] [{x}y] [z={ q r }]" },
 	{ "m unix - n n - - pipe\n  flags=R user=v argv=/bin/m -f ${sender} ${recipient}\n",
-		"m unix ynn 0 100 pipe [flags=R] [user=v] [argv=/bin/m] [-f] [${sender}] [${recipient}]" },
+		"m unix ynn 0 100 pipe [flags=R] [user=v] [argv=/bin/m] [-f] [${sender}] "
+		"[${recipient}]" },
 	{ "unknown unix - - - - - no-such-daemon", "unknown unix yyn 0 100 no-such-daemon" },
 	{ "a inet n - n - - one\na inet n - n - - two\n", "a inet nyn 0 100 two" },
 };
@@ -75,11 +76,14 @@ static const struct {
 	{ "# c\nsmtp\n", ", line 2: missing \"type\" field" },
 	{ "smtp inet n - n -\n", ", line 1: missing \"maxproc\" field" },
 	{ "smtp inet n - n - -\n", ", line 1: missing \"command\" field" },
-	{ "smtp tcp n - n - - smtpd\n", ", line 1: field \"type\": bad value (inet, unix, fifo or pass): \"tcp\"" },
-	{ "smtp inet x - n - - smtpd\n", ", line 1: field \"private\": bad value (y, n or -): \"x\"" },
+	{ "smtp tcp n - n - - smtpd\n",
+		", line 1: field \"type\": bad value (inet, unix, fifo or pass): \"tcp\"" },
+	{ "smtp inet x - n - - smtpd\n",
+		", line 1: field \"private\": bad value (y, n or -): \"x\"" },
 	{ "smtp inet n - n 5s - smtpd\n", ", line 1: field \"wakeup\": bad value: \"5s\"" },
 	{ "smtp inet n - n - -1 smtpd\n", ", line 1: field \"maxproc\": bad value: \"-1\"" },
-	{ "a inet n - n - - x\n\nsmtp inet n - n - - smtpd -o { a = b\n", ", line 3: missing '}' in arguments: \"{ a = b\"" },
+	{ "a inet n - n - - x\n\nsmtp inet n - n - - smtpd -o { a = b\n",
+		", line 3: missing '}' in arguments: \"{ a = b\"" },
 };
 
 TEST(master_cf, errors_name_file_and_line)

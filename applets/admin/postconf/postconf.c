@@ -16,16 +16,26 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "applets/applets.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "conf/conf_info.h"
 #include "conf/params.h"
 #include "store/map.h"
+#include "applets/applets.h"
 
 /* What is to be done; one of these. */
-enum action { LIST, EDIT, SERVICES, SERVICE_PARAMS, SERVICE_FIELDS, MAP_TYPES, LOCK_TYPES, SERVER_SASL,
-	CLIENT_SASL, VERSION };
+enum action {
+	LIST,
+	EDIT,
+	SERVICES,
+	SERVICE_PARAMS,
+	SERVICE_FIELDS,
+	MAP_TYPES,
+	LOCK_TYPES,
+	SERVER_SASL,
+	CLIENT_SASL,
+	VERSION
+};
 
 static struct G {
 	struct postconf pc;
@@ -34,7 +44,7 @@ static struct G {
 	enum edit_mode edit;
 	const char *dash_c;
 	const char *version_of;
-	bool overridden;	/* -o */
+	bool overridden; /* -o */
 	int verbose;
 } G;
 
@@ -59,7 +69,10 @@ static void add_class(const char *text)
 		const char *name;
 		int class;
 	} classes[] = {
-		{ "all", CLASS_ALL }, { "builtin", CLASS_BUILTIN }, { "service", CLASS_SERVICE }, { "user", CLASS_USER },
+		{ "all", CLASS_ALL },
+		{ "builtin", CLASS_BUILTIN },
+		{ "service", CLASS_SERVICE },
+		{ "user", CLASS_USER },
 	};
 	struct slice rest = slice_of(text), word;
 
@@ -69,7 +82,8 @@ static void add_class(const char *text)
 		while (i < ARRAY_LEN(classes) && !slice_ieq(word, classes[i].name))
 			i++;
 		if (i == ARRAY_LEN(classes))
-			log_fatal("unknown -C option value \"%.*s\" in \"%s\"", (int)word.len, word.ptr, text);
+			log_fatal("unknown -C option value \"%.*s\" in \"%s\"", (int)word.len,
+				word.ptr, text);
 		G.pc.classes |= classes[i].class;
 	}
 }
@@ -117,8 +131,14 @@ static bool take_option(int opt)
 		char letter;
 		enum action action;
 	} actions[] = {
-		{ 'A', CLIENT_SASL }, { 'F', SERVICE_FIELDS }, { 'M', SERVICES }, { 'P', SERVICE_PARAMS },
-		{ 'T', VERSION }, { 'a', SERVER_SASL }, { 'l', LOCK_TYPES }, { 'm', MAP_TYPES },
+		{ 'A', CLIENT_SASL },
+		{ 'F', SERVICE_FIELDS },
+		{ 'M', SERVICES },
+		{ 'P', SERVICE_PARAMS },
+		{ 'T', VERSION },
+		{ 'a', SERVER_SASL },
+		{ 'l', LOCK_TYPES },
+		{ 'm', MAP_TYPES },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
@@ -163,6 +183,14 @@ static void print_words(const char *const *words)
 		puts(*words);
 }
 
+static void print_map_types(void)
+{
+	const char *name;
+
+	for (size_t n = 0; (name = map_type_name(n)) != NULL; n++)
+		puts(name);
+}
+
 /* print_version - -T: what we are built with */
 static int print_version(const char *what)
 {
@@ -195,7 +223,7 @@ static int run(char **args)
 
 	switch (G.action) {
 	case MAP_TYPES:
-		print_words(map_types());
+		print_map_types();
 		return 0;
 	case LOCK_TYPES:
 		print_words(lock_types);
@@ -241,7 +269,8 @@ int postconf_main(int argc, char **argv)
 	if (G.pc.defaults && G.overridden)
 		log_fatal("specify one of -d -o");
 	/* A name=value argument edits, with or without -e. */
-	if (!G.edit_given && G.action == LIST && argv[optind] != NULL && strchr(argv[optind], '=') != NULL)
+	if (!G.edit_given && G.action == LIST && argv[optind] != NULL &&
+		strchr(argv[optind], '=') != NULL)
 		set_edit(EDIT_SET);
 	if (G.edit_given) {
 		if (G.action != LIST)

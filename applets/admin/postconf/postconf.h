@@ -36,8 +36,12 @@ void postconf_check_names(struct postconf *pc);
 int postconf_services(struct postconf *pc, char **patterns);
 int postconf_service_params(struct postconf *pc, char **patterns);
 int postconf_service_fields(struct postconf *pc, char **patterns);
-/* Call fn for the value of each -o of master.cf, and name/type of each service. False: no master.cf. */
-bool postconf_each_override(struct postconf *pc, void (*fn)(void *arg, const char *value), void *arg);
+/*
+ * Call fn for the value of each -o of master.cf, and name/type of each service. False: no
+ * master.cf.
+ */
+bool postconf_each_override(struct postconf *pc, void (*fn)(void *arg, const char *value),
+	void *arg);
 bool postconf_each_service(struct postconf *pc,
 	void (*fn)(void *arg, const char *name, const char *command), void *arg);
 

@@ -17,19 +17,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "applets/admin/postconf/postconf.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/unixsock.h"
 #include "conf/main_cf.h"
+#include "applets/admin/postconf/postconf.h"
 
 enum { FILE_MAX = 16 * 1024 * 1024 };
 
 struct edit {
 	char *name, *value;
-	int seen;		/* entries of that name */
+	int seen; /* entries of that name */
 };
 
 struct edits {
@@ -71,8 +71,8 @@ static void add_edit(struct edits *e, const char *arg)
 	}
 	old = find_edit(e, a.name);
 	if (old != NULL) {
-		log_warn("ignoring earlier request: '%s%s%s'", old->name, e->mode == EDIT_SET ? " = " : "",
-			old->value);
+		log_warn("ignoring earlier request: '%s%s%s'", old->name,
+			e->mode == EDIT_SET ? " = " : "", old->value);
 		mem_free(old->value);
 		old->value = mem_strndup(a.value.ptr, a.value.len);
 		return;
@@ -93,7 +93,8 @@ static struct slice entry_name(const char *line, size_t len)
 }
 
 /* apply - the edits to one line; now is the edit of the entry we are in, or NULL */
-static struct edit *apply(struct edits *e, struct edit *now, const char *line, size_t len, struct buf *out)
+static struct edit *apply(
+	struct edits *e, struct edit *now, const char *line, size_t len, struct buf *out)
 {
 	size_t i = 0;
 
@@ -122,7 +123,8 @@ static struct edit *apply(struct edits *e, struct edit *now, const char *line, s
 }
 
 /* rewrite - all of the file */
-static void rewrite(struct edits *e, const char *path, const char *text, size_t len, struct buf *out)
+static void rewrite(
+	struct edits *e, const char *path, const char *text, size_t len, struct buf *out)
 {
 	struct edit *now = NULL;
 
@@ -156,7 +158,8 @@ static int open_temp(const char *path)
 		if (fd < 0 || flock(fd, LOCK_EX) != 0 || fstat(fd, &mine) != 0)
 			log_fatal("open %s: %s", path, strerror(errno));
 		/* Whoever had the lock before may have renamed the file. */
-		if (stat(path, &there) == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev)
+		if (stat(path, &there) == 0 && mine.st_ino == there.st_ino &&
+			mine.st_dev == there.st_dev)
 			return fd;
 		close(fd);
 	}
@@ -171,8 +174,8 @@ static void replace(const char *path, const char *temp, int fd, const struct buf
 	if (stat(path, &st) != 0)
 		log_fatal("open %s: %s", path, strerror(errno));
 	if (ftruncate(fd, 0) == 0 && fd_write_all(fd, buf_str(text), text->len) == 0 &&
-		(fchown(fd, st.st_uid, st.st_gid) == 0 || geteuid() != 0) && fchmod(fd, st.st_mode & 07777) == 0 &&
-		fsync(fd) == 0 && rename(temp, path) == 0)
+		(fchown(fd, st.st_uid, st.st_gid) == 0 || geteuid() != 0) &&
+		fchmod(fd, st.st_mode & 07777) == 0 && fsync(fd) == 0 && rename(temp, path) == 0)
 		return;
 	err = errno;
 	unlink(temp);
@@ -181,8 +184,8 @@ static void replace(const char *path, const char *temp, int fd, const struct buf
 
 int postconf_edit(const struct postconf *pc, enum edit_mode mode, char **args)
 {
-	static const char *const wants[] = { "-e requires name=value argument", "-X requires name argument",
-		"-# requires name argument" };
+	static const char *const wants[] = { "-e requires name=value argument",
+		"-X requires name argument", "-# requires name argument" };
 	struct edits e = { .mode = mode };
 	struct buf path = BUF_INIT, temp = BUF_INIT, out = BUF_INIT;
 	char *real, *text;

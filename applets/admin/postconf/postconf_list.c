@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "applets/admin/postconf/postconf.h"
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -18,6 +17,7 @@
 #include "conf/expand.h"
 #include "conf/param_table.h"
 #include "conf/params.h"
+#include "applets/admin/postconf/postconf.h"
 
 enum { LINE_LIMIT = 80, INDENT = 4 };
 
@@ -81,10 +81,10 @@ void postconf_print(const struct postconf *pc, const char *name, const char *val
 
 struct usage {
 	struct postconf *pc;
-	struct hash used;		/* of user-defined names: the value is not looked at */
+	struct hash used; /* of user-defined names: the value is not looked at */
 	struct hash missing;
-	const char *file;		/* that is looked through; NULL: defaults */
-	const char **set;		/* what main.cf and -o set */
+	const char *file; /* that is looked through; NULL: defaults */
+	const char **set; /* what main.cf and -o set */
 	size_t count;
 };
 
@@ -297,7 +297,8 @@ static void add_set_names(struct postconf *pc, const struct usage *u, struct nam
 
 		if (service && (pc->classes & CLASS_SERVICE))
 			add_name(names, u->set[i]);
-		else if (!service && (pc->classes & CLASS_USER) && hash_get(&u->used, u->set[i]) != NULL)
+		else if (!service && (pc->classes & CLASS_USER) &&
+			hash_get(&u->used, u->set[i]) != NULL)
 			add_name(names, u->set[i]);
 	}
 }

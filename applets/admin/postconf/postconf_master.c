@@ -7,17 +7,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "applets/admin/postconf/postconf.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "conf/main_cf.h"
 #include "conf/master_cf.h"
+#include "applets/admin/postconf/postconf.h"
 
 enum { LINE_LIMIT = 80, INDENT = 4, PATTERN_PARTS = 3 };
 
 static const char *const type_names[] = {
-	[SERVICE_INET] = "inet", [SERVICE_UNIX] = "unix", [SERVICE_FIFO] = "fifo", [SERVICE_PASS] = "pass",
+	[SERVICE_INET] = "inet",
+	[SERVICE_UNIX] = "unix",
+	[SERVICE_FIFO] = "fifo",
+	[SERVICE_PASS] = "pass",
 };
 
 /* read_master - or end */
@@ -46,7 +49,8 @@ static bool try_master(const struct postconf *pc, struct master_cf *cf)
 	return there;
 }
 
-bool postconf_each_override(struct postconf *pc, void (*fn)(void *arg, const char *value), void *arg)
+bool postconf_each_override(
+	struct postconf *pc, void (*fn)(void *arg, const char *value), void *arg)
 {
 	struct master_cf cf;
 
@@ -135,7 +139,8 @@ static void fields(const struct master_service *s, struct arena *a, const char *
 	out[2] = s->type == SERVICE_INET || !s->private_ ? "n" : "-";
 	out[3] = s->unpriv ? "-" : "n";
 	out[4] = s->chroot ? "y" : "n";
-	out[5] = s->wakeup == 0 ? "-" : arena_printf(a, "%d%s", s->wakeup, s->wakeup_if_used ? "?" : "");
+	out[5] = s->wakeup == 0 ? "-"
+				: arena_printf(a, "%d%s", s->wakeup, s->wakeup_if_used ? "?" : "");
 	out[6] = arena_printf(a, "%d", s->max_procs);
 	if (s->max_procs_default)
 		out[6] = "-";
@@ -145,7 +150,7 @@ static void fields(const struct master_service *s, struct arena *a, const char *
 /* print_arguments - from column on; -o stands on a line of its own with -f */
 static void print_arguments(const struct postconf *pc, char **argv, size_t column)
 {
-	bool fresh = false;		/* right behind an -o and its value */
+	bool fresh = false; /* right behind an -o and its value */
 
 	for (; *argv != NULL; argv++) {
 		bool option = strcmp(*argv, "-o") == 0 && argv[1] != NULL;
@@ -156,7 +161,8 @@ static void print_arguments(const struct postconf *pc, char **argv, size_t colum
 		if (option)
 			buf_adds(&b, "-o ");
 		if (option && strpbrk(text, " \t") != NULL && assignment_split(text, &a) == NULL)
-			buf_addf(&b, "{%.*s=%.*s}", (int)a.name.len, a.name.ptr, (int)a.value.len, a.value.ptr);
+			buf_addf(&b, "{%.*s=%.*s}", (int)a.name.len, a.name.ptr, (int)a.value.len,
+				a.value.ptr);
 		else if (strpbrk(text, " \t") != NULL || *text == '\0')
 			buf_addf(&b, "{%s}", text);
 		else
@@ -219,7 +225,8 @@ static int compare_texts(const void *a, const void *b)
 }
 
 /* print_params - the -o parameters of a service, sorted by name */
-static void print_params(struct postconf *pc, const struct master_service *s, char **patterns, bool *hits)
+static void print_params(
+	struct postconf *pc, const struct master_service *s, char **patterns, bool *hits)
 {
 	const char *prefix = arena_printf(&pc->arena, "%s/%s/", s->name, type_names[s->type]);
 	const char **names;
@@ -233,8 +240,8 @@ static void print_params(struct postconf *pc, const struct master_service *s, ch
 		if (strcmp(s->argv[i], "-o") != 0 || assignment_split(s->argv[++i], &a) != NULL)
 			continue;
 		/* Name, NUL, value: sorted by the name. */
-		names[count] = arena_printf(&pc->arena, "%.*s%c%.*s", (int)a.name.len, a.name.ptr, 0, (int)a.value.len,
-			a.value.ptr);
+		names[count] = arena_printf(&pc->arena, "%.*s%c%.*s", (int)a.name.len, a.name.ptr,
+			0, (int)a.value.len, a.value.ptr);
 		if (wanted(patterns, hits, s, names[count]))
 			count++;
 	}
@@ -260,7 +267,14 @@ int postconf_service_params(struct postconf *pc, char **patterns)
 int postconf_service_fields(struct postconf *pc, char **patterns)
 {
 	static const char *const names[8] = {
-		"service", "type", "private", "unprivileged", "chroot", "wakeup", "process_limit", "command",
+		"service",
+		"type",
+		"private",
+		"unprivileged",
+		"chroot",
+		"wakeup",
+		"process_limit",
+		"command",
 	};
 	bool *hits = make_hits(pc, patterns);
 	struct master_cf cf;
@@ -278,9 +292,12 @@ int postconf_service_fields(struct postconf *pc, char **patterns)
 				continue;
 			buf_adds(&value, columns[f]);
 			for (char **arg = s->argv; f == 7 && *arg != NULL; arg++)
-				buf_addf(&value, strpbrk(*arg, " \t") != NULL ? " {%s}" : " %s", *arg);
-			postconf_print(pc, arena_printf(&pc->arena, "%s/%s/%s", s->name, type_names[s->type],
-				names[f]), buf_str(&value));
+				buf_addf(&value, strpbrk(*arg, " \t") != NULL ? " {%s}" : " %s",
+					*arg);
+			postconf_print(pc,
+				arena_printf(&pc->arena, "%s/%s/%s", s->name, type_names[s->type],
+					names[f]),
+				buf_str(&value));
 			buf_free(&value);
 		}
 	}
