@@ -121,6 +121,7 @@ int qmgr_main(int argc, char **argv)
 {
 	static const struct service_info info = { .flags = 0 };
 	char *error = NULL;
+	int status;
 
 	service_init(&G.service, &info, argc, argv);
 	G.loop = G.service.loop;
@@ -140,5 +141,8 @@ int qmgr_main(int argc, char **argv)
 		log_info("waiting for another queue manager to end");
 		loop_timer(G.loop, &G.claim_timer, CLAIM_MS, on_claim, NULL);
 	}
-	return service_run(&G.service);
+	status = service_run(&G.service);
+	/* The last to close leaves one file without a log. */
+	queue_close(G.queue);
+	return status;
 }

@@ -120,7 +120,6 @@ struct transport {
 	bool dead;			/* nothing is sent until retry runs */
 	bool unavailable;		/* because nobody listens: its mail is deferred at once */
 	int breaks;			/* connections in a row that broke without any answer */
-	bool answered;			/* this connection gave an answer */
 };
 
 /* What is to be picked up (load.c). */

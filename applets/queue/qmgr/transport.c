@@ -7,7 +7,8 @@
  *
  * When a connection breaks, what was sent and has no answer goes back to the
  * front of its destination, marked as suspect. A recipient under which the
- * connection broke BREAKS_MAX times is deferred. When nobody listens, all of the
+ * connection broke BREAKS_MAX times is deferred. After two breaks in a row requests go one by
+ * one until there is an answer, so that only the one that breaks it pays. When nobody listens, all of the
  * transport's mail is deferred and the next attempt comes after transport_retry_time.
  */
 #include <errno.h>
@@ -339,7 +340,6 @@ static bool connect_agent(struct transport *t)
 	snprintf(path, sizeof(path), "private/%s", t->name);
 	fd = strchr(t->name, '/') == NULL ? unix_connect(path) : -1;
 	if (fd >= 0) {
-		t->answered = false;
 		loop_watch(qmgr->loop, &t->watch, fd, LOOP_READ, on_agent, t);
 		return true;
 	}
@@ -380,7 +380,7 @@ static void redo(struct request *r)
 static void broken(struct transport *t)
 {
 	disconnect(t);
-	t->breaks = t->answered ? 1 : t->breaks + 1;
+	t->breaks++;
 	while (t->sent.last != NULL) {
 		struct request *r = t->sent.last;	/* backwards, each to the front: the order stays */
 		struct dest *d = r->dest;
@@ -448,7 +448,7 @@ static void send_some(struct transport *t)
 
 	if (t->waiting == 0 || t->dead || !connect_agent(t))
 		return;
-	while (t->sent.count < WINDOW && buf_unread(&t->out) < OUT_HIGH && (d = ring_take(t)) != NULL) {
+	while (t->sent.count < (t->breaks > 1 ? 1 : WINDOW) && buf_unread(&t->out) < OUT_HIGH && (d = ring_take(t)) != NULL) {
 		struct request *r = d->waiting.first;
 
 		if (r != NULL) {
@@ -482,7 +482,7 @@ static bool take_answer(struct transport *t, struct wire *w, struct arena *arena
 	r = slot_find(t, a.serial);
 	if (r == NULL)
 		return false;
-	t->answered = true;
+	t->breaks = 0;
 	for (size_t i = 0; i < r->count; i++) {
 		if ((uint64_t)r->rcpts[i]->n == a.n && r->rcpts[i]->state == RCPT_WAITING) {
 			job_answer(r->job, r->rcpts[i], &a);
