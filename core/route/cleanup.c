@@ -48,6 +48,7 @@ struct cleanup {
 	bool at_line;		/* the next byte begins a line (STATE_LONG_HEADER) */
 	unsigned seen;
 	unsigned drop;		/* bit n: row n of headers[] is in message_drop_headers */
+	bool drop_others;	/* names that are no row are there too */
 	int hops;
 	char *message_id;
 };
@@ -125,21 +126,34 @@ static int row_of(const char *name, size_t len)
 	return -1;
 }
 
-/* drop_mask - the rows that message_drop_headers names */
-static unsigned drop_mask(void)
+/* note_drops - the rows that message_drop_headers names */
+static void note_drops(struct cleanup *c)
 {
 	struct slice rest = slice_of(param.message_drop_headers), w;
-	unsigned mask = 0;
 
 	_Static_assert(ARRAY_LEN(headers) <= 32, "one bit a row");
 	while ((w = slice_word(&rest, ", \t\n")).ptr != NULL) {
 		int row = row_of(w.ptr, w.len);
 
 		if (row >= 0) {
-			mask |= 1U << row;
+			c->drop |= 1U << row;
+		} else {
+			c->drop_others = true;
 		}
 	}
-	return mask;
+}
+
+/* is_dropped - is a name that is no row in message_drop_headers? */
+static bool is_dropped(const char *name, size_t len)
+{
+	struct slice rest = slice_of(param.message_drop_headers), w;
+
+	while ((w = slice_word(&rest, ", \t\n")).ptr != NULL) {
+		if (w.len == len && strncasecmp(w.ptr, name, len) == 0) {
+			return true;
+		}
+	}
+	return false;
 }
 
 /*
@@ -246,10 +260,17 @@ static void take_header(struct cleanup *c, size_t len)
 {
 	const char *text = c->header.data;
 	const char *value;
-	int row = row_of(text, name_length(text, len));
+	size_t name = name_length(text, len);
+	int row = row_of(text, name);
 
-	if (row < 0 || (c->config.flags & CLEANUP_RAW) != 0) {
+	if ((c->config.flags & CLEANUP_RAW) != 0) {
 		put_text(c, text, len);
+		return;
+	}
+	if (row < 0) {
+		if (!c->drop_others || !is_dropped(text, name)) {
+			put_text(c, text, len);
+		}
 		return;
 	}
 	c->seen |= headers[row].seen;
@@ -416,7 +437,7 @@ struct cleanup *cleanup_begin(const struct cleanup_config *config, const char *r
 	struct cleanup *c = mem_alloc(sizeof(*c));
 
 	c->config = *config;
-	c->drop = drop_mask();
+	note_drops(c);
 	if (received != NULL) {
 		put(c, received, strlen(received));
 		c->hops = 1;

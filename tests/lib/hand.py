@@ -1,0 +1,122 @@
+"""hand - single daemons started by hand in a directory of their own, without master
+
+For tests that look at one part: smtpd on a port, pickup on its socket. The
+configuration is the one of the dialogues (tests/lib/dialog.py).
+"""
+
+import atexit
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import dialog  # noqa: E402
+
+
+class Place:
+    """A directory with a queue and a configuration; processes end and it goes at exit."""
+
+    def __init__(self, main=""):
+        self.dir = tempfile.mkdtemp(prefix="pillarbox-hand-")
+        os.chmod(self.dir, 0o755)
+        self.owner = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+        self.uid = pwd.getpwnam(self.owner).pw_uid
+        self.processes = []
+        for name in ("spool/public", "spool/private", "spool/maildrop", "spool/pid", "etc/postfix"):
+            os.makedirs(os.path.join(self.dir, name))
+        with open(self.dir + "/etc/postfix/main.cf", "w") as file:
+            file.write(dialog.MAIN.replace("$DIR", self.dir).replace("$OWNER", self.owner) + main)
+        with open(self.dir + "/log", "w"):
+            pass
+        os.chmod(self.dir + "/log", 0o666)
+        os.chmod(self.dir + "/spool/maildrop", 0o1733)
+        if os.geteuid() == 0:
+            for where, dirs, _ in os.walk(self.dir + "/spool"):
+                for name in [where] + [os.path.join(where, d) for d in dirs]:
+                    os.chown(name, self.uid, -1)
+        self.env = dict(os.environ, MAIL_CONFIG=self.dir + "/etc/postfix", TZ="UTC0")
+        atexit.register(self.remove)
+
+    def start(self, *args, ready):
+        """An applet in the background; waits until ready() is true."""
+        proc = subprocess.Popen([dialog.PILLARBOX, *args], env=self.env, cwd=self.dir)
+        self.processes.append(proc)
+        end = time.monotonic() + dialog.WAIT
+        while not ready():
+            if proc.poll() is not None or time.monotonic() > end:
+                raise RuntimeError("%s does not start: %s" % (args[0], self.log()[-500:]))
+            time.sleep(0.01)
+        return proc
+
+    def smtpd(self, *more):
+        """smtpd on a free port: (process, port)."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+
+        def ready():
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                return True
+            except OSError:
+                return False
+        return self.start("smtpd", "-p", "127.0.0.1:%d" % port, *more, ready=ready), port
+
+    def pickup(self):
+        path = self.dir + "/spool/public/pickup"
+
+        def ready():
+            try:
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.connect(path)
+                return True
+            except OSError:
+                return False
+        return self.start("pickup", "-p", path, ready=ready)
+
+    def stop(self, proc):
+        proc.terminate()
+        proc.wait(dialog.WAIT)
+        self.processes.remove(proc)
+        return proc.returncode
+
+    def run(self, *args, **kwargs):
+        kwargs.setdefault("timeout", 60)
+        kwargs.setdefault("capture_output", True)
+        kwargs.setdefault("env", self.env)
+        return subprocess.run([dialog.PILLARBOX, *args], check=False, **kwargs)
+
+    def ids(self):
+        """Queue ids, oldest first."""
+        lines = self.run("postqueue", "-p").stdout.decode().split("\n")
+        return [line.split()[0].rstrip("*!#") for line in lines if line[:1] in "0123456789ABCDEF" and line[:1]]
+
+    def content(self, queue_id):
+        return self.run("postcat", "-bhq", queue_id).stdout
+
+    def log(self):
+        with open(self.dir + "/log", errors="replace") as file:
+            return file.read()
+
+    def remove(self):
+        for proc in self.processes:
+            proc.kill()
+            proc.wait()
+        if not os.environ.get("FLOW_KEEP"):
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def peak_kb(pid):
+    """Highest memory use of a process so far."""
+    with open("/proc/%d/status" % pid) as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+
+
+def rss_kb(pid):
+    with open("/proc/%d/status" % pid) as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
