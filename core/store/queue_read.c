@@ -110,7 +110,9 @@ static int fill_entries(struct queue *q, struct db_stmt *s, struct queue_entry *
 		out[count].state = (enum queue_state)db_int(s, 2);
 		count++;
 	}
-	return rc < 0 ? queue_set_error(q) : count;
+	if (rc < 0)
+		return queue_set_error(q);
+	return count > 0 ? count : missing(q);
 }
 
 int queue_scan(struct queue *q, queue_id after, struct queue_entry *out, int max)
