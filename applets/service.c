@@ -223,15 +223,20 @@ static void open_file_log(const char *tag, const char *name, const char *path)
 	}
 }
 
+static void make_tag(char tag[64], const char *command, unsigned flags)
+{
+	if (flags & SERVICE_DOVECOT) {
+		snprintf(tag, 64, "%.40s", setting.instance_name);
+	} else {
+		snprintf(tag, 64, "%.40s/%.20s", param.syslog_name, command);
+	}
+}
+
 void service_open_log(const char *command, unsigned flags, bool to_stderr)
 {
 	char tag[64];
 
-	if (flags & SERVICE_DOVECOT) {
-		snprintf(tag, sizeof(tag), "%.40s", setting.instance_name);
-	} else {
-		snprintf(tag, sizeof(tag), "%.40s/%.20s", param.syslog_name, command);
-	}
+	make_tag(tag, command, flags);
 	if (to_stderr) {
 		log_open(command, LOG_TO_STDERR);
 	} else if ((flags & SERVICE_DOVECOT) && setting.log_path[0] != '\0' &&
@@ -246,9 +251,13 @@ void service_open_log(const char *command, unsigned flags, bool to_stderr)
 
 static void open_log(struct service *s)
 {
-	service_open_log(s->command, s->private_->info->flags, s->private_->debug);
+	char tag[64];
+
 	if (!s->private_->debug && s->private_->log_fd >= 0) {
-		log_set_fd(s->private_->log_fd);
+		make_tag(tag, s->command, s->private_->info->flags);
+		log_set_tag(tag);		/* the file is open: see service_init() */
+	} else {
+		service_open_log(s->command, s->private_->info->flags, s->private_->debug);
 	}
 }
 

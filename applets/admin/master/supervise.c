@@ -530,6 +530,16 @@ static void leave_old(struct supervisor *sv, struct sv_service *old)
 	}
 }
 
+static void start_services(struct supervisor *sv)
+{
+	for (struct sv_service *s = sv->services; s != NULL; s = s->next) {
+		make_ready(s);
+		if (s->wakeup > 0) {
+			loop_timer(sv->loop, &s->wakeup_timer, (int64_t)s->wakeup * 1000, on_wakeup, s);
+		}
+	}
+}
+
 int sv_apply(struct supervisor *sv, struct sv_config *config, bool first, char **error_r)
 {
 	struct sv_service *old = sv->services, **last = &sv->services;
@@ -554,13 +564,10 @@ int sv_apply(struct supervisor *sv, struct sv_config *config, bool first, char *
 		}
 	}
 	leave_old(sv, old);
-	for (struct sv_service *s = rc == 0 ? sv->services : NULL; s != NULL; s = s->next) {
-		make_ready(s);
-		if (s->wakeup > 0) {
-			loop_timer(sv->loop, &s->wakeup_timer, (int64_t)s->wakeup * 1000, on_wakeup, s);
-		}
-	}
 	arena_free(&config->arena);
+	if (!first) {
+		start_services(sv);
+	}
 	return rc;
 }
 
@@ -647,6 +654,7 @@ struct supervisor *sv_new(struct loop *loop, const char *what, const struct supe
 void sv_run(struct supervisor *sv)
 {
 	log_set_buffered(1);
+	start_services(sv);
 	loop_run(sv->loop);
 	while (sv->services != NULL) {
 		struct sv_service *s = sv->services;

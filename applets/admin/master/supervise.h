@@ -115,7 +115,7 @@ struct supervisor *sv_new(struct loop *loop, const char *what, const struct supe
  * when first): an address cannot be had, nothing runs, *error_r says which and what to do.
  */
 int sv_apply(struct supervisor *sv, struct sv_config *config, bool first, char **error_r);
-/* Until everything has ended. */
+/* Start what runs at once (not before: they inherit our descriptors 1 and 2), and go on until everything has ended. */
 void sv_run(struct supervisor *sv);
 void sv_stop(struct supervisor *sv);
 /* A child outside of the services (mail part). NULL: logged. */
