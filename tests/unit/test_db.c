@@ -1,0 +1,214 @@
+/* test_db - the SQLite wrapper: statements, kinds of errors, migration */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "store/db.h"
+#include "unit.h"
+
+enum { Q_ADD, Q_GET, Q_BAD };
+
+static const char *const sql[] = {
+	[Q_ADD] = "INSERT INTO t VALUES (?1, ?2)",
+	[Q_GET] = "SELECT v FROM t WHERE k >= ?1 ORDER BY k",
+	[Q_BAD] = "SELECT a FROM nowhere",
+};
+
+static const struct db_migration migrations[] = {
+	{ 1, "CREATE TABLE t (k INTEGER PRIMARY KEY, v)" },
+	{ 2, "CREATE TABLE u (a); INSERT INTO u VALUES (7)" },
+};
+
+static const char *path_of(const char *name)
+{
+	static char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", unit_tmpdir(), name);
+	return path;
+}
+
+static struct db *open_new(unsigned flags)
+{
+	char *error = NULL;
+	struct db *db = db_open(path_of("t.db"), flags, NULL, sql, ARRAY_LEN(sql), NULL, &error);
+
+	if (db == NULL)
+		CHECK_STR(error, NULL);
+	REQUIRE(db != NULL);
+	return db;
+}
+
+TEST(db, statements)
+{
+	struct db *db = open_new(DB_CREATE | DB_WAL);
+	struct db_stmt *s;
+	struct stat st;
+	size_t len;
+
+	CHECK_STR(db_journal_mode(db), "wal");
+	REQUIRE(db_migrate(db, migrations, 2) == 0);
+	CHECK_INT(db_run(db, Q_ADD, "is", (int64_t)1, "text"), 0);
+	CHECK_INT(db_run(db, Q_ADD, "db", 2, (const void *)"a\0b", (size_t)3), 0);
+	CHECK_INT(db_run(db, Q_ADD, "ub", (uint64_t)3, (const void *)NULL, (size_t)0), 0);
+	CHECK_INT(db_run(db, Q_ADD, "is", (int64_t)4, (const char *)NULL), 0);
+	CHECK_INT(db_last_rowid(db), 4);
+	CHECK_INT(db_changes(db), 1);
+	s = db_start(db, Q_GET, "i", (int64_t)1);
+	CHECK_INT(db_step(s), 1);
+	CHECK_STR(db_text(s, 0), "text");
+	CHECK_INT(db_step(s), 1);
+	CHECK(memcmp(db_blob(s, 0, &len), "a\0b", 3) == 0 && len == 3);
+	CHECK_INT(db_step(s), 1);
+	CHECK_STR(db_blob(s, 0, &len), "");
+	CHECK(len == 0 && !db_is_null(s, 0));
+	CHECK_INT(db_step(s), 1);
+	CHECK(db_is_null(s, 0));
+	CHECK_STR(db_text(s, 0), "");
+	CHECK_INT(db_step(s), 0);
+	/* The same statement again, and left in the middle. */
+	s = db_start(db, Q_GET, "i", (int64_t)4);
+	CHECK_INT(db_step(s), 1);
+	db_reset(s);
+	db_close(db);
+	REQUIRE(stat(path_of("t.db"), &st) == 0);
+	CHECK_INT(st.st_mode & 0777, 0600);
+}
+
+TEST(db, errors)
+{
+	struct db *db = open_new(DB_CREATE);
+
+	REQUIRE(db_migrate(db, migrations, 2) == 0);
+	CHECK_INT(db_run(db, Q_ADD, "is", (int64_t)1, "a"), 0);
+	CHECK_INT(db_run(db, Q_ADD, "is", (int64_t)1, "b"), -1);
+	CHECK_INT(db_fault(db), DB_FAULT_CONSTRAINT);
+	CHECK(strstr(db_error(db), "t.db: UNIQUE constraint failed") != NULL);
+	CHECK_INT(db_run(db, Q_BAD, ""), -1);
+	CHECK(strstr(db_error(db), "no such table: nowhere") != NULL);
+	CHECK_INT(db_exec(db, "nonsense"), -1);
+	CHECK(db_prepare(db, "") == NULL);
+	CHECK(db_prepare(db, "SELECT 'open") == NULL);
+	db_close(db);
+}
+
+TEST(db, transactions)
+{
+	struct db *db = open_new(DB_CREATE);
+	int64_t count = -1;
+
+	REQUIRE(db_migrate(db, migrations, 2) == 0);
+	REQUIRE(db_begin(db) == 0);
+	CHECK(db_in_transaction(db));
+	CHECK_INT(db_run(db, Q_ADD, "is", (int64_t)1, "a"), 0);
+	db_rollback(db);
+	CHECK(!db_in_transaction(db));
+	CHECK_INT(db_exec_int(db, "SELECT count(*) FROM t", &count), 0);
+	CHECK_INT(count, 0);
+	REQUIRE(db_begin(db) == 0);
+	CHECK_INT(db_run(db, Q_ADD, "is", (int64_t)1, "a"), 0);
+	CHECK_INT(db_commit(db), 0);
+	CHECK_INT(db_exec_int(db, "SELECT count(*) FROM t", &count), 0);
+	CHECK_INT(count, 1);
+	CHECK_INT(db_exec_int(db, "SELECT k FROM t WHERE k > 1", &count), -1);
+	db_close(db);
+}
+
+TEST(db, migration)
+{
+	struct db *db = open_new(DB_CREATE);
+	int64_t value = 0;
+
+	CHECK_INT(db_migrate(db, migrations, 1), 0);
+	CHECK_INT(db_exec_int(db, "SELECT a FROM u", &value), -1);
+	CHECK_INT(db_migrate(db, migrations, 2), 0);
+	CHECK_INT(db_migrate(db, migrations, 2), 0);
+	CHECK_INT(db_exec_int(db, "SELECT sum(a) FROM u", &value), 0);
+	CHECK_INT(value, 7);
+	CHECK_INT(db_exec_int(db, "PRAGMA user_version", &value), 0);
+	CHECK_INT(value, 2);
+	CHECK_INT(db_migrate(db, migrations, 1), -1);
+	CHECK_INT(db_fault(db), DB_FAULT_NEWER);
+	CHECK(strstr(db_error(db), "schema version 2 is newer") != NULL);
+	db_close(db);
+}
+
+/* try_open - the kind of error */
+static enum db_fault try_open(const char *path, unsigned flags)
+{
+	enum db_fault fault = DB_FAULT_NONE;
+	char *error = NULL;
+	struct db *db = db_open(path, flags, NULL, NULL, 0, &fault, &error);
+
+	CHECK((db == NULL) == (error != NULL));
+	CHECK(db != NULL || str_starts(error, path));
+	mem_free(error);
+	db_close(db);
+	return fault;
+}
+
+TEST(db, opening)
+{
+	char junk[4096];
+	FILE *fp;
+
+	CHECK_INT(try_open(path_of("none.db"), DB_READ), DB_FAULT_MISSING);
+	CHECK_INT(try_open(path_of("none.db"), DB_WRITE), DB_FAULT_MISSING);
+	CHECK_INT(try_open(path_of("none/none.db"), DB_CREATE), DB_FAULT_MISSING);
+	memset(junk, 'x', sizeof(junk));
+	fp = fopen(path_of("junk.db"), "w");
+	REQUIRE(fp != NULL && fwrite(junk, 1, sizeof(junk), fp) == sizeof(junk));
+	fclose(fp);
+	CHECK_INT(try_open(path_of("junk.db"), DB_READ), DB_FAULT_CORRUPT);
+	CHECK_INT(try_open(path_of("junk.db"), DB_WRITE | DB_WAL), DB_FAULT_CORRUPT);
+	CHECK_INT(try_open(path_of("odd ?name%41#.db"), DB_CREATE), DB_FAULT_NONE);
+	CHECK_INT(try_open(path_of("odd ?name%41#.db"), DB_READ | DB_IMMUTABLE), DB_FAULT_NONE);
+}
+
+/* A lock held by another process is told as such, within the time given. */
+TEST(db, busy)
+{
+	struct db *db = open_new(DB_CREATE | DB_WAL), *other;
+	int ready[2], done[2], status;
+	char byte;
+	pid_t pid;
+
+	REQUIRE(db_migrate(db, migrations, 2) == 0 && pipe(ready) == 0 && pipe(done) == 0);
+	pid = fork();
+	REQUIRE(pid >= 0);
+	if (pid == 0) {
+		other = open_new(DB_WRITE);
+		status = db_begin(other);
+		if (write(ready[1], "r", 1) != 1 || read(done[0], &byte, 1) != 1)
+			status = 1;
+		db_close(other);
+		_exit(status != 0);
+	}
+	CHECK_INT(read(ready[0], &byte, 1), 1);
+	db_set_busy_timeout(db, 20);
+	CHECK_INT(db_begin(db), -1);
+	CHECK_INT(db_fault(db), DB_FAULT_BUSY);
+	CHECK_INT(write(done[1], "d", 1), 1);
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK_INT(db_begin(db), 0);
+	db_rollback(db);
+	db_close(db);
+}
+
+TEST(db, full)
+{
+	struct db *db = open_new(DB_CREATE);
+	char page[4096] = "";
+	int rc = 0;
+
+	REQUIRE(db_migrate(db, migrations, 2) == 0);
+	REQUIRE(db_exec(db, "PRAGMA max_page_count=10") == 0);
+	for (int64_t i = 0; i < 20 && rc == 0; i++)
+		rc = db_run(db, Q_ADD, "ib", i, (const void *)page, sizeof(page));
+	CHECK_INT(rc, -1);
+	CHECK(db_is_full(db));
+	db_close(db);
+}
