@@ -37,6 +37,7 @@ static struct {
 	size_t held_len;
 	char held[LOG_HOLD_MAX];
 	time_t stamp_time;	/* the second that stamp shows */
+	time_t asked;		/* when /dev/log was last connected to */
 	char stamp[24];
 } logger = { .fd = -1, .tag = "pillarbox" };
 
@@ -71,6 +72,10 @@ void log_open(const char *tag, enum log_target target)
 	if (uname(&name) == 0) {
 		snprintf(logger.host, sizeof(logger.host), "%.63s", name.nodename);
 		logger.host[strcspn(logger.host, ".")] = '\0';
+	}
+	if (logger.target == LOG_TO_FILE && target != LOG_TO_FILE) {
+		log_flush();
+		logger.fd = -1;		/* a file is not ours to close here: it may be inherited and set again */
 	}
 	logger.target = target;
 	if (target == LOG_TO_SYSLOG && logger.fd < 0) {
@@ -213,14 +218,19 @@ static void emit_syslog(enum severity sev, const char *text)
 	int n = snprintf(line, sizeof(line), "<%d>%s %s[%d]: %s%s", FACILITY_MAIL | level, stamp_now(),
 		logger.tag, (int)getpid(), severity_text(sev), text);
 
-	if (logger.fd < 0 || send(logger.fd, line, (size_t)n, MSG_NOSIGNAL) < 0) {
-		if (logger.fd >= 0 && errno != EAGAIN) {
-			close(logger.fd);
-			logger.fd = syslog_connect();
-			if (logger.fd >= 0) {
-				(void)send(logger.fd, line, (size_t)n, MSG_NOSIGNAL);
-			}
-		}
+	if (logger.fd >= 0 && (send(logger.fd, line, (size_t)n, MSG_NOSIGNAL) >= 0 || errno == EAGAIN)) {
+		return;
+	}
+	if (logger.fd >= 0) {
+		close(logger.fd);
+		logger.fd = -1;
+	} else if (logger.asked == logger.stamp_time) {
+		return;			/* no daemon listens: asked for at most once a second */
+	}
+	logger.asked = logger.stamp_time;
+	logger.fd = syslog_connect();
+	if (logger.fd >= 0) {
+		(void)send(logger.fd, line, (size_t)n, MSG_NOSIGNAL);
 	}
 }
 
