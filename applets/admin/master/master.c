@@ -264,6 +264,9 @@ static void add_row(struct sv_config *c, const struct master_service *row, const
 	const struct applet *applet = applet_find(command);
 	struct sv_spec *spec;
 
+	if (applet != NULL && applet->of != NULL) {
+		applet = applet_find(applet->of);	/* lmtpd is smtpd under another name */
+	}
 	if (applet == NULL || applet->run == APPLET_CALLER) {
 		if (!is_folded(command)) {
 			log_warn("%s: service %s: no command %s here: left out", set_by, row->name, command);
