@@ -24,7 +24,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { EVENTS_PER_TURN = 128, SIGNAL_MAX = 32, HOOK_ROUNDS = 1000 };
+enum { EVENTS_PER_TURN = 128, SIGNAL_MAX = 32, HOOK_ROUNDS = 1000, IDLE_MS = 500 };
 
 struct signal_handler {
 	void (*fn)(int signo, void *owner);
@@ -348,8 +348,15 @@ static int wait_ms(const struct loop *l, int ms)
 
 void loop_turn(struct loop *l, int ms)
 {
-	int n = epoll_wait(l->epoll, l->ready, EVENTS_PER_TURN, wait_ms(l, ms));
+	int wait = wait_ms(l, ms);
+	int n = epoll_wait(l->epoll, l->ready, EVENTS_PER_TURN, wait < 0 || wait > IDLE_MS ? IDLE_MS : wait);
 
+	if (n == 0 && (wait < 0 || wait > IDLE_MS)) {
+		/* A pause: memory kept for the next mail goes back before a longer one. */
+		mem_trim();
+		wait = wait_ms(l, ms < 0 ? -1 : ms - IDLE_MS);
+		n = epoll_wait(l->epoll, l->ready, EVENTS_PER_TURN, wait);
+	}
 	if (n < 0 && errno != EINTR) {
 		log_panic("epoll_wait: %m");
 	}

@@ -26,6 +26,8 @@ char *mem_strdup(const char *s);
 char *mem_strndup(const char *s, size_t len);
 /* free(3); NULL is fine. */
 void mem_free(void *ptr);
+/* Give back the large blocks that mem_free() kept for reuse (at most 1 MiB). */
+void mem_trim(void);
 
 /*
  * mem_guard_enter(&g) is 0 at first and 1 when memory ran out further down;
