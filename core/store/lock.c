@@ -134,10 +134,50 @@ static enum stale break_stale(const char *dot, int mailbox_fd)
 	return result;
 }
 
-/* dotlock_make - descriptor of a new dotlock, or -1 */
+/* write_owner - "pid:host"; on a full disk it stays empty: then only its age tells */
+static void write_owner(int fd)
+{
+	char text[OWNER_MAX], host[64];
+	int n;
+
+	host_name(host, sizeof(host));
+	n = snprintf(text, sizeof(text), "%ld:%s\n", (long)getpid(), host);
+	(void)!write(fd, text, (size_t)n);
+}
+
+/*
+ * dotlock_make - descriptor of a new dotlock, or -1. It gets its name once its owner is in it, so
+ * that nobody dies in between and leaves one that only time can break; where there are no
+ * nameless files (or no /proc) that has to be risked.
+ */
 static int dotlock_make(const char *dot)
 {
-	return open(dot, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	char *dir = mem_strdup(dot), *slash = strrchr(dir, '/'), self[40];
+	int fd, saved;
+
+	if (slash != NULL) {
+		slash[slash == dir] = '\0';
+	}
+	fd = open(slash != NULL ? dir : ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+	mem_free(dir);
+	if (fd >= 0) {
+		write_owner(fd);
+		snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+		if (linkat(AT_FDCWD, self, AT_FDCWD, dot, AT_SYMLINK_FOLLOW) == 0) {
+			return fd;
+		}
+		saved = errno;
+		close(fd);
+		if (saved == EEXIST) {
+			errno = saved;
+			return -1;
+		}
+	}
+	fd = open(dot, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd >= 0) {
+		write_owner(fd);
+	}
+	return fd;
 }
 
 /*
@@ -146,9 +186,8 @@ static int dotlock_make(const char *dot)
  */
 static int dotlock_try(struct mailbox_lock *l, const char *dot)
 {
-	char text[OWNER_MAX], host[64];
 	struct stat st;
-	int fd = dotlock_make(dot), n;
+	int fd = dotlock_make(dot);
 
 	if (fd < 0 && errno == EEXIST) {
 		switch (break_stale(dot, l->fd)) {
@@ -170,10 +209,6 @@ static int dotlock_try(struct mailbox_lock *l, const char *dot)
 		/* Not writable, full, name too long ...: the fcntl lock has to do. */
 		return 0;
 	}
-	host_name(host, sizeof(host));
-	n = snprintf(text, sizeof(text), "%ld:%s\n", (long)getpid(), host);
-	/* On a full disk it stays empty: then only its age tells. */
-	(void)!write(fd, text, (size_t)n);
 	if (fstat(fd, &st) == 0) {
 		l->dev = st.st_dev;
 		l->ino = st.st_ino;
