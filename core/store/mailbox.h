@@ -119,6 +119,10 @@ struct mailbox_changes {
 	void *arg;
 };
 int mailbox_view_sync(struct mailbox_view *v, bool expunges, const struct mailbox_changes *changes);
+/* For the time this view is open no other one may be locked (POP3, RFC 1939 section 4): 0, or -1, MAIL_E_BUSY. */
+int mailbox_session_lock(struct mailbox_view *v);
+/* A name of the message that stays: a maildir file's base name, an mbox message's fingerprint. */
+void mailbox_message_name(const struct mailbox_view *v, uint32_t seq, char *out, size_t size);
 /* A descriptor that becomes readable when somebody may have changed the folder (inotify); -1 none. Drain with mailbox_view_sync(). */
 int mailbox_notify_fd(struct mailbox_view *v);
 

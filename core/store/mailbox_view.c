@@ -9,6 +9,8 @@
  * ghosts until no view counts them any more.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -224,7 +226,7 @@ struct mailbox_view *mailbox_open(struct mailstore *ms, const char *name, bool r
 	v->ms = ms;
 	v->mb = mb;
 	v->read_only = read_only;
-	v->notify = v->event = -1;
+	v->notify = v->event = v->session_lock = -1;
 	if (claim_recent(v) != 0) {
 		mem_free(v->recent);
 		mem_free(v);
@@ -237,6 +239,42 @@ struct mailbox_view *mailbox_open(struct mailstore *ms, const char *name, bool r
 	v->modseq = mb->f.modseq;
 	v->told_recent = count_recent(v);
 	return v;
+}
+
+int mailbox_session_lock(struct mailbox_view *v)
+{
+	const char *index = index_path(v->mb->store->index);
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct buf path = BUF_INIT;
+	int rc = 0;
+
+	/* Beside the index, by folder; without one on disk there is no place that all would see. */
+	if (index == NULL || v->session_lock >= 0)
+		return 0;
+	buf_addf(&path, "%s.session-%lld", index, (long long)v->mb->f.id);
+	v->session_lock = open(buf_str(&path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (v->session_lock < 0) {
+		rc = store_fail_sys(v->ms, buf_str(&path), "open", "read and write");
+	} else if (fcntl(v->session_lock, F_OFD_SETLK, &fl) != 0) {
+		rc = store_fail(v->ms, MAIL_E_BUSY, "Mailbox is locked by another session");
+		close(v->session_lock);
+		v->session_lock = -1;
+	}
+	buf_free(&path);
+	return rc;
+}
+
+void mailbox_message_name(const struct mailbox_view *v, uint32_t seq, char *out, size_t size)
+{
+	int64_t i = seq > 0 && seq <= v->count ? mailbox_find(v->mb, uid_of(v, seq)) : -1;
+	const struct msg *m = i >= 0 ? &v->mb->msgs[i] : NULL;
+
+	if (m == NULL)
+		snprintf(out, size, "%s", "");
+	else if (v->mb->store->driver == &mbox_driver)
+		snprintf(out, size, "%016llx", (unsigned long long)m->print);
+	else
+		snprintf(out, size, "%.*s", (int)strcspn(m->name, ":,"), m->name);
 }
 
 /* drop_ghosts - once no view needs them */
@@ -271,6 +309,8 @@ void mailbox_close(struct mailbox_view *v)
 		close(v->notify);
 	if (v->event >= 0)
 		close(v->event);
+	if (v->session_lock >= 0)
+		close(v->session_lock);
 	mem_free(v->uids);
 	mem_free(v->recent);
 	mem_free(v);

@@ -182,6 +182,7 @@ struct mailbox_view {
 	uint32_t told_recent;
 	int notify; /* epoll of event and mb->inotify, -1 none */
 	int event;
+	int session_lock;	  /* -1 none */
 	struct cache_item *cache; /* structures to be written, newest first */
 	size_t cache_size;
 };
