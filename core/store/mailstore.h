@@ -155,6 +155,7 @@ struct mailbox {
 	/* mbox; f.sig is device, inode, size, mtime (ns), bytes before the first From_ line */
 	int fd; /* -1 none */
 	bool fd_writable;
+	int64_t fd_dev, fd_ino; /* which file fd is */
 	struct mailbox_lock *lock;
 	int64_t checked_ms; /* when the file was last looked at */
 	/* maildir; f.sig is device, inode, times of new and cur (ns), 0 */

@@ -66,6 +66,17 @@ static bool unchanged(const struct mailbox *mb, const struct stat *st)
 
 /* ---- The file ---- */
 
+/* note_file - remember which file fd is */
+static void note_file(struct mailbox *mb)
+{
+	struct stat st;
+
+	if (mb->fd < 0 || fstat(mb->fd, &st) != 0)
+		return;
+	mb->fd_dev = (int64_t)st.st_dev;
+	mb->fd_ino = (int64_t)st.st_ino;
+}
+
 /* open_file - the file that path names now; 0 or -1 */
 static int open_file(struct mailbox *mb, bool create)
 {
@@ -83,9 +94,15 @@ static int open_file(struct mailbox *mb, bool create)
 		if (mb->fd < 0 && errno != EACCES && errno != EROFS && errno != EPERM)
 			break;
 	}
+	note_file(mb);
 	return mb->fd >= 0 || errno == ENOENT
 		       ? 0
 		       : store_fail_sys(mb->ms, mb->path, "open", "read and write");
+}
+
+bool mbox_is_open(const struct mailbox *mb)
+{
+	return mb->fd >= 0 && mb->fd_dev == mb->f.sig[0] && mb->fd_ino == mb->f.sig[1];
 }
 
 /* is_current - is the open descriptor the file that path names? */
@@ -136,6 +153,7 @@ int mbox_take_sig(struct mailbox *mb)
 	struct timespec now;
 	int64_t age;
 
+	note_file(mb);
 	if (mb->fd >= 0 && fstat(mb->fd, &st) != 0)
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
 	clock_gettime(CLOCK_REALTIME, &now);

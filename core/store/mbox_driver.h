@@ -20,6 +20,9 @@ enum { MBOX_LOCK_MS = 10000, MBOX_LOCK_SYNC_MS = 1000 };
  */
 int mbox_lock(struct mailbox *mb, bool exclusive, int timeout_ms);
 void mbox_unlock(struct mailbox *mb);
+/* Is the descriptor of the file that the index knows? Another process may have put a new one in its
+ * place. */
+bool mbox_is_open(const struct mailbox *mb);
 /* With the lock: bring memory and index up to date with the file. 0 or -1. */
 int mbox_follow(struct mailbox *mb, bool full);
 /* Within a change and with the lock: the file as it is now is what the index knows. */

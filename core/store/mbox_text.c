@@ -76,7 +76,7 @@ static bool is_as_known(struct mailbox *mb)
 	int64_t now = now_ms();
 	struct stat st;
 
-	if (mb->fd < 0)
+	if (!mbox_is_open(mb))
 		return false;
 	if (now - mb->checked_ms < LOOK_AGAIN_MS)
 		return true;
@@ -114,11 +114,11 @@ static struct msg *locate(struct mailbox *mb, struct mailstore *ms, uint32_t uid
 	int64_t i;
 
 	mb->ms = ms;
-	if (!is_as_known(mb) || mb->fd < 0) {
+	if (!is_as_known(mb)) {
 		if (driver->sync(mb, false) != 0)
 			return NULL;
-		/* Known from the index alone so far. */
-		if (mb->fd < 0 && (mbox_lock(mb, false, MBOX_LOCK_SYNC_MS) != 0))
+		/* Known from the index alone so far, or as it was before. */
+		if (!mbox_is_open(mb) && mbox_lock(mb, false, MBOX_LOCK_SYNC_MS) != 0)
 			return NULL;
 		mbox_unlock(mb);
 	}
