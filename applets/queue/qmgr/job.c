@@ -104,9 +104,13 @@ static void add_rcpt(struct job *j, struct rcpt *r)
 /* load_rcpts - the next part of the recipients; their number, or -1 */
 static int load_rcpts(struct job *j, struct arena *a)
 {
-	struct queue_recipient *found = arena_alloc(a, RCPTS_AT_ONCE * sizeof(*found));
-	int count = queue_recipients(qmgr->queue, j->id, j->next_n, true, a, found, RCPTS_AT_ONCE);
+	struct queue_recipient *found;
+	int count;
 
+	if (qmgr->found == NULL)
+		qmgr->found = mem_calloc(RCPTS_AT_ONCE, sizeof(*qmgr->found));
+	found = qmgr->found;
+	count = queue_recipients(qmgr->queue, j->id, j->next_n, true, a, found, RCPTS_AT_ONCE);
 	for (int i = 0; i < count; i++) {
 		struct rcpt *r = rcpt_new(&found[i]);
 
@@ -186,18 +190,18 @@ static int start_job(const struct queue_envelope *env, struct arena *a)
 
 int job_load(queue_id id)
 {
-	struct arena a = ARENA_INIT;
+	struct arena *a = &qmgr->scratch;
 	struct queue_envelope env;
 	int rc;
 
 	if (job_find(id) != NULL)
 		return 0;
-	rc = queue_get(qmgr->queue, id, &a, &env);
+	rc = queue_get(qmgr->queue, id, a, &env);
 	if (rc > 0 && (env.state == QUEUE_HOLD || env.state == QUEUE_CORRUPT))
 		rc = 0;
 	if (rc > 0)
-		rc = start_job(&env, &a);
-	arena_free(&a);
+		rc = start_job(&env, a);
+	arena_reset(a);
 	if (rc < 0)
 		qmgr_queue_trouble("cannot read a message");
 	return rc;
@@ -205,12 +209,11 @@ int job_load(queue_id id)
 
 int job_load_more(struct job *j)
 {
-	struct arena a = ARENA_INIT;
 	int count;
 
 	free_rcpts(j);
-	count = load_rcpts(j, &a);
-	arena_free(&a);
+	count = load_rcpts(j, &qmgr->scratch);
+	arena_reset(&qmgr->scratch);
 	if (count < 0) {
 		qmgr_queue_trouble("cannot read recipients");
 		return -1;

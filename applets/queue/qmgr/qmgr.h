@@ -178,6 +178,9 @@ struct qmgr {
 	int64_t last_commit;		/* loop milliseconds */
 	bool commit_failed;		/* nothing new is begun until one succeeds */
 
+	struct arena scratch, routing;	/* of one call in job.c and one in transport.c, which reset it */
+	struct queue_recipient *found;	/* room for a part of a message's recipients */
+
 	struct hash transports;
 	struct load load;
 	struct peers control, showq;

@@ -26,8 +26,8 @@
 #include "route/resolve.h"
 
 enum {
-	WINDOW = 1000,			/* requests under way on one connection */
-	MAILBOX_WINDOW = 250,		/* of them for one mailbox: what local can put under one lock and fsync */
+	WINDOW = 2000,			/* requests under way on one connection */
+	MAILBOX_WINDOW = 500,		/* of them for one mailbox: what local can put under one lock and fsync */
 	OUT_HIGH = 256 * 1024,
 	IN_ONCE = 65536,
 	BREAKS_MAX = 3,
@@ -279,7 +279,7 @@ static void place(struct job *j, struct rcpt *r, const struct route *route, stru
 
 void transport_submit(struct job *j)
 {
-	struct arena a = ARENA_INIT;
+	struct arena *a = &qmgr->routing;
 	struct request *open[16];
 	size_t open_count = 0;
 
@@ -289,14 +289,13 @@ void transport_submit(struct job *j)
 
 		if (r->state != RCPT_NEW)
 			continue;
-		rc = route_resolve(&a, j->sender, r->address, &route);
+		rc = route_resolve(a, j->sender, r->address, &route);
 		if (rc > 0)
 			place(j, r, &route, open, &open_count, ARRAY_LEN(open));
 		else
 			job_fail(j, r, rc == 0 ? DELIVERY_BOUNCED : DELIVERY_DEFERRED, route.dsn, route.text);
-		arena_reset(&a);
+		arena_reset(a);
 	}
-	arena_free(&a);
 }
 
 /* ---- The connection ---- */
