@@ -14,6 +14,9 @@ Lines of a file:
     @dovecot TEXT       a line of dovecot.conf (below $DIR/etc/dovecot)
     @file PATH          a file below $DIR; its lines follow, each after "| "
     @run COMMAND        a shell command in $DIR before the server starts; it must succeed
+    @start NAME ARGS    a daemon in the background for as long as the test runs; with -p /PATH or
+                        -p PORT the test waits until it can be connected to
+    @certificate        $DIR/cert.pem, self-signed, key and certificate in one file
     @needs root         skipped otherwise
 
     C: text             send text and CRLF
@@ -241,6 +244,7 @@ class Test:
         self.env = dict(os.environ, DIR=self.dir, PILLARBOX=PILLARBOX, TOP=TOP, OWNER=self.owner,
                         MAIL_CONFIG=self.dir + "/etc/postfix", TZ="UTC0")
         self.connections = {}
+        self.daemons = []
         self.log_at = 0
         self.started = False
         self.stderr = None
@@ -306,6 +310,34 @@ class Test:
                 raise Failure("not in the log: %s; there: %s" % (pattern, lines[self.log_at:][-8:]))
             time.sleep(0.02)
 
+    def start_daemon(self, args):
+        self.start()
+        proc = subprocess.Popen([PILLARBOX] + args, env=self.env, cwd=self.dir, stderr=self.stderr)
+        self.daemons.append(proc)
+        where = args[args.index("-p") + 1] if "-p" in args else None
+        end = time.monotonic() + WAIT
+        while where is not None:
+            kind = socket.AF_UNIX if where.startswith("/") else socket.AF_INET
+            with socket.socket(kind) as probe:
+                try:
+                    probe.connect(where if kind == socket.AF_UNIX else ("127.0.0.1", int(where.split(":")[-1])))
+                    return
+                except OSError:
+                    pass
+            if proc.poll() is not None or time.monotonic() > end:
+                raise Failure("%s does not start" % args[0])
+            time.sleep(0.02)
+
+    def make_certificate(self):
+        done = subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+             "-days", "3650", "-subj", "/CN=mx.test.example", "-keyout", "key.pem", "-out", "crt.pem"],
+            cwd=self.dir, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        if done.returncode != 0:
+            raise Failure("openssl cannot make a certificate")
+        with open(self.dir + "/key.pem") as key, open(self.dir + "/crt.pem") as certificate:
+            self.file("cert.pem", key.read() + certificate.read())
+
     def shell(self, command):
         self.start()
         done = subprocess.run(["sh", "-c", self.expand(command)], cwd=self.dir, env=self.env,
@@ -327,6 +359,12 @@ class Test:
             self.file("etc/postfix/main.cf", self.expand(rest) + "\n", "a")
         elif word == "dovecot":
             self.file("etc/dovecot/dovecot.conf", self.expand(rest) + "\n", "a")
+        elif word == "start":
+            self.start_daemon(self.expand(rest).split())
+        elif word == "certificate":
+            if shutil.which("openssl") is None:
+                raise Skip("openssl is not installed")
+            self.make_certificate()
         elif word == "needs":
             if rest == "root" and os.geteuid() != 0:
                 raise Skip("needs root")
@@ -426,6 +464,9 @@ class Test:
     def remove(self):
         for connection in self.connections.values():
             connection.stop()
+        for proc in self.daemons:
+            proc.kill()
+            proc.wait()
         if self.stderr is not None:
             self.stderr.close()
         if not os.environ.get("DIALOG_KEEP"):
