@@ -75,6 +75,8 @@ struct listener {
 	struct server *server;
 	struct watch watch;
 	int fd;
+	char addr[64];			/* its own address, "" when that is all: then each connection is asked */
+	int port;
 };
 
 struct server {

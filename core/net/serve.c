@@ -210,8 +210,8 @@ static void begin(struct conn *c)
 }
 
 /* begin_guarded - a connection for which there is no memory is closed */
-static void begin_guarded(struct server *s, int fd, const struct sockaddr *sa, const void *unread,
-	size_t len, void *service)
+static void begin_guarded(struct server *s, int fd, const struct sockaddr *sa,
+	const struct listener *l, const void *unread, size_t len, void *service)
 {
 	struct mem_guard g;
 
@@ -221,8 +221,13 @@ static void begin_guarded(struct server *s, int fd, const struct sockaddr *sa, c
 		(void)str_copy(c->io.peer.host, sizeof(c->io.peer.host), "unknown");
 		if (sa->sa_family == AF_INET || sa->sa_family == AF_INET6) {
 			sockaddr_text(sa, c->io.peer.addr, sizeof(c->io.peer.addr), &c->io.peer.port);
-			(void)socket_address(fd, false, c->io.local.addr, sizeof(c->io.local.addr),
-				&c->io.local.port);
+			if (l != NULL && l->addr[0] != '\0') {
+				memcpy(c->io.local.addr, l->addr, sizeof(c->io.local.addr));
+				c->io.local.port = l->port;
+			} else {
+				(void)socket_address(fd, false, c->io.local.addr, sizeof(c->io.local.addr),
+					&c->io.local.port);
+			}
 		} else {
 			/* A unix socket is as local as it gets. */
 			(void)str_copy(c->io.peer.host, sizeof(c->io.peer.host), "localhost");
@@ -290,7 +295,7 @@ static void on_accept(struct watch *w, unsigned events)
 		memset(&addr, 0, sizeof(addr));
 		fd = accept4(l->fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			begin_guarded(s, fd, (const struct sockaddr *)&addr, NULL, 0, s->config.service);
+			begin_guarded(s, fd, (const struct sockaddr *)&addr, l, NULL, 0, s->config.service);
 		} else if (accept_failed(s)) {
 			break;
 		}
@@ -303,6 +308,10 @@ void server_listen(struct server *s, int fd)
 
 	l->server = s;
 	l->fd = fd;
+	(void)socket_address(fd, false, l->addr, sizeof(l->addr), &l->port);
+	if (strcmp(l->addr, "0.0.0.0") == 0 || strcmp(l->addr, "::") == 0) {
+		l->addr[0] = '\0';
+	}
 	l->next = s->listeners;
 	s->listeners = l;
 	loop_watch(s->loop, &l->watch, fd, LOOP_READ, on_accept, l);
@@ -315,7 +324,7 @@ void server_adopt_with(struct server *s, int fd, const void *unread, size_t len,
 
 	memset(&addr, 0, sizeof(addr));
 	(void)getpeername(fd, (struct sockaddr *)&addr, &size);
-	begin_guarded(s, fd, (const struct sockaddr *)&addr, unread, len, service);
+	begin_guarded(s, fd, (const struct sockaddr *)&addr, NULL, unread, len, service);
 }
 
 void server_adopt(struct server *s, int fd, const void *unread, size_t len)
