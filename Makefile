@@ -86,11 +86,9 @@ endif
 STRIP = strip
 endif
 
-ARCHIVES = libsqlite3.a libbearssl.a libcares.a
-ifneq ($(filter -DFEATURE_PCRE=0,$(SWITCHES)),-DFEATURE_PCRE=0)
-ARCHIVES += libpcre2-8.a
-endif
-ARCHIVES += $(if $(filter -DFEATURE_YESCRYPT=0,$(SWITCHES)),libcrypt-basic.a,libcrypt.a)
+off = $(filter -DFEATURE_$(1)=0,$(SWITCHES))
+ARCHIVES = $(if $(call off,SQL),libsqlite3-small.a,libsqlite3.a) libbearssl.a libcares.a \
+	$(if $(call off,PCRE),,libpcre2-8.a) $(if $(call off,YESCRYPT),libcrypt-basic.a,libcrypt.a)
 LIBS = $(addprefix $(LIBDIR)/lib/,$(ARCHIVES)) $(if $(filter 1,$(SAN)),-lm)
 
 Q := $(if $(filter 1,$(V)),,@)

@@ -184,13 +184,12 @@ demonstrate(void)
 int
 init_main(int argc, char **argv)
 {
-	int opt, demo = 0, status = 1, first = getpid() == 1;
+	int demo = 0, status = 1, first = getpid() == 1;
 
-	while ((opt = getopt(argc, argv, "d")) != -1) {
-		if (opt != 'd')
-			return applet_usage("init");
-		demo = 1;
-	}
+	/* The kernel passes on every word of its command line that it does not
+	 * know: all but -d is ignored. */
+	for (int i = 1; i < argc; i++)
+		demo |= strcmp(argv[i], "-d") == 0;
 	if (first) {
 		mount_all();
 		open_console();

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "config/features.h"
 #include "mime/address.h"
 #include "mime/charset.h"
 #include "mime/header.h"
@@ -299,6 +300,9 @@ TEST(mime, charsets)
 			size_t len = strlen(rows[i].in), at, n;
 
 			CHECK_ROW(rows[i].charset);
+			if (!FEATURE_CHARSETS && c == NULL) {
+				continue;	/* a profile without its table */
+			}
 			REQUIRE(c != NULL);
 			for (at = 0; at < len; at += n) {
 				n = len - at < piece ? len - at : piece;
