@@ -13,6 +13,7 @@
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/hash.h"
@@ -206,13 +207,44 @@ static int read_one(struct arena *a, const char *path, const struct forward_name
 	return rc;
 }
 
+/*
+ * Users without a forward file, found so in this second: asking costs root a change of rights
+ * for every mail. Compiled configuration, of a second.
+ */
+static struct {
+	time_t second;
+	struct hash absent;
+} known;
+
+/* absent_key - what the paths of forward_path depend on */
+static const char *absent_key(struct arena *a, const struct forward_names *n)
+{
+	return arena_printf(a, "%s\n%s\n%s\n%s", n->user->name, n->recipient, n->extension, param.forward_path);
+}
+
+static bool known_absent(const char *key)
+{
+	time_t now = time(NULL);
+
+	if (known.second != now) {
+		hash_free(&known.absent, NULL);
+		known.second = now;
+	}
+	return hash_get(&known.absent, key) != NULL;
+}
+
 int forward_read(struct arena *a, const struct forward_names *n, struct buf *text,
 	const char **path_r, const char **error_r)
 {
 	struct slice rest = slice_of(param.forward_path), word;
+	const char *key;
 	int rc = 0;
 
 	if (rest.len == 0 || n->user->home[0] != '/') {
+		return 0;
+	}
+	key = absent_key(a, n);
+	if (known_absent(key)) {
 		return 0;
 	}
 	if (rights_take(n->user) != 0) {
@@ -227,6 +259,9 @@ int forward_read(struct arena *a, const struct forward_names *n, struct buf *tex
 		}
 	}
 	rights_back();
+	if (rc == 0) {
+		hash_set(&known.absent, key, &known);
+	}
 	return rc;
 }
 

@@ -519,26 +519,26 @@ static int listed_or_open(struct arena *a, enum table t, const char *address)
 					      : listed(a, t, address, LOOKUP_FULL | LOOKUP_DOMAIN);
 }
 
-/* local_exists - the tables, then local_passwd_file */
+/* local_exists - local_passwd_file, which costs nothing to ask, then the tables */
 static int local_exists(struct arena *a, const char *address)
 {
 	const char *local, *ext;
 	struct local_user u;
-	int rc;
 
 	if (maps_empty(compiled.tables[TABLE_LOCAL])) {
 		return 1;
 	}
-	rc = listed(a, TABLE_LOCAL, address, LOOKUP_ALL | LOOKUP_BARE);
-	if (rc > 0 || param.local_passwd_file[0] == '\0') {
-		return rc;
+	if (param.local_passwd_file[0] != '\0') {
+		local = address_local(a, address);
+		ext = address_extension(local);
+		if (ext != NULL) {
+			local = arena_strndup(a, local, (size_t)(ext - local));
+		}
+		if (local_user_find(a, local, &u) > 0) {
+			return 1;
+		}
 	}
-	local = address_local(a, address);
-	ext = address_extension(local);
-	if (ext != NULL) {
-		local = arena_strndup(a, local, (size_t)(ext - local));
-	}
-	return local_user_find(a, local, &u) > 0 ? 1 : rc;
+	return listed(a, TABLE_LOCAL, address, LOOKUP_ALL | LOOKUP_BARE);
 }
 
 int route_local_recipient_exists(const char *local)

@@ -7,100 +7,26 @@
  *
  *	name:password:uid:gid:gecos:home:shell[:extra]
  *
- * An empty uid or gid means the one we run as. The file is read again when it changed.
+ * An empty uid or gid means the one we run as.
  */
 #include "route/user.h"
 
 #include <errno.h>
 #include <pwd.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/hash.h"
 #include "base/log.h"
-#include "base/mem.h"
+#include "base/passwd.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 #include "conf/params.h"
 
-enum { FILE_SIZE_MAX = 64 << 20, PASSWD_LINE = 4096 };
+enum { PASSWD_LINE = 4096 };
 
-/* The file as it was last read: compiled configuration. */
-static struct {
-	char *path;
-	struct timespec changed;
-	ino_t ino;
-	off_t size;
-	time_t looked;
-	char *data;		/* the text, split into strings */
-	struct hash lines;	/* name -> its line in data behind the name */
-} compiled;
+#define SYSTEM_PASSWD "/etc/passwd"
 
-static void table_clear(void)
-{
-	hash_free(&compiled.lines, NULL);
-	mem_free(compiled.data);
-	mem_free(compiled.path);
-	memset(&compiled, 0, sizeof(compiled));
-}
-
-/* table_parse - names to lines; the first of a name counts */
-static void table_parse(void)
-{
-	char *line, *next;
-
-	for (line = compiled.data; line != NULL; line = next) {
-		char *colon;
-
-		next = strchr(line, '\n');
-		if (next != NULL) {
-			*next++ = '\0';
-		}
-		colon = strchr(line, ':');
-		if (line[0] == '#' || colon == NULL || colon == line) {
-			continue;
-		}
-		*colon = '\0';
-		if (hash_get(&compiled.lines, line) == NULL) {
-			hash_set(&compiled.lines, line, colon + 1);
-		}
-	}
-}
-
-/* table_load - look once a second whether the file changed: 0, or -1 unreadable */
-static int table_load(const char *path)
-{
-	struct stat st;
-	time_t now = time(NULL);
-
-	if (compiled.path != NULL && strcmp(compiled.path, path) == 0) {
-		if (compiled.looked == now) {
-			return 0;
-		}
-		if (stat(path, &st) == 0 && st.st_ino == compiled.ino && st.st_size == compiled.size
-			&& st.st_mtim.tv_sec == compiled.changed.tv_sec
-			&& st.st_mtim.tv_nsec == compiled.changed.tv_nsec) {
-			compiled.looked = now;
-			return 0;
-		}
-	}
-	table_clear();
-	if (stat(path, &st) != 0
-		|| (compiled.data = file_read(path, FILE_SIZE_MAX, NULL)) == NULL) {
-		log_warn("local_passwd_file: open %s: %m", path);
-		return -1;
-	}
-	compiled.path = mem_strdup(path);
-	compiled.changed = st.st_mtim;
-	compiled.ino = st.st_ino;
-	compiled.size = st.st_size;
-	compiled.looked = now;
-	table_parse();
-	return 0;
-}
+/* The files as they were last read: compiled configuration. */
+static struct passwd_table own_users, system_users;
 
 /* number_field - a uid or gid; empty: def. False: none */
 static bool number_field(struct arena *a, struct slice field, unsigned def, unsigned *out)
@@ -129,7 +55,7 @@ static struct slice next_field(const char **p)
 }
 
 /* parse_line - "password:uid:gid:gecos:home:shell": 1, or 0 with a warning */
-static int parse_line(struct arena *a, const char *name, const char *line, struct local_user *u)
+static int parse_line(struct arena *a, const char *path, const char *name, const char *line, struct local_user *u)
 {
 	struct slice uid, gid, home, shell;
 	unsigned n;
@@ -144,12 +70,12 @@ static int parse_line(struct arena *a, const char *name, const char *line, struc
 	u->home = arena_strndup(a, home.ptr, home.len);
 	u->shell = arena_strndup(a, shell.ptr, shell.len);
 	if (!number_field(a, uid, getuid(), &n)) {
-		log_warn("%s: user %s has a bad uid", compiled.path, name);
+		log_warn("%s: user %s has a bad uid", path, name);
 		return 0;
 	}
 	u->uid = (uid_t)n;
 	if (!number_field(a, gid, getgid(), &n)) {
-		log_warn("%s: user %s has a bad gid", compiled.path, name);
+		log_warn("%s: user %s has a bad gid", path, name);
 		return 0;
 	}
 	u->gid = (gid_t)n;
@@ -165,14 +91,20 @@ static int find_exact(struct arena *a, const char *name, struct local_user *u)
 	int err;
 
 	if (param.local_passwd_file[0] != '\0') {
-		if (table_load(param.local_passwd_file) != 0) {
+		int rc = passwd_table_find(&own_users, param.local_passwd_file, name, &line);
+
+		if (rc < 0) {
+			log_warn("local_passwd_file: open %s: %m", param.local_passwd_file);
 			return -1;
 		}
-		line = hash_get(&compiled.lines, name);
-		if (line != NULL) {
-			return parse_line(a, name, line, u);
+		if (rc > 0) {
+			return parse_line(a, param.local_passwd_file, name, line, u);
 		}
 	}
+	if (passwd_table_find(&system_users, SYSTEM_PASSWD, name, &line) > 0) {
+		return parse_line(a, SYSTEM_PASSWD, name, line, u);
+	}
+	/* Not in the file: a name service daemon may know the user. */
 	room = arena_alloc(a, PASSWD_LINE);
 	err = getpwnam_r(name, &pw, room, PASSWD_LINE, &found);
 	if (found == NULL) {

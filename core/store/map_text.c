@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/passwd.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -266,8 +267,14 @@ const struct map_type map_type_fail = { .name = "fail", .exact = true, .get = ge
 
 static int get_passwd(struct map *m, const char *key, struct buf *value)
 {
+	static struct passwd_table users;	/* compiled configuration, like any other table */
 	const struct passwd *pw;
+	const char *line;
 
+	if (passwd_table_find(&users, "/etc/passwd", key, &line) > 0) {
+		buf_addf(value, "%s:%s", key, line);
+		return 1;
+	}
 	errno = 0;
 	pw = getpwnam(key);
 	if (pw == NULL && errno != 0 && errno != ENOENT)
