@@ -1,10 +1,11 @@
 /*
  * intake - where the messages of sessions go
  *
- * Into queue.db with group commit: messages that end in the same turn of the
- * loop are made durable by one transaction with one fsync at the turn's end,
- * and then each session gets its reply. Alone, a message waits for nobody;
- * under load the turns grow long by themselves and one fsync serves many.
+ * Into queue.db with group commit: one transaction with one fsync makes all
+ * messages durable that ended meanwhile, and then each session gets its reply.
+ * A message that is alone waits for nobody. While other sessions are in the
+ * middle of theirs, the next turn of the loop (which then does not wait for events) may
+ * bring company: at most 1.5 ms, and not once a turn brought none.
  *
  *	session A --end--\
  *	session B --end---> [end of turn] queue_commit() --> "250 ... queued as" to A, B, C
@@ -15,6 +16,7 @@
  * submitted as sendmail's are (route/submit.h).
  */
 #include <string.h>
+#include <time.h>
 
 #include "base/hash.h"
 #include "base/log.h"
@@ -22,6 +24,11 @@
 #include "conf/params.h"
 #include "route/submit.h"
 #include "applets/receive/smtpd/smtpd.h"
+
+enum {
+	COMMIT_BATCH = 64,		/* messages in one commit, at most */
+	COMMIT_WAIT_US = 1500		/* a message waits this long for others, at most */
+};
 
 struct intake {
 	struct smtpd *d;
@@ -90,13 +97,20 @@ void intake_detach(struct intake *i)
 
 /* ---- The commit ---- */
 
-static void run_commit(struct loop_hook *h)
+static int64_t now_us(void)
 {
-	struct smtpd *d = h->owner;
+	struct timespec ts;
 
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static void run_commit(struct smtpd *d)
+{
 	if (!queue_pending(d->queue)) {
 		return;
 	}
+	d->waiting = 0;
 	if (queue_commit(d->queue) != 0) {
 		log_error("queue: %s", queue_error(d->queue));
 		if (queue_is_broken(d->queue) && !d->broken) {
@@ -110,6 +124,39 @@ static void run_commit(struct loop_hook *h)
 	if (d->notify != NULL) {
 		queue_notify_committed(d->notify, d->queue);
 	}
+}
+
+static void next_turn(struct timer *t);
+
+/*
+ * consider_commit - at the end of a turn: commit now, unless others are likely to
+ * join in the next turn, which does not wait
+ */
+static void consider_commit(struct smtpd *d)
+{
+	if (d->waiting == 0) {
+		return;
+	}
+	if (d->waiting >= d->transactions || d->waiting == d->waiting_before ||
+	    d->waiting >= COMMIT_BATCH || now_us() - d->waiting_since > COMMIT_WAIT_US) {
+		run_commit(d);
+		d->waiting_before = 0;
+		return;
+	}
+	d->waiting_before = d->waiting;
+	loop_timer(d->loop, &d->commit_timer, 0, next_turn, d);
+}
+
+static void turn_ends(struct loop_hook *h)
+{
+	consider_commit(h->owner);
+}
+
+static void next_turn(struct timer *t)
+{
+	struct smtpd *d = t->owner;
+
+	loop_at_end(d->loop, &d->commit_hook, turn_ends, d);
 }
 
 /* committed - from queue_commit(): this message is safe, or not */
@@ -178,11 +225,13 @@ static void end_queued(struct intake *i, struct smtpd_session *s)
 		put_recipients(i, tx);
 	}
 	queue_end(i->message, committed, i);
-	if (i->d->loop != NULL) {
-		loop_at_end(i->d->loop, &i->d->commit_hook, run_commit, i->d);
-	} else {
-		i->d->commit_hook.owner = i->d;
-		run_commit(&i->d->commit_hook);
+	if (i->d->waiting++ == 0) {
+		i->d->waiting_since = now_us();
+	}
+	if (i->d->loop == NULL) {
+		run_commit(i->d);
+	} else if (i->d->commit_timer.slot == 0) {
+		loop_at_end(i->d->loop, &i->d->commit_hook, turn_ends, i->d);
 	}
 }
 

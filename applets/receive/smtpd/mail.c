@@ -202,6 +202,7 @@ enum handled cmd_mail(struct smtpd_session *s, struct slice rest)
 	s->tx.sender_full = *path.address == '\0' ? "" :
 		rewrite_address(&s->tx.arena, path.address, REWRITE_LOCAL);
 	s->tx.open = true;
+	s->d->transactions++;
 	if (param.message_size_limit > 0 && s->tx.size > (uint64_t)param.message_size_limit) {
 		check_log(s, "reject", "MAIL", NULL, "552 5.3.4 Message size exceeds fixed limit");
 		return refuse_mail(s, "552 5.3.4 Message size exceeds fixed limit");

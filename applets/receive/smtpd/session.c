@@ -116,7 +116,12 @@ void session_reply(struct smtpd_session *s, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	if (strchr(fmt, '%') == NULL) {
+		/* most replies: nothing to format */
+		(void)str_copy(text, sizeof(text), fmt);
+	} else {
+		vsnprintf(text, sizeof(text), fmt, ap);
+	}
 	va_end(ap);
 	if (text[0] == '5' && param.soft_bounce) {
 		text[0] = '4';
@@ -166,6 +171,9 @@ void session_reset_mail(struct smtpd_session *s)
 
 	if (tx->intake != NULL) {
 		intake_abort(tx->intake);
+	}
+	if (tx->open) {
+		s->d->transactions--;
 	}
 	cleanup_free(tx->cleanup);
 	arena_reset(&tx->arena);

@@ -57,6 +57,10 @@ struct smtpd {
 	void (*on_broken)(struct smtpd *d);
 
 	struct loop_hook commit_hook;
+	struct timer commit_timer;
+	size_t transactions;		/* sessions between MAIL and the end of their message */
+	size_t waiting, waiting_before;	/* messages for the next commit: now, a turn ago */
+	int64_t waiting_since;		/* microseconds */
 	struct buf content;		/* message data between filters, within one call */
 	int64_t space_checked;		/* loop milliseconds of the last look at the free space */
 	bool space_low;
