@@ -43,9 +43,7 @@ enum {
 	Q_PAGES,
 	Q_PAGE_PUT,
 	Q_PAGE_DEL,
-	Q_CACHE_GET_E,
-	Q_CACHE_GET_B,
-	Q_CACHE_GET_H,
+	Q_CACHE_READ,
 	Q_CACHE_PUT_E,
 	Q_CACHE_PUT_B,
 	Q_CACHE_PUT_H,
@@ -75,9 +73,8 @@ static const char *const sql[Q_COUNT] = {
 	[Q_PAGES] = "SELECT id, data FROM page WHERE id BETWEEN ?1 AND ?2 AND gen > ?3 ORDER BY id",
 	[Q_PAGE_PUT] = "INSERT OR REPLACE INTO page (id, gen, data) VALUES (?1, ?2, ?3)",
 	[Q_PAGE_DEL] = "DELETE FROM page WHERE id BETWEEN ?1 AND ?2",
-	[Q_CACHE_GET_E] = "SELECT envelope FROM cache WHERE id = ?1",
-	[Q_CACHE_GET_B] = "SELECT body FROM cache WHERE id = ?1",
-	[Q_CACHE_GET_H] = "SELECT header FROM cache WHERE id = ?1",
+	[Q_CACHE_READ] = "SELECT id, envelope, body, header FROM cache WHERE id BETWEEN ?1 AND ?2"
+			 " ORDER BY id",
 	[Q_CACHE_PUT_E] = "INSERT INTO cache (id, envelope) VALUES (?1, ?2)"
 			  " ON CONFLICT (id) DO UPDATE SET envelope = ?2",
 	[Q_CACHE_PUT_B] = "INSERT INTO cache (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE "
@@ -365,35 +362,37 @@ int index_page_put(
 	return db_run(ix->db, Q_PAGE_PUT, "iib", row_id(folder, page), gen, data, len);
 }
 
-static int kind_offset(char kind)
+int index_cache_slot(char kind)
 {
 	return kind == 'E' ? 0 : kind == 'B' ? 1 : 2;
 }
 
-int index_cache_get(struct index *ix, int64_t folder, uint32_t uid, char kind, struct buf *out)
+int index_cache_read(struct index *ix, int64_t folder, uint32_t from, uint32_t to,
+	int (*fn)(void *arg, const struct index_cached *c), void *arg)
 {
 	struct db_stmt *s =
-		db_start(ix->db, Q_CACHE_GET_E + kind_offset(kind), "i", row_id(folder, uid));
-	int rc = db_step(s);
-	const void *data;
-	size_t len;
+		db_start(ix->db, Q_CACHE_READ, "ii", row_id(folder, from), row_id(folder, to));
+	int rc;
 
-	if (rc <= 0)
-		return rc;
-	rc = !db_is_null(s, 0);
-	if (rc > 0) {
-		data = db_blob(s, 0, &len);
-		buf_add(out, data, len);
+	while ((rc = db_step(s)) > 0) {
+		struct index_cached c = { .uid = (uint32_t)db_int(s, 0) };
+
+		for (int i = 0; i < 3; i++)
+			c.text[i] = db_is_null(s, i + 1) ? NULL : db_blob(s, i + 1, &c.len[i]);
+		rc = fn(arg, &c);
+		if (rc != 0) {
+			db_reset(s);
+			return rc;
+		}
 	}
-	db_reset(s);
 	return rc;
 }
 
 int index_cache_put(
 	struct index *ix, int64_t folder, uint32_t uid, char kind, const void *text, size_t len)
 {
-	return db_run(
-		ix->db, Q_CACHE_PUT_E + kind_offset(kind), "ib", row_id(folder, uid), text, len);
+	return db_run(ix->db, Q_CACHE_PUT_E + index_cache_slot(kind), "ib", row_id(folder, uid),
+		text, len);
 }
 
 int index_expunged(struct index *ix, int64_t folder, uint64_t modseq, uint32_t uid)

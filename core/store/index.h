@@ -76,10 +76,19 @@ int index_pages(struct index *ix, int64_t folder, int64_t gen,
 int index_page_put(
 	struct index *ix, int64_t folder, uint32_t page, int64_t gen, const void *data, size_t len);
 
-/* Parsed structures; kind is 'E', 'B' or 'H'. get: 1, 0 none, -1. */
-int index_cache_get(struct index *ix, int64_t folder, uint32_t uid, char kind, struct buf *out);
+/* Parsed structures; kind is 'E', 'B' or 'H'. */
+struct index_cached {
+	uint32_t uid;
+	const char *text[3]; /* envelope, body, headers; NULL: none */
+	size_t len[3];
+};
+/* Those of the UIDs from..to that have any, in order, until fn returns non-zero, which is returned.
+ */
+int index_cache_read(struct index *ix, int64_t folder, uint32_t from, uint32_t to,
+	int (*fn)(void *arg, const struct index_cached *c), void *arg);
 int index_cache_put(
 	struct index *ix, int64_t folder, uint32_t uid, char kind, const void *text, size_t len);
+int index_cache_slot(char kind); /* index of kind in text */
 /* The message is gone: its structures too, and modseq and uid are remembered (RFC 7162). */
 int index_expunged(struct index *ix, int64_t folder, uint64_t modseq, uint32_t uid);
 

@@ -240,6 +240,13 @@ void mailbox_added(struct mailbox *mb, uint32_t n)
 	}
 }
 
+void mailbox_not_recent(struct mailbox *mb)
+{
+	/* Recent is what comes after a UID: an old message behind a new one is recent, too. */
+	if (mailbox_lower(mb, mb->f.first_recent) == mb->count - 1)
+		mb->f.first_recent = mb->msgs[mb->count - 1].info.uid + 1;
+}
+
 /* ---- Reading the index ---- */
 
 /* apply_page - a page as another process wrote it takes the place of ours */

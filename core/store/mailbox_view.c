@@ -22,16 +22,6 @@
 
 #include "store/mailstore.h"
 
-enum { CACHE_HOLD = 256 * 1024 }; /* bytes of structures held back before they are written */
-
-struct cache_item {
-	struct cache_item *next;
-	uint32_t uid;
-	char kind;
-	size_t len;
-	char text[];
-};
-
 /* ---- What the session knows ---- */
 
 const char *mailbox_name(const struct mailbox_view *v)
@@ -289,8 +279,6 @@ static void drop_ghosts(struct mailbox *mb)
 	mb->ghost_count = 0;
 }
 
-static int flush_cache(struct mailbox_view *v);
-
 void mailbox_close(struct mailbox_view *v)
 {
 	struct mailbox_view **link;
@@ -300,7 +288,8 @@ void mailbox_close(struct mailbox_view *v)
 		return;
 	mb = v->mb;
 	mb->ms = v->ms;
-	flush_cache(v);
+	view_cache_flush(v);
+	view_cache_forget(v);
 	for (link = &mb->views; *link != v; link = &(*link)->next)
 		;
 	*link = v->next;
@@ -407,9 +396,11 @@ int mailbox_view_sync(struct mailbox_view *v, bool expunges, const struct mailbo
 	mb->ms = v->ms;
 	v->ms->code = MAIL_E_NONE;
 	drain(v);
-	if (mb->store->driver->sync(mb, false) != 0 && v->ms->code != MAIL_E_BUSY)
+	view_cache_forget(v);
+	if (mb->store->driver->sync(mb, false) != 0 &&
+		(v->ms->code != MAIL_E_BUSY || mailbox_refresh(mb) != 0))
 		return -1;
-	if (mailbox_refresh(mb) != 0 || claim_recent(v) != 0 || flush_cache(v) != 0)
+	if (claim_recent(v) != 0 || view_cache_flush(v) != 0)
 		return -1;
 	if (v->uids != NULL && expunges)
 		tell_expunged(v, changes);
@@ -467,56 +458,4 @@ int mailbox_notify_fd(struct mailbox_view *v)
 		v->event = v->notify = -1;
 	}
 	return v->notify;
-}
-
-/* ---- Parsed structures ---- */
-
-int mailbox_cache_get(struct mailbox_view *v, uint32_t uid, char kind, struct buf *out)
-{
-	int rc = index_cache_get(v->mb->store->index, v->mb->f.id, uid, kind, out);
-
-	return rc < 0 ? store_fail_index(v->ms) : rc;
-}
-
-/* flush_cache - write what was put; 0 or -1 */
-static int flush_cache(struct mailbox_view *v)
-{
-	struct index *ix = v->mb->store->index;
-	int rc = 0;
-
-	if (v->cache == NULL)
-		return 0;
-	if (index_begin(ix, false) != 0)
-		rc = -1;
-	for (struct cache_item *i = v->cache, *next; i != NULL; i = next) {
-		next = i->next;
-		if (rc == 0 && mailbox_find(v->mb, i->uid) >= 0)
-			rc = index_cache_put(ix, v->mb->f.id, i->uid, i->kind, i->text, i->len);
-		mem_free(i);
-	}
-	v->cache = NULL;
-	v->cache_size = 0;
-	if (rc == 0)
-		rc = index_commit(ix);
-	if (rc == 0)
-		return 0;
-	index_rollback(ix);
-	return store_fail_index(v->ms);
-}
-
-void mailbox_cache_put(
-	struct mailbox_view *v, uint32_t uid, char kind, const char *text, size_t len)
-{
-	struct cache_item *i = mem_alloc(sizeof(*i) + len);
-
-	i->uid = uid;
-	i->kind = kind;
-	i->len = len;
-	memcpy(i->text, text, len);
-	i->next = v->cache;
-	v->cache = i;
-	v->cache_size += len;
-	/* A cache that cannot be written costs time later, nothing else. */
-	if (v->cache_size > CACHE_HOLD)
-		flush_cache(v);
 }

@@ -355,9 +355,8 @@ static void add_entry(struct mailbox *mb, const struct entry *e, uint32_t uid)
 	maildir_name_flags(mb, e->name, e->in_new, &m->info.flags, &m->info.keywords);
 	mailbox_added(mb, 1);
 	/* Others leave in new/ what nobody has looked at. */
-	m = &mb->msgs[mb->count - 1];
-	if (!e->in_new && mb->f.first_recent == m->info.uid)
-		mb->f.first_recent = m->info.uid + 1;
+	if (!e->in_new)
+		mailbox_not_recent(mb);
 }
 
 struct import {

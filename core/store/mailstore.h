@@ -186,6 +186,11 @@ struct mailbox_view {
 	int session_lock;	  /* -1 none */
 	struct cache_item *cache; /* structures to be written, newest first */
 	size_t cache_size;
+	/* Structures read ahead, of the UIDs first to last. */
+	struct arena ahead;
+	struct index_cached *ahead_rows;
+	size_t ahead_count;
+	uint32_t ahead_first, ahead_last, asked_last;
 };
 
 /* ---- Errors: -1 for the caller to return ---- */
@@ -245,6 +250,8 @@ void mailbox_touch(struct mailbox *mb, uint32_t i, bool told);
 struct msg *mailbox_room(struct mailbox *mb, uint32_t n);
 /* The n messages in the room get UIDs (unless they have one, above all others), and pages. */
 void mailbox_added(struct mailbox *mb, uint32_t n);
+/* The message added last was seen by another program before. */
+void mailbox_not_recent(struct mailbox *mb);
 /* Messages marked (one byte each) leave; within a change also from the index. 0 or -1. */
 int mailbox_drop(struct mailbox *mb, const uint8_t *marks);
 /* Offsets from gaps and lengths. */
@@ -259,6 +266,10 @@ int keyword_bit(struct mailbox *mb, const char *name, size_t len, bool create);
 uint64_t keyword_bits(struct mailbox *mb, const char *names);
 /* Wake the sessions that wait for changes, but not v. */
 void mailbox_wake(struct mailbox *mb, const struct mailbox_view *v);
+
+/* Write the structures that were put: 0 or -1. Forget those read ahead. */
+int view_cache_flush(struct mailbox_view *v);
+void view_cache_forget(struct mailbox_view *v);
 
 /* ---- Pages of the index ---- */
 
@@ -310,6 +321,7 @@ struct mail_text {
 	/* mbox */
 	unsigned layout;     /* mb->layout the rest is of */
 	bool quoted;	     /* lines have to be unquoted on the way */
+	bool filtered;	     /* not all stored bytes are shown as they are */
 	uint64_t start, end; /* in the file, header to end of body */
 	struct text_piece pieces[TEXT_PIECES];
 	size_t piece_count;

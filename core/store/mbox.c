@@ -230,8 +230,8 @@ static void add_found(struct mailbox *mb, const struct mbox_found *f, uint32_t u
 	m = &mb->msgs[mb->count - 1];
 	if (f->uid != 0 && f->uid == m->info.uid)
 		m->bits |= MSG_SAVED_UID;
-	if (f->old && mb->f.first_recent == m->info.uid)
-		mb->f.first_recent = m->info.uid + 1;
+	if (f->old)
+		mailbox_not_recent(mb);
 }
 
 /* update_found - a message that is known: where it is now, and what others changed */
@@ -344,8 +344,7 @@ static bool fits_tail(const struct mailbox *mb, const struct found_list *l)
 	       l->items[0].m.print == mb->msgs[mb->count - 1].print;
 }
 
-/* last_in_file - index of the message nearest to the end */
-static uint32_t last_in_file(const struct mailbox *mb)
+uint32_t mbox_last_in_file(const struct mailbox *mb)
 {
 	uint32_t last = 0;
 
@@ -363,7 +362,7 @@ static int scan_changed(struct mailbox *mb, bool full, struct found_list *l, boo
 
 	*tail_r = mb->fd >= 0 && mb->count > 0 && (mb->f.state & MBOX_INDEXED) && !full &&
 		  fstat(mb->fd, &st) == 0 && same_file(mb, &st) &&
-		  mb->f.sig[2] < (int64_t)st.st_size && last_in_file(mb) == mb->count - 1;
+		  mb->f.sig[2] < (int64_t)st.st_size && mbox_last_in_file(mb) == mb->count - 1;
 	if (*tail_r) {
 		if (scan_from(mb, mb->msgs[mb->count - 1].offset, l) != 0)
 			return -1;

@@ -178,6 +178,32 @@ static int separator_wanted(struct mailbox *mb, uint64_t size)
 	return size == 0 ? 0 : tail[1] != '\n' ? 2 : size > 1 && tail[0] != '\n';
 }
 
+/* look_again - message i, whose end changed, as it stands in the file now; 0 or -1 */
+static int look_again(struct mailbox *mb, uint32_t i, uint64_t end)
+{
+	struct msg *m = &mb->msgs[i];
+	struct arena a = ARENA_INIT;
+	struct mbox_scan s;
+	struct mbox_found f;
+	int rc;
+
+	mbox_scan_open(&s, mb->fd, m->offset, end, &a);
+	rc = mbox_scan_next(&s, &f);
+	mbox_scan_close(&s);
+	arena_free(&a);
+	if (rc <= 0)
+		return store_fail_sys(mb->ms, mb->path, "read", "read");
+	f.m.info.uid = m->info.uid;
+	f.m.info.flags = m->info.flags;
+	f.m.info.keywords = m->info.keywords;
+	f.m.info.modseq = m->info.modseq;
+	f.m.bits |= m->bits & (MSG_DIRTY | MSG_SAVED_UID);
+	f.m.gap = m->gap;
+	*m = f.m;
+	mailbox_touch(mb, i, false);
+	return 0;
+}
+
 /*
  * end_last - the message that is last gets its separator, so that new ones begin where it ends; 0
  * or -1
@@ -185,7 +211,6 @@ static int separator_wanted(struct mailbox *mb, uint64_t size)
 static int end_last(struct mailbox *mb, uint64_t *size)
 {
 	int n = separator_wanted(mb, *size);
-	struct msg *last;
 
 	if (n <= 0)
 		return n;
@@ -196,16 +221,7 @@ static int end_last(struct mailbox *mb, uint64_t *size)
 		mb->f.sig[4] += n;
 		return 0;
 	}
-	last = &mb->msgs[mb->count - 1];
-	last->len += (uint64_t)n;
-	/* The end of its last line is part of it, and CR LF for clients; so is its fingerprint. */
-	if (n == 2) {
-		mb->f.state |= MBOX_UNVERIFIED;
-		last->info.size += 2;
-	}
-	last->tail_len += 1;
-	mailbox_touch(mb, mb->count - 1, false);
-	return 0;
+	return look_again(mb, mbox_last_in_file(mb), *size);
 }
 
 int mbox_append(struct mailbox *mb, struct mail_append *a)

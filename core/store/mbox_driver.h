@@ -45,6 +45,8 @@ int mbox_remove(struct mailstore *ms, const char *path);
 int mbox_move(struct mailstore *ms, const char *from, const char *to);
 int mbox_list(struct mailstore *ms, struct folder_list *out);
 int mbox_open_text(struct mailbox *mb, uint32_t uid, struct mail_text *t);
+/* Index of the message nearest to the file's end. */
+uint32_t mbox_last_in_file(const struct mailbox *mb);
 /* Gaps from offsets; pages of those that changed are written. */
 void mbox_regap(struct mailbox *mb);
 

@@ -209,7 +209,8 @@ void mbox_lines_open(struct mbox_lines *l, int fd, uint64_t at, uint64_t end)
 	l->fd = fd;
 	l->at = at;
 	l->end = end;
-	l->data = mem_alloc(MBOX_WINDOW);
+	l->size = end - at < MBOX_WINDOW ? (size_t)(end - at) + 1 : MBOX_WINDOW;
+	l->data = mem_realloc(NULL, l->size);
 }
 
 void mbox_lines_seek(struct mbox_lines *l, uint64_t at)
@@ -235,7 +236,7 @@ static ssize_t refill(struct mbox_lines *l)
 	memmove(l->data, l->data + l->pos, l->have - l->pos);
 	l->have -= l->pos;
 	l->pos = 0;
-	room = MBOX_WINDOW - l->have;
+	room = l->size - l->have;
 	if (l->end - next < room)
 		room = (size_t)(l->end - next);
 	do {

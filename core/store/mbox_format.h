@@ -59,7 +59,8 @@ enum { MBOX_WINDOW = 256 * 1024 };
 struct mbox_lines {
 	int fd;
 	uint64_t at, end; /* of the next line; where to stop */
-	char *data;	  /* MBOX_WINDOW bytes */
+	char *data;	  /* size bytes: all there is to read, at most MBOX_WINDOW */
+	size_t size;
 	size_t have, pos;
 	bool begun; /* the next piece goes on with a line */
 };

@@ -33,21 +33,13 @@ static void add_piece(struct mail_text *t, uint64_t stored, uint64_t len)
 	t->piece_count++;
 }
 
-/* place_text - the pieces of m as it stands now */
-static int place_text(struct mail_text *t, const struct msg *m)
+/* place_pieces - what lies between the bookkeeping lines; 0 or -1 */
+static int place_pieces(struct mail_text *t, const struct msg *m)
 {
 	uint64_t head = m->offset + m->from_len, at = head;
 	struct mbox_head h;
 
-	t->start = head;
-	t->end = m->offset + m->len - m->tail_len;
-	t->size = m->len - m->from_len - m->tail_len - m->cut;
-	t->quoted = (m->bits & MSG_QUOTED) != 0;
 	t->piece_count = 0;
-	t->layout = t->mb->layout;
-	t->scan_shown = 0;
-	t->scan_piece = 0;
-	t->scan_stored = head;
 	if (m->bits & MSG_HIDDEN) {
 		if (mbox_scan_head(t->mb->fd, head, m->head_len, &h) != 0)
 			return store_fail_sys(t->ms, t->mb->path, "read", "read");
@@ -60,6 +52,25 @@ static int place_text(struct mail_text *t, const struct msg *m)
 	if (t->piece_count > 0)
 		t->scan_stored = t->pieces[0].stored;
 	return 0;
+}
+
+/* place_text - where m stands now */
+static int place_text(struct mail_text *t, const struct msg *m)
+{
+	uint64_t head = m->offset + m->from_len;
+
+	t->start = head;
+	t->end = m->offset + m->len - m->tail_len;
+	t->size = m->len - m->from_len - m->tail_len - m->cut;
+	t->quoted = (m->bits & MSG_QUOTED) != 0;
+	t->piece_count = 0;
+	t->layout = t->mb->layout;
+	t->scan_shown = 0;
+	t->scan_piece = 0;
+	t->scan_stored = head;
+	t->filtered = (m->bits & (MSG_HIDDEN | MSG_QUOTED)) != 0;
+	/* A small message is filtered as a whole once it is read. */
+	return t->filtered && t->end - head <= TEXT_WHOLE ? 0 : place_pieces(t, m);
 }
 
 static int64_t now_ms(void)
@@ -133,13 +144,6 @@ static struct msg *locate(struct mailbox *mb, struct mailstore *ms, uint32_t uid
 		return NULL;
 	}
 	return &mb->msgs[i];
-}
-
-int mbox_open_text(struct mailbox *mb, uint32_t uid, struct mail_text *t)
-{
-	struct msg *m = locate(mb, t->ms, uid);
-
-	return m != NULL ? place_text(t, m) : -1;
 }
 
 /* read_stored - exactly len bytes at at, appended to the window; 0 or -1 */
@@ -262,6 +266,58 @@ static int fill_quoted(struct mail_text *t, uint64_t offset)
 	return 0;
 }
 
+/* drop_hidden - bookkeeping lines out of the header that data begins with; the new length */
+static size_t drop_hidden(char *data, size_t len)
+{
+	struct mbox_head h = { 0 };
+	size_t at = 0, out = 0;
+
+	while (at < len) {
+		char *nl = memchr(data + at, '\n', len - at);
+		size_t line = nl != NULL ? (size_t)(nl - data) + 1 - at : len - at;
+
+		if (data[at] == '\n' || (line == 2 && data[at] == '\r'))
+			break;
+		mbox_head_line(&h, at, data + at, line, true);
+		at += line;
+	}
+	/* Only now: a fence makes the lines above it the message's own. */
+	at = 0;
+	for (size_t k = 0; k < h.hidden_count; k++) {
+		memmove(data + out, data + at, h.hidden[k].at - at);
+		out += h.hidden[k].at - at;
+		at = h.hidden[k].at + h.hidden[k].len;
+	}
+	memmove(data + out, data + at, len - at);
+	return out + len - at;
+}
+
+/* fill_whole - all of a small message, filtered; 0 or -1 */
+static int fill_whole(struct mail_text *t)
+{
+	size_t len = (size_t)(t->end - t->start), used;
+
+	buf_reset(&t->window);
+	t->window_at = 0;
+	if (read_stored(t, t->start, len) != 0)
+		return -1;
+	len = drop_hidden(t->window.data, len);
+	if (t->quoted)
+		len = unquote(t->window.data, len, false, true, &used);
+	buf_truncate(&t->window, len);
+	if (len == t->size)
+		return 0;
+	return store_fail(
+		t->ms, MAIL_E_INTERNAL, "%s: another program changed the message", t->mb->path);
+}
+
+int mbox_open_text(struct mailbox *mb, uint32_t uid, struct mail_text *t)
+{
+	struct msg *m = locate(mb, t->ms, uid);
+
+	return m != NULL ? place_text(t, m) : -1;
+}
+
 int mbox_text_fill(struct mail_text *t, uint64_t offset)
 {
 	struct msg *m;
@@ -277,6 +333,8 @@ int mbox_text_fill(struct mail_text *t, uint64_t offset)
 			return store_fail(t->ms, MAIL_E_INTERNAL,
 				"%s: another program changed the message", t->mb->path);
 	}
+	if (t->filtered && t->end - t->start <= TEXT_WHOLE)
+		return fill_whole(t);
 	if (t->quoted)
 		return fill_quoted(t, offset);
 	want = t->size <= TEXT_WHOLE ? (size_t)t->size : TEXT_WINDOW;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store_util.h"
@@ -249,5 +250,190 @@ TEST(mbox, appends)
 	mailbox_close(v);
 	CHECK_INT(store_put(ms, "nowhere", "x", 0), 0);
 	CHECK_INT(mailstore_errno(ms), MAIL_E_NOT_FOUND);
+	mailstore_close(ms);
+}
+
+/* large_text - lines of many lengths, some longer than a window, some quoted ones at its edges */
+static void large_text(struct buf *b, size_t size, unsigned seed)
+{
+	buf_adds(b, "Subject: large\nStatus: x\n\n");
+	while (b->len < size) {
+		unsigned kind = (seed = seed * 1103515245 + 12345) >> 16;
+
+		if (kind % 500 == 0) {
+			for (int i = 0; i < 300000; i++)
+				buf_addc(b, (char)('a' + i % 26));
+		} else if (kind % 3 == 0) {
+			buf_adds(b, kind % 2 ? "From nobody" : ">>From somebody");
+		}
+		for (unsigned i = kind % 90; i > 0; i--)
+			buf_addc(b, '>');
+		buf_addc(b, '\n');
+	}
+}
+
+TEST(mbox, large_messages)
+{
+	static const size_t sizes[] = { 1000, 1024 * 1024 - 100, 3000000 };
+	struct mailstore *ms = store_open("mbox");
+	struct mailbox_view *v;
+
+	for (size_t i = 0; i < 3; i++) {
+		struct buf b = BUF_INIT;
+
+		large_text(&b, sizes[i], (unsigned)i + 7);
+		CHECK_INT(store_put(ms, "INBOX", buf_str(&b), i == 1 ? MAIL_FLAGGED : 0), i + 1);
+		buf_free(&b);
+	}
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(v != NULL && mailbox_count(v) == 3);
+	for (uint32_t seq = 1; seq <= 3; seq++) {
+		struct buf want = BUF_INIT;
+		struct mail_text *t;
+		size_t len = 0;
+		char *got = store_text(v, seq, &len);
+
+		large_text(&want, sizes[seq - 1], seq - 1 + 7);
+		CHECK(got != NULL && len == want.len && memcmp(got, want.data, len) == 0);
+		mem_free(got);
+		/* From anywhere, also backwards. */
+		t = mail_open(v, seq);
+		REQUIRE(t != NULL);
+		for (size_t at = want.len - 1; at > want.len / 7 + 1; at -= want.len / 7) {
+			const char *p = mail_bytes(t, at, &len);
+
+			CHECK(p != NULL && len > 0 && len <= want.len - at &&
+				memcmp(p, want.data + at, len) == 0);
+		}
+		mail_close(t);
+		buf_free(&want);
+	}
+	mailbox_close(v);
+	mailstore_close(ms);
+}
+
+/* Files that are no mailboxes, or were damaged: nothing crashes, nothing is lost. */
+TEST(mbox, hostile_files)
+{
+	static const struct {
+		const char *text;
+		size_t len;
+		uint32_t count;
+		const char *first;
+	} rows[] = {
+#define ROW(text, count, first) { text, sizeof(text) - 1, count, first }
+		ROW("", 0, NULL),
+		ROW("\n\n\n", 0, NULL),
+		ROW("no mailbox at all\n", 0, NULL),
+		ROW("junk\n\n" MSG("a", "1\n"), 1, "Subject: a\n\n1\n"),
+		ROW(FROM, 1, ""),
+		ROW("From a@b.example Tue Aug  9 14:21:58 2011", 1, ""),
+		ROW(FROM "\n", 1, "\n"),
+		ROW(FROM "\n\n", 1, "\n"),
+		ROW(FROM "Subject: a", 1, "Subject: a"),
+		ROW(FROM "Status: R", 1, ""),
+		ROW(FROM "Status: R\n x\n\ny", 1, "\ny"),
+		ROW(FROM FROM "\n", 1, FROM "\n"),
+		ROW(FROM "Content-Length: 99999999999999999999\n\nx\n\n" FROM "\ny\n", 2, "\nx\n"),
+		ROW(FROM "Content-Length: -1\n\nx\n", 1, "\nx\n"),
+		ROW(FROM "Content-Length: 0\n\nx\n\n" FROM "\ny\n", 2, "\nx\n"),
+		ROW(FROM "X-UID: 4294967295\nX-UID: 0\nX-IMAPbase: 1 4294967295\n\nx\n", 1,
+			"\nx\n"),
+		ROW(FROM "X-IMAPbase: 0 0\nX-Keywords: a b c\n\nx\n", 1, "\nx\n"),
+		ROW(FROM "a: \0b\n\n\0\n", 1, "a: "),
+		ROW("\0\0\0\0", 0, NULL),
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct mailstore *ms = store_open("mbox");
+		struct mailbox_view *v;
+		char *file, *text;
+		size_t len;
+
+		CHECK_ROW(rows[i].text);
+		store_write("inbox", rows[i].text, rows[i].len);
+		v = mailbox_open(ms, "INBOX", false);
+		REQUIRE(v != NULL);
+		CHECK_INT(mailbox_count(v), rows[i].count);
+		text = rows[i].count > 0 ? store_text(v, 1, NULL) : NULL;
+		CHECK_STR(text, rows[i].first);
+		mem_free(text);
+		mailbox_close(v);
+		/* An append leaves what is there alone. */
+		CHECK(store_put(ms, "INBOX", "Subject: new\n\nx\n", 0) != 0);
+		file = store_read("inbox", &len);
+		CHECK(len > rows[i].len && memcmp(file, rows[i].text, rows[i].len) == 0);
+		mem_free(file);
+		v = mailbox_open(ms, "INBOX", false);
+		REQUIRE(v != NULL);
+		CHECK_INT(mailbox_count(v), rows[i].count + 1);
+		text = store_text(v, mailbox_count(v), NULL);
+		CHECK_STR(text, "Subject: new\n\nx\n");
+		mem_free(text);
+		mailbox_close(v);
+		mailstore_close(ms);
+		unlink(store_path("inbox"));
+	}
+}
+
+TEST(mbox, imports_uids)
+{
+	static const char text[] =
+		FROM "X-IMAPbase: 1275660208 0000000050 work home\nX-UID: 7\nStatus: O\nSubject: "
+		     "a\n\n1\n\n" FROM "X-UID: 9\nX-Keywords: home\nSubject: b\n\n1\n\n" FROM
+		     "Subject: c\n\n1\n\n";
+	static const char gap[] = FROM "X-IMAPbase: 1275660208 50\nSubject: a\n\n1\n\n" FROM
+				       "X-UID: 9\nSubject: b\n\n1\n\n";
+	struct mailstore *ms = store_open("mbox");
+	struct mailbox_view *v;
+
+	store_write("inbox", text, strlen(text));
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(v != NULL);
+	CHECK_INT(mailbox_uid_validity(v), 1275660208);
+	check_list(v, "7:a 9:b 51:c ");
+	CHECK_STR(mailbox_keyword(v, 1), "home");
+	CHECK_INT(mailbox_info(v, 2)->keywords, 2);
+	CHECK(!mailbox_recent(v, 1) && mailbox_recent(v, 3));
+	mailbox_close(v);
+	/* A message without a UID before one that has one: who knows what others knew it by. */
+	mkdir(store_path("home/mail"), 0700);
+	store_write("home/mail/gap", gap, strlen(gap));
+	v = mailbox_open(ms, "gap", false);
+	REQUIRE(v != NULL);
+	CHECK(mailbox_uid_validity(v) != 1275660208);
+	check_list(v, "1:a 2:b ");
+	mailbox_close(v);
+	mailstore_close(ms);
+}
+
+TEST(mbox, index_lost)
+{
+	static const char text[] = MSG("a", "1\n") MSG("b", "2\n") MSG("c", "3\n");
+	struct mailstore *ms = store_open("mbox"), *other;
+	struct mailbox_view *v;
+	uint32_t uids[] = { 1, 2, 3 }, validity;
+
+	store_write("inbox", text, strlen(text));
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(v != NULL);
+	CHECK_INT(mailbox_expunge(v, uids, 1, true), 0);
+	CHECK_INT(
+		mailbox_store(v, uids + 1, 2, FLAGS_ADD, MAIL_SEEN, 0, UINT64_MAX, NULL, NULL), 0);
+	validity = mailbox_uid_validity(v);
+	mailbox_close(v);
+	mailstore_close(ms);
+	/* Opening another user's lets go of it. */
+	other = store_open("maildir");
+	REQUIRE(other != NULL);
+	mailstore_close(other);
+	REQUIRE(unlink(store_path("home/mail/.pillarbox/index.db")) == 0);
+	ms = store_open("mbox");
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(v != NULL);
+	CHECK_INT(mailbox_uid_validity(v), validity);
+	check_list(v, "2:b 3:c ");
+	CHECK_INT(mailbox_info(v, 2)->flags, MAIL_SEEN);
+	mailbox_close(v);
 	mailstore_close(ms);
 }
