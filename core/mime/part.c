@@ -47,6 +47,7 @@ struct mime_parser {
 	bool line_start;
 	bool last_cr;
 	bool skip_line;			/* in the rest of a boundary line */
+	bool cut_short;			/* the header just read ended at a boundary */
 	const char *held;		/* line end not yet told to the listener */
 	size_t joined[MIME_F_COUNT];	/* fields of this header that were joined */
 };
@@ -263,7 +264,7 @@ static bool is_blank_line(const char *s, size_t len)
  * its end is not in s (and s is not all there is). *seen: lines looked at already.
  */
 static bool header_size(
-	const struct mime_parser *mp, struct slice s, bool all, size_t *seen, size_t *size_r)
+	struct mime_parser *mp, struct slice s, bool all, size_t *seen, size_t *size_r)
 {
 	size_t at;
 	bool closing;
@@ -281,6 +282,7 @@ static bool header_size(
 		}
 		if (find_boundary(mp, p, left, &closing) != NULL) {
 			*size_r = at;
+			mp->cut_short = at > 0;
 			return true;
 		}
 		lf = memchr(p, '\n', left);
@@ -335,10 +337,12 @@ static struct slice header_here(struct mime_parser *mp)
 static size_t read_header(struct mime_parser *mp)
 {
 	struct mime_part *p = mp->current;
-	struct slice header = header_here(mp), rest = header;
 	bool message = is_message(p);
+	struct slice header, rest;
 	struct mime_field f;
 
+	mp->cut_short = false;
+	header = rest = header_here(mp);
 	while (mime_field_next(&rest, &f)) {
 		keep_field(mp, p, known_field(f.name, message), f.value);
 	}
@@ -350,10 +354,22 @@ static size_t read_header(struct mime_parser *mp)
 		mp->listener->header(mp->listener->arg, p, header);
 	}
 	advance(mp, header.ptr, header.len);
-	p->body = p->end = mp->pos;
-	p->lines = mp->lines;		/* until its end is known: those before it */
+	p->body = header.len > 0 ? mp->pos : p->head;
+	if (mp->cut_short) {
+		/* The line end before a boundary is the boundary's, even here. */
+		bool cr = header.len > 1 && header.ptr[header.len - 2] == '\r';
+
+		mp->line_end.raw = mp->pos.raw - 1 - cr;
+		mp->line_end.wire = mp->pos.wire - 2;
+		p->body = mp->line_end;
+	}
+	p->end = p->body;
+	p->lines = mp->lines - (p->body.raw < mp->pos.raw);	/* those before it, until it ends */
 	mp->line_start = true;
 	set_kind(mp, p);
+	if (mp->current != p) {
+		mp->current->head = p->body;
+	}
 	return header.len;
 }
 
@@ -377,7 +393,7 @@ static void tell_held(struct mime_parser *mp)
 
 /*
  * end_parts - current and all that are inside last end before the line at pos. boundary: that
- * line is one, and the line end before it is its own (if it is not the header's).
+ * line is one, and the line end before it is its own (unless that ended the header).
  */
 static void end_parts(struct mime_parser *mp, const struct mime_part *last, bool boundary)
 {
@@ -572,7 +588,7 @@ struct mime_part *mime_part_find(struct mime_part *root, const uint32_t *path, s
 	for (i = 0; i < count; i++) {
 		if (i > 0) {
 			entity = p->kind == MIME_MESSAGE ? p->child : p;
-			if (p->kind == MIME_LEAF || entity == NULL) {
+			if (p->kind == MIME_LEAF) {
 				return NULL;
 			}
 		}

@@ -219,7 +219,8 @@ static bool begin_section(struct imapd *s, struct fetch *f, struct buf *out)
 	buf_addf(out, "%s%s ", f->gap, f->section->label);
 	f->gap = " ";
 	if (found == FOUND_NOT) {
-		buf_adds(out, "NIL");
+		/* Clients get on better with an empty part than with NIL. */
+		buf_adds(out, "{0}\r\n");
 		f->section = f->section->next;
 		return true;
 	}
