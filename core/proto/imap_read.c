@@ -16,7 +16,10 @@
 
 enum { LINE, ANNOUNCED, LITERAL, DRAIN, SKIP };
 
-enum { TAIL = 32 };	/* of a skipped line, kept to see an announcement */
+enum {
+	HEAD = 128,	/* of what is passed over, kept to name it in the answer */
+	TAIL = 32	/* of a skipped line, kept to see an announcement */
+};
 
 /* parse_announcement - does the line end in {n}, {n+} or ~{n}, outside quotes? */
 static bool parse_announcement(const char *s, size_t len, uint64_t *size_r, bool *sync_r)
@@ -78,7 +81,13 @@ static bool read_line(struct imap_reader *r, struct buf *in, enum imap_read *wha
 	size_t n = lf != NULL ? (size_t)(lf - head) : buf_unread(in);
 
 	if (r->text.len + n > r->max) {
+		size_t keep = r->text.len < HEAD ? HEAD - r->text.len : 0;
+
+		keep = keep < n ? keep : n;
+		buf_add(&r->text, head, keep);
+		buf_consume(in, keep);
 		r->state = SKIP;
+		r->begun = r->line;
 		r->line = r->text.len;
 		return false;
 	}
@@ -86,6 +95,19 @@ static bool read_line(struct imap_reader *r, struct buf *in, enum imap_read *wha
 	buf_consume(in, n + (lf != NULL));
 	*what = lf != NULL ? end_line(r) : IMAP_READ_MORE;
 	return true;
+}
+
+/* tail_announces - does the line that was passed over end in an announcement? */
+static bool tail_announces(struct imap_reader *r)
+{
+	size_t len = r->text.len, from;
+
+	len -= len > 0 && r->text.data[len - 1] == '\r';
+	from = len > r->begun + TAIL ? len - TAIL : r->begun;
+	if (from > len) {
+		return false;
+	}
+	return parse_announcement(buf_str(&r->text) + from, len - from, &r->size, &r->sync);
 }
 
 /* skip_line - throw away up to the line end; text keeps the tail of the line behind its start */
@@ -107,7 +129,7 @@ static bool skip_line(struct imap_reader *r, struct buf *in, enum imap_read *wha
 		*what = IMAP_READ_MORE;
 		return true;
 	}
-	if (end_line(r) == IMAP_READ_LITERAL && !r->sync) {
+	if (tail_announces(r) && !r->sync) {
 		buf_truncate(&r->text, r->line);
 		r->state = DRAIN;
 		return false;
@@ -153,7 +175,7 @@ enum imap_read imap_reader_next(struct imap_reader *r, struct buf *in)
 				return IMAP_READ_MORE;
 			}
 			r->state = r->state == LITERAL ? LINE : SKIP;
-			r->line = r->text.len;
+			r->line = r->begun = r->text.len;
 			break;
 		default:
 			return IMAP_READ_LITERAL;
@@ -182,6 +204,7 @@ void imap_reader_refuse(struct imap_reader *r)
 		r->state = DRAIN;
 		r->size = size;
 		r->refused = true;
+		r->begun = 0;
 	}
 }
 

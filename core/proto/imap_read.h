@@ -22,6 +22,7 @@ struct imap_reader {
 	struct buf text;	/* the command so far, without its last line end */
 	size_t max;		/* bytes text may have; set by the owner */
 	size_t line;		/* private: where the current line begins in text */
+	size_t begun;		/* private: in text, of a line that is passed over */
 	uint64_t size;		/* of the literal announced, or what is left of it */
 	bool sync;		/* it waits for "+ " */
 	int state;		/* private */

@@ -19,6 +19,13 @@ static bool number_or_star(struct imap_args *a, uint32_t *out)
 	return imap_args_char(a, '*') || imap_args_nz_number(a, out);
 }
 
+/* bad_set - one error for all that can be wrong with a set */
+static bool bad_set(struct imap_args *a)
+{
+	a->error = "Invalid messageset";
+	return false;
+}
+
 bool imap_args_set(struct imap_args *a, struct imap_set *out)
 {
 	size_t room = 1;
@@ -33,16 +40,16 @@ bool imap_args_set(struct imap_args *a, struct imap_set *out)
 		struct imap_range *r = &out->ranges[out->count];
 
 		if (out->count == room || !number_or_star(a, &r->first)) {
-			return imap_args_fail(a, "Invalid messageset");
+			return bad_set(a);
 		}
 		r->last = r->first;
 		if (imap_args_char(a, ':') && !number_or_star(a, &r->last)) {
-			return imap_args_fail(a, "Invalid messageset");
+			return bad_set(a);
 		}
 		out->count++;
 	} while (imap_args_char(a, ','));
 	if (a->p < a->end && *a->p != ' ' && *a->p != ')') {
-		return imap_args_fail(a, "Invalid messageset");
+		return bad_set(a);
 	}
 	return true;
 }

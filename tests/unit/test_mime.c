@@ -344,7 +344,8 @@ TEST(mime, utf8)
 	static const char *const bad[] = { "\200", "\300\200", "\340\200\200", "\355\240\200",
 		"\364\220\200\200", "\360\200\200\200", "\303", "\342\202" };
 	static const char good[] = "plain \303\251 \342\202\254 \360\237\230\200 and more text";
-	static const char upper[] = "GR\303\234SSE \316\243\316\221\317\202 \320\226 \305\201 \304\260";
+	static const char upper[] =
+		"GR\303\234SSE \316\243\316\221\317\202 \320\226 \305\201 \304\260";
 	struct buf b = BUF_INIT;
 	size_t i;
 

@@ -26,7 +26,6 @@ struct search {
 	size_t count, room;
 	uint64_t modseq;		/* highest of those found */
 	time_t now;
-	bool missing;
 };
 
 enum verdict { NO, YES, MAYBE };
@@ -149,8 +148,7 @@ static enum verdict look_inside(struct imapd *s, struct search *se)
 	if (se->mail == NULL) {
 		se->mail = mail_open(s->view, se->seq);
 		if (se->mail == NULL) {
-			se->missing = true;
-			return NO;
+			return NO;	/* expunged meanwhile: it has no text any more */
 		}
 		search_text_begin(se->text, se->mail);
 		search_text_header(se->text);
@@ -261,9 +259,6 @@ static enum cmd_result finish(struct imapd *s, struct search *se, struct buf *ou
 		put_search(se, out);
 	}
 	let_go(s);
-	if (se->missing) {
-		return cmd_no(s, "[EXPUNGEISSUED] Some of the requested messages no longer exist.");
-	}
 	return cmd_ok(s, "Search completed.");
 }
 

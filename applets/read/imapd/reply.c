@@ -100,15 +100,17 @@ void put_capabilities(struct buf *out)
 
 void put_flags(struct imapd *s, struct buf *out, unsigned flags, uint64_t keywords)
 {
-	unsigned bit;
+	static const unsigned order[] = { IMAP_ANSWERED, IMAP_FLAGGED, IMAP_DELETED, IMAP_SEEN,
+		IMAP_DRAFT, IMAP_RECENT };
 	bool any = false;
+	size_t k;
 	int i;
 
 	buf_addc(out, '(');
-	for (bit = 1; bit <= IMAP_RECENT; bit <<= 1) {
-		if (flags & bit) {
+	for (k = 0; k < ARRAY_LEN(order); k++) {
+		if (flags & order[k]) {
 			buf_adds(out, any ? " " : "");
-			buf_adds(out, imap_flag_name(bit));
+			buf_adds(out, imap_flag_name(order[k]));
 			any = true;
 		}
 	}

@@ -109,8 +109,11 @@ static void on_flags(void *arg, uint32_t seq)
 		tell_flags_of(t->s, t->out, seq);
 	} else if (t->s->condstore) {
 		/* RFC 7162 3.1.3: .SILENT hides flags, not the new mod-sequence */
-		buf_addf(t->out, "* %u FETCH (UID %u MODSEQ (%llu))\r\n", seq, info->uid,
-			(unsigned long long)info->modseq);
+		buf_addf(t->out, "* %u FETCH (", seq);
+		if (t->s->uid_with_flags) {
+			buf_addf(t->out, "UID %u ", info->uid);
+		}
+		buf_addf(t->out, "MODSEQ (%llu))\r\n", (unsigned long long)info->modseq);
 	}
 }
 
