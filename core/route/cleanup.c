@@ -48,6 +48,7 @@ struct cleanup {
 	bool at_line;		/* the next byte begins a line (STATE_LONG_HEADER) */
 	unsigned seen;
 	unsigned drop;		/* bit n: row n of headers[] is in message_drop_headers */
+	bool any_header;		/* one of the message itself went by */
 	bool drop_others;	/* names that are no row are there too */
 	int hops;
 	char *message_id;
@@ -245,11 +246,14 @@ static void put_missing(struct cleanup *c)
 	buf_free(&b);
 }
 
-/* begin_body - the headers are over; blank: the blank line that says so has to be made */
+/*
+ * begin_body - the headers are over; blank: without the blank line that says so. It is made for our own
+ * submissions and where there was no header at all; a stranger's mail otherwise passes byte for byte.
+ */
 static void begin_body(struct cleanup *c, bool blank)
 {
 	put_missing(c);
-	if (blank) {
+	if (blank && (!c->any_header || (c->config.flags & (CLEANUP_LOCAL | CLEANUP_SUBMIT)) != 0)) {
 		put(c, "\n", 1);
 	}
 	c->state = STATE_BODY;
@@ -263,6 +267,7 @@ static void take_header(struct cleanup *c, size_t len)
 	size_t name = name_length(text, len);
 	int row = row_of(text, name);
 
+	c->any_header = true;
 	if ((c->config.flags & CLEANUP_RAW) != 0) {
 		put_text(c, text, len);
 		return;
@@ -375,6 +380,7 @@ static void pass_long_header(struct cleanup *c, char next)
 	}
 	if (name_length(c->header.data, c->header.len) > 0) {
 		c->state = STATE_LONG_HEADER;
+		c->any_header = true;
 		c->at_line = partial == 0;
 	} else {
 		begin_body(c, true);

@@ -78,7 +78,8 @@ static const struct row {
 	{ "just text\n", "\njust text\n", 0 },
 	{ "just text", "\njust text\n", 0 },
 	{ " indented\n", "\n indented\n", 0 },
-	{ "A: b\nno header\nC: d\n", "A: b\n\nno header\nC: d\n", 0 },
+	{ "A: b\nno header\nC: d\n", "A: b\nno header\nC: d\n", 0 },
+	{ "A: b\nno header\nC: d\n", "A: b\n\nno header\nC: d\n", CLEANUP_SUBMIT },
 	{ ": empty name\n", "\n: empty name\n", 0 },
 	{ "A b: c\n", "\nA b: c\n", 0 },
 	/* mbox separators */
