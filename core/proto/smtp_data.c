@@ -17,6 +17,8 @@
 
 #include <string.h>
 
+enum { CRS_HELD_MAX = 64 };	/* a longer run of CRs is data up to its last ones */
+
 void smtp_data_init(struct smtp_data *d, unsigned flags)
 {
 	memset(d, 0, sizeof(*d));
@@ -49,10 +51,11 @@ static void take_text(struct smtp_data *d, char c, struct buf *out)
 	if (c == '\n') {
 		end_line(d, out);
 	} else if (c == '\r') {
-		d->crs++;
 		d->state = SMTP_DATA_CR;
-		if (d->crs > 64) {
-			release_crs(d, out);	/* a bound for what is held back */
+		if (d->crs == CRS_HELD_MAX) {
+			buf_addc(out, '\r');
+		} else {
+			d->crs++;
 		}
 	} else {
 		release_crs(d, out);
@@ -122,7 +125,7 @@ static size_t take_lines(struct smtp_data *d, const char *in, size_t len, struct
 		lf = memchr(p, '\n', len - done);
 		line = lf != NULL ? (size_t)(lf - p) : len - done;
 		text = line;
-		while (text > 0 && p[text - 1] == '\r') {
+		while (text > 0 && p[text - 1] == '\r' && line - text < CRS_HELD_MAX) {
 			text--;
 		}
 		buf_add(out, p, text);
