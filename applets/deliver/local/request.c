@@ -59,7 +59,9 @@ int64_t request_read(void *arg, int64_t offset, void *data, size_t len)
 /* content_load - the beginning of the message: its headers, and mostly the whole */
 static bool content_load(struct request *q)
 {
-	int64_t n = request_read(q, 0, buf_reserve(&q->content, CONTENT_KEEP), CONTENT_KEEP);
+	/* Room for what is there and no more: a large piece of memory costs two system calls. */
+	size_t want = q->r.size >= 0 && q->r.size < CONTENT_KEEP ? (size_t)q->r.size + 1 : CONTENT_KEEP;
+	int64_t n = request_read(q, 0, buf_reserve(&q->content, want), want);
 
 	if (n < 0) {
 		buf_free(&q->content);
@@ -458,10 +460,15 @@ static void *client_open(struct session_io *io, void *service, struct buf *out)
 static enum session_want client_feed(void *session, struct buf *in, struct buf *out)
 {
 	struct client *c = session;
+	bool together = G.queue != NULL && queue_read_begin(G.queue) == 0;
 	int rc = 1;
 
+	/* One view of the queue for all that have come: its locks are taken once. */
 	while (rc > 0 && !c->ending && G.jobs < JOBS_HIGH) {
 		rc = take_request(c, in);
+	}
+	if (together && G.queue != NULL) {
+		queue_read_end(G.queue);
 	}
 	c->paused = rc > 0;
 	if (c->answers.len > 0) {
