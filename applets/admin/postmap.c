@@ -40,6 +40,7 @@ static struct G {
 	bool exact;		/* -f */
 	bool incremental;      /* -i */
 	bool sequence;		/* -s */
+	bool json;	  /* -j */
 	bool header, body;     /* -h, -b */
 	unsigned build_flags;
 	const char *query, *delete;
@@ -189,11 +190,33 @@ int newaliases_run(void)
 
 /* ---- Asking ---- */
 
+static void print_json(const char *s)
+{
+	putchar('"');
+	for (; *s != '\0'; s++) {
+		if (*s == '"' || *s == '\\')
+			printf("\\%c", *s);
+		else if ((unsigned char)*s < ' ')
+			printf("\\u%04x", (unsigned)(unsigned char)*s);
+		else
+			putchar(*s);
+	}
+	putchar('"');
+}
+
 /* print_value - decoded with -F */
 static void print_value(const char *key, const char *value)
 {
 	struct buf decoded = BUF_INIT;
 
+	if (G.json) {
+		putchar('{');
+		print_json(key != NULL ? key : G.query);
+		printf(": ");
+		print_json(value);
+		puts("}");
+		return;
+	}
 	if (key != NULL)
 		printf(G.alias ? "%s:\t" : "%s\t", key);
 	if (G.values_are_files) {
@@ -412,6 +435,9 @@ static bool take_option(int opt)
 		G.incremental = true;
 		G.build_flags |= MAP_INCREMENTAL;
 		return true;
+	case 'j':
+		G.json = true;
+		return true;
 	case 'q':
 		G.query = optarg;
 		return true;
@@ -479,7 +505,7 @@ int postmap_main(int argc, char **argv)
 		return newaliases_main(argc, argv);
 	G.alias = strcmp(name, "postalias") == 0;
 	while ((opt = getopt(argc, argv,
-			G.alias ? "Nc:d:finoprsq:uvw" : "Nbc:d:fFhimnopq:rsuUvw")) > 0) {
+			G.alias ? "Nc:d:fijnoprsq:uvw" : "Nbc:d:fFhijmnopq:rsuUvw")) > 0) {
 		if (opt == 'c')
 			dash_c = optarg;
 		else if (opt == 'v')

@@ -134,14 +134,22 @@ static char *make_uri(const char *path)
 	return buf_steal(&uri);
 }
 
-/* make_file - an empty file of mode 0600, unless there is one */
-static void make_file(const char *path)
+/* make_file - an empty file of mode 0600, unless there is one; 0, or -1 with the error set */
+static int make_file(struct db *db)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = open(db->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
-	/* Whatever went wrong, SQLite will meet it and say it. */
-	if (fd >= 0)
+	if (fd >= 0) {
 		close(fd);
+		return 0;
+	}
+	if (errno == EEXIST)
+		return 0;
+	db->fault = errno == ENOENT		     ? DB_FAULT_MISSING
+		: errno == ENOSPC || errno == EDQUOT ? DB_FAULT_FULL
+						     : DB_FAULT_OTHER;
+	buf_addf(&db->error, "%s: cannot be made: %s", db->path, strerror(errno));
+	return -1;
 }
 
 /* set_wal - write-ahead log, or the fallback; 0 or -1 */
@@ -186,8 +194,8 @@ static int open_handle(struct db *db, unsigned flags)
 	char *uri = NULL;
 	int rc;
 
-	if (flags & DB_CREATE)
-		make_file(db->path);
+	if ((flags & DB_CREATE) && make_file(db) != 0)
+		return -1;
 	how |= flags & (DB_WRITE | DB_CREATE) ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
 	if (flags & DB_IMMUTABLE) {
 		uri = make_uri(db->path);
