@@ -133,13 +133,19 @@ static int blank_line(struct mailbox *mb, const struct msg *m, uint64_t *at_r)
 		errno = got < 0 ? errno : EIO;
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
 	}
-	*at_r = m->offset + m->from_len + m->head_len - 1;
-	if (n == 0 || end[2] != '\n')
+	*at_r = m->offset + m->from_len + m->head_len;
+	if (end[2] != '\n')
 		return 1;
-	if (end[1] == '\n')
+	if (n > 0 && end[1] == '\n') {
+		*at_r -= 1;
 		return 0;
-	*at_r -= 1;
-	return end[1] == '\r' && end[0] == '\n' ? 0 : 1;
+	}
+	if (n > 1 && end[1] == '\r' && end[0] == '\n') {
+		*at_r -= 2;
+		return 0;
+	}
+	/* Only a header: the separator does as its end. */
+	return m->tail_len > 0 && m->from_len + m->head_len + m->tail_len == m->len ? 0 : 1;
 }
 
 /* plan_meta - how p's new bookkeeping goes into the file; 0 or -1 */

@@ -4,7 +4,8 @@
  * A message begins at a From_ line with a date that stands at the beginning
  * of the file or after an empty line, and ends before the next one. A
  * Content-Length that leads exactly to the end of the file or to a From_ line is
- * believed: programs that write it do not quote. Bytes before the first
+ * believed: programs that write it do not quote. Of the empty lines at the end one
+ * is the separator, also when it is the only one after a header. Bytes before the first
  * From_ line belong to nobody and are left alone. What a crash cut off is a
  * message all the same.
  *
@@ -64,6 +65,7 @@ struct tally {
 	struct mbox_head head;
 	uint64_t bytes, bare; /* of all but the From_ line, shown or not */
 	uint64_t tail_bare;
+	uint32_t blank_len; /* of the line that ends the header, 0: none */
 	uint64_t quotes;
 	uint64_t print;
 };
@@ -88,7 +90,11 @@ static int read_header(struct mbox_scan *s, struct mbox_found *f, struct tally *
 
 		tally_line(t, line, len);
 		at += len;
-		if ((start && is_blank(line, len)) || at > HEADER_MAX)
+		if (start && is_blank(line, len)) {
+			t->blank_len = (uint32_t)len;
+			break;
+		}
+		if (at > HEADER_MAX)
 			break;
 		mbox_head_line(&t->head, at - len, line, len, start);
 		fresh = start && line[0] != ' ' && line[0] != '\t';
@@ -141,6 +147,14 @@ static void tail_from(
 	t->print = print_add(t->print, line, keep);
 }
 
+/* no_body - the only empty line is the separator: the message had none of its own */
+static void no_body(struct mbox_found *f, struct tally *t)
+{
+	f->m.head_len -= t->blank_len;
+	f->m.tail_len = t->blank_len;
+	t->tail_bare = t->blank_len == 1;
+}
+
 /* read_body - to the next From_ line, which is left; 0, or -1 with errno */
 static int read_body(struct mbox_scan *s, struct mbox_found *f, struct tally *t)
 {
@@ -189,6 +203,8 @@ static int read_body(struct mbox_scan *s, struct mbox_found *f, struct tally *t)
 		t->quotes = 0;
 	else if (held_len > 0)
 		tail_from(f, t, held, held_len, 0);
+	else if (t->bytes == f->m.head_len)
+		no_body(f, t);
 	return 0;
 }
 

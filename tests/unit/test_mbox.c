@@ -328,12 +328,15 @@ TEST(mbox, hostile_files)
 		ROW("junk\n\n" MSG("a", "1\n"), 1, "Subject: a\n\n1\n"),
 		ROW(FROM, 1, ""),
 		ROW("From a@b.example Tue Aug  9 14:21:58 2011", 1, ""),
-		ROW(FROM "\n", 1, "\n"),
+		ROW(FROM "\n", 1, ""),
 		ROW(FROM "\n\n", 1, "\n"),
 		ROW(FROM "Subject: a", 1, "Subject: a"),
 		ROW(FROM "Status: R", 1, ""),
 		ROW(FROM "Status: R\n x\n\ny", 1, "\ny"),
-		ROW(FROM FROM "\n", 1, FROM "\n"),
+		ROW(FROM FROM "\n", 1, FROM),
+		ROW(FROM "Subject: a\n\n", 1, "Subject: a\n"),
+		ROW(FROM "Subject: a\n\n\n" FROM "another\n\n", 2, "Subject: a\n\n"),
+		ROW(FROM "Subject: a\r\n\r\n" FROM "other\n\n", 2, "Subject: a\r\n"),
 		ROW(FROM "Content-Length: 99999999999999999999\n\nx\n\n" FROM "\ny\n", 2, "\nx\n"),
 		ROW(FROM "Content-Length: -1\n\nx\n", 1, "\nx\n"),
 		ROW(FROM "Content-Length: 0\n\nx\n\n" FROM "\ny\n", 2, "\nx\n"),
@@ -435,5 +438,39 @@ TEST(mbox, index_lost)
 	check_list(v, "2:b 3:c ");
 	CHECK_INT(mailbox_info(v, 2)->flags, MAIL_SEEN);
 	mailbox_close(v);
+	mailstore_close(ms);
+}
+
+/* Flags of messages that hardly are any; what clients see of them stays the same. */
+TEST(mbox, flags_of_odd_messages)
+{
+	static const char *const texts[] = { "", "\n", "\n\n", "Subject: a\n", "Subject: a\n\n",
+		"Subject: a\n\n\n\n", "Status: b\n", "Status: b\n\n", "\nFrom\nFrom x\n",
+		"no header at all\n", " folded\n\n", "Subject: a\n\nx" };
+	struct mailstore *ms = store_open("mbox");
+	struct mailbox_view *v;
+	uint32_t uids[12];
+
+	for (size_t i = 0; i < 12; i++)
+		uids[i] = store_put(ms, "INBOX", texts[i], 0);
+	for (int round = 0; round < 3; round++) {
+		v = mailbox_open(ms, "INBOX", false);
+		REQUIRE(v != NULL && mailbox_count(v) == 12);
+		for (uint32_t seq = 1; seq <= 12; seq++) {
+			char *text = store_text(v, seq, NULL);
+			const char *want = seq == 12 ? "Subject: a\n\nx\n" : texts[seq - 1];
+
+			CHECK_ROW(texts[seq - 1]);
+			CHECK_STR(text, want);
+			CHECK_INT(mailbox_info(v, seq)->uid, uids[seq - 1]);
+			CHECK_INT(mailbox_info(v, seq)->flags, round == 2 ? MAIL_FLAGGED : 0);
+			mem_free(text);
+		}
+		if (round == 1)
+			CHECK_INT(mailbox_store(v, uids, 12, FLAGS_SET, MAIL_FLAGGED, 0, UINT64_MAX,
+					  NULL, NULL),
+				0);
+		mailbox_close(v);
+	}
 	mailstore_close(ms);
 }
