@@ -120,7 +120,7 @@ static void take_inherited(struct service *s)
 {
 	static char env[1024];
 	char *part = getenv(SERVICE_ENV), *save;
-	int64_t count = 0, log = 0;
+	int64_t count = 0, log = 0, successor = 0;
 
 	s->private_->log_fd = -1;
 	if (part == NULL || !str_copy(env, sizeof(env), part)) {
@@ -135,6 +135,11 @@ static void take_inherited(struct service *s)
 	if (part == NULL || !str_to_int(part, 0, 1, &log)) {
 		return;
 	}
+	part = strtok_r(NULL, ",", &save);
+	if (part == NULL || !str_to_int(part, 0, 1, &successor)) {
+		return;
+	}
+	s->successor = successor != 0;
 	s->by_master = fcntl(SERVICE_FD_CONTROL, F_SETFD, FD_CLOEXEC) == 0;
 	if (log != 0 && fcntl(SERVICE_FD_LOG, F_SETFD, FD_CLOEXEC) == 0) {
 		s->private_->log_fd = SERVICE_FD_LOG;
@@ -355,15 +360,20 @@ bool service_tell(struct service *s, const struct buf *msg, int fd)
 		unix_send_fds(SERVICE_FD_CONTROL, msg->data, msg->len, &fd, fd >= 0 ? 1 : 0) == (ssize_t)msg->len;
 }
 
-void service_replace(void *arg)
+static void tell_kind(struct service *s, int kind)
 {
 	struct buf b = BUF_INIT;
 	size_t mark = wire_begin(&b);
 
-	wire_put_int(&b, SERVICE_MSG_REPLACE);
+	wire_put_int(&b, (uint64_t)kind);
 	wire_end(&b, mark);
-	(void)service_tell(arg, &b, -1);
+	(void)service_tell(s, &b, -1);
 	buf_free(&b);
+}
+
+void service_replace(void *arg)
+{
+	tell_kind(arg, SERVICE_MSG_REPLACE);
 }
 
 /* ---- The end ---- */
@@ -532,6 +542,9 @@ int service_run(struct service *s)
 	}
 	if (!s->stdio) {
 		log_set_buffered(1);
+	}
+	if (s->successor) {
+		tell_kind(s, SERVICE_MSG_READY);
 	}
 	loop_run(s->loop);
 	log_flush();

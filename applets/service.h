@@ -38,7 +38,7 @@
  */
 enum { SERVICE_FD_CONTROL = 3, SERVICE_FD_LOG = 4, SERVICE_FD_LISTEN = 6, SERVICE_LISTEN_MAX = 64 };
 
-#define SERVICE_ENV "PILLARBOX_FDS"		/* "LISTENERS,LOG[,LABEL]...": 2,1,imap,imaps */
+#define SERVICE_ENV "PILLARBOX_FDS"		/* "LISTENERS,LOG,SUCCESSOR[,LABEL]...": 2,1,0,-,ssl */
 
 enum {
 	SERVICE_ROOT = 1,		/* keeps root (auth, local); others become mail_owner */
@@ -57,7 +57,8 @@ enum {
 	SERVICE_MSG_LOGIN = 3,		/* to master, one descriptor: see applets/read/login.c */
 	SERVICE_MSG_SESSION = 4,	/* to a mail part, one descriptor: see applets/read/login.c */
 	SERVICE_MSG_IDLE = 5,		/* to master: a mail part has no session left; may it end? */
-	SERVICE_MSG_END = 6		/* to a mail part: you may */
+	SERVICE_MSG_END = 6,		/* to a mail part: you may */
+	SERVICE_MSG_READY = 7		/* to master, from a successor: the older process can go now */
 };
 
 struct service;
@@ -82,6 +83,8 @@ struct service {
 	const char *conf_path;		/* -c as given, or NULL */
 	bool stdio;			/* -S */
 	bool by_master;
+	/* An older process serves on until service_run() is reached: what cannot be loaded is fatal, and nothing is lost. */
+	bool successor;
 	struct loop *loop;
 	struct service_listener listen[SERVICE_LISTEN_MAX];
 	size_t listen_count;

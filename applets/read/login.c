@@ -397,11 +397,13 @@ static void load_tls(struct service *s)
 	};
 	char *error = NULL;
 
-	(void)s;
 	if (str_ieq(setting.ssl, "no") || config.cert_file[0] == '\0') {
 		return;
 	}
 	G.tls = tls_server_context(&config, &error);
+	if (G.tls == NULL && s->successor) {
+		log_fatal("%s-login: ssl_cert, ssl_key: %s", G.proto->name, error);
+	}
 	if (G.tls == NULL) {
 		log_error("%s-login: Error: TLS is off: ssl_cert, ssl_key: %s", G.proto->name, error);
 		mem_free(error);

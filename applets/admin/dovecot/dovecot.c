@@ -191,7 +191,7 @@ static void take_inherited(void)
 		if (G.by_master) {
 			(void)fd_set_nonblock(SERVICE_FD_CONTROL, true);
 		}
-		if (str_starts(env, "0,1") && fcntl(SERVICE_FD_LOG, F_SETFD, FD_CLOEXEC) == 0) {
+		if (str_starts(env, "0,1,") && fcntl(SERVICE_FD_LOG, F_SETFD, FD_CLOEXEC) == 0) {
 			log_set_fd(SERVICE_FD_LOG);
 			log_set_tag("dovecot");
 		}

@@ -129,7 +129,7 @@ static _Noreturn void run(int self, const struct sv_start *start, int control)
 	int log = log_fd();
 	sigset_t none;
 
-	buf_addf(&about, "%s=%zu,%d", SERVICE_ENV, start->fd_count, log > 0);
+	buf_addf(&about, "%s=%zu,%d,%d", SERVICE_ENV, start->fd_count, log > 0, start->successor);
 	for (size_t i = 0; i < start->fd_count; i++) {
 		buf_addf(&about, ",%s", start->labels[i][0] != '\0' ? start->labels[i] : "-");
 	}

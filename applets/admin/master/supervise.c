@@ -48,6 +48,7 @@ struct sv_service {
 	struct sv_listener *listeners;
 	size_t listener_count;
 	struct sv_child *child;
+	struct sv_child *candidate;	/* a successor that has not said yet that it is ready */
 	struct sv_child *old;		/* single: the one that still finishes */
 	struct timer rest, wakeup_timer;
 	int wakeup;
@@ -58,6 +59,8 @@ struct sv_service {
 
 static void start_child(struct sv_service *s);
 static void make_ready(struct sv_service *s);
+static struct sv_child *spawn_for(struct sv_service *s, bool successor);
+static void watch_listeners(struct sv_service *s, bool on);
 
 /* ---- Configuration ---- */
 
@@ -118,21 +121,42 @@ static void detach(struct sv_child *c)
 	c->service = NULL;
 }
 
-static void replace_child(struct sv_service *s)
+/* send_off - the child takes nothing new and finishes alone */
+static void send_off(struct sv_child *c)
 {
-	if (s->child != NULL) {
-		struct sv_child *c = s->child;
+	c->leaving = true;
+	sv_signal(c, SIGHUP);
+	detach(c);
+}
 
-		c->leaving = true;
-		sv_signal(c, SIGHUP);
-		s->child = NULL;
-		if (s->single) {
-			s->old = c;
-		} else {
-			detach(c);
-		}
+/* replace_child - a child asks for a successor; it goes when that is ready */
+static void replace_child(struct sv_child *c)
+{
+	struct sv_service *s = c->service;
+
+	if (s == NULL || s->child != c || s->candidate != NULL || s->single || s->sv->stopping) {
+		return;
 	}
-	make_ready(s);
+	log_info("%s: starting a successor of process %d", c->command, (int)c->pid);
+	s->candidate = spawn_for(s, true);
+	if (s->candidate != NULL) {
+		s->candidate->service = s;
+	}
+}
+
+static void candidate_ready(struct sv_child *c)
+{
+	struct sv_service *s = c->service;
+
+	if (s == NULL || s->candidate != c) {
+		return;
+	}
+	if (s->child != NULL) {
+		send_off(s->child);
+	}
+	watch_listeners(s, false);
+	s->child = c;
+	s->candidate = NULL;
 }
 
 static void on_control(struct watch *w, unsigned events)
@@ -161,10 +185,9 @@ static void on_control(struct watch *w, unsigned events)
 	if (wire_next(&b, &msg, &size) == 1) {
 		kind = (int)wire_get_int(&msg);
 		if (kind == SERVICE_MSG_REPLACE) {
-			if (c->service != NULL && c->service->child == c && !sv->stopping) {
-				log_info("%s: starting a successor of process %d", c->command, (int)c->pid);
-				replace_child(c->service);
-			}
+			replace_child(c);
+		} else if (kind == SERVICE_MSG_READY) {
+			candidate_ready(c);
 		} else if (sv->hooks->message != NULL) {
 			sv->hooks->message(sv, c, kind, &msg, fd);
 			fd = -1;
@@ -222,8 +245,6 @@ static void forget_child(struct sv_child *c)
 
 /* ---- Services ---- */
 
-static void watch_listeners(struct sv_service *s, bool on);
-
 static void on_connection(struct watch *w, unsigned events)
 {
 	struct sv_service *s = w->owner;
@@ -280,26 +301,34 @@ static void make_ready(struct sv_service *s)
 	}
 }
 
-static void start_child(struct sv_service *s)
+/* spawn_for - a child with all the listeners */
+static struct sv_child *spawn_for(struct sv_service *s, bool successor)
 {
 	const char **labels = mem_calloc(s->listener_count + 1, sizeof(*labels));
 	int *fds = mem_calloc(s->listener_count + 1, sizeof(*fds));
 	struct sv_start start = { .argv = s->argv, .fds = fds, .labels = labels,
-		.fd_count = s->listener_count };
+		.fd_count = s->listener_count, .successor = successor };
+	struct sv_child *c;
 
 	for (size_t i = 0; i < s->listener_count; i++) {
 		fds[i] = s->listeners[i].fd;
 		labels[i] = s->listeners[i].label;
 	}
+	c = sv_spawn(s->sv, s->command, &start);
+	mem_free(labels);
+	mem_free(fds);
+	return c;
+}
+
+static void start_child(struct sv_service *s)
+{
 	watch_listeners(s, false);
-	s->child = sv_spawn(s->sv, s->command, &start);
+	s->child = spawn_for(s, false);
 	if (s->child != NULL) {
 		s->child->service = s;
 	} else {
 		rest(s);
 	}
-	mem_free(labels);
-	mem_free(fds);
 }
 
 /* ordinary_end - log an end that is not an ordinary one; true: it was ordinary */
@@ -332,6 +361,12 @@ static void child_ended(struct sv_child *c, int status)
 		bool current = s->child == c;
 		bool quick = loop_now(sv->loop) - c->started < QUICK_DEATH_MS;
 
+		if (s->candidate == c) {
+			s->candidate = NULL;
+			if (s->child != NULL) {
+				log_warn("%s: the successor failed: process %d stays", s->command, (int)s->child->pid);
+			}
+		}
 		s->child = current ? NULL : s->child;
 		s->old = s->old == c ? NULL : s->old;
 		if (good && current && s->may_end) {

@@ -100,6 +100,7 @@ struct sv_start {
 	const int *fds;			/* listening sockets, become 6 ... */
 	const char *const *labels;
 	size_t fd_count;
+	bool successor;			/* an older process goes on until this one is ready */
 	bool set_ids;			/* become uid and gid before exec */
 	uid_t uid;
 	gid_t gid;

@@ -136,6 +136,9 @@ static void load_tls(struct service *s)
 		log_warn("No server certs available. TLS won't be enabled");
 	} else {
 		G.tls = tls_server_context(&config, &error);
+		if (G.tls == NULL && s->successor) {
+			log_fatal("%s", error);
+		}
 		if (G.tls == NULL) {
 			log_warn("TLS won't be enabled: %s", error);
 		}
