@@ -5,6 +5,19 @@
  */
 #include "applets/queue/list.h"
 
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "conf/params.h"
+#include "proto/pickup.h"
+
+/* Files looked at for one list, bytes read of each: its recipients, if they are many, are cut off. */
+enum { DROPS_MAX = 1000, DROP_READ = 16384, DROP_NAME = 32, PATH_SIZE = 4096 };
+
 const char *list_queue_name(enum list_queue q)
 {
 	switch (q) {
@@ -93,10 +106,76 @@ static void put_row(void *arg, const struct queue_envelope *env, const struct qu
 	w->n = r->n;
 }
 
+/* put_envelope - what the file says before its content */
+static void put_envelope(struct buf *out, struct buf *in, const char *name, const struct stat *st)
+{
+	struct list_message lm = { .queue = LIST_MAILDROP, .id = name, .arrival = (int64_t)st->st_mtime,
+		.size = (int64_t)st->st_size, .reason = "" };
+	struct pickup_message m;
+	bool begun = false;
+	size_t size;
+
+	while (pickup_get(in, &m, &size) > 0 && (m.kind == PICKUP_BEGIN || m.kind == PICKUP_RECIPIENT)) {
+		if (m.kind == PICKUP_BEGIN && !begun) {
+			lm.sender = m.sender;
+			list_put_message(out, &lm);
+			begun = true;
+		} else if (m.kind == PICKUP_RECIPIENT && begun) {
+			list_put_recipient(out, m.address, "");
+		}
+		buf_consume(in, size);
+	}
+}
+
+static void put_drop(struct buf *out, int dir, const char *name)
+{
+	int fd = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	struct buf in = BUF_INIT;
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		n = read(fd, buf_reserve(&in, DROP_READ), DROP_READ);
+		if (n > 0) {
+			buf_added(&in, (size_t)n);
+			put_envelope(out, &in, name, &st);
+		}
+	}
+	close(fd);
+	buf_free(&in);
+}
+
+void list_maildrop(struct buf *out)
+{
+	char path[PATH_SIZE];
+	struct dirent *e;
+	DIR *d;
+	int count = 0;
+
+	snprintf(path, sizeof(path), "%s/maildrop", param.queue_directory);
+	d = opendir(path);
+	if (d == NULL)
+		return;
+	while (count < DROPS_MAX && (e = readdir(d)) != NULL) {
+		if (strlen(e->d_name) != DROP_NAME || strspn(e->d_name, "0123456789ABCDEF") != DROP_NAME)
+			continue;
+		put_drop(out, dirfd(d), e->d_name);
+		count++;
+	}
+	closedir(d);
+}
+
 int list_walk(struct list_walk *w, struct queue *q, struct buf *out, int max)
 {
 	int count;
 
+	if (!w->dropped)
+		list_maildrop(out);
+	w->dropped = true;
+	if (q == NULL)
+		return 0;
 	w->out = out;
 	count = queue_list(q, w->id, w->id == 0 ? -1 : w->n, max, put_row, w);
 	return count < 0 ? -1 : count == max;

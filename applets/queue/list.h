@@ -37,6 +37,7 @@ void list_put_end(struct buf *b, enum list_kind kind);
 
 /* Where a walk through the queue stands; zeroed: at its beginning. */
 struct list_walk {
+	bool dropped;			/* the maildrop was put */
 	queue_id id;
 	int64_t n;
 	queue_id shown;			/* whose LIST_MESSAGE was put */
@@ -44,7 +45,12 @@ struct list_walk {
 	struct buf *out;		/* while walking */
 };
 
-/* Put up to max recipients, and the messages they belong to. 1 there may be more, 0 the end, -1 queue_error(). */
+/* The maildrop's files, which pickup has not taken yet; those that can be read. */
+void list_maildrop(struct buf *out);
+/*
+ * Put the maildrop, then up to max recipients and the messages they belong to; q NULL: no queue.
+ * 1 there may be more, 0 the end, -1 queue_error().
+ */
 int list_walk(struct list_walk *w, struct queue *q, struct buf *out, int max);
 
 #endif

@@ -107,15 +107,15 @@ static void list_direct(struct listing *l)
 	struct list_walk walk = { 0 };
 	struct buf in = BUF_INIT;
 	char *error = NULL, path[PATH_SIZE];
-	struct queue *q;
+	struct queue *q = NULL;
 	int rc;
 
 	snprintf(path, sizeof(path), "%s/queue.db", param.queue_directory);
-	if (access(path, F_OK) != 0 && errno == ENOENT)
-		return;
-	q = queue_open(param.queue_directory, QUEUE_READ, &error);
-	if (q == NULL)
-		log_fatal_status(EX_UNAVAILABLE, "%s", error);
+	if (access(path, F_OK) == 0 || errno != ENOENT) {
+		q = queue_open(param.queue_directory, QUEUE_READ, &error);
+		if (q == NULL)
+			log_fatal_status(EX_UNAVAILABLE, "%s", error);
+	}
 	do {
 		rc = list_walk(&walk, q, &in, ROWS_AT_ONCE);
 		if (rc < 0)
