@@ -404,6 +404,20 @@ step_queue(struct buf *heard, struct buf *error)
 	return finish("mailq", error);
 }
 
+/* show_memory - what the kernel has left once the server is up, as a note */
+static void
+show_memory(void)
+{
+	char line[128];
+	FILE *file = fopen("/proc/meminfo", "re");
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+		if (str_starts(line, "MemTotal:") || str_starts(line, "MemAvailable:"))
+			printf("initramfs: note %s", line);
+	if (file != NULL)
+		fclose(file);
+}
+
 int
 journey_run(void)
 {
@@ -412,6 +426,7 @@ journey_run(void)
 
 	signal(SIGPIPE, SIG_IGN);
 	fd = dial_patiently(PORT_SMTP);
+	show_memory();
 	G.down = fd < 0;
 	failed = journey_step("server", fd >= 0 ? NULL : "nobody listens on port 25");
 	if (fd >= 0)
