@@ -164,6 +164,15 @@ static void say_ready(void)
 		(void)!write(G.ready, "", 1);
 		close(G.ready);
 	}
+	if (G.by_master) {
+		struct buf b = BUF_INIT;
+		size_t mark = wire_begin(&b);
+
+		wire_put_int(&b, SERVICE_MSG_READY);
+		wire_end(&b, mark);
+		(void)unix_send_fds(SERVICE_FD_CONTROL, b.data, b.len, NULL, 0);
+		buf_free(&b);
+	}
 }
 
 /* on_master - our master is gone (or speaks, which it does not): without it we end as well */
@@ -227,6 +236,7 @@ static int serve(void)
 		die(error);
 	}
 	sv = sv_new(loop, "dovecot", &hooks);
+	sv->silent = !G.foreground;
 	handoff_start(sv, G.file, G.verbose);
 	if (sv_apply(sv, &config, true, &error) != 0) {
 		die(error);

@@ -131,6 +131,7 @@ static struct part *start_part(const char *service, uid_t uid, gid_t gid)
 	struct slice rest = slice_of(setting.mail_access_groups), word;
 	gid_t groups[16];
 	struct sv_start start = { .argv = argv, .set_ids = true, .uid = uid, .gid = gid,
+		.silent = G.sv->silent,
 		.user = pw != NULL ? pw->pw_name : NULL, .more_groups = groups };
 	struct part *p;
 	struct sv_child *child;

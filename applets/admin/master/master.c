@@ -40,7 +40,7 @@
 #include "conf/master_cf.h"
 #include "conf/params.h"
 
-enum { ADDRESSES_MAX = 32 };
+enum { ADDRESSES_MAX = 32, DOVECOT_WAIT_MS = 5000 };
 
 static struct {
 	struct supervisor *sv;
@@ -49,6 +49,8 @@ static struct {
 	size_t override_count;
 	int verbose;
 	bool foreground, to_stderr, test;
+	bool with_dovecot;
+	struct timer ready_timer;
 	int lock, ready;		/* ready: the pipe of the process that waits for us, or -1 */
 	struct buf trouble;		/* what is wrong with the configuration being read: the first thing */
 	uid_t owner_uid;
@@ -304,7 +306,7 @@ static void add_dovecot(struct sv_config *c)
 	}
 	spec = sv_config_add(c);
 	spec->name = spec->command = "dovecot";
-	spec->single = spec->at_once = spec->may_end = true;
+	spec->single = spec->reloads = spec->at_once = spec->may_end = true;
 	argv = arena_alloc(&c->arena, 8 * sizeof(*argv));
 	argv[0] = "dovecot";
 	argv[1] = "-F";
@@ -314,6 +316,7 @@ static void add_dovecot(struct sv_config *c)
 		argv[4] = "-v";
 	}
 	spec->argv = argv;
+	G.with_dovecot = true;
 }
 
 /* read_config - main.cf is loaded; master.cf and dovecot become specs. 0; -1 with a text */
@@ -404,7 +407,33 @@ static bool reload(struct supervisor *sv, struct sv_config *out)
 	return true;
 }
 
-static const struct supervisor_hooks hooks = { .reload = reload };
+static void say_ready(void);
+
+/* on_message - dovecot has its listeners */
+static void on_message(struct supervisor *sv, struct sv_child *child, int kind, struct wire *w, int fd)
+{
+	(void)sv;
+	(void)child;
+	(void)w;
+	if (kind == SERVICE_MSG_READY) {
+		say_ready();
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
+/* on_end - whoever waits for the start does not wait for a dovecot that failed */
+static void on_end(struct supervisor *sv, struct sv_child *child)
+{
+	(void)sv;
+	if (G.ready >= 0 && strcmp(child->command, "dovecot") == 0) {
+		dprintf(2, "postfix/master: warning: dovecot did not start: no POP3 and IMAP; the log says why\n");
+		say_ready();
+	}
+}
+
+static const struct supervisor_hooks hooks = { reload, on_message, on_end };
 
 /* die - an error of the start: in the log, and for whoever called us */
 static _Noreturn void die(const char *text)
@@ -463,19 +492,28 @@ static void go_background(void)
 /* say_ready - the start has succeeded; from here on nobody reads our stderr */
 static void say_ready(void)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int null;
 
+	loop_untimer(G.sv->loop, &G.ready_timer);
+	if (G.ready < 0) {
+		return;
+	}
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int i = 0; null >= 0 && i < 3; i++) {
+		(void)dup2(null, i);
+	}
 	if (null >= 0) {
-		(void)dup2(null, 0);
-		if (!G.foreground) {
-			(void)dup2(null, 1);
-			(void)dup2(null, 2);
-		}
+		close(null);
 	}
-	if (G.ready >= 0) {
-		(void)!write(G.ready, "", 1);
-		close(G.ready);
-	}
+	(void)!write(G.ready, "", 1);
+	close(G.ready);
+	G.ready = -1;
+}
+
+static void ready_late(struct timer *t)
+{
+	(void)t;
+	say_ready();
 }
 
 static void raise_limits(void)
@@ -573,7 +611,12 @@ int master_main(int argc, char **argv)
 	umask(077);
 	log_info("daemon started -- version %s, configuration %s", param.mail_version, G.dir);
 	log_flush();
-	say_ready();
+	G.sv->silent = !G.foreground;
+	if (G.with_dovecot) {
+		loop_timer(loop, &G.ready_timer, DOVECOT_WAIT_MS, ready_late, NULL);
+	} else {
+		say_ready();
+	}
 	sv_run(G.sv);
 	log_info("terminating on signal 15");
 	log_flush();

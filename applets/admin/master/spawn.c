@@ -66,8 +66,8 @@ static bool place_fds(const struct sv_start *start, int control, int log, int *s
 			return false;
 		}
 	}
-	if (null >= 0) {
-		(void)dup2(null, 0);
+	for (int i = 0; null >= 0 && i <= (start->silent ? 2 : 0); i++) {
+		(void)dup2(null, i);
 	}
 	if (dup2(control, SERVICE_FD_CONTROL) < 0 || (log >= 0 && dup2(log, SERVICE_FD_LOG) < 0)) {
 		return false;

@@ -4,7 +4,7 @@
  * A service is one of
  *	idle	its listeners are watched; a connection starts a child
  *	up	the child has the listeners, we do not look at them
- *	resting	its child crashed; after a pause (1, 2, 4 ... 60 s) it is idle again
+ *	resting	its child crashed; after a pause (0.1, 1, 2, 4 ... 60 s) it is idle again
  * A child told to leave (reload) is forgotten by its service and finishes
  * alone, so that open sessions live on beside the new child; "single"
  * services wait for it to end.
@@ -30,7 +30,8 @@
 enum {
 	STOP_SECONDS = 8,
 	QUICK_DEATH_MS = 10000,		/* a child that fails within this time makes the pause longer */
-	REST_MAX_SECONDS = 60
+	FIRST_REST_MS = 100,
+	REST_MAX_MS = 60000
 };
 
 struct sv_listener {
@@ -52,7 +53,7 @@ struct sv_service {
 	struct sv_child *old;		/* single: the one that still finishes */
 	struct timer rest, wakeup_timer;
 	int wakeup;
-	bool wakeup_if_used, at_once, single, may_end;
+	bool wakeup_if_used, at_once, single, may_end, reloads;
 	bool used, resting, ended;
 	int failures;
 };
@@ -148,9 +149,6 @@ static void candidate_ready(struct sv_child *c)
 {
 	struct sv_service *s = c->service;
 
-	if (s == NULL || s->candidate != c) {
-		return;
-	}
 	if (s->child != NULL) {
 		send_off(s->child);
 	}
@@ -186,7 +184,7 @@ static void on_control(struct watch *w, unsigned events)
 		kind = (int)wire_get_int(&msg);
 		if (kind == SERVICE_MSG_REPLACE) {
 			replace_child(c);
-		} else if (kind == SERVICE_MSG_READY) {
+		} else if (kind == SERVICE_MSG_READY && c->service != NULL && c->service->candidate == c) {
 			candidate_ready(c);
 		} else if (sv->hooks->message != NULL) {
 			sv->hooks->message(sv, c, kind, &msg, fd);
@@ -277,15 +275,15 @@ static void on_rested(struct timer *t)
 
 static void rest(struct sv_service *s)
 {
-	int seconds = s->failures < 6 ? 1 << s->failures : REST_MAX_SECONDS;
+	int ms = s->failures == 0 ? FIRST_REST_MS : s->failures < 7 ? 500 << s->failures : REST_MAX_MS;
 
 	s->failures++;
 	s->resting = true;
 	watch_listeners(s, false);
-	if (seconds > 1) {
-		log_warn("%s: bad command startup -- throttling for %d seconds", s->command, seconds);
+	if (ms > 1000) {
+		log_warn("%s: bad command startup -- throttling for %d seconds", s->command, ms / 1000);
 	}
-	loop_timer(s->sv->loop, &s->rest, (int64_t)seconds * 1000, on_rested, s);
+	loop_timer(s->sv->loop, &s->rest, ms, on_rested, s);
 }
 
 /* make_ready - idle, or up when it is to run at once */
@@ -307,7 +305,7 @@ static struct sv_child *spawn_for(struct sv_service *s, bool successor)
 	const char **labels = mem_calloc(s->listener_count + 1, sizeof(*labels));
 	int *fds = mem_calloc(s->listener_count + 1, sizeof(*fds));
 	struct sv_start start = { .argv = s->argv, .fds = fds, .labels = labels,
-		.fd_count = s->listener_count, .successor = successor };
+		.fd_count = s->listener_count, .successor = successor, .silent = s->sv->silent };
 	struct sv_child *c;
 
 	for (size_t i = 0; i < s->listener_count; i++) {
@@ -371,8 +369,7 @@ static void child_ended(struct sv_child *c, int status)
 		s->old = s->old == c ? NULL : s->old;
 		if (good && current && s->may_end) {
 			s->ended = true;
-		} else if (!good && current && !sv->stopping) {
-			s->failures = quick ? s->failures : 0;
+		} else if (!good && current && quick && !sv->stopping) {
 			rest(s);
 		} else {
 			s->failures = 0;
@@ -535,7 +532,25 @@ static struct sv_service *new_service(struct supervisor *sv, const struct sv_spe
 	s->at_once = spec->at_once;
 	s->single = spec->single;
 	s->may_end = spec->may_end;
+	s->reloads = spec->reloads;
 	return s;
+}
+
+/* hand_down - the successor of a single service waits for the child; one that reloads by itself keeps it */
+static void hand_down(struct supervisor *sv, struct sv_child *c, const struct sv_service *from)
+{
+	for (struct sv_service *n = sv->services; n != NULL; n = n->next) {
+		if (!n->single || strcmp(n->name, from->name) != 0 || strcmp(n->command, from->command) != 0) {
+			continue;
+		}
+		c->service = n;
+		if (n->reloads && !c->leaving) {
+			n->child = c;
+			return;
+		}
+		n->old = c;
+	}
+	c->leaving = true;
 }
 
 /* leave_old - the old services' children finish; single ones are waited for by their successors */
@@ -550,16 +565,10 @@ static void leave_old(struct supervisor *sv, struct sv_service *old)
 				continue;
 			}
 			if (!c->leaving) {
-				c->leaving = true;
 				sv_signal(c, SIGHUP);
 			}
 			detach(c);
-			for (struct sv_service *n = sv->services; n != NULL; n = n->next) {
-				if (n->single && strcmp(n->name, s->name) == 0 && strcmp(n->command, s->command) == 0) {
-					n->old = c;
-					c->service = n;
-				}
-			}
+			hand_down(sv, c, s);
 		}
 		free_service(s, true);
 	}

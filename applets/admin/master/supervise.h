@@ -43,6 +43,7 @@ struct sv_spec {
 	bool wakeup_if_used;
 	bool at_once;			/* start without waiting for a connection */
 	bool single;			/* never two at a time, not even while the old one finishes */
+	bool reloads;			/* (single) SIGHUP is all it needs: it reads its configuration again and goes on */
 	bool may_end;			/* exit status 0 means: not wanted any more (until the next reload) */
 };
 
@@ -89,6 +90,7 @@ struct supervisor {
 	struct sv_service *services;
 	struct sv_child *children;
 	size_t child_count;
+	bool silent;			/* children's 1 and 2 are /dev/null: we go into the background */
 	bool stopping;
 	struct timer stop_timer;
 	int stop_rounds;
@@ -101,6 +103,7 @@ struct sv_start {
 	const char *const *labels;
 	size_t fd_count;
 	bool successor;			/* an older process goes on until this one is ready */
+	bool silent;			/* 1 and 2 become /dev/null */
 	bool set_ids;			/* become uid and gid before exec */
 	uid_t uid;
 	gid_t gid;
@@ -116,7 +119,7 @@ struct supervisor *sv_new(struct loop *loop, const char *what, const struct supe
  * when first): an address cannot be had, nothing runs, *error_r says which and what to do.
  */
 int sv_apply(struct supervisor *sv, struct sv_config *config, bool first, char **error_r);
-/* Start what runs at once (not before: they inherit our descriptors 1 and 2), and go on until everything has ended. */
+/* Start what runs at once, and go on until everything has ended. */
 void sv_run(struct supervisor *sv);
 void sv_stop(struct supervisor *sv);
 /* A child outside of the services (mail part). NULL: logged. */
