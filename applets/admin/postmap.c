@@ -190,31 +190,18 @@ int newaliases_run(void)
 
 /* ---- Asking ---- */
 
-static void print_json(const char *s)
-{
-	putchar('"');
-	for (; *s != '\0'; s++) {
-		if (*s == '"' || *s == '\\')
-			printf("\\%c", *s);
-		else if ((unsigned char)*s < ' ')
-			printf("\\u%04x", (unsigned)(unsigned char)*s);
-		else
-			putchar(*s);
-	}
-	putchar('"');
-}
-
 /* print_value - decoded with -F */
 static void print_value(const char *key, const char *value)
 {
 	struct buf decoded = BUF_INIT;
 
 	if (G.json) {
-		putchar('{');
-		print_json(key != NULL ? key : G.query);
-		printf(": ");
-		print_json(value);
-		puts("}");
+		buf_addc(&decoded, '{');
+		json_encode(&decoded, key != NULL ? key : G.query);
+		buf_adds(&decoded, ": ");
+		json_encode(&decoded, value);
+		printf("%s}\n", decoded.data);
+		buf_free(&decoded);
 		return;
 	}
 	if (key != NULL)

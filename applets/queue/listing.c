@@ -15,6 +15,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/encode.h"
+
 enum { TIME_SIZE = 32, REASON_COLUMNS = 76 };
 
 /* add_clean - text without control bytes, which would be the terminal's */
@@ -82,40 +84,23 @@ static void plain_recipient(struct listing *l, const char *address, const char *
 	buf_addc(l->out, '\n');
 }
 
-static void json_text(struct buf *b, const char *s)
-{
-	buf_addc(b, '"');
-	for (; *s != '\0'; s++) {
-		static const char plain[] = "\b\f\n\r\t\"\\", letters[] = "bfnrt\"\\";
-		const char *at = strchr(plain, *s);
-
-		if (at != NULL)
-			buf_addf(b, "\\%c", letters[at - plain]);
-		else if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			buf_addf(b, "\\u%04X", (unsigned)(unsigned char)*s);
-		else
-			buf_addc(b, *s);
-	}
-	buf_addc(b, '"');
-}
-
 static void json_message(struct listing *l, const struct list_message *m)
 {
 	buf_addf(l->out, "{\"queue_name\": \"%s\", \"queue_id\": ", list_queue_name(m->queue));
-	json_text(l->out, m->id);
+	json_encode(l->out, m->id);
 	buf_addf(l->out, ", \"arrival_time\": %lld, \"message_size\": %lld, \"forced_expire\": %s, \"sender\": ",
 		(long long)m->arrival, (long long)m->size, m->forced_expire ? "true" : "false");
-	json_text(l->out, m->sender);
+	json_encode(l->out, m->sender);
 	buf_adds(l->out, ", \"recipients\": [");
 }
 
 static void json_recipient(struct listing *l, const char *address, const char *reason)
 {
 	buf_adds(l->out, l->recipients > 0 ? ", {\"address\": " : "{\"address\": ");
-	json_text(l->out, address);
+	json_encode(l->out, address);
 	if (*reason != '\0') {
 		buf_adds(l->out, ", \"delay_reason\": ");
-		json_text(l->out, reason);
+		json_encode(l->out, reason);
 	}
 	buf_addc(l->out, '}');
 }

@@ -144,3 +144,21 @@ bool xtext_decode(struct buf *out, const char *text, size_t len)
 	}
 	return true;
 }
+
+void json_encode(struct buf *out, const char *text)
+{
+	static const char plain[] = "\b\f\n\r\t\"\\", letters[] = "bfnrt\"\\";
+	const char *at;
+
+	buf_addc(out, '"');
+	for (; *text != '\0'; text++) {
+		at = strchr(plain, *text);
+		if (at != NULL)
+			buf_addf(out, "\\%c", letters[at - plain]);
+		else if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			buf_addf(out, "\\u%04X", (unsigned)(unsigned char)*text);
+		else
+			buf_addc(out, *text);
+	}
+	buf_addc(out, '"');
+}

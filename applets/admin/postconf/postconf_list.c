@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/encode.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -22,20 +23,6 @@
 enum { LINE_LIMIT = 80, INDENT = 4 };
 
 /* ---- Form ---- */
-
-static void print_json_string(const char *s)
-{
-	putchar('"');
-	for (; *s != '\0'; s++) {
-		if (*s == '"' || *s == '\\')
-			printf("\\%c", *s);
-		else if ((unsigned char)*s < ' ')
-			printf("\\u%04x", (unsigned)(unsigned char)*s);
-		else
-			putchar(*s);
-	}
-	putchar('"');
-}
 
 /* print_words - blanks of any kind become one; with -f lines end before LINE_LIMIT */
 static void print_words(const struct postconf *pc, const char *text, size_t column)
@@ -59,12 +46,15 @@ static void print_words(const struct postconf *pc, const char *text, size_t colu
 
 void postconf_print(const struct postconf *pc, const char *name, const char *value)
 {
+	struct buf line = BUF_INIT;
+
 	if (pc->json) {
-		putchar('{');
-		print_json_string(name);
-		printf(": ");
-		print_json_string(value);
-		puts("}");
+		buf_addc(&line, '{');
+		json_encode(&line, name);
+		buf_adds(&line, ": ");
+		json_encode(&line, value);
+		printf("%s}\n", line.data);
+		buf_free(&line);
 		return;
 	}
 	if (pc->no_values) {
