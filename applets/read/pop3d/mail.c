@@ -60,7 +60,7 @@ static int open_inbox(struct pop3 *s, const struct mail_user *user, struct buf *
 		return -1;
 	}
 	if (mailbox_session_lock(s->view) != 0) {
-		log_info("pop3(%s): Mailbox is locked by another POP3 session", s->name);
+		log_info("pop3(%s): Info: Mailbox is locked by another POP3 session", s->name);
 		pop3_err(out, "[IN-USE] Mailbox is locked by another POP3 session.");
 		return -1;
 	}
@@ -495,7 +495,7 @@ static void log_end(const struct pop3 *s)
 			buf_addc(&b, *p);
 		}
 	}
-	log_info("pop3(%s): Disconnected: %s %s", s->name,
+	log_info("pop3(%s): Info: Disconnected: %s %s", s->name,
 		s->reason != NULL ? s->reason : "Connection closed", buf_str(&b));
 	buf_free(&b);
 }
