@@ -247,13 +247,16 @@ static void put_missing(struct cleanup *c)
 }
 
 /*
- * begin_body - the headers are over; blank: without the blank line that says so. It is made for our own
- * submissions and where there was no header at all; a stranger's mail otherwise passes byte for byte.
+ * begin_body - the headers are over; blank: without the blank line that says so. It is made for
+ * our own
+ * submissions and where there was no header at all; a stranger's mail otherwise passes byte for
+ * byte.
  */
 static void begin_body(struct cleanup *c, bool blank)
 {
 	put_missing(c);
-	if (blank && (!c->any_header || (c->config.flags & (CLEANUP_LOCAL | CLEANUP_SUBMIT)) != 0)) {
+	if (blank
+		&& (!c->any_header || (c->config.flags & (CLEANUP_LOCAL | CLEANUP_SUBMIT)) != 0)) {
 		put(c, "\n", 1);
 	}
 	c->state = STATE_BODY;

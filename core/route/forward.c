@@ -174,7 +174,9 @@ static const char *untrusted(const struct stat *st, uid_t uid)
 	return (st->st_mode & S_IWGRP) != 0 ? "is group writable" : NULL;
 }
 
-/* read_one - one path of forward_path: as forward_read() */
+enum { READ_IGNORED = 2 };
+
+/* read_one - one path of forward_path: as forward_read(); READ_IGNORED: it is not trusted */
 static int read_one(struct arena *a, const char *path, const struct forward_names *n,
 	struct buf *text, const char **error_r)
 {
@@ -189,14 +191,14 @@ static int read_one(struct arena *a, const char *path, const struct forward_name
 		}
 		if (errno == EACCES || errno == ELOOP || errno == ENAMETOOLONG) {
 			log_warn("cannot open %s: %m -- ignored", path);
-			return 0;
+			return READ_IGNORED;
 		}
 		*error_r = arena_printf(a, "cannot open file %s: %s", path, strerror(errno));
 		return -1;
 	}
 	if (fstat(fd, &st) != 0 || (why = untrusted(&st, n->user->uid)) != NULL) {
 		log_warn("file %s %s -- ignored", path, why);
-		rc = 0;
+		rc = READ_IGNORED;
 	} else if (read_all(fd, text, FORWARD_MAX) != 0) {
 		*error_r = arena_printf(a, "cannot read file %s: %s", path, strerror(errno));
 		rc = -1;
@@ -214,23 +216,24 @@ static int read_one(struct arena *a, const char *path, const struct forward_name
 static struct {
 	time_t second;
 	struct hash absent;
-} known;
+} compiled;
 
 /* absent_key - what the paths of forward_path depend on */
 static const char *absent_key(struct arena *a, const struct forward_names *n)
 {
-	return arena_printf(a, "%s\n%s\n%s\n%s", n->user->name, n->recipient, n->extension, param.forward_path);
+	return arena_printf(
+		a, "%s\n%s\n%s\n%s", n->user->name, n->recipient, n->extension, param.forward_path);
 }
 
 static bool known_absent(const char *key)
 {
 	time_t now = time(NULL);
 
-	if (known.second != now) {
-		hash_free(&known.absent, NULL);
-		known.second = now;
+	if (compiled.second != now) {
+		hash_free(&compiled.absent, NULL);
+		compiled.second = now;
 	}
-	return hash_get(&known.absent, key) != NULL;
+	return hash_get(&compiled.absent, key) != NULL;
 }
 
 int forward_read(struct arena *a, const struct forward_names *n, struct buf *text,
@@ -238,6 +241,7 @@ int forward_read(struct arena *a, const struct forward_names *n, struct buf *tex
 {
 	struct slice rest = slice_of(param.forward_path), word;
 	const char *key;
+	bool ignored = false;
 	int rc = 0;
 
 	if (rest.len == 0 || n->user->home[0] != '/') {
@@ -257,10 +261,14 @@ int forward_read(struct arena *a, const struct forward_names *n, struct buf *tex
 			buf_reset(text);
 			rc = read_one(a, *path_r, n, text, error_r);
 		}
+		if (rc == READ_IGNORED) {
+			ignored = true;
+			rc = 0;
+		}
 	}
 	rights_back();
-	if (rc == 0) {
-		hash_set(&known.absent, key, &known);
+	if (rc == 0 && !ignored) {
+		hash_set(&compiled.absent, key, &compiled);
 	}
 	return rc;
 }

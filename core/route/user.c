@@ -26,7 +26,9 @@ enum { PASSWD_LINE = 4096 };
 #define SYSTEM_PASSWD "/etc/passwd"
 
 /* The files as they were last read: compiled configuration. */
-static struct passwd_table own_users, system_users;
+static struct {
+	struct passwd_table own, system;
+} compiled;
 
 /* number_field - a uid or gid; empty: def. False: none */
 static bool number_field(struct arena *a, struct slice field, unsigned def, unsigned *out)
@@ -55,7 +57,8 @@ static struct slice next_field(const char **p)
 }
 
 /* parse_line - "password:uid:gid:gecos:home:shell": 1, or 0 with a warning */
-static int parse_line(struct arena *a, const char *path, const char *name, const char *line, struct local_user *u)
+static int parse_line(
+	struct arena *a, const char *path, const char *name, const char *line, struct local_user *u)
 {
 	struct slice uid, gid, home, shell;
 	unsigned n;
@@ -91,7 +94,7 @@ static int find_exact(struct arena *a, const char *name, struct local_user *u)
 	int err;
 
 	if (param.local_passwd_file[0] != '\0') {
-		int rc = passwd_table_find(&own_users, param.local_passwd_file, name, &line);
+		int rc = passwd_table_find(&compiled.own, param.local_passwd_file, name, &line);
 
 		if (rc < 0) {
 			log_warn("local_passwd_file: open %s: %m", param.local_passwd_file);
@@ -101,7 +104,7 @@ static int find_exact(struct arena *a, const char *name, struct local_user *u)
 			return parse_line(a, param.local_passwd_file, name, line, u);
 		}
 	}
-	if (passwd_table_find(&system_users, SYSTEM_PASSWD, name, &line) > 0) {
+	if (passwd_table_find(&compiled.system, SYSTEM_PASSWD, name, &line) > 0) {
 		return parse_line(a, SYSTEM_PASSWD, name, line, u);
 	}
 	/* Not in the file: a name service daemon may know the user. */

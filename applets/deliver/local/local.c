@@ -114,6 +114,7 @@ int local_main(int argc, char **argv)
 	warn_unused();
 	route_init();
 	expand_init();
+	G.scratch = mem_alloc(CONTENT_KEEP);
 	G.service.on_stop = on_stop;
 	loop_signal(G.service.loop, SIGCHLD, on_child, NULL);
 	G.server = server_new(G.service.loop, &config);
@@ -123,6 +124,7 @@ int local_main(int argc, char **argv)
 	workers_free();
 	boxes_free();
 	queue_close(G.queue);
+	mem_free(G.scratch);
 	expand_free();
 	route_free();
 	return status;

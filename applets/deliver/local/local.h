@@ -60,7 +60,7 @@ struct request {
 	struct delivery_request r;
 	char id[QUEUE_ID_TEXT];
 	int64_t begun;			/* microseconds */
-	struct buf content;		/* its first bytes; all of them when content_whole */
+	struct buf content;		/* the whole of it, when content_whole */
 	bool content_whole;
 	const char **delivered_to;	/* values of the Delivered-To headers */
 	size_t delivered_count;
@@ -110,7 +110,8 @@ extern struct local_state {
 	size_t command_count;
 	struct jobs command_jobs;	/* waiting */
 	size_t jobs;			/* under way */
-	size_t content_bytes;
+	size_t content_bytes;		/* kept in memory, of all requests */
+	char *scratch;			/* CONTENT_KEEP bytes */
 	bool root;			/* deliveries are made by children of the users */
 } local_G;
 #define G local_G	/* the name is each applet's own */

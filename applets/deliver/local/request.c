@@ -56,44 +56,27 @@ int64_t request_read(void *arg, int64_t offset, void *data, size_t len)
 	return n == 0 && offset < q->r.size ? -1 : n;
 }
 
-/* content_load - the beginning of the message: its headers, and mostly the whole */
-static bool content_load(struct request *q)
+/*
+ * content_load - the beginning of the message into G.scratch: its headers, and mostly
+ * the whole, which then is kept for the delivery; how many bytes, or -1
+ */
+static int64_t content_load(struct request *q)
 {
-	/* Room for what is there and no more: a large piece of memory costs two system calls. */
-	size_t want = q->r.size >= 0 && q->r.size < CONTENT_KEEP ? (size_t)q->r.size + 1 : CONTENT_KEEP;
-	int64_t n = request_read(q, 0, buf_reserve(&q->content, want), want);
+	int64_t n = request_read(q, 0, G.scratch, CONTENT_KEEP);
 
-	if (n < 0) {
-		buf_free(&q->content);
-		return false;
+	if (n >= 0 && n >= q->r.size && G.content_bytes + (size_t)n <= CONTENT_TOTAL) {
+		buf_add(&q->content, G.scratch, (size_t)n);
+		q->content_whole = true;
+		G.content_bytes += (size_t)n;
 	}
-	buf_added(&q->content, (size_t)n);
-	q->content_whole = n >= q->r.size;
-	return true;
-}
-
-/* content_settle - keep small contents (without the room they do not need), give others back */
-static void content_settle(struct request *q)
-{
-	size_t len = q->content.len;
-
-	if (q->open == 0 || !q->content_whole || G.content_bytes + len > CONTENT_TOTAL) {
-		buf_free(&q->content);
-		q->content_whole = false;
-		return;
-	}
-	if (q->content.cap > 2 * len) {
-		q->content.data = mem_realloc(q->content.data, len + 1);
-		q->content.cap = len + 1;
-	}
-	G.content_bytes += len;
+	return n;
 }
 
 /* find_delivered_to - the values of the message's Delivered-To headers */
-static void find_delivered_to(struct request *q)
+static void find_delivered_to(struct request *q, const char *p, size_t len)
 {
 	static const char name[] = "Delivered-To:";
-	const char *p = buf_str(&q->content), *end = p + q->content.len;
+	const char *end = p + len;
 	const char **list = NULL;
 	size_t room = 0;
 
@@ -161,9 +144,7 @@ static void request_free(struct request *q)
 			q->next->prev = q->prev;
 		}
 	}
-	if (q->content.data != NULL) {
-		G.content_bytes -= q->content.len;
-	}
+	G.content_bytes -= q->content.len;
 	buf_free(&q->content);
 	arena_free(&q->arena);
 	mem_free(q);
@@ -381,10 +362,10 @@ static void begin_recipient(struct recipient *rc)
 static void begin_request(struct request *q)
 {
 	size_t count = q->r.recipient_count;
-	bool readable = content_load(q);
+	int64_t len = content_load(q);
 
-	if (readable) {
-		find_delivered_to(q);
+	if (len >= 0) {
+		find_delivered_to(q, G.scratch, (size_t)len);
 	}
 	q->recipients = arena_alloc(&q->arena, (count + 1) * sizeof(*q->recipients));
 	q->open = count + 1;	/* one more: it must not end under our hands */
@@ -395,7 +376,7 @@ static void begin_request(struct request *q)
 		rc->r = &q->r.recipients[i];
 		rc->original = rc->r->original[0] != '\0' ? rc->r->original : rc->r->address;
 		rc->sender = q->r.sender;
-		if (readable) {
+		if (len >= 0) {
 			begin_recipient(rc);
 		} else {
 			const struct target t = { .kind = TARGET_DEFER, .address = rc->r->address };
@@ -405,9 +386,7 @@ static void begin_request(struct request *q)
 				"cannot read the message from the queue");
 		}
 	}
-	q->open--;
-	content_settle(q);
-	if (q->open == 0) {
+	if (--q->open == 0) {
 		request_free(q);
 	}
 }
@@ -460,15 +439,16 @@ static void *client_open(struct session_io *io, void *service, struct buf *out)
 static enum session_want client_feed(void *session, struct buf *in, struct buf *out)
 {
 	struct client *c = session;
-	bool together = G.queue != NULL && queue_read_begin(G.queue) == 0;
+	struct queue *together = G.queue != NULL && queue_read_begin(G.queue) == 0 ? G.queue : NULL;
 	int rc = 1;
 
 	/* One view of the queue for all that have come: its locks are taken once. */
 	while (rc > 0 && !c->ending && G.jobs < JOBS_HIGH) {
 		rc = take_request(c, in);
 	}
-	if (together && G.queue != NULL) {
-		queue_read_end(G.queue);
+	/* After an error it was closed. */
+	if (together != NULL && G.queue == together) {
+		queue_read_end(together);
 	}
 	c->paused = rc > 0;
 	if (c->answers.len > 0) {

@@ -18,6 +18,7 @@
  * dotlocks), those for files in a user's home have not: otherwise a .forward could name
  * somebody else's mailbox.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -25,13 +26,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "base/unixsock.h"
 #include "conf/params.h"
 
@@ -54,26 +55,37 @@ struct worker {
 
 /* ---- Start and end ---- */
 
+/* close_other - unless it is sock, the log, or a datagram socket: the system's log */
+static void close_other(int fd, int sock)
+{
+	int type = 0;
+	socklen_t len = sizeof(type);
+
+	if (fd > 2 && fd != sock && fd != log_fd()
+		&& (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || type != SOCK_DGRAM)) {
+		close(fd);
+	}
+}
+
 /* close_others - all descriptors but the standard ones, the log and sock */
 static void close_others(int sock)
 {
-	struct rlimit lim;
-	int max = FD_MAX;
+	DIR *d = opendir("/proc/self/fd");
+	struct dirent *e;
+	int64_t fd;
 
-	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < FD_MAX) {
-		max = (int)lim.rlim_cur;
+	if (d == NULL) {
+		for (fd = 3; fd < FD_MAX && fd < sysconf(_SC_OPEN_MAX); fd++) {
+			close_other((int)fd, sock);
+		}
+		return;
 	}
-	for (int fd = 3; fd < max; fd++) {
-		int type = 0;
-		socklen_t len = sizeof(type);
-
-		/* A datagram socket is the system's log. */
-		if (fd != sock && fd != log_fd()
-			&& (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0
-				|| type != SOCK_DGRAM)) {
-			close(fd);
+	while ((e = readdir(d)) != NULL) {
+		if (str_to_int(e->d_name, 3, INT32_MAX, &fd) && fd != dirfd(d)) {
+			close_other((int)fd, sock);
 		}
 	}
+	closedir(d);
 }
 
 /* become - the user, for good */
