@@ -21,13 +21,15 @@
 #include "applets/admin/master/supervise.h"
 #include "applets/applets.h"
 #include "base/arena.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/conf_info.h"
 #include "conf/master_cf.h"
-#include "conf/params.h"
 #include "conf/param_table.h"
+#include "conf/params.h"
+#include "store/map.h"
 
 static struct {
 	int worst;
@@ -149,6 +151,108 @@ static void check_directories(void)
 	}
 }
 
+/* ---- Tables ---- */
+
+/* check_built - name.db of an indexed table: there, not older than its source, not open to others, whole */
+static void check_built(const char *spec, const char *path, const char *parameter)
+{
+	bool alias = str_starts(parameter, "alias_");
+	struct stat source, built;
+	struct buf db = BUF_INIT, value = BUF_INIT;
+	char *error = NULL;
+	struct map *m;
+
+	buf_addf(&db, "%s.db", path);
+	if (stat(buf_str(&db), &built) != 0) {
+		warning("%s: %s: %s: run %s %s", parameter, buf_str(&db), strerror(errno),
+			alias ? "newaliases" : "postmap", alias ? "" : spec);
+	} else {
+		if (stat(path, &source) == 0 && source.st_mtime > built.st_mtime) {
+			warning("database %s is older than source file %s", buf_str(&db), path);
+		}
+		if (built.st_mode & (S_IWGRP | S_IRWXO)) {
+			warning("%s: mode %04o lets others in, 0640 is usual", buf_str(&db),
+				(unsigned)built.st_mode & 07777);
+		}
+		m = map_open(spec, alias ? MAP_SOURCE_ALIAS : 0, &error);
+		if (m != NULL && map_get(m, "postmaster", &value) < 0) {
+			warning("%s: %s: %s", parameter, buf_str(&db), map_error(m));
+		}
+		map_close(m);
+		mem_free(error);
+	}
+	buf_free(&db);
+	buf_free(&value);
+}
+
+static void check_table(const char *spec, const char *parameter)
+{
+	const char *colon;
+	char *error = NULL;
+	char type[32];
+	struct map *m;
+
+	while (str_starts(spec, "proxy:")) {
+		spec += strlen("proxy:");
+	}
+	colon = strchr(spec, ':');
+	if (colon == NULL || (size_t)(colon - spec) >= sizeof(type)) {
+		return;
+	}
+	memcpy(type, spec, (size_t)(colon - spec));
+	type[colon - spec] = '\0';
+	if (map_type_is_indexed(type)) {
+		check_file_safe(colon + 1);
+		check_built(spec, colon + 1, parameter);
+		return;
+	}
+	m = map_open(spec, 0, &error);
+	if (m == NULL) {
+		warning("%s/main.cf, line %d: %s: %s", conf_loaded_dir(), conf_line(parameter), parameter, error);
+		mem_free(error);
+	} else if (colon[1] == '/' && strcmp(type, "static") != 0 && access(colon + 1, R_OK) != 0) {
+		warning("%s: %s: %s", parameter, colon + 1, strerror(errno));
+	}
+	map_close(m);
+}
+
+/* is_map_list - every item of such a parameter is a table */
+static bool is_map_list(const char *name)
+{
+	return str_ends(name, "_maps") || str_ends(name, "_checks") || strcmp(name, "alias_database") == 0;
+}
+
+/* check_tables - the tables that main.cf names; braces belong to one item */
+static void check_tables(void)
+{
+	struct arena a = ARENA_INIT;
+	struct hash seen = { NULL, 0, 0 };	/* alias_maps and alias_database are often the same */
+	size_t count;
+	const char **names = conf_set_names(&a, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		const char *p = is_map_list(names[i]) ? conf_value(&a, names[i]) : NULL;
+
+		while (p != NULL && *p != '\0') {
+			const char *start = p + strspn(p, " \t\r\n,");
+			int depth = 0;
+
+			for (p = start; *p != '\0' && (depth > 0 || strchr(" \t\r\n,", *p) == NULL); p++) {
+				depth += *p == '{' ? 1 : *p == '}' ? -1 : 0;
+			}
+			if (p > start) {
+				const char *spec = arena_strndup(&a, start, (size_t)(p - start));
+
+				if (hash_set(&seen, spec, &seen) == NULL) {
+					check_table(spec, names[i]);
+				}
+			}
+		}
+	}
+	hash_free(&seen, NULL);
+	arena_free(&a);
+}
+
 /* ---- What is accepted and not acted on ---- */
 
 static void list_unused(void)
@@ -178,6 +282,9 @@ int check_system(bool warnings, bool verbose)
 	check_master_cf();
 	if (G.worst < 2) {
 		check_directories();
+	}
+	if (warnings) {
+		check_tables();
 	}
 	if (verbose) {
 		list_unused();
