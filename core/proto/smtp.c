@@ -54,7 +54,6 @@ bool smtp_keyword(struct slice *rest, const char *keyword)
 	}
 	s.ptr += n;
 	s.len -= n;
-	skip_blanks(&s);
 	if (s.len == 0 || *s.ptr != ':') {
 		return false;
 	}
@@ -137,7 +136,7 @@ static const char *decode_xtext(struct arena *a, struct slice text, bool utf8)
 	struct buf b = BUF_INIT;
 	const char *copy = NULL;
 
-	if (text.len > 0 && text.len <= XTEXT_MAX && xtext_decode(&b, text.ptr, text.len)) {
+	if (text.len <= XTEXT_MAX && xtext_decode(&b, text.ptr, text.len)) {
 		copy = arena_strndup(a, buf_str(&b), b.len);
 		for (size_t i = 0; copy != NULL && i < b.len; i++) {
 			unsigned char c = (unsigned char)copy[i];
@@ -247,7 +246,7 @@ const char *smtp_parse_orcpt(struct arena *a, struct slice text)
 
 const char *smtp_parse_envid(struct arena *a, struct slice text)
 {
-	return decode_xtext(a, text, false);
+	return text.len > 0 ? decode_xtext(a, text, false) : NULL;
 }
 
 /* put_line - one reply line; control bytes cannot forge another one */

@@ -27,7 +27,7 @@
 void smtp_split(struct slice line, struct slice *verb_r, struct slice *rest_r);
 
 /*
- * "FROM:" or "TO:" (any case, blanks before and after the colon) at the head of
+ * "FROM:" or "TO:" (any case, blanks after the colon) at the head of
  * *rest: true and *rest goes behind it.
  */
 bool smtp_keyword(struct slice *rest, const char *keyword);
@@ -42,6 +42,7 @@ enum {
 struct smtp_path {
 	const char *address;	/* owned by the arena; "" is the null path */
 	bool utf8;		/* bytes above 127 (RFC 6531) */
+	bool utf8_domain;	/* in the domain */
 };
 
 /*

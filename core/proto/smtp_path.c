@@ -330,6 +330,8 @@ bool smtp_parse_path(struct arena *a, struct slice *rest, unsigned flags, struct
 		return false;
 	}
 	out->utf8 = smtp_has_8bit(slice_of(out->address));
+	out->utf8_domain = out->utf8 && strrchr(out->address, '@') != NULL &&
+		smtp_has_8bit(slice_of(strrchr(out->address, '@')));
 	*rest = s;
 	return true;
 }

@@ -48,6 +48,7 @@ void cleanup_log_message_id(const struct cleanup *c, const char *id)
 	(void)str_copy(own, sizeof(own), log_tag());
 	snprintf(tag, sizeof(tag), "%.40s/cleanup", param.syslog_name);
 	log_set_tag(tag);
-	log_info("%s: message-id=%s", id, cleanup_message_id(c));
+	log_info("%s: message-id=%s", id,
+		*cleanup_message_id(c) != '\0' ? cleanup_message_id(c) : "<>");
 	log_set_tag(own);
 }

@@ -405,12 +405,12 @@ enum restrict_verdict restrict_run(struct restrict_run *run, enum restrict_list_
 
 enum restrict_verdict restrict_end(struct restrict_run *run, bool recipient)
 {
-	if (recipient && param.smtpd_reject_unlisted_recipient && !run->unlisted_checked &&
-	    restrict_unlisted_recipient(run) == RESTRICT_REJECT) {
-		return RESTRICT_REJECT;
-	}
 	if (run->defer_if_permit != NULL) {
 		run->reply = run->defer_if_permit;
+		return RESTRICT_REJECT;
+	}
+	if (recipient && param.smtpd_reject_unlisted_recipient && !run->unlisted_checked &&
+	    restrict_unlisted_recipient(run) == RESTRICT_REJECT) {
 		return RESTRICT_REJECT;
 	}
 	return RESTRICT_OK;

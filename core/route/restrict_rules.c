@@ -205,6 +205,15 @@ static int unlisted_code(enum route_class class)
 	return 550;
 }
 
+/* is_postmaster - RFC 5321 4.5.1: mail to postmaster is taken wherever we take mail */
+static bool is_postmaster(const char *address)
+{
+	const char *at = address_at(address);
+	size_t len = at != NULL ? (size_t)(at - address) : strlen(address);
+
+	return slice_ieq((struct slice){ address, len }, "postmaster");
+}
+
 /* unlisted - nobody of that name here */
 static enum restrict_verdict unlisted(struct restrict_run *run, const char *address,
 	const char *full,
@@ -218,6 +227,9 @@ static enum restrict_verdict unlisted(struct restrict_run *run, const char *addr
 	}
 	if (rc < 0) {
 		return restrict_no_answer(run, address);
+	}
+	if (class == ROUTE_LOCAL && is_postmaster(full)) {
+		return RESTRICT_DUNNO;
 	}
 	return restrict_reject(run, unlisted_code(class), dsn, "<%s>: %s rejected: %s", address,
 		class_name,

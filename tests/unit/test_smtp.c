@@ -122,7 +122,7 @@ TEST(smtp, paths)
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct slice rest = text(rows[i].in);
-		struct smtp_path path = { NULL, false };
+		struct smtp_path path = { NULL, false, false };
 		bool ok = smtp_parse_path(&a, &rest, rows[i].flags, &path);
 
 		CHECK_ROW(rows[i].in);

@@ -165,11 +165,11 @@ void auth_response(struct smtpd_session *s, struct slice line)
 /* auth_refusal - why AUTH cannot be had now, or NULL */
 static const char *auth_refusal(struct smtpd_session *s, struct slice rest)
 {
-	if (s->helo == NULL) {
-		return "503 5.5.1 Error: send HELO/EHLO first";
-	}
 	if (s->d->auth == NULL) {
 		return "503 5.5.1 Error: authentication not enabled";
+	}
+	if (s->helo == NULL) {
+		return "503 5.5.1 Error: send HELO/EHLO first";
 	}
 	if (s->tx.open) {
 		return "503 5.5.1 Error: MAIL transaction in progress";

@@ -263,6 +263,7 @@ static enum handled cmd_vrfy(struct smtpd_session *s, struct slice rest)
 		session_reply(s, "501 5.1.3 Bad recipient address syntax");
 		return HANDLED_BAD;
 	}
+	whole = slice_trim((struct slice){ whole.ptr, whole.len - rest.len });
 	while (smtp_next_param(&rest, &p)) {
 		if (!slice_ieq(p.text, "SMTPUTF8")) {
 			session_reply(s, "501 5.5.4 Syntax: VRFY address%s",

@@ -348,7 +348,7 @@ static void end_chunk(struct smtpd_session *s)
 	}
 	if (!tx->chunk_last) {
 		session_enter(s, ST_COMMAND);
-		session_reply(s, "250 2.0.0 Ok: %llu bytes", (unsigned long long)tx->received);
+		session_reply(s, "250 2.0.0 Ok: %llu bytes", (unsigned long long)tx->chunk_size);
 		session_count(s, VERB_BDAT, true);
 		return;
 	}
@@ -451,6 +451,7 @@ enum handled cmd_bdat(struct smtpd_session *s, struct slice rest)
 		session_reply(s, "521 5.5.4 Syntax: BDAT count [LAST]");
 		return HANDLED_BAD;
 	}
+	tx->chunk_size = tx->chunk_left;
 	reply = bdat_refusal(s);
 	if (reply != NULL) {
 		tx->bdat = tx->bdat || (tx->open && tx->rcpt_count > 0);

@@ -35,6 +35,7 @@ struct intake {
 	struct smtpd_session *session;	/* NULL: it went away while the commit was due */
 	struct queue_message *message;
 	struct submit *submit;		/* stand-alone */
+	bool ended;			/* the queue has it: it will tell committed() */
 	time_t arrival;
 	char id[QUEUE_ID_TEXT];
 };
@@ -83,16 +84,15 @@ int intake_write(void *intake, const void *data, size_t len)
 
 void intake_abort(struct intake *i)
 {
+	if (i->ended) {
+		i->session = NULL;
+		return;
+	}
 	if (i->message != NULL) {
 		queue_abort(i->message);
 	}
 	submit_free(i->submit);
 	mem_free(i);
-}
-
-void intake_detach(struct intake *i)
-{
-	i->session = NULL;
 }
 
 /* ---- The commit ---- */
@@ -224,6 +224,7 @@ static void end_queued(struct intake *i, struct smtpd_session *s)
 	} else {
 		put_recipients(i, tx);
 	}
+	i->ended = true;
 	queue_end(i->message, committed, i);
 	if (i->d->waiting++ == 0) {
 		i->d->waiting_since = now_us();

@@ -137,9 +137,21 @@ static void bad_address(struct smtpd_session *s, const char *command, struct sli
 		(int)text.len, text.ptr);
 }
 
-static unsigned path_flags(void)
+/* parse_path - an address that may be used; '-' at its head would be an option to some command */
+static bool parse_path(struct arena *a, struct slice *rest, unsigned flags, struct smtp_path *out)
 {
-	return param.strict_rfc821_envelopes ? SMTP_PATH_STRICT : 0;
+	if (param.strict_rfc821_envelopes) {
+		flags |= SMTP_PATH_STRICT;
+	}
+	return smtp_parse_path(a, rest, flags, out) && (*out->address != '-' ||
+		param.allow_min_user);
+}
+
+/* may_utf8 - without SMTPUTF8: never in the domain, in the local part unless strict_smtputf8 */
+static bool may_utf8(const struct smtpd_session *s, const struct smtp_path *path)
+{
+	return (s->tx.flags & QUEUE_F_SMTPUTF8) != 0 ||
+		!(path->utf8_domain || (path->utf8 && param.strict_smtputf8));
 }
 
 static void mail_checked(struct smtpd_session *s, bool permitted, struct restrict_run *run)
@@ -178,8 +190,7 @@ enum handled cmd_mail(struct smtpd_session *s, struct slice rest)
 		return HANDLED_BAD;
 	}
 	if (s->tx.open) {
-		session_reply(s, s->tx.bdat ? "503 5.5.1 Error: MAIL after BDAT" :
-			"503 5.5.1 Error: nested MAIL command");
+		session_reply(s, "503 5.5.1 Error: nested MAIL command");
 		return HANDLED_BAD;
 	}
 	if (!smtp_keyword(&rest, "FROM") || rest.len == 0) {
@@ -188,15 +199,16 @@ enum handled cmd_mail(struct smtpd_session *s, struct slice rest)
 	}
 	session_reset_mail(s);
 	whole = rest;
-	if (!smtp_parse_path(&s->tx.arena, &rest, SMTP_PATH_NULL | path_flags(), &path)) {
+	if (!parse_path(&s->tx.arena, &rest, SMTP_PATH_NULL, &path)) {
 		bad_address(s, "MAIL", whole);
 		return refuse_mail(s, "501 5.1.7 Bad sender address syntax");
 	}
 	if (!read_params(s, rest, mail_params, ARRAY_LEN(mail_params), NULL)) {
 		return refuse_mail(s, NULL);
 	}
-	if (path.utf8 && param.strict_smtputf8 && (s->tx.flags & QUEUE_F_SMTPUTF8) == 0) {
-		return refuse_mail(s, "553 5.6.7 Must declare SMTPUTF8 to send unicode address");
+	if (!may_utf8(s, &path)) {
+		return refuse_mail(s, path.utf8_domain ? "501 5.1.7 Bad sender address syntax" :
+			"553 5.6.7 Must declare SMTPUTF8 to send unicode address");
 	}
 	s->tx.sender = path.address;
 	s->tx.sender_full = *path.address == '\0' ? "" :
@@ -340,7 +352,7 @@ enum handled cmd_rcpt(struct smtpd_session *s, struct slice rest)
 		return HANDLED_BAD;
 	}
 	whole = rest;
-	if (!smtp_parse_path(&s->scratch, &rest, path_flags(), &path)) {
+	if (!parse_path(&s->scratch, &rest, 0, &path)) {
 		bad_address(s, "RCPT", whole);
 		session_reply(s, "501 5.1.3 Bad recipient address syntax");
 		return HANDLED_BAD;
@@ -350,8 +362,9 @@ enum handled cmd_rcpt(struct smtpd_session *s, struct slice rest)
 	if (!read_params(s, rest, rcpt_params, ARRAY_LEN(rcpt_params), &p->r)) {
 		return HANDLED_BAD;
 	}
-	if (path.utf8 && param.strict_smtputf8 && (s->tx.flags & QUEUE_F_SMTPUTF8) == 0) {
-		session_reply(s, "553 5.6.7 Must declare SMTPUTF8 to send unicode address");
+	if (!may_utf8(s, &path)) {
+		session_reply(s, path.utf8_domain ? "501 5.1.3 Bad recipient address syntax" :
+			"553 5.6.7 Must declare SMTPUTF8 to send unicode address");
 		return HANDLED_BAD;
 	}
 	if ((int64_t)s->tx.rcpt_count >= param.smtpd_recipient_limit) {

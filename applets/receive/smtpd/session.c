@@ -228,10 +228,32 @@ static bool is_crowded(struct smtpd *d, const struct session_io *io, struct buf 
 	return true;
 }
 
+/* begin_session - count it and greet */
+static void begin_session(struct smtpd_session *s)
+{
+	struct session_io *io = s->io;
+	struct smtpd *d = s->d;
+
+	count_client(d, io->peer.addr, 1);
+	s->counted = true;
+	io->timeout = (int)param.smtpd_timeout;
+	io->out_high = OUT_HIGH;
+	log_info("connect from %s[%s]", io->peer.host, io->peer.addr);
+	if (d->lmtp) {
+		session_reply(s, "220 %s LMTP %s", param.myhostname, param.mail_name);
+	} else {
+		check_stage(s, CHECK_CONNECT, NULL, greet);
+	}
+	s->out = &s->held;
+}
+
+static void close_session(void *session);
+
 static void *open_session(struct session_io *io, void *service, struct buf *out)
 {
 	struct smtpd *d = service;
 	struct smtpd_session *s;
+	struct mem_guard g;
 
 	if (is_crowded(d, io, out)) {
 		return NULL;
@@ -242,16 +264,15 @@ static void *open_session(struct session_io *io, void *service, struct buf *out)
 	s->out = out;
 	s->where = "CONNECT";
 	s->tx.rcpts_tail = &s->tx.rcpts;
-	io->timeout = (int)param.smtpd_timeout;
-	io->out_high = OUT_HIGH;
-	log_info("connect from %s[%s]", io->peer.host, io->peer.addr);
-	count_client(d, io->peer.addr, 1);
-	if (d->lmtp) {
-		session_reply(s, "220 %s LMTP %s", param.myhostname, param.mail_name);
-	} else {
-		check_stage(s, CHECK_CONNECT, NULL, greet);
+	if (mem_guard_enter(&g) != 0) {
+		/* The driver does not know the session yet: what it has goes here. */
+		mem_guard_leave(&g);
+		close_session(s);
+		buf_adds(out, "421 4.3.2 Error: out of memory\r\n");
+		return NULL;
 	}
-	s->out = &s->held;
+	begin_session(s);
+	mem_guard_leave(&g);
 	return s;
 }
 
@@ -289,13 +310,11 @@ static void close_session(void *session)
 		loop_untimer(s->d->loop, &s->delay);
 	}
 	auth_reset(s);
-	if (s->state == ST_COMMIT && s->tx.intake != NULL) {
-		intake_detach(s->tx.intake);
-		s->tx.intake = NULL;
-	}
 	session_reset_mail(s);
-	log_counts(s);
-	count_client(s->d, s->io->peer.addr, -1);
+	if (s->counted) {
+		log_counts(s);
+		count_client(s->d, s->io->peer.addr, -1);
+	}
 	arena_free(&s->tx.arena);
 	arena_free(&s->scratch);
 	buf_free(&s->held);
@@ -310,7 +329,8 @@ static void close_session(void *session)
 static bool is_forbidden(struct smtpd_session *s, struct slice verb, struct slice line)
 {
 	struct slice rest = slice_of(param.smtpd_forbidden_commands), word;
-	bool found = false;
+	/* A header: somebody's web form or proxy sends a message without SMTP round it. */
+	bool found = verb.len > 1 && verb.ptr[verb.len - 1] == ':';
 
 	while (!found && (word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
 		const char *name = arena_strndup(&s->scratch, word.ptr, word.len);

@@ -126,7 +126,7 @@ struct transaction {
 	uint64_t received;		/* bytes of content as sent */
 	uint64_t stored;		/* the same with LF line ends */
 	enum data_error error;
-	uint64_t chunk_left;		/* BDAT */
+	uint64_t chunk_size, chunk_left;	/* BDAT */
 	bool chunk_last;
 	bool drop_chunk;		/* it was refused: its bytes are read and dropped */
 	bool bdat, chunk_failed;	/* a BDAT was seen, and refused */
@@ -145,6 +145,7 @@ struct smtpd_session {
 	bool pipelined;			/* input stood behind a command that ends its group */
 	bool shutdown;			/* close when this transaction is over */
 	bool lost;			/* the end was logged */
+	bool counted;			/* in d->clients */
 	const char *where;		/* last command, for the log */
 	char *helo;			/* NULL none */
 	char *denied;			/* the client list said no at connect: its reply */
@@ -280,9 +281,8 @@ int intake_write(void *intake, const void *data, size_t len);
  * are added. data_committed() will be called, in this turn or a later one.
  */
 void intake_end(struct intake *i);
+/* Give it up; one that waits for its commit is only told that its session is gone. */
 void intake_abort(struct intake *i);
-/* The session ends while its message waits for the commit. */
-void intake_detach(struct intake *i);
 /* Was it lack of room that made the last commit fail? */
 bool intake_full(const struct smtpd *d);
 
