@@ -292,21 +292,47 @@ static int open_reader(struct queue *q)
 	return 0;
 }
 
-struct queue *queue_open(const char *dir, enum queue_open_mode mode, char **error_r)
+/* new_queue - nothing is open yet; path is q's from here */
+static struct queue *new_queue(const char *dir, char *path, enum queue_open_mode mode)
 {
 	struct queue *q = mem_alloc(sizeof(*q));
-	struct buf path = BUF_INIT;
-	int rc;
 
-	buf_addf(&path, "%s/queue.db", dir);
 	q->dir = mem_strdup(dir);
-	q->path = buf_steal(&path);
+	q->path = path;
 	q->mode = mode;
 	q->lock_fd = -1;
 	q->cached_n = -1;
 	q->ended_tail = &q->ended;
 	q->chunks_tail = &q->chunks;
 	q->changes_tail = &q->changes;
+	return q;
+}
+
+/* give_up - a queue that could not be opened: NULL, with its error */
+static struct queue *give_up(struct queue *q, char **error_r)
+{
+	*error_r = mem_strdup(buf_str(&q->error));
+	queue_close(q);
+	return NULL;
+}
+
+struct queue *queue_open_damaged(const char *path, char **error_r)
+{
+	struct queue *q = new_queue("", mem_strdup(path), QUEUE_READ);
+	enum db_fault fault;
+
+	q->damaged = true;
+	return open_db(q, &fault) == 0 ? q : give_up(q, error_r);
+}
+
+struct queue *queue_open(const char *dir, enum queue_open_mode mode, char **error_r)
+{
+	struct buf path = BUF_INIT;
+	struct queue *q;
+	int rc;
+
+	buf_addf(&path, "%s/queue.db", dir);
+	q = new_queue(dir, buf_steal(&path), mode);
 	if (mode == QUEUE_READ) {
 		rc = open_reader(q);
 	} else {
@@ -317,11 +343,7 @@ struct queue *queue_open(const char *dir, enum queue_open_mode mode, char **erro
 			queue_unlock(q);
 		}
 	}
-	if (rc == 0)
-		return q;
-	*error_r = mem_strdup(buf_str(&q->error));
-	queue_close(q);
-	return NULL;
+	return rc == 0 ? q : give_up(q, error_r);
 }
 
 void queue_close(struct queue *q)

@@ -46,7 +46,7 @@ enum queue_open_mode { QUEUE_READ, QUEUE_WRITE, QUEUE_CREATE };
 /*
  * DIR/queue.db. A database that SQLite calls corrupt or that is no database
  * is set aside as queue.db.corrupt-<time> (never deleted), that is logged as an
- * error, and (QUEUE_CREATE) a new one is begun. A schema newer than ours is
+ * error, and (QUEUE_CREATE) a new one is begun (see queue_rescue). A schema newer than ours is
  * refused. NULL with a text (caller frees). Root makes the files for
  * the owner of DIR.
  */
@@ -55,6 +55,8 @@ void queue_close(struct queue *q);			/* NULL is fine; what was not committed is 
 const char *queue_error(const struct queue *q);
 bool queue_is_full(const struct queue *q);		/* the last error was disk full or quota */
 bool queue_is_broken(const struct queue *q);		/* corrupt, or the file was replaced under us */
+/* Some process met damage: to be opened anew, which looks closely and sets it aside if it is so. */
+bool queue_is_marked(const struct queue *q);
 /*
  * With on, a failed queue_commit() keeps what it was to write, and the next one
  * tries again (qmgr: what agents did cannot be undone). done() comes with success only.
@@ -208,6 +210,11 @@ void queue_set_flags(struct queue *q, queue_id id, unsigned flags);	/* added to 
 void queue_remove(struct queue *q, queue_id id);
 /* Chunks without a message, older than age seconds (crashed writers): removed, now. Count or -1. */
 int queue_clean(struct queue *q, int64_t age);
+/*
+ * Take what can be read whole out of databases that were set aside since the last call, and log
+ * how much it was. By the queue manager when it starts; commits.
+ */
+void queue_rescue(struct queue *q);
 /* Sums for mailq's trailer and health: 0 or -1. */
 int queue_totals(struct queue *q, int64_t *count_r, int64_t *bytes_r);
 

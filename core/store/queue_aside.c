@@ -71,6 +71,7 @@ int queue_set_aside(struct queue *q, const char *why)
 	}
 	sync_dir(q->dir);
 	log_error("%s: %s: set aside as %s", q->path, why, to);
+	queue_rescue_later(q, to);
 	queue_unmark(q);
 	return 0;
 }

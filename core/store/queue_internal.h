@@ -15,7 +15,7 @@ enum {
 	Q_PARTIAL_ADD, Q_PARTIAL_DEL, Q_PARTIAL_OLD, Q_MESSAGE_EXISTS,
 	Q_MESSAGE_DEL, Q_RECIPIENT_DEL, Q_CHUNK_DEL,
 	Q_RECIPIENT_DONE, Q_RECIPIENT_DEFER, Q_DEFER, Q_STATE, Q_FLAGS,
-	Q_GET, Q_NEXT, Q_SCAN, Q_LIST, Q_DUE, Q_DUE_FIRST,
+	Q_GET, Q_NEXT, Q_BEFORE, Q_SCAN, Q_LIST, Q_DUE, Q_DUE_FIRST,
 	Q_RECIPIENTS, Q_RECIPIENT_COUNT, Q_RECIPIENT_LAST, Q_CHUNK, Q_TOTALS,
 	Q_LAST_ID, Q_SET_LAST_ID,
 	Q_SOURCE_ADD, Q_SOURCE_GET, Q_SOURCE_DEL,
@@ -87,6 +87,7 @@ struct queue {
 	ino_t ino;
 	struct buf error;
 	bool full, broken, keep_failed;
+	bool damaged;			/* known to be: errors are expected and not marked */
 
 	struct queue_message *ended, **ended_tail;
 	struct queue_chunk *chunks, **chunks_tail;
@@ -138,8 +139,13 @@ int queue_id_save(struct queue *q);	/* inside a transaction: only where the cloc
 
 /* queue_aside.c: move DIR/queue.db and its companions away, under the lock. 0, or -1 with the error set. */
 int queue_set_aside(struct queue *q, const char *why);
-/* Was corruption met while running, and is it really there? */
-bool queue_is_marked(const struct queue *q);
+/* queue_rescue.c: note that a file was set aside. */
+void queue_rescue_later(const struct queue *q, const char *path);
+/* queue.c: the damaged file at path, to read what is left of it. NULL with a text (caller frees). */
+struct queue *queue_open_damaged(const char *path, char **error_r);
+/* As queue_next(), downwards. */
+int queue_before(struct queue *q, queue_id before, struct arena *a, struct queue_envelope *env);
+
 void queue_mark(const struct queue *q);
 void queue_unmark(const struct queue *q);
 

@@ -99,6 +99,11 @@ int queue_next(struct queue *q, queue_id after, struct arena *a, struct queue_en
 	return get_envelope(q, Q_NEXT, after, a, env);
 }
 
+int queue_before(struct queue *q, queue_id before, struct arena *a, struct queue_envelope *env)
+{
+	return get_envelope(q, Q_BEFORE, before, a, env);
+}
+
 /* fill_entries - rows of id, next_try, state */
 static int fill_entries(struct queue *q, struct db_stmt *s, struct queue_entry *out)
 {

@@ -75,6 +75,7 @@ const char *const queue_sql[Q_COUNT] = {
 
 	[Q_GET] = "SELECT " MESSAGE_COLUMNS " FROM message WHERE id = ?1",
 	[Q_NEXT] = "SELECT " MESSAGE_COLUMNS " FROM message WHERE id > ?1 ORDER BY id LIMIT 1",
+	[Q_BEFORE] = "SELECT " MESSAGE_COLUMNS " FROM message WHERE id < ?1 ORDER BY id DESC LIMIT 1",
 	[Q_SCAN] = "SELECT id, next_try, state FROM message WHERE id > ?1 ORDER BY id LIMIT ?2",
 	[Q_LIST] = "SELECT m.id, m.state, m.next_try, m.flags, m.arrival, m.size, m.sender, m.reason,"
 		" r.n, r.address, r.original, r.dsn, r.reason FROM recipient r CROSS JOIN message m"

@@ -255,6 +255,56 @@ TEST(queue_crash, no_database)
 }
 
 /* Damage met while running: an error, no further use; the next to open sets it aside. */
+/*
+ * Two pages are overwritten, at many places: what can be read whole is afterwards in the new queue, nothing
+ * that is not whole, and nothing twice.
+ */
+TEST(queue_crash, rescue)
+{
+	enum { MAILS = 40 };
+	const char *dir = unit_tmpdir();
+	int best = 0, worst = MAILS;
+
+	log_open("unit", LOG_TO_STDERR);
+	log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
+	for (int page = 1; page <= 60; page += page < 12 ? 1 : 7) {
+		char sub[512];
+		struct queue *q;
+		queue_id ids[MAILS];
+		int told = 0, whole = 0, rows;
+		struct queue_entry out[MAILS + 1];
+
+		snprintf(sub, sizeof(sub), "%s/page%d", dir, page);
+		REQUIRE(mkdir(sub, 0700) == 0);
+		q = open_queue(sub, QUEUE_CREATE);
+		for (int i = 0; i < MAILS; i++)
+			ids[i] = end_one(q, (size_t)i * 300, &told);
+		CHECK_INT(queue_commit(q), 0);
+		queue_close(q);
+		overwrite(sub, 4096 * page, 4096);
+		q = open_queue(sub, QUEUE_CREATE);
+		for (int i = 0; i < MAILS && !queue_is_broken(q); i++)
+			whole += is_whole(q, ids[i], (size_t)i * 300);
+		CHECK(queue_is_broken(q) || whole == MAILS);
+		queue_close(q);
+		q = open_queue(sub, QUEUE_CREATE);
+		if (count_aside(sub) == 1)
+			queue_rescue(q);
+		whole = 0;
+		for (int i = 0; i < MAILS; i++)
+			whole += is_whole(q, ids[i], (size_t)i * 300);
+		rows = queue_scan(q, 0, out, MAILS + 1);
+		CHECK_INT(rows, whole);
+		best = whole > best ? whole : best;
+		worst = whole < worst ? whole : worst;
+		queue_rescue(q);
+		CHECK_INT(queue_scan(q, 0, out, MAILS + 1), rows);
+		queue_close(q);
+	}
+	CHECK_INT(best, MAILS);
+	CHECK(worst < MAILS);
+}
+
 TEST(queue_crash, damage_while_running)
 {
 	const char *dir = unit_tmpdir();

@@ -324,6 +324,8 @@ static void on_scan(struct timer *t)
 {
 	struct load *l = &qmgr->load;
 
+	if (queue_is_marked(qmgr->queue))
+		log_fatal("another process found the queue damaged: starting anew to look at it");
 	/* From the first again: the clock may have been set back. */
 	memset(&l->due_at, 0, sizeof(l->due_at));
 	l->due_timer_at = 0;

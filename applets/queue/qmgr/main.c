@@ -101,6 +101,7 @@ static void on_wakeup(struct service *s)
 static void begin(void)
 {
 	G.running = true;
+	queue_rescue(G.queue);
 	G.started = qmgr_now();
 	G.start_id = queue_id_new(G.queue);
 	control_start();
