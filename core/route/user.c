@@ -30,13 +30,13 @@ static struct {
 	struct passwd_table own, system;
 } compiled;
 
-/* number_field - a uid or gid; empty: def. False: none */
-static bool number_field(struct arena *a, struct slice field, unsigned def, unsigned *out)
+/* number_field - a uid or gid; empty: our own. False: none */
+static bool number_field(struct arena *a, struct slice field, bool is_uid, unsigned *out)
 {
 	int64_t n;
 
 	if (field.len == 0) {
-		*out = def;
+		*out = is_uid ? (unsigned)getuid() : (unsigned)getgid();
 		return true;
 	}
 	if (!str_to_int(arena_strndup(a, field.ptr, field.len), 0, UINT32_MAX - 1, &n)) {
@@ -72,12 +72,12 @@ static int parse_line(
 	u->name = arena_strdup(a, name);
 	u->home = arena_strndup(a, home.ptr, home.len);
 	u->shell = arena_strndup(a, shell.ptr, shell.len);
-	if (!number_field(a, uid, getuid(), &n)) {
+	if (!number_field(a, uid, true, &n)) {
 		log_warn("%s: user %s has a bad uid", path, name);
 		return 0;
 	}
 	u->uid = (uid_t)n;
-	if (!number_field(a, gid, getgid(), &n)) {
+	if (!number_field(a, gid, false, &n)) {
 		log_warn("%s: user %s has a bad gid", path, name);
 		return 0;
 	}

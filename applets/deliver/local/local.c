@@ -123,6 +123,7 @@ int local_main(int argc, char **argv)
 	commands_free();
 	workers_free();
 	boxes_free();
+	spares_free();
 	queue_close(G.queue);
 	mem_free(G.scratch);
 	expand_free();

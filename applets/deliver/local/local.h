@@ -33,6 +33,8 @@ enum {
 	BATCH_BYTES = 16 << 20,
 	/* messages up to this size stay in memory until delivered */
 	CONTENT_KEEP = 64 * 1024,
+	SPARE_CONTENT = 16 * 1024,	/* a spare request keeps this much room for a content */
+	SPARES_MAX = 200,
 	CONTENT_TOTAL = 16 << 20,	/* all of them together; above it content is read again */
 	JOBS_HIGH = 4000		/* above it no request is read */
 };
@@ -110,6 +112,9 @@ extern struct local_state {
 	size_t command_count;
 	struct jobs command_jobs;	/* waiting */
 	size_t jobs;			/* under way */
+	struct request *spares;		/* for the next requests, with their memory */
+	size_t spare_count;
+	struct timer spare_timer;	/* gives them back when it is quiet */
 	size_t content_bytes;		/* kept in memory, of all requests */
 	char *scratch;			/* CONTENT_KEEP bytes */
 	bool root;			/* deliveries are made by children of the users */
@@ -130,6 +135,7 @@ void job_done(struct job *j, enum delivery_status status, const char *dsn, const
 bool job_wanted(const struct job *j);
 /* What stands above the content in a mailbox; read from the request. */
 void job_item(const struct job *j, struct deliver_item *it);
+void spares_free(void);
 void clients_drain(void);		/* answer what is under way, then close */
 
 /* box.c */

@@ -24,6 +24,8 @@
 
 #include "local.h"
 
+enum { SPARE_SECONDS = 3 };
+
 /* ---- The message's content ---- */
 
 int64_t request_read(void *arg, int64_t offset, void *data, size_t len)
@@ -84,7 +86,8 @@ static void find_delivered_to(struct request *q, const char *p, size_t len)
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
 		struct slice line = { p, (size_t)((nl != NULL ? nl : end) - p) };
 
-		if (line.len > sizeof(name) && str_istarts(line.ptr, name)) {
+		if (line.len > sizeof(name)
+			&& slice_ieq((struct slice){ line.ptr, sizeof(name) - 1 }, name)) {
 			line.ptr += sizeof(name) - 1;
 			line.len -= sizeof(name) - 1;
 			line = slice_trim(line);
@@ -132,6 +135,70 @@ static void client_wake(struct client *c)
 	loop_at_end(G.service.loop, &c->hook, on_client_turn, c);
 }
 
+void spares_free(void)
+{
+	struct request *q;
+
+	while ((q = G.spares) != NULL) {
+		G.spares = q->next;
+		buf_free(&q->content);
+		arena_free(&q->arena);
+		mem_free(q);
+	}
+	G.spare_count = 0;
+}
+
+static void on_spare_timer(struct timer *t)
+{
+	if (G.jobs == 0) {
+		spares_free();
+	} else {
+		loop_timer(G.service.loop, t, SPARE_SECONDS * 1000, on_spare_timer, NULL);
+	}
+}
+
+/* request_new - zeroed but for memory it may still have from an earlier one */
+static struct request *request_new(void)
+{
+	struct request *q = G.spares;
+
+	if (q == NULL) {
+		return mem_alloc(sizeof(*q));
+	}
+	G.spares = q->next;
+	G.spare_count--;
+	q->next = NULL;
+	return q;
+}
+
+/* request_keep - as a spare: in a burst the same memory serves again and again */
+static void request_keep(struct request *q)
+{
+	struct buf content = q->content;
+	struct arena arena = q->arena;
+
+	if (G.spare_count >= SPARES_MAX) {
+		buf_free(&content);
+		arena_free(&arena);
+		mem_free(q);
+		return;
+	}
+	buf_reset(&content);
+	buf_shrink(&content, SPARE_CONTENT);
+	arena_reset(&arena);
+	memset(q, 0, sizeof(*q));
+	q->content = content;
+	q->arena = arena;
+	q->next = G.spares;
+	G.spares = q;
+	G.spare_count++;
+	if (G.spare_timer.slot == 0) {
+		loop_timer(
+			G.service.loop, &G.spare_timer, SPARE_SECONDS * 1000, on_spare_timer, NULL);
+	}
+}
+
+/* request_free - its last recipient was answered */
 static void request_free(struct request *q)
 {
 	if (q->client != NULL) {
@@ -145,9 +212,7 @@ static void request_free(struct request *q)
 		}
 	}
 	G.content_bytes -= q->content.len;
-	buf_free(&q->content);
-	arena_free(&q->arena);
-	mem_free(q);
+	request_keep(q);
 }
 
 /* answer - the recipient is decided; the request may be gone afterwards */
@@ -402,10 +467,9 @@ static int take_request(struct client *c, struct buf *in)
 	if (rc <= 0) {
 		return rc;
 	}
-	q = mem_alloc(sizeof(*q));
+	q = request_new();
 	if (!delivery_get_request(&w, &q->arena, &q->r)) {
-		arena_free(&q->arena);
-		mem_free(q);
+		request_keep(q);
 		return -1;
 	}
 	buf_consume(in, size);
