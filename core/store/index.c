@@ -24,6 +24,8 @@
 
 #include "store/db.h"
 
+enum { EXPUNGED_KEPT = 20000, PRUNE_EVERY = 256 };
+
 struct index {
 	struct db *db;
 	char *path;
@@ -51,6 +53,7 @@ enum {
 	Q_CACHE_DEL_RANGE,
 	Q_EXPUNGED_ADD,
 	Q_EXPUNGED_DEL,
+	Q_EXPUNGED_PRUNE,
 	Q_COUNT
 };
 
@@ -85,6 +88,9 @@ static const char *const sql[Q_COUNT] = {
 	[Q_CACHE_DEL_RANGE] = "DELETE FROM cache WHERE id BETWEEN ?1 AND ?2",
 	[Q_EXPUNGED_ADD] = "INSERT OR REPLACE INTO expunged VALUES (?1, ?2, ?3)",
 	[Q_EXPUNGED_DEL] = "DELETE FROM expunged WHERE folder = ?1",
+	[Q_EXPUNGED_PRUNE] =
+		"DELETE FROM expunged WHERE folder = ?1 AND modseq <= (SELECT modseq FROM"
+		" expunged WHERE folder = ?1 ORDER BY modseq DESC LIMIT 1 OFFSET ?2)",
 };
 
 static const struct db_migration migrations[] = {
@@ -159,6 +165,7 @@ struct index *index_open(const char *path, char **error_r)
 
 	if (db == NULL && fault == DB_FAULT_CORRUPT && path != NULL && set_aside(path) == 0) {
 		mem_free(*error_r);
+		*error_r = NULL;
 		db = open_db(path, &fault, error_r);
 	}
 	if (db == NULL)
@@ -398,6 +405,10 @@ int index_cache_put(
 int index_expunged(struct index *ix, int64_t folder, uint64_t modseq, uint32_t uid)
 {
 	if (db_run(ix->db, Q_CACHE_DEL, "i", row_id(folder, uid)) != 0)
+		return -1;
+	/* Now and then: who was away for longer than this many is told to look at all. */
+	if (uid % PRUNE_EVERY == 0 &&
+		db_run(ix->db, Q_EXPUNGED_PRUNE, "ii", folder, (int64_t)EXPUNGED_KEPT) != 0)
 		return -1;
 	return db_run(ix->db, Q_EXPUNGED_ADD, "iui", folder, modseq, (int64_t)uid);
 }

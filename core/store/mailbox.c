@@ -285,7 +285,8 @@ static int apply_page(void *arg, uint32_t page, const void *data, size_t len)
 			(size_t)(mb->count - end) * sizeof(*mb->msgs));
 		mb->count += more;
 	}
-	memcpy(mb->msgs + at, room, (size_t)n * sizeof(*room));
+	if (n > 0)
+		memcpy(mb->msgs + at, room, (size_t)n * sizeof(*room));
 	return 0;
 }
 

@@ -238,7 +238,14 @@ int mailbox_session_lock(struct mailbox_view *v)
 	struct buf path = BUF_INIT;
 	int rc = 0;
 
-	/* Beside the index, by folder; without one on disk there is no place that all would see. */
+	for (struct mailbox_view *other = v->mb->views; other != NULL; other = other->next) {
+		if (other != v && other->locked)
+			return store_fail(
+				v->ms, MAIL_E_BUSY, "Mailbox is locked by another session");
+	}
+	v->locked = true;
+	/* For other processes: beside the index. Without one on disk there is no place that all
+	 * would see. */
 	if (index == NULL || v->session_lock >= 0)
 		return 0;
 	buf_addf(&path, "%s.session-%lld", index, (long long)v->mb->f.id);
@@ -250,6 +257,7 @@ int mailbox_session_lock(struct mailbox_view *v)
 		close(v->session_lock);
 		v->session_lock = -1;
 	}
+	v->locked = rc == 0;
 	buf_free(&path);
 	return rc;
 }

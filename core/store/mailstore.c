@@ -26,6 +26,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/unixsock.h"
+#include "conf/dovecot_conf.h"
 
 #include "store/mailstore.h"
 
@@ -134,56 +135,27 @@ struct location {
 	char *root, *inbox, *index; /* NULL: not given */
 };
 
-/* expand - ~ and %variables, and below the home when relative; NULL with a text */
+/* expand - %variables and ~, below the home when relative; NULL with a text */
 static char *expand(const struct mail_user *user, struct slice text, char **error_r)
 {
-	const char *at = strchr(user->name, '@');
-	int local = at != NULL ? (int)(at - user->name) : (int)strlen(user->name);
+	char *raw = mem_strndup(text.ptr, text.len);
+	char *path = dovecot_expand(raw, user->name, user->home, "");
+	bool tilde = path[0] == '~' && (path[1] == '/' || path[1] == '\0');
 	struct buf b = BUF_INIT;
-	size_t i = 0;
 
-	if (text.len > 0 && text.ptr[0] == '~' && (text.len == 1 || text.ptr[1] == '/')) {
-		buf_adds(&b, user->home);
-		i = 1;
-	} else if (text.len > 0 && text.ptr[0] != '/' && text.ptr[0] != '%') {
-		buf_addf(&b, "%s/", user->home);
+	if (path[0] == '/') {
+		buf_adds(&b, path);
+	} else if (user->home[0] != '\0') {
+		buf_addf(&b, "%s%s%s", user->home, tilde ? "" : "/", path + tilde);
+	} else {
+		buf_addf(
+			&b, "mail_location: user %s has no home directory for %s", user->name, raw);
+		*error_r = buf_steal(&b);
 	}
-	if (b.len == 0 && (i == 1 || (text.len > 0 && text.ptr[0] != '/' && text.ptr[0] != '%'))) {
-		struct buf e = BUF_INIT;
-
-		buf_addf(&e, "mail_location: user %s has no home directory for %.*s", user->name,
-			(int)text.len, text.ptr);
-		*error_r = buf_steal(&e);
-		buf_free(&b);
+	mem_free(raw);
+	mem_free(path);
+	if (b.len == 0)
 		return NULL;
-	}
-	for (; i < text.len; i++) {
-		char c = text.ptr[i];
-
-		if (c != '%' || i + 1 == text.len) {
-			buf_addc(&b, c);
-			continue;
-		}
-		switch (text.ptr[++i]) {
-		case 'u':
-			buf_adds(&b, user->name);
-			break;
-		case 'n':
-			buf_add(&b, user->name, (size_t)local);
-			break;
-		case 'd':
-			buf_adds(&b, at != NULL ? at + 1 : "");
-			break;
-		case 'h':
-			buf_adds(&b, user->home);
-			break;
-		case '%':
-			buf_addc(&b, '%');
-			break;
-		default:
-			buf_add(&b, text.ptr + i - 1, 2);
-		}
-	}
 	while (b.len > 1 && b.data[b.len - 1] == '/')
 		buf_truncate(&b, b.len - 1);
 	return buf_steal(&b);

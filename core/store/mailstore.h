@@ -184,6 +184,7 @@ struct mailbox_view {
 	int notify; /* epoll of event and mb->inotify, -1 none */
 	int event;
 	int session_lock;	  /* -1 none */
+	bool locked;		  /* by mailbox_session_lock() */
 	struct cache_item *cache; /* structures to be written, newest first */
 	size_t cache_size;
 	/* Structures read ahead, of the UIDs first to last. */

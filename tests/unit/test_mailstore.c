@@ -567,6 +567,10 @@ TEST(mailstore, permissions)
 		CHECK(v != NULL);
 		mailbox_close(v);
 	}
+	/* Looked at by a process that has never seen it. */
+	mailstore_close(ms);
+	mailstore_close(store_open("maildir"));
+	ms = store_open("mbox");
 	store_append("inbox", MSG("b", "x\n"));
 	chmod(store_path("inbox"), 0);
 	if (geteuid() != 0) {
