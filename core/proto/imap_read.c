@@ -188,6 +188,11 @@ bool imap_reader_fits(const struct imap_reader *r)
 	return r->size <= r->max && r->text.len + r->size <= r->max;
 }
 
+bool imap_reader_skipping(const struct imap_reader *r)
+{
+	return r->state == SKIP && !r->refused;
+}
+
 void imap_reader_accept(struct imap_reader *r)
 {
 	buf_adds(&r->text, "\r\n");	/* imap_parse.h finds the literal's bytes behind it */

@@ -54,6 +54,8 @@ void imap_reader_refuse(struct imap_reader *r);
  */
 void imap_reader_streamed(struct imap_reader *r);
 
+/* Is it passing over a line that is too long and has no end so far? */
+bool imap_reader_skipping(const struct imap_reader *r);
 void imap_reader_reset(struct imap_reader *r);	/* for the next command */
 void imap_reader_free(struct imap_reader *r);
 

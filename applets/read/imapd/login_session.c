@@ -372,7 +372,11 @@ static enum session_want one_command(
 	switch (imap_reader_next(&l->reader, in)) {
 	case IMAP_READ_MORE:
 		*more_r = false;
-		return SESSION_READ;
+		if (!imap_reader_skipping(&l->reader)) {
+			return SESSION_READ;
+		}
+		buf_adds(out, "* BYE Input buffer full, aborting\r\n");
+		return SESSION_CLOSE;
 	case IMAP_READ_COMMAND:
 		return read_command(l, out);
 	case IMAP_READ_LITERAL:
