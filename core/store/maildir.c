@@ -592,8 +592,10 @@ static void watch(struct mailbox *mb, int inotify_fd)
 	for (size_t i = 0; i < 2; i++) {
 		buf_reset(&path);
 		buf_addf(&path, "%s/%s", mb->path, subdirs[i]);
-		inotify_add_watch(inotify_fd, buf_str(&path),
-			IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE);
+		if (inotify_add_watch(inotify_fd, buf_str(&path),
+			    IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE) < 0)
+			/* The first delivery makes it; then we are called again. */
+			inotify_add_watch(inotify_fd, mb->path, IN_CREATE);
 	}
 	buf_free(&path);
 }
