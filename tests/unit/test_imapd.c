@@ -89,7 +89,7 @@ TEST(imapd, login_disabled_in_the_clear)
 	static const char say[] = "a LOGIN u p\r\nb AUTHENTICATE PLAIN AHUAcA==\r\nc LOGOUT\r\n";
 
 	load("disable_plaintext_auth = yes\nssl = required\n");
-	service.auth = auth_client_new(NULL, "/nonexistent");
+	service.auth = auth_client_new(loop_new(), "/nonexistent");
 	rig_open(&r, &imapd_login_class, &service, "192.0.2.7");
 	CHECK(strstr(buf_str(&r.out), " STARTTLS LOGINDISABLED] Ready.\r\n") != NULL);
 	buf_reset(&r.out);
@@ -110,7 +110,7 @@ TEST(imapd, login_starttls)
 	struct rig r;
 
 	load("");
-	service.auth = auth_client_new(NULL, "/nonexistent");
+	service.auth = auth_client_new(loop_new(), "/nonexistent");
 	rig_open(&r, &imapd_login_class, &service, "192.0.2.7");
 	rig_feed(&r, "a STARTTLS\r\n", 12);
 	CHECK_INT(r.want, SESSION_TLS);
