@@ -90,9 +90,13 @@ bool str_starts(const char *s, const char *prefix)
 
 bool str_istarts(const char *s, const char *prefix)
 {
-	size_t len = strlen(prefix);
-
-	return strlen(s) >= len && slice_ieq((struct slice){ s, len }, prefix);
+	/* No look beyond what decides: s may be a piece of a large buffer without an end. */
+	for (; *prefix != '\0'; s++, prefix++) {
+		if (ascii_lower((unsigned char)*s) != ascii_lower((unsigned char)*prefix)) {
+			return false;
+		}
+	}
+	return true;
 }
 
 bool str_ends(const char *s, const char *suffix)
