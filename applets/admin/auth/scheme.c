@@ -200,8 +200,22 @@ static enum scheme_result check_pbkdf2(const struct stored *s, const char *passw
 	return match ? SCHEME_MATCH : SCHEME_MISMATCH;
 }
 
+/* crypt_in - crypt(3); libxcrypt's own entry point, which no other library's crypt can stand before */
+static const char *crypt_in(struct buf *room, const char *password, const char *hash)
+{
+#if FEATURE_YESCRYPT
+	return crypt_rn(password, hash, memset(buf_reserve(room, sizeof(struct crypt_data)), 0,
+		sizeof(struct crypt_data)), (int)sizeof(struct crypt_data));
+#else
+	(void)room;
+	return crypt(password, hash);
+#endif
+}
+
 static enum scheme_result check_crypt(const char *hash, const char *password, const char **error_r)
 {
+	struct buf room = BUF_INIT;
+	enum scheme_result rc;
 	const char *result;
 	size_t len = strlen(hash);
 
@@ -214,12 +228,16 @@ static enum scheme_result check_crypt(const char *hash, const char *password, co
 			"set the password anew with SHA512-CRYPT";
 		return SCHEME_ERROR;
 	}
-	result = crypt(password, hash);
+	result = crypt_in(&room, password, hash);
 	if (result == NULL || result[0] == '*' || (strlen(result) < 13 && len >= 13)) {
 		*error_r = "crypt(3) does not know this kind of hash";
-		return SCHEME_ERROR;
+		rc = SCHEME_ERROR;
+	} else {
+		rc = strlen(result) == len && equal_secret(result, hash, len) ? SCHEME_MATCH : SCHEME_MISMATCH;
 	}
-	return strlen(result) == len && equal_secret(result, hash, len) ? SCHEME_MATCH : SCHEME_MISMATCH;
+	forget(room.data, room.cap);
+	buf_free(&room);
+	return rc;
 }
 
 enum scheme_result scheme_check(const char *stored, const char *default_scheme, const char *password,
