@@ -27,6 +27,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include "store/db_combine.h"
+
 enum { BUSY_TIMEOUT_MS = 10000 };
 
 struct db_stmt {
@@ -201,7 +203,8 @@ static int open_handle(struct db *db, unsigned flags)
 		uri = make_uri(db->path);
 		how |= SQLITE_OPEN_URI;
 	}
-	rc = sqlite3_open_v2(uri != NULL ? uri : db->path, &db->handle, how, NULL);
+	rc = sqlite3_open_v2(uri != NULL ? uri : db->path, &db->handle, how,
+		flags & DB_COMBINE ? db_combine_vfs() : NULL);
 	mem_free(uri);
 	if (rc == SQLITE_OK) {
 		/* The default takes 120 KB a handle; a process has one for each of its tables. */

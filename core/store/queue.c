@@ -199,7 +199,7 @@ static int open_lock(struct queue *q)
 /* open_db - the database itself; 0 or -1, *fault_r says what was wrong */
 static int open_db(struct queue *q, enum db_fault *fault_r)
 {
-	unsigned flags = q->mode == QUEUE_READ ? DB_READ : DB_WRITE | DB_WAL;
+	unsigned flags = q->mode == QUEUE_READ ? DB_READ : DB_WRITE | DB_WAL | DB_COMBINE;
 	char *error = NULL;
 	struct stat st;
 
