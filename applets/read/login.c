@@ -30,7 +30,7 @@
 #include "net/tls.h"
 #include "route/match.h"
 
-enum { LOGIN_IN_HIGH = 16384, LOGIN_NAME_MAX = 256, LOGIN_ELEMENTS_MAX = 40 };
+enum { LOGIN_IN_HIGH = 16384, LOGIN_NAME_MAX = 256, LOGIN_ELEMENTS_MAX = 40, LOGIN_SESSIONS_FACTOR = 20 };
 
 static struct {
 	struct service service;
@@ -419,7 +419,8 @@ static struct server *new_server(bool tls_first)
 		.tls_denied = service_replace,
 		.tls_denied_arg = &G.service,
 		.tls_first = tls_first,
-		.max_sessions = (int)setting.default_client_limit,
+		/* TLS connections stay here after the login, too (net/relay.c). */
+		.max_sessions = (int)setting.default_client_limit * LOGIN_SESSIONS_FACTOR,
 		.in_high = LOGIN_IN_HIGH,
 		.handoff = leave,
 	};

@@ -66,6 +66,7 @@ struct dns {
 	struct timespec resolv_time, hosts_time;
 	struct host_line *hosts;
 	size_t host_count;
+	char *servers;			/* instead of resolv.conf's; NULL: those */
 };
 
 enum query_kind { QUERY_PEER, QUERY_HOST, QUERY_MX };
@@ -282,6 +283,9 @@ static void add_channel(struct dns *d)
 		mem_free(ch);
 		return;
 	}
+	if (d->servers != NULL) {
+		(void)ares_set_servers_ports_csv(ch->ares, d->servers);
+	}
 	ch->next = d->channels;
 	d->channels = ch;
 }
@@ -376,8 +380,18 @@ void dns_free(struct dns *d)
 		free_channel(ch);
 	}
 	free_hosts(d);
+	mem_free(d->servers);
 	mem_free(d);
 	ares_library_cleanup();
+}
+
+void dns_set_servers(struct dns *d, const char *servers)
+{
+	mem_free(d->servers);
+	d->servers = mem_strdup(servers);
+	if (d->channels != NULL) {
+		d->channels->retired = true;
+	}
 }
 
 /* ---- Questions ---- */

@@ -18,6 +18,8 @@ struct dns_query;
 
 struct dns *dns_new(struct loop *loop);
 void dns_free(struct dns *d);
+/* Ask these servers ("127.0.0.1:5300,[::1]:53") instead of those of resolv.conf. */
+void dns_set_servers(struct dns *d, const char *servers);
 
 /*
  * answer: status, names or addresses as text (valid during the call). What is known at

@@ -181,13 +181,15 @@ static void begin(struct conn *c)
 
 	if (s->config.max_per_address > 0 && c->io.peer.addr[0] != '\0') {
 		c->counted = true;
-		if (count_address(c, 1) > (size_t)s->config.max_per_address) {
+		size_t count = count_address(c, 1);
+
+		if (count > (size_t)s->config.max_per_address) {
 			if (s->config.busy_text != NULL && !s->config.tls_first) {
 				buf_addf(&c->out, "%s\r\n", s->config.busy_text);
 				(void)!write(c->fd, buf_head(&c->out), buf_unread(&c->out));
 			}
-			log_info("warning: too many connections from %s: limit %d", c->io.peer.addr,
-				s->config.max_per_address);
+			log_warn("Connection concurrency limit exceeded: %zu from %s for service %s", count,
+				c->io.peer.addr, s->config.class->name);
 			conn_free(c);
 			return;
 		}
