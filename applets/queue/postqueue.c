@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "applets/applets.h"
@@ -24,7 +25,8 @@
 #include "conf/params.h"
 #include "store/notify.h"
 
-enum { READ_SIZE = 65536, WRITE_SIZE = 65536, ROWS_AT_ONCE = 1000, ASK_SECONDS = 30, PATH_SIZE = 4096 };
+enum { READ_SIZE = 65536, WRITE_SIZE = 65536, ROWS_AT_ONCE = 1000, ASK_SECONDS = 30, PATH_SIZE = 4096,
+	RETRIES = 20, RETRY_MS = 50 };
 
 enum mode { MODE_NONE, MODE_LIST, MODE_JSON, MODE_FLUSH, MODE_FLUSH_ID, MODE_FLUSH_SITE };
 
@@ -136,6 +138,19 @@ static bool may_read(void)
 		(errno == ENOENT && access(param.queue_directory, W_OK) == 0);
 }
 
+/* connect_showq - fd, or -1 with errno. A name without a listener is a queue manager that is being replaced. */
+static int connect_showq(const char *path)
+{
+	const struct timespec pause = { 0, RETRY_MS * 1000000L };
+	int fd = unix_connect(path);
+
+	for (int i = 0; i < RETRIES && fd < 0 && (errno == ECONNREFUSED || errno == EAGAIN); i++) {
+		nanosleep(&pause, NULL);
+		fd = unix_connect(path);
+	}
+	return fd;
+}
+
 static void list_queue(bool json)
 {
 	struct buf out = BUF_INIT;
@@ -144,7 +159,7 @@ static void list_queue(bool json)
 	int fd, error;
 
 	snprintf(path, sizeof(path), "%s/public/showq", param.queue_directory);
-	fd = unix_connect(path);
+	fd = connect_showq(path);
 	error = errno;
 	if (fd >= 0) {
 		list_remote(&l, fd);

@@ -86,7 +86,7 @@ static void on_stop(struct service *s, bool soon)
 		return;
 	}
 	control_stop();
-	showq_stop();
+	showq_stop(soon);
 	loop_timer(G.loop, &G.stop_timer, 0, on_stop_timer, NULL);
 }
 
@@ -105,7 +105,8 @@ static void begin(void)
 	G.started = qmgr_now();
 	G.start_id = queue_id_new(G.queue);
 	control_start();
-	showq_start();
+	if (!G.service.by_master)
+		showq_start();
 	load_start();
 }
 
@@ -136,6 +137,9 @@ int qmgr_main(int argc, char **argv)
 	/* What agents did cannot be undone: a commit that fails is tried until it succeeds. */
 	queue_keep_failed(G.queue, true);
 	route_init();
+	/* A successor lists the queue while it waits; one started by hand takes nothing from the one that runs. */
+	if (G.service.by_master)
+		showq_start();
 	if (queue_claim(G.queue)) {
 		begin();
 	} else {

@@ -262,7 +262,7 @@ bool peer_is_allowed(const struct peer *p, const char *parameter, const char *li
 void control_start(void);
 void control_stop(void);
 void showq_start(void);
-void showq_stop(void);
+void showq_stop(bool for_good);	/* else a successor has the name, or will */
 
 /* Microseconds and seconds since 1970. */
 int64_t qmgr_now_us(void);

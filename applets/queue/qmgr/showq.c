@@ -3,6 +3,8 @@
  * A peer that connects gets the list at once; it says nothing itself. The walk
  * goes on when what was put is sent, so a slow reader costs one piece of it.
  */
+#include <unistd.h>
+
 #include "applets/queue/list.h"
 #include "applets/queue/qmgr/qmgr.h"
 
@@ -56,7 +58,9 @@ void showq_start(void)
 	peers_listen(&qmgr->showq, fd);
 }
 
-void showq_stop(void)
+void showq_stop(bool for_good)
 {
 	peers_close(&qmgr->showq);
+	if (for_good)
+		(void)unlink("public/showq");
 }
