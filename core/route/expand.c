@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/hash.h"
@@ -567,6 +568,11 @@ static void expand_user(struct expander *x, const struct where *w, const struct 
 	}
 	if (rc == 0) {
 		unknown(x, w, step);
+		return;
+	}
+	if (param.require_home_directory && access(u->home, F_OK) != 0) {
+		add_again(x, TARGET_DEFER, w, "4.3.0",
+			arena_printf(x->a, "cannot access home directory of user %s", u->name));
 		return;
 	}
 	own = in_chain(step, FROM_FORWARD, u->name);

@@ -21,6 +21,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "conf/params.h"
 
 enum { SLEEP_FIRST_MS = 5, SLEEP_MAX_MS = 250, OWNER_MAX = 128 };
 
@@ -76,6 +77,20 @@ static bool owner_gone(int fd)
 	return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
 }
 
+/* stale_seconds - stale_lock_time; configuration may not be loaded (tools) */
+static time_t stale_seconds(void)
+{
+	return param.stale_lock_time > 0 ? (time_t)param.stale_lock_time : LOCK_STALE;
+}
+
+/* wants_dotlock - is it one of the locks of mailbox_delivery_lock? */
+static bool wants_dotlock(void)
+{
+	const char *list = param.mailbox_delivery_lock;
+
+	return list == NULL || list[0] == '\0' || strstr(list, "dotlock") != NULL;
+}
+
 /* is_stale - may this dotlock be broken? */
 static bool is_stale(int dotfd, const struct stat *dot, int mailbox_fd)
 {
@@ -88,7 +103,7 @@ static bool is_stale(int dotfd, const struct stat *dot, int mailbox_fd)
 	if (fstat(mailbox_fd, &box) == 0 && box.st_mtime > newest) {
 		newest = box.st_mtime;
 	}
-	return time(NULL) - newest > LOCK_STALE;
+	return time(NULL) - newest > stale_seconds();
 }
 
 enum stale { LOCK_HELD, LOCK_BROKEN, LOCK_IGNORED };
@@ -238,7 +253,7 @@ static int lock_try(struct mailbox_lock *l, const char *dot, bool exclusive)
 {
 	int saved;
 
-	if (exclusive && dotlock_try(l, dot) != 0) {
+	if (exclusive && wants_dotlock() && dotlock_try(l, dot) != 0) {
 		return -1;
 	}
 	if (fcntl_lock(l->fd, exclusive ? F_WRLCK : F_RDLCK) == 0) {

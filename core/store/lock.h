@@ -6,7 +6,7 @@
 /*
  * Mailbox locks as other mail programs take them: a dotlock (FILE.lock, O_EXCL;
  * for writing only) and fcntl, in that order. A dotlock whose owner is gone (its process
- * id on this host), or older than LOCK_STALE seconds with a mailbox nobody wrote
+ * id on this host), or older than stale_lock_time with a mailbox nobody wrote
  * to, is taken over. Where the directory may not be written (an ordinary
  * user in /var/mail) the fcntl lock alone has to do, as Dovecot and
  * Postfix decide it.
@@ -16,7 +16,7 @@
  */
 struct mailbox_lock;
 
-enum { LOCK_STALE = 500 };
+enum { LOCK_STALE = 500 };	/* seconds, where no configuration is loaded */
 
 /*
  * fd is the open mailbox. Tries for up to timeout_ms (0: once), sleeping between tries.

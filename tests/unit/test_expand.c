@@ -148,6 +148,7 @@ static void load(const char *more)
 		buf_addf(&b, "%s:x:%ld:%ld::%s:/bin/sh\n", users[i], (long)geteuid(),
 			(long)getegid(), path_of(users[i]));
 	}
+	buf_addf(&b, "homeless:x:%ld:%ld::/nowhere:\n", (long)geteuid(), (long)getegid());
 	put_text("users", buf_str(&b), 0600);
 	buf_free(&b);
 	put_text("aliases", aliases, 0600);
@@ -278,6 +279,9 @@ static const struct row {
 	{ "luser_relay = ann\n", "who@test.example", "box /spool/ann*" },
 	{ "luser_relay = also-unknown\n", "who@test.example",
 		"fail 5.1.1 unknown user: \"also-unknown\"" },
+	{ "require_home_directory = yes\n", "ann@test.example", "box /spool/ann*" },
+	{ "require_home_directory = yes\n", "homeless@test.example",
+		"defer 4.3.0 cannot access home directory of user homeless" },
 	{ "alias_maps = fail:x\n", "ann@test.example", "defer 4.3.0 alias database unavailable" },
 	{ "alias_maps =\n", "root@test.example", "box /spool/root*" },
 };
