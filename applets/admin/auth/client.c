@@ -50,6 +50,7 @@ struct request {
 	bool no_login;
 	const char *user;		/* normalised */
 	struct auth_db *db;		/* being asked */
+	struct auth_db *said;		/* the one that `why` is about */
 	bool known, trouble;		/* some database knows the user; some could not be asked */
 	struct hash_job *job;
 	struct timer delay;
@@ -118,7 +119,7 @@ static void refuse(struct request *r, const char *why, bool temp)
 	r->temp = temp;
 	if (setting.auth_verbose || temp) {
 		log_info("auth: %s: %s(%s,%s): %s", temp ? "Error" : "Info",
-			r->db != NULL ? db_name(r->db) : "passdb",
+			r->said != NULL ? db_name(r->said) : r->db != NULL ? db_name(r->db) : "passdb",
 			r->user != NULL && r->user[0] != '\0' ? r->user : r->sasl.user != NULL ? r->sasl.user : "",
 			r->rip, why);
 	}
@@ -143,6 +144,13 @@ static void accept_user(struct request *r, const char *name)
 /* ---- Passwords ---- */
 
 static void try_next(struct request *r, struct auth_db *db);
+
+/* because - what the log will say, if no other database decides */
+static void because(struct request *r, const char *why)
+{
+	r->why = why;
+	r->said = r->db;
+}
 
 static void remember_hash(struct auth_state *st, const struct db_user *u)
 {
@@ -192,11 +200,11 @@ static void on_checked(void *arg, enum scheme_result result, const char *error)
 		accept_user(r, r->user);
 		return;
 	case SCHEME_MISMATCH:
-		r->why = "Password mismatch";
+		because(r, "Password mismatch");
 		break;
 	case SCHEME_ERROR:
 		r->trouble = true;
-		r->why = error;
+		because(r, error);
 		break;
 	}
 	try_next(r, db_next(r->db));
@@ -216,7 +224,9 @@ static void check_found(struct request *r, const struct db_user *u)
 		return;
 	}
 	if (u->password == NULL) {
-		r->why = "no password is stored";
+		if (r->said == NULL) {
+			because(r, "no password is stored");
+		}
 		try_next(r, db_next(r->db));
 		return;
 	}
@@ -241,7 +251,7 @@ static void try_next(struct request *r, struct auth_db *db)
 			break;
 		case DB_ERROR:
 			r->trouble = true;
-			r->why = "the database cannot be read";
+			because(r, "the database cannot be read");
 			break;
 		}
 	}
