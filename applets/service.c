@@ -77,7 +77,8 @@ static void parse_options(struct service *s, const struct service_info *info, in
 	char letters[64];
 	int opt, verbose = 0;
 
-	snprintf(letters, sizeof(letters), "c:dn:o:p:St:v%s", info->options != NULL ? info->options : "");
+	snprintf(letters, sizeof(letters), "c:dn:o:p:St:v%s",
+		info->options != NULL ? info->options : "");
 	while ((opt = getopt(argc, argv, letters)) != -1) {
 		switch (opt) {
 		case 'c':
@@ -118,14 +119,14 @@ static void parse_options(struct service *s, const struct service_info *info, in
 /* take_inherited - what SERVICE_ENV says about descriptors */
 static void take_inherited(struct service *s)
 {
-	static char env[1024];
-	char *part = getenv(SERVICE_ENV), *save;
+	char *part = getenv(SERVICE_ENV), *save, *env;
 	int64_t count = 0, log = 0, successor = 0;
 
 	s->private_->log_fd = -1;
-	if (part == NULL || !str_copy(env, sizeof(env), part)) {
+	if (part == NULL) {
 		return;
 	}
+	env = mem_strdup(part);		/* kept: the labels point into it */
 	unsetenv(SERVICE_ENV);
 	part = strtok_r(env, ",", &save);
 	if (part == NULL || !str_to_int(part, 0, SERVICE_LISTEN_MAX, &count)) {
@@ -281,9 +282,11 @@ void service_drop_privileges(const char *user)
 	}
 	pw = getpwnam(user);
 	if (pw == NULL) {
-		log_fatal("%s: there is no user %s on this system: make it, or name another one", what, user);
+		log_fatal("%s: there is no user %s on this system: make it, or name another one",
+			what, user);
 	}
-	if (initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0) {
+	if (initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
+		setuid(pw->pw_uid) != 0) {
 		log_fatal("cannot become user %s: %m", user);
 	}
 	if (pw->pw_uid != 0 && setuid(0) == 0) {
@@ -299,7 +302,8 @@ static void drop(const struct service *s)
 	if (flags & SERVICE_ROOT) {
 		return;
 	}
-	if ((flags & SERVICE_LOGIN) && geteuid() == 0 && getpwnam(setting.default_login_user) != NULL) {
+	if ((flags & SERVICE_LOGIN) && geteuid() == 0 &&
+		getpwnam(setting.default_login_user) != NULL) {
 		service_drop_privileges(setting.default_login_user);
 	} else if (!s->stdio || !(flags & SERVICE_LOGIN)) {
 		service_drop_privileges(NULL);
@@ -357,7 +361,8 @@ static void on_control(struct watch *w, unsigned events)
 bool service_tell(struct service *s, const struct buf *msg, int fd)
 {
 	return s->by_master && msg->len <= SERVICE_MSG_MAX &&
-		unix_send_fds(SERVICE_FD_CONTROL, msg->data, msg->len, &fd, fd >= 0 ? 1 : 0) == (ssize_t)msg->len;
+	       unix_send_fds(SERVICE_FD_CONTROL, msg->data, msg->len, &fd, fd >= 0 ? 1 : 0) ==
+		       (ssize_t)msg->len;
 }
 
 static void tell_kind(struct service *s, int kind)
@@ -400,7 +405,8 @@ static void too_late(struct timer *t)
 {
 	struct service *s = t->owner;
 
-	log_info("warning: %s: stopping with work unfinished after %d seconds", s->command, STOP_SECONDS);
+	log_info("warning: %s: stopping with work unfinished after %d seconds", s->command,
+		STOP_SECONDS);
 	loop_stop(s->loop);
 }
 
@@ -481,7 +487,8 @@ void service_init(struct service *s, const struct service_info *info, int argc, 
 	log_open(s->command, LOG_TO_STDERR);
 	take_inherited(s);
 	if (s->by_master) {
-		/* Nobody reads a daemon's standard error: errors of its configuration go where the others are. */
+		/* Nobody reads a daemon's standard error: errors of its configuration go where the
+		 * others are. */
 		log_open(s->command, LOG_TO_SYSLOG);
 		if (s->private_->log_fd >= 0) {
 			log_set_fd(s->private_->log_fd);
@@ -504,7 +511,8 @@ void service_init(struct service *s, const struct service_info *info, int argc, 
 	loop_signal(s->loop, SIGHUP, on_signal, s);
 	if (s->by_master) {
 		(void)fd_set_nonblock(SERVICE_FD_CONTROL, true);
-		loop_watch(s->loop, &s->private_->control, SERVICE_FD_CONTROL, LOOP_READ, on_control, s);
+		loop_watch(s->loop, &s->private_->control, SERVICE_FD_CONTROL, LOOP_READ,
+			on_control, s);
 		s->idle_seconds = (int)(param.max_idle < 86400 ? param.max_idle : 86400);
 	}
 }
@@ -526,8 +534,10 @@ void service_listen(struct service *s, struct server *server)
 		return;
 	}
 	if (s->listen_count == 0) {
-		log_fatal("nothing to listen on: %s is started by master, by hand with -p PORT, or with -S for "
-			"one session on standard input", s->command);
+		log_fatal("nothing to listen on: %s is started by master, by hand with -p PORT, or "
+			  "with -S for "
+			  "one session on standard input",
+			s->command);
 	}
 	service_attach(s, server);
 	for (size_t i = 0; i < s->listen_count; i++) {
@@ -538,7 +548,8 @@ void service_listen(struct service *s, struct server *server)
 int service_run(struct service *s)
 {
 	if (s->idle_seconds > 0 && s->private_->server_count > 0) {
-		loop_timer(s->loop, &s->private_->idle_timer, (int64_t)s->idle_seconds * 500, on_idle_timer, s);
+		loop_timer(s->loop, &s->private_->idle_timer, (int64_t)s->idle_seconds * 500,
+			on_idle_timer, s);
 	}
 	if (!s->stdio) {
 		log_set_buffered(1);

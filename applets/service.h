@@ -38,7 +38,7 @@
  */
 enum { SERVICE_FD_CONTROL = 3, SERVICE_FD_LOG = 4, SERVICE_FD_LISTEN = 6, SERVICE_LISTEN_MAX = 64 };
 
-#define SERVICE_ENV "PILLARBOX_FDS"		/* "LISTENERS,LOG,SUCCESSOR[,LABEL]...": 2,1,0,-,ssl */
+#define SERVICE_ENV "PILLARBOX_FDS" /* "LISTENERS,LOG,SUCCESSOR[,LABEL]...": 2,1,0,-,ssl */
 
 enum {
 	SERVICE_ROOT = 1,		/* keeps root (auth, local); others become mail_owner */
@@ -52,13 +52,14 @@ enum {
  */
 enum { SERVICE_MSG_MAX = 32768 };
 enum {
-	SERVICE_MSG_WAKEUP = 1,		/* to the daemon: master.cf's wakeup timer */
-	SERVICE_MSG_REPLACE = 2,	/* to master: start a successor, as on reload (a new key only root can read) */
-	SERVICE_MSG_LOGIN = 3,		/* to master, one descriptor: see applets/read/login.c */
-	SERVICE_MSG_SESSION = 4,	/* to a mail part, one descriptor: see applets/read/login.c */
-	SERVICE_MSG_IDLE = 5,		/* to master: a mail part has no session left; may it end? */
-	SERVICE_MSG_END = 6,		/* to a mail part: you may */
-	SERVICE_MSG_READY = 7		/* to master, from a successor: the older process can go now */
+	SERVICE_MSG_WAKEUP = 1, /* to the daemon: master.cf's wakeup timer */
+	SERVICE_MSG_REPLACE =
+		2, /* to master: start a successor, as on reload (a new key only root can read) */
+	SERVICE_MSG_LOGIN = 3, /* to master, one descriptor: see applets/read/login.c */
+	SERVICE_MSG_SESSION = 4, /* to a mail part, one descriptor: see applets/read/login.c */
+	SERVICE_MSG_IDLE = 5, /* to master: a mail part has no session left; may it end? */
+	SERVICE_MSG_END = 6, /* to a mail part: you may */
+	SERVICE_MSG_READY = 7 /* to master, from a successor: the older process can go now */
 };
 
 struct service;
@@ -83,7 +84,8 @@ struct service {
 	const char *conf_path;		/* -c as given, or NULL */
 	bool stdio;			/* -S */
 	bool by_master;
-	/* An older process serves on until service_run() is reached: what cannot be loaded is fatal, and nothing is lost. */
+	/* An older process serves on until service_run() is reached: what cannot be loaded is
+	 * fatal, and nothing is lost. */
 	bool successor;
 	struct loop *loop;
 	struct service_listener listen[SERVICE_LISTEN_MAX];
@@ -106,7 +108,8 @@ struct service {
 	struct service_private *private_;
 };
 
-/* Parse, load configuration, open the log, prepare, drop privileges, make the loop. Exits on errors. */
+/* Parse, load configuration, open the log, prepare, drop privileges, make the loop. Exits on
+ * errors. */
 void service_init(struct service *s, const struct service_info *info, int argc, char **argv);
 /* Tie a server's life to the service's: shut down and drained with it. */
 void service_attach(struct service *s, struct server *server);
@@ -116,12 +119,14 @@ void service_listen(struct service *s, struct server *server);
 int service_run(struct service *s);
 /* The daemon's own work has ended (after on_stop, or by itself). */
 void service_done(struct service *s);
-/* Send a control message (msg holds one whole wire message), with fd unless -1; false: master is gone or does not read. */
+/* Send a control message (msg holds one whole wire message), with fd unless -1; false: master is
+ * gone or does not read. */
 bool service_tell(struct service *s, const struct buf *msg, int fd);
 /* For server_config.tls_denied: asks master for a successor, which can read the new key. */
 void service_replace(void *s);
 
-/* As service_init() does it, for processes that are no services of master (master itself, tools). */
+/* As service_init() does it, for processes that are no services of master (master itself, tools).
+ */
 void service_open_log(const char *command, unsigned flags, bool to_stderr);
 /* Become user (mail_owner when NULL) when root; log_fatal on failure. */
 void service_drop_privileges(const char *user);

@@ -15,7 +15,8 @@
 #include "conf/params.h"
 #include "proto/pickup.h"
 
-/* Files looked at for one list, bytes read of each: its recipients, if they are many, are cut off. */
+/* Files looked at for one list, bytes read of each: its recipients, if they are many, are cut off.
+ */
 enum { DROPS_MAX = 1000, DROP_READ = 16384, DROP_NAME = 32, PATH_SIZE = 4096 };
 
 const char *list_queue_name(enum list_queue q)
@@ -93,8 +94,12 @@ static void put_row(void *arg, const struct queue_envelope *env, const struct qu
 	char id[QUEUE_ID_TEXT];
 
 	if (w->shown != env->id) {
-		struct list_message m = { .queue = queue_of(w, env), .id = id, .arrival = env->arrival / 1000000,
-			.size = env->size, .forced_expire = (env->flags & QUEUE_F_EXPIRE) != 0, .sender = env->sender,
+		struct list_message m = { .queue = queue_of(w, env),
+			.id = id,
+			.arrival = env->arrival / 1000000,
+			.size = env->size,
+			.forced_expire = (env->flags & QUEUE_F_EXPIRE) != 0,
+			.sender = env->sender,
 			.reason = env->reason };
 
 		queue_id_text(env->id, id);
@@ -109,13 +114,17 @@ static void put_row(void *arg, const struct queue_envelope *env, const struct qu
 /* put_envelope - what the file says before its content */
 static void put_envelope(struct buf *out, struct buf *in, const char *name, const struct stat *st)
 {
-	struct list_message lm = { .queue = LIST_MAILDROP, .id = name, .arrival = (int64_t)st->st_mtime,
-		.size = (int64_t)st->st_size, .reason = "" };
+	struct list_message lm = { .queue = LIST_MAILDROP,
+		.id = name,
+		.arrival = (int64_t)st->st_mtime,
+		.size = (int64_t)st->st_size,
+		.reason = "" };
 	struct pickup_message m;
 	bool begun = false;
 	size_t size;
 
-	while (pickup_get(in, &m, &size) > 0 && (m.kind == PICKUP_BEGIN || m.kind == PICKUP_RECIPIENT)) {
+	while (pickup_get(in, &m, &size) > 0 &&
+		(m.kind == PICKUP_BEGIN || m.kind == PICKUP_RECIPIENT)) {
 		if (m.kind == PICKUP_BEGIN && !begun) {
 			lm.sender = m.sender;
 			list_put_message(out, &lm);
@@ -159,7 +168,8 @@ void list_maildrop(struct buf *out)
 	if (d == NULL)
 		return;
 	while (count < DROPS_MAX && (e = readdir(d)) != NULL) {
-		if (strlen(e->d_name) != DROP_NAME || strspn(e->d_name, "0123456789ABCDEF") != DROP_NAME)
+		if (strlen(e->d_name) != DROP_NAME ||
+			strspn(e->d_name, "0123456789ABCDEF") != DROP_NAME)
 			continue;
 		put_drop(out, dirfd(d), e->d_name);
 		count++;

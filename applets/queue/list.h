@@ -18,7 +18,14 @@ enum list_kind {
 	LIST_DENIED = 3		/* the peer is no authorized_mailq_users */
 };
 
-enum list_queue { LIST_ACTIVE, LIST_INCOMING, LIST_DEFERRED, LIST_HOLD, LIST_MAILDROP, LIST_CORRUPT };
+enum list_queue {
+	LIST_ACTIVE,
+	LIST_INCOMING,
+	LIST_DEFERRED,
+	LIST_HOLD,
+	LIST_MAILDROP,
+	LIST_CORRUPT
+};
 const char *list_queue_name(enum list_queue q);		/* "active", as in Postfix's directories */
 
 struct list_message {

@@ -39,7 +39,8 @@ static void arrival_text(char out[TIME_SIZE], int64_t arrival)
 	time_t when = (time_t)arrival;
 	struct tm tm;
 
-	if (localtime_r(&when, &tm) == NULL || strftime(out, TIME_SIZE, "%a %b %e %H:%M:%S %Y", &tm) == 0)
+	if (localtime_r(&when, &tm) == NULL ||
+		strftime(out, TIME_SIZE, "%a %b %e %H:%M:%S %Y", &tm) == 0)
 		snprintf(out, TIME_SIZE, "-");
 }
 
@@ -56,7 +57,8 @@ static void plain_message(struct listing *l, const struct list_message *m)
 	}
 	arrival_text(when, m->arrival);
 	snprintf(id, sizeof(id), "%.60s%s%s", m->id, mark, m->forced_expire ? "#" : "");
-	buf_addf(l->out, l->long_ids ? "%-17s %8lld %19.19s " : "%-11s %7lld %20.20s ", id, (long long)m->size, when);
+	buf_addf(l->out, l->long_ids ? "%-17s %8lld %19.19s " : "%-11s %7lld %20.20s ", id,
+		(long long)m->size, when);
 	add_clean(l->out, m->sender);
 	buf_addc(l->out, '\n');
 }
@@ -88,7 +90,9 @@ static void json_message(struct listing *l, const struct list_message *m)
 {
 	buf_addf(l->out, "{\"queue_name\": \"%s\", \"queue_id\": ", list_queue_name(m->queue));
 	json_encode(l->out, m->id);
-	buf_addf(l->out, ", \"arrival_time\": %lld, \"message_size\": %lld, \"forced_expire\": %s, \"sender\": ",
+	buf_addf(l->out,
+		", \"arrival_time\": %lld, \"message_size\": %lld, \"forced_expire\": %s, "
+		"\"sender\": ",
 		(long long)m->arrival, (long long)m->size, m->forced_expire ? "true" : "false");
 	json_encode(l->out, m->sender);
 	buf_adds(l->out, ", \"recipients\": [");
@@ -188,8 +192,9 @@ void listing_end(struct listing *l)
 	if (l->count == 0)
 		buf_adds(l->out, "Mail queue is empty\n");
 	else
-		buf_addf(l->out, "-- %lld Kbytes in %lld Request%s.\n", (long long)(l->bytes / 1024),
-			(long long)l->count, l->count == 1 ? "" : "s");
+		buf_addf(l->out, "-- %lld Kbytes in %lld Request%s.\n",
+			(long long)(l->bytes / 1024), (long long)l->count,
+			l->count == 1 ? "" : "s");
 }
 
 void listing_free(struct listing *l)

@@ -24,7 +24,14 @@
 #include "conf/params.h"
 #include "store/queue.h"
 
-enum { SHOW_ENVELOPE = 1, SHOW_HEADER = 2, SHOW_BODY = 4, READ_SIZE = 65536, RCPTS_AT_ONCE = 200, LINE_RECORD_MAX = 2048 };
+enum {
+	SHOW_ENVELOPE = 1,
+	SHOW_HEADER = 2,
+	SHOW_BODY = 4,
+	READ_SIZE = 65536,
+	RCPTS_AT_ONCE = 200,
+	LINE_RECORD_MAX = 2048
+};
 
 struct cat {
 	unsigned show;
@@ -38,11 +45,13 @@ struct cat {
 
 static _Noreturn void usage(void)
 {
-	log_fatal("usage: postcat [-b (body text)] [-c config_dir] [-d (decimal record type)] [-e (envelope records)] "
-		"[-h (header text)] [-o (offsets)] [-q (access queue)] [-v] [queue id(s)...]");
+	log_fatal("usage: postcat [-b (body text)] [-c config_dir] [-d (decimal record type)] [-e "
+		  "(envelope records)] "
+		  "[-h (header text)] [-o (offsets)] [-q (access queue)] [-v] [queue id(s)...]");
 }
 
-/* head - what stands before a record; false: it is not to be shown. len: bytes of its data in a queue file */
+/* head - what stands before a record; false: it is not to be shown. len: bytes of its data in a
+ * queue file */
 static bool head(struct cat *c, char type, size_t len, unsigned what)
 {
 	int64_t at = c->at;
@@ -78,7 +87,8 @@ static void time_record(struct cat *c, char type, const char *name, size_t len, 
 	char text[64];
 	struct tm tm;
 
-	if (localtime_r(&when, &tm) == NULL || strftime(text, sizeof(text), "%a %b %e %H:%M:%S %Y", &tm) == 0)
+	if (localtime_r(&when, &tm) == NULL ||
+		strftime(text, sizeof(text), "%a %b %e %H:%M:%S %Y", &tm) == 0)
 		snprintf(text, sizeof(text), "-");
 	if (head(c, type, len, SHOW_ENVELOPE))
 		printf("%s: %s\n", name, text);
@@ -113,7 +123,10 @@ static void show_client(struct cat *c, const struct queue_envelope *env)
 	attribute(c, "protocol_name", env->proto);
 	attribute(c, "sasl_username", env->sasl_user);
 	attribute(c, "envelope_id", env->envid);
-	number_attribute(c, "ret_flags", env->flags & QUEUE_F_RET_FULL ? 1 : env->flags & QUEUE_F_RET_HDRS ? 2 : 0);
+	number_attribute(c, "ret_flags",
+		env->flags & QUEUE_F_RET_FULL	? 1
+		: env->flags & QUEUE_F_RET_HDRS ? 2
+						: 0);
 	attribute(c, "encoding", env->flags & QUEUE_F_8BIT ? "8bit" : "");
 }
 
@@ -155,8 +168,8 @@ static void show_envelope(struct cat *c, struct queue *q, const struct queue_env
 		printf("*** ENVELOPE RECORDS %s ***\n", c->token);
 	queue_id_text(env->id, id);
 	/* size, offset of the content, recipients, flags, size again, SMTPUTF8 */
-	snprintf(text, sizeof(text), "%15lld %15d %15lld %15d %15lld %15d", (long long)env->size, 0, (long long)count,
-		0, (long long)env->size, env->flags & QUEUE_F_SMTPUTF8 ? 1 : 0);
+	snprintf(text, sizeof(text), "%15lld %15d %15lld %15d %15lld %15d", (long long)env->size, 0,
+		(long long)count, 0, (long long)env->size, env->flags & QUEUE_F_SMTPUTF8 ? 1 : 0);
 	record(c, 'C', "message_size", text);
 	time_record(c, 'T', "message_arrival_time", 17, env->arrival);
 	time_record(c, 'A', "create_time", 22, env->arrival);
@@ -175,7 +188,8 @@ static void show_line(struct cat *c, const char *line, size_t len)
 	/* The blank line belongs to the body. */
 	if (c->in_header && len == 0)
 		c->in_header = false;
-	if (head(c, 'N', len < LINE_RECORD_MAX ? len : LINE_RECORD_MAX, c->in_header ? SHOW_HEADER : SHOW_BODY)) {
+	if (head(c, 'N', len < LINE_RECORD_MAX ? len : LINE_RECORD_MAX,
+		    c->in_header ? SHOW_HEADER : SHOW_BODY)) {
 		fwrite(line, 1, len, stdout);
 		putchar('\n');
 	}

@@ -19,7 +19,7 @@ struct handoff_login {
 	uint64_t client_pid, request;	/* with the cookie: what auth granted */
 	const char *cookie;
 	const char *user;		/* for the log until auth has confirmed it */
-	const char *line;		/* log line; HANDOFF_MPID stands where the mail process's pid belongs */
+	const char *line; /* log line; HANDOFF_MPID stands where the mail process's pid belongs */
 	const char *refusal;		/* what the client is told when the hand-off fails */
 	const char *rip, *session, *tag;
 	const char *unread;		/* bytes read ahead */

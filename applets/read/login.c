@@ -5,7 +5,8 @@
  * what the log lines need and writes them when the connection ends or leaves.
  *
  *	imap-login: Info: Login: user=<u>, method=PLAIN, rip=.., lip=.., mpid=.., TLS, session=<..>
- *	imap-login: Info: Disconnected: Connection closed (auth failed, 1 attempts in 2 secs): user=<u>, ...
+ *	imap-login: Info: Disconnected: Connection closed (auth failed, 1 attempts in 2 secs):
+ *user=<u>, ...
  *
  * The Login line is written by the supervisor, which alone knows the mail
  * part's pid; we send it along. applets/read/mail_part.c has the other half,
@@ -72,7 +73,8 @@ static void put_name(struct buf *b, const char *name)
 }
 
 /* put_variable - %u, %m ...; true: it was not empty */
-static bool put_variable(struct buf *b, const struct visitor *v, const char *name, size_t len, const char *mpid)
+static bool put_variable(
+	struct buf *b, const struct visitor *v, const char *name, size_t len, const char *mpid)
 {
 	size_t before = b->len;
 
@@ -95,8 +97,10 @@ static bool put_variable(struct buf *b, const struct visitor *v, const char *nam
 	} else if (len == 1 && *name == 'e') {
 		buf_adds(b, mpid);
 	} else if (len == 1 && *name == 'c') {
-		buf_adds(b, v->io->tls ? "TLS" : login_plaintext_ok(v->io) && setting.disable_plaintext_auth ?
-			"secured" : "");
+		buf_adds(b, v->io->tls ? "TLS"
+			    : login_plaintext_ok(v->io) && setting.disable_plaintext_auth
+				    ? "secured"
+				    : "");
 	} else if (len == 1 && *name == 'k') {
 		buf_addf(b, v->io->tls ? "%s with cipher %s (%d/%d bits)" : "", v->io->tls_version,
 			v->io->tls_cipher, v->io->tls_bits, v->io->tls_bits);
@@ -107,7 +111,8 @@ static bool put_variable(struct buf *b, const struct visitor *v, const char *nam
 }
 
 /* put_element - one word of login_log_format_elements; left out when its variables are empty */
-static void put_element(struct buf *out, const struct visitor *v, struct slice word, const char *mpid)
+static void put_element(
+	struct buf *out, const struct visitor *v, struct slice word, const char *mpid)
 {
 	struct buf b = BUF_INIT;
 	bool any = false, variables = false;
@@ -191,7 +196,8 @@ static void log_end(const struct visitor *v)
 
 static bool is_trusted(const struct session_io *io)
 {
-	return G.trusted != NULL && io->peer.addr[0] != '\0' && match_host(G.trusted, NULL, io->peer.addr) == 1;
+	return G.trusted != NULL && io->peer.addr[0] != '\0' &&
+	       match_host(G.trusted, NULL, io->peer.addr) == 1;
 }
 
 static bool is_local(const struct session_io *io)
@@ -229,7 +235,8 @@ static void set_names(struct visitor *v, const char *user, const char *mech)
 	(void)str_copy(v->mech, sizeof(v->mech), mech != NULL ? mech : "");
 }
 
-void login_handoff(struct session_io *io, const struct auth_reply *ok, const char *mech, const char *tag)
+void login_handoff(
+	struct session_io *io, const struct auth_reply *ok, const char *mech, const char *tag)
 {
 	struct visitor *v = io->layer;
 
@@ -253,7 +260,8 @@ int login_failed(struct session_io *io, const char *user, const char *mech, cons
 	set_names(v, user, mech);
 	v->attempts++;
 	log_debug(1, "%s-login: %s: %s", G.proto->name, v->user, reason);
-	/* The auth process has waited already (auth_failure_delay); guessing on gets slower and slower. */
+	/* The auth process has waited already (auth_failure_delay); guessing on gets slower and
+	 * slower. */
 	return v->attempts < 2 ? 0 : v->attempts < 8 ? v->attempts : 8;
 }
 
@@ -303,7 +311,8 @@ static enum session_want visitor_event(void *session, enum session_event event, 
 		break;
 	case SESSION_EV_TLS_FAILED:
 		v->why = "TLS handshaking failed";
-		log_info("%s-login: Info: TLS handshake with %s: %s", G.proto->name, v->io->peer.addr, v->io->error);
+		log_info("%s-login: Info: TLS handshake with %s: %s", G.proto->name,
+			v->io->peer.addr, v->io->error);
 		break;
 	case SESSION_EV_NO_MEMORY:
 		v->why = "Out of memory";
@@ -337,8 +346,8 @@ static const struct session_class visitor_class = {
 
 /* ---- Leaving ---- */
 
-void login_refusal(struct buf *out, const struct login_protocol *proto, const char *tag, const char *code,
-	const char *text)
+void login_refusal(struct buf *out, const struct login_protocol *proto, const char *tag,
+	const char *code, const char *text)
 {
 	if (strcmp(proto->name, "imap") == 0) {
 		buf_addf(out, "%s NO [%s] %s\r\n", tag, code, text);
@@ -353,9 +362,16 @@ static void leave(struct server *s, struct session_io *io, int fd, struct buf *u
 	struct visitor *v = io->layer;
 	struct buf refusal = BUF_INIT, msg = BUF_INIT;
 	char *line = log_line(v, "Login", HANDOFF_MPID);
-	struct handoff_login m = { .service = G.proto->name, .client_pid = (uint64_t)getpid(),
-		.request = v->request, .cookie = v->cookie, .user = v->user, .line = line, .rip = io->peer.addr,
-		.session = v->session, .tag = v->tag != NULL ? v->tag : "", .unread = buf_head(unread),
+	struct handoff_login m = { .service = G.proto->name,
+		.client_pid = (uint64_t)getpid(),
+		.request = v->request,
+		.cookie = v->cookie,
+		.user = v->user,
+		.line = line,
+		.rip = io->peer.addr,
+		.session = v->session,
+		.tag = v->tag != NULL ? v->tag : "",
+		.unread = buf_head(unread),
 		.unread_len = buf_unread(unread) };
 
 	(void)s;
@@ -364,7 +380,8 @@ static void leave(struct server *s, struct session_io *io, int fd, struct buf *u
 	m.refusal = buf_str(&refusal);
 	handoff_put_login(&msg, &m);
 	if (!v->leaving || !service_tell(&G.service, &msg, fd)) {
-		log_error("%s-login: the supervisor does not take a login of user %s", G.proto->name, v->user);
+		log_error("%s-login: the supervisor does not take a login of user %s",
+			G.proto->name, v->user);
 		(void)!write(fd, refusal.data, refusal.len);
 	}
 	close(fd);
@@ -377,11 +394,13 @@ static void leave(struct server *s, struct session_io *io, int fd, struct buf *u
 
 static int min_version(const char *name)
 {
-	if (str_ieq(name, "TLSv1") || str_ieq(name, "TLSv1.0") || str_ieq(name, "ANY") || str_ieq(name, "SSLv3")) {
+	if (str_ieq(name, "TLSv1") || str_ieq(name, "TLSv1.0") || str_ieq(name, "ANY") ||
+		str_ieq(name, "SSLv3")) {
 		return 10;
 	}
 	if (str_ieq(name, "TLSv1.3")) {
-		log_warn("ssl_min_protocol = TLSv1.3: TLS 1.2 is the newest of this build, and used");
+		log_warn("ssl_min_protocol = TLSv1.3: TLS 1.2 is the newest of this build, and "
+			 "used");
 	}
 	return str_ieq(name, "TLSv1.1") ? 11 : 12;
 }
@@ -405,7 +424,8 @@ static void load_tls(struct service *s)
 		log_fatal("%s-login: ssl_cert, ssl_key: %s", G.proto->name, error);
 	}
 	if (G.tls == NULL) {
-		log_error("%s-login: Error: TLS is off: ssl_cert, ssl_key: %s", G.proto->name, error);
+		log_error(
+			"%s-login: Error: TLS is off: ssl_cert, ssl_key: %s", G.proto->name, error);
 		mem_free(error);
 	}
 }
@@ -439,8 +459,10 @@ int login_part_main(const struct login_protocol *proto, int argc, char **argv)
 	G.proto = proto;
 	service_init(&G.service, &info, argc, argv);
 	if (G.service.listen_count == 0) {
-		log_fatal("nothing to listen on: %s is started by dovecot, by hand with -p PORT, or with -S for a "
-			"session without login on standard input", G.service.command);
+		log_fatal("nothing to listen on: %s is started by dovecot, by hand with -p PORT, "
+			  "or with -S for a "
+			  "session without login on standard input",
+			G.service.command);
 	}
 	G.trusted = match_list_new("login_trusted_networks", setting.login_trusted_networks, 0);
 	buf_addf(&path, "%s/login", setting.base_dir);

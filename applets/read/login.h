@@ -26,7 +26,7 @@
  * pop3d and imapd each give one of these and call login_main().
  */
 struct login_protocol {
-	const char *name;			/* "pop3", "imap": service name for auth and the log */
+	const char *name; /* "pop3", "imap": service name for auth and the log */
 	const char *tls_name;			/* "pop3s", "imaps" */
 	const struct session_class *login;	/* before: service is struct login_service * */
 	const struct session_class *mail;	/* after: service is struct mail_service * */
@@ -39,24 +39,30 @@ struct login_service {
 	const char *greeting;		/* setting.login_greeting */
 };
 
-/* May a plaintext mechanism be used on this connection (TLS, loopback, trusted network, or disable_plaintext_auth = no)? */
+/* May a plaintext mechanism be used on this connection (TLS, loopback, trusted network, or
+ * disable_plaintext_auth = no)? */
 bool login_plaintext_ok(const struct session_io *io);
 /* Fill remote/local/secured/service of p from the connection. */
-void login_auth_params(const struct session_io *io, const struct login_protocol *proto, struct auth_params *p);
+void login_auth_params(
+	const struct session_io *io, const struct login_protocol *proto, struct auth_params *p);
 /*
  * The login session calls this after AUTH_OK and then returns SESSION_HANDOFF. tag: what
- * the mail part needs to finish the reply (IMAP: the tag of LOGIN; "" for POP3). mech is for the log line
- * ("imap-login: Info: Login: user=<u>, method=PLAIN, rip=..."). The mail part's open() writes the OK.
+ * the mail part needs to finish the reply (IMAP: the tag of LOGIN; "" for POP3). mech is for the
+ * log line
+ * ("imap-login: Info: Login: user=<u>, method=PLAIN, rip=..."). The mail part's open() writes the
+ * OK.
  */
-void login_handoff(struct session_io *io, const struct auth_reply *ok, const char *mech, const char *tag);
-/* Failed attempt: counts and logs; seconds to wait before the reply is sent (a timer: see SESSION_WAIT, resume). */
+void login_handoff(
+	struct session_io *io, const struct auth_reply *ok, const char *mech, const char *tag);
+/* Failed attempt: counts and logs; seconds to wait before the reply is sent (a timer: see
+ * SESSION_WAIT, resume). */
 int login_failed(struct session_io *io, const char *user, const char *mech, const char *reason);
 
 /* Given to mail->open as service, one a session. */
 struct mail_service {
 	struct mail_user user;
 	const char *tag;		/* from login_handoff() */
-	bool preauth;			/* -S: nobody logged in, greet with PREAUTH (IMAP), +OK (POP3) */
+	bool preauth; /* -S: nobody logged in, greet with PREAUTH (IMAP), +OK (POP3) */
 };
 
 /*

@@ -173,10 +173,13 @@ static void refuse_too_many(int fd, const struct handoff_session *m)
 {
 	struct buf b = BUF_INIT, text = BUF_INIT;
 
-	buf_addf(&text, "Maximum number of connections from user+IP exceeded "
-		"(mail_max_userip_connections=%lld)", (long long)setting.mail_max_userip_connections);
+	buf_addf(&text,
+		"Maximum number of connections from user+IP exceeded "
+		"(mail_max_userip_connections=%lld)",
+		(long long)setting.mail_max_userip_connections);
 	login_refusal(&b, G.proto, m->tag, "LIMIT", buf_str(&text));
-	log_info("%s(%s)<%s>: Info: %s, rip=%s", G.proto->name, m->user, m->session, buf_str(&text), m->rip);
+	log_info("%s(%s)<%s>: Info: %s, rip=%s", G.proto->name, m->user, m->session, buf_str(&text),
+		m->rip);
 	(void)!write(fd, b.data, b.len);
 	close(fd);
 	buf_free(&b);
@@ -211,8 +214,14 @@ static struct guest *stdio_guest(void)
 {
 	const struct passwd *pw = G.user != NULL ? getpwnam(G.user) : getpwuid(geteuid());
 	const char *home = getenv("HOME");
-	struct handoff_session m = { .user = G.user, .home = home != NULL ? home : "", .mail = setting.mail_location,
-		.uid = geteuid(), .gid = getegid(), .rip = "", .session = "", .tag = "" };
+	struct handoff_session m = { .user = G.user,
+		.home = home != NULL ? home : "",
+		.mail = setting.mail_location,
+		.uid = geteuid(),
+		.gid = getegid(),
+		.rip = "",
+		.session = "",
+		.tag = "" };
 	struct guest *g;
 
 	if (pw != NULL && pw->pw_uid == geteuid()) {

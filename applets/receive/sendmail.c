@@ -23,6 +23,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
 #include "mime/address.h"
@@ -436,7 +437,7 @@ static void finish_input(void)
 /* deliver - the message on stdin into the queue; exit status */
 static int deliver(void)
 {
-	static char data[READ_SIZE];
+	char *data = mem_realloc(NULL, READ_SIZE);
 	ssize_t n;
 
 	G.strip_cr = strcmp(param.sendmail_fix_line_endings, "never") != 0;
@@ -448,7 +449,7 @@ static int deliver(void)
 		begin();
 		G.in_body = true;
 	}
-	while (!G.done && (n = read(0, data, sizeof(data))) != 0) {
+	while (!G.done && (n = read(0, data, READ_SIZE)) != 0) {
 		if (n > 0) {
 			take(data, (size_t)n);
 		} else if (errno != EINTR) {
@@ -456,6 +457,7 @@ static int deliver(void)
 				strerror(errno)));
 		}
 	}
+	mem_free(data);
 	finish_input();
 	switch (submit_end(G.submit)) {
 	case SUBMIT_OK:

@@ -33,7 +33,7 @@ void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf,
 void buf_addvf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 void buf_truncate(struct buf *b, size_t len);	/* shorten to len bytes */
 const char *buf_str(const struct buf *b);	/* from the start, NUL-terminated, never NULL */
-char *buf_steal(struct buf *b);			/* the bytes as a string; the caller frees, b is empty */
+char *buf_steal(struct buf *b); /* the bytes as a string; the caller frees, b is empty */
 
 /* The unread part: buf_unread() bytes at buf_head(). */
 static inline const char *buf_head(const struct buf *b)

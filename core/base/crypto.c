@@ -37,7 +37,8 @@ size_t digest_size(enum digest d)
 	return (class_of(d)->desc >> BR_HASHDESC_OUT_OFF) & BR_HASHDESC_OUT_MASK;
 }
 
-void digest_of(enum digest d, const struct slice *parts, size_t count, unsigned char out[DIGEST_MAX])
+void digest_of(
+	enum digest d, const struct slice *parts, size_t count, unsigned char out[DIGEST_MAX])
 {
 	br_hash_compat_context ctx;
 	const br_hash_class *class = class_of(d);
@@ -49,8 +50,8 @@ void digest_of(enum digest d, const struct slice *parts, size_t count, unsigned 
 	class->out(&ctx.vtable, out);
 }
 
-void hmac_of(enum digest d, const void *key, size_t key_len, const struct slice *parts, size_t count,
-	unsigned char out[DIGEST_MAX])
+void hmac_of(enum digest d, const void *key, size_t key_len, const struct slice *parts,
+	size_t count, unsigned char out[DIGEST_MAX])
 {
 	br_hmac_key_context kc;
 	br_hmac_context ctx;

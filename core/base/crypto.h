@@ -16,10 +16,11 @@ enum { DIGEST_MAX = 64 };		/* bytes of the longest */
 
 size_t digest_size(enum digest d);
 /* Digest of the parts, one after the other. */
-void digest_of(enum digest d, const struct slice *parts, size_t count, unsigned char out[DIGEST_MAX]);
+void digest_of(
+	enum digest d, const struct slice *parts, size_t count, unsigned char out[DIGEST_MAX]);
 /* RFC 2104. */
-void hmac_of(enum digest d, const void *key, size_t key_len, const struct slice *parts, size_t count,
-	unsigned char out[DIGEST_MAX]);
+void hmac_of(enum digest d, const void *key, size_t key_len, const struct slice *parts,
+	size_t count, unsigned char out[DIGEST_MAX]);
 /* RFC 8018 5.2; out_len bytes, at most one digest. */
 void pbkdf2(enum digest d, const char *password, const void *salt, size_t salt_len, unsigned rounds,
 	unsigned char *out, size_t out_len);

@@ -13,8 +13,8 @@
 
 #include "base/str.h"
 
-static const char month_names[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
-	"Nov", "Dec" };
+static const char month_names[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
+	"Sep", "Oct", "Nov", "Dec" };
 static const char day_names[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
 
 int64_t date_days(int year, int month, int day)
@@ -52,9 +52,9 @@ void date_rfc5322(char out[DATE_SIZE], time_t when, bool named)
 
 	localtime_r(&when, &tm);
 	zone = zone_minutes(&tm);
-	n = snprintf(out, DATE_SIZE, "%s, %02d %s %d %02d:%02d:%02d %c%04d", day_names[tm.tm_wday], tm.tm_mday,
-		month_names[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec, sign_of(zone),
-		hhmm_of(zone));
+	n = snprintf(out, DATE_SIZE, "%s, %02d %s %d %02d:%02d:%02d %c%04d", day_names[tm.tm_wday],
+		tm.tm_mday, month_names[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+		tm.tm_sec, sign_of(zone), hhmm_of(zone));
 	if (named && tm.tm_zone != NULL && n > 0 && n < DATE_SIZE) {
 		snprintf(out + n, (size_t)(DATE_SIZE - n), " (%.6s)", tm.tm_zone);
 	}
@@ -65,8 +65,9 @@ void date_asctime(char out[DATE_SIZE], time_t when)
 	struct tm tm;
 
 	localtime_r(&when, &tm);
-	snprintf(out, DATE_SIZE, "%s %s %2d %02d:%02d:%02d %d", day_names[tm.tm_wday], month_names[tm.tm_mon],
-		tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, tm.tm_year + 1900);
+	snprintf(out, DATE_SIZE, "%s %s %2d %02d:%02d:%02d %d", day_names[tm.tm_wday],
+		month_names[tm.tm_mon], tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+		tm.tm_year + 1900);
 }
 
 void date_imap(char out[DATE_SIZE], time_t when)
@@ -76,8 +77,9 @@ void date_imap(char out[DATE_SIZE], time_t when)
 
 	localtime_r(&when, &tm);
 	zone = zone_minutes(&tm);
-	snprintf(out, DATE_SIZE, "%02d-%s-%d %02d:%02d:%02d %c%04d", tm.tm_mday, month_names[tm.tm_mon],
-		tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec, sign_of(zone), hhmm_of(zone));
+	snprintf(out, DATE_SIZE, "%02d-%s-%d %02d:%02d:%02d %c%04d", tm.tm_mday,
+		month_names[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec,
+		sign_of(zone), hhmm_of(zone));
 }
 
 /* ---- Reading ---- */
@@ -136,7 +138,8 @@ static struct slice take_letters(struct cursor *c)
 {
 	struct slice s = { c->at, 0 };
 
-	while (c->at < c->end && ((*c->at >= 'A' && *c->at <= 'Z') || (*c->at >= 'a' && *c->at <= 'z'))) {
+	while (c->at < c->end &&
+		((*c->at >= 'A' && *c->at <= 'Z') || (*c->at >= 'a' && *c->at <= 'z'))) {
 		c->at++;
 		s.len++;
 	}
@@ -180,7 +183,8 @@ static bool take_year(struct cursor *c, int *year)
 static bool take_time(struct cursor *c, struct civil *t)
 {
 	t->second = 0;
-	if (!take_number(c, 2, &t->hour, NULL) || !take_char(c, ':') || !take_number(c, 2, &t->minute, NULL)) {
+	if (!take_number(c, 2, &t->hour, NULL) || !take_char(c, ':') ||
+		!take_number(c, 2, &t->minute, NULL)) {
 		return false;
 	}
 	if (take_char(c, ':') && !take_number(c, 2, &t->second, NULL)) {
@@ -195,8 +199,8 @@ static int take_zone(struct cursor *c)
 	static const struct {
 		char name[4];
 		int hours;
-	} names[] = { { "EST", -5 }, { "EDT", -4 }, { "CST", -6 }, { "CDT", -5 }, { "MST", -7 }, { "MDT", -6 },
-		{ "PST", -8 }, { "PDT", -7 } };
+	} names[] = { { "EST", -5 }, { "EDT", -4 }, { "CST", -6 }, { "CDT", -5 }, { "MST", -7 },
+		{ "MDT", -6 }, { "PST", -8 }, { "PDT", -7 } };
 	struct slice word;
 	int hhmm;
 
@@ -219,11 +223,12 @@ static int take_zone(struct cursor *c)
 
 static bool civil_to_time(const struct civil *t, int zone, time_t *when_r)
 {
-	if (t->year < 1900 || t->month < 1 || t->day < 1 || t->day > 31 || zone < -1440 || zone > 1440) {
+	if (t->year < 1900 || t->month < 1 || t->day < 1 || t->day > 31 || zone < -1440 ||
+		zone > 1440) {
 		return false;
 	}
-	*when_r = (time_t)(date_days(t->year, t->month, t->day) * 86400 + t->hour * 3600 + t->minute * 60 +
-		t->second - (int64_t)zone * 60);
+	*when_r = (time_t)(date_days(t->year, t->month, t->day) * 86400 + t->hour * 3600 +
+			   t->minute * 60 + t->second - (int64_t)zone * 60);
 	return true;
 }
 
@@ -311,7 +316,8 @@ bool date_parse_asctime(const char *text, size_t len, time_t *when_r)
 		zone = take_zone(&c);
 		zoned = true;
 	}
-	return zoned ? civil_to_time(&t, zone, when_r) : t.year >= 1900 && local_to_time(&t, when_r);
+	return zoned ? civil_to_time(&t, zone, when_r)
+		     : t.year >= 1900 && local_to_time(&t, when_r);
 }
 
 bool date_parse_imap(const char *text, size_t len, time_t *when_r)
@@ -322,8 +328,9 @@ bool date_parse_imap(const char *text, size_t len, time_t *when_r)
 
 	skip_blank(&c);
 	if (!take_number(&c, 2, &t.day, NULL) || !take_char(&c, '-') || !take_month(&c, &t.month) ||
-	    !take_char(&c, '-') || !take_number(&c, 4, &t.year, NULL) || !take_char(&c, ' ') ||
-	    !take_time(&c, &t) || !take_char(&c, ' ') || c.at >= c.end || (*c.at != '+' && *c.at != '-')) {
+		!take_char(&c, '-') || !take_number(&c, 4, &t.year, NULL) || !take_char(&c, ' ') ||
+		!take_time(&c, &t) || !take_char(&c, ' ') || c.at >= c.end ||
+		(*c.at != '+' && *c.at != '-')) {
 		return false;
 	}
 	zone = take_zone(&c);

@@ -8,7 +8,8 @@
 
 enum { DATE_SIZE = 48 };	/* room for any of these */
 
-/* "Tue, 09 Aug 2011 14:21:58 +0800 (CST)", local time; RFC 5322 3.3, with zone name as MTAs add it when named. */
+/* "Tue, 09 Aug 2011 14:21:58 +0800 (CST)", local time; RFC 5322 3.3, with zone name as MTAs add it
+ * when named. */
 void date_rfc5322(char out[DATE_SIZE], time_t when, bool named);
 /* "Tue Aug  9 14:21:58 2011", local time: the mbox From_ line (asctime). */
 void date_asctime(char out[DATE_SIZE], time_t when);

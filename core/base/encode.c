@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-static const char base64_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char base64_alphabet[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char hex_lower[] = "0123456789abcdef", hex_upper[] = "0123456789ABCDEF";
 
 void base64_encode(struct buf *out, const void *data, size_t len)
@@ -40,7 +41,8 @@ bool base64_decode(struct buf *out, const char *text, size_t len)
 		return false;
 	}
 	if (len > 0) {
-		pad = (size_t)(text[len - 1] == '=') + (size_t)(text[len - 1] == '=' && text[len - 2] == '=');
+		pad = (size_t)(text[len - 1] == '=') +
+		      (size_t)(text[len - 1] == '=' && text[len - 2] == '=');
 	}
 	for (size_t i = 0; i < len; i += 4) {
 		size_t chars = i + 4 == len ? 4 - pad : 4;

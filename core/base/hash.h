@@ -24,8 +24,8 @@ struct hash {
 };
 
 void *hash_get(const struct hash *h, const char *key);			/* NULL: none */
-void *hash_set(struct hash *h, const char *key, void *value);		/* the value replaced, or NULL */
-void *hash_del(struct hash *h, const char *key);			/* the value removed, or NULL */
+void *hash_set(struct hash *h, const char *key, void *value); /* the value replaced, or NULL */
+void *hash_del(struct hash *h, const char *key); /* the value removed, or NULL */
 /* Walk: start with NULL; the table must not change meanwhile. */
 struct hash_entry *hash_next(const struct hash *h, struct hash_entry *prev);
 /* free_value may be NULL. */

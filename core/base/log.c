@@ -24,7 +24,14 @@
 
 enum { LOG_LINE_MAX = 2000, LOG_HOLD_MAX = 16384, FACILITY_MAIL = 2 << 3 };
 
-enum severity { SEV_PANIC = 2, SEV_FATAL = 3, SEV_ERROR = 4, SEV_WARN = 5, SEV_INFO = 6, SEV_DEBUG = 7 };
+enum severity {
+	SEV_PANIC = 2,
+	SEV_FATAL = 3,
+	SEV_ERROR = 4,
+	SEV_WARN = 5,
+	SEV_INFO = 6,
+	SEV_DEBUG = 7
+};
 
 /* The one mutable global of logging; see DESIGN: config and log are the exceptions. */
 static struct {
@@ -75,7 +82,8 @@ void log_open(const char *tag, enum log_target target)
 	}
 	if (logger.target == LOG_TO_FILE && target != LOG_TO_FILE) {
 		log_flush();
-		logger.fd = -1;		/* a file is not ours to close here: it may be inherited and set again */
+		logger.fd = -1; /* a file is not ours to close here: it may be inherited and set
+				   again */
 	}
 	logger.target = target;
 	if (target == LOG_TO_SYSLOG && logger.fd < 0) {
@@ -215,10 +223,11 @@ static void emit_syslog(enum severity sev, const char *text)
 	char line[LOG_LINE_MAX + 200];
 	int level = sev == SEV_PANIC ? 0 : sev == SEV_FATAL ? 2 : sev == SEV_ERROR ? 3 :
 		sev == SEV_WARN ? 4 : sev == SEV_INFO ? 6 : 7;
-	int n = snprintf(line, sizeof(line), "<%d>%s %s[%d]: %s%s", FACILITY_MAIL | level, stamp_now(),
-		logger.tag, (int)getpid(), severity_text(sev), text);
+	int n = snprintf(line, sizeof(line), "<%d>%s %s[%d]: %s%s", FACILITY_MAIL | level,
+		stamp_now(), logger.tag, (int)getpid(), severity_text(sev), text);
 
-	if (logger.fd >= 0 && (send(logger.fd, line, (size_t)n, MSG_NOSIGNAL) >= 0 || errno == EAGAIN)) {
+	if (logger.fd >= 0 &&
+		(send(logger.fd, line, (size_t)n, MSG_NOSIGNAL) >= 0 || errno == EAGAIN)) {
 		return;
 	}
 	if (logger.fd >= 0) {
@@ -251,8 +260,8 @@ static void emit(enum severity sev, const char *text)
 		emit_syslog(sev, text);
 		return;
 	}
-	n = snprintf(line, sizeof(line), "%s %s %s[%d]: %s%s\n", stamp_now(), logger.host, logger.tag,
-		(int)getpid(), severity_text(sev), text);
+	n = snprintf(line, sizeof(line), "%s %s %s[%d]: %s%s\n", stamp_now(), logger.host,
+		logger.tag, (int)getpid(), severity_text(sev), text);
 	if (logger.fd >= 0) {
 		write_line(line, (size_t)n);
 	}

@@ -42,7 +42,8 @@ void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void log_fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same with another exit status (sysexits.h), for commands. */
-_Noreturn void log_fatal_status(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+_Noreturn void log_fatal_status(int status, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 _Noreturn void log_panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

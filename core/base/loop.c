@@ -96,7 +96,8 @@ int64_t loop_now(const struct loop *l)
 
 static uint32_t epoll_bits(unsigned events)
 {
-	return (events & LOOP_READ ? EPOLLIN | EPOLLRDHUP : 0u) | (events & LOOP_WRITE ? EPOLLOUT : 0u);
+	return (events & LOOP_READ ? EPOLLIN | EPOLLRDHUP : 0u) |
+	       (events & LOOP_WRITE ? EPOLLOUT : 0u);
 }
 
 void loop_watch(struct loop *l, struct watch *w, int fd, unsigned events, watch_fn *fn, void *owner)
@@ -150,7 +151,8 @@ static void call_ready(struct loop *l)
 		if (w == NULL || w->fd < 0) {
 			continue;
 		}
-		events |= ev->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? LOOP_READ : 0u;
+		events |=
+			ev->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? LOOP_READ : 0u;
 		events |= ev->events & (EPOLLOUT | EPOLLHUP | EPOLLERR) ? LOOP_WRITE : 0u;
 		events &= w->events;
 		events |= ev->events & (EPOLLHUP | EPOLLERR) ? LOOP_HANGUP : 0u;
@@ -280,7 +282,8 @@ void loop_unhook(struct loop *l, struct loop_hook *h)
 	h->queued = false;
 }
 
-/* call_hooks - until none is left; a hook may queue others (a commit resumes sessions that end more) */
+/* call_hooks - until none is left; a hook may queue others (a commit resumes sessions that end
+ * more) */
 static void call_hooks(struct loop *l)
 {
 	for (int round = 0; l->hooks != NULL && round < HOOK_ROUNDS; round++) {
@@ -349,7 +352,8 @@ static int wait_ms(const struct loop *l, int ms)
 void loop_turn(struct loop *l, int ms)
 {
 	int wait = wait_ms(l, ms);
-	int n = epoll_wait(l->epoll, l->ready, EVENTS_PER_TURN, wait < 0 || wait > IDLE_MS ? IDLE_MS : wait);
+	int n = epoll_wait(
+		l->epoll, l->ready, EVENTS_PER_TURN, wait < 0 || wait > IDLE_MS ? IDLE_MS : wait);
 
 	if (n == 0 && (wait < 0 || wait > IDLE_MS)) {
 		/* A pause: memory kept for the next mail goes back before a longer one. */

@@ -54,11 +54,13 @@ void loop_turn(struct loop *l, int ms);
 /* Milliseconds of the monotonic clock as of this turn; and of the real clock in seconds. */
 int64_t loop_now(const struct loop *l);
 
-void loop_watch(struct loop *l, struct watch *w, int fd, unsigned events, watch_fn *fn, void *owner);
-void loop_want(struct loop *l, struct watch *w, unsigned events);	/* change what is asked for */
+void loop_watch(
+	struct loop *l, struct watch *w, int fd, unsigned events, watch_fn *fn, void *owner);
+void loop_want(struct loop *l, struct watch *w, unsigned events); /* change what is asked for */
 void loop_unwatch(struct loop *l, struct watch *w);			/* does not close the fd */
 
-void loop_timer(struct loop *l, struct timer *t, int64_t ms, timer_fn *fn, void *owner);	/* set or move */
+void loop_timer(
+	struct loop *l, struct timer *t, int64_t ms, timer_fn *fn, void *owner); /* set or move */
 void loop_untimer(struct loop *l, struct timer *t);
 
 /* fn runs once, at the end of this turn. Queueing a queued hook is nothing. */

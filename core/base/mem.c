@@ -163,7 +163,9 @@ void *mem_alloc(size_t size)
 
 void *mem_realloc(void *old, size_t size)
 {
-	void *ptr = must_fail() ? NULL : old == NULL ? new_block(size) : realloc(old, size ? size : 1);
+	void *ptr = must_fail()	  ? NULL
+		    : old == NULL ? new_block(size)
+				  : realloc(old, size ? size : 1);
 
 	if (ptr == NULL) {
 		out_of_memory(size);

@@ -2,8 +2,8 @@
  * passwd - a passwd(5) file held in memory
  *
  * getpwnam(3) asks for a name service daemon and reads the file from the start at every call:
- * fifteen system calls for each recipient. The file is kept split into lines instead; the first line of
- * a name counts, as in getpwnam.
+ * fifteen system calls for each recipient. The file is kept split into lines instead; the first
+ * line of a name counts, as in getpwnam.
  */
 #include "base/passwd.h"
 
@@ -57,7 +57,8 @@ static int table_load(struct passwd_table *t, const char *path)
 			return 0;
 		}
 		if (stat(path, &st) == 0 && st.st_ino == t->ino && st.st_size == t->size &&
-		    st.st_mtim.tv_sec == t->changed.tv_sec && st.st_mtim.tv_nsec == t->changed.tv_nsec) {
+			st.st_mtim.tv_sec == t->changed.tv_sec &&
+			st.st_mtim.tv_nsec == t->changed.tv_nsec) {
 			t->looked = now;
 			return 0;
 		}
@@ -75,7 +76,8 @@ static int table_load(struct passwd_table *t, const char *path)
 	return 0;
 }
 
-int passwd_table_find(struct passwd_table *t, const char *path, const char *name, const char **line_r)
+int passwd_table_find(
+	struct passwd_table *t, const char *path, const char *name, const char **line_r)
 {
 	if (table_load(t, path) != 0) {
 		return -1;

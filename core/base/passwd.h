@@ -21,9 +21,10 @@ struct passwd_table {
 };
 
 /*
- * 1 and *line_r: what follows "name:", good until the next call; 0 no such name; -1 with errno, the file
- * cannot be read.
+ * 1 and *line_r: what follows "name:", good until the next call; 0 no such name; -1 with errno, the
+ * file cannot be read.
  */
-int passwd_table_find(struct passwd_table *t, const char *path, const char *name, const char **line_r);
+int passwd_table_find(
+	struct passwd_table *t, const char *path, const char *name, const char **line_r);
 
 #endif

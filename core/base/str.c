@@ -31,7 +31,8 @@ bool slice_ieq(struct slice a, const char *b)
 	size_t i;
 
 	for (i = 0; i < a.len; i++) {
-		if (b[i] == '\0' || ascii_lower((unsigned char)a.ptr[i]) != ascii_lower((unsigned char)b[i])) {
+		if (b[i] == '\0' ||
+			ascii_lower((unsigned char)a.ptr[i]) != ascii_lower((unsigned char)b[i])) {
 			return false;
 		}
 	}
@@ -68,7 +69,8 @@ struct slice slice_word(struct slice *rest, const char *delims)
 	if (rest->len == 0) {
 		return word;
 	}
-	for (i = 0; i < rest->len && (rest->ptr[i] == '\0' || strchr(delims, rest->ptr[i]) == NULL); i++) {
+	for (i = 0; i < rest->len && (rest->ptr[i] == '\0' || strchr(delims, rest->ptr[i]) == NULL);
+		i++) {
 		continue;
 	}
 	word.ptr = rest->ptr;

@@ -68,8 +68,8 @@ int unix_listen(const char *path, mode_t mode)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0) {
 		(void)unlink(path);
-		if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 && chmod(path, mode) == 0 &&
-		    listen(fd, 128) == 0) {
+		if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 &&
+			chmod(path, mode) == 0 && listen(fd, 128) == 0) {
 			result = fd;
 			fd = -1;
 		}
@@ -152,7 +152,8 @@ ssize_t unix_recv_fds(int sock, void *data, size_t len, int *fds, size_t max, si
 	if (n < 0) {
 		return n;
 	}
-	for (struct cmsghdr *head = CMSG_FIRSTHDR(&msg); head != NULL; head = CMSG_NXTHDR(&msg, head)) {
+	for (struct cmsghdr *head = CMSG_FIRSTHDR(&msg); head != NULL;
+		head = CMSG_NXTHDR(&msg, head)) {
 		size_t got;
 
 		if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) {

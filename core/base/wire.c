@@ -10,7 +10,7 @@
 
 size_t wire_begin(struct buf *b)
 {
-	size_t mark = buf_unread(b);	/* from the cursor: growing may reclaim what lies before it */
+	size_t mark = buf_unread(b); /* from the cursor: growing may reclaim what lies before it */
 
 	buf_addu32(b, 0);
 	return mark;

@@ -97,8 +97,9 @@ static void finish(struct auth_request *r, const struct auth_reply *reply)
 
 static void finish_temp(struct auth_request *r, const char *reason)
 {
-	struct auth_reply reply = { .result = AUTH_TEMPFAIL, .user = "", .challenge = "", .reason = reason,
-		.cookie = "" };
+	struct auth_reply reply = {
+		.result = AUTH_TEMPFAIL, .user = "", .challenge = "", .reason = reason, .cookie = ""
+	};
 
 	finish(r, &reply);
 }
@@ -166,7 +167,8 @@ static bool connect_now(struct auth_client *c)
 	}
 	c->new_mechs[0] = c->new_safe[0] = '\0';
 	loop_watch(c->loop, &c->watch, fd, LOOP_READ, on_event, c);
-	buf_addf(&c->out, "VERSION\t%d\t%d\nCPID\t%ld\n", AUTH_PROTO_MAJOR, AUTH_PROTO_MINOR, (long)getpid());
+	buf_addf(&c->out, "VERSION\t%d\t%d\nCPID\t%ld\n", AUTH_PROTO_MAJOR, AUTH_PROTO_MINOR,
+		(long)getpid());
 	flush(c);
 	return c->watch.fd >= 0;
 }

@@ -15,7 +15,8 @@ struct auth_request;
 
 struct auth_client *auth_client_new(struct loop *loop, const char *socket_path);
 void auth_client_free(struct auth_client *c);
-/* Space-separated mechanism names the server offers; plaintext ones left out when !secure. "" while not connected. */
+/* Space-separated mechanism names the server offers; plaintext ones left out when !secure. "" while
+ * not connected. */
 const char *auth_client_mechs(struct auth_client *c, bool secure);
 
 enum auth_result {
@@ -30,7 +31,8 @@ struct auth_reply {
 	const char *user;	/* as normalised by the server */
 	const char *challenge;	/* base64 */
 	const char *reason;	/* for the log */
-	unsigned request_id;	/* with client pid: what the mail process proves itself with (cookie handoff) */
+	unsigned request_id; /* with client pid: what the mail process proves itself with (cookie
+				handoff) */
 	const char *cookie;	/* hex; for the handoff to a mail process */
 };
 

@@ -96,7 +96,8 @@ static void tell(struct conn *c, enum session_event event)
 
 void conn_broken(struct conn *c, enum session_event event, const char *text)
 {
-	bool heard = c->state == CONN_OPEN || c->state == CONN_HANDSHAKE || c->state == CONN_TLS_START;
+	bool heard =
+		c->state == CONN_OPEN || c->state == CONN_HANDSHAKE || c->state == CONN_TLS_START;
 
 	c->state = CONN_DEAD;
 	c->io.error = text;
@@ -203,7 +204,8 @@ bool conn_flush(struct conn *c)
 	struct buf *b = &c->out;
 
 	if (c->tls != NULL) {
-		int rc = tls_process(c->tls->engine, &c->tls->wire_in, &c->in, &c->out, &c->tls->wire_out);
+		int rc = tls_process(
+			c->tls->engine, &c->tls->wire_in, &c->in, &c->out, &c->tls->wire_out);
 
 		c->io.bytes_out += before - buf_unread(&c->out);
 		b = &c->tls->wire_out;
@@ -240,7 +242,8 @@ static bool read_some(struct conn *c)
 		return true;
 	}
 	if (n < 0) {
-		conn_broken(c, c->state == CONN_HANDSHAKE ? SESSION_EV_TLS_FAILED : SESSION_EV_ERROR,
+		conn_broken(c,
+			c->state == CONN_HANDSHAKE ? SESSION_EV_TLS_FAILED : SESSION_EV_ERROR,
 			strerror(errno));
 		return false;
 	}
@@ -270,7 +273,8 @@ static void tls_begin(struct conn *c)
 		c->state = CONN_CLOSING;
 		return;
 	}
-	/* What came in the clear behind STARTTLS was not said under TLS (RFC 3207 4.2, RFC 2595 4). */
+	/* What came in the clear behind STARTTLS was not said under TLS (RFC 3207 4.2, RFC 2595 4).
+	 */
 	buf_reset(&c->in);
 	if (tls_context_refresh(ctx) == TLS_DENIED && c->server->config.tls_denied != NULL) {
 		c->server->config.tls_denied(c->server->config.tls_denied_arg);
@@ -381,7 +385,8 @@ static void say_goodbye(struct conn *c)
 static void advance(struct conn *c)
 {
 	if (c->state != CONN_DEAD && c->state != CONN_RELAY && conn_pending(c) > 0) {
-		if (c->state == CONN_CLOSING || c->state == CONN_HANDOFF || c->state == CONN_TLS_START) {
+		if (c->state == CONN_CLOSING || c->state == CONN_HANDOFF ||
+			c->state == CONN_TLS_START) {
 			/* Close and hand-off must not wait for ever. */
 			loop_timer(c->server->loop, &c->timer, CLOSE_SECONDS * 1000, on_timer, c);
 		}
@@ -521,7 +526,8 @@ static void no_memory(struct conn *c)
 		if (c->session != NULL && c->state != CONN_DEAD) {
 			c->state = CONN_CLOSING;
 			c->io.error = "out of memory";
-			(void)c->server->config.class->event(c->session, SESSION_EV_NO_MEMORY, &c->out);
+			(void)c->server->config.class->event(
+				c->session, SESSION_EV_NO_MEMORY, &c->out);
 			(void)conn_flush(c);
 		}
 	}
@@ -575,7 +581,8 @@ static void input_gone(struct conn *c)
 	socklen_t len = sizeof(err);
 
 	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 && err != 0) {
-		conn_broken(c, c->state == CONN_HANDSHAKE ? SESSION_EV_TLS_FAILED : SESSION_EV_ERROR,
+		conn_broken(c,
+			c->state == CONN_HANDSHAKE ? SESSION_EV_TLS_FAILED : SESSION_EV_ERROR,
 			strerror(err));
 		return;
 	}

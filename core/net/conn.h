@@ -17,15 +17,15 @@
  * object that holds them. An idle plain connection is this struct and no more.
  */
 enum conn_state {
-	CONN_LOOKUP,		/* waiting for the peer's name; not watched yet */
-	CONN_OPEN,		/* the session is fed */
-	CONN_TLS_START,		/* SESSION_TLS: plain output goes out first */
+	CONN_LOOKUP, /* waiting for the peer's name; not watched yet */
+	CONN_OPEN, /* the session is fed */
+	CONN_TLS_START, /* SESSION_TLS: plain output goes out first */
 	CONN_HANDSHAKE,
-	CONN_HANDOFF,		/* SESSION_HANDOFF: output goes out first */
-	CONN_RELAY,		/* TLS bytes pass to and from another process */
-	CONN_CLOSING,		/* output goes out, then the end */
-	CONN_LINGER,		/* all is said; input is read off so that no reset eats the last reply */
-	CONN_DEAD		/* freed at the end of the turn */
+	CONN_HANDOFF, /* SESSION_HANDOFF: output goes out first */
+	CONN_RELAY, /* TLS bytes pass to and from another process */
+	CONN_CLOSING, /* output goes out, then the end */
+	CONN_LINGER, /* all is said; input is read off so that no reset eats the last reply */
+	CONN_DEAD /* freed at the end of the turn */
 };
 
 /* What TLS adds to a connection. */
@@ -57,15 +57,15 @@ struct conn {
 	int fd;				/* input, and output unless out_fd is set; -1: gone */
 	int out_fd;			/* stdio: output; -1: same as fd */
 	enum conn_state state;
-	bool in_lent, out_lent;		/* in, out stand in the server's scratch memory during a turn */
+	bool in_lent, out_lent; /* in, out stand in the server's scratch memory during a turn */
 	bool waiting;			/* the session said SESSION_WAIT */
 	bool resumed;			/* resume() was called since */
 	bool queued;			/* in the server's resume list */
 	bool eof, eof_told;
-	bool over_high;			/* more than io.out_high to send: the session rests until DRAINED */
+	bool over_high; /* more than io.out_high to send: the session rests until DRAINED */
 	bool shut_told;			/* SESSION_EV_SHUTDOWN was given */
 	bool counted;			/* in the server's per-address table */
-	bool file_in;			/* input cannot be watched (a file): a timer of 0 ms reads it */
+	bool file_in; /* input cannot be watched (a file): a timer of 0 ms reads it */
 	bool notify_sent;		/* close_notify */
 	bool running;			/* inside conn_run() */
 };
@@ -75,7 +75,7 @@ struct listener {
 	struct server *server;
 	struct watch watch;
 	int fd;
-	char addr[64];			/* its own address, "" when that is all: then each connection is asked */
+	char addr[64]; /* its own address, "" when that is all: then each connection is asked */
 	int port;
 };
 
@@ -104,7 +104,8 @@ void conn_begin(struct conn *c);		/* addresses are known: TLS or the session sta
 void conn_shutdown(struct conn *c);		/* SESSION_EV_SHUTDOWN */
 void conn_resumed(struct conn *c);		/* from the resume list */
 void conn_free(struct conn *c);
-/* Inside a turn: send what there is as far as it goes; false: the connection is gone (told and dead). */
+/* Inside a turn: send what there is as far as it goes; false: the connection is gone (told and
+ * dead). */
 bool conn_flush(struct conn *c);
 /* Bytes not sent yet. */
 size_t conn_pending(const struct conn *c);

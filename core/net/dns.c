@@ -55,7 +55,7 @@ struct channel {
 
 struct host_line {
 	char *addr;
-	char *names;			/* separated by single blanks; the first is the canonical one */
+	char *names; /* separated by single blanks; the first is the canonical one */
 };
 
 struct dns {
@@ -228,8 +228,8 @@ static void set_timer(struct channel *ch)
 	if (left == NULL) {
 		loop_untimer(ch->dns->loop, &ch->timer);
 	} else {
-		loop_timer(ch->dns->loop, &ch->timer, (int64_t)left->tv_sec * 1000 + left->tv_usec / 1000 + 1,
-			on_dns_timer, ch);
+		loop_timer(ch->dns->loop, &ch->timer,
+			(int64_t)left->tv_sec * 1000 + left->tv_usec / 1000 + 1, on_dns_timer, ch);
 	}
 }
 
@@ -293,7 +293,7 @@ static void add_channel(struct dns *d)
 static void free_channel(struct channel *ch)
 {
 	loop_untimer(ch->dns->loop, &ch->timer);
-	ares_destroy(ch->ares);			/* ends its questions; their sockets are reported closed */
+	ares_destroy(ch->ares); /* ends its questions; their sockets are reported closed */
 	mem_free(ch);
 }
 
@@ -403,7 +403,8 @@ static void free_query(struct dns_query *q)
 }
 
 /* answer - once for each question; q is gone afterwards unless it is still being started */
-static void answer(struct dns_query *q, enum dns_status status, const char *const *values, size_t count)
+static void answer(
+	struct dns_query *q, enum dns_status status, const char *const *values, size_t count)
 {
 	dns_answer_fn *fn = q->fn;
 	struct channel *ch = q->channel;
@@ -421,7 +422,8 @@ static void answer(struct dns_query *q, enum dns_status status, const char *cons
 	}
 }
 
-static struct dns_query *new_query(struct dns *d, enum query_kind kind, dns_answer_fn *fn, void *arg)
+static struct dns_query *new_query(
+	struct dns *d, enum query_kind kind, dns_answer_fn *fn, void *arg)
 {
 	struct channel *ch = current_channel(d);
 	struct dns_query *q;
@@ -476,9 +478,14 @@ static size_t addr_texts(const struct ares_addrinfo *info, char room[VALUES_MAX]
 
 	for (const struct ares_addrinfo_node *n = info->nodes; n != NULL && count < VALUES_MAX;
 	    n = n->ai_next) {
-		const void *raw = n->ai_family == AF_INET6 ?
-			(const void *)&((const struct sockaddr_in6 *)(const void *)n->ai_addr)->sin6_addr :
-			(const void *)&((const struct sockaddr_in *)(const void *)n->ai_addr)->sin_addr;
+		const void *raw =
+			n->ai_family == AF_INET6
+				? (const void *)&(
+					  (const struct sockaddr_in6 *)(const void *)n->ai_addr)
+					  ->sin6_addr
+				: (const void *)&(
+					  (const struct sockaddr_in *)(const void *)n->ai_addr)
+					  ->sin_addr;
 
 		if (inet_ntop(n->ai_family, raw, room[count], 64) != NULL) {
 			values[count] = room[count];
@@ -527,7 +534,8 @@ static void ask_addrs(struct dns_query *q, const char *name, int family)
 	ares_getaddrinfo(q->channel->ares, name, NULL, &hints, on_addrs, q);
 }
 
-/* usable_name - what a PTR record says is a host name and not something that looks like an address */
+/* usable_name - what a PTR record says is a host name and not something that looks like an address
+ */
 static bool usable_name(const char *name)
 {
 	bool letter = false;
@@ -600,7 +608,8 @@ struct dns_query *dns_peer_name(struct dns *d, const char *addr, dns_answer_fn *
 	return started(q);
 }
 
-struct dns_query *dns_host(struct dns *d, const char *name, bool v4, bool v6, dns_answer_fn *fn, void *arg)
+struct dns_query *dns_host(
+	struct dns *d, const char *name, bool v4, bool v6, dns_answer_fn *fn, void *arg)
 {
 	const char *values[VALUES_MAX];
 	char canon[64];
@@ -643,14 +652,15 @@ struct mx_row {
 
 static int by_priority(const void *a, const void *b)
 {
-	return (int)((const struct mx_row *)a)->priority - (int)((const struct mx_row *)b)->priority;
+	return (int)((const struct mx_row *)a)->priority -
+	       (int)((const struct mx_row *)b)->priority;
 }
 
 static void on_mx(void *arg, int status, int timeouts, unsigned char *reply, int len)
 {
 	struct dns_query *q = arg;
 	struct ares_mx_reply *list = NULL;
-	struct mx_row rows[VALUES_MAX];
+	struct mx_row rows[VALUES_MAX] = { { 0 } };
 	char (*room)[300] = mem_alloc(VALUES_MAX * 300);
 	const char *values[VALUES_MAX];
 	size_t count = 0;

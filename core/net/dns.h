@@ -23,10 +23,11 @@ void dns_set_servers(struct dns *d, const char *servers);
 
 /*
  * answer: status, names or addresses as text (valid during the call). What is known at
- * once (hosts file, loopback, numeric) is answered before the asking function returns; it then returns
- * NULL.
+ * once (hosts file, loopback, numeric) is answered before the asking function returns; it then
+ * returns NULL.
  */
-typedef void dns_answer_fn(void *arg, enum dns_status status, const char *const *values, size_t count);
+typedef void dns_answer_fn(
+	void *arg, enum dns_status status, const char *const *values, size_t count);
 
 /*
  * Verified name of an address: PTR, then A/AAAA of that name must hold the address. One value.
@@ -34,8 +35,10 @@ typedef void dns_answer_fn(void *arg, enum dns_status status, const char *const 
  */
 struct dns_query *dns_peer_name(struct dns *d, const char *addr, dns_answer_fn *fn, void *arg);
 /* Addresses of a host. */
-struct dns_query *dns_host(struct dns *d, const char *name, bool v4, bool v6, dns_answer_fn *fn, void *arg);
-/* Mail exchangers as "preference host", best first; "0 ." is a null MX (RFC 7505). DNS_NOT_FOUND: no MX. */
+struct dns_query *dns_host(
+	struct dns *d, const char *name, bool v4, bool v6, dns_answer_fn *fn, void *arg);
+/* Mail exchangers as "preference host", best first; "0 ." is a null MX (RFC 7505). DNS_NOT_FOUND:
+ * no MX. */
 struct dns_query *dns_mx(struct dns *d, const char *domain, dns_answer_fn *fn, void *arg);
 void dns_cancel(struct dns_query *q);
 

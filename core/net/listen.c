@@ -98,7 +98,8 @@ int listen_tcp(const char *address, int port, bool v4, bool v6, int backlog, cha
 	memset(&a, 0, sizeof(a));
 	if (address[0] == '\0' || strcmp(address, "*") == 0) {
 		fd = bind_any(port, v4, v6, backlog);
-		return fd >= 0 ? fd : fail(error_r, "all addresses, port %d: %s", port, strerror(errno));
+		return fd >= 0 ? fd
+			       : fail(error_r, "all addresses, port %d: %s", port, strerror(errno));
 	}
 	if (inet_pton(AF_INET, address, &a.v4.sin_addr) == 1) {
 		a.v4.sin_family = AF_INET;
@@ -111,7 +112,8 @@ int listen_tcp(const char *address, int port, bool v4, bool v6, int backlog, cha
 	} else {
 		return fail(error_r, "%s: not a numeric address", address);
 	}
-	return fd >= 0 ? fd : fail(error_r, "address %s, port %d: %s", address, port, strerror(errno));
+	return fd >= 0 ? fd
+		       : fail(error_r, "address %s, port %d: %s", address, port, strerror(errno));
 }
 
 void sockaddr_text(const struct sockaddr *sa, char *addr, size_t size, int *port_r)

@@ -11,9 +11,11 @@
  * socket for both families, else 0.0.0.0).
  */
 int listen_tcp(const char *address, int port, bool v4, bool v6, int backlog, char **error_r);
-/* Ask a connected socket: numeric address and port of the peer (peer true) or of our side. 0 or -1. */
+/* Ask a connected socket: numeric address and port of the peer (peer true) or of our side. 0 or -1.
+ */
 int socket_address(int fd, bool peer, char *addr, size_t size, int *port_r);
-/* The same of an address at hand. An IPv4-mapped address reads as IPv4; other families give "" and 0. */
+/* The same of an address at hand. An IPv4-mapped address reads as IPv4; other families give "" and
+ * 0. */
 void sockaddr_text(const struct sockaddr *sa, char *addr, size_t size, int *port_r);
 
 #endif

@@ -201,7 +201,8 @@ static void begin(struct conn *c)
 		if (s->dns == NULL) {
 			s->dns = dns_new(s->loop);
 		}
-		/* The answer may come at once: then NULL is returned and c has begun, or even ended. */
+		/* The answer may come at once: then NULL is returned and c has begun, or even
+		 * ended. */
 		q = dns_peer_name(s->dns, c->io.peer.addr, name_found, c);
 		if (q != NULL) {
 			c->lookup = q;
@@ -222,13 +223,14 @@ static void begin_guarded(struct server *s, int fd, const struct sockaddr *sa,
 
 		(void)str_copy(c->io.peer.host, sizeof(c->io.peer.host), "unknown");
 		if (sa->sa_family == AF_INET || sa->sa_family == AF_INET6) {
-			sockaddr_text(sa, c->io.peer.addr, sizeof(c->io.peer.addr), &c->io.peer.port);
+			sockaddr_text(
+				sa, c->io.peer.addr, sizeof(c->io.peer.addr), &c->io.peer.port);
 			if (l != NULL && l->addr[0] != '\0') {
 				memcpy(c->io.local.addr, l->addr, sizeof(c->io.local.addr));
 				c->io.local.port = l->port;
 			} else {
-				(void)socket_address(fd, false, c->io.local.addr, sizeof(c->io.local.addr),
-					&c->io.local.port);
+				(void)socket_address(fd, false, c->io.local.addr,
+					sizeof(c->io.local.addr), &c->io.local.port);
 			}
 		} else {
 			/* A unix socket is as local as it gets. */
@@ -297,7 +299,8 @@ static void on_accept(struct watch *w, unsigned events)
 		memset(&addr, 0, sizeof(addr));
 		fd = accept4(l->fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			begin_guarded(s, fd, (const struct sockaddr *)&addr, l, NULL, 0, s->config.service);
+			begin_guarded(s, fd, (const struct sockaddr *)&addr, l, NULL, 0,
+				s->config.service);
 		} else if (accept_failed(s)) {
 			break;
 		}
@@ -361,8 +364,9 @@ void server_stdio(struct server *s, int in_fd, int out_fd)
 	c->out_fd = out_fd;
 	c->file_in = !pollable(in_fd);
 	(void)str_copy(c->io.peer.host, sizeof(c->io.peer.host), "localhost");
-	if (socket_address(in_fd, true, c->io.peer.addr, sizeof(c->io.peer.addr), &c->io.peer.port) == 0 &&
-	    c->io.peer.addr[0] != '\0') {
+	if (socket_address(
+		    in_fd, true, c->io.peer.addr, sizeof(c->io.peer.addr), &c->io.peer.port) == 0 &&
+		c->io.peer.addr[0] != '\0') {
 		(void)str_copy(c->io.peer.host, sizeof(c->io.peer.host), "unknown");
 		(void)socket_address(in_fd, false, c->io.local.addr, sizeof(c->io.local.addr),
 			&c->io.local.port);

@@ -22,13 +22,14 @@ struct server_config {
 	const struct session_class *class;
 	void *service;			/* passed to class->open */
 	struct tls_context *tls;	/* NULL: SESSION_TLS is refused */
-	/* A new certificate is there and only root can read it: ask for a successor. NULL: keep the old one. */
+	/* A new certificate is there and only root can read it: ask for a successor. NULL: keep the
+	 * old one. */
 	void (*tls_denied)(void *arg);
 	void *tls_denied_arg;
 	bool tls_first;			/* wrapper mode: 465, 993, 995 */
-	int max_sessions;		/* 0: no limit; above it a connection waits in the backlog */
+	int max_sessions; /* 0: no limit; above it a connection waits in the backlog */
 	int max_per_address;		/* 0: no limit */
-	const char *busy_text;		/* sent to a connection over max_per_address, e.g. "421 4.7.0 ..." */
+	const char *busy_text; /* sent to a connection over max_per_address, e.g. "421 4.7.0 ..." */
 	bool lookup_names;		/* peer.host by PTR and back (net/dns.h), else "unknown" */
 	int in_high;			/* bytes of unconsumed input after which reading pauses */
 	/*

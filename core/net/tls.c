@@ -131,10 +131,8 @@ static const br_x509_pkey *nv_get_pkey(const br_x509_class *const *ctx, unsigned
 	return br_x509_decoder_get_pkey(&nv->decoder);
 }
 
-static const br_x509_class no_verify_class = {
-	sizeof(struct no_verify), nv_start_chain, nv_start_cert, nv_append, nv_end_cert, nv_end_chain,
-	nv_get_pkey
-};
+static const br_x509_class no_verify_class = { sizeof(struct no_verify), nv_start_chain,
+	nv_start_cert, nv_append, nv_end_cert, nv_end_chain, nv_get_pkey };
 
 /* ---- Contexts ---- */
 
@@ -229,7 +227,8 @@ enum tls_refresh tls_context_refresh(struct tls_context *ctx)
 	/* Remembered even when it is bad: said once, not at every connection. */
 	ctx->cert_stamp = cert;
 	ctx->key_stamp = key;
-	if ((access(ctx->cert_file, R_OK) != 0 || access(ctx->key_file, R_OK) != 0) && errno == EACCES) {
+	if ((access(ctx->cert_file, R_OK) != 0 || access(ctx->key_file, R_OK) != 0) &&
+		errno == EACCES) {
 		return TLS_DENIED;
 	}
 	fresh = tls_keys_load(ctx->cert_file, ctx->key_file, &error);
@@ -258,13 +257,12 @@ static const uint16_t rsa_suites[] = {
 	BR_TLS_RSA_WITH_AES_128_CBC_SHA
 };
 
-static const uint16_t ec_suites[] = {
-	BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+static const uint16_t ec_suites[] = { BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+	BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
 	BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, BR_TLS_ECDHE_ECDSA_WITH_AES_256_CCM,
 	BR_TLS_ECDHE_ECDSA_WITH_AES_128_CCM, BR_TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384,
 	BR_TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256, BR_TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA,
-	BR_TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA
-};
+	BR_TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA };
 
 /* seed - BearSSL's generator gets its entropy from us */
 static void seed(br_ssl_engine_context *engine)
@@ -276,7 +274,7 @@ static void seed(br_ssl_engine_context *engine)
 		ssize_t n = getrandom(bytes + have, sizeof(bytes) - have, 0);
 
 		if (n <= 0 && errno != EINTR) {
-			return;		/* the engine then asks the system, or fails as BR_ERR_NO_RANDOM */
+			return; /* the engine then asks the system, or fails as BR_ERR_NO_RANDOM */
 		}
 		have += n > 0 ? (size_t)n : 0;
 	}
@@ -311,7 +309,8 @@ struct tls *tls_new_server(struct tls_context *ctx)
 	t->keys = k;
 	t->engine = &sc->eng;
 	if (k->key_type == BR_KEYTYPE_RSA) {
-		br_ssl_server_init_full_rsa(sc, k->chain, k->count, br_skey_decoder_get_rsa(&k->key));
+		br_ssl_server_init_full_rsa(
+			sc, k->chain, k->count, br_skey_decoder_get_rsa(&k->key));
 		br_ssl_engine_set_suites(t->engine, rsa_suites, ARRAY_LEN(rsa_suites));
 	} else {
 		br_ssl_server_init_full_ec(sc, k->chain, k->count, k->issuer_key_type,
@@ -326,12 +325,14 @@ struct tls *tls_new_server(struct tls_context *ctx)
 
 struct tls *tls_new_client(struct tls_context *ctx, const char *server_name)
 {
-	/* A client states the record size it wants; below 16 KB only few are allowed (RFC 6066 4). */
+	/* A client states the record size it wants; below 16 KB only few are allowed (RFC 6066 4).
+	 */
 	struct tls *t = new_tls(BR_SSL_BUFSIZE_OUTPUT);
 	br_ssl_client_context *cc = &t->u.client.context;
 
 	t->engine = &cc->eng;
-	br_ssl_client_init_full(cc, &t->u.client.x509.minimal, ctx->anchors.list, ctx->anchors.count);
+	br_ssl_client_init_full(
+		cc, &t->u.client.x509.minimal, ctx->anchors.list, ctx->anchors.count);
 	if (ctx->anchors.count == 0) {
 		t->u.client.x509.none.vtable = &no_verify_class;
 		br_ssl_engine_set_x509(t->engine, &t->u.client.x509.none.vtable);

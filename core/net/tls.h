@@ -28,8 +28,8 @@ struct tls_context *tls_client_context(const char *ca_file, int min_version, cha
 void tls_context_free(struct tls_context *ctx);
 /*
  * Look at the files (at most once a second) and load them when they changed.
- * A bad new file keeps the old certificate and is logged. TLS_DENIED: the new files are there, but this process
- * may not read them any more (it gave up root).
+ * A bad new file keeps the old certificate and is logged. TLS_DENIED: the new files are there, but
+ * this process may not read them any more (it gave up root).
  */
 enum tls_refresh { TLS_SAME, TLS_LOADED, TLS_BAD, TLS_DENIED };
 enum tls_refresh tls_context_refresh(struct tls_context *ctx);

@@ -148,7 +148,8 @@ const char *tls_error_name(int code)
 		row = find(alerts, ARRAY_LEN(alerts), (unsigned)code);
 	} else {
 		row = find(errors, ARRAY_LEN(errors), (unsigned)code);
-		if (row == NULL && code >= BR_ERR_X509_INVALID_VALUE && code <= BR_ERR_X509_UNSUPPORTED) {
+		if (row == NULL && code >= BR_ERR_X509_INVALID_VALUE &&
+			code <= BR_ERR_X509_UNSUPPORTED) {
 			return "malformed certificate";
 		}
 	}

@@ -50,7 +50,7 @@ static void pem_free(struct pem_file *pf)
 {
 	for (size_t i = 0; i < pf->count; i++) {
 		if (pf->list[i].der.data != NULL) {
-			memset(pf->list[i].der.data, 0, pf->list[i].der.cap);	/* it may be a key */
+			memset(pf->list[i].der.data, 0, pf->list[i].der.cap); /* it may be a key */
 		}
 		buf_free(&pf->list[i].der);
 	}
@@ -89,7 +89,8 @@ static void pem_parse(struct pem_file *pf, const char *text, size_t len)
 			br_pem_decoder_setdest(pem, add_der, pf);
 			break;
 		case BR_PEM_ERROR:
-			/* The broken object is dropped, so that what needs it says it is missing. */
+			/* The broken object is dropped, so that what needs it says it is missing.
+			 */
 			if (pf->count > 0) {
 				buf_free(&pf->list[--pf->count].der);
 			}
@@ -148,7 +149,9 @@ static int take_key(struct tls_keys *k, const struct pem_file *pf, const char *p
 {
 	for (size_t i = 0; i < pf->count; i++) {
 		if (strcmp(pf->list[i].name, "ENCRYPTED PRIVATE KEY") == 0) {
-			fail(error_r, "%s: the private key is encrypted: store it without a passphrase", path);
+			fail(error_r,
+				"%s: the private key is encrypted: store it without a passphrase",
+				path);
 			return -1;
 		}
 		if (!is_key(&pf->list[i])) {
@@ -157,7 +160,9 @@ static int take_key(struct tls_keys *k, const struct pem_file *pf, const char *p
 		br_skey_decoder_init(&k->key);
 		br_skey_decoder_push(&k->key, buf_head(&pf->list[i].der), pf->list[i].der.len);
 		if (br_skey_decoder_last_error(&k->key) != 0) {
-			fail(error_r, "%s: the private key cannot be read: it is neither RSA nor EC, or damaged",
+			fail(error_r,
+				"%s: the private key cannot be read: it is neither RSA nor EC, or "
+				"damaged",
 				path);
 			return -1;
 		}
@@ -168,7 +173,8 @@ static int take_key(struct tls_keys *k, const struct pem_file *pf, const char *p
 	return -1;
 }
 
-static int take_chain(struct tls_keys *k, const struct pem_file *pf, const char *path, char **error_r)
+static int take_chain(
+	struct tls_keys *k, const struct pem_file *pf, const char *path, char **error_r)
 {
 	k->chain = mem_calloc(pf->count + 1, sizeof(*k->chain));
 	for (size_t i = 0; i < pf->count; i++) {
@@ -216,7 +222,8 @@ static bool same_ec(const br_ec_private_key *sk, const br_ec_public_key *pk)
 }
 
 /* check_match - the first certificate is the key's, and whose signature it carries */
-static int check_match(struct tls_keys *k, const char *cert_file, const char *key_file, char **error_r)
+static int check_match(
+	struct tls_keys *k, const char *cert_file, const char *key_file, char **error_r)
 {
 	br_x509_decoder_context *dc = mem_alloc(sizeof(*dc));
 	const br_x509_pkey *pk;
@@ -239,8 +246,8 @@ static int check_match(struct tls_keys *k, const char *cert_file, const char *ke
 	}
 	mem_free(dc);
 	if (!same) {
-		fail(error_r, "%s: the private key does not belong to the certificate in %s", key_file,
-			cert_file);
+		fail(error_r, "%s: the private key does not belong to the certificate in %s",
+			key_file, cert_file);
 		return -1;
 	}
 	return 0;

@@ -19,7 +19,8 @@ struct tls_keys {
 	br_skey_decoder_context key;
 };
 
-/* key_file "": in cert_file. NULL with a text naming the file (caller frees). One reference is the caller's. */
+/* key_file "": in cert_file. NULL with a text naming the file (caller frees). One reference is the
+ * caller's. */
 struct tls_keys *tls_keys_load(const char *cert_file, const char *key_file, char **error_r);
 void tls_keys_unref(struct tls_keys *k);
 

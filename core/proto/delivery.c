@@ -39,7 +39,8 @@ void delivery_put_request(struct buf *b, const struct delivery_request *r)
 	wire_end(b, mark);
 }
 
-/* get_count - a number of elements, each of at least min bytes; 0 and bad when they cannot be there */
+/* get_count - a number of elements, each of at least min bytes; 0 and bad when they cannot be there
+ */
 static size_t get_count(struct wire *w, size_t min)
 {
 	uint64_t count = wire_get_int(w);

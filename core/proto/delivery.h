@@ -48,11 +48,12 @@ struct delivery_answer {
 	uint64_t n;			/* recipient */
 	enum delivery_status status;
 	const char *dsn;		/* "2.0.0" */
-	const char *text;		/* for the DSN and mailq; the agent has logged the line itself */
+	const char *text; /* for the DSN and mailq; the agent has logged the line itself */
 	/*
 	 * New recipients that take this one's place (alias to another host, .forward):
 	 * they are added to the message in the same commit that finishes this one. With
-	 * DEFERRED and BOUNCED they are its other members: they are added, and it is kept or bounced.
+	 * DEFERRED and BOUNCED they are its other members: they are added, and it is kept or
+	 * bounced.
 	 */
 	size_t added_count;
 	const char **added;
@@ -60,7 +61,8 @@ struct delivery_answer {
 };
 
 void delivery_put_request(struct buf *b, const struct delivery_request *r);
-bool delivery_get_request(struct wire *w, struct arena *a, struct delivery_request *r);	/* false: malformed */
+bool delivery_get_request(
+	struct wire *w, struct arena *a, struct delivery_request *r); /* false: malformed */
 void delivery_put_answer(struct buf *b, const struct delivery_answer *a);
 bool delivery_get_answer(struct wire *w, struct arena *a, struct delivery_answer *r);
 

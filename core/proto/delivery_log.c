@@ -25,7 +25,8 @@ void delivery_delay(char out[DELIVERY_DELAY_SIZE], int64_t us)
 		(long long)(v % 1000000 / 10000));
 	/* Rounding up (0.996) may have made a digit more than is wanted: it is a zero then. */
 	out[strlen(out) - 2 + (size_t)decimals] = '\0';
-	for (size_t len = strlen(out); strchr(out, '.') != NULL && (out[len - 1] == '0' || out[len - 1] == '.');) {
+	for (size_t len = strlen(out);
+		strchr(out, '.') != NULL && (out[len - 1] == '0' || out[len - 1] == '.');) {
 		bool point = out[len - 1] == '.';
 
 		out[--len] = '\0';
@@ -74,7 +75,9 @@ void delivery_log_line(const struct delivery_log *l)
 	delivery_delay(delay[2], begun - active);
 	delivery_delay(delay[3], connected - begun);
 	delivery_delay(delay[4], ended - connected);
-	log_info("%s: to=<%s>, %s%s%srelay=%s, delay=%s, delays=%s/%s/%s/%s, dsn=%s, status=%s (%s)", l->queue_id,
-		l->to, moved ? "orig_to=<" : "", moved ? l->orig_to : "", moved ? ">, " : "", l->relay, delay[0],
-		delay[1], delay[2], delay[3], delay[4], l->dsn, l->status, l->text);
+	log_info(
+		"%s: to=<%s>, %s%s%srelay=%s, delay=%s, delays=%s/%s/%s/%s, dsn=%s, status=%s (%s)",
+		l->queue_id, l->to, moved ? "orig_to=<" : "", moved ? l->orig_to : "",
+		moved ? ">, " : "", l->relay, delay[0], delay[1], delay[2], delay[3], delay[4],
+		l->dsn, l->status, l->text);
 }

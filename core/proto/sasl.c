@@ -146,11 +146,13 @@ static enum sasl_result cram_verify(struct sasl_server *s, const struct sasl_sec
 	bool good;
 
 	if (secret == NULL || secret->plain == NULL) {
-		return fail(s, secret == NULL ? "unknown user" : "CRAM-MD5 needs a plain password in the database");
+		return fail(s, secret == NULL ? "unknown user"
+					      : "CRAM-MD5 needs a plain password in the database");
 	}
 	hmac_of(DIGEST_MD5, secret->plain, strlen(secret->plain), &text, 1, sum);
 	hex_encode(&hex, sum, digest_size(DIGEST_MD5));
-	good = hex_decode(&sent, s->nonce, 32) && sent.len == 16 && equal_secret(sent.data, sum, 16);
+	good = hex_decode(&sent, s->nonce, 32) && sent.len == 16 &&
+	       equal_secret(sent.data, sum, 16);
 	buf_free(&hex);
 	buf_free(&sent);
 	return good ? SASL_OK : fail(s, "Password mismatch");
@@ -174,7 +176,8 @@ static const char *to_base64(struct sasl_server *s, const void *data, size_t len
 	return text;
 }
 
-/* attribute - the text of "x=..." up to the next comma at *rest; NULL: something else stands there */
+/* attribute - the text of "x=..." up to the next comma at *rest; NULL: something else stands there
+ */
 static const char *attribute(struct sasl_server *s, const char **rest, char name)
 {
 	const char *p = *rest;
@@ -213,7 +216,8 @@ static enum sasl_result scram_first(struct sasl_server *s, struct slice r)
 	const char *name, *nonce;
 
 	if (has_nul(r) || (text[0] != 'n' && text[0] != 'y') || text[1] != ',') {
-		return fail(s, text[0] == 'p' ? "channel binding is not offered" : "malformed SCRAM message");
+		return fail(s, text[0] == 'p' ? "channel binding is not offered"
+					      : "malformed SCRAM message");
 	}
 	rest += 2;
 	if (*rest == 'a') {
@@ -242,7 +246,8 @@ static enum sasl_result scram_first(struct sasl_server *s, struct slice r)
 static void scram_keys(enum digest d, const char *password, const void *salt, size_t salt_len,
 	unsigned rounds, unsigned char stored[DIGEST_MAX], unsigned char server[DIGEST_MAX])
 {
-	static const struct slice client_label = { "Client Key", 10 }, server_label = { "Server Key", 10 };
+	static const struct slice client_label = { "Client Key", 10 },
+				  server_label = { "Server Key", 10 };
 	unsigned char salted[DIGEST_MAX], client[DIGEST_MAX];
 	size_t size = digest_size(d);
 	struct slice part = { (const char *)client, size };
@@ -332,11 +337,13 @@ static enum sasl_result scram_challenge(struct sasl_server *s, const struct sasl
 		memcpy(s->server_key, st.server.data, st.server.len);
 		free_stored(&st);
 	} else if (secret != NULL && secret->plain != NULL) {
-		scram_keys(d, secret->plain, s->salt, sizeof(s->salt), s->rounds, s->stored_key, s->server_key);
+		scram_keys(d, secret->plain, s->salt, sizeof(s->salt), s->rounds, s->stored_key,
+			s->server_key);
 	} else {
 		/* A key nobody has: the exchange goes on and fails at its end. */
 		random_bytes(s->stored_key, sizeof(s->stored_key));
-		s->error = secret == NULL ? "unknown user" : "SCRAM needs a plain or SCRAM password in the database";
+		s->error = secret == NULL ? "unknown user"
+					  : "SCRAM needs a plain or SCRAM password in the database";
 	}
 	random_bytes(noise, sizeof(noise));
 	s->nonce = arena_printf(&s->arena, "%s%s", s->nonce, to_base64(s, noise, sizeof(noise)));
@@ -359,8 +366,9 @@ static enum sasl_result scram_final(struct sasl_server *s, struct slice r)
 	nonce = binding != NULL ? attribute(s, &rest, 'r') : NULL;
 	bare = arena_strndup(&s->arena, text, rest > text ? (size_t)(rest - text) - 1 : 0);
 	proof64 = nonce != NULL ? attribute(s, &rest, 'p') : NULL;
-	if (has_nul(r) || proof64 == NULL || strcmp(binding, to_base64(s, s->gs2, strlen(s->gs2))) != 0 ||
-	    strcmp(nonce, s->nonce) != 0) {
+	if (has_nul(r) || proof64 == NULL ||
+		strcmp(binding, to_base64(s, s->gs2, strlen(s->gs2))) != 0 ||
+		strcmp(nonce, s->nonce) != 0) {
 		return fail(s, "malformed SCRAM message");
 	}
 	if (!base64_decode(&proof, proof64, strlen(proof64)) || proof.len != size) {
@@ -394,12 +402,14 @@ enum sasl_result sasl_server_start(struct sasl_server *s, enum sasl_mech mech, c
 	s->mech = mech;
 	s->authzid = s->user = s->password = "";
 	if (mech == SASL_CRAM_MD5) {
-		return initial == NULL ? cram_start(s, host) : fail(s, "CRAM-MD5 has no initial response");
+		return initial == NULL ? cram_start(s, host)
+				       : fail(s, "CRAM-MD5 has no initial response");
 	}
 	if (mech == SASL_LOGIN) {
 		(void)challenge(s, "Username:");
 		/* Some clients send the name at once. */
-		return initial != NULL && initial->len > 0 ? sasl_server_step(s, *initial) : SASL_CHALLENGE;
+		return initial != NULL && initial->len > 0 ? sasl_server_step(s, *initial)
+							   : SASL_CHALLENGE;
 	}
 	(void)challenge(s, "");
 	return initial != NULL ? sasl_server_step(s, *initial) : SASL_CHALLENGE;

@@ -12,12 +12,21 @@
  * The server side of SASL mechanisms, without I/O and without a database:
  *
  *	start -> SASL_CHALLENGE: send s->challenge, sasl_server_step() with the answer
- *	      -> SASL_PASSWORD:  is s->password the password of s->user? The caller decides; the exchange is over
+ *	      -> SASL_PASSWORD:  is s->password the password of s->user? The caller decides; the
+ *exchange is over
  *	      -> SASL_SECRET:    what is known about s->user: sasl_server_secret() goes on
- *	      -> SASL_OK         proven (CRAM-MD5, SCRAM); s->challenge may hold a last word for the client
+ *	      -> SASL_OK         proven (CRAM-MD5, SCRAM); s->challenge may hold a last word for the
+ *client
  *	      -> SASL_FAIL       wrong or malformed; s->error says which
  */
-enum sasl_mech { SASL_PLAIN, SASL_LOGIN, SASL_CRAM_MD5, SASL_SCRAM_SHA_1, SASL_SCRAM_SHA_256, SASL_MECHS };
+enum sasl_mech {
+	SASL_PLAIN,
+	SASL_LOGIN,
+	SASL_CRAM_MD5,
+	SASL_SCRAM_SHA_1,
+	SASL_SCRAM_SHA_256,
+	SASL_MECHS
+};
 
 enum { SASL_F_PLAINTEXT = 1, SASL_F_DICTIONARY = 2, SASL_F_ACTIVE = 4, SASL_F_MUTUAL = 8 };
 
@@ -51,7 +60,8 @@ struct sasl_server {
 /* What a password database knows, for CRAM-MD5 and SCRAM. */
 struct sasl_secret {
 	const char *plain;		/* the password, or NULL */
-	const char *scram;		/* "ROUNDS,SALT,STOREDKEY,SERVERKEY" in base64, of this mechanism's digest, or NULL */
+	const char *scram; /* "ROUNDS,SALT,STOREDKEY,SERVERKEY" in base64, of this mechanism's
+			      digest, or NULL */
 };
 
 /* host is named in CRAM-MD5's challenge. initial: decoded initial response, NULL: none. */
@@ -62,7 +72,8 @@ enum sasl_result sasl_server_step(struct sasl_server *s, struct slice response);
 enum sasl_result sasl_server_secret(struct sasl_server *s, const struct sasl_secret *secret);
 void sasl_server_free(struct sasl_server *s);
 
-/* "ROUNDS,SALT,STOREDKEY,SERVERKEY" of a password: the {SCRAM-SHA-x} scheme. True when password matches. */
+/* "ROUNDS,SALT,STOREDKEY,SERVERKEY" of a password: the {SCRAM-SHA-x} scheme. True when password
+ * matches. */
 bool sasl_scram_check(enum digest d, const char *stored, const char *password);
 
 #endif

@@ -28,7 +28,8 @@ struct mailbox_view;
 struct mail_user {
 	const char *name;		/* login name */
 	const char *home;		/* may be "" */
-	const char *mail_location;	/* "mbox:~/mail:INBOX=/var/mail/%u", "maildir:~/Maildir"; %u and ~ are expanded here */
+	const char *mail_location; /* "mbox:~/mail:INBOX=/var/mail/%u", "maildir:~/Maildir"; %u and
+				      ~ are expanded here */
 	uid_t uid;
 	gid_t gid;
 };
@@ -58,10 +59,18 @@ struct mailstore *mailstore_open(const struct mail_user *user, char **error_r);
 void mailstore_close(struct mailstore *ms);
 const char *mailstore_error(const struct mailstore *ms);
 /* What kind of failure: for the IMAP response code and exit codes. */
-enum mail_error { MAIL_E_NONE, MAIL_E_NOT_FOUND, MAIL_E_EXISTS, MAIL_E_PERM, MAIL_E_NOSPACE, MAIL_E_BUSY,
-	MAIL_E_INVALID, MAIL_E_INTERNAL };
+enum mail_error {
+	MAIL_E_NONE,
+	MAIL_E_NOT_FOUND,
+	MAIL_E_EXISTS,
+	MAIL_E_PERM,
+	MAIL_E_NOSPACE,
+	MAIL_E_BUSY,
+	MAIL_E_INVALID,
+	MAIL_E_INTERNAL
+};
 enum mail_error mailstore_errno(const struct mailstore *ms);
-char mailstore_separator(const struct mailstore *ms);		/* '/' for mbox, '.' for Maildir++ */
+char mailstore_separator(const struct mailstore *ms); /* '/' for mbox, '.' for Maildir++ */
 
 /* ---- Folders; names are UTF-8 with the separator, "INBOX" in any case ---- */
 
@@ -74,13 +83,17 @@ struct folder_info {
 };
 
 /* Every folder, sorted, INBOX first. fn's non-zero return stops the walk and is returned. */
-int mailstore_list(struct mailstore *ms, int (*fn)(void *arg, const struct folder_info *f), void *arg);
-int mailstore_create(struct mailstore *ms, const char *name);		/* a trailing separator makes a directory */
+int mailstore_list(
+	struct mailstore *ms, int (*fn)(void *arg, const struct folder_info *f), void *arg);
+int mailstore_create(
+	struct mailstore *ms, const char *name); /* a trailing separator makes a directory */
 int mailstore_delete(struct mailstore *ms, const char *name);
-int mailstore_rename(struct mailstore *ms, const char *from, const char *to);	/* INBOX: its mail moves, it stays */
+int mailstore_rename(struct mailstore *ms, const char *from,
+	const char *to); /* INBOX: its mail moves, it stays */
 int mailstore_subscribe(struct mailstore *ms, const char *name, bool on);
 /* Subscribed names, also of folders that are gone. */
-int mailstore_subscriptions(struct mailstore *ms, int (*fn)(void *arg, const char *name), void *arg);
+int mailstore_subscriptions(
+	struct mailstore *ms, int (*fn)(void *arg, const char *name), void *arg);
 /* STATUS without opening a view. */
 int mailstore_status(struct mailstore *ms, const char *name, struct mailbox_status *out);
 
@@ -97,11 +110,13 @@ uint64_t mailbox_highest_modseq(const struct mailbox_view *v);
 /* Sequence numbers are 1..mailbox_count(). */
 uint32_t mailbox_count(const struct mailbox_view *v);
 const struct mail_info *mailbox_info(const struct mailbox_view *v, uint32_t seq);
-/* Sequence number of a UID, or 0; with after: of the first UID at or above it, count + 1 when none. */
+/* Sequence number of a UID, or 0; with after: of the first UID at or above it, count + 1 when none.
+ */
 uint32_t mailbox_seq(const struct mailbox_view *v, uint32_t uid, bool after);
 bool mailbox_recent(const struct mailbox_view *v, uint32_t seq);
 
-/* Keyword name of a bit, NULL when unused; bit of a name, -1 when unknown (create: made, -1 when all 64 are taken). */
+/* Keyword name of a bit, NULL when unused; bit of a name, -1 when unknown (create: made, -1 when
+ * all 64 are taken). */
 const char *mailbox_keyword(const struct mailbox_view *v, int bit);
 int mailbox_keyword_bit(struct mailbox_view *v, const char *name, bool create);
 
@@ -119,11 +134,13 @@ struct mailbox_changes {
 	void *arg;
 };
 int mailbox_view_sync(struct mailbox_view *v, bool expunges, const struct mailbox_changes *changes);
-/* For the time this view is open no other one may be locked (POP3, RFC 1939 section 4): 0, or -1, MAIL_E_BUSY. */
+/* For the time this view is open no other one may be locked (POP3, RFC 1939 section 4): 0, or -1,
+ * MAIL_E_BUSY. */
 int mailbox_session_lock(struct mailbox_view *v);
 /* A name of the message that stays: a maildir file's base name, an mbox message's fingerprint. */
 void mailbox_message_name(const struct mailbox_view *v, uint32_t seq, char *out, size_t size);
-/* A descriptor that becomes readable when somebody may have changed the folder (inotify); -1 none. Drain with mailbox_view_sync(). */
+/* A descriptor that becomes readable when somebody may have changed the folder (inotify); -1 none.
+ * Drain with mailbox_view_sync(). */
 int mailbox_notify_fd(struct mailbox_view *v);
 
 /* ---- Messages ---- */
@@ -135,9 +152,11 @@ int mailbox_notify_fd(struct mailbox_view *v);
  * whole only for messages up to 1 MiB, else by window. Close it before its view.
  */
 struct mail_text;
-struct mail_text *mail_open(struct mailbox_view *v, uint32_t seq);	/* NULL: expunged meanwhile or error */
-uint64_t mail_size(const struct mail_text *t);			/* bytes, of what mail_bytes() shows */
-/* Up to *len_r bytes at offset; pointer valid until the next call. NULL at the end or on error (mailstore_errno). */
+struct mail_text *mail_open(
+	struct mailbox_view *v, uint32_t seq); /* NULL: expunged meanwhile or error */
+uint64_t mail_size(const struct mail_text *t); /* bytes, of what mail_bytes() shows */
+/* Up to *len_r bytes at offset; pointer valid until the next call. NULL at the end or on error
+ * (mailstore_errno). */
 const char *mail_bytes(struct mail_text *t, uint64_t offset, size_t *len_r);
 void mail_close(struct mail_text *t);
 
@@ -149,30 +168,38 @@ enum flag_op { FLAGS_SET, FLAGS_ADD, FLAGS_REMOVE };
  * their next sync (the caller's too). Written to the files at once or, for mbox, at the
  * latest at close (index.db is durable at once).
  */
-int mailbox_store(struct mailbox_view *v, const uint32_t *uids, size_t count, enum flag_op op, unsigned flags,
-	uint64_t keywords, uint64_t unchanged_since, uint32_t *failed, size_t *failed_count_r);
-/* Remove messages from the files. uids NULL: all \Deleted; otherwise those of the list (only \Deleted ones unless force). */
+int mailbox_store(struct mailbox_view *v, const uint32_t *uids, size_t count, enum flag_op op,
+	unsigned flags, uint64_t keywords, uint64_t unchanged_since, uint32_t *failed,
+	size_t *failed_count_r);
+/* Remove messages from the files. uids NULL: all \Deleted; otherwise those of the list (only
+ * \Deleted ones unless force). */
 int mailbox_expunge(struct mailbox_view *v, const uint32_t *uids, size_t count, bool force);
 /*
  * UIDs given are in *new_uids_r, in the order of uids, 0 for a message that is gone (caller frees);
  * uid_validity of the destination. One lock, one fsync.
  */
-int mailbox_copy(struct mailbox_view *v, const uint32_t *uids, size_t count, const char *to, bool move,
-	uint32_t **new_uids_r, uint32_t *uid_validity_r);
+int mailbox_copy(struct mailbox_view *v, const uint32_t *uids, size_t count, const char *to,
+	bool move, uint32_t **new_uids_r, uint32_t *uid_validity_r);
 
-/* Append: begin, write (line ends as they come; CRLF becomes LF in mbox and maildir), end. Several begin before one end for MULTIAPPEND and batches. */
+/* Append: begin, write (line ends as they come; CRLF becomes LF in mbox and maildir), end. Several
+ * begin before one end for MULTIAPPEND and batches. */
 struct mail_append;
-struct mail_append *mail_append_begin(struct mailstore *ms, const char *folder);	/* NULL: mailstore_errno() */
-int mail_append_next(struct mail_append *a, unsigned flags, const char *const *keywords, size_t keyword_count,
-	time_t received, const char *envelope_sender);	/* a new message; received 0: now */
+struct mail_append *mail_append_begin(
+	struct mailstore *ms, const char *folder); /* NULL: mailstore_errno() */
+int mail_append_next(struct mail_append *a, unsigned flags, const char *const *keywords,
+	size_t keyword_count, time_t received,
+	const char *envelope_sender); /* a new message; received 0: now */
 int mail_append_write(struct mail_append *a, const void *data, size_t len);
 /* Durable: 0; uids in *uids_r (caller frees, may be NULL). The append is gone either way. */
-int mail_append_end(struct mail_append *a, uint32_t **uids_r, size_t *count_r, uint32_t *uid_validity_r);
+int mail_append_end(
+	struct mail_append *a, uint32_t **uids_r, size_t *count_r, uint32_t *uid_validity_r);
 void mail_append_abort(struct mail_append *a);
 
-/* Parsed structures, kept in index.db as text: kind is 'E' ENVELOPE, 'B' BODYSTRUCTURE, 'H' selected headers. 1, 0 not cached, -1. */
+/* Parsed structures, kept in index.db as text: kind is 'E' ENVELOPE, 'B' BODYSTRUCTURE, 'H'
+ * selected headers. 1, 0 not cached, -1. */
 int mailbox_cache_get(struct mailbox_view *v, uint32_t uid, char kind, struct buf *out);
 /* Collected and written with the next sync or close. */
-void mailbox_cache_put(struct mailbox_view *v, uint32_t uid, char kind, const char *text, size_t len);
+void mailbox_cache_put(
+	struct mailbox_view *v, uint32_t uid, char kind, const char *text, size_t len);
 
 #endif

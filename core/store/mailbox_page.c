@@ -31,7 +31,7 @@ static void put_number(struct buf *b, uint64_t v)
 
 static void put_signed(struct buf *b, int64_t v)
 {
-	put_number(b, (uint64_t)v << 1 ^ (uint64_t)(v >> 63));
+	put_number(b, (uint64_t)v << 1 ^ (v < 0 ? ~(uint64_t)0 : 0));
 }
 
 struct reader {

@@ -267,11 +267,11 @@ const struct map_type map_type_fail = { .name = "fail", .exact = true, .get = ge
 
 static int get_passwd(struct map *m, const char *key, struct buf *value)
 {
-	static struct passwd_table users;	/* compiled configuration, like any other table */
+	static struct passwd_table compiled;	/* compiled configuration, like any other table */
 	const struct passwd *pw;
 	const char *line;
 
-	if (passwd_table_find(&users, "/etc/passwd", key, &line) > 0) {
+	if (passwd_table_find(&compiled, "/etc/passwd", key, &line) > 0) {
 		buf_addf(value, "%s:%s", key, line);
 		return 1;
 	}

@@ -83,7 +83,8 @@ static void put_message(struct buf *b, enum qmgr_message kind, const queue_id *i
 static int push(struct queue_notify *n)
 {
 	while (buf_unread(&n->out) > 0) {
-		ssize_t sent = send(n->watch.fd, buf_head(&n->out), buf_unread(&n->out), MSG_NOSIGNAL);
+		ssize_t sent =
+			send(n->watch.fd, buf_head(&n->out), buf_unread(&n->out), MSG_NOSIGNAL);
 
 		if (sent < 0 && errno == EINTR)
 			continue;
@@ -152,7 +153,8 @@ void queue_notify_committed(struct queue_notify *n, const struct queue *q)
 	for (size_t at = 0; at < count; at += IDS_PER_MESSAGE) {
 		size_t some = count - at < IDS_PER_MESSAGE ? count - at : IDS_PER_MESSAGE;
 
-		if (!send_ids(n, ids + at, some) && (!reconnect(n) || !send_ids(n, ids + at, some))) {
+		if (!send_ids(n, ids + at, some) &&
+			(!reconnect(n) || !send_ids(n, ids + at, some))) {
 			disconnect(n);
 			return;
 		}

@@ -12,16 +12,18 @@
  * every queue_run_delay), never mail.
  */
 enum qmgr_message {
-	QMGR_NEW = 1,		/* count, ids: these were committed. Only from our own processes. No answer. */
-	QMGR_SCAN = 2,		/* some notice was lost: look through the queue. No answer. */
-	QMGR_FLUSH = 3,		/* every deferred message now */
-	QMGR_FLUSH_ID = 4,	/* text: this one */
-	QMGR_FLUSH_SITE = 5	/* text: those with a recipient in this domain */
+	QMGR_NEW =
+		1, /* count, ids: these were committed. Only from our own processes. No answer. */
+	QMGR_SCAN = 2, /* some notice was lost: look through the queue. No answer. */
+	QMGR_FLUSH = 3, /* every deferred message now */
+	QMGR_FLUSH_ID = 4, /* text: this one */
+	QMGR_FLUSH_SITE = 5 /* text: those with a recipient in this domain */
 };
 /* Answer to a flush: one number. */
 enum qmgr_answer { QMGR_OK, QMGR_BAD /* no such id, bad domain */, QMGR_DENIED };
 
-/* For a writer: one kept connection, made when there is something to say. dir is queue_directory. */
+/* For a writer: one kept connection, made when there is something to say. dir is queue_directory.
+ */
 struct queue_notify *queue_notify_new(struct loop *loop, const char *dir);
 void queue_notify_free(struct queue_notify *n);
 /* After queue_commit(): tell qmgr of queue_committed(). Never blocks. */

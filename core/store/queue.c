@@ -35,9 +35,9 @@
  * (HISTORY.md has the figures). The log file is cut back to 16 MB when a
  * burst or a long reader made it longer. temp_store: a container may have no /tmp.
  */
-static const char pragmas[] =
-	"PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=16777216;"
-	"PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY";
+static const char pragmas[] = "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=1000; PRAGMA "
+			      "journal_size_limit=16777216;"
+			      "PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY";
 
 int queue_set_error_text(struct queue *q, const char *text)
 {
@@ -164,7 +164,8 @@ static void own_file(const char *dir, int fd)
 {
 	struct stat st;
 
-	if (geteuid() == 0 && stat(dir, &st) == 0 && st.st_uid != 0 && fchown(fd, st.st_uid, st.st_gid) != 0)
+	if (geteuid() == 0 && stat(dir, &st) == 0 && st.st_uid != 0 &&
+		fchown(fd, st.st_uid, st.st_gid) != 0)
 		log_warn("%s: cannot give a queue file to the directory's owner: %m", dir);
 }
 
@@ -288,7 +289,8 @@ static int open_reader(struct queue *q)
 	if (version > known)
 		return queue_set_error_text(q, "schema is newer than this program's");
 	if (version < known)
-		return queue_set_error_text(q, "schema is old or empty: start the mail system to bring it up");
+		return queue_set_error_text(
+			q, "schema is old or empty: start the mail system to bring it up");
 	return 0;
 }
 

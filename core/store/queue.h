@@ -51,10 +51,10 @@ enum queue_open_mode { QUEUE_READ, QUEUE_WRITE, QUEUE_CREATE };
  * the owner of DIR.
  */
 struct queue *queue_open(const char *dir, enum queue_open_mode mode, char **error_r);
-void queue_close(struct queue *q);			/* NULL is fine; what was not committed is told ok = false */
+void queue_close(struct queue *q); /* NULL is fine; what was not committed is told ok = false */
 const char *queue_error(const struct queue *q);
 bool queue_is_full(const struct queue *q);		/* the last error was disk full or quota */
-bool queue_is_broken(const struct queue *q);		/* corrupt, or the file was replaced under us */
+bool queue_is_broken(const struct queue *q); /* corrupt, or the file was replaced under us */
 /* Some process met damage: to be opened anew, which looks closely and sets it aside if it is so. */
 bool queue_is_marked(const struct queue *q);
 /*
@@ -149,7 +149,8 @@ void queue_drop_source(struct queue *q, const char *name);		/* with the next com
 void queue_abort(struct queue_message *m);
 /* Is there anything that a commit would make durable? */
 bool queue_pending(const struct queue *q);		/* an ended message or a change */
-/* One transaction, one fsync. From its return on the mail is safe. 0, or -1: every ended message is told ok = false. */
+/* One transaction, one fsync. From its return on the mail is safe. 0, or -1: every ended message is
+ * told ok = false. */
 int queue_commit(struct queue *q);
 /* Ids that were committed by the last queue_commit(): for telling qmgr. */
 const queue_id *queue_committed(const struct queue *q, size_t *count_r);
@@ -179,28 +180,33 @@ int queue_scan(struct queue *q, queue_id after, struct queue_entry *out, int max
  * Deferred messages due at now in the order of (next_try, id), those after
  * *after (zeroed: from the first): count up to max, or -1.
  */
-int queue_due(struct queue *q, int64_t now, const struct queue_entry *after, struct queue_entry *out, int max);
-/* Seconds since 1970 of the earliest next_try of a deferred message after *after; 0 none; -1 error. */
+int queue_due(struct queue *q, int64_t now, const struct queue_entry *after,
+	struct queue_entry *out, int max);
+/* Seconds since 1970 of the earliest next_try of a deferred message after *after; 0 none; -1 error.
+ */
 int64_t queue_next_due(struct queue *q, const struct queue_entry *after);
 /* Number of recipients that are not done, or -1; *last_r (may be NULL) the highest number given. */
 int64_t queue_count_recipients(struct queue *q, queue_id id, int64_t *last_r);
 /*
- * For lists: (message, recipient not done) pairs after (after, after_n), n -1: all of the message's, in
- * that order. fn gets id, state, next_try, flags, arrival, size, sender and reason of env; texts
- * are good during the call. Count up to max, or -1.
+ * For lists: (message, recipient not done) pairs after (after, after_n), n -1: all of the
+ * message's, in that order. fn gets id, state, next_try, flags, arrival, size, sender and reason of
+ * env; texts are good during the call. Count up to max, or -1.
  */
 int queue_list(struct queue *q, queue_id after, int64_t after_n, int max,
-	void (*fn)(void *arg, const struct queue_envelope *env, const struct queue_recipient *r), void *arg);
+	void (*fn)(void *arg, const struct queue_envelope *env, const struct queue_recipient *r),
+	void *arg);
 /* Recipients from number n on, not done ones only when undone; count up to max, or -1. */
 int queue_recipients(struct queue *q, queue_id id, int64_t from, bool undone, struct arena *a,
 	struct queue_recipient *out, int max);
-/* Content from offset on: bytes copied (0 at the end), or -1. Offsets within one chunk's row cost one look-up. */
+/* Content from offset on: bytes copied (0 at the end), or -1. Offsets within one chunk's row cost
+ * one look-up. */
 int64_t queue_read(struct queue *q, queue_id id, int64_t offset, void *data, size_t len);
 
 /* ---- Changing: collected like writes, carried out by queue_commit() ---- */
 
 void queue_recipient_done(struct queue *q, queue_id id, int64_t n);
-void queue_recipient_deferred(struct queue *q, queue_id id, int64_t n, const char *dsn, const char *reason);
+void queue_recipient_deferred(
+	struct queue *q, queue_id id, int64_t n, const char *dsn, const char *reason);
 /* One more recipient of a message that is in the queue; r->n is the caller's to choose. */
 void queue_recipient_append(struct queue *q, queue_id id, const struct queue_recipient *r);
 /* Deferred until next_try; attempts is raised by one. reason "" clears it. */

@@ -33,7 +33,8 @@ static void sync_dir(const char *dir)
 	}
 }
 
-/* free_name - a name for the database that nothing has; false when 100 damaged ones of this second lie there */
+/* free_name - a name for the database that nothing has; false when 100 damaged ones of this second
+ * lie there */
 static bool free_name(const struct queue *q, char out[PATH_SIZE])
 {
 	struct tm tm;

@@ -37,7 +37,8 @@ static const char *keep_text(struct queue *q, const char *s)
 	return s != NULL && *s != '\0' ? arena_strdup(&q->change_arena, s) : NULL;
 }
 
-void queue_recipient_deferred(struct queue *q, queue_id id, int64_t n, const char *dsn, const char *reason)
+void queue_recipient_deferred(
+	struct queue *q, queue_id id, int64_t n, const char *dsn, const char *reason)
 {
 	struct queue_change *c = queue_add_change(q, OP_RECIPIENT_DEFER, id);
 
@@ -93,8 +94,8 @@ static int delete_chunks(struct queue *q, queue_id id)
 
 int queue_delete_rows(struct queue *q, queue_id id)
 {
-	if (db_run(q->db, Q_MESSAGE_DEL, "u", id) != 0 || db_run(q->db, Q_RECIPIENT_DEL, "u", id) != 0 ||
-		delete_chunks(q, id) != 0)
+	if (db_run(q->db, Q_MESSAGE_DEL, "u", id) != 0 ||
+		db_run(q->db, Q_RECIPIENT_DEL, "u", id) != 0 || delete_chunks(q, id) != 0)
 		return queue_set_error(q);
 	return 0;
 }
@@ -150,7 +151,8 @@ int queue_apply_changes(struct queue *q)
 }
 
 /* next_partial - the first unfinished message after one and before another; 1, 0, -1 */
-static int next_partial(struct queue *q, queue_id after, queue_id before, queue_id *id_r, bool *ended_r)
+static int next_partial(
+	struct queue *q, queue_id after, queue_id before, queue_id *id_r, bool *ended_r)
 {
 	struct db_stmt *s = db_start(q->db, Q_PARTIAL_OLD, "uu", after, before);
 	int rc = db_step(s);

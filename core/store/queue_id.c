@@ -61,7 +61,8 @@ static void store_last(int fd, int64_t v)
 
 	for (int i = 0; i < 8; i++)
 		raw[i] = (unsigned char)((uint64_t)v >> (56 - 8 * i));
-	/* When it cannot be written (disk full on the first), ids still rise within each process. */
+	/* When it cannot be written (disk full on the first), ids still rise within each process.
+	 */
 	(void)!pwrite(fd, raw, sizeof(raw), 0);
 }
 

@@ -63,7 +63,14 @@ struct queue_message {
 };
 
 enum queue_op {
-	OP_DONE, OP_RECIPIENT_DEFER, OP_APPEND, OP_DEFER, OP_STATE, OP_FLAGS, OP_REMOVE, OP_DROP_PARTIAL,
+	OP_DONE,
+	OP_RECIPIENT_DEFER,
+	OP_APPEND,
+	OP_DEFER,
+	OP_STATE,
+	OP_FLAGS,
+	OP_REMOVE,
+	OP_DROP_PARTIAL,
 	OP_DROP_SOURCE
 };
 
@@ -81,7 +88,8 @@ struct queue {
 	struct db *db;
 	char *dir, *path;
 	enum queue_open_mode mode;
-	int lock_fd;			/* DIR/queue.lock: writers' turns (flock), the last id (bytes 0-7), qmgr's claim (byte 8) */
+	int lock_fd; /* DIR/queue.lock: writers' turns (flock), the last id (bytes 0-7), qmgr's
+			claim (byte 8) */
 	bool locked;
 	dev_t dev;			/* of the database we have open */
 	ino_t ino;
@@ -101,7 +109,7 @@ struct queue {
 	queue_id block_end;		/* up to here ids are its own */
 	struct buf pool[QUEUE_POOL];	/* memory of small messages, kept for the next ones */
 	int pooled;
-	bool clock_wrong;		/* an id had to be above what the clock says: keep it in the database */
+	bool clock_wrong; /* an id had to be above what the clock says: keep it in the database */
 
 	bool reading;			/* between queue_read_begin() and queue_read_end() */
 	queue_id cached_id;		/* whose chunk cached_n is in cache */
@@ -109,7 +117,8 @@ struct queue {
 	struct buf cache;
 };
 
-/* Take and leave the writers' turn. lock: 0, or -1 with the error set (also: the file was replaced). */
+/* Take and leave the writers' turn. lock: 0, or -1 with the error set (also: the file was
+ * replaced). */
 int queue_lock(struct queue *q);
 void queue_unlock(struct queue *q);
 /* The error of q->db becomes q's; corruption is marked for the next process. -1. */
@@ -128,20 +137,24 @@ int queue_apply_changes(struct queue *q);
 void queue_forget_changes(struct queue *q);
 struct queue_change *queue_add_change(struct queue *q, enum queue_op op, queue_id id);
 /* Copy with texts owned by a. */
-void queue_copy_recipient(struct arena *a, struct queue_recipient *to, const struct queue_recipient *from);
+void queue_copy_recipient(
+	struct arena *a, struct queue_recipient *to, const struct queue_recipient *from);
 /* Rows of a message; inside a transaction. 0, or -1. */
 int queue_insert_recipient(struct queue *q, queue_id id, const struct queue_recipient *r);
 int queue_delete_rows(struct queue *q, queue_id id);
 
 /* queue_id.c */
 void queue_id_load(struct queue *q);	/* after opening, under the lock */
-int queue_id_save(struct queue *q);	/* inside a transaction: only where the clock cannot be trusted */
+int queue_id_save(
+	struct queue *q); /* inside a transaction: only where the clock cannot be trusted */
 
-/* queue_aside.c: move DIR/queue.db and its companions away, under the lock. 0, or -1 with the error set. */
+/* queue_aside.c: move DIR/queue.db and its companions away, under the lock. 0, or -1 with the error
+ * set. */
 int queue_set_aside(struct queue *q, const char *why);
 /* queue_rescue.c: note that a file was set aside. */
 void queue_rescue_later(const struct queue *q, const char *path);
-/* queue.c: the damaged file at path, to read what is left of it. NULL with a text (caller frees). */
+/* queue.c: the damaged file at path, to read what is left of it. NULL with a text (caller frees).
+ */
 struct queue *queue_open_damaged(const char *path, char **error_r);
 /* As queue_next(), downwards. */
 int queue_before(struct queue *q, queue_id before, struct arena *a, struct queue_envelope *env);

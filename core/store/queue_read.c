@@ -67,7 +67,8 @@ static void fill_envelope(struct db_stmt *s, struct arena *a, struct queue_envel
 	env->reason = column_text(a, s, 15);
 }
 
-static int get_envelope(struct queue *q, int statement, queue_id id, struct arena *a, struct queue_envelope *env)
+static int get_envelope(
+	struct queue *q, int statement, queue_id id, struct arena *a, struct queue_envelope *env)
 {
 	struct db_stmt *s = db_start(q->db, statement, "u", id);
 	int rc = db_step(s);
@@ -126,17 +127,27 @@ int queue_scan(struct queue *q, queue_id after, struct queue_entry *out, int max
 }
 
 int queue_list(struct queue *q, queue_id after, int64_t after_n, int max,
-	void (*fn)(void *arg, const struct queue_envelope *env, const struct queue_recipient *r), void *arg)
+	void (*fn)(void *arg, const struct queue_envelope *env, const struct queue_recipient *r),
+	void *arg)
 {
 	struct db_stmt *s = db_start(q->db, Q_LIST, "uid", after, after_n, max);
 	int count = 0, rc;
 
 	while ((rc = db_step(s)) > 0) {
-		struct queue_envelope env = { .id = (queue_id)db_int(s, 0), .state = (enum queue_state)db_int(s, 1),
-			.next_try = db_int(s, 2), .flags = (unsigned)db_int(s, 3), .arrival = db_int(s, 4),
-			.size = db_int(s, 5), .sender = db_text(s, 6), .reason = db_text(s, 7) };
-		struct queue_recipient r = { .n = db_int(s, 8), .address = db_text(s, 9), .original = db_text(s, 10),
-			.dsn = db_text(s, 11), .reason = db_text(s, 12), .orcpt = "" };
+		struct queue_envelope env = { .id = (queue_id)db_int(s, 0),
+			.state = (enum queue_state)db_int(s, 1),
+			.next_try = db_int(s, 2),
+			.flags = (unsigned)db_int(s, 3),
+			.arrival = db_int(s, 4),
+			.size = db_int(s, 5),
+			.sender = db_text(s, 6),
+			.reason = db_text(s, 7) };
+		struct queue_recipient r = { .n = db_int(s, 8),
+			.address = db_text(s, 9),
+			.original = db_text(s, 10),
+			.dsn = db_text(s, 11),
+			.reason = db_text(s, 12),
+			.orcpt = "" };
 
 		fn(arg, &env, &r);
 		count++;
@@ -144,9 +155,11 @@ int queue_list(struct queue *q, queue_id after, int64_t after_n, int max,
 	return rc < 0 ? queue_set_error(q) : count;
 }
 
-int queue_due(struct queue *q, int64_t now, const struct queue_entry *after, struct queue_entry *out, int max)
+int queue_due(struct queue *q, int64_t now, const struct queue_entry *after,
+	struct queue_entry *out, int max)
 {
-	return fill_entries(q, db_start(q->db, Q_DUE, "iuid", after->next_try, after->id, now, max), out);
+	return fill_entries(
+		q, db_start(q->db, Q_DUE, "iuid", after->next_try, after->id, now, max), out);
 }
 
 int64_t queue_next_due(struct queue *q, const struct queue_entry *after)

@@ -73,7 +73,8 @@ static int copy_content(struct rescue *r, struct queue_message *m, queue_id id, 
 {
 	int64_t at = 0, n;
 
-	while ((n = queue_read(r->from, id, at, buf_reserve(&r->piece, QUEUE_CHUNK), QUEUE_CHUNK)) > 0) {
+	while ((n = queue_read(r->from, id, at, buf_reserve(&r->piece, QUEUE_CHUNK), QUEUE_CHUNK)) >
+		0) {
 		if (queue_write(m, r->piece.data, (size_t)n) != 0)
 			return -1;
 		at += n;

@@ -80,7 +80,8 @@ void queue_set_envelope(struct queue_message *m, const struct queue_envelope *en
 		m->env.arrival = arrival;
 }
 
-void queue_copy_recipient(struct arena *a, struct queue_recipient *to, const struct queue_recipient *from)
+void queue_copy_recipient(
+	struct arena *a, struct queue_recipient *to, const struct queue_recipient *from)
 {
 	*to = *from;
 	to->address = copy_text(a, from->address);
@@ -165,7 +166,8 @@ static int insert_chunks(struct queue *q)
 {
 	for (struct queue_chunk *c = q->chunks; c != NULL; c = c->next) {
 		if (db_run(q->db, Q_PARTIAL_ADD, "u", c->message->env.id) != 0 ||
-			db_run(q->db, Q_CHUNK_ADD, "ib", c->key, (const void *)c->data.data, c->data.len) != 0)
+			db_run(q->db, Q_CHUNK_ADD, "ib", c->key, (const void *)c->data.data,
+				c->data.len) != 0)
 			return queue_set_error(q);
 	}
 	return 0;
@@ -281,15 +283,16 @@ static int insert_envelope(struct queue *q, const struct queue_message *m)
 	const struct queue_envelope *e = &m->env;
 	int state = e->flags & QUEUE_F_HOLD ? QUEUE_HOLD : (int)e->state;
 
-	return db_run(q->db, Q_MESSAGE_ADD, "udidiiisssssssss", e->id, state, e->next_try, e->attempts,
-		(int64_t)e->flags, e->arrival, m->size, e->sender, e->envid, e->full_name, e->client_name,
-		e->client_addr, e->helo, e->proto, e->sasl_user, e->reason);
+	return db_run(q->db, Q_MESSAGE_ADD, "udidiiisssssssss", e->id, state, e->next_try,
+		e->attempts, (int64_t)e->flags, e->arrival, m->size, e->sender, e->envid,
+		e->full_name, e->client_name, e->client_addr, e->helo, e->proto, e->sasl_user,
+		e->reason);
 }
 
 int queue_insert_recipient(struct queue *q, queue_id id, const struct queue_recipient *r)
 {
-	if (db_run(q->db, Q_RECIPIENT_ADD, "uidisssss", id, r->n, (int)r->done, (int64_t)r->notify, r->address,
-		r->original, r->orcpt, r->dsn, r->reason) != 0)
+	if (db_run(q->db, Q_RECIPIENT_ADD, "uidisssss", id, r->n, (int)r->done, (int64_t)r->notify,
+		    r->address, r->original, r->orcpt, r->dsn, r->reason) != 0)
 		return queue_set_error(q);
 	return 0;
 }
@@ -328,8 +331,9 @@ static int insert_message(struct queue *q, struct queue_message *m)
 		log_error("%s: a message of this id is in the queue already", db_error(q->db));
 		return 0;
 	}
-	if (m->data.len > 0 && db_run(q->db, Q_CHUNK_ADD, "ib", queue_chunk_key(m->env.id, m->chunks),
-		(const void *)m->data.data, m->data.len) != 0)
+	if (m->data.len > 0 &&
+		db_run(q->db, Q_CHUNK_ADD, "ib", queue_chunk_key(m->env.id, m->chunks),
+			(const void *)m->data.data, m->data.len) != 0)
 		return queue_set_error(q);
 	for (size_t i = 0; i < m->recipient_count; i++) {
 		if (queue_insert_recipient(q, m->env.id, &m->recipients[i]) != 0)
@@ -369,7 +373,8 @@ static void reserve_committed(struct queue *q)
 	}
 }
 
-/* tell_ended - every ended message hears how it went, and is gone; the callbacks may begin new ones */
+/* tell_ended - every ended message hears how it went, and is gone; the callbacks may begin new ones
+ */
 static void tell_ended(struct queue *q, bool ok)
 {
 	struct queue_message *m = q->ended, *next;

@@ -49,8 +49,8 @@ const char *fuzz_file(const char *data, size_t len)
 	int fd;
 
 	if (path[0] == '\0') {
-		snprintf(path, sizeof(path), "%s/pillarbox-fuzz.%d", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
-			(int)getpid());
+		snprintf(path, sizeof(path), "%s/pillarbox-fuzz.%d",
+			access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid());
 		atexit(remove_file);
 	}
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -65,7 +65,8 @@ static void note_resume(struct session_io *io)
 }
 
 /* step - feed until the session wants more input; false: it has ended */
-static bool step(const struct session_class *class, void *session, struct buf *in, struct buf *out, int *resumed)
+static bool step(const struct session_class *class, void *session, struct buf *in, struct buf *out,
+	int *resumed)
 {
 	for (int turns = 0; turns < 100000; turns++) {
 		size_t before = buf_unread(in);
@@ -93,8 +94,13 @@ void fuzz_session(const struct session_class *class, void *service, const char *
 {
 	struct buf in = BUF_INIT, out = BUF_INIT;
 	int resumed = 0;
-	struct session_io io = { .timeout = 300, .out_high = 65536, .resume = note_resume, .driver = &resumed,
-		.tls_version = "", .tls_cipher = "", .error = "" };
+	struct session_io io = { .timeout = 300,
+		.out_high = 65536,
+		.resume = note_resume,
+		.driver = &resumed,
+		.tls_version = "",
+		.tls_cipher = "",
+		.error = "" };
 	void *session;
 
 	snprintf(io.peer.addr, sizeof(io.peer.addr), "127.0.0.1");

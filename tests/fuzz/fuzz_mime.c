@@ -14,7 +14,8 @@ static void check_part(const struct mime_part *p, size_t len)
 	REQUIRE(p->head.raw <= p->body.raw && p->body.raw <= p->end.raw && p->end.raw <= len);
 	REQUIRE(p->head.raw <= p->head.wire && p->end.raw <= p->end.wire);
 	for (const struct mime_part *child = p->child; child != NULL; child = child->next) {
-		REQUIRE(child->parent == p && child->head.raw >= p->body.raw && child->end.raw <= p->end.raw);
+		REQUIRE(child->parent == p && child->head.raw >= p->body.raw &&
+			child->end.raw <= p->end.raw);
 		check_part(child, len);
 	}
 }

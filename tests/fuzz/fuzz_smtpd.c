@@ -42,16 +42,21 @@ static void end(void)
 static void configure(void)
 {
 	static const char *const settings[] = {
-		"compatibility_level=3.6", "myhostname=mx.example", "mydomain=example",
-			"mydestination=example",
-		"mynetworks=192.0.2.1", "alias_maps=",
+		"compatibility_level=3.6",
+		"myhostname=mx.example",
+		"mydomain=example",
+		"mydestination=example",
+		"mynetworks=192.0.2.1",
+		"alias_maps=",
 		"local_recipient_maps=inline:{root=x, tester=x}",
-		"message_size_limit=10000", "smtpd_hard_error_limit=1000000",
+		"message_size_limit=10000",
+		"smtpd_hard_error_limit=1000000",
 		"smtpd_error_sleep_time=0",
 		"smtpd_junk_command_limit=1000000",
 		"smtpd_client_restrictions=check_client_access inline:{10=OK}",
 		"smtpd_helo_restrictions=reject_invalid_helo_hostname",
-		"smtpd_sender_restrictions=check_sender_access inline:{a.example=HOLD, b.example=DISCARD,"
+		"smtpd_sender_restrictions=check_sender_access inline:{a.example=HOLD, "
+		"b.example=DISCARD,"
 		" {c.example = 450 later}}, reject_non_fqdn_sender",
 	};
 	char setting[128], *error = NULL;

@@ -4,8 +4,8 @@
  *					life of a mail; then three writers at once
  *	queue-bench -f COUNT [-d SECONDS] [-s BYTES] [-r RECIPIENTS] [-b BATCH] [-a ADDRESS] DIR
  *					put so many messages there; -d: deferred for so long
- *	queue-bench -k DIR		put messages for ever and print the id of each when its commit has
- *					returned (for tests that kill it)
+ *	queue-bench -k DIR		put messages for ever and print the id of each when its
+ *commit has returned (for tests that kill it)
  *
  * DIR/queue.db is used as it is, so give an empty directory for figures.
  */
@@ -75,16 +75,25 @@ struct fill {
 
 static queue_id put_one(struct queue *q, const struct fill *f, const char *data)
 {
-	struct queue_envelope env = { .sender = "sender@example.com", .envid = "", .full_name = "",
-		.client_name = "localhost", .client_addr = "127.0.0.1", .helo = "localhost", .proto = "ESMTP",
-		.sasl_user = "", .reason = "", .state = f->deferred ? QUEUE_DEFERRED : QUEUE_INCOMING,
+	struct queue_envelope env = { .sender = "sender@example.com",
+		.envid = "",
+		.full_name = "",
+		.client_name = "localhost",
+		.client_addr = "127.0.0.1",
+		.helo = "localhost",
+		.proto = "ESMTP",
+		.sasl_user = "",
+		.reason = "",
+		.state = f->deferred ? QUEUE_DEFERRED : QUEUE_INCOMING,
 		.next_try = f->deferred ? time(NULL) + f->deferred : 0 };
 	struct queue_message *m = queue_begin(q, &env);
 	queue_id id = queue_message_id(m);
 	char numbered[100];
 
 	for (long i = 0; i < f->recipients; i++) {
-		struct queue_recipient r = { .address = f->address, .original = "", .orcpt = "", .dsn = "", .reason = "" };
+		struct queue_recipient r = {
+			.address = f->address, .original = "", .orcpt = "", .dsn = "", .reason = ""
+		};
 
 		if (i > 0) {
 			snprintf(numbered, sizeof(numbered), "r%ld.%s", i, f->address);
@@ -142,21 +151,30 @@ static void fill(struct queue *q, const struct fill *f, queue_id *ids)
 
 static void bench_commits(const char *dir, long batch, long count)
 {
-	struct fill f = { .count = count, .batch = batch, .size = SIZE, .recipients = 1, .address = "u1@test.example" };
+	struct fill f = { .count = count,
+		.batch = batch,
+		.size = SIZE,
+		.recipients = 1,
+		.address = "u1@test.example" };
 	struct queue *q = open_queue(dir);
 	double t = seconds(), c = cpu();
 	long long w = written();
 
 	fill(q, &f, NULL);
 	printf("commits of %2ld: %6.0f/s, %5.1f us CPU and %6lld bytes written a mail\n", batch,
-		(double)count / (seconds() - t), (cpu() - c) / (double)count * 1e6, (written() - w) / count);
+		(double)count / (seconds() - t), (cpu() - c) / (double)count * 1e6,
+		(written() - w) / count);
 	queue_close(q);
 }
 
 /* bench_life - in, read, out, with at most 200 in the queue at once */
 static void bench_life(const char *dir, long batch, long count)
 {
-	struct fill f = { .count = batch, .batch = batch, .size = SIZE, .recipients = 1, .address = "u1@test.example" };
+	struct fill f = { .count = batch,
+		.batch = batch,
+		.size = SIZE,
+		.recipients = 1,
+		.address = "u1@test.example" };
 	struct queue *q = open_queue(dir);
 	queue_id *ids = mem_calloc((size_t)batch, sizeof(*ids));
 	struct arena a = ARENA_INIT;
@@ -180,8 +198,9 @@ static void bench_life(const char *dir, long batch, long count)
 		queue_read_end(q);
 		(void)queue_commit(q);
 	}
-	printf("in, read, out, in %2lds: %6.0f/s, %5.1f us CPU and %6lld bytes written a mail\n", batch,
-		(double)count / (seconds() - t), (cpu() - c) / (double)count * 1e6, (written() - w) / count);
+	printf("in, read, out, in %2lds: %6.0f/s, %5.1f us CPU and %6lld bytes written a mail\n",
+		batch, (double)count / (seconds() - t), (cpu() - c) / (double)count * 1e6,
+		(written() - w) / count);
 	queue_close(q);
 	arena_free(&a);
 	mem_free(ids);
@@ -194,7 +213,10 @@ static void bench_writers(const char *dir, long batch, long count)
 	fflush(stdout);
 	for (int i = 0; i < WRITERS; i++) {
 		if (fork() == 0) {
-			struct fill f = { .count = batch, .batch = batch, .size = SIZE, .recipients = 1,
+			struct fill f = { .count = batch,
+				.batch = batch,
+				.size = SIZE,
+				.recipients = 1,
 				.address = "u1@test.example" };
 			struct queue *q = open_queue(dir);
 			double longest = 0;
@@ -214,7 +236,8 @@ static void bench_writers(const char *dir, long batch, long count)
 	}
 	while (wait(NULL) > 0)
 		continue;
-	printf("%d writers, commits of %ld: %.0f/s\n", WRITERS, batch, (double)count / (seconds() - t));
+	printf("%d writers, commits of %ld: %.0f/s\n", WRITERS, batch,
+		(double)count / (seconds() - t));
 }
 
 static long number(const char *text)
@@ -230,7 +253,9 @@ static long number(const char *text)
 
 int queue_bench_main(int argc, char **argv)
 {
-	struct fill f = { .count = 0, .batch = 25, .size = SIZE, .recipients = 1, .address = "u1@test.example" };
+	struct fill f = {
+		.count = 0, .batch = 25, .size = SIZE, .recipients = 1, .address = "u1@test.example"
+	};
 	const char *dir;
 	int opt;
 

@@ -20,10 +20,14 @@ static const struct delivery_request request = {
 
 static const char *added[] = { "a@b.example", "" , "c" };
 
-static const struct delivery_answer answer = {
-	.serial = 42, .n = 100000, .status = DELIVERY_BOUNCED, .dsn = "5.1.1",
-	.text = "unknown user: \"nobody\"", .added_count = 3, .added = added, .owner = "owner-list@x"
-};
+static const struct delivery_answer answer = { .serial = 42,
+	.n = 100000,
+	.status = DELIVERY_BOUNCED,
+	.dsn = "5.1.1",
+	.text = "unknown user: \"nobody\"",
+	.added_count = 3,
+	.added = added,
+	.owner = "owner-list@x" };
 
 TEST(delivery, request_round_trip)
 {
@@ -172,9 +176,21 @@ TEST(delivery, delay_digits)
 		int64_t us;
 		const char *text;
 	} rows[] = {
-		{ 0, "0" }, { -5, "0" }, { 4999, "0" }, { 5000, "0.01" }, { 10000, "0.01" }, { 34000, "0.03" },
-		{ 100000, "0.1" }, { 340000, "0.34" }, { 999000, "1" }, { 1000000, "1" }, { 1240000, "1.2" },
-		{ 9940000, "9.9" }, { 9960000, "10" }, { 10400000, "10" }, { 99600000, "100" },
+		{ 0, "0" },
+		{ -5, "0" },
+		{ 4999, "0" },
+		{ 5000, "0.01" },
+		{ 10000, "0.01" },
+		{ 34000, "0.03" },
+		{ 100000, "0.1" },
+		{ 340000, "0.34" },
+		{ 999000, "1" },
+		{ 1000000, "1" },
+		{ 1240000, "1.2" },
+		{ 9940000, "9.9" },
+		{ 9960000, "10" },
+		{ 10400000, "10" },
+		{ 99600000, "100" },
 		{ 432000000000, "432000" },
 	};
 	char text[DELIVERY_DELAY_SIZE];

@@ -37,8 +37,12 @@ static struct queue_message *begin_one(struct queue *q, int count, int64_t size)
 	char line[64], address[32];
 
 	for (int i = 0; i < count; i++) {
-		struct queue_recipient r = { .address = address, .original = i ? "orig@x" : "", .orcpt = "",
-			.notify = (unsigned)i & 7, .dsn = "", .reason = "" };
+		struct queue_recipient r = { .address = address,
+			.original = i ? "orig@x" : "",
+			.orcpt = "",
+			.notify = (unsigned)i & 7,
+			.dsn = "",
+			.reason = "" };
 
 		snprintf(address, sizeof(address), "r%d@x", i);
 		queue_add_recipient(m, &r);
@@ -94,8 +98,8 @@ static void check_content(struct queue *q, queue_id id, int64_t size, size_t ste
 
 TEST(queue, round_trip)
 {
-	static const int64_t sizes[] = { 0, 1, 49, 4096, QUEUE_CHUNK - 1, QUEUE_CHUNK, QUEUE_CHUNK + 1,
-		3 * QUEUE_CHUNK, 2 * 1024 * 1024 + 7 };
+	static const int64_t sizes[] = { 0, 1, 49, 4096, QUEUE_CHUNK - 1, QUEUE_CHUNK,
+		QUEUE_CHUNK + 1, 3 * QUEUE_CHUNK, 2 * 1024 * 1024 + 7 };
 	struct queue *q = open_queue(unit_tmpdir(), QUEUE_CREATE);
 	struct arena a = ARENA_INIT;
 
@@ -230,8 +234,9 @@ TEST(queue, changes)
 	struct arena a = ARENA_INIT;
 	struct queue_envelope env;
 	struct queue_recipient r[9];
-	struct queue_recipient more = { .n = 3, .address = "new@y", .original = "r0@x", .orcpt = "", .dsn = "",
-		.reason = "" };
+	struct queue_recipient more = {
+		.n = 3, .address = "new@y", .original = "r0@x", .orcpt = "", .dsn = "", .reason = ""
+	};
 	int64_t last;
 
 	queue_recipient_done(q, id, 0);
@@ -334,9 +339,18 @@ TEST(queue, id_text)
 		const char *text;
 		queue_id id;		/* 0: refused */
 	} rows[] = {
-		{ "0000000001", 1 }, { "5CFBB21DB", 0x5CFBB21DB }, { "3FFFFFFFFFFFF", 0x3FFFFFFFFFFFF },
-		{ "4000000000000", 0 }, { "", 0 }, { "0", 0 }, { "XYZ", 0 }, { "12 ", 0 }, { "-1", 0 },
-		{ "5cfbb21db", 0x5CFBB21DB }, { "00000000000000000000001", 0 }, { "../../etc", 0 },
+		{ "0000000001", 1 },
+		{ "5CFBB21DB", 0x5CFBB21DB },
+		{ "3FFFFFFFFFFFF", 0x3FFFFFFFFFFFF },
+		{ "4000000000000", 0 },
+		{ "", 0 },
+		{ "0", 0 },
+		{ "XYZ", 0 },
+		{ "12 ", 0 },
+		{ "-1", 0 },
+		{ "5cfbb21db", 0x5CFBB21DB },
+		{ "00000000000000000000001", 0 },
+		{ "../../etc", 0 },
 	};
 	char text[QUEUE_ID_TEXT];
 
@@ -384,7 +398,8 @@ TEST(queue, id_unique)
 				last = all[i];
 			}
 			for (size_t done = 0; done < EACH * sizeof(queue_id); ) {
-				ssize_t n = write(pipes[p][1], (char *)all + done, EACH * sizeof(queue_id) - done);
+				ssize_t n = write(pipes[p][1], (char *)all + done,
+					EACH * sizeof(queue_id) - done);
 
 				if (n <= 0)
 					_exit(1);
@@ -411,7 +426,8 @@ TEST(queue, id_unique)
 	CHECK_INT(twice, 0);
 }
 
-/* The counter's file is lost and the clock stands before the newest mail: ids still rise above it. */
+/* The counter's file is lost and the clock stands before the newest mail: ids still rise above it.
+ */
 TEST(queue, id_above_what_is_there)
 {
 	const char *dir = unit_tmpdir();

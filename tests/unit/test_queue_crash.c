@@ -1,4 +1,5 @@
-/* test_queue_crash - queue.db after crashes, damage, a full disk and a file replaced under its writers */
+/* test_queue_crash - queue.db after crashes, damage, a full disk and a file replaced under its
+ * writers */
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,10 +18,15 @@
 #include "store/queue.h"
 #include "unit.h"
 
-static const struct queue_envelope plain = {
-	.sender = "a@example.com", .envid = "", .full_name = "", .client_name = "", .client_addr = "",
-	.helo = "", .proto = "", .sasl_user = "", .reason = ""
-};
+static const struct queue_envelope plain = { .sender = "a@example.com",
+	.envid = "",
+	.full_name = "",
+	.client_name = "",
+	.client_addr = "",
+	.helo = "",
+	.proto = "",
+	.sasl_user = "",
+	.reason = "" };
 
 static struct queue *open_queue(const char *dir, enum queue_open_mode mode)
 {
@@ -42,7 +48,9 @@ static queue_id end_one(struct queue *q, size_t size, int *told)
 {
 	static char data[10000];
 	struct queue_message *m = queue_begin(q, &plain);
-	struct queue_recipient r = { .address = "r@x", .original = "", .orcpt = "", .dsn = "", .reason = "" };
+	struct queue_recipient r = {
+		.address = "r@x", .original = "", .orcpt = "", .dsn = "", .reason = ""
+	};
 	queue_id id = queue_message_id(m);
 
 	memset(data, 'm', sizeof(data));
@@ -107,8 +115,8 @@ static void snapshot(const char *from, char to[512], int number)
 }
 
 /*
- * Every id whose commit returned is in the copy, whole; one that was ended but not committed is not; a change
- * is there from its commit on.
+ * Every id whose commit returned is in the copy, whole; one that was ended but not committed is
+ * not; a change is there from its commit on.
  */
 TEST(queue_crash, copies_at_commit_points)
 {
@@ -138,7 +146,8 @@ TEST(queue_crash, copies_at_commit_points)
 		c = open_queue(copy, QUEUE_WRITE);
 		for (int past = 0; past <= round; past++)
 			for (int i = 0; i < BATCH; i++)
-				CHECK(is_whole(c, ids[past][i], sizes[i]) == (ids[past][i] != removed));
+				CHECK(is_whole(c, ids[past][i], sizes[i]) ==
+					(ids[past][i] != removed));
 		queue_close(c);
 	}
 	queue_close(q);
@@ -213,7 +222,8 @@ static void overwrite(const char *dir, off_t offset, size_t len)
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	REQUIRE(fd >= 0);
 	for (size_t at = 0; at < len; at += sizeof(junk))
-		REQUIRE(pwrite(fd, junk, sizeof(junk), offset + (off_t)at) == (ssize_t)sizeof(junk));
+		REQUIRE(pwrite(fd, junk, sizeof(junk), offset + (off_t)at) ==
+			(ssize_t)sizeof(junk));
 	close(fd);
 }
 
@@ -226,8 +236,8 @@ static int count_aside(const char *dir)
 
 	REQUIRE(d != NULL);
 	while ((e = readdir(d)) != NULL)
-		count += str_starts(e->d_name, "queue.db.corrupt-") && !str_ends(e->d_name, "-wal") &&
-			!str_ends(e->d_name, "-shm");
+		count += str_starts(e->d_name, "queue.db.corrupt-") &&
+			 !str_ends(e->d_name, "-wal") && !str_ends(e->d_name, "-shm");
 	closedir(d);
 	return count;
 }
@@ -256,8 +266,8 @@ TEST(queue_crash, no_database)
 
 /* Damage met while running: an error, no further use; the next to open sets it aside. */
 /*
- * Two pages are overwritten, at many places: what can be read whole is afterwards in the new queue, nothing
- * that is not whole, and nothing twice.
+ * Two pages are overwritten, at many places: what can be read whole is afterwards in the new queue,
+ * nothing that is not whole, and nothing twice.
  */
 TEST(queue_crash, rescue)
 {
@@ -422,7 +432,8 @@ TEST(queue_crash, missing)
 	error = NULL;
 	snprintf(path, sizeof(path), "%s/nowhere", dir);
 	CHECK(queue_open(path, QUEUE_CREATE, &error) == NULL);
-	CHECK(error != NULL && strstr(error, "nowhere") != NULL && strstr(error, "No such file") != NULL);
+	CHECK(error != NULL && strstr(error, "nowhere") != NULL &&
+		strstr(error, "No such file") != NULL);
 	mem_free(error);
 }
 
@@ -436,7 +447,8 @@ static void limit_files(rlim_t size)
 	REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
 }
 
-/* No file may grow beyond 300 KB: what does not fit is refused, what was there stays, and with room it goes on. */
+/* No file may grow beyond 300 KB: what does not fit is refused, what was there stays, and with room
+ * it goes on. */
 TEST(queue_crash, full)
 {
 	struct queue *q = open_queue(unit_tmpdir(), QUEUE_CREATE);

@@ -21,10 +21,12 @@ TEST(crypto, known_digests)
 	static const struct {
 		enum digest digest;
 		const char *hex;
-	} rows[] = {	/* of "abc": RFC 1321, FIPS 180-4 */
+	} rows[] = {
+		/* of "abc": RFC 1321, FIPS 180-4 */
 		{ DIGEST_MD5, "900150983cd24fb0d6963f7d28e17f72" },
 		{ DIGEST_SHA1, "a9993e364706816aba3e25717850c26c9cd0d89d" },
-		{ DIGEST_SHA256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" },
+		{ DIGEST_SHA256,
+			"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" },
 	};
 	struct slice parts[] = { SLICE_LIT("a"), SLICE_LIT("bc") };
 	unsigned char out[DIGEST_MAX];
@@ -157,8 +159,10 @@ TEST(sasl, scram_sha_256)
 	s.nonce = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
 	s.server_first = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
 		"s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
-	CHECK_INT(sasl_server_step(&s, slice_of("c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
-		"p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")), SASL_CHALLENGE);
+	CHECK_INT(sasl_server_step(&s,
+			  slice_of("c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
+				   "p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")),
+		SASL_CHALLENGE);
 	CHECK_STR(buf_str(&s.challenge), "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
 	CHECK_INT(sasl_server_step(&s, slice_of("")), SASL_OK);
 	sasl_server_free(&s);
@@ -167,7 +171,16 @@ TEST(sasl, scram_sha_256)
 TEST(sasl, scram_refuses)
 {
 	static const char *const rows[] = {
-		"", "x", "n", "n,", "p=tls-unique,,n=a,r=b", "n,,n=a", "n,,r=b,n=a", "n,,n=a=b,r=c", "n,a=x", "n,,n=,r=",
+		"",
+		"x",
+		"n",
+		"n,",
+		"p=tls-unique,,n=a,r=b",
+		"n,,n=a",
+		"n,,r=b,n=a",
+		"n,,n=a=b,r=c",
+		"n,a=x",
+		"n,,n=,r=",
 	};
 	struct sasl_server s;
 

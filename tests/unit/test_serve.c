@@ -159,7 +159,9 @@ struct rig {
 
 static struct rig new_rig(void)
 {
-	struct server_config config = { .class = &toy_class, .in_high = 4096, .handoff = take_over };
+	struct server_config config = {
+		.class = &toy_class, .in_high = 4096, .handoff = take_over
+	};
 	struct rig r;
 	int pair[2];
 

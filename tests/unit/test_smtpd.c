@@ -26,8 +26,10 @@ static void configure(void)
 	snprintf(path, sizeof(path), "%s/main.cf", unit_tmpdir());
 	f = fopen(path, "w");
 	REQUIRE(f != NULL);
-	fprintf(f, "compatibility_level = 3.6\nmyhostname = mx.example\nmydestination = example\n"
-		"mynetworks = 192.0.2.1\nalias_maps =\nlocal_recipient_maps =\nqueue_directory = %s\n",
+	fprintf(f,
+		"compatibility_level = 3.6\nmyhostname = mx.example\nmydestination = example\n"
+		"mynetworks = 192.0.2.1\nalias_maps =\nlocal_recipient_maps =\nqueue_directory = "
+		"%s\n",
 		unit_tmpdir());
 	fclose(f);
 	if (conf_load(unit_tmpdir(), false, &error) != 0) {

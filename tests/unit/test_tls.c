@@ -98,7 +98,9 @@ static struct file write_file(const char *name, const char *a, const char *b)
 
 static struct tls_context *server_context(const char *cert, const char *key, int min_version)
 {
-	struct tls_server_config config = { .cert_file = cert, .key_file = key, .min_version = min_version };
+	struct tls_server_config config = {
+		.cert_file = cert, .key_file = key, .min_version = min_version
+	};
 	char *error = NULL;
 	struct tls_context *ctx = tls_server_context(&config, &error);
 
@@ -118,8 +120,10 @@ struct pair {
 static void turn(struct pair *p)
 {
 	for (int i = 0; i < 40; i++) {
-		p->client_rc = tls_process(p->client, &p->down, &p->client_in, &p->client_out, &p->up);
-		p->server_rc = tls_process(p->server, &p->up, &p->server_in, &p->server_out, &p->down);
+		p->client_rc =
+			tls_process(p->client, &p->down, &p->client_in, &p->client_out, &p->up);
+		p->server_rc =
+			tls_process(p->server, &p->up, &p->server_in, &p->server_out, &p->down);
 		if (buf_unread(&p->up) == 0 && buf_unread(&p->down) == 0 && i > 3) {
 			return;
 		}
@@ -129,7 +133,8 @@ static void turn(struct pair *p)
 	}
 }
 
-static struct pair new_pair(struct tls_context *server, struct tls_context *client, const char *name)
+static struct pair new_pair(
+	struct tls_context *server, struct tls_context *client, const char *name)
 {
 	struct pair p;
 
@@ -142,7 +147,8 @@ static struct pair new_pair(struct tls_context *server, struct tls_context *clie
 
 static void free_pair(struct pair *p)
 {
-	struct buf *bufs[] = { &p->up, &p->down, &p->server_in, &p->server_out, &p->client_in, &p->client_out };
+	struct buf *bufs[] = { &p->up, &p->down, &p->server_in, &p->server_out, &p->client_in,
+		&p->client_out };
 
 	for (size_t i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++) {
 		buf_free(bufs[i]);
@@ -191,7 +197,8 @@ TEST(tls, handshake_and_talk)
 		CHECK_ROW(rows[i].name);
 		CHECK(tls_is_up(p.server) && tls_is_up(p.client));
 		CHECK_STR(tls_version_name(p.server), "TLSv1.2");
-		CHECK(strncmp(tls_cipher_name(p.server), rows[i].cipher, strlen(rows[i].cipher)) == 0);
+		CHECK(strncmp(tls_cipher_name(p.server), rows[i].cipher, strlen(rows[i].cipher)) ==
+			0);
 		CHECK_STR(tls_cipher_name(p.client), tls_cipher_name(p.server));
 		CHECK(tls_cipher_bits(p.server) >= 128);
 		check_talk(&p);
@@ -206,10 +213,12 @@ TEST(tls, handshake_and_talk)
 
 TEST(tls, verification)
 {
-	struct file ec = write_file("ec", ec_key, ec_cert), rsa = write_file("rsa", rsa_key, rsa_cert);
+	struct file ec = write_file("ec", ec_key, ec_cert),
+		    rsa = write_file("rsa", rsa_key, rsa_cert);
 	struct file ca = write_file("ca", ec_cert, "");
 	struct tls_context *client = client_context(ca.path);
-	struct tls_context *good = server_context(ec.path, "", 12), *other = server_context(rsa.path, "", 12);
+	struct tls_context *good = server_context(ec.path, "", 12),
+			   *other = server_context(rsa.path, "", 12);
 	struct pair p = new_pair(good, client, "test.example");
 
 	CHECK(tls_is_up(p.client));
@@ -246,11 +255,14 @@ TEST(tls, not_tls)
 
 TEST(tls, bad_files)
 {
-	struct file lone = write_file("lone", ec_cert, ""), mixed = write_file("mixed", rsa_key, ec_cert);
-	struct file empty = write_file("empty", "", ""), cut = write_file("cut", "-----BEGIN CERTIFICATE-----\nMIIB\n", "");
-	const char *const paths[] = { lone.path, mixed.path, empty.path, cut.path, "/nonexistent/x.pem" };
-	const char *const words[] = { "no private key", "does not belong", "no certificate", "no certificate",
-		"No such file" };
+	struct file lone = write_file("lone", ec_cert, ""),
+		    mixed = write_file("mixed", rsa_key, ec_cert);
+	struct file empty = write_file("empty", "", ""),
+		    cut = write_file("cut", "-----BEGIN CERTIFICATE-----\nMIIB\n", "");
+	const char *const paths[] = { lone.path, mixed.path, empty.path, cut.path,
+		"/nonexistent/x.pem" };
+	const char *const words[] = { "no private key", "does not belong", "no certificate",
+		"no certificate", "No such file" };
 
 	for (size_t i = 0; i < 5; i++) {
 		struct tls_server_config config = { .cert_file = paths[i], .min_version = 12 };

@@ -85,8 +85,10 @@ int auth_main(int argc, char **argv)
 	for (size_t i = 0; i < G.service.listen_count; i++) {
 		const char *label = G.service.listen[i].label;
 
-		server_listen(strcmp(label, "auth-master") == 0 ? masters :
-			strcmp(label, "auth-userdb") == 0 ? userdb : clients, G.service.listen[i].fd);
+		server_listen(strcmp(label, "auth-master") == 0	  ? masters
+			      : strcmp(label, "auth-userdb") == 0 ? userdb
+								  : clients,
+			G.service.listen[i].fd);
 	}
 	return service_run(&G.service);
 }

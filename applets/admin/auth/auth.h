@@ -20,10 +20,12 @@ enum scheme_result { SCHEME_MATCH, SCHEME_MISMATCH, SCHEME_ERROR };
 
 /* Does checking it take milliseconds or more (a job for another process)? */
 bool scheme_is_costly(const char *stored, const char *default_scheme);
-/* stored: "{SCHEME}hash" or "hash" of default_scheme. SCHEME_ERROR: *error_r says why (static text). */
-enum scheme_result scheme_check(const char *stored, const char *default_scheme, const char *password,
-	const char **error_r);
-/* The password itself or the SCRAM keys, for mechanisms that need them; NULL: it is stored otherwise. */
+/* stored: "{SCHEME}hash" or "hash" of default_scheme. SCHEME_ERROR: *error_r says why (static
+ * text). */
+enum scheme_result scheme_check(
+	const char *stored, const char *default_scheme, const char *password, const char **error_r);
+/* The password itself or the SCRAM keys, for mechanisms that need them; NULL: it is stored
+ * otherwise. */
 const char *scheme_plain(const char *stored, const char *default_scheme);
 const char *scheme_scram(const char *stored, const char *default_scheme, const char *scheme);
 
@@ -34,9 +36,11 @@ struct hash_job;
 
 struct hasher *hasher_new(struct loop *loop, int max_children);
 void hasher_free(struct hasher *h);
-/* fn is called at once for cheap schemes (then NULL is returned), later otherwise. Strings are copied. */
+/* fn is called at once for cheap schemes (then NULL is returned), later otherwise. Strings are
+ * copied. */
 struct hash_job *hasher_check(struct hasher *h, const char *stored, const char *default_scheme,
-	const char *password, void (*fn)(void *arg, enum scheme_result result, const char *error), void *arg);
+	const char *password, void (*fn)(void *arg, enum scheme_result result, const char *error),
+	void *arg);
 void hasher_cancel(struct hash_job *job);
 
 /* ---- db.c: passdb and userdb sections ---- */
@@ -57,20 +61,23 @@ struct db_user {
 
 struct auth_db;
 
-/* The passdb (userdb) sections in their order; what the system has when there is none. Warns of what cannot be had. */
+/* The passdb (userdb) sections in their order; what the system has when there is none. Warns of
+ * what cannot be had. */
 struct auth_db *db_load(bool userdb);
 void db_free(struct auth_db *list);
 struct auth_db *db_next(const struct auth_db *db);
 const char *db_name(const struct auth_db *db);
-bool db_denies(const struct auth_db *db);		/* deny = yes: who is found may not log in */
+bool db_denies(const struct auth_db *db); /* deny = yes: who is found may not log in */
 /* Strings of out live in a, or until the next look-up. */
-enum db_result db_lookup(struct auth_db *db, const char *user, struct arena *a, struct db_user *out);
+enum db_result db_lookup(
+	struct auth_db *db, const char *user, struct arena *a, struct db_user *out);
 
 /* ---- passwd_file.c ---- */
 
 struct passwd_file;
 
-struct passwd_file *passwd_file_open(const char *path);		/* read at the first look-up, again when it changes */
+struct passwd_file *passwd_file_open(
+	const char *path); /* read at the first look-up, again when it changes */
 void passwd_file_close(struct passwd_file *f);
 enum db_result passwd_file_lookup(struct passwd_file *f, const char *user, struct arena *a,
 	struct db_user *out);
@@ -93,7 +100,8 @@ struct auth_state {
 	struct auth_grant *grants;
 	size_t grant_count;
 	unsigned long connections;
-	char sample[256], sample_scheme[32];	/* a hash that was seen: what unknown users are checked against */
+	char sample[256], sample_scheme[32]; /* a hash that was seen: what unknown users are checked
+						against */
 };
 
 extern const struct session_class auth_client_class, auth_master_class, auth_userdb_class;
@@ -104,7 +112,8 @@ void auth_grant_add(struct auth_state *st, unsigned long client_pid, unsigned lo
 struct auth_grant *auth_grant_take(struct auth_state *st, unsigned long client_pid,
 	unsigned long request, const char *cookie);
 void auth_grant_free(struct auth_grant *g);
-/* The login name as auth_username_format and the others make it; NULL: not allowed (*why_r). Owned by a. */
+/* The login name as auth_username_format and the others make it; NULL: not allowed (*why_r). Owned
+ * by a. */
 const char *auth_normalise(struct arena *a, const char *user, const char **why_r);
 
 #endif

@@ -41,8 +41,12 @@ static const struct {
 	const char *name;
 	enum driver driver;
 } drivers[] = {
-	{ "passwd", DRIVER_PASSWD }, { "shadow", DRIVER_SHADOW }, { "pam", DRIVER_SHADOW },
-	{ "passwd-file", DRIVER_PASSWD_FILE }, { "static", DRIVER_STATIC }, { "prefetch", DRIVER_PREFETCH },
+	{ "passwd", DRIVER_PASSWD },
+	{ "shadow", DRIVER_SHADOW },
+	{ "pam", DRIVER_SHADOW },
+	{ "passwd-file", DRIVER_PASSWD_FILE },
+	{ "static", DRIVER_STATIC },
+	{ "prefetch", DRIVER_PREFETCH },
 };
 
 /* ---- Configuration ---- */
@@ -92,7 +96,8 @@ static struct auth_db *load_section(const struct conf_node *node)
 	struct auth_db *db = new_db(name);
 
 	if (db == NULL) {
-		log_warn("%s:%d: %s driver \"%s\" is not available here: use passwd, shadow, passwd-file or static",
+		log_warn("%s:%d: %s driver \"%s\" is not available here: use passwd, shadow, "
+			 "passwd-file or static",
 			node->file, node->line, node->key, name);
 		return NULL;
 	}
@@ -116,8 +121,8 @@ struct auth_db *db_load(bool userdb)
 	struct auth_db *list = NULL, **last = &list;
 	bool any = false;
 
-	for (const struct conf_node *n = conf_next_section(dovecot_conf_root(), key, NULL); n != NULL;
-	    n = conf_next_section(dovecot_conf_root(), key, n)) {
+	for (const struct conf_node *n = conf_next_section(dovecot_conf_root(), key, NULL);
+		n != NULL; n = conf_next_section(dovecot_conf_root(), key, n)) {
 		any = true;
 		*last = load_section(n);
 		if (*last != NULL) {
@@ -206,7 +211,8 @@ static enum db_result look_up_shadow(const char *user, struct arena *a, struct d
 	sp = getspnam(user);
 	if (sp == NULL) {
 		if (errno == EACCES || errno == EPERM) {
-			log_error("/etc/shadow: %m: auth runs as root only when master was started by root");
+			log_error("/etc/shadow: %m: auth runs as root only when master was started "
+				  "by root");
 			return DB_ERROR;
 		}
 		return DB_NOT_FOUND;

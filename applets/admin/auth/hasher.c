@@ -23,7 +23,7 @@ struct hash_job {
 	struct hasher *hasher;
 	struct watch watch;		/* the child's pipe */
 	char *stored, *scheme, *password;
-	void (*fn)(void *arg, enum scheme_result result, const char *error);	/* NULL: cancelled */
+	void (*fn)(void *arg, enum scheme_result result, const char *error); /* NULL: cancelled */
 	void *arg;
 };
 
@@ -114,8 +114,8 @@ static bool start(struct hash_job *job)
 	pid = fork();
 	if (pid == 0) {
 		const char *error;
-		unsigned char byte = (unsigned char)scheme_check(job->stored, job->scheme, job->password,
-			&error);
+		unsigned char byte = (unsigned char)scheme_check(
+			job->stored, job->scheme, job->password, &error);
 
 		(void)!write(ends[1], &byte, 1);
 		_exit(0);
@@ -135,7 +135,8 @@ static void run(struct hash_job *job)
 	const char *error;
 
 	if (!start(job)) {
-		enum scheme_result result = scheme_check(job->stored, job->scheme, job->password, &error);
+		enum scheme_result result =
+			scheme_check(job->stored, job->scheme, job->password, &error);
 
 		finish(job, result, error);
 	}
@@ -159,7 +160,8 @@ static void start_waiting(struct hasher *h)
 }
 
 struct hash_job *hasher_check(struct hasher *h, const char *stored, const char *default_scheme,
-	const char *password, void (*fn)(void *arg, enum scheme_result result, const char *error), void *arg)
+	const char *password, void (*fn)(void *arg, enum scheme_result result, const char *error),
+	void *arg)
 {
 	struct hash_job *job;
 	const char *error;

@@ -81,7 +81,8 @@ struct auth_grant *auth_grant_take(struct auth_state *st, unsigned long client_p
 	for (struct auth_grant **link = &st->grants; *link != NULL; link = &(*link)->next) {
 		struct auth_grant *g = *link;
 
-		if (g->client_pid == client_pid && g->request == request && strcmp(g->cookie, cookie) == 0) {
+		if (g->client_pid == client_pid && g->request == request &&
+			strcmp(g->cookie, cookie) == 0) {
 			*link = g->next;
 			st->grant_count--;
 			return g;
@@ -109,16 +110,19 @@ static const char *check_ids(struct master *m, const struct db_user *u)
 		return "userdb returned no uid: set uid in it, or mail_uid";
 	}
 	if (geteuid() == 0 && u->uid == 0) {
-		return "mail access for root is not permitted: use an ordinary user, and an alias for root's mail";
+		return "mail access for root is not permitted: use an ordinary user, and an alias "
+		       "for root's mail";
 	}
 	if ((int64_t)u->uid < setting.first_valid_uid ||
 	    (setting.last_valid_uid != 0 && (int64_t)u->uid > setting.last_valid_uid)) {
-		return arena_printf(&m->arena, "uid %lu is outside of first_valid_uid and last_valid_uid",
+		return arena_printf(&m->arena,
+			"uid %lu is outside of first_valid_uid and last_valid_uid",
 			(unsigned long)u->uid);
 	}
 	if ((int64_t)u->gid < setting.first_valid_gid ||
 	    (setting.last_valid_gid != 0 && (int64_t)u->gid > setting.last_valid_gid)) {
-		return arena_printf(&m->arena, "gid %lu is outside of first_valid_gid and last_valid_gid",
+		return arena_printf(&m->arena,
+			"gid %lu is outside of first_valid_gid and last_valid_gid",
 			(unsigned long)u->gid);
 	}
 	return NULL;
@@ -130,7 +134,8 @@ static void default_ids(struct db_user *u)
 
 	if (!u->has_ids && str_to_int(setting.mail_uid, 0, UINT32_MAX - 1, &n)) {
 		u->uid = (uid_t)n;
-		u->gid = str_to_int(setting.mail_gid, 0, UINT32_MAX - 1, &n) ? (gid_t)n : (gid_t)u->uid;
+		u->gid = str_to_int(setting.mail_gid, 0, UINT32_MAX - 1, &n) ? (gid_t)n
+									     : (gid_t)u->uid;
 		u->has_ids = true;
 	}
 	if (!u->has_ids && geteuid() != 0) {
@@ -169,15 +174,16 @@ static void put_user(struct master *m, struct buf *out, unsigned long id, const 
 	mem_free(home);
 }
 
-/* answer_user - userdbs in their order; a passdb that knows ids serves "prefetch" and users nobody else knows */
+/* answer_user - userdbs in their order; a passdb that knows ids serves "prefetch" and users nobody
+ * else knows */
 static void answer_user(struct master *m, struct buf *out, unsigned long id, const char *name)
 {
 	bool trouble = false;
 	struct db_user u;
 
 	for (int pass = 0; pass < 2; pass++) {
-		for (struct auth_db *db = pass == 0 ? m->state->userdbs : m->state->passdbs; db != NULL;
-		    db = db_next(db)) {
+		for (struct auth_db *db = pass == 0 ? m->state->userdbs : m->state->passdbs;
+			db != NULL; db = db_next(db)) {
 			enum db_result rc = db_lookup(db, name, &m->arena, &u);
 
 			if (rc == DB_FOUND && (pass == 0 || u.has_ids)) {
@@ -196,7 +202,8 @@ static void answer_user(struct master *m, struct buf *out, unsigned long id, con
 	auth_end(out);
 }
 
-static void cmd_request(struct master *m, const struct auth_line *line, struct buf *out, unsigned long id)
+static void cmd_request(
+	struct master *m, const struct auth_line *line, struct buf *out, unsigned long id)
 {
 	struct auth_grant *g;
 	int64_t pid, request;
@@ -206,7 +213,8 @@ static void cmd_request(struct master *m, const struct auth_line *line, struct b
 		say_fail(out, id, "malformed REQUEST");
 		return;
 	}
-	g = auth_grant_take(m->state, (unsigned long)pid, (unsigned long)request, auth_line_at(line, 4));
+	g = auth_grant_take(
+		m->state, (unsigned long)pid, (unsigned long)request, auth_line_at(line, 4));
 	if (g == NULL) {
 		log_error("auth: nobody logged in with what process %ld hands over", (long)pid);
 		say_fail(out, id, NULL);
@@ -216,7 +224,8 @@ static void cmd_request(struct master *m, const struct auth_line *line, struct b
 	auth_grant_free(g);
 }
 
-static void cmd_user(struct master *m, const struct auth_line *line, struct buf *out, unsigned long id)
+static void cmd_user(
+	struct master *m, const struct auth_line *line, struct buf *out, unsigned long id)
 {
 	const char *why;
 	const char *name = auth_normalise(&m->arena, auth_line_at(line, 2), &why);
@@ -262,7 +271,8 @@ static struct master *open_master(struct session_io *io, void *service, struct b
 	m->io = io;
 	m->state = service;
 	io->timeout = 0;
-	buf_addf(out, "VERSION\t%d\t%d\nSPID\t%ld\n", AUTH_PROTO_MAJOR, AUTH_PROTO_MINOR, (long)getpid());
+	buf_addf(out, "VERSION\t%d\t%d\nSPID\t%ld\n", AUTH_PROTO_MAJOR, AUTH_PROTO_MINOR,
+		(long)getpid());
 	return m;
 }
 

@@ -79,11 +79,12 @@ static void index_lines(struct passwd_file *f)
 		}
 		colon = strchr(line, ':');
 		if (colon == NULL || colon == line) {
-			log_warn("%s, line %d: user:password was expected, the line is left out", f->path, number);
+			log_warn("%s, line %d: user:password was expected, the line is left out",
+				f->path, number);
 			continue;
 		}
 		*colon = '\0';
-		if (hash_get(&f->lines, line) == NULL) {	/* the first one wins, as in passwd(5) */
+		if (hash_get(&f->lines, line) == NULL) { /* the first one wins, as in passwd(5) */
 			(void)hash_set(&f->lines, line, colon + 1);
 		}
 	}
@@ -97,7 +98,8 @@ static bool refresh(struct passwd_file *f)
 	char *text;
 
 	if (stat(f->path, &st) == 0 && f->loaded && st.st_mtim.tv_sec == f->mtime.tv_sec &&
-	    st.st_mtim.tv_nsec == f->mtime.tv_nsec && st.st_size == f->size && st.st_ino == f->inode) {
+		st.st_mtim.tv_nsec == f->mtime.tv_nsec && st.st_size == f->size &&
+		st.st_ino == f->inode) {
 		return true;
 	}
 	text = file_read(f->path, FILE_MAX, &len);

@@ -57,8 +57,9 @@ static void load_conf(bool required)
 		mem_free(error);
 	}
 	if (G.file == NULL) {
-		G.file = G.main_cf && param.dovecot_config_file[0] != '\0' ? mem_strdup(param.dovecot_config_file) :
-			DEFAULT_FILE;
+		G.file = G.main_cf && param.dovecot_config_file[0] != '\0'
+				 ? mem_strdup(param.dovecot_config_file)
+				 : DEFAULT_FILE;
 	}
 	if (dovecot_conf_load(G.file, false, &error) != 0) {
 		if (required) {
@@ -117,7 +118,8 @@ static void take_lock(void)
 	}
 	G.lock = lock_take(path, &owner);
 	if (G.lock < 0 && owner != 0) {
-		buf_addf(&b, "Dovecot is already running with PID %d (read from %s)", (int)owner, path);
+		buf_addf(&b, "Dovecot is already running with PID %d (read from %s)", (int)owner,
+			path);
 		die(buf_str(&b));
 	}
 	if (G.lock < 0) {
@@ -340,7 +342,7 @@ int dovecot_main(int argc, char **argv)
 			}
 			break;
 		case 'p':
-			break;			/* asking for a key's password: keys have none here */
+			break; /* asking for a key's password: keys have none here */
 		case 'v':
 			log_set_verbose(++G.verbose);
 			break;

@@ -11,13 +11,15 @@
  * services.c: dovecot.conf (loaded) to specs. file is what children get as -c; main_cf: main.cf is
  * loaded, too, and smtpd's auth socket is among them. 0; -1 with a text.
  */
-int dovecot_services(struct sv_config *out, const char *file, bool main_cf, int verbose, char **error_r);
+int dovecot_services(
+	struct sv_config *out, const char *file, bool main_cf, int verbose, char **error_r);
 /* User that login processes become; (uid_t)-1 when not root. */
 uid_t dovecot_login_uid(gid_t *gid_r);
 
 /* handoff.c: logins to mail parts. */
 void handoff_start(struct supervisor *sv, const char *file, int verbose);
-void handoff_message(struct supervisor *sv, struct sv_child *child, int kind, struct wire *w, int fd);
+void handoff_message(
+	struct supervisor *sv, struct sv_child *child, int kind, struct wire *w, int fd);
 void handoff_ended(struct supervisor *sv, struct sv_child *child);
 
 #endif

@@ -92,7 +92,8 @@ static void free_pending(struct pending *p)
 
 static void refuse(struct pending *p, const char *why)
 {
-	log_error("%s-login: Error: user=<%s>, rip=%s: %s", p->login.service, p->login.user, p->login.rip, why);
+	log_error("%s-login: Error: user=<%s>, rip=%s: %s", p->login.service, p->login.user,
+		p->login.rip, why);
 	(void)!write(p->fd, p->login.refusal, strlen(p->login.refusal));
 	free_pending(p);
 }
@@ -141,12 +142,14 @@ static struct part *start_part(const char *service, uid_t uid, gid_t gid)
 		argv[6 + i] = "-v";
 	}
 	if (setting.mail_privileged_group[0] != '\0') {
-		start.more_group_count = add_group(groups, 0, ARRAY_LEN(groups), setting.mail_privileged_group);
+		start.more_group_count =
+			add_group(groups, 0, ARRAY_LEN(groups), setting.mail_privileged_group);
 	}
 	while ((word = slice_word(&rest, " ,")).ptr != NULL && word.len < sizeof(name)) {
 		memcpy(name, word.ptr, word.len);
 		name[word.len] = '\0';
-		start.more_group_count = add_group(groups, start.more_group_count, ARRAY_LEN(groups), name);
+		start.more_group_count =
+			add_group(groups, start.more_group_count, ARRAY_LEN(groups), name);
 	}
 	child = G.part_count < PARTS_MAX ? sv_spawn(G.sv, command, &start) : NULL;
 	if (child == NULL) {
@@ -203,11 +206,18 @@ static void log_login(const struct pending *p, pid_t pid)
 static bool send_session(struct part *part, const struct pending *p, const struct auth_line *user)
 {
 	const char *mail = auth_line_get(user, 3, "mail"), *home = auth_line_get(user, 3, "home");
-	struct handoff_session m = { .user = auth_line_at(user, 2), .home = home != NULL ? home : "",
-		.mail = mail != NULL && mail[0] != '\0' ? mail :
-			conf_protocol_setting(p->login.service, "mail_location"),
-		.uid = part->uid, .rip = p->login.rip, .session = p->login.session, .tag = p->login.tag,
-		.refusal = p->login.refusal, .unread = p->login.unread, .unread_len = p->login.unread_len };
+	struct handoff_session m = { .user = auth_line_at(user, 2),
+		.home = home != NULL ? home : "",
+		.mail = mail != NULL && mail[0] != '\0'
+				? mail
+				: conf_protocol_setting(p->login.service, "mail_location"),
+		.uid = part->uid,
+		.rip = p->login.rip,
+		.session = p->login.session,
+		.tag = p->login.tag,
+		.refusal = p->login.refusal,
+		.unread = p->login.unread,
+		.unread_len = p->login.unread_len };
 	struct buf b = BUF_INIT;
 	const char *gid = auth_line_get(user, 3, "gid");
 	int64_t n;
@@ -226,12 +236,14 @@ static bool send_session(struct part *part, const struct pending *p, const struc
 /* take_in - auth has said who it is */
 static void take_in(struct pending *p, const struct auth_line *user)
 {
-	const char *uid_text = auth_line_get(user, 3, "uid"), *gid_text = auth_line_get(user, 3, "gid");
+	const char *uid_text = auth_line_get(user, 3, "uid"),
+		   *gid_text = auth_line_get(user, 3, "gid");
 	struct part *part;
 	int64_t uid, gid;
 
-	if (uid_text == NULL || gid_text == NULL || !str_to_int(uid_text, 0, UINT32_MAX - 1, &uid) ||
-	    !str_to_int(gid_text, 0, UINT32_MAX - 1, &gid) || (geteuid() == 0 && uid == 0)) {
+	if (uid_text == NULL || gid_text == NULL ||
+		!str_to_int(uid_text, 0, UINT32_MAX - 1, &uid) ||
+		!str_to_int(gid_text, 0, UINT32_MAX - 1, &gid) || (geteuid() == 0 && uid == 0)) {
 		refuse(p, "auth names no usable uid and gid");
 		return;
 	}
@@ -317,8 +329,9 @@ static void auth_line(char *text, size_t len)
 		return;
 	}
 	why = auth_line_get(&line, 2, "reason");
-	refuse(p, why != NULL ? why : strcmp(line.field[0], "FAIL") == 0 ? "auth refuses the hand-off" :
-		"userdb does not know the user");
+	refuse(p, why != NULL			       ? why
+		  : strcmp(line.field[0], "FAIL") == 0 ? "auth refuses the hand-off"
+						       : "userdb does not know the user");
 }
 
 static void on_auth(struct watch *w, unsigned events)
@@ -418,7 +431,8 @@ static void got_login(struct sv_child *child, struct wire *w, int fd)
 	p->next = G.pending;
 	G.pending = p;
 	G.pending_count++;
-	if (!copy_login(p, w) || (strcmp(p->login.service, "imap") != 0 && strcmp(p->login.service, "pop3") != 0)) {
+	if (!copy_login(p, w) ||
+		(strcmp(p->login.service, "imap") != 0 && strcmp(p->login.service, "pop3") != 0)) {
 		log_error("process %d sent a malformed hand-off", (int)child->pid);
 		free_pending(p);
 		return;
@@ -435,7 +449,8 @@ static void got_login(struct sv_child *child, struct wire *w, int fd)
 	}
 }
 
-void handoff_message(struct supervisor *sv, struct sv_child *child, int kind, struct wire *w, int fd)
+void handoff_message(
+	struct supervisor *sv, struct sv_child *child, int kind, struct wire *w, int fd)
 {
 	(void)sv;
 	if (kind == SERVICE_MSG_LOGIN && fd >= 0) {

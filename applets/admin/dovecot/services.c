@@ -2,9 +2,9 @@
  * services - what dovecot.conf says is served, as specs for the supervisor
  *
  *	protocols = imap pop3		login parts with their listeners:
- *	service imap-login { inet_listener imap { port = 143 } inet_listener imaps { port = 993 ssl = yes } }
- *	service auth { unix_listener PATH { mode user group } }
- *	service lmtp { inet_listener lmtp { port } unix_listener PATH { } }
+ *	service imap-login { inet_listener imap { port = 143 } inet_listener imaps { port = 993 ssl
+ *= yes } } service auth { unix_listener PATH { mode user group } } service lmtp { inet_listener
+ *lmtp { port } unix_listener PATH { } }
  *
  * port = 0 switches a listener off; without TLS those with ssl = yes are off. The auth
  * process always has base_dir/login, base_dir/auth-master and base_dir/auth-userdb,
@@ -57,7 +57,8 @@ static void wrong(struct making *m, const struct conf_node *n, const char *what,
 	struct buf b = BUF_INIT;
 
 	if (m->trouble == NULL) {
-		buf_addf(&b, "%s:%d: %s: %s", n != NULL ? n->file : m->file, n != NULL ? n->line : 0, what, value);
+		buf_addf(&b, "%s:%d: %s: %s", n != NULL ? n->file : m->file,
+			n != NULL ? n->line : 0, what, value);
 		m->trouble = buf_steal(&b);
 	}
 }
@@ -124,7 +125,8 @@ static void add_addresses(struct making *m, struct sv_spec *spec, const char *li
 
 			memcpy(text, word.ptr + bracket, word.len - 2 * (size_t)bracket);
 			text[word.len - 2 * (size_t)bracket] = '\0';
-			add_address(m, spec, strcmp(text, "localhost") == 0 ? "127.0.0.1" : text, port, true, true, n);
+			add_address(m, spec, strcmp(text, "localhost") == 0 ? "127.0.0.1" : text,
+				port, true, true, n);
 		}
 	}
 	if (all4 || all6) {
@@ -137,12 +139,13 @@ static void add_addresses(struct making *m, struct sv_spec *spec, const char *li
 
 static bool is_yes(const char *text)
 {
-	return str_ieq(text, "yes") || str_ieq(text, "y") || str_ieq(text, "true") || strcmp(text, "1") == 0;
+	return str_ieq(text, "yes") || str_ieq(text, "y") || str_ieq(text, "true") ||
+	       strcmp(text, "1") == 0;
 }
 
 /* add_listener - one inet_listener; node NULL: only what is known of it */
-static void add_listener(struct making *m, struct sv_spec *spec, const char *name, int port, bool ssl,
-	const struct conf_node *node)
+static void add_listener(struct making *m, struct sv_spec *spec, const char *name, int port,
+	bool ssl, const struct conf_node *node)
 {
 	const char *text = node != NULL ? conf_setting(node, "port", NULL) : NULL;
 	const char *address = node != NULL ? conf_setting(node, "address", NULL) : NULL;
@@ -161,7 +164,8 @@ static void add_listener(struct making *m, struct sv_spec *spec, const char *nam
 	}
 	(void)name;
 	if (port != 0 && (!ssl || m->tls)) {
-		add_addresses(m, spec, address != NULL ? address : setting.listen, port, ssl ? "ssl" : "", node);
+		add_addresses(m, spec, address != NULL ? address : setting.listen, port,
+			ssl ? "ssl" : "", node);
 	}
 }
 
@@ -288,11 +292,15 @@ static void add_smtpd_auth(struct making *m, struct sv_spec *spec)
 	struct sv_endpoint *ep;
 	size_t before = spec->endpoint_count;
 
-	if (!str_ieq(param.smtpd_sasl_type, "dovecot") || strchr(param.smtpd_sasl_path, ':') != NULL) {
+	if (!str_ieq(param.smtpd_sasl_type, "dovecot") ||
+		strchr(param.smtpd_sasl_path, ':') != NULL) {
 		return;
 	}
-	ep = add_unix(m, spec, param.smtpd_sasl_path[0] == '/' ? param.smtpd_sasl_path :
-		arena_printf(&m->config->arena, "%s/%s", param.queue_directory, param.smtpd_sasl_path),
+	ep = add_unix(m, spec,
+		param.smtpd_sasl_path[0] == '/'
+			? param.smtpd_sasl_path
+			: arena_printf(&m->config->arena, "%s/%s", param.queue_directory,
+				  param.smtpd_sasl_path),
 		"auth-client", "main.cf: smtpd_sasl_path");
 	if (spec->endpoint_count > before) {
 		ep->mode = 0660;
@@ -304,7 +312,8 @@ static void add_smtpd_auth(struct making *m, struct sv_spec *spec)
 static void add_auth(struct making *m, bool main_cf)
 {
 	struct sv_spec *spec = add_spec(m, "auth", "auth", NULL, NULL);
-	const struct conf_node *service = conf_section(dovecot_conf_root(), "service", "auth"), *n = NULL;
+	const struct conf_node *service = conf_section(dovecot_conf_root(), "service", "auth"),
+			       *n = NULL;
 	struct sv_endpoint *ep;
 
 	spec->single = true;
@@ -339,22 +348,27 @@ static void add_auth(struct making *m, bool main_cf)
 
 static void add_lmtp(struct making *m, bool main_cf)
 {
-	const struct conf_node *service = conf_section(dovecot_conf_root(), "service", "lmtp"), *n = NULL;
+	const struct conf_node *service = conf_section(dovecot_conf_root(), "service", "lmtp"),
+			       *n = NULL;
 	struct sv_spec *spec;
 
 	/* The LMTP server is smtpd's, and lives by main.cf. */
 	if (service == NULL || !main_cf || applet_find("lmtpd") == NULL) {
 		return;
 	}
-	spec = add_spec(m, "lmtp", "lmtpd", arena_strdup(&m->config->arena, conf_dir(NULL)), "unix");
+	spec = add_spec(
+		m, "lmtp", "lmtpd", arena_strdup(&m->config->arena, conf_dir(NULL)), "unix");
 	while ((n = conf_next_section(service, "inet_listener", n)) != NULL) {
 		add_listener(m, spec, n->name, 0, false, n);
 	}
 	n = NULL;
 	while ((n = conf_next_section(service, "unix_listener", n)) != NULL) {
 		if (n->name != NULL) {
-			set_owner(m, add_unix(m, spec, n->name, "", arena_printf(&m->config->arena, "%s, line %d",
-				n->file, n->line)), n);
+			set_owner(m,
+				add_unix(m, spec, n->name, "",
+					arena_printf(&m->config->arena, "%s, line %d", n->file,
+						n->line)),
+				n);
 		}
 	}
 }
@@ -386,9 +400,12 @@ static const struct known_protocol *find_protocol(struct slice word)
 	return NULL;
 }
 
-int dovecot_services(struct sv_config *out, const char *file, bool main_cf, int verbose, char **error_r)
+int dovecot_services(
+	struct sv_config *out, const char *file, bool main_cf, int verbose, char **error_r)
 {
-	struct making m = { .config = out, .file = file, .verbose = verbose, .tls = tls_is_there() };
+	struct making m = {
+		.config = out, .file = file, .verbose = verbose, .tls = tls_is_there()
+	};
 	struct slice rest = slice_of(setting.protocols), word;
 
 	if (endpoint_make_dir(setting.base_dir, 0755, (uid_t)-1, (gid_t)-1) != 0) {
@@ -403,7 +420,8 @@ int dovecot_services(struct sv_config *out, const char *file, bool main_cf, int 
 		} else if (slice_ieq(word, "lmtp")) {
 			add_lmtp(&m, main_cf);
 		} else if (!slice_ieq(word, "none")) {
-			log_warn("protocols: %.*s is not in this build: left out", (int)word.len, word.ptr);
+			log_warn("protocols: %.*s is not in this build: left out", (int)word.len,
+				word.ptr);
 		}
 	}
 	*error_r = m.trouble;

@@ -2,9 +2,9 @@
  * master - the Postfix side's supervisor
  *
  *	master [-c DIR] [-o name=value] [-v] [-d] [-i] [-s] [-w] [-t]
- *		-s	stay in the foreground		-i	as process 1 (the same, and reap orphans)
- *		-w	return when the services are there, go on in the background (default)
- *		-t	exit status 0: no master runs here	-d	foreground, log to stderr
+ *		-s	stay in the foreground		-i	as process 1 (the same, and reap
+ *orphans) -w	return when the services are there, go on in the background (default) -t	exit
+ *status 0: no master runs here	-d	foreground, log to stderr
  *
  * Reads main.cf and master.cf, opens the sockets, starts services (supervise.c).
  * With dovecot_config_file set it also keeps `dovecot` running, which does the same for
@@ -51,8 +51,8 @@ static struct {
 	bool foreground, to_stderr, test;
 	bool with_dovecot;
 	struct timer ready_timer;
-	int lock, ready;		/* ready: the pipe of the process that waits for us, or -1 */
-	struct buf trouble;		/* what is wrong with the configuration being read: the first thing */
+	int lock, ready; /* ready: the pipe of the process that waits for us, or -1 */
+	struct buf trouble; /* what is wrong with the configuration being read: the first thing */
 	uid_t owner_uid;
 	gid_t owner_gid;
 } G;
@@ -73,11 +73,9 @@ static void wrong(const char *fmt, ...)
 
 /* ---- Where services listen ---- */
 
-static const char *const folded[] = {
-	"anvil", "bounce", "cleanup", "discard", "dnsblog", "error", "flush", "lmtp", "postlogd", "proxymap",
-	"qmqpd", "retry", "scache", "showq", "smtp", "tlsmgr", "tlsproxy", "trivial-rewrite", "verify",
-	"virtual"
-};
+static const char *const folded[] = { "anvil", "bounce", "cleanup", "discard", "dnsblog", "error",
+	"flush", "lmtp", "postlogd", "proxymap", "qmqpd", "retry", "scache", "showq", "smtp",
+	"tlsmgr", "tlsproxy", "trivial-rewrite", "verify", "virtual" };
 
 static bool is_folded(const char *command)
 {
@@ -114,7 +112,8 @@ static void add_address(struct sv_config *c, struct sv_spec *spec, const char *a
 		return;
 	}
 	for (size_t i = 0; i < spec->endpoint_count; i++) {
-		if (spec->endpoints[i].port == port && strcmp(spec->endpoints[i].address, address) == 0) {
+		if (spec->endpoints[i].port == port &&
+			strcmp(spec->endpoints[i].address, address) == 0) {
 			return;
 		}
 	}
@@ -144,7 +143,8 @@ static void add_host(struct sv_config *c, struct sv_spec *spec, const char *host
 		wrong("%s: host %s has no address", set_by, host);
 		return;
 	}
-	for (struct addrinfo *a = list; a != NULL && count < ADDRESSES_MAX; a = a->ai_next, count++) {
+	for (struct addrinfo *a = list; a != NULL && count < ADDRESSES_MAX;
+		a = a->ai_next, count++) {
 		const void *addr = a->ai_family == AF_INET6 ?
 			(const void *)&((struct sockaddr_in6 *)(void *)a->ai_addr)->sin6_addr :
 			(const void *)&((struct sockaddr_in *)(void *)a->ai_addr)->sin_addr;
@@ -165,15 +165,18 @@ static void add_interfaces(struct sv_config *c, struct sv_spec *spec, int port)
 		if (slice_ieq(word, "all")) {
 			add_address(c, spec, "", port, false, "inet_interfaces = all");
 		} else if (slice_ieq(word, "loopback-only")) {
-			add_address(c, spec, "127.0.0.1", port, false, "inet_interfaces = loopback-only");
+			add_address(c, spec, "127.0.0.1", port, false,
+				"inet_interfaces = loopback-only");
 			add_address(c, spec, "::1", port, true, "inet_interfaces = loopback-only");
 		} else if (word.len < sizeof(host)) {
-			bool bracket = word.len > 2 && word.ptr[0] == '[' && word.ptr[word.len - 1] == ']';
+			bool bracket =
+				word.len > 2 && word.ptr[0] == '[' && word.ptr[word.len - 1] == ']';
 
 			snprintf(host, sizeof(host), "%.*s", (int)word.len - (bracket ? 2 : 0),
 				word.ptr + (bracket ? 1 : 0));
-			add_host(c, spec, host, port, arena_printf(&c->arena, "inet_interfaces = %s",
-				param.inet_interfaces));
+			add_host(c, spec, host, port,
+				arena_printf(
+					&c->arena, "inet_interfaces = %s", param.inet_interfaces));
 		}
 	}
 	if (spec->endpoint_count == 0) {
@@ -231,7 +234,8 @@ static void set_argv(struct sv_config *c, struct sv_spec *spec, const struct mas
 	while (row->argv != NULL && row->argv[args] != NULL) {
 		args++;
 	}
-	argv = arena_alloc(&c->arena, (args + 2 * G.override_count + (size_t)G.verbose + 9) * sizeof(*argv));
+	argv = arena_alloc(
+		&c->arena, (args + 2 * G.override_count + (size_t)G.verbose + 9) * sizeof(*argv));
 	argv[n++] = spec->command;
 	argv[n++] = "-n";
 	argv[n++] = spec->name;
@@ -271,7 +275,8 @@ static void add_row(struct sv_config *c, const struct master_service *row, const
 	}
 	if (applet == NULL || applet->run == APPLET_CALLER) {
 		if (!is_folded(command)) {
-			log_warn("%s: service %s: no command %s here: left out", set_by, row->name, command);
+			log_warn("%s: service %s: no command %s here: left out", set_by, row->name,
+				command);
 		}
 		return;
 	}
@@ -357,7 +362,8 @@ static void find_owner(void)
 	}
 	pw = getpwnam(param.mail_owner);
 	if (pw == NULL) {
-		log_fatal("mail_owner = %s: there is no such user: make it (useradd -r %s), or set mail_owner",
+		log_fatal("mail_owner = %s: there is no such user: make it (useradd -r %s), or set "
+			  "mail_owner",
 			param.mail_owner, param.mail_owner);
 	}
 	G.owner_uid = pw->pw_uid;
@@ -369,7 +375,8 @@ static void need_dir(const char *name, mode_t mode, bool owned)
 	struct buf path = BUF_INIT;
 
 	buf_addf(&path, "%s%s%s", param.queue_directory, name[0] != '\0' ? "/" : "", name);
-	if (endpoint_make_dir(buf_str(&path), mode, owned ? G.owner_uid : 0, owned ? G.owner_gid : 0) != 0) {
+	if (endpoint_make_dir(
+		    buf_str(&path), mode, owned ? G.owner_uid : 0, owned ? G.owner_gid : 0) != 0) {
 		log_fatal("%s: %m", buf_str(&path));
 	}
 	buf_free(&path);
@@ -410,7 +417,8 @@ static bool reload(struct supervisor *sv, struct sv_config *out)
 static void say_ready(void);
 
 /* on_message - dovecot has its listeners */
-static void on_message(struct supervisor *sv, struct sv_child *child, int kind, struct wire *w, int fd)
+static void on_message(
+	struct supervisor *sv, struct sv_child *child, int kind, struct wire *w, int fd)
 {
 	(void)sv;
 	(void)child;
@@ -428,7 +436,8 @@ static void on_end(struct supervisor *sv, struct sv_child *child)
 {
 	(void)sv;
 	if (G.ready >= 0 && strcmp(child->command, "dovecot") == 0) {
-		dprintf(2, "postfix/master: warning: dovecot did not start: no POP3 and IMAP; the log says why\n");
+		dprintf(2, "postfix/master: warning: dovecot did not start: no POP3 and IMAP; the "
+			   "log says why\n");
 		say_ready();
 	}
 }
@@ -456,10 +465,11 @@ static void take_lock(void)
 
 		buf_reset(&path);
 		if (owner != 0) {
-			buf_addf(&path, "the Postfix mail system is already running: process %d", (int)owner);
+			buf_addf(&path, "the Postfix mail system is already running: process %d",
+				(int)owner);
 		} else {
-			buf_addf(&path, "%s/%s/master.pid: %s", param.queue_directory, param.process_id_directory,
-				strerror(saved));
+			buf_addf(&path, "%s/%s/master.pid: %s", param.queue_directory,
+				param.process_id_directory, strerror(saved));
 		}
 		die(buf_str(&path));
 	}

@@ -65,7 +65,8 @@ static int open_unix(const struct sv_endpoint *ep, char **error_r)
 	int fd = unix_listen(ep->path, ep->mode);
 	struct buf b = BUF_INIT;
 
-	if (fd >= 0 && geteuid() == 0 && ep->uid != (uid_t)-1 && lchown(ep->path, ep->uid, ep->gid) != 0) {
+	if (fd >= 0 && geteuid() == 0 && ep->uid != (uid_t)-1 &&
+		lchown(ep->path, ep->uid, ep->gid) != 0) {
 		close(fd);
 		fd = -1;
 	}

@@ -29,7 +29,7 @@
 
 enum {
 	STOP_SECONDS = 8,
-	QUICK_DEATH_MS = 10000,		/* a child that fails within this time makes the pause longer */
+	QUICK_DEATH_MS = 10000, /* a child that fails within this time makes the pause longer */
 	FIRST_REST_MS = 100,
 	REST_MAX_MS = 60000
 };
@@ -82,7 +82,8 @@ struct sv_spec *sv_config_add(struct sv_config *c)
 
 struct sv_endpoint *sv_spec_add(struct sv_config *c, struct sv_spec *spec)
 {
-	struct sv_endpoint *more = arena_alloc(&c->arena, (spec->endpoint_count + 1) * sizeof(*more));
+	struct sv_endpoint *more =
+		arena_alloc(&c->arena, (spec->endpoint_count + 1) * sizeof(*more));
 
 	if (spec->endpoint_count > 0) {
 		memcpy(more, spec->endpoints, spec->endpoint_count * sizeof(*more));
@@ -103,8 +104,8 @@ struct sv_endpoint *sv_spec_add(struct sv_config *c, struct sv_spec *spec)
 
 bool sv_tell(struct sv_child *child, const struct buf *msg, int fd)
 {
-	return child->control.fd >= 0 &&
-		unix_send_fds(child->control.fd, msg->data, msg->len, &fd, fd >= 0 ? 1 : 0) == (ssize_t)msg->len;
+	return child->control.fd >= 0 && unix_send_fds(child->control.fd, msg->data, msg->len, &fd,
+						 fd >= 0 ? 1 : 0) == (ssize_t)msg->len;
 }
 
 void sv_signal(struct sv_child *child, int signo)
@@ -184,7 +185,8 @@ static void on_control(struct watch *w, unsigned events)
 		kind = (int)wire_get_int(&msg);
 		if (kind == SERVICE_MSG_REPLACE) {
 			replace_child(c);
-		} else if (kind == SERVICE_MSG_READY && c->service != NULL && c->service->candidate == c) {
+		} else if (kind == SERVICE_MSG_READY && c->service != NULL &&
+			   c->service->candidate == c) {
 			candidate_ready(c);
 		} else if (sv->hooks->message != NULL) {
 			sv->hooks->message(sv, c, kind, &msg, fd);
@@ -275,13 +277,16 @@ static void on_rested(struct timer *t)
 
 static void rest(struct sv_service *s)
 {
-	int ms = s->failures == 0 ? FIRST_REST_MS : s->failures < 7 ? 500 << s->failures : REST_MAX_MS;
+	int ms = s->failures == 0  ? FIRST_REST_MS
+		 : s->failures < 7 ? 500 << s->failures
+				   : REST_MAX_MS;
 
 	s->failures++;
 	s->resting = true;
 	watch_listeners(s, false);
 	if (ms > 1000) {
-		log_warn("%s: bad command startup -- throttling for %d seconds", s->command, ms / 1000);
+		log_warn("%s: bad command startup -- throttling for %d seconds", s->command,
+			ms / 1000);
 	}
 	loop_timer(s->sv->loop, &s->rest, ms, on_rested, s);
 }
@@ -339,9 +344,11 @@ static bool ordinary_end(const struct sv_child *c, int status)
 		if (c->leaving && (WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGKILL)) {
 			return true;
 		}
-		log_warn("process %s pid %d killed by signal %d", c->command, (int)c->pid, WTERMSIG(status));
+		log_warn("process %s pid %d killed by signal %d", c->command, (int)c->pid,
+			WTERMSIG(status));
 	} else {
-		log_warn("process %s pid %d exit status %d", c->command, (int)c->pid, WEXITSTATUS(status));
+		log_warn("process %s pid %d exit status %d", c->command, (int)c->pid,
+			WEXITSTATUS(status));
 	}
 	return false;
 }
@@ -362,7 +369,8 @@ static void child_ended(struct sv_child *c, int status)
 		if (s->candidate == c) {
 			s->candidate = NULL;
 			if (s->child != NULL) {
-				log_warn("%s: the successor failed: process %d stays", s->command, (int)s->child->pid);
+				log_warn("%s: the successor failed: process %d stays", s->command,
+					(int)s->child->pid);
 			}
 		}
 		s->child = current ? NULL : s->child;
@@ -536,11 +544,13 @@ static struct sv_service *new_service(struct supervisor *sv, const struct sv_spe
 	return s;
 }
 
-/* hand_down - the successor of a single service waits for the child; one that reloads by itself keeps it */
+/* hand_down - the successor of a single service waits for the child; one that reloads by itself
+ * keeps it */
 static void hand_down(struct supervisor *sv, struct sv_child *c, const struct sv_service *from)
 {
 	for (struct sv_service *n = sv->services; n != NULL; n = n->next) {
-		if (!n->single || strcmp(n->name, from->name) != 0 || strcmp(n->command, from->command) != 0) {
+		if (!n->single || strcmp(n->name, from->name) != 0 ||
+			strcmp(n->command, from->command) != 0) {
 			continue;
 		}
 		c->service = n;
@@ -579,7 +589,8 @@ static void start_services(struct supervisor *sv)
 	for (struct sv_service *s = sv->services; s != NULL; s = s->next) {
 		make_ready(s);
 		if (s->wakeup > 0) {
-			loop_timer(sv->loop, &s->wakeup_timer, (int64_t)s->wakeup * 1000, on_wakeup, s);
+			loop_timer(sv->loop, &s->wakeup_timer, (int64_t)s->wakeup * 1000, on_wakeup,
+				s);
 		}
 	}
 }
@@ -686,7 +697,9 @@ struct supervisor *sv_new(struct loop *loop, const char *what, const struct supe
 	sv->hooks = hooks;
 	sv->self_fd = spawn_self(what);
 	if (sv->self_fd < 0) {
-		log_fatal("cannot find our own executable: mount /proc, or start %s with its full path", what);
+		log_fatal("cannot find our own executable: mount /proc, or start %s with its full "
+			  "path",
+			what);
 	}
 	loop_signal(loop, SIGHUP, on_reload, sv);
 	loop_signal(loop, SIGTERM, on_stop, sv);

@@ -28,7 +28,7 @@ struct sv_endpoint {
 	const char *address;		/* TCP: numeric, "" all */
 	int port;
 	bool v4, v6;
-	bool optional;			/* an address this host lacks (::1) is passed over in silence */
+	bool optional; /* an address this host lacks (::1) is passed over in silence */
 	const char *label;		/* told to the daemon */
 	const char *set_by;		/* for errors: "/etc/postfix/master.cf, line 9" */
 };
@@ -42,9 +42,10 @@ struct sv_spec {
 	int wakeup;			/* seconds, 0 none */
 	bool wakeup_if_used;
 	bool at_once;			/* start without waiting for a connection */
-	bool single;			/* never two at a time, not even while the old one finishes */
-	bool reloads;			/* (single) SIGHUP is all it needs: it reads its configuration again and goes on */
-	bool may_end;			/* exit status 0 means: not wanted any more (until the next reload) */
+	bool single; /* never two at a time, not even while the old one finishes */
+	bool reloads; /* (single) SIGHUP is all it needs: it reads its configuration again and goes
+			 on */
+	bool may_end; /* exit status 0 means: not wanted any more (until the next reload) */
 };
 
 struct sv_config {
@@ -63,7 +64,8 @@ struct sv_service;
 struct sv_child {
 	struct sv_child *next;
 	struct supervisor *sv;
-	struct sv_service *service;	/* NULL: its service is gone, it finishes, or it never had one (mail parts) */
+	struct sv_service *service; /* NULL: its service is gone, it finishes, or it never had one
+				       (mail parts) */
 	const char *command;		/* for the log; lives as long as the child */
 	pid_t pid;
 	struct watch control;
@@ -74,10 +76,12 @@ struct sv_child {
 };
 
 struct supervisor_hooks {
-	/* SIGHUP: new configuration into *out; false: it is bad (said in the log), the old one stays. */
+	/* SIGHUP: new configuration into *out; false: it is bad (said in the log), the old one
+	 * stays. */
 	bool (*reload)(struct supervisor *sv, struct sv_config *out);
 	/* A control message that the engine does not know; fd (-1 none) belongs to the callee. */
-	void (*message)(struct supervisor *sv, struct sv_child *child, int kind, struct wire *w, int fd);
+	void (*message)(
+		struct supervisor *sv, struct sv_child *child, int kind, struct wire *w, int fd);
 	/* The child has ended; child->owner is the callee's last chance. */
 	void (*ended)(struct supervisor *sv, struct sv_child *child);
 };
@@ -90,7 +94,7 @@ struct supervisor {
 	struct sv_service *services;
 	struct sv_child *children;
 	size_t child_count;
-	bool silent;			/* children's 1 and 2 are /dev/null: we go into the background */
+	bool silent; /* children's 1 and 2 are /dev/null: we go into the background */
 	bool stopping;
 	struct timer stop_timer;
 	int stop_rounds;
@@ -112,11 +116,14 @@ struct sv_start {
 	size_t more_group_count;
 };
 
-/* SIGHUP, SIGTERM, SIGINT and SIGCHLD are the supervisor's from now on. Exits when the executable cannot be found. */
-struct supervisor *sv_new(struct loop *loop, const char *what, const struct supervisor_hooks *hooks);
+/* SIGHUP, SIGTERM, SIGINT and SIGCHLD are the supervisor's from now on. Exits when the executable
+ * cannot be found. */
+struct supervisor *sv_new(
+	struct loop *loop, const char *what, const struct supervisor_hooks *hooks);
 /*
- * Make it so: open what is new, keep sockets that stay, drain what runs. The configuration is consumed. 0; -1 (only
- * when first): an address cannot be had, nothing runs, *error_r says which and what to do.
+ * Make it so: open what is new, keep sockets that stay, drain what runs. The configuration is
+ * consumed. 0; -1 (only when first): an address cannot be had, nothing runs, *error_r says which
+ * and what to do.
  */
 int sv_apply(struct supervisor *sv, struct sv_config *config, bool first, char **error_r);
 /* Start what runs at once, and go on until everything has ended. */
@@ -137,7 +144,8 @@ pid_t spawn_child(int self_fd, const struct sv_start *start, int *control_r);
 
 /* ---- sockets.c ---- */
 
-/* Open it: fd; -1 with a text (caller frees), or -1 with *error_r NULL when it is optional and cannot be had. */
+/* Open it: fd; -1 with a text (caller frees), or -1 with *error_r NULL when it is optional and
+ * cannot be had. */
 int endpoint_open(const struct sv_endpoint *ep, char **error_r);
 /* Same socket? Compared as text. Owned by the caller. */
 char *endpoint_key(const struct sv_endpoint *ep);
@@ -147,7 +155,8 @@ int endpoint_make_dir(const char *dir, mode_t mode, uid_t uid, gid_t gid);
 /* ---- lock.c ---- */
 
 /*
- * Hold path locked as long as we live, our pid inside. fd; -1: *owner_r is the process that holds it (0: errno).
+ * Hold path locked as long as we live, our pid inside. fd; -1: *owner_r is the process that holds
+ * it (0: errno).
  */
 int lock_take(const char *path, pid_t *owner_r);
 /* Process that holds the lock; 0: nobody. */

@@ -38,7 +38,8 @@ static struct {
 	gid_t group;
 } G;
 
-#define warning(...) (G.quiet ? (void)0 : script_warn(__VA_ARGS__), G.worst = G.worst < 1 ? 1 : G.worst)
+#define warning(...) \
+	(G.quiet ? (void)0 : script_warn(__VA_ARGS__), G.worst = G.worst < 1 ? 1 : G.worst)
 #define fatal(...) (script_fatal(__VA_ARGS__), G.worst = 2)
 
 /* ---- Configuration ---- */
@@ -53,7 +54,8 @@ static void check_owner(void)
 		return;
 	}
 	if (pw == NULL) {
-		fatal("mail_owner = %s: there is no such user: make it (useradd -r %s), or set mail_owner",
+		fatal("mail_owner = %s: there is no such user: make it (useradd -r %s), or set "
+		      "mail_owner",
 			param.mail_owner, param.mail_owner);
 		return;
 	}
@@ -86,11 +88,12 @@ static void check_main_cf(void)
 	check_file_safe(buf_str(&path));
 	buf_free(&path);
 	if (param.mailbox_size_limit != 0 && param.mailbox_size_limit < param.message_size_limit) {
-		fatal("%s/main.cf: mailbox_size_limit is smaller than message_size_limit", conf_loaded_dir());
+		fatal("%s/main.cf: mailbox_size_limit is smaller than message_size_limit",
+			conf_loaded_dir());
 	}
 	if (strchr(param.myhostname, '.') == NULL) {
-		warning("myhostname = %s is not a fully qualified name: set it in %s/main.cf", param.myhostname,
-			conf_loaded_dir());
+		warning("myhostname = %s is not a fully qualified name: set it in %s/main.cf",
+			param.myhostname, conf_loaded_dir());
 	}
 }
 
@@ -125,7 +128,8 @@ static void check_dir(const char *below, mode_t mode, bool owned, mode_t forbidd
 		fatal("%s: %s", buf_str(&path), strerror(errno));
 	} else if (stat(buf_str(&path), &st) == 0) {
 		if (st.st_uid != uid) {
-			warning("not owned by %s: %s", owned ? param.mail_owner : "root", buf_str(&path));
+			warning("not owned by %s: %s", owned ? param.mail_owner : "root",
+				buf_str(&path));
 		}
 		if (st.st_mode & forbidden) {
 			warning("bad mode of %s: %04o, should be %04o", buf_str(&path),
@@ -153,7 +157,8 @@ static void check_directories(void)
 
 /* ---- Tables ---- */
 
-/* check_built - name.db of an indexed table: there, not older than its source, not open to others, whole */
+/* check_built - name.db of an indexed table: there, not older than its source, not open to others,
+ * whole */
 static void check_built(const char *spec, const char *path, const char *parameter)
 {
 	bool alias = str_starts(parameter, "alias_");
@@ -208,7 +213,8 @@ static void check_table(const char *spec, const char *parameter)
 	}
 	m = map_open(spec, 0, &error);
 	if (m == NULL) {
-		warning("%s/main.cf, line %d: %s: %s", conf_loaded_dir(), conf_line(parameter), parameter, error);
+		warning("%s/main.cf, line %d: %s: %s", conf_loaded_dir(), conf_line(parameter),
+			parameter, error);
 		mem_free(error);
 	} else if (colon[1] == '/' && strcmp(type, "static") != 0 && access(colon + 1, R_OK) != 0) {
 		warning("%s: %s: %s", parameter, colon + 1, strerror(errno));
@@ -219,14 +225,15 @@ static void check_table(const char *spec, const char *parameter)
 /* is_map_list - every item of such a parameter is a table */
 static bool is_map_list(const char *name)
 {
-	return str_ends(name, "_maps") || str_ends(name, "_checks") || strcmp(name, "alias_database") == 0;
+	return str_ends(name, "_maps") || str_ends(name, "_checks") ||
+	       strcmp(name, "alias_database") == 0;
 }
 
 /* check_tables - the tables that main.cf names; braces belong to one item */
 static void check_tables(void)
 {
 	struct arena a = ARENA_INIT;
-	struct hash seen = { NULL, 0, 0 };	/* alias_maps and alias_database are often the same */
+	struct hash seen = { NULL, 0, 0 }; /* alias_maps and alias_database are often the same */
 	size_t count;
 	const char **names = conf_set_names(&a, &count);
 
@@ -237,7 +244,8 @@ static void check_tables(void)
 			const char *start = p + strspn(p, " \t\r\n,");
 			int depth = 0;
 
-			for (p = start; *p != '\0' && (depth > 0 || strchr(" \t\r\n,", *p) == NULL); p++) {
+			for (p = start; *p != '\0' && (depth > 0 || strchr(" \t\r\n,", *p) == NULL);
+				p++) {
 				depth += *p == '{' ? 1 : *p == '}' ? -1 : 0;
 			}
 			if (p > start) {
@@ -265,8 +273,8 @@ static void list_unused(void)
 		int n = param_find(names[i]);
 
 		if (n >= 0 && param_row((size_t)n)->type == PARAM_TYPE_OTHER) {
-			script_info("%s/main.cf, line %d: %s is accepted and not acted on", conf_loaded_dir(),
-				conf_line(names[i]), names[i]);
+			script_info("%s/main.cf, line %d: %s is accepted and not acted on",
+				conf_loaded_dir(), conf_line(names[i]), names[i]);
 		}
 	}
 	arena_free(&a);

@@ -142,7 +142,8 @@ static int cmd_start(void)
 	if (pid == 0) {
 		_exit(exec_master("-w"));
 	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) ||
+		WEXITSTATUS(status) != 0) {
 		return script_fatal("mail system startup failed");
 	}
 	return 0;
@@ -235,7 +236,8 @@ static int cmd_flush(void)
 	static const char *const args[] = { "-f", NULL };
 
 	if (running() == 0) {
-		return script_fatal("cannot flush the mail queue: the Postfix mail system is not running");
+		return script_fatal(
+			"cannot flush the mail queue: the Postfix mail system is not running");
 	}
 	return run_applet("postqueue", args);
 }
@@ -261,8 +263,14 @@ static const struct {
 	const char *name;
 	int (*fn)(void);
 } commands[] = {
-	{ "abort", cmd_abort }, { "check", cmd_check }, { "flush", cmd_flush }, { "reload", cmd_reload },
-	{ "start", cmd_start }, { "start-fg", cmd_start_fg }, { "status", cmd_status }, { "stop", cmd_stop },
+	{ "abort", cmd_abort },
+	{ "check", cmd_check },
+	{ "flush", cmd_flush },
+	{ "reload", cmd_reload },
+	{ "start", cmd_start },
+	{ "start-fg", cmd_start_fg },
+	{ "status", cmd_status },
+	{ "stop", cmd_stop },
 };
 
 static int usage(void)
@@ -306,7 +314,10 @@ int postfix_main(int argc, char **argv)
 		G.log_open = true;
 		return commands[i].fn();
 	}
-	dprintf(2, "postfix/postfix-script: fatal: unknown command: '%s'. Usage: postfix start (or stop, "
-		"reload, abort, flush, check, status, start-fg)\n", argv[optind]);
+	dprintf(2,
+		"postfix/postfix-script: fatal: unknown command: '%s'. Usage: postfix start (or "
+		"stop, "
+		"reload, abort, flush, check, status, start-fg)\n",
+		argv[optind]);
 	return 1;
 }

@@ -5,15 +5,17 @@
 
 /* Private to applets/admin/postfix. */
 
-/* A line to standard error and to the log, as Postfix's script writes it. script_fatal() returns 1. */
+/* A line to standard error and to the log, as Postfix's script writes it. script_fatal() returns 1.
+ */
 void script_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void script_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int script_fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*
  * Look at configuration, directories and tables, make queue directories that are
- * missing. Silent when all is well, one line a fault; warnings only if wanted. 0: fine, 1: warnings, 2: it cannot
- * start like this. verbose: what is accepted but not acted on is listed, too.
+ * missing. Silent when all is well, one line a fault; warnings only if wanted. 0: fine, 1:
+ * warnings, 2: it cannot start like this. verbose: what is accepted but not acted on is listed,
+ * too.
  */
 int check_system(bool warnings, bool verbose);
 

@@ -46,8 +46,9 @@ static bool is_domain(const char *s)
 {
 	size_t len = strlen(s);
 
-	return len > 0 && len < 256 && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_[]:")
-		== len;
+	return len > 0 && len < 256 &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_[]:") ==
+		       len;
 }
 
 static enum qmgr_answer flush(enum qmgr_message kind, const char *text)
@@ -97,7 +98,8 @@ static bool on_message(struct peer *p, struct wire *w)
 
 void control_start(void)
 {
-	int fd = qmgr->service.listen_count > 0 ? qmgr->service.listen[0].fd : unix_listen("public/qmgr", 0666);
+	int fd = qmgr->service.listen_count > 0 ? qmgr->service.listen[0].fd
+						: unix_listen("public/qmgr", 0666);
 
 	if (fd < 0)
 		log_fatal("public/qmgr: %m");

@@ -54,7 +54,8 @@ static const char *pack(char **at, const char *s)
 
 struct rcpt *rcpt_new(const struct queue_recipient *q)
 {
-	struct rcpt *r = mem_alloc(sizeof(*r) + strlen(q->address) + strlen(q->original) + strlen(q->orcpt) + 3);
+	struct rcpt *r = mem_alloc(
+		sizeof(*r) + strlen(q->address) + strlen(q->original) + strlen(q->orcpt) + 3);
 	char *at = (char *)(r + 1);
 
 	r->n = q->n;
@@ -130,7 +131,8 @@ static int load_rcpts(struct job *j, struct arena *a)
  */
 static bool is_suspect(const struct queue_envelope *env)
 {
-	return env->state == QUEUE_INCOMING ? env->id < qmgr->start_id : env->next_try <= qmgr->started;
+	return env->state == QUEUE_INCOMING ? env->id < qmgr->start_id
+					    : env->next_try <= qmgr->started;
 }
 
 /* new_job - from the envelope; texts behind the struct */
@@ -161,8 +163,8 @@ static void log_active(const struct job *j, int64_t count)
 	char id[QUEUE_ID_TEXT];
 
 	queue_id_text(j->id, id);
-	log_info("%s: from=<%s>, size=%lld, nrcpt=%lld (queue active)", id, j->sender, (long long)j->size,
-		(long long)count);
+	log_info("%s: from=<%s>, size=%lld, nrcpt=%lld (queue active)", id, j->sender,
+		(long long)j->size, (long long)count);
 }
 
 /* start_job - read recipients, log, send on its way; 1, or -1 */
@@ -279,8 +281,13 @@ static int know_recipients(const struct job *j, struct hash *known)
 /* add_address - a recipient that takes r's place, from the next commit on */
 static void add_address(struct job *j, const struct rcpt *r, const char *address)
 {
-	struct queue_recipient add = { .n = ++j->last_n, .address = address, .orcpt = r->orcpt, .dsn = "", .reason = "",
-		.original = *r->original != '\0' ? r->original : r->address, .notify = r->notify & ~(unsigned)DSN_SUCCESS };
+	struct queue_recipient add = { .n = ++j->last_n,
+		.address = address,
+		.orcpt = r->orcpt,
+		.dsn = "",
+		.reason = "",
+		.original = *r->original != '\0' ? r->original : r->address,
+		.notify = r->notify & ~(unsigned)DSN_SUCCESS };
 	struct rcpt *own = rcpt_new(&add);
 
 	queue_recipient_append(qmgr->queue, j->id, &add);
@@ -348,14 +355,23 @@ void job_answer(struct job *j, struct rcpt *r, const struct delivery_answer *a)
 	}
 }
 
-void job_fail(struct job *j, struct rcpt *r, enum delivery_status status, const char *dsn, const char *text)
+void job_fail(struct job *j, struct rcpt *r, enum delivery_status status, const char *dsn,
+	const char *text)
 {
 	struct delivery_answer a = { .status = status, .dsn = dsn, .text = text, .owner = "" };
 	char id[QUEUE_ID_TEXT], tag[64];
 	int64_t now = qmgr_now_us();
-	struct delivery_log line = { .queue_id = id, .to = r->address, .orig_to = r->original, .relay = "none",
-		.arrival = j->arrival, .active_since = j->active_since, .begun = now, .ended = now, .dsn = dsn,
-		.status = delivery_status_name(status), .text = text };
+	struct delivery_log line = { .queue_id = id,
+		.to = r->address,
+		.orig_to = r->original,
+		.relay = "none",
+		.arrival = j->arrival,
+		.active_since = j->active_since,
+		.begun = now,
+		.ended = now,
+		.dsn = dsn,
+		.status = delivery_status_name(status),
+		.text = text };
 
 	/* What no agent could be asked for is logged by "error", as everywhere. */
 	queue_id_text(j->id, id);

@@ -235,8 +235,11 @@ void load_due_at(int64_t when)
 	if (l->due_timer_at != 0 && l->due_timer_at <= when)
 		return;
 	l->due_timer_at = when;
-	loop_timer(qmgr->loop, &l->due_timer, wait < 0 ? 0 : wait > TIMER_MAX ? TIMER_MAX * 1000 : wait * 1000, on_due,
-		NULL);
+	loop_timer(qmgr->loop, &l->due_timer,
+		wait < 0	   ? 0
+		: wait > TIMER_MAX ? TIMER_MAX * 1000
+				   : wait * 1000,
+		on_due, NULL);
 }
 
 /* step_due - some that are due; false: there are no more for now */
@@ -293,7 +296,8 @@ static void on_step(struct loop_hook *h)
 		step_sweep();
 	if (l->due_timer_at == 0)
 		more_due = step_due();
-	if (l->starting && (qmgr_now() > qmgr->started + START_SECONDS || (l->swept && !more_due && !is_full_for_old())))
+	if (l->starting && (qmgr_now() > qmgr->started + START_SECONDS ||
+				   (l->swept && !more_due && !is_full_for_old())))
 		end_start();
 	if (!l->starting)
 		step_new();
@@ -315,7 +319,8 @@ static void clean(void)
 	qmgr->load.cleaned = qmgr_now();
 	count = queue_clean(qmgr->queue, CLEAN_SECONDS);
 	if (count > 0)
-		log_info("removed %d unfinished message%s of writers that crashed", count, count == 1 ? "" : "s");
+		log_info("removed %d unfinished message%s of writers that crashed", count,
+			count == 1 ? "" : "s");
 	else if (count < 0)
 		qmgr_queue_trouble("cannot clean the queue");
 }

@@ -61,9 +61,10 @@ bool notice_wants(const struct rcpt *r, unsigned what)
 	return (notify & DSN_NEVER) == 0 && (notify & what) != 0;
 }
 
-/* collect - the recipients in a state (not recorded yet) whose sender wants to know (what 0: all); *count_r of them */
-static struct dsn_recipient *collect(const struct job *j, struct arena *a, enum rcpt_state state, unsigned what,
-	size_t *count_r)
+/* collect - the recipients in a state (not recorded yet) whose sender wants to know (what 0: all);
+ * *count_r of them */
+static struct dsn_recipient *collect(
+	const struct job *j, struct arena *a, enum rcpt_state state, unsigned what, size_t *count_r)
 {
 	struct dsn_recipient *list = arena_alloc(a, j->count * sizeof(*list));
 	size_t count = 0;
@@ -71,10 +72,16 @@ static struct dsn_recipient *collect(const struct job *j, struct arena *a, enum 
 	for (const struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
 		if (r->state != state || r->recorded || (what != 0 && !notice_wants(r, what)))
 			continue;
-		list[count++] = (struct dsn_recipient){ .address = r->address, .original = r->original, .orcpt = r->orcpt,
-			.action = state != RCPT_DONE ? "" : r->relayed ? "relayed" : "delivered",
-			.status = r->dsn != NULL ? r->dsn : "2.0.0", .text = r->text != NULL ? r->text : "",
-			.remote_mta = "", .diagnostic = "" };
+		list[count++] = (struct dsn_recipient){ .address = r->address,
+			.original = r->original,
+			.orcpt = r->orcpt,
+			.action = state != RCPT_DONE ? ""
+				  : r->relayed	     ? "relayed"
+						     : "delivered",
+			.status = r->dsn != NULL ? r->dsn : "2.0.0",
+			.text = r->text != NULL ? r->text : "",
+			.remote_mta = "",
+			.diagnostic = "" };
 	}
 	*count_r = count;
 	return list;
@@ -108,16 +115,35 @@ static int put_received(struct queue_message *m)
 static int queue_notice(const struct job *j, enum dsn_kind kind, const char *from, const char *to,
 	const struct dsn_recipient *list, size_t count, bool full, const char *log_text)
 {
-	struct queue_envelope env = { .sender = from, .envid = "", .full_name = "", .client_name = "",
-		.client_addr = "", .helo = "", .proto = "", .sasl_user = "", .reason = "",
+	struct queue_envelope env = { .sender = from,
+		.envid = "",
+		.full_name = "",
+		.client_name = "",
+		.client_addr = "",
+		.helo = "",
+		.proto = "",
+		.sasl_user = "",
+		.reason = "",
 		.flags = QUEUE_F_BOUNCE | (j->flags & (QUEUE_F_8BIT | QUEUE_F_SMTPUTF8)) };
-	struct queue_recipient rcpt = { .address = to, .original = "", .orcpt = "", .dsn = "", .reason = "" };
+	struct queue_recipient rcpt = {
+		.address = to, .original = "", .orcpt = "", .dsn = "", .reason = ""
+	};
 	struct source source = { j->id };
 	char id[QUEUE_ID_TEXT];
-	struct dsn_message m = { .kind = kind, .queue_id = id, .envid = j->envid, .sender = j->sender, .to = to,
-		.arrival = (time_t)(j->arrival / 1000000), .last_try = kind == DSN_KIND_DELAY ? last_try(j) : 0,
-		.smtputf8 = (j->flags & QUEUE_F_SMTPUTF8) != 0, .full = full, .size = j->size, .recipients = list,
-		.recipient_count = count, .read = read_original, .read_arg = &source };
+	struct dsn_message m = { .kind = kind,
+		.queue_id = id,
+		.envid = j->envid,
+		.sender = j->sender,
+		.to = to,
+		.arrival = (time_t)(j->arrival / 1000000),
+		.last_try = kind == DSN_KIND_DELAY ? last_try(j) : 0,
+		.smtputf8 = (j->flags & QUEUE_F_SMTPUTF8) != 0,
+		.full = full,
+		.size = j->size,
+		.recipients = list,
+		.recipient_count = count,
+		.read = read_original,
+		.read_arg = &source };
 	struct queue_message *notice = queue_begin(qmgr->queue, &env);
 
 	queue_id_text(j->id, id);
@@ -148,7 +174,8 @@ static const char *postmaster_address(struct arena *a, const char *parameter)
 {
 	const char *value = conf_value(a, parameter);
 
-	return rewrite_address(a, value != NULL && *value != '\0' ? value : "postmaster", REWRITE_LOCAL);
+	return rewrite_address(
+		a, value != NULL && *value != '\0' ? value : "postmaster", REWRITE_LOCAL);
 }
 
 static const char *double_bounce_address(struct arena *a)
@@ -167,7 +194,8 @@ static int bounce_bounce(const struct job *j, struct arena *a)
 		return 0;
 	}
 	return queue_notice(j, DSN_KIND_FAILURE, double_bounce_address(a),
-		postmaster_address(a, "2bounce_notice_recipient"), list, count, true, "postmaster non-delivery notification");
+		postmaster_address(a, "2bounce_notice_recipient"), list, count, true,
+		"postmaster non-delivery notification");
 }
 
 /* bounce_plain - to the sender, and to postmaster when he wants copies */
@@ -175,12 +203,14 @@ static int bounce_plain(const struct job *j, struct arena *a)
 {
 	size_t count;
 	struct dsn_recipient *list = collect(j, a, RCPT_BOUNCED, DSN_FAILURE, &count);
-	/* RFC 3461 4.3: without RET it is ours to choose; the whole message, up to bounce_size_limit. */
+	/* RFC 3461 4.3: without RET it is ours to choose; the whole message, up to
+	 * bounce_size_limit. */
 	bool full = (j->flags & QUEUE_F_RET_HDRS) == 0;
 
 	if (count == 0)
 		return 0;
-	if (queue_notice(j, DSN_KIND_FAILURE, "", j->sender, list, count, full, "sender non-delivery notification") != 0)
+	if (queue_notice(j, DSN_KIND_FAILURE, "", j->sender, list, count, full,
+		    "sender non-delivery notification") != 0)
 		return -1;
 	if (has_class("bounce") && queue_notice(j, DSN_KIND_FAILURE, double_bounce_address(a),
 		postmaster_address(a, "bounce_notice_recipient"), list, count, false,
@@ -212,7 +242,8 @@ int notice_delay(struct job *j)
 	int rc = 0;
 
 	if (count > 0)
-		rc = queue_notice(j, DSN_KIND_DELAY, "", j->sender, list, count, false, "sender delay notification");
+		rc = queue_notice(j, DSN_KIND_DELAY, "", j->sender, list, count, false,
+			"sender delay notification");
 	if (rc == 0 && count > 0 && has_class("delay"))
 		rc = queue_notice(j, DSN_KIND_DELAY, double_bounce_address(&a),
 			postmaster_address(&a, "delay_notice_recipient"), list, count, false,
@@ -236,7 +267,8 @@ int notice_success(struct job *j)
 	if (count == 0)
 		return 0;
 	list = collect(j, &a, RCPT_DONE, DSN_SUCCESS, &count);
-	rc = queue_notice(j, DSN_KIND_SUCCESS, "", j->sender, list, count, false, "sender delivery status notification");
+	rc = queue_notice(j, DSN_KIND_SUCCESS, "", j->sender, list, count, false,
+		"sender delivery status notification");
 	/* In the queue or not: once is enough. */
 	for (struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
 		if (r->state == RCPT_DONE)
@@ -253,7 +285,9 @@ static int copy_content(const struct job *j, struct queue_message *m)
 	int64_t at = 0, n;
 	int rc = 0;
 
-	while ((n = queue_read(qmgr->queue, j->id, at, buf_reserve(&piece, QUEUE_CHUNK), QUEUE_CHUNK)) > 0 && rc == 0) {
+	while ((n = queue_read(qmgr->queue, j->id, at, buf_reserve(&piece, QUEUE_CHUNK),
+			QUEUE_CHUNK)) > 0 &&
+		rc == 0) {
 		rc = queue_write(m, piece.data, (size_t)n);
 		at += n;
 	}
@@ -278,7 +312,11 @@ int notice_forward(struct job *j, const char *sender, const char **to, size_t co
 		env.flags &= QUEUE_F_8BIT | QUEUE_F_SMTPUTF8;
 		m = queue_begin(qmgr->queue, &env);
 		for (size_t i = 0; i < count; i++) {
-			struct queue_recipient r = { .address = to[i], .original = "", .orcpt = "", .dsn = "", .reason = "" };
+			struct queue_recipient r = { .address = to[i],
+				.original = "",
+				.orcpt = "",
+				.dsn = "",
+				.reason = "" };
 
 			queue_add_recipient(m, &r);
 		}

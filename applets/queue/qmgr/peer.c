@@ -142,7 +142,8 @@ static void on_accept(struct watch *w, unsigned events)
 	int fd;
 
 	(void)events;
-	while (ps->count < PEERS_MAX && (fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+	while (ps->count < PEERS_MAX &&
+		(fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
 		add_peer(ps, fd);
 	if (ps->count >= PEERS_MAX)
 		loop_want(qmgr->loop, w, 0);

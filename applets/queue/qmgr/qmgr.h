@@ -46,7 +46,7 @@ struct rcpt {
 	enum rcpt_state state;
 	uint8_t breaks;			/* agent connections that broke under it */
 	bool suspect;
-	bool recorded;			/* "done" is in the queue, or among the changes of this turn */
+	bool recorded; /* "done" is in the queue, or among the changes of this turn */
 	bool relayed;			/* for success reports: given to another host */
 };
 
@@ -70,7 +70,7 @@ struct job {
 	bool deferred;			/* an earlier part of the recipients left some deferred */
 	bool suspect;
 	bool touched;			/* among qmgr->touched: an answer came this turn */
-	bool unsettled;			/* among qmgr->unsettled: a commit with its changes is due */
+	bool unsettled; /* among qmgr->unsettled: a commit with its changes is due */
 	bool gone;			/* that commit removes it */
 	bool kept;			/* ... or leaves it deferred */
 };
@@ -109,7 +109,7 @@ struct transport {
 	struct buf in, out;
 	struct timer retry;
 	struct hash dests;
-	struct dest *ready, **ready_tail;	/* ring: taken from the front, put back at the end */
+	struct dest *ready, **ready_tail; /* ring: taken from the front, put back at the end */
 	struct request_list sent;
 	struct request **slots;
 	uint32_t slot_count, slot_free;	/* slot_free: first free one + 1, chained; 0 none */
@@ -155,8 +155,8 @@ struct peers {
 	struct watch watch;
 	struct peer *first;
 	size_t count;
-	bool (*message)(struct peer *p, struct wire *w);	/* false: close; NULL: none are expected */
-	void (*more)(struct peer *p);				/* a new one, or all of out was sent; NULL */
+	bool (*message)(struct peer *p, struct wire *w); /* false: close; NULL: none are expected */
+	void (*more)(struct peer *p); /* a new one, or all of out was sent; NULL */
 };
 
 /* jobs are found by the upper bits of a product */
@@ -178,7 +178,8 @@ struct qmgr {
 	int64_t last_commit;		/* loop milliseconds */
 	bool commit_failed;		/* nothing new is begun until one succeeds */
 
-	struct arena scratch, routing;	/* of one call in job.c and one in transport.c, which reset it */
+	struct arena scratch,
+		routing; /* of one call in job.c and one in transport.c, which reset it */
 	struct queue_recipient *found;	/* room for a part of a message's recipients */
 
 	struct hash transports;
@@ -206,7 +207,8 @@ void job_free(struct job *j);
 /* An answer, from an agent or by us. The texts of a are copied. */
 void job_answer(struct job *j, struct rcpt *r, const struct delivery_answer *a);
 /* The same, and the log line that agents write themselves. relay "none". */
-void job_fail(struct job *j, struct rcpt *r, enum delivery_status status, const char *dsn, const char *text);
+void job_fail(struct job *j, struct rcpt *r, enum delivery_status status, const char *dsn,
+	const char *text);
 struct rcpt *rcpt_new(const struct queue_recipient *r);
 
 /* ---- transport.c ---- */
@@ -221,7 +223,7 @@ void transport_revive(void);		/* flush: dead ones are tried again now */
 /* ---- settle.c ---- */
 
 void settle_touch(struct job *j);
-void settle_soon(void);			/* a commit is due at the end of this turn or a little later */
+void settle_soon(void); /* a commit is due at the end of this turn or a little later */
 void settle_now(void);
 bool settle_idle(void);			/* nothing waits for a commit */
 
@@ -254,7 +256,8 @@ void load_due_at(int64_t when);		/* a message was deferred until then */
 void peers_listen(struct peers *ps, int fd);
 void peers_close(struct peers *ps);
 void peer_flush(struct peer *p);	/* send what is in out */
-/* May this peer do what the list of users (authorized_..._users) allows? Root and we ourselves always. */
+/* May this peer do what the list of users (authorized_..._users) allows? Root and we ourselves
+ * always. */
 bool peer_is_allowed(const struct peer *p, const char *parameter, const char *list);
 
 /* ---- control.c, showq.c ---- */

@@ -44,11 +44,13 @@ bool settle_idle(void)
 
 /* ---- One message ---- */
 
-/* record - write down what came of the recipients; those that are done leave, the others get their reason */
+/* record - write down what came of the recipients; those that are done leave, the others get their
+ * reason */
 static void record(struct job *j, bool deferred_too)
 {
 	for (struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
-		if ((r->state == RCPT_DONE || (r->state == RCPT_BOUNCED && deferred_too)) && !r->recorded) {
+		if ((r->state == RCPT_DONE || (r->state == RCPT_BOUNCED && deferred_too)) &&
+			!r->recorded) {
 			queue_recipient_done(qmgr->queue, j->id, r->n);
 			r->recorded = true;
 		} else if (r->state == RCPT_DEFERRED && deferred_too) {
@@ -77,14 +79,16 @@ static void change_state(struct job *j, enum rcpt_state from, enum rcpt_state to
 /* is_expired - is it time to give up? Says so in the log */
 static bool is_expired(const struct job *j)
 {
-	int64_t lifetime = *j->sender == '\0' ? param.bounce_queue_lifetime : param.maximal_queue_lifetime;
+	int64_t lifetime =
+		*j->sender == '\0' ? param.bounce_queue_lifetime : param.maximal_queue_lifetime;
 	bool forced = (j->flags & QUEUE_F_EXPIRE) != 0;
 	char id[QUEUE_ID_TEXT];
 
 	if (!forced && qmgr_now() - j->arrival / 1000000 < lifetime)
 		return false;
 	queue_id_text(j->id, id);
-	log_info("%s: from=<%s>, status=%s, returned to sender", id, j->sender, forced ? "force-expired" : "expired");
+	log_info("%s: from=<%s>, status=%s, returned to sender", id, j->sender,
+		forced ? "force-expired" : "expired");
 	return true;
 }
 
@@ -100,8 +104,9 @@ static int64_t retry_time(const struct job *j)
 
 static void defer(struct job *j)
 {
-	bool warn = param.delay_warning_time > 0 && !(j->flags & QUEUE_F_WARNED) && *j->sender != '\0' &&
-		qmgr_now() - j->arrival / 1000000 >= param.delay_warning_time;
+	bool warn = param.delay_warning_time > 0 && !(j->flags & QUEUE_F_WARNED) &&
+		    *j->sender != '\0' &&
+		    qmgr_now() - j->arrival / 1000000 >= param.delay_warning_time;
 
 	if (warn && notice_delay(j) == 0)
 		queue_set_flags(qmgr->queue, j->id, QUEUE_F_WARNED);

@@ -8,8 +8,8 @@
  * When a connection breaks, what was sent and has no answer goes back to the
  * front of its destination, marked as suspect. A recipient under which the
  * connection broke BREAKS_MAX times is deferred. After two breaks in a row requests go one by
- * one until there is an answer, so that only the one that breaks it pays. When nobody listens, all of the
- * transport's mail is deferred and the next attempt comes after transport_retry_time.
+ * one until there is an answer, so that only the one that breaks it pays. When nobody listens, all
+ * of the transport's mail is deferred and the next attempt comes after transport_retry_time.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,8 +26,9 @@
 #include "route/resolve.h"
 
 enum {
-	WINDOW = 2000,			/* requests under way on one connection */
-	MAILBOX_WINDOW = 500,		/* of them for one mailbox: what local can put under one lock and fsync */
+	WINDOW = 2000, /* requests under way on one connection */
+	MAILBOX_WINDOW =
+		500, /* of them for one mailbox: what local can put under one lock and fsync */
 	OUT_HIGH = 256 * 1024,
 	IN_ONCE = 65536,
 	BREAKS_MAX = 3,
@@ -245,8 +246,8 @@ static void fail_waiting(struct transport *t)
 /*
  * place - r joins the request that is being filled for its destination, or a new one
  */
-static void place(struct job *j, struct rcpt *r, const struct route *route, struct request **open, size_t *open_count,
-	size_t open_max)
+static void place(struct job *j, struct rcpt *r, const struct route *route, struct request **open,
+	size_t *open_count, size_t open_max)
 {
 	struct transport *t = get_transport(route->transport);
 	struct request *q;
@@ -293,7 +294,8 @@ void transport_submit(struct job *j)
 		if (rc > 0)
 			place(j, r, &route, open, &open_count, ARRAY_LEN(open));
 		else
-			job_fail(j, r, rc == 0 ? DELIVERY_BOUNCED : DELIVERY_DEFERRED, route.dsn, route.text);
+			job_fail(j, r, rc == 0 ? DELIVERY_BOUNCED : DELIVERY_DEFERRED, route.dsn,
+				route.text);
 		arena_reset(a);
 	}
 }
@@ -365,7 +367,8 @@ static void redo(struct request *r)
 			continue;
 		rcpt->suspect = true;
 		if (++rcpt->breaks >= BREAKS_MAX)
-			job_fail(r->job, rcpt, DELIVERY_DEFERRED, "4.3.0", "unknown mail transport error");
+			job_fail(r->job, rcpt, DELIVERY_DEFERRED, "4.3.0",
+				"unknown mail transport error");
 		else
 			again->rcpts[again->count++] = rcpt;
 	}
@@ -381,7 +384,8 @@ static void broken(struct transport *t)
 	disconnect(t);
 	t->breaks++;
 	while (t->sent.last != NULL) {
-		struct request *r = t->sent.last;	/* backwards, each to the front: the order stays */
+		struct request *r =
+			t->sent.last; /* backwards, each to the front: the order stays */
 		struct dest *d = r->dest;
 
 		list_remove(&t->sent, r);
@@ -400,9 +404,16 @@ static void send_request(struct transport *t, struct request *r)
 {
 	struct job *j = r->job;
 	struct delivery_recipient *rcpts = mem_calloc(r->count, sizeof(*rcpts));
-	struct delivery_request q = { .id = j->id, .sender = j->sender, .envid = j->envid, .nexthop = r->dest->nexthop,
-		.size = j->size, .arrival = j->arrival, .active_since = j->active_since, .env_flags = j->flags,
-		.recipient_count = r->count, .recipients = rcpts };
+	struct delivery_request q = { .id = j->id,
+		.sender = j->sender,
+		.envid = j->envid,
+		.nexthop = r->dest->nexthop,
+		.size = j->size,
+		.arrival = j->arrival,
+		.active_since = j->active_since,
+		.env_flags = j->flags,
+		.recipient_count = r->count,
+		.recipients = rcpts };
 
 	slot_take(t, r);
 	q.serial = (uint64_t)r->turn << 32 | r->slot;
@@ -411,7 +422,8 @@ static void send_request(struct transport *t, struct request *r)
 
 		rcpts[i].n = (uint64_t)from->n;
 		rcpts[i].address = from->as != NULL ? from->as : from->address;
-		rcpts[i].original = from->as != NULL && *from->original == '\0' ? from->address : from->original;
+		rcpts[i].original = from->as != NULL && *from->original == '\0' ? from->address
+										: from->original;
 		rcpts[i].orcpt = from->orcpt;
 		rcpts[i].notify = from->notify;
 		rcpts[i].flags = from->suspect ? DELIVERY_SUSPECT : 0;
@@ -437,7 +449,8 @@ static bool push(struct transport *t)
 		buf_consume(&t->out, (size_t)n);
 	}
 	buf_shrink(&t->out, 4096);
-	loop_want(qmgr->loop, &t->watch, buf_unread(&t->out) > 0 ? LOOP_READ | LOOP_WRITE : LOOP_READ);
+	loop_want(qmgr->loop, &t->watch,
+		buf_unread(&t->out) > 0 ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 	return true;
 }
 
@@ -447,7 +460,8 @@ static void send_some(struct transport *t)
 
 	if (t->waiting == 0 || t->dead || !connect_agent(t))
 		return;
-	while (t->sent.count < (t->breaks > 1 ? 1 : WINDOW) && buf_unread(&t->out) < OUT_HIGH && (d = ring_take(t)) != NULL) {
+	while (t->sent.count < (t->breaks > 1 ? 1 : WINDOW) && buf_unread(&t->out) < OUT_HIGH &&
+		(d = ring_take(t)) != NULL) {
 		struct request *r = d->waiting.first;
 
 		if (r != NULL) {
@@ -465,7 +479,8 @@ void transport_send_all(void)
 {
 	if (qmgr->stopping || qmgr->commit_failed)
 		return;
-	for (struct hash_entry *e = hash_next(&qmgr->transports, NULL); e != NULL; e = hash_next(&qmgr->transports, e))
+	for (struct hash_entry *e = hash_next(&qmgr->transports, NULL); e != NULL;
+		e = hash_next(&qmgr->transports, e))
 		send_some(e->value);
 }
 
@@ -539,8 +554,9 @@ static void on_agent(struct watch *w, unsigned events)
 	if (n <= 0 || !take_answers(t)) {
 		/* An idle agent may end when it likes. */
 		if (t->sent.count > 0)
-			log_warn("private/%s socket: premature disconnect with %zu deliveries under way", t->name,
-				t->sent.count);
+			log_warn("private/%s socket: premature disconnect with %zu deliveries "
+				 "under way",
+				t->name, t->sent.count);
 		broken(t);
 	}
 	buf_shrink(&t->in, IN_ONCE);
@@ -551,14 +567,16 @@ size_t transport_sent_count(void)
 {
 	size_t count = 0;
 
-	for (struct hash_entry *e = hash_next(&qmgr->transports, NULL); e != NULL; e = hash_next(&qmgr->transports, e))
+	for (struct hash_entry *e = hash_next(&qmgr->transports, NULL); e != NULL;
+		e = hash_next(&qmgr->transports, e))
 		count += ((struct transport *)e->value)->sent.count;
 	return count;
 }
 
 void transport_revive(void)
 {
-	for (struct hash_entry *e = hash_next(&qmgr->transports, NULL); e != NULL; e = hash_next(&qmgr->transports, e)) {
+	for (struct hash_entry *e = hash_next(&qmgr->transports, NULL); e != NULL;
+		e = hash_next(&qmgr->transports, e)) {
 		struct transport *t = e->value;
 
 		loop_untimer(qmgr->loop, &t->retry);

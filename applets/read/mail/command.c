@@ -24,7 +24,8 @@ enum {
 	NEEDS_FOLDER = 1,
 	NEEDS_WRITE = 2,
 	TAKES_LIST = 4,		/* argument is a message list, default the dot */
-	TAKES_DELETED = 8	/* ... of deleted messages */
+	TAKES_DELETED = 8,	/* ... of deleted messages */
+	ON_LIST = NEEDS_FOLDER | TAKES_LIST
 };
 
 struct command {
@@ -48,7 +49,8 @@ static void show_list(const unsigned *list, unsigned how)
 		if (crt != NULL && !str_to_int(crt, 1, 100000, &limit)) {
 			limit = 24;
 		}
-		if (G.interactive && isatty(1) && crt != NULL && pager != NULL && (int64_t)lines > limit) {
+		if (G.interactive && isatty(1) && crt != NULL && pager != NULL &&
+			(int64_t)lines > limit) {
 			fflush(stdout);
 			out = popen(pager, "w");
 			out = out != NULL ? out : stdout;
@@ -109,7 +111,8 @@ static void cmd_next(const char *args, const unsigned *list)
 		return;
 	}
 	/* The dot itself comes first as long as it was never shown. */
-	if (!G.moved && G.current > 0 && (G.messages[G.current].marks & (MARK_DELETED | MARK_READ)) == 0) {
+	if (!G.moved && G.current > 0 &&
+		(G.messages[G.current].marks & (MARK_DELETED | MARK_READ)) == 0) {
 		G.moved = true;
 		show_list((unsigned[]){ G.current, 0 }, 0);
 		return;
@@ -383,7 +386,8 @@ static void send_about(struct draft *d, unsigned n)
 		uint32_t uid = mailbox_info(G.view, n)->uid;
 
 		if (!G.read_only) {
-			(void)mailbox_store(G.view, &uid, 1, FLAGS_ADD, MAIL_ANSWERED, 0, ~(uint64_t)0, NULL, NULL);
+			(void)mailbox_store(G.view, &uid, 1, FLAGS_ADD, MAIL_ANSWERED, 0,
+				~(uint64_t)0, NULL, NULL);
 		}
 	}
 	draft_free(d);
@@ -510,57 +514,57 @@ static void cmd_number(const char *args, const unsigned *list)
 static void cmd_help(const char *args, const unsigned *list);
 
 static const struct command commands[] = {
-	{ "type",	cmd_type,	NEEDS_FOLDER | TAKES_LIST,	"show messages (also print, p, or a number)" },
-	{ "next",	cmd_next,	NEEDS_FOLDER,			"go to the next message and show it" },
-	{ "headers",	cmd_headers,	NEEDS_FOLDER,			"list headers (h+ h- scroll)" },
-	{ "delete",	cmd_delete,	NEEDS_FOLDER | NEEDS_WRITE | TAKES_LIST, "delete messages" },
-	{ "undelete",	cmd_undelete,	NEEDS_FOLDER | TAKES_LIST | TAKES_DELETED, "take deletions back" },
-	{ "save",	cmd_save,	NEEDS_FOLDER,			"append messages to a file: s [list] file" },
-	{ "reply",	cmd_reply,	NEEDS_FOLDER | TAKES_LIST,	"answer to the sender and all recipients" },
-	{ "Reply",	cmd_Reply,	NEEDS_FOLDER | TAKES_LIST,	"answer to the sender only" },
-	{ "mail",	cmd_mail,	0,				"write a new message: m address" },
-	{ "quit",	cmd_quit,	0,				"end and carry out deletions" },
-	{ "xit",	cmd_exit,	0,				"end and leave the mailbox as it was" },
-	{ "write",	cmd_write,	NEEDS_FOLDER,			"append message texts to a file" },
-	{ "from",	cmd_from,	NEEDS_FOLDER | TAKES_LIST,	"list headers of these messages" },
-	{ "forward",	cmd_forward,	NEEDS_FOLDER,			"forward a message: fwd [list] address" },
-	{ "unread",	cmd_unread,	NEEDS_FOLDER | TAKES_LIST,	"mark as not read (also U, new)" },
-	{ "hold",	cmd_hold,	NEEDS_FOLDER | TAKES_LIST,	"keep in the mailbox (also preserve)" },
-	{ "copy",	cmd_copy,	NEEDS_FOLDER,			"like save, but stays" },
-	{ "print",	cmd_type,	NEEDS_FOLDER | TAKES_LIST,	NULL },
-	{ "pipe",	cmd_pipe,	NEEDS_FOLDER,			"give messages to a command: | [list] \"command\"" },
-	{ "file",	cmd_file,	0,				"open another mailbox (also folder)" },
-	{ "top",	cmd_top,	NEEDS_FOLDER | TAKES_LIST,	"first lines of messages" },
-	{ "z",		cmd_scroll,	NEEDS_FOLDER,			"scroll the header list (z+ z-)" },
-	{ "shell",	cmd_shell,	0,				"run a shell, or !command" },
-	{ "help",	cmd_help,	0,				NULL },
-	{ "?",		cmd_help,	0,				NULL },
-	{ "!",		cmd_shell,	0,				NULL },
-	{ "|",		cmd_pipe,	NEEDS_FOLDER,			NULL },
-	{ "=",		cmd_number,	NEEDS_FOLDER | TAKES_LIST,	NULL },
-	{ "-",		cmd_previous,	NEEDS_FOLDER,			NULL },
-	{ "+",		cmd_next,	NEEDS_FOLDER,			NULL },
-	{ "Type",	cmd_Type,	NEEDS_FOLDER | TAKES_LIST,	NULL },
-	{ "Print",	cmd_Type,	NEEDS_FOLDER | TAKES_LIST,	NULL },
-	{ "respond",	cmd_reply,	NEEDS_FOLDER | TAKES_LIST,	NULL },
-	{ "Respond",	cmd_Reply,	NEEDS_FOLDER | TAKES_LIST,	NULL },
-	{ "replyall",	cmd_reply,	NEEDS_FOLDER | TAKES_LIST,	NULL },
-	{ "fwd",	cmd_forward,	NEEDS_FOLDER,			NULL },
-	{ "exit",	cmd_exit,	0,				NULL },
-	{ "dp",		cmd_dp,		NEEDS_FOLDER | NEEDS_WRITE | TAKES_LIST, NULL },
-	{ "dt",		cmd_dp,		NEEDS_FOLDER | NEEDS_WRITE | TAKES_LIST, NULL },
-	{ "Unread",	cmd_unread,	NEEDS_FOLDER | TAKES_LIST,	NULL },
-	{ "new",	cmd_unread,	NEEDS_FOLDER | TAKES_LIST,	NULL },
-	{ "New",	cmd_unread,	NEEDS_FOLDER | TAKES_LIST,	NULL },
-	{ "preserve",	cmd_hold,	NEEDS_FOLDER | TAKES_LIST,	NULL },
-	{ "mbox",	cmd_mbox,	NEEDS_FOLDER | TAKES_LIST,	NULL },
-	{ "touch",	cmd_touch,	NEEDS_FOLDER | TAKES_LIST,	NULL },
-	{ "size",	cmd_size,	NEEDS_FOLDER | TAKES_LIST,	NULL },
-	{ "folder",	cmd_file,	0,				NULL },
-	{ "cd",		cmd_cd,		0,				NULL },
-	{ "chdir",	cmd_cd,		0,				NULL },
-	{ "echo",	cmd_echo,	0,				NULL },
-	{ "source",	cmd_source,	0,				NULL },
+	{ "type", cmd_type, ON_LIST, "show messages (also print, p, or a number)" },
+	{ "next", cmd_next, NEEDS_FOLDER, "go to the next message and show it" },
+	{ "headers", cmd_headers, NEEDS_FOLDER, "list headers (h+ h- scroll)" },
+	{ "delete", cmd_delete, ON_LIST | NEEDS_WRITE, "delete messages" },
+	{ "undelete", cmd_undelete, ON_LIST | TAKES_DELETED, "take deletions back" },
+	{ "save", cmd_save, NEEDS_FOLDER, "append messages to a file: s [list] file" },
+	{ "reply", cmd_reply, ON_LIST, "answer to the sender and all recipients" },
+	{ "Reply", cmd_Reply, ON_LIST, "answer to the sender only" },
+	{ "mail", cmd_mail, 0, "write a new message: m address" },
+	{ "quit", cmd_quit, 0, "end and carry out deletions" },
+	{ "xit", cmd_exit, 0, "end and leave the mailbox as it was" },
+	{ "write", cmd_write, NEEDS_FOLDER, "append message texts to a file" },
+	{ "from", cmd_from, ON_LIST, "list headers of these messages" },
+	{ "forward", cmd_forward, NEEDS_FOLDER, "forward a message: fwd [list] address" },
+	{ "unread", cmd_unread, ON_LIST, "mark as not read (also U, new)" },
+	{ "hold", cmd_hold, ON_LIST, "keep in the mailbox (also preserve)" },
+	{ "copy", cmd_copy, NEEDS_FOLDER, "like save, but stays" },
+	{ "print", cmd_type, ON_LIST, NULL },
+	{ "pipe", cmd_pipe, NEEDS_FOLDER, "give messages to a command: | [list] \"command\"" },
+	{ "file", cmd_file, 0, "open another mailbox (also folder)" },
+	{ "top", cmd_top, ON_LIST, "first lines of messages" },
+	{ "z", cmd_scroll, NEEDS_FOLDER, "scroll the header list (z+ z-)" },
+	{ "shell", cmd_shell, 0, "run a shell, or !command" },
+	{ "help", cmd_help, 0, NULL },
+	{ "?", cmd_help, 0, NULL },
+	{ "!", cmd_shell, 0, NULL },
+	{ "|", cmd_pipe, NEEDS_FOLDER, NULL },
+	{ "=", cmd_number, ON_LIST, NULL },
+	{ "-", cmd_previous, NEEDS_FOLDER, NULL },
+	{ "+", cmd_next, NEEDS_FOLDER, NULL },
+	{ "Type", cmd_Type, ON_LIST, NULL },
+	{ "Print", cmd_Type, ON_LIST, NULL },
+	{ "respond", cmd_reply, ON_LIST, NULL },
+	{ "Respond", cmd_Reply, ON_LIST, NULL },
+	{ "replyall", cmd_reply, ON_LIST, NULL },
+	{ "fwd", cmd_forward, NEEDS_FOLDER, NULL },
+	{ "exit", cmd_exit, 0, NULL },
+	{ "dp", cmd_dp, ON_LIST | NEEDS_WRITE, NULL },
+	{ "dt", cmd_dp, ON_LIST | NEEDS_WRITE, NULL },
+	{ "Unread", cmd_unread, ON_LIST, NULL },
+	{ "new", cmd_unread, ON_LIST, NULL },
+	{ "New", cmd_unread, ON_LIST, NULL },
+	{ "preserve", cmd_hold, ON_LIST, NULL },
+	{ "mbox", cmd_mbox, ON_LIST, NULL },
+	{ "touch", cmd_touch, ON_LIST, NULL },
+	{ "size", cmd_size, ON_LIST, NULL },
+	{ "folder", cmd_file, 0, NULL },
+	{ "cd", cmd_cd, 0, NULL },
+	{ "chdir", cmd_cd, 0, NULL },
+	{ "echo", cmd_echo, 0, NULL },
+	{ "source", cmd_source, 0, NULL },
 };
 
 static void cmd_help(const char *args, const unsigned *list)
@@ -573,7 +577,8 @@ static void cmd_help(const char *args, const unsigned *list)
 			printf("%-12s %s\n", commands[i].name, commands[i].help);
 		}
 	}
-	printf("\nset unset alias ignore retain echo cd source size touch mbox = - | ! and more; a list is\n"
+	printf("\nset unset alias ignore retain echo cd source size touch mbox = - | ! and more; a "
+	       "list is\n"
 	       "numbers, 3-7, . $ *, :n new :u unread :d deleted, /subject, or a sender's name.\n");
 }
 
@@ -634,7 +639,8 @@ void command_line(char *line, bool in_rc)
 		}
 		return;
 	}
-	if (isdigit((unsigned char)*p) || *p == '.' || *p == '$' || *p == '^' || *p == '*' || *p == ':' || *p == '/') {
+	if (isdigit((unsigned char)*p) || *p == '.' || *p == '$' || *p == '^' || *p == '*' ||
+		*p == ':' || *p == '/') {
 		len = 0;		/* a list alone shows the messages */
 	} else if (strchr("?!|=-+", *p) != NULL) {
 		len = 1;
@@ -650,7 +656,7 @@ void command_line(char *line, bool in_rc)
 	c = len == 0 ? &commands[0] : find_command(p, len);
 	if (c == NULL || (in_rc && (c->flags & NEEDS_FOLDER))) {
 		if (in_rc) {
-			return;		/* rc files of other versions hold commands that we do not have */
+			return; /* rc files of other versions hold commands that we do not have */
 		}
 		printf("Unknown command: \"%s\"\n", p);
 		return;

@@ -2,8 +2,8 @@
  * compose - a message from the terminal or from a file
  *
  * On a terminal: Subject: is asked for, a lone dot or end of file ends the text, lines that begin
- * with ~ are escapes, and after one interrupt the next ends without sending. From a file or pipe the
- * whole input is the text (escapes only with -~).
+ * with ~ are escapes, and after one interrupt the next ends without sending. From a file or pipe
+ * the whole input is the text (escapes only with -~).
  */
 #include "mail.h"
 
@@ -22,12 +22,10 @@
 
 enum { TEXT_MAX = 1 << 28, INCLUDE_MAX = 1 << 26 };
 
-static volatile sig_atomic_t interrupts;
-
 static void count_interrupt(int signo)
 {
 	(void)signo;
-	interrupts++;
+	G.interrupts++;
 }
 
 void draft_free(struct draft *d)
@@ -106,7 +104,8 @@ static void add_messages(struct draft *d, const char *list_text, bool indent)
 	}
 	for (unsigned *n = list; n != NULL && *n != 0; n++) {
 		if (indent) {
-			show_quoted(&d->text, *n, prefix != NULL && prefix[0] != '\0' ? prefix : "\t");
+			show_quoted(
+				&d->text, *n, prefix != NULL && prefix[0] != '\0' ? prefix : "\t");
 		} else {
 			(void)message_text(*n, &d->text);
 		}
@@ -273,7 +272,8 @@ static enum escape_result escape(struct draft *d, FILE *in, const char *line)
 		printf("Unknown tilde escape: ~%c\n", line[1]);
 		break;
 	}
-	if (line[1] != '~' && line[1] != 's' && line[1] != 't' && line[1] != 'c' && line[1] != 'b') {
+	if (line[1] != '~' && line[1] != 's' && line[1] != 't' && line[1] != 'c' &&
+		line[1] != 'b') {
 		printf("(continue)\n");
 	}
 	return ESCAPE_DONE;
@@ -290,7 +290,8 @@ static void keep_dead(const struct draft *d)
 /* read_text - false: given up */
 static bool read_text(struct draft *d, FILE *in, bool terminal)
 {
-	bool escapes = terminal || var_on("tildeescapes"), dot = terminal && (var_on("dot") || var_on("ignoreeof"));
+	bool escapes = terminal || var_on("tildeescapes"),
+	     dot = terminal && (var_on("dot") || var_on("ignoreeof"));
 	struct buf line = BUF_INIT;
 	bool sent = true;
 	int seen = 0;
@@ -298,10 +299,10 @@ static bool read_text(struct draft *d, FILE *in, bool terminal)
 	for (;;) {
 		errno = 0;
 		if (!read_line(in, &line)) {
-			if (!(terminal && interrupts != seen)) {
+			if (!(terminal && G.interrupts != seen)) {
 				break;		/* end of input */
 			}
-			seen = (int)interrupts;
+			seen = (int)G.interrupts;
 			if (seen > 1) {
 				keep_dead(d);
 				sent = false;
@@ -345,7 +346,7 @@ int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject)
 	struct sigaction act = { .sa_handler = count_interrupt }, old;
 	bool go_on;
 
-	interrupts = 0;
+	G.interrupts = 0;
 	if (terminal) {
 		sigaction(SIGINT, &act, &old);	/* without SA_RESTART: reading a line stops */
 		if (ask_subject && (var_on("ask") || var_on("asksub")) && d->subject.len == 0) {
@@ -403,8 +404,8 @@ static void add_field(struct buf *list, struct arena *a, unsigned n, const char 
 {
 	int left = 1000;
 
-	for (struct mime_address *m = mime_addresses(a, slice_of(message_raw_field(a, n, name))); m != NULL && left-- > 0;
-	     m = m->next) {
+	for (struct mime_address *m = mime_addresses(a, slice_of(message_raw_field(a, n, name)));
+		m != NULL && left-- > 0; m = m->next) {
 		add_address(list, m);
 	}
 }
@@ -413,7 +414,8 @@ void draft_reply(struct draft *d, unsigned n, bool all)
 {
 	struct arena a = ARENA_INIT;
 	const char *to = message_raw_field(&a, n, "Reply-To");
-	const char *subject = message_field(&a, n, "Subject"), *id = message_raw_field(&a, n, "Message-ID");
+	const char *subject = message_field(&a, n, "Subject"),
+		   *id = message_raw_field(&a, n, "Message-ID");
 	const char *references = message_raw_field(&a, n, "References");
 
 	add_field(&d->to, &a, n, to[0] != '\0' ? "Reply-To" : "From");
@@ -427,7 +429,8 @@ void draft_reply(struct draft *d, unsigned n, bool all)
 	buf_addf(&d->subject, "%s%s", str_istarts(subject, "re:") ? "" : "Re: ", subject);
 	if (id[0] != '\0') {
 		buf_adds(&d->in_reply_to, id);
-		buf_addf(&d->references, "%s%s%s", references, references[0] != '\0' ? "\n " : "", id);
+		buf_addf(&d->references, "%s%s%s", references, references[0] != '\0' ? "\n " : "",
+			id);
 	}
 	if (var_on("quote")) {
 		const char *prefix = var_get("indentprefix");
@@ -446,8 +449,9 @@ void draft_forward(struct draft *d, unsigned n)
 
 	buf_addf(&d->subject, "%s%s", str_istarts(subject, "fwd:") ? "" : "Fwd: ", subject);
 	buf_adds(&d->text, "\n-------- Original Message --------\n");
-	buf_addf(&d->text, "From: %s\nTo: %s\nDate: %s\nSubject: %s\n\n", message_field(&a, n, "From"),
-		message_field(&a, n, "To"), message_field(&a, n, "Date"), subject);
+	buf_addf(&d->text, "From: %s\nTo: %s\nDate: %s\nSubject: %s\n\n",
+		message_field(&a, n, "From"), message_field(&a, n, "To"),
+		message_field(&a, n, "Date"), subject);
 	show_quoted(&text, n, "");
 	buf_add(&d->text, buf_str(&text), text.len);
 	buf_free(&text);

@@ -43,7 +43,9 @@ static char *own_mailbox(const char *user)
 /* open_store - a store whose INBOX is that file or maildir; its index stays in memory */
 static struct mailstore *open_store(const char *path)
 {
-	struct mail_user user = { .name = G.user, .home = G.home, .uid = geteuid(), .gid = getegid() };
+	struct mail_user user = {
+		.name = G.user, .home = G.home, .uid = geteuid(), .gid = getegid()
+	};
 	struct buf location = BUF_INIT, sub = BUF_INIT;
 	struct mailstore *store;
 	struct stat st;
@@ -66,7 +68,8 @@ static struct mailstore *open_store(const char *path)
 	return store;
 }
 
-/* first_current - the dot at the start: the first new message, else the first unread, else the last */
+/* first_current - the dot at the start: the first new message, else the first unread, else the last
+ */
 static unsigned first_current(void)
 {
 	for (unsigned n = 1; n <= G.count; n++) {
@@ -145,7 +148,8 @@ int folder_open(const char *path, const char *user, bool read_only)
 
 bool folder_new(unsigned n)
 {
-	return folder_unread(n) && mailbox_recent(G.view, n) && (G.messages[n].marks & MARK_UNREAD) == 0;
+	return folder_unread(n) && mailbox_recent(G.view, n) &&
+	       (G.messages[n].marks & MARK_UNREAD) == 0;
 }
 
 bool folder_unread(unsigned n)
@@ -202,7 +206,8 @@ static bool goes_to_mbox(unsigned n)
 	if (!G.system_box || goes(n) || (marks & MARK_HELD)) {
 		return false;
 	}
-	return (marks & MARK_MBOX) || (!var_on("hold") && (marks & MARK_READ) && !(marks & MARK_UNREAD));
+	return (marks & MARK_MBOX) ||
+	       (!var_on("hold") && (marks & MARK_READ) && !(marks & MARK_UNREAD));
 }
 
 /* write_flags - seen and unseen, as marked */
@@ -214,9 +219,10 @@ static void write_flags(void)
 		bool seen = !folder_unread(n);
 		uint32_t uid = info->uid;
 
-		if ((marks & (MARK_READ | MARK_UNREAD)) && seen != ((info->flags & MAIL_SEEN) != 0)) {
-			(void)mailbox_store(G.view, &uid, 1, seen ? FLAGS_ADD : FLAGS_REMOVE, MAIL_SEEN, 0,
-				~(uint64_t)0, NULL, NULL);
+		if ((marks & (MARK_READ | MARK_UNREAD)) &&
+			seen != ((info->flags & MAIL_SEEN) != 0)) {
+			(void)mailbox_store(G.view, &uid, 1, seen ? FLAGS_ADD : FLAGS_REMOVE,
+				MAIL_SEEN, 0, ~(uint64_t)0, NULL, NULL);
 		}
 	}
 }
@@ -286,7 +292,8 @@ void folder_quit(bool keep_all)
 		unsigned held = G.count - (unsigned)removed;
 
 		if (held > 0) {
-			printf("Held %u message%s in %s\n", held, held == 1 ? "" : "s", G.folder_path);
+			printf("Held %u message%s in %s\n", held, held == 1 ? "" : "s",
+				G.folder_path);
 		}
 	}
 }
@@ -331,7 +338,8 @@ static bool message_header(unsigned n, struct buf *out)
 		}
 		buf_add(out, data, len);
 		offset += len;
-		if (strstr(buf_str(out), "\n\n") != NULL || strstr(buf_str(out), "\n\r\n") != NULL) {
+		if (strstr(buf_str(out), "\n\n") != NULL ||
+			strstr(buf_str(out), "\n\r\n") != NULL) {
 			break;
 		}
 	}

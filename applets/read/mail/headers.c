@@ -3,8 +3,8 @@
  *
  *	>N  1 root                  Tue Aug  9 14:21   20/743   "Just test"
  *
- * dot, state (N new, U unread), number, sender, date of the From_ line, lines/bytes, subject; cut to
- * the terminal's width. Columns are counted in characters of UTF-8.
+ * dot, state (N new, U unread), number, sender, date of the From_ line, lines/bytes, subject; cut
+ *to the terminal's width. Columns are counted in characters of UTF-8.
  */
 #include "mail.h"
 

@@ -24,7 +24,8 @@
 struct mail_state G;
 
 struct options {
-	bool no_rc, read_only, exists_only, headers_only, no_headers, from_headers, force_send, tildes;
+	bool no_rc, read_only, exists_only, headers_only, no_headers, from_headers, force_send,
+		tildes;
 	const char *file, *user, *batch_header;
 	bool have_file;
 	struct draft draft;
@@ -40,13 +41,16 @@ static void know_user(void)
 	char number[24];
 
 	snprintf(number, sizeof(number), "%lu", (unsigned long)getuid());
-	G.user = mem_strdup(pw != NULL ? pw->pw_name : user != NULL && user[0] != '\0' ? user : number);
+	G.user = mem_strdup(pw != NULL			      ? pw->pw_name
+			    : user != NULL && user[0] != '\0' ? user
+							      : number);
 	G.home = mem_strdup(home != NULL && home[0] == '/' ? home : pw != NULL ? pw->pw_dir : "/");
 }
 
 static void set_defaults(void)
 {
-	static const char *const flags[] = { "append", "ask", "dot", "header", "hold", "keep", "save", "showname" };
+	static const char *const flags[] = { "append", "ask", "dot", "header", "hold", "keep",
+		"save", "showname" };
 
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
 		var_set(flags[i], "");
@@ -246,7 +250,8 @@ int mail_main(int argc, char **argv)
 	G.in = stdin;
 	G.interactive = isatty(0) != 0;
 	read_rc_files(&o);
-	if (!o.have_file && o.user == NULL && (optind < argc || o.draft.cc.len > 0 || o.draft.bcc.len > 0)) {
+	if (!o.have_file && o.user == NULL &&
+		(optind < argc || o.draft.cc.len > 0 || o.draft.bcc.len > 0)) {
 		return send_mode(&o, argv + optind, argc - optind);
 	}
 	if (o.force_send && !o.have_file) {

@@ -1,6 +1,7 @@
 #ifndef APPLETS_READ_MAIL_MAIL_H
 #define APPLETS_READ_MAIL_MAIL_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -59,6 +60,8 @@ struct mail_state {
 	char *user, *home;
 	FILE *in;
 	int exit_status;
+	volatile sig_atomic_t interrupts;	/* compose.c: SIGINT while a text is read */
+	int rc_depth;			/* rc files that are being read */
 	bool quit, exit_now;		/* q; x */
 	bool moved;			/* the dot was set by n or a number: n shows it first */
 };
@@ -66,7 +69,7 @@ struct mail_state {
 extern struct mail_state G;
 
 /* ---- vars.c ---- */
-const char *var_get(const char *name);		/* NULL unset; environment counts for names in capitals */
+const char *var_get(const char *name); /* NULL unset; environment counts for names in capitals */
 bool var_on(const char *name);
 void var_set(const char *name, const char *value);
 void var_unset(const char *name);
@@ -145,7 +148,8 @@ void list_add(struct buf *list, const char *addresses);
 int send_text(const struct buf *message, const char *from, char *const *recipients, size_t count);
 
 /* ---- save.c ---- */
-/* Append messages to an mbox file. headers false: w, bodies only. Prints "file" [New file] lines/bytes. */
+/* Append messages to an mbox file. headers false: w, bodies only. Prints "file" [New file]
+ * lines/bytes. */
 bool save_messages(const char *path, const unsigned *list, bool headers);
 bool pipe_messages(const char *command, const unsigned *list);
 int shell_run(const char *command);

@@ -139,7 +139,8 @@ static bool pick_text(struct picking *p, const char *text, bool subject)
 			continue;
 		}
 		arena_reset(&p->arena);
-		in = subject ? message_field(&p->arena, n, "Subject") : message_from(&p->arena, n, true);
+		in = subject ? message_field(&p->arena, n, "Subject")
+			     : message_from(&p->arena, n, true);
 		if (contains(in, text)) {
 			p->picked[n] = any = true;
 		}
@@ -176,7 +177,8 @@ static bool pick_word(struct picking *p, const char *word)
 		return pick_text(p, word + 1, true);
 	case '+':
 	case '-':
-		printf("Referencing %s\n", word[0] == '+' ? "beyond last message" : "before first message");
+		printf("Referencing %s\n",
+			word[0] == '+' ? "beyond last message" : "before first message");
 		return false;
 	default:
 		return pick_text(p, word, false);
@@ -207,7 +209,8 @@ unsigned *msglist_parse(const char *text, bool deleted)
 	unsigned *list = NULL, count = 0;
 	bool ok = true, any = false;
 
-	for (char *word = strtok_r(copy, " \t,", &save); ok && word != NULL; word = strtok_r(NULL, " \t,", &save)) {
+	for (char *word = strtok_r(copy, " \t,", &save); ok && word != NULL;
+		word = strtok_r(NULL, " \t,", &save)) {
 		any = true;
 		ok = pick_word(&p, word);
 	}

@@ -116,7 +116,8 @@ bool save_messages(const char *path, const unsigned *list, bool headers)
 		lines += out.data[i] == '\n';
 	}
 	if (ok) {
-		printf("\"%s\" %s %lu/%zu\n", path, fresh ? "[New file]" : "[Appended]", lines, out.len);
+		printf("\"%s\" %s %lu/%zu\n", path, fresh ? "[New file]" : "[Appended]", lines,
+			out.len);
 	}
 	buf_free(&out);
 	buf_free(&text);

@@ -2,8 +2,8 @@
  * send - make the message and give it to sendmail
  *
  * Text that is ASCII goes as 7bit, UTF-8 as 8bit (quoted-printable where lines are too long), other
- * bytes as they are with charset unknown-8bit; text with NULs as application/octet-stream in base64. A message that sendmail does
- * not take is kept in ~/dead.letter.
+ * bytes as they are with charset unknown-8bit; text with NULs as application/octet-stream in
+ * base64. A message that sendmail does not take is kept in ~/dead.letter.
  *
  * RFC 5322, RFC 2045 to 2047.
  */
@@ -55,12 +55,14 @@ static void expand_into(struct buf *out, const char *list, int depth)
 		struct slice rest = slice_of(list), word;
 
 		while ((word = slice_word(&rest, " \t")).ptr != NULL) {
-			buf_addf(&text, "%s%.*s", text.len > 0 ? ", " : "", (int)word.len, word.ptr);
+			buf_addf(
+				&text, "%s%.*s", text.len > 0 ? ", " : "", (int)word.len, word.ptr);
 		}
 	} else {
 		buf_adds(&text, list);
 	}
-	for (struct mime_address *m = mime_addresses(&a, slice_of(buf_str(&text))); m != NULL && left-- > 0; m = m->next) {
+	for (struct mime_address *m = mime_addresses(&a, slice_of(buf_str(&text)));
+		m != NULL && left-- > 0; m = m->next) {
 		const char *members = NULL;
 		struct buf one = BUF_INIT;
 
@@ -134,7 +136,8 @@ static void put_text_part(struct buf *out, const char *data, size_t len)
 	struct traits t = traits_of(data, len);
 
 	if (t.nul) {
-		buf_adds(out, "Content-Type: application/octet-stream\nContent-Transfer-Encoding: base64\n\n");
+		buf_adds(out, "Content-Type: application/octet-stream\nContent-Transfer-Encoding: "
+			      "base64\n\n");
 		put_encoded(out, MIME_BASE64, data, len);
 		return;
 	}
@@ -164,9 +167,11 @@ static bool put_attachment(struct buf *out, const char *path)
 	t = traits_of(data, len);
 	mime_words_encode(&name, slice_of(base != NULL ? base + 1 : path), 40, true);
 	if (!t.nul && t.ascii && !t.long_lines && memchr(data, '\r', len) == NULL) {
-		buf_addf(out, "Content-Type: text/plain; charset=us-ascii\nContent-Transfer-Encoding: 7bit\n");
+		buf_addf(out, "Content-Type: text/plain; "
+			      "charset=us-ascii\nContent-Transfer-Encoding: 7bit\n");
 	} else {
-		buf_addf(out, "Content-Type: application/octet-stream\nContent-Transfer-Encoding: base64\n");
+		buf_addf(out, "Content-Type: application/octet-stream\nContent-Transfer-Encoding: "
+			      "base64\n");
 		t.nul = true;
 	}
 	buf_addf(out, "Content-Disposition: attachment;\n filename=\"%s\"\n\n", buf_str(&name));
@@ -217,7 +222,8 @@ static bool make_message(struct buf *out, struct draft *d)
 {
 	char boundary[64];
 
-	snprintf(boundary, sizeof(boundary), "=_%llx.%lx.mail", (unsigned long long)time(NULL), (unsigned long)getpid());
+	snprintf(boundary, sizeof(boundary), "=_%llx.%lx.mail", (unsigned long long)time(NULL),
+		(unsigned long)getpid());
 	put_headers(out, d, d->attachments != NULL ? boundary : NULL);
 	if (d->attachments == NULL) {
 		put_text_part(out, buf_str(&d->text), d->text.len);
@@ -296,9 +302,11 @@ static void save_dead(const struct buf *message)
 	buf_addf(&path, "%s/dead.letter", G.home);
 	fd = open(buf_str(&path), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd >= 0 && fd_write_all(fd, buf_str(message), message->len) == 0) {
-		fprintf(stderr, "\"%s\" %zu bytes\n. . . message not sent.\n", buf_str(&path), message->len);
+		fprintf(stderr, "\"%s\" %zu bytes\n. . . message not sent.\n", buf_str(&path),
+			message->len);
 	} else {
-		fprintf(stderr, "%s: %s\n. . . message not sent.\n", buf_str(&path), strerror(errno));
+		fprintf(stderr, "%s: %s\n. . . message not sent.\n", buf_str(&path),
+			strerror(errno));
 	}
 	if (fd >= 0) {
 		close(fd);
@@ -319,7 +327,8 @@ static void expand_list(struct buf *list)
 /* collect - the bare addresses of a list into recipients */
 static size_t collect(struct arena *a, const struct buf *list, char **recipients, size_t count)
 {
-	for (struct mime_address *m = mime_addresses(a, slice_of(buf_str(list))); m != NULL; m = m->next) {
+	for (struct mime_address *m = mime_addresses(a, slice_of(buf_str(list))); m != NULL;
+		m = m->next) {
 		struct buf one = BUF_INIT;
 
 		if (m->mailbox == NULL || m->mailbox[0] == '\0' || count >= RECIPIENTS_MAX) {

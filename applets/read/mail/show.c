@@ -1,9 +1,9 @@
 /*
  * show - a message on the screen
  *
- * Headers decoded, ignored ones left out; of the body every text part, decoded to UTF-8. Of alternatives
- * the plain one is shown; other parts are named. Control characters other than tab and line end are
- * shown as ?, so that a message cannot drive the terminal.
+ * Headers decoded, ignored ones left out; of the body every text part, decoded to UTF-8. Of
+ * alternatives the plain one is shown; other parts are named. Control characters other than tab and
+ * line end are shown as ?, so that a message cannot drive the terminal.
  */
 #include "mail.h"
 
@@ -34,7 +34,9 @@ static void put_safe(struct buf *out, const char *text, size_t len)
 		if (c == '\r') {
 			continue;
 		}
-		buf_addc(out, (c < 32 && c != '\n' && c != '\t' && c != '\f') || c == 127 ? '?' : (char)c);
+		buf_addc(out, (c < 32 && c != '\n' && c != '\t' && c != '\f') || c == 127
+				      ? '?'
+				      : (char)c);
 	}
 }
 
@@ -126,7 +128,8 @@ static bool header_shown(struct slice name)
 	bool shown;
 
 	str_lower(key);
-	shown = G.retained.count > 0 ? hash_get(&G.retained, key) != NULL : hash_get(&G.ignored, key) == NULL;
+	shown = G.retained.count > 0 ? hash_get(&G.retained, key) != NULL
+				     : hash_get(&G.ignored, key) == NULL;
 	mem_free(key);
 	return shown;
 }

@@ -53,7 +53,8 @@ void vars_print(void)
 	const char **names = mem_calloc(G.vars.count + 1, sizeof(*names));
 	size_t n = 0;
 
-	for (struct hash_entry *e = hash_next(&G.vars, NULL); e != NULL; e = hash_next(&G.vars, e)) {
+	for (struct hash_entry *e = hash_next(&G.vars, NULL); e != NULL;
+		e = hash_next(&G.vars, e)) {
 		names[n++] = e->key;
 	}
 	qsort(names, n, sizeof(*names), compare_names);
@@ -133,7 +134,8 @@ static void unset_words(const char *args)
 
 static void print_aliases(void)
 {
-	for (struct hash_entry *e = hash_next(&G.aliases, NULL); e != NULL; e = hash_next(&G.aliases, e)) {
+	for (struct hash_entry *e = hash_next(&G.aliases, NULL); e != NULL;
+		e = hash_next(&G.aliases, e)) {
 		printf("%s\t%s\n", e->key, (char *)e->value);
 	}
 }
@@ -178,7 +180,8 @@ static void header_words(struct hash *set, const char *args)
 		any = true;
 	}
 	buf_free(&word);
-	for (struct hash_entry *e = any ? NULL : hash_next(set, NULL); e != NULL; e = hash_next(set, e)) {
+	for (struct hash_entry *e = any ? NULL : hash_next(set, NULL); e != NULL;
+		e = hash_next(set, e)) {
 		printf("%s\n", e->key);
 	}
 }
@@ -191,10 +194,11 @@ bool vars_command(const char *name, size_t len, const char *args)
 		set_words(args);
 	} else if (slice_eq(word, "unset") || slice_eq(word, "uns")) {
 		unset_words(args);
-	} else if (slice_eq(word, "alias") || slice_eq(word, "group") || slice_eq(word, "a") || slice_eq(word, "g")) {
+	} else if (slice_eq(word, "alias") || slice_eq(word, "group") || slice_eq(word, "a") ||
+		   slice_eq(word, "g")) {
 		alias_words(args);
 	} else if (slice_eq(word, "ignore") || slice_eq(word, "discard") || slice_eq(word, "ig") ||
-	    slice_eq(word, "di")) {
+		   slice_eq(word, "di")) {
 		header_words(&G.ignored, args);
 	} else if (slice_eq(word, "retain") || slice_eq(word, "ret")) {
 		header_words(&G.retained, args);
@@ -243,8 +247,7 @@ static void rc_line(char *line, bool *skip)
 
 bool rc_read(const char *path, bool quiet)
 {
-	static int depth;
-	FILE *file = depth < RC_DEPTH_MAX ? fopen(path, "re") : NULL;
+	FILE *file = G.rc_depth < RC_DEPTH_MAX ? fopen(path, "re") : NULL;
 	char line[RC_LINE_MAX];
 	bool skip = false;
 
@@ -254,12 +257,12 @@ bool rc_read(const char *path, bool quiet)
 		}
 		return false;
 	}
-	depth++;
+	G.rc_depth++;
 	while (fgets(line, sizeof(line), file) != NULL) {
 		line[strcspn(line, "\r\n")] = '\0';
 		rc_line(line, &skip);
 	}
-	depth--;
+	G.rc_depth--;
 	fclose(file);
 	return true;
 }
