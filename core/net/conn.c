@@ -612,8 +612,8 @@ static void read_off(struct conn *c)
 }
 
 /*
- * acknowledge - the session took input and waits for more without a word. A client that wrote in two
- * pieces (a literal, then its line end) may hold the second back until the first is
+ * acknowledge - the session took input and waits for more without a word. A client that wrote in
+ * two pieces (a literal, then its line end) may hold the second back until the first is
  * acknowledged, and the kernel would take 40 ms for that.
  */
 static void acknowledge(struct conn *c)
@@ -655,7 +655,8 @@ static void ready_turn(struct conn *c, unsigned events)
 		}
 		drive(c);
 	}
-	if (c->state == CONN_OPEN && !c->waiting && c->io.bytes_in != in && c->io.bytes_out == out) {
+	if (c->state == CONN_OPEN && !c->waiting && c->io.bytes_in != in &&
+		c->io.bytes_out == out) {
 		acknowledge(c);
 	}
 }

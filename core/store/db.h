@@ -27,12 +27,12 @@ struct db;
 struct db_stmt;
 
 enum db_flags {
-	DB_READ = 0,		/* read-only */
+	DB_READ = 0, /* read-only */
 	DB_WRITE = 1,
-	DB_CREATE = 2,		/* and make it (mode 0600) when it is not there; implies DB_WRITE */
-	DB_IMMUTABLE = 4,	/* nobody writes this file (maps): no locks, no journal */
-	DB_WAL = 8,		/* write-ahead log; a rollback journal where that cannot be */
-	DB_COMBINE = 16		/* gather the log's writes (db_combine.c): for synchronous=FULL only */
+	DB_CREATE = 2, /* and make it (mode 0600) when it is not there; implies DB_WRITE */
+	DB_IMMUTABLE = 4, /* nobody writes this file (maps): no locks, no journal */
+	DB_WAL = 8, /* write-ahead log; a rollback journal where that cannot be */
+	DB_COMBINE = 16 /* gather the log's writes (db_combine.c): for synchronous=FULL only */
 };
 
 /* What kind of error the last call met. */

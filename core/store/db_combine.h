@@ -2,8 +2,8 @@
 #define STORE_DB_COMBINE_H
 
 /*
- * The name of a VFS that gathers the writes of a write-ahead log (DB_COMBINE), made at the first call;
- * NULL: there is none, the plain one has to do.
+ * The name of a VFS that gathers the writes of a write-ahead log (DB_COMBINE), made at the first
+ * call; NULL: there is none, the plain one has to do.
  */
 const char *db_combine_vfs(void);
 

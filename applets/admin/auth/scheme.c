@@ -108,7 +108,8 @@ const char *scheme_plain(const char *stored, const char *default_scheme)
 {
 	struct stored s = split(stored, default_scheme);
 
-	return s.scheme != NULL && s.scheme->kind == KIND_PLAIN && !s.hex && !s.base64 ? s.hash : NULL;
+	return s.scheme != NULL && s.scheme->kind == KIND_PLAIN && !s.hex && !s.base64 ? s.hash
+										       : NULL;
 }
 
 const char *scheme_scram(const char *stored, const char *default_scheme, const char *scheme)
@@ -172,7 +173,8 @@ static enum scheme_result check_plain(const struct stored *s, const char *passwo
 }
 
 /* check_pbkdf2 - "$1$SALT$ROUNDS$HEX", as Dovecot writes it */
-static enum scheme_result check_pbkdf2(const struct stored *s, const char *password, const char **error_r)
+static enum scheme_result check_pbkdf2(
+	const struct stored *s, const char *password, const char **error_r)
 {
 	struct slice rest = slice_of(s->hash), version, salt, number, hash;
 	unsigned char sum[DIGEST_MAX];
@@ -200,7 +202,8 @@ static enum scheme_result check_pbkdf2(const struct stored *s, const char *passw
 	return match ? SCHEME_MATCH : SCHEME_MISMATCH;
 }
 
-/* crypt_in - crypt(3); libxcrypt's own entry point, which no other library's crypt can stand before */
+/* crypt_in - crypt(3); libxcrypt's own entry point, which no other library's crypt can stand before
+ */
 static const char *crypt_in(struct buf *room, const char *password, const char *hash)
 {
 #if FEATURE_YESCRYPT
@@ -233,15 +236,16 @@ static enum scheme_result check_crypt(const char *hash, const char *password, co
 		*error_r = "crypt(3) does not know this kind of hash";
 		rc = SCHEME_ERROR;
 	} else {
-		rc = strlen(result) == len && equal_secret(result, hash, len) ? SCHEME_MATCH : SCHEME_MISMATCH;
+		rc = strlen(result) == len && equal_secret(result, hash, len) ? SCHEME_MATCH
+									      : SCHEME_MISMATCH;
 	}
 	forget(room.data, room.cap);
 	buf_free(&room);
 	return rc;
 }
 
-enum scheme_result scheme_check(const char *stored, const char *default_scheme, const char *password,
-	const char **error_r)
+enum scheme_result scheme_check(
+	const char *stored, const char *default_scheme, const char *password, const char **error_r)
 {
 	struct stored s = split(stored, default_scheme);
 
@@ -260,7 +264,8 @@ enum scheme_result scheme_check(const char *stored, const char *default_scheme, 
 	case KIND_SALTED:
 		return check_digest(&s, password, true, error_r);
 	case KIND_SCRAM:
-		return sasl_scram_check(s.scheme->digest, s.hash, password) ? SCHEME_MATCH : SCHEME_MISMATCH;
+		return sasl_scram_check(s.scheme->digest, s.hash, password) ? SCHEME_MATCH
+									    : SCHEME_MISMATCH;
 	case KIND_PBKDF2:
 		return check_pbkdf2(&s, password, error_r);
 	}

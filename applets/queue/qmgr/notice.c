@@ -105,7 +105,8 @@ static int put_received(struct queue_message *m)
 
 	date_rfc5322(date, (time_t)(qmgr_now_us() / 1000000), true);
 	queue_id_text(queue_message_id(m), id);
-	buf_addf(&b, "Received: by %s (%s)\n\tid %s; %s\n", param.myhostname, param.mail_name, id, date);
+	buf_addf(&b, "Received: by %s (%s)\n\tid %s; %s\n", param.myhostname, param.mail_name, id,
+		date);
 	rc = queue_write(m, b.data, b.len);
 	buf_free(&b);
 	return rc;
