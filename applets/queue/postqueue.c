@@ -25,15 +25,22 @@
 #include "conf/params.h"
 #include "store/notify.h"
 
-enum { READ_SIZE = 65536, WRITE_SIZE = 65536, ROWS_AT_ONCE = 1000, ASK_SECONDS = 30, PATH_SIZE = 4096,
-	RETRIES = 20, RETRY_MS = 50 };
+enum {
+	READ_SIZE = 65536,
+	WRITE_SIZE = 65536,
+	ROWS_AT_ONCE = 1000,
+	ASK_SECONDS = 30,
+	PATH_SIZE = 4096,
+	RETRIES = 20,
+	RETRY_MS = 50
+};
 
 enum mode { MODE_NONE, MODE_LIST, MODE_JSON, MODE_FLUSH, MODE_FLUSH_ID, MODE_FLUSH_SITE };
 
 static _Noreturn void usage(void)
 {
-	log_fatal_status(EX_USAGE,
-		"usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site");
+	log_fatal_status(EX_USAGE, "usage: postqueue -f | postqueue -i queueid | postqueue -j | "
+				   "postqueue -p | postqueue -s site");
 }
 
 /* user_name - who calls, for messages */
@@ -51,7 +58,8 @@ static void print(struct buf *out, size_t at_least)
 {
 	if (out->len < at_least)
 		return;
-	if (fwrite(out->data, 1, out->len, stdout) != out->len || (at_least == 0 && fflush(stdout) != 0))
+	if (fwrite(out->data, 1, out->len, stdout) != out->len ||
+		(at_least == 0 && fflush(stdout) != 0))
 		log_fatal("output write error: %m");
 	buf_reset(out);
 }
@@ -68,17 +76,20 @@ static int take_all(struct listing *l, struct buf *in)
 		int more = listing_take(l, &w, &denied);
 
 		if (denied)
-			log_fatal_status(EX_NOPERM, "User %s(%ld) is not allowed to view the mail queue", user_name(),
+			log_fatal_status(EX_NOPERM,
+				"User %s(%ld) is not allowed to view the mail queue", user_name(),
 				(long)getuid());
 		if (more < 0)
-			log_fatal_status(EX_SOFTWARE, "malformed answer from the %s showq service", param.mail_name);
+			log_fatal_status(EX_SOFTWARE, "malformed answer from the %s showq service",
+				param.mail_name);
 		if (more == 0)
 			return 0;
 		buf_consume(in, size);
 		print(l->out, WRITE_SIZE);
 	}
 	if (rc < 0)
-		log_fatal_status(EX_SOFTWARE, "malformed answer from the %s showq service", param.mail_name);
+		log_fatal_status(
+			EX_SOFTWARE, "malformed answer from the %s showq service", param.mail_name);
 	return 1;
 }
 
@@ -95,7 +106,8 @@ static void list_remote(struct listing *l, int fd)
 			continue;
 		if (n <= 0) {
 			print(l->out, 0);
-			log_fatal_status(EX_UNAVAILABLE, "the list of the queue ends in the middle: see the mail log");
+			log_fatal_status(EX_UNAVAILABLE, "the list of the queue ends in the "
+							 "middle: see the mail log");
 		}
 		buf_added(&in, (size_t)n);
 	} while (take_all(l, &in) > 0);
@@ -138,7 +150,8 @@ static bool may_read(void)
 		(errno == ENOENT && access(param.queue_directory, W_OK) == 0);
 }
 
-/* connect_showq - fd, or -1 with errno. A name without a listener is a queue manager that is being replaced. */
+/* connect_showq - fd, or -1 with errno. A name without a listener is a queue manager that is being
+ * replaced. */
 static int connect_showq(const char *path)
 {
 	const struct timespec pause = { 0, RETRY_MS * 1000000L };
@@ -164,14 +177,18 @@ static void list_queue(bool json)
 	if (fd >= 0) {
 		list_remote(&l, fd);
 	} else if (error == EACCES || error == EPERM) {
-		log_fatal_status(EX_SOFTWARE, "Connect to the %s showq service: %s", param.mail_name, strerror(error));
+		log_fatal_status(EX_SOFTWARE, "Connect to the %s showq service: %s",
+			param.mail_name, strerror(error));
 	} else if (may_read()) {
-		log_warn("Mail system is down -- accessing queue directly (Connect to the %s showq service: %s)",
+		log_warn("Mail system is down -- accessing queue directly (Connect to the %s showq "
+			 "service: %s)",
 			param.mail_name, strerror(error));
 		list_direct(&l);
 	} else {
-		log_fatal_status(EX_UNAVAILABLE, "Queue report unavailable - mail system is down (Connect to the %s showq "
-			"service: %s)", param.mail_name, strerror(error));
+		log_fatal_status(EX_UNAVAILABLE,
+			"Queue report unavailable - mail system is down (Connect to the %s showq "
+			"service: %s)",
+			param.mail_name, strerror(error));
 	}
 	listing_end(&l);
 	print(&out, 0);
@@ -187,11 +204,15 @@ static void flush_queue(enum qmgr_message kind, const char *text)
 	case QMGR_OK:
 		return;
 	case QMGR_BAD:
-		log_fatal_status(EX_USAGE, kind == QMGR_FLUSH_SITE ?
-			"Cannot flush mail queue - invalid destination: \"%.100s\"" :
-			"Cannot flush queue ID - invalid name: \"%.100s\"", text != NULL ? text : "");
+		log_fatal_status(EX_USAGE,
+			kind == QMGR_FLUSH_SITE ? "Cannot flush mail queue - invalid destination: "
+						  "\"%.100s\""
+						: "Cannot flush queue ID - invalid name: "
+						  "\"%.100s\"",
+			text != NULL ? text : "");
 	case QMGR_DENIED:
-		log_fatal_status(EX_NOPERM, "User %s(%ld) is not allowed to flush the mail queue", user_name(), (long)getuid());
+		log_fatal_status(EX_NOPERM, "User %s(%ld) is not allowed to flush the mail queue",
+			user_name(), (long)getuid());
 	}
 	if (errno == EACCES || errno == EPERM)
 		log_fatal_status(EX_NOPERM, "Connect to the %s qmgr service: %m", param.mail_name);

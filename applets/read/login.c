@@ -31,7 +31,12 @@
 #include "net/tls.h"
 #include "route/match.h"
 
-enum { LOGIN_IN_HIGH = 16384, LOGIN_NAME_MAX = 256, LOGIN_ELEMENTS_MAX = 40, LOGIN_SESSIONS_FACTOR = 20 };
+enum {
+	LOGIN_IN_HIGH = 16384,
+	LOGIN_NAME_MAX = 256,
+	LOGIN_ELEMENTS_MAX = 40,
+	LOGIN_SESSIONS_FACTOR = 20
+};
 
 static struct {
 	struct service service;

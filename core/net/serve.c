@@ -188,8 +188,9 @@ static void begin(struct conn *c)
 				buf_addf(&c->out, "%s\r\n", s->config.busy_text);
 				(void)!write(c->fd, buf_head(&c->out), buf_unread(&c->out));
 			}
-			log_warn("Connection concurrency limit exceeded: %zu from %s for service %s", count,
-				c->io.peer.addr, s->config.class->name);
+			log_warn("Connection concurrency limit exceeded: %zu from %s for service "
+				 "%s",
+				count, c->io.peer.addr, s->config.class->name);
 			conn_free(c);
 			return;
 		}

@@ -14,7 +14,8 @@
 #include "net/dns.h"
 #include "unit.h"
 
-/* What the server knows. Types: 1 A, 12 PTR, 15 MX, 28 AAAA. Unknown names are NXDOMAIN, "dead." names get no answer. */
+/* What the server knows. Types: 1 A, 12 PTR, 15 MX, 28 AAAA. Unknown names are NXDOMAIN, "dead."
+ * names get no answer. */
 static const struct {
 	const char *name;
 	int type;
@@ -187,7 +188,8 @@ static void on_answer(void *arg, enum dns_status status, const char *const *valu
 	for (size_t i = 0; i < count; i++) {
 		size_t len = strlen(r->text);
 
-		snprintf(r->text + len, sizeof(r->text) - len, "%s%s", i > 0 ? ", " : "", values[i]);
+		snprintf(
+			r->text + len, sizeof(r->text) - len, "%s%s", i > 0 ? ", " : "", values[i]);
 	}
 }
 

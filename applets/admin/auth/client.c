@@ -119,8 +119,12 @@ static void refuse(struct request *r, const char *why, bool temp)
 	r->temp = temp;
 	if (setting.auth_verbose || temp) {
 		log_info("auth: %s: %s(%s,%s): %s", temp ? "Error" : "Info",
-			r->said != NULL ? db_name(r->said) : r->db != NULL ? db_name(r->db) : "passdb",
-			r->user != NULL && r->user[0] != '\0' ? r->user : r->sasl.user != NULL ? r->sasl.user : "",
+			r->said != NULL ? db_name(r->said)
+			: r->db != NULL ? db_name(r->db)
+					: "passdb",
+			r->user != NULL && r->user[0] != '\0' ? r->user
+			: r->sasl.user != NULL		      ? r->sasl.user
+							      : "",
 			r->rip, why);
 	}
 	loop_timer(r->client->state->loop, &r->delay, delay < 60000 ? delay : 60000, send_fail, r);
@@ -181,8 +185,8 @@ static void no_match(struct request *r)
 	} else if (r->known || st->sample[0] == '\0') {
 		refuse(r, r->known ? r->why : "unknown user", false);
 	} else {
-		struct hash_job *job = hasher_check(st->hasher, st->sample, st->sample_scheme, r->sasl.password,
-			on_dummy, r);
+		struct hash_job *job = hasher_check(
+			st->hasher, st->sample, st->sample_scheme, r->sasl.password, on_dummy, r);
 
 		if (job != NULL) {
 			r->job = job;
@@ -216,7 +220,8 @@ static void check_found(struct request *r, const struct db_user *u)
 
 	r->known = true;
 	if (db_denies(r->db) || u->disabled != NULL) {
-		refuse(r, u->disabled != NULL ? u->disabled : "denied by a passdb with deny = yes", false);
+		refuse(r, u->disabled != NULL ? u->disabled : "denied by a passdb with deny = yes",
+			false);
 		return;
 	}
 	if (u->no_password) {
@@ -231,7 +236,8 @@ static void check_found(struct request *r, const struct db_user *u)
 		return;
 	}
 	remember_hash(r->client->state, u);
-	job = hasher_check(r->client->state->hasher, u->password, u->scheme, r->sasl.password, on_checked, r);
+	job = hasher_check(
+		r->client->state->hasher, u->password, u->scheme, r->sasl.password, on_checked, r);
 	if (job != NULL) {
 		r->job = job;	/* otherwise on_checked() has run, and r may be gone */
 	}
@@ -274,7 +280,8 @@ static bool find_secret(struct request *r, struct sasl_secret *out)
 		}
 		if (u.password != NULL) {
 			out->plain = scheme_plain(u.password, u.scheme);
-			out->scram = scheme_scram(u.password, u.scheme, sasl_mech_info(r->sasl.mech)->name);
+			out->scram = scheme_scram(
+				u.password, u.scheme, sasl_mech_info(r->sasl.mech)->name);
 			return true;
 		}
 	}
@@ -394,7 +401,8 @@ static bool cmd_auth(struct client *c, const struct auth_line *line)
 		refuse(r, "invalid base64 data in the initial response", false);
 	} else {
 		initial = (struct slice){ buf_head(&raw), raw.len };
-		go_on(r, sasl_server_start(&r->sasl, mech, "localhost", resp != NULL ? &initial : NULL));
+		go_on(r, sasl_server_start(
+				 &r->sasl, mech, "localhost", resp != NULL ? &initial : NULL));
 	}
 	forget(raw.data, raw.cap);
 	buf_free(&raw);
@@ -488,15 +496,17 @@ static void greet(struct client *c, struct buf *out)
 		}
 		flags = sasl_mech_info(mech)->flags;
 		buf_addf(out, "MECH\t%s%s%s%s%s\n", sasl_mech_info(mech)->name,
-			flags & SASL_F_PLAINTEXT ? "\tplaintext" : "", flags & SASL_F_DICTIONARY ? "\tdictionary" : "",
-			flags & SASL_F_ACTIVE ? "\tactive" : "", flags & SASL_F_MUTUAL ? "\tmutual-auth" : "");
+			flags & SASL_F_PLAINTEXT ? "\tplaintext" : "",
+			flags & SASL_F_DICTIONARY ? "\tdictionary" : "",
+			flags & SASL_F_ACTIVE ? "\tactive" : "",
+			flags & SASL_F_MUTUAL ? "\tmutual-auth" : "");
 	}
 	random_bytes(noise, sizeof(noise));
 	hex_encode(&hex, noise, sizeof(noise));
 	(void)str_copy(c->cookie, sizeof(c->cookie), buf_str(&hex));
 	buf_free(&hex);
-	buf_addf(out, "SPID\t%ld\nCUID\t%lu\nCOOKIE\t%s\nDONE\n", (long)getpid(), ++c->state->connections,
-		c->cookie);
+	buf_addf(out, "SPID\t%ld\nCUID\t%lu\nCOOKIE\t%s\nDONE\n", (long)getpid(),
+		++c->state->connections, c->cookie);
 }
 
 static void *client_open(struct session_io *io, void *service, struct buf *out)

@@ -137,7 +137,8 @@ int qmgr_main(int argc, char **argv)
 	/* What agents did cannot be undone: a commit that fails is tried until it succeeds. */
 	queue_keep_failed(G.queue, true);
 	route_init();
-	/* A successor lists the queue while it waits; one started by hand takes nothing from the one that runs. */
+	/* A successor lists the queue while it waits; one started by hand takes nothing from the
+	 * one that runs. */
 	if (G.service.by_master)
 		showq_start();
 	if (queue_claim(G.queue)) {
