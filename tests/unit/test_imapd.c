@@ -85,11 +85,12 @@ static void rig_close(struct rig *r)
 TEST(imapd, login_disabled_in_the_clear)
 {
 	struct login_service service = { .tls_available = true, .greeting = "Ready." };
+	struct loop *loop = loop_new();
 	struct rig r;
 	static const char say[] = "a LOGIN u p\r\nb AUTHENTICATE PLAIN AHUAcA==\r\nc LOGOUT\r\n";
 
 	load("disable_plaintext_auth = yes\nssl = required\n");
-	service.auth = auth_client_new(loop_new(), "/nonexistent");
+	service.auth = auth_client_new(loop, "/nonexistent");
 	rig_open(&r, &imapd_login_class, &service, "192.0.2.7");
 	CHECK(strstr(buf_str(&r.out), " STARTTLS LOGINDISABLED] Ready.\r\n") != NULL);
 	buf_reset(&r.out);
@@ -102,15 +103,17 @@ TEST(imapd, login_disabled_in_the_clear)
 		NULL);
 	rig_close(&r);
 	auth_client_free(service.auth);
+	loop_free(loop);
 }
 
 TEST(imapd, login_starttls)
 {
 	struct login_service service = { .tls_available = true, .greeting = "Ready." };
+	struct loop *loop = loop_new();
 	struct rig r;
 
 	load("");
-	service.auth = auth_client_new(loop_new(), "/nonexistent");
+	service.auth = auth_client_new(loop, "/nonexistent");
 	rig_open(&r, &imapd_login_class, &service, "192.0.2.7");
 	rig_feed(&r, "a STARTTLS\r\n", 12);
 	CHECK_INT(r.want, SESSION_TLS);
@@ -123,6 +126,7 @@ TEST(imapd, login_starttls)
 	CHECK(strstr(buf_str(&r.out), "c BAD TLS is already active.\r\n") != NULL);
 	rig_close(&r);
 	auth_client_free(service.auth);
+	loop_free(loop);
 }
 
 /* ---- After it ---- */
