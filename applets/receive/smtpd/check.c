@@ -128,11 +128,23 @@ static void fill_query(struct smtpd_session *s, struct check *c)
 	};
 }
 
+/* keep_header - PREPEND, once: the lists run again for each recipient */
+static void keep_header(struct transaction *tx, const char *text)
+{
+	struct restrict_header **tail = &tx->prepend;
+
+	for (; *tail != NULL; tail = &(*tail)->next) {
+		if (strcmp((*tail)->text, text) == 0) {
+			return;
+		}
+	}
+	*tail = arena_alloc(&tx->arena, sizeof(**tail));
+	(*tail)->text = arena_strdup(&tx->arena, text);
+}
+
 /* keep_effects - HOLD, DISCARD, REDIRECT and PREPEND stay with the mail */
 static void keep_effects(struct smtpd_session *s, const struct restrict_run *run)
 {
-	struct restrict_header **tail = &s->tx.prepend;
-
 	if (!s->tx.open) {
 		return;
 	}
@@ -141,13 +153,8 @@ static void keep_effects(struct smtpd_session *s, const struct restrict_run *run
 	if (run->redirect != NULL) {
 		s->tx.redirect = arena_strdup(&s->tx.arena, run->redirect);
 	}
-	while (*tail != NULL) {
-		tail = &(*tail)->next;
-	}
 	for (const struct restrict_header *h = run->prepend; h != NULL; h = h->next) {
-		*tail = arena_alloc(&s->tx.arena, sizeof(**tail));
-		(*tail)->text = arena_strdup(&s->tx.arena, h->text);
-		tail = &(*tail)->next;
+		keep_header(&s->tx, h->text);
 	}
 }
 

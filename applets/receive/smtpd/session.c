@@ -20,6 +20,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -325,18 +326,26 @@ static void close_session(void *session)
 
 /* ---- Commands ---- */
 
+/* is_listed - is a word in a list of main.cf? */
+static bool is_listed(const char *list, struct slice verb)
+{
+	struct slice rest = slice_of(list), word;
+
+	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
+		if (word.len == verb.len && strncasecmp(word.ptr, verb.ptr, verb.len) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* is_forbidden - smtpd_forbidden_commands: browsers and scripts that speak to the wrong port */
 static bool is_forbidden(struct smtpd_session *s, struct slice verb, struct slice line)
 {
-	struct slice rest = slice_of(param.smtpd_forbidden_commands), word;
 	/* A header: somebody's web form or proxy sends a message without SMTP round it. */
-	bool found = verb.len > 1 && verb.ptr[verb.len - 1] == ':';
+	bool found = (verb.len > 1 && verb.ptr[verb.len - 1] == ':') ||
+		is_listed(param.smtpd_forbidden_commands, verb);
 
-	while (!found && (word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		const char *name = arena_strndup(&s->scratch, word.ptr, word.len);
-
-		found = strchr(name, ':') == NULL && slice_ieq(verb, name);
-	}
 	if (!found && s->d->forbidden != NULL) {
 		struct buf value = BUF_INIT;
 
@@ -351,6 +360,11 @@ static bool is_forbidden(struct smtpd_session *s, struct slice verb, struct slic
 static void refuse_unknown(struct smtpd_session *s, struct slice verb, struct slice line)
 {
 	s->where = "UNKNOWN";
+	if (is_listed(param.smtpd_noop_commands, verb)) {
+		session_reply(s, "250 2.0.0 Ok");
+		session_count(s, VERB_UNKNOWN, true);
+		return;
+	}
 	if (is_forbidden(s, verb, line)) {
 		log_warn("non-SMTP command from %s: %.*s", session_peer(s),
 			(int)(line.len > 100 ? 100 : line.len), line.ptr);
