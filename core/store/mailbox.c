@@ -249,37 +249,52 @@ void mailbox_not_recent(struct mailbox *mb)
 
 /* ---- Reading the index ---- */
 
+/* drop_missing - messages at..end that are not among the n of room leave; how many */
+static uint32_t drop_missing(
+	struct mailbox *mb, uint32_t at, uint32_t end, const struct msg *room, int n)
+{
+	uint8_t *marks = NULL;
+	uint32_t gone = 0;
+
+	for (int k = 0; at < end; at++) {
+		while (k < n && room[k].info.uid < mb->msgs[at].info.uid)
+			k++;
+		if (k < n && room[k].info.uid == mb->msgs[at].info.uid)
+			continue;
+		if (marks == NULL)
+			marks = mem_alloc(mb->count);
+		marks[at] = 1;
+		gone++;
+	}
+	if (gone > 0)
+		mailbox_drop(mb, marks);
+	mem_free(marks);
+	return gone;
+}
+
 /* apply_page - a page as another process wrote it takes the place of ours */
 static int apply_page(void *arg, uint32_t page, const void *data, size_t len)
 {
 	struct mailbox *mb = arg;
 	struct msg room[1 << INDEX_PAGE_SHIFT];
-	int n = page_unpack(mb, page, data, len, room);
-	uint32_t at = mailbox_lower(mb, page << INDEX_PAGE_SHIFT);
-	uint32_t end = page_end(mb, page), old = end;
-	uint8_t *marks;
+	uint32_t at = mailbox_lower(mb, page << INDEX_PAGE_SHIFT), end = page_end(mb, page), more;
+	/* At the end, where all of a folder that is loaded goes, it need not be copied. */
+	bool last = at == mb->count;
+	int n = page_unpack(
+		mb, page, data, len, last ? mailbox_room(mb, 1 << INDEX_PAGE_SHIFT) : room);
 
 	if (n < 0) {
 		log_error("%s: page %u of %s is damaged", index_path(mb->store->index), page,
 			mb->name);
 		return -1;
 	}
-	if (at < end) {
-		marks = mem_alloc(mb->count);
-		for (int k = 0; at < end; at++) {
-			while (k < n && room[k].info.uid < mb->msgs[at].info.uid)
-				k++;
-			marks[at] = k == n || room[k].info.uid != mb->msgs[at].info.uid;
-			old -= marks[at];
-		}
-		mailbox_drop(mb, marks);
-		mem_free(marks);
-		at = mailbox_lower(mb, page << INDEX_PAGE_SHIFT);
-		end = old;
+	if (last) {
+		mb->count += (uint32_t)n;
+		return 0;
 	}
-	if ((uint32_t)n > end - at) {
-		uint32_t more = (uint32_t)n - (end - at);
-
+	end -= drop_missing(mb, at, end, room, n);
+	more = (uint32_t)n - (end - at);
+	if (more > 0) {
 		mailbox_room(mb, more);
 		memmove(mb->msgs + end + more, mb->msgs + end,
 			(size_t)(mb->count - end) * sizeof(*mb->msgs));
@@ -314,7 +329,7 @@ static int read_index(struct mailbox *mb)
 		mem_free(marks);
 		mb->count = 0;
 		arena_reset(&mb->names);
-		mailbox_room(mb, mb->f.messages);
+		mailbox_room(mb, mb->f.messages + (1 << INDEX_PAGE_SHIFT));
 	}
 	if (index_pages(ix, mb->f.id, gen, apply_page, mb) != 0)
 		return mailstore_errno(mb->ms) != MAIL_E_NONE ? -1 : store_fail_index(mb->ms);
@@ -345,8 +360,17 @@ int mailbox_refresh(struct mailbox *mb)
 	return rc;
 }
 
+void mailbox_unstick(struct mailbox *mb)
+{
+	if (!mb->in_change && !mb->reading)
+		return;
+	index_rollback(mb->store->index);
+	mb->in_change = mb->reading = mb->loaded = false;
+}
+
 int mailbox_begin(struct mailbox *mb, bool durable)
 {
+	mailbox_unstick(mb);
 	if (index_begin(mb->store->index, durable) != 0)
 		return store_fail_index(mb->ms);
 	mb->in_change = true;

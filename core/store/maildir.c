@@ -484,6 +484,7 @@ int maildir_sync(struct mailbox *mb, bool full)
 	int64_t sig[4];
 	int rc = -1;
 
+	mailbox_unstick(mb);
 	if (take_sig(mb, sig, false) != 0 || mailbox_refresh(mb) != 0)
 		return -1;
 	if (memcmp(sig, mb->f.sig, sizeof(sig)) == 0 &&
@@ -565,6 +566,7 @@ static int lock(struct mailbox *mb)
 {
 	bool selectable;
 
+	mailbox_unstick(mb);
 	/* Nobody is kept out of a maildir; but it has to be there. */
 	if (!maildir_exists(mb->path, &selectable) && maildir_make(mb->ms, mb->path) != 0)
 		return -1;

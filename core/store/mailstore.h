@@ -21,7 +21,8 @@ enum msg_bits {
 	MSG_QUOTED = 2, /* mbox: has lines that were quoted as ">From " */
 	MSG_DIRTY = 4,	/* mbox: flags are newer here than in the file */
 	MSG_SAVED_UID = 8, /* mbox: the file has the UID */
-	MSG_NEW = 16	   /* maildir: in new/ */
+	MSG_NEW = 16,	   /* maildir: in new/ */
+	MSG_LATE = 32	   /* mbox: dirty, and not worth rewriting the file for */
 };
 
 struct msg {
@@ -241,6 +242,8 @@ void mailbox_put(struct mailbox *mb);
 void mailbox_forget(struct mailbox *mb);
 /* Read what other processes committed. 0 or -1. */
 int mailbox_refresh(struct mailbox *mb);
+/* A session may have run out of memory in the middle of a change: nothing of it counts. */
+void mailbox_unstick(struct mailbox *mb);
 /* The index's write lock; then up to date with it. 0 or -1. */
 int mailbox_begin(struct mailbox *mb, bool durable);
 int mailbox_commit(struct mailbox *mb);

@@ -239,7 +239,7 @@ static void update_found(struct mailbox *mb, uint32_t i, const struct mbox_found
 {
 	struct msg *m = &mb->msgs[i];
 	uint64_t keywords = keyword_bits(mb, f->keywords);
-	uint32_t keep = m->bits & MSG_DIRTY;
+	uint32_t keep = m->bits & (MSG_DIRTY | MSG_LATE);
 	bool told = keep == 0 && (m->info.flags != f->m.info.flags || m->info.keywords != keywords);
 	uint32_t bits = f->m.bits & ~(uint32_t)MSG_SAVED_UID;
 
@@ -444,6 +444,7 @@ static int mbox_sync(struct mailbox *mb, bool full)
 	bool recover;
 	int rc;
 
+	mailbox_unstick(mb);
 	if (look(mb, &st) != 0 || mailbox_refresh(mb) != 0)
 		return -1;
 	recover = full && mbox_needs_recovery(mb);
@@ -464,6 +465,7 @@ int mbox_prepare(struct mailbox *mb)
 	struct stat st;
 	int rc;
 
+	mailbox_unstick(mb);
 	if (mailbox_refresh(mb) != 0 || mbox_lock(mb, true, MBOX_LOCK_MS) != 0)
 		return -1;
 	rc = mbox_needs_recovery(mb) ? mbox_recover(mb) : 0;

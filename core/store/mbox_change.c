@@ -27,7 +27,7 @@ int mbox_write_flags(struct mailbox *mb, const uint8_t *marks)
 {
 	for (uint32_t i = 0; i < mb->count; i++) {
 		if (marks[i])
-			mb->msgs[i].bits |= MSG_DIRTY;
+			mb->msgs[i].bits = (mb->msgs[i].bits & ~(uint32_t)MSG_LATE) | MSG_DIRTY;
 	}
 	return 0;
 }
@@ -38,7 +38,7 @@ static bool wants_flush(const struct mailbox *mb)
 	bool memory = index_in_memory(mb->store->index);
 
 	for (uint32_t i = 0; i < mb->count; i++) {
-		if ((mb->msgs[i].bits & MSG_DIRTY) ||
+		if ((mb->msgs[i].bits & (MSG_DIRTY | MSG_LATE)) == MSG_DIRTY ||
 			(memory && !(mb->msgs[i].bits & MSG_SAVED_UID)))
 			return true;
 	}
@@ -197,7 +197,7 @@ static int look_again(struct mailbox *mb, uint32_t i, uint64_t end)
 	f.m.info.flags = m->info.flags;
 	f.m.info.keywords = m->info.keywords;
 	f.m.info.modseq = m->info.modseq;
-	f.m.bits |= m->bits & (MSG_DIRTY | MSG_SAVED_UID);
+	f.m.bits |= m->bits & (MSG_DIRTY | MSG_LATE | MSG_SAVED_UID);
 	f.m.gap = m->gap;
 	*m = f.m;
 	mailbox_touch(mb, i, false);

@@ -159,8 +159,10 @@ static int plan_meta(struct rewrite *r, struct plan *p, bool first)
 	int rc = blank_line(mb, &p->after, &blank);
 
 	/* To a header that was cut off nothing can be added: the index alone keeps the flags. */
-	if (rc != 0)
+	if (rc != 0) {
+		p->after.bits |= MSG_LATE;
 		return rc < 0 ? -1 : 0;
+	}
 	if (mbox_scan_head(mb->fd, p->after.offset + p->after.from_len, p->after.head_len, &h) != 0)
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
 	mbox_meta(&meta, mb, &p->after, first);
@@ -174,7 +176,8 @@ static int plan_meta(struct rewrite *r, struct plan *p, bool first)
 		p->after.head_len += (uint32_t)meta.len + META_ROOM - removed;
 		p->after.cut += (uint32_t)meta.len + META_ROOM - removed;
 	}
-	p->after.bits = (p->after.bits & ~(uint32_t)MSG_DIRTY) | MSG_HIDDEN | MSG_SAVED_UID;
+	p->after.bits &= ~(uint32_t)(MSG_DIRTY | MSG_LATE);
+	p->after.bits |= MSG_HIDDEN | MSG_SAVED_UID;
 	buf_free(&meta);
 	return 0;
 }
@@ -211,6 +214,7 @@ static int make_plan(struct rewrite *r, const uint8_t *drop, uint64_t limit)
 		if (p->action == RESIZE && r->from == r->count && end - p->after.offset > limit) {
 			p->action = KEEP;
 			p->after = mb->msgs[p->i];
+			p->after.bits |= MSG_LATE;
 		}
 		if ((p->action == DROP || p->action == RESIZE) && r->from == r->count)
 			r->from = k;
@@ -321,11 +325,13 @@ static void settle(struct rewrite *r)
 
 	for (uint32_t k = 0; k < r->count; k++) {
 		struct plan *p = &r->plans[k];
+		bool late;
 
 		if (p->action == DROP)
 			continue;
+		late = p->after.bits != mb->msgs[p->i].bits;
 		mb->msgs[p->i] = p->after;
-		if (p->action != KEEP)
+		if (p->action != KEEP || late)
 			mailbox_touch(mb, p->i, false);
 	}
 }

@@ -638,3 +638,61 @@ TEST(mailstore, bad_locations)
 		mem_free(error);
 	}
 }
+
+#ifdef __SANITIZE_ADDRESS__
+void __lsan_disable(void);
+#else
+static void __lsan_disable(void)
+{
+}
+#endif
+
+/* work - what a session does; memory may run out anywhere in it */
+static void work(struct mailstore *ms, bool mbox, unsigned op)
+{
+	struct mailbox_view *v;
+	uint32_t one = 1;
+
+	if (mbox)
+		store_append("inbox", MSG("more", "x\n"));
+	v = mailbox_open(ms, "INBOX", false);
+	if (v == NULL)
+		return;
+	mailbox_store(v, &one, 1, op % 2 ? FLAGS_ADD : FLAGS_REMOVE, MAIL_FLAGGED, 0, UINT64_MAX,
+		NULL, NULL);
+	mailbox_close(v);
+}
+
+static void squeeze(struct mailstore *ms, bool mbox, unsigned long n)
+{
+	struct mem_guard guard;
+
+	mem_fail_at(n);
+	if (mem_guard_enter(&guard) == 0)
+		work(ms, mbox, (unsigned)n);
+	mem_guard_leave(&guard);
+	mem_fail_at(0);
+}
+
+/* Memory that runs out at any moment costs a session, and nothing else. */
+TEST(mailstore, survives_lack_of_memory)
+{
+	/* What the session had is lost; the test is about what the others have. */
+	__lsan_disable();
+	for (int kind = 0; kind < 2; kind++) {
+		struct mailstore *ms = store_open(kinds[kind]);
+		struct mailbox_view *v;
+		char *list;
+
+		CHECK_INT(store_put(ms, "INBOX", "Subject: one\n\nx\n", 0), 1);
+		for (unsigned long n = 1; n < 120; n++)
+			squeeze(ms, kind == 0, n);
+		v = mailbox_open(ms, "INBOX", false);
+		REQUIRE(v != NULL);
+		CHECK_INT(mailbox_count(v), kind == 0 ? 120 : 1);
+		list = store_list(v);
+		CHECK(strncmp(list, "1:one ", 6) == 0);
+		mem_free(list);
+		mailbox_close(v);
+	}
+}
