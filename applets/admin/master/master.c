@@ -349,6 +349,13 @@ static int read_config(struct sv_config *out, char **error_r)
 	return 0;
 }
 
+int master_services(const char *dir, struct sv_config *out, char **error_r)
+{
+	G.dir = dir;
+	G.owner_uid = (uid_t)-1;
+	return read_config(out, error_r);
+}
+
 /* ---- Directories and owner ---- */
 
 static void find_owner(void)

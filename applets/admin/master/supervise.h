@@ -152,6 +152,11 @@ char *endpoint_key(const struct sv_endpoint *ep);
 /* Directory of the path with this owner and mode when it has to be made. 0, or -1 with errno. */
 int endpoint_make_dir(const char *dir, mode_t mode, uid_t uid, gid_t gid);
 
+/* ---- master.c ---- */
+
+/* main.cf is loaded: what master.cf in dir says is served. 0; -1 with a text (caller frees). */
+int master_services(const char *dir, struct sv_config *out, char **error_r);
+
 /* ---- lock.c ---- */
 
 /*

@@ -4,6 +4,7 @@
  *	configuration	main.cf and master.cf can be read, values make sense together
  *	permissions	configuration and aliases cannot be written by others
  *	directories	those of the queue are there (made if not), with owner and mode
+ *	ports		-v: those that should be open, and whether somebody listens
  *	tables		each map parameter names a known type; built tables are there, newer
  *			than their source, readable by mail_owner
  *
@@ -11,13 +12,17 @@
  */
 #include "applets/admin/postfix/postfix.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "applets/admin/dovecot/dovecot.h"
 #include "applets/admin/master/supervise.h"
 #include "applets/applets.h"
 #include "base/arena.h"
@@ -26,6 +31,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/conf_info.h"
+#include "conf/dovecot_conf.h"
 #include "conf/master_cf.h"
 #include "conf/param_table.h"
 #include "conf/params.h"
@@ -281,6 +287,70 @@ static void list_unused(void)
 	script_info("TLS: versions 1.0 to 1.2 (there is no TLS 1.3 in this build)");
 }
 
+/* ---- Ports ---- */
+
+/* answers - somebody takes connections there */
+static bool answers(const struct sv_endpoint *ep)
+{
+	const char *address = ep->address[0] != '\0' ? ep->address : ep->v4 ? "127.0.0.1" : "::1";
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)ep->port) };
+	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons((uint16_t)ep->port) };
+	bool is6 = strchr(address, ':') != NULL, open;
+	int fd = socket(is6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (is6) {
+		open = inet_pton(AF_INET6, address, &v6.sin6_addr) == 1 &&
+			connect(fd, (struct sockaddr *)&v6, sizeof(v6)) == 0;
+	} else {
+		open = inet_pton(AF_INET, address, &v4.sin_addr) == 1 &&
+			connect(fd, (struct sockaddr *)&v4, sizeof(v4)) == 0;
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+	return open;
+}
+
+static void list_endpoints(struct sv_config *c)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		for (size_t j = 0; j < c->specs[i].endpoint_count; j++) {
+			const struct sv_endpoint *ep = &c->specs[i].endpoints[j];
+
+			if (ep->path == NULL) {
+				script_info("port %d, %s: %s (%s; %s)", ep->port,
+					ep->address[0] != '\0' ? ep->address : "all addresses",
+					answers(ep) ? "open" : "closed", c->specs[i].command, ep->set_by);
+			}
+		}
+	}
+	arena_free(&c->arena);
+}
+
+/* list_ports - those that master.cf and dovecot.conf name, and whether somebody is there */
+static void list_ports(void)
+{
+	struct sv_config config;
+	char *error = NULL;
+
+	memset(&config, 0, sizeof(config));
+	if (master_services(conf_loaded_dir(), &config, &error) != 0) {
+		warning("%s", error);
+		mem_free(error);
+	}
+	list_endpoints(&config);
+	if (param.dovecot_config_file[0] == '\0') {
+		return;
+	}
+	memset(&config, 0, sizeof(config));
+	if (dovecot_conf_load(param.dovecot_config_file, false, &error) != 0 ||
+	    dovecot_services(&config, param.dovecot_config_file, true, 0, &error) != 0) {
+		warning("%s", error);
+		mem_free(error);
+	}
+	list_endpoints(&config);
+}
+
 int check_system(bool warnings, bool verbose)
 {
 	G.worst = 0;
@@ -296,6 +366,9 @@ int check_system(bool warnings, bool verbose)
 	}
 	if (verbose) {
 		list_unused();
+		if (G.worst < 2) {
+			list_ports();
+		}
 	}
 	return G.worst;
 }
