@@ -18,6 +18,7 @@
 #include "proto/imap_fetch.h"
 
 #include "applets/read/imapd/fetch_text.h"
+#include "applets/read/imapd/header_cache.h"
 #include "applets/read/imapd/imapd.h"
 
 enum step { NEXT, PARSE, HEAD, LOCATE, SEEK, COPY };
@@ -37,6 +38,9 @@ struct fetch {
 	uint64_t left;			/* wire bytes of it to write */
 	uint64_t target;
 	struct buf made; /* a section that is no piece of the message: HEADER.FIELDS */
+	bool light;			/* every section can be made from cached fields */
+	bool have_fields;		/* those of this message are in fields */
+	struct buf fields;
 	uint32_t *seen;
 	size_t seen_count, seen_room;
 };
@@ -145,8 +149,13 @@ static bool locate_simple(
 		}
 		return true;
 	}
-	header = top_header(&f->text, &end);
-	*to = end;
+	if (f->have_fields) {
+		header.ptr = buf_str(&f->fields);
+		header.len = f->fields.len;
+	} else {
+		header = top_header(&f->text, &end);
+		*to = end;
+	}
 	if (is_fields(sec)) {
 		make_fields(sec, header, &f->made);
 		*found = FOUND_MADE;
@@ -371,6 +380,18 @@ static void to_cache(struct imapd *s, struct fetch *f, uint32_t uid)
 	mailbox_cache_put(s->view, uid, 'B', f->structure.data, f->structure.len);
 }
 
+/* open_message - its bytes are needed */
+static bool open_message(struct imapd *s, struct fetch *f)
+{
+	if (!fetch_text_open(s, &f->text, f->seq)) {
+		return false;
+	}
+	if (f->light && !f->have_fields) {
+		header_cache_put(s->view, f->text.place->uid, mime_header_at(&f->text.source, 0));
+	}
+	return true;
+}
+
 /* begin_message - the next one, or false when there is none */
 static bool begin_message(struct imapd *s, struct fetch *f)
 {
@@ -387,7 +408,8 @@ static bool begin_message(struct imapd *s, struct fetch *f)
 		return true;
 	}
 	cached = !(f->what.items & parsed) || from_cache(s, f, info->uid);
-	if ((!cached || f->what.sections != NULL) && !fetch_text_open(s, &f->text, f->seq)) {
+	f->have_fields = f->light && header_cache_get(s->view, info->uid, &f->fields);
+	if ((!cached || (f->what.sections != NULL && !f->have_fields)) && !open_message(s, f)) {
 		f->missing = true;
 		return true;
 	}
@@ -451,6 +473,7 @@ static void let_go(struct imapd *s)
 	buf_free(&f->envelope);
 	buf_free(&f->structure);
 	buf_free(&f->made);
+	buf_free(&f->fields);
 }
 
 /* finish - store \Seen, reply */
@@ -518,8 +541,10 @@ enum cmd_result cmd_fetch(struct imapd *s, struct imap_args *a, struct buf *out)
 	if (f->what.items & IMAP_FETCH_MODSEQ) {
 		s->condstore = true;	/* RFC 7162 3.1: it enables */
 	}
+	f->light = f->what.sections != NULL;
 	for (sec = f->what.sections; sec != NULL; sec = sec->next) {
 		f->marks = f->marks || !sec->peek;
+		f->light = f->light && header_cache_serves(sec);
 	}
 	f->marks = f->marks && !mailbox_read_only(s->view);
 	s->state = f;

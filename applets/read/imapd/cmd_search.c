@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "proto/imap_search.h"
 
+#include "applets/read/imapd/header_cache.h"
 #include "applets/read/imapd/imapd.h"
 #include "applets/read/imapd/search_text.h"
 
@@ -21,6 +22,9 @@ struct search {
 	struct imap_search program;
 	struct search_text *text;	/* NULL: no key looks into messages */
 	struct mail_text *mail;		/* of seq, while it is read */
+	bool light;			/* header keys can be decided by cached fields */
+	bool header_known;		/* they are, for seq */
+	struct buf fields;
 	uint32_t seq;
 	uint32_t *found;		/* numbers or UIDs, ascending */
 	size_t count, room;
@@ -137,48 +141,64 @@ static void close_mail(struct search *se)
 	}
 }
 
-/*
- * look_inside - decide by the message's bytes. MAYBE: time is up, call again.
- */
-static enum verdict look_inside(struct imapd *s, struct search *se)
+/* by_fields - decide by the fields in the cache; MAYBE: they are not there or decide nothing */
+static enum verdict by_fields(struct imapd *s, struct search *se, const struct mail_info *info)
 {
-	const struct mail_info *info = mailbox_info(s->view, se->seq);
-	enum verdict v;
+	struct slice header;
 
-	if (se->mail == NULL) {
-		se->mail = mail_open(s->view, se->seq);
-		if (se->mail == NULL) {
-			return NO;	/* expunged meanwhile: it has no text any more */
-		}
-		search_text_begin(se->text, se->mail);
-		search_text_header(se->text);
-		v = judge(s, se, se->program.key, info);
-		if (v != MAYBE) {
-			return v;
-		}
-	}
-	if (!search_text_body(se->text)) {
+	if (!se->light || !header_cache_get(s->view, info->uid, &se->fields)) {
 		return MAYBE;
+	}
+	header.ptr = buf_str(&se->fields);
+	header.len = se->fields.len;
+	search_text_header(se->text, &header);
+	se->header_known = true;
+	return judge(s, se, se->program.key, info);
+}
+
+/* open_mail - the message itself, and its header if that was not looked at */
+static enum verdict open_mail(struct imapd *s, struct search *se, const struct mail_info *info)
+{
+	struct slice header;
+
+	se->mail = mail_open(s->view, se->seq);
+	if (se->mail == NULL) {
+		return NO;	/* expunged meanwhile: it has no text any more */
+	}
+	search_text_open(se->text, se->mail);
+	if (!se->header_known) {
+		header = search_text_header(se->text, NULL);
+		if (se->light) {
+			header_cache_put(s->view, info->uid, header);
+		}
 	}
 	return judge(s, se, se->program.key, info);
 }
 
-/* judge_message - the one at seq */
+/* judge_message - the one at seq. MAYBE: time is up, call again. */
 static enum verdict judge_message(struct imapd *s, struct search *se)
 {
+	const struct mail_info *info = mailbox_info(s->view, se->seq);
 	enum verdict v;
 
 	if (se->text == NULL) {
-		return judge(s, se, se->program.key, mailbox_info(s->view, se->seq));
+		return judge(s, se, se->program.key, info);
 	}
 	if (se->mail == NULL) {
-		search_text_begin(se->text, NULL);
-		v = judge(s, se, se->program.key, mailbox_info(s->view, se->seq));
+		search_text_begin(se->text);
+		se->header_known = false;
+		v = judge(s, se, se->program.key, info);
+		if (v == MAYBE) {
+			v = by_fields(s, se, info);
+		}
+		if (v == MAYBE) {
+			v = open_mail(s, se, info);
+		}
 		if (v != MAYBE) {
 			return v;
 		}
 	}
-	return look_inside(s, se);
+	return search_text_body(se->text) ? judge(s, se, se->program.key, info) : MAYBE;
 }
 
 /* ---- The result ---- */
@@ -246,6 +266,7 @@ static void let_go(struct imapd *s)
 
 	close_mail(se);
 	search_text_free(se->text);
+	buf_free(&se->fields);
 	mem_free(se->found);
 	se->found = NULL;
 }
@@ -323,6 +344,7 @@ enum cmd_result cmd_search(struct imapd *s, struct imap_args *a, struct buf *out
 	}
 	if (se->program.text_keys > 0) {
 		se->text = search_text_new(&s->arena, &se->program);
+		se->light = search_text_light(se->text);
 	}
 	se->now = time(NULL);
 	se->seq = 1;

@@ -22,6 +22,8 @@
 #include "mime/part.h"
 #include "mime/word.h"
 
+#include "applets/read/imapd/header_cache.h"
+
 enum { SLICE = 1 << 20 };
 
 /* A text to look for. */
@@ -42,11 +44,9 @@ struct search_text {
 	size_t open;			/* BODY and TEXT keys that are unknown */
 	size_t key_count;
 
-	struct mail_text *mail;
 	struct mime_source source;
 	struct arena arena;		/* of the tree */
 	struct mime_parser *parser;
-	bool header_done;
 
 	/* The part that is being read. */
 	bool searched, text_only;	/* at all; TEXT keys alone (a header) */
@@ -231,13 +231,27 @@ static bool sent_matches(const struct imap_key *k, struct slice value)
 	}
 }
 
-void search_text_header(struct search_text *st)
+bool search_text_light(const struct search_text *st)
 {
-	struct slice header = mime_header_at(&st->source, 0);
+	size_t i;
+
+	for (i = 0; i < st->field_count; i++) {
+		const struct imap_key *k = st->fields[i];
+
+		if (k->kind == IMAP_KEY_HEADER && !header_cache_keeps(k->name)) {
+			return false;
+		}
+	}
+	return st->field_count > 0;
+}
+
+struct slice search_text_header(struct search_text *st, const struct slice *given)
+{
+	struct slice header = given != NULL ? *given : mime_header_at(&st->source, 0),
+		     whole = header;
 	struct mime_field f;
 	size_t i;
 
-	st->header_done = true;
 	for (i = 0; i < st->field_count; i++) {
 		st->known[st->fields[i]->id] = MISS;
 	}
@@ -255,6 +269,7 @@ void search_text_header(struct search_text *st)
 			}
 		}
 	}
+	return whole;
 }
 
 /* ---- Bodies ---- */
@@ -353,18 +368,20 @@ static const char *mail_source(void *arg, uint64_t offset, size_t *len_r)
 	return mail_bytes(arg, offset, len_r);
 }
 
-void search_text_begin(struct search_text *st, struct mail_text *mail)
+void search_text_open(struct search_text *st, struct mail_text *mail)
+{
+	mime_source_free(&st->source);
+	mime_source_function(&st->source, mail_source, mail);
+}
+
+void search_text_begin(struct search_text *st)
 {
 	size_t i;
 
-	mime_source_free(&st->source);
-	mime_source_function(&st->source, mail_source, mail);
-	st->mail = mail;
 	memset(st->known, UNKNOWN, st->key_count * sizeof(*st->known));
 	st->open = st->needle_count;
 	st->parser = NULL;
 	st->searched = false;
-	st->header_done = false;
 	for (i = 0; i < st->needle_count; i++) {
 		if (st->needles[i].key->len == 0) {
 			hit(st, st->needles[i].key);
