@@ -92,9 +92,10 @@ class Place:
         return subprocess.run([dialog.PILLARBOX, *args], check=False, **kwargs)
 
     def ids(self):
-        """Queue ids, oldest first."""
+        """Queue ids, oldest first; names of the maildrop (32 digits) are listed too and left out."""
         lines = self.run("postqueue", "-p").stdout.decode().split("\n")
-        return [line.split()[0].rstrip("*!#") for line in lines if line[:1] in "0123456789ABCDEF" and line[:1]]
+        ids = [line.split()[0].rstrip("*!#") for line in lines if line[:1] in "0123456789ABCDEF" and line[:1]]
+        return [i for i in ids if len(i) < 32]
 
     def content(self, queue_id):
         return self.run("postcat", "-bhq", queue_id).stdout

@@ -293,7 +293,8 @@ static void list_unused(void)
 static bool answers(const struct sv_endpoint *ep)
 {
 	const char *address = ep->address[0] != '\0' ? ep->address : ep->v4 ? "127.0.0.1" : "::1";
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)ep->port) };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
+		.sin6_port = htons((uint16_t)ep->port) };
 	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons((uint16_t)ep->port) };
 	bool is6 = strchr(address, ':') != NULL, open;
 	int fd = socket(is6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -320,7 +321,8 @@ static void list_endpoints(struct sv_config *c)
 			if (ep->path == NULL) {
 				script_info("port %d, %s: %s (%s; %s)", ep->port,
 					ep->address[0] != '\0' ? ep->address : "all addresses",
-					answers(ep) ? "open" : "closed", c->specs[i].command, ep->set_by);
+					answers(ep) ? "open" : "closed", c->specs[i].command,
+					ep->set_by);
 			}
 		}
 	}
