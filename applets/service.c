@@ -47,6 +47,7 @@ struct service_private {
 	bool was_idle;			/* at the last look */
 	bool debug, stopping, own_work, own_done;
 	int log_fd;			/* inherited, -1 none */
+	char *fds_text;			/* SERVICE_ENV as it was; the labels point into it */
 	const char *hand_listen;	/* -p */
 	int status;
 };
@@ -126,7 +127,8 @@ static void take_inherited(struct service *s)
 	if (part == NULL) {
 		return;
 	}
-	env = mem_strdup(part);		/* kept: the labels point into it */
+	env = mem_strdup(part);
+	s->private_->fds_text = env;
 	unsetenv(SERVICE_ENV);
 	part = strtok_r(env, ",", &save);
 	if (part == NULL || !str_to_int(part, 0, SERVICE_LISTEN_MAX, &count)) {

@@ -58,7 +58,7 @@ static void print(struct buf *out, size_t at_least)
 {
 	if (out->len < at_least)
 		return;
-	if (fwrite(out->data, 1, out->len, stdout) != out->len ||
+	if (fwrite(buf_str(out), 1, out->len, stdout) != out->len ||
 		(at_least == 0 && fflush(stdout) != 0))
 		log_fatal("output write error: %m");
 	buf_reset(out);
