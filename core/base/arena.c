@@ -63,7 +63,9 @@ char *arena_strndup(struct arena *a, const char *s, size_t len)
 {
 	char *copy = arena_alloc(a, len + 1);
 
-	memcpy(copy, s, len);
+	if (len > 0) {		/* an empty slice may have no address */
+		memcpy(copy, s, len);
+	}
 	return copy;
 }
 

@@ -185,7 +185,9 @@ char *mem_strndup(const char *s, size_t len)
 {
 	char *copy = mem_alloc(len + 1);
 
-	memcpy(copy, s, len);
+	if (len > 0) {
+		memcpy(copy, s, len);
+	}
 	copy[len] = '\0';
 	return copy;
 }
