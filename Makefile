@@ -57,7 +57,8 @@ endif
 OBJS := $(SRC:%.c=$(OBJ)/%.o)
 
 WARN = -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wshadow -Wvla
-CPPFLAGS = -D_GNU_SOURCE $(SWITCHES) -Icore -I. -Itests/unit
+START_RELR = 0
+CPPFLAGS = -D_GNU_SOURCE $(SWITCHES) -DSTART_RELR=$(START_RELR) -Icore -I. -Itests/unit
 COMMON = -std=c11 -MMD -MP $(WARN) -fno-strict-aliasing -ffunction-sections -fdata-sections
 KERNEL_HEADERS = -idirafter /usr/include -idirafter /usr/include/$(shell uname -m)-linux-gnu
 
@@ -70,15 +71,21 @@ LINK = $(CC) $(CFLAGS) -static-libasan -static-libubsan -o $@ $(OBJS) $(LIBS)
 STRIP = :
 else
 LIBDIR = $(DEPS)
-CFLAGS = -Os -g -fPIE -fstack-protector-strong -fno-asynchronous-unwind-tables -fno-unwind-tables
+OPT := $(or $(shell sed -n 's/^OPT=//p' config/profiles/$(PROFILE)),-Os -fstack-protector-strong)
+CFLAGS = $(OPT) -g -fPIE -fno-asynchronous-unwind-tables -fno-unwind-tables
 LDFLAGS = -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none
 ifeq ($(findstring musl-gcc,$(CC)),musl-gcc)
 COMMON += $(KERNEL_HEADERS)
 # Debian's musl-gcc wrapper has no start files for static-pie: named here.
 MUSL_LIB = /usr/lib/$(shell uname -m)-linux-musl
 CRT_BEGIN = $(MUSL_LIB)/rcrt1.o $(MUSL_LIB)/crti.o $(shell $(CC) -print-file-name=crtbeginS.o)
+# And a musl before 1.2.4 cannot apply packed relocations: core/base/start.c does.
+ifeq ($(shell uname -m)-$(shell grep -l DT_RELR /usr/include/x86_64-linux-musl/elf.h),x86_64-)
+START_RELR = 1
+PIE_FLAGS = ,-z,pack-relative-relocs,-e,pillarbox_start
+endif
 CRT_END = $(shell $(CC) -print-file-name=crtendS.o) $(MUSL_LIB)/crtn.o
-LINK = $(CC) $(CFLAGS) -static -nostartfiles $(LDFLAGS),-pie,--no-dynamic-linker,-z,text \
+LINK = $(CC) $(CFLAGS) -static -nostartfiles $(LDFLAGS),-pie,--no-dynamic-linker,-z,text$(PIE_FLAGS) \
 	-o $@ $(CRT_BEGIN) $(OBJS) $(LIBS) $(CRT_END)
 else
 LINK = $(CC) $(CFLAGS) -static-pie $(LDFLAGS) -o $@ $(OBJS) $(LIBS)
@@ -119,8 +126,8 @@ $(OBJ)/%.o: %.c $(OBJ)/flags $(LIBDIR)/stamps/all
 # Rewritten only when the compiler, the flags or the set of files changed.
 $(OBJ)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(ARCHIVES) $(SRC)' | cmp -s - $@ || \
-	echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(ARCHIVES) $(SRC)' >$@
+	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(PIE_FLAGS) $(ARCHIVES) $(SRC)' | cmp -s - $@ || \
+	echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(PIE_FLAGS) $(ARCHIVES) $(SRC)' >$@
 
 $(DEPS)/stamps/all:
 	$(Q)DEPS='$(DEPS)' CC='$(CC)' scripts/deps

@@ -13,7 +13,7 @@
 #endif
 
 /* yescrypt, scrypt and the other hashes of libxcrypt in passwd-files and
- * /etc/shadow (about 70 KB); without it SHA-512, SHA-256, MD5 and Blowfish */
+ * /etc/shadow (about 80 KB); without it SHA-512, SHA-256 and MD5 */
 #ifndef FEATURE_YESCRYPT
 #define FEATURE_YESCRYPT 1
 #endif
@@ -30,6 +30,19 @@
  * ISO-8859-15 and windows-1252 */
 #ifndef FEATURE_CHARSETS
 #define FEATURE_CHARSETS 1
+#endif
+
+/* parameters of main.cf that Postfix has and we do not act on, with their
+ * defaults for postconf (config/params_other.def; 20 KB); without it they are
+ * unknown names, which are accepted all the same */
+#ifndef FEATURE_OTHER_PARAMS
+#define FEATURE_OTHER_PARAMS 1
+#endif
+
+/* the applet init, which brings up an image that holds nothing else, and the
+ * journey that it shows (8 KB) */
+#ifndef FEATURE_INIT
+#define FEATURE_INIT 1
 #endif
 
 /* the unit tests and the applet that runs them; only in test builds */

@@ -12,6 +12,10 @@
  * Outside a new machine there is nothing to mount and nothing to switch off:
  * only process 1 does either, so `init -d` can be tried by hand. */
 
+#include "config/features.h"
+
+#if FEATURE_INIT
+
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -211,3 +215,5 @@ init_main(int argc, char **argv)
 	}
 	return status;
 }
+
+#endif

@@ -11,6 +11,10 @@
  * SMTP; both are looked for by POP3, by IMAP and by `mail`. A dialogue is a
  * table of lines to send and of how the last line of the answer begins. */
 
+#include "config/features.h"
+
+#if FEATURE_INIT
+
 #include "applets/admin/journey.h"
 
 #include <arpa/inet.h>
@@ -445,3 +449,5 @@ journey_run(void)
 	buf_free(&error);
 	return failed;
 }
+
+#endif

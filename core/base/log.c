@@ -42,11 +42,13 @@ static struct {
 	int verbose;
 	int buffered;
 	size_t held_len;
-	char held[LOG_HOLD_MAX];
 	time_t stamp_time;	/* the second that stamp shows */
 	time_t asked;		/* when /dev/log was last connected to */
 	char stamp[24];
 } logger = { .fd = -1, .tag = "pillarbox" };
+
+/* Apart from the above: what begins as zeroes takes no room in the file. */
+static char held[LOG_HOLD_MAX];
 
 void log_set_tag(const char *tag)
 {
@@ -145,7 +147,7 @@ void log_flush(void)
 	size_t done = 0;
 
 	while (done < logger.held_len) {
-		ssize_t n = write(logger.fd, logger.held + done, logger.held_len - done);
+		ssize_t n = write(logger.fd, held + done, logger.held_len - done);
 
 		if (n < 0 && errno == EINTR) {
 			continue;
@@ -205,10 +207,10 @@ static void clean_text(char *text)
 static void write_line(const char *line, size_t len)
 {
 	if (logger.buffered) {
-		if (logger.held_len + len > sizeof(logger.held)) {
+		if (logger.held_len + len > sizeof(held)) {
 			log_flush();
 		}
-		memcpy(logger.held + logger.held_len, line, len);
+		memcpy(held + logger.held_len, line, len);
 		logger.held_len += len;
 		return;
 	}

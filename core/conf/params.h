@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "config/features.h"
 
 /*
  * main.cf. Every parameter is one row of config/params.def; the row makes the

@@ -229,15 +229,17 @@ static bool is_sound(struct queue *q)
 {
 	char *error = NULL;
 	struct db *db = db_open(q->path, DB_READ, NULL, NULL, 0, NULL, &error);
-	int64_t damaged = 1;
+	struct db_stmt *check;
 	bool sound;
 
 	if (db == NULL) {
 		mem_free(error);
 		return false;
 	}
-	sound = db_exec_int(db, "SELECT count(*) FROM pragma_integrity_check(1)"
-		" WHERE integrity_check <> 'ok'", &damaged) == 0 && damaged == 0;
+	check = db_prepare(db, "PRAGMA integrity_check(1)");
+	sound = check != NULL && db_step(check) > 0 && strcmp(db_text(check, 0), "ok") == 0;
+	if (check != NULL)
+		db_finish(check);
 	db_close(db);
 	return sound;
 }

@@ -1,8 +1,8 @@
 /*
  * scheme - stored passwords: "{SCHEME}hash", with .B64 or .HEX after the name
  *
- * CRYPT and its kin go to crypt(3) of libxcrypt: MD5, Blowfish, SHA-256 and
- * SHA-512 always, yescrypt, DES and the others with FEATURE_YESCRYPT.
+ * CRYPT and its kin go to crypt(3) of libxcrypt: MD5, SHA-256 and SHA-512
+ * always, yescrypt, Blowfish, DES and the others with FEATURE_YESCRYPT.
  * What this build cannot check is an error with a name, never "wrong password".
  *
  * Digests are written in hex (PLAIN-MD5) or base64 (all others) unless the
