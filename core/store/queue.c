@@ -30,14 +30,20 @@
 
 #include "store/queue_internal.h"
 
-/*
- * 4 KB pages and a checkpoint every 1,000 of them wrote the fewest bytes a mail
- * (HISTORY.md has the figures). The log file is cut back to 16 MB when a
- * burst or a long reader made it longer. temp_store: a container may have no /tmp.
- */
-static const char pragmas[] = "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=1000; PRAGMA "
-			      "journal_size_limit=16777216;"
-			      "PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY";
+/* 4 KB pages wrote the fewest bytes a mail (HISTORY.md). A container may have no /tmp: temp_store. */
+static const char pragmas[] =
+	"PRAGMA synchronous=FULL; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY";
+
+/* set_log - when the log is copied back, and what a long reader may leave of its length */
+static int set_log(struct queue *q)
+{
+	int pages = queue_log_pages(q);
+	char text[128];
+
+	snprintf(text, sizeof(text), "PRAGMA wal_autocheckpoint=%d; PRAGMA journal_size_limit=%d",
+		pages, pages * 4096 * 4);
+	return db_exec(q->db, text) == 0 ? 0 : queue_set_error(q);
+}
 
 int queue_set_error_text(struct queue *q, const char *text)
 {
@@ -275,7 +281,7 @@ static int open_writer(struct queue *q)
 	if (db_migrate(q->db, queue_migrations, queue_migration_count) != 0)
 		return queue_set_error(q);
 	queue_id_load(q);
-	return 0;
+	return set_log(q);
 }
 
 /* open_reader - QUEUE_READ: changes nothing; 0 or -1 */

@@ -217,6 +217,13 @@ void queue_remove(struct queue *q, queue_id id);
 /* Chunks without a message, older than age seconds (crashed writers): removed, now. Count or -1. */
 int queue_clean(struct queue *q, int64_t age);
 /*
+ * DIR/queue.reserve keeps some room on the disk for the commits that empty the queue: made where
+ * there is plenty; given up when it is full (false: there is none).
+ */
+void queue_keep_reserve(struct queue *q);
+bool queue_use_reserve(struct queue *q);
+int queue_batch(const struct queue *q);		/* messages that one commit should settle at most, so that the reserve does */
+/*
  * Take what can be read whole out of databases that were set aside since the last call, and log
  * how much it was. By the queue manager when it starts; commits.
  */

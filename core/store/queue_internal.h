@@ -151,6 +151,8 @@ int queue_id_save(
 /* queue_aside.c: move DIR/queue.db and its companions away, under the lock. 0, or -1 with the error
  * set. */
 int queue_set_aside(struct queue *q, const char *why);
+/* queue_reserve.c: pages of the log after which it is copied back. */
+int queue_log_pages(const struct queue *q);
 /* queue_rescue.c: note that a file was set aside. */
 void queue_rescue_later(const struct queue *q, const char *path);
 /* queue.c: the damaged file at path, to read what is left of it. NULL with a text (caller frees).

@@ -337,12 +337,14 @@ static void on_scan(struct timer *t)
 	load_scan();
 	load_wake();
 	clean();
+	queue_keep_reserve(qmgr->queue);
 	loop_timer(qmgr->loop, t, param.queue_run_delay * 1000, on_scan, NULL);
 }
 
 void load_start(void)
 {
 	clean();
+	queue_keep_reserve(qmgr->queue);
 	qmgr->load.starting = true;
 	sweep(false, NULL);
 	loop_timer(qmgr->loop, &qmgr->load.scan_timer, param.queue_run_delay * 1000, on_scan, NULL);

@@ -53,7 +53,9 @@ void qmgr_queue_trouble(const char *what)
 static void finish(void)
 {
 	loop_untimer(G.loop, &G.stop_timer);
-	settle_now();
+	do {
+		settle_now();
+	} while (G.touched != NULL && !G.commit_failed);
 	if (!settle_idle())
 		log_warn("stopping: the last changes of the queue could not be stored; "
 			"they are found out again at the next start");
@@ -136,6 +138,7 @@ int qmgr_main(int argc, char **argv)
 		log_fatal("%s", error);
 	/* What agents did cannot be undone: a commit that fails is tried until it succeeds. */
 	queue_keep_failed(G.queue, true);
+	G.batch = queue_batch(G.queue);
 	route_init();
 	/* A successor lists the queue while it waits; one started by hand takes nothing from the
 	 * one that runs. */

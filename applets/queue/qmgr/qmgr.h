@@ -176,6 +176,7 @@ struct qmgr {
 	struct loop_hook turn_end;
 	struct timer commit_timer;
 	int64_t last_commit;		/* loop milliseconds */
+	int batch;			/* jobs that one commit settles at most */
 	bool commit_failed;		/* nothing new is begun until one succeeds */
 
 	struct arena scratch,

@@ -199,17 +199,19 @@ static void commit_later(int64_t ms)
 		loop_timer(qmgr->loop, &qmgr->commit_timer, ms, on_commit_timer, NULL);
 }
 
-/* settle_touched - every message that had an answer */
+/* settle_touched - messages that had an answer, as many as one commit takes; the others in the next one */
 static void settle_touched(void)
 {
-	struct job *j = qmgr->touched, *next;
+	for (int i = 0; i < qmgr->batch && qmgr->touched != NULL; i++) {
+		struct job *j = qmgr->touched;
 
-	qmgr->touched = NULL;
-	qmgr->touched_tail = &qmgr->touched;
-	for (; j != NULL; j = next) {
-		next = j->touched_next;
+		qmgr->touched = j->touched_next;
+		if (qmgr->touched == NULL)
+			qmgr->touched_tail = &qmgr->touched;
 		settle_job(j);
 	}
+	if (qmgr->touched != NULL)
+		settle_soon();
 }
 
 /* after_commit - messages go on or go; new ones of ours are picked up */
@@ -240,7 +242,7 @@ void settle_now(void)
 	if (queue_commit(qmgr->queue) != 0) {
 		qmgr->commit_failed = true;
 		qmgr_queue_trouble("the queue cannot be written, deliveries wait");
-		commit_later(RETRY_MS);
+		commit_later(queue_is_full(qmgr->queue) && queue_use_reserve(qmgr->queue) ? 1 : RETRY_MS);
 		return;
 	}
 	qmgr->commit_failed = false;
