@@ -129,9 +129,9 @@ $(OBJ)/flags: FORCE
 	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(PIE_FLAGS) $(ARCHIVES) $(SRC)' | cmp -s - $@ || \
 	echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(PIE_FLAGS) $(ARCHIVES) $(SRC)' >$@
 
-$(DEPS)/stamps/all:
+$(DEPS)/stamps/all: scripts/deps
 	$(Q)DEPS='$(DEPS)' CC='$(CC)' scripts/deps
-$(DEPS)/san/stamps/all:
+$(DEPS)/san/stamps/all: scripts/deps
 	$(Q)DEPS='$(DEPS)' scripts/deps --san
 
 run:
