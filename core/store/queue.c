@@ -30,7 +30,8 @@
 
 #include "store/queue_internal.h"
 
-/* 4 KB pages wrote the fewest bytes a mail (HISTORY.md). A container may have no /tmp: temp_store. */
+/* 4 KB pages, SQLite's default, wrote the fewest bytes a mail (HISTORY.md). temp_store: a container
+ * may have no /tmp. */
 static const char pragmas[] =
 	"PRAGMA synchronous=FULL; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY";
 

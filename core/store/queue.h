@@ -222,7 +222,8 @@ int queue_clean(struct queue *q, int64_t age);
  */
 void queue_keep_reserve(struct queue *q);
 bool queue_use_reserve(struct queue *q);
-int queue_batch(const struct queue *q);		/* messages that one commit should settle at most, so that the reserve does */
+/* Messages that one commit should settle at most, so that the reserve has room for it. */
+int queue_batch(const struct queue *q);
 /*
  * Take what can be read whole out of databases that were set aside since the last call, and log
  * how much it was. By the queue manager when it starts; commits.

@@ -77,7 +77,7 @@ void queue_keep_reserve(struct queue *q)
 	fd = left > size * 2 ? open(name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
 	if (fd < 0)
 		return;
-	/* Blocks that are there in truth; where a file system cannot promise them there is no reserve. */
+	/* Blocks that are there in truth; no reserve where a file system cannot promise them. */
 	if (fallocate(fd, 0, 0, size) != 0)
 		(void)unlink(name);
 	close(fd);

@@ -199,7 +199,7 @@ static void commit_later(int64_t ms)
 		loop_timer(qmgr->loop, &qmgr->commit_timer, ms, on_commit_timer, NULL);
 }
 
-/* settle_touched - messages that had an answer, as many as one commit takes; the others in the next one */
+/* settle_touched - messages that had an answer: as many as one commit takes, then the next */
 static void settle_touched(void)
 {
 	for (int i = 0; i < qmgr->batch && qmgr->touched != NULL; i++) {
@@ -242,7 +242,10 @@ void settle_now(void)
 	if (queue_commit(qmgr->queue) != 0) {
 		qmgr->commit_failed = true;
 		qmgr_queue_trouble("the queue cannot be written, deliveries wait");
-		commit_later(queue_is_full(qmgr->queue) && queue_use_reserve(qmgr->queue) ? 1 : RETRY_MS);
+		if (queue_is_full(qmgr->queue) && queue_use_reserve(qmgr->queue))
+			commit_later(1);
+		else
+			commit_later(RETRY_MS);
 		return;
 	}
 	qmgr->commit_failed = false;
