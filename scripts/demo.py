@@ -25,7 +25,7 @@ def show(text):
 
 subject = "A mail's way %d" % time.time_ns()
 step(1, "SMTP: alice sends to tester on port %d" % (base + 25))
-with smtplib.SMTP("127.0.0.1", base + 25, timeout=20) as smtp:
+with smtplib.SMTP("127.0.0.1", base + 25, "client.example", timeout=20) as smtp:
     smtp.ehlo()
     smtp.mail("alice@test.example")
     smtp.rcpt("tester@test.example")
