@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/unixsock.h"
 #include "base/wire.h"
@@ -150,6 +151,8 @@ void queue_notify_committed(struct queue_notify *n, const struct queue *q)
 	size_t count;
 	const queue_id *ids = queue_committed(q, &count);
 
+	/* The log of how they came goes before what the queue manager says of them. */
+	log_flush();
 	for (size_t at = 0; at < count; at += IDS_PER_MESSAGE) {
 		size_t some = count - at < IDS_PER_MESSAGE ? count - at : IDS_PER_MESSAGE;
 
