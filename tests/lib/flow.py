@@ -15,7 +15,6 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PILLARBOX = os.environ.get("PILLARBOX", os.path.join(TOP, "pillarbox"))
-CORPUS = os.environ.get("CORPUS", os.path.join(TOP, ".deps", "corpus"))
 _failed = 0
 
 

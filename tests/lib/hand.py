@@ -85,11 +85,18 @@ class Place:
         self.processes.remove(proc)
         return proc.returncode
 
-    def run(self, *args, **kwargs):
+    def copy(self):
+        """The binary where every user can reach it."""
+        path = self.dir + "/pillarbox"
+        if not os.path.exists(path):
+            shutil.copy(dialog.PILLARBOX, path)
+        return path
+
+    def run(self, *args, program=None, **kwargs):
         kwargs.setdefault("timeout", 60)
         kwargs.setdefault("capture_output", True)
         kwargs.setdefault("env", self.env)
-        return subprocess.run([dialog.PILLARBOX, *args], check=False, **kwargs)
+        return subprocess.run([program or dialog.PILLARBOX, *args], check=False, **kwargs)
 
     def ids(self):
         """Queue ids, oldest first; names of the maildrop (32 digits) are listed too and left out."""

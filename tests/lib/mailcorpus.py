@@ -1,16 +1,26 @@
 """mailcorpus - real messages out of the unpacked packages of scripts/corpus
 
+fetch() has the script unpack what is missing and names the directory.
 messages(directory) yields (name, bytes) of every distinct file that is a mail, and of
 every message of the mbox files; the bytes have LF line ends, as in a mailbox.
 """
 
 import os
 import re
+import subprocess
 
 HEADER = re.compile(
     rb"^(Return-Path|Received|From|Subject|To|Date|Message-ID|MIME-Version|Content-Type|"
     rb"Delivered-To|X-[A-Za-z-]+)[ \t]*:", re.I | re.M)
 MAX_FILE = 20_000_000
+
+
+def fetch():
+    top = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+    corpus = os.environ.get("CORPUS", os.path.join(top, ".deps", "corpus"))
+    subprocess.run([os.path.join(top, "scripts", "corpus"), corpus], check=False, stderr=subprocess.DEVNULL,
+                   timeout=300)
+    return os.path.join(corpus, "mail")
 
 
 def looks_like_mail(data):
