@@ -41,6 +41,7 @@ struct kept {
 
 static struct kept *kept[KEEP_LAST - KEEP_FIRST + 1];
 static size_t kept_total;
+static struct mem_trimmer *trimmers;
 
 void mem_guard_push(struct mem_guard *g)
 {
@@ -88,22 +89,22 @@ static int keep_class(size_t size)
 	return class;
 }
 
-/* new_block - size bytes, not cleared; NULL when there is no memory */
-static void *new_block(size_t size)
+/*
+ * new_block - size bytes; NULL when there is no memory. To be cleared is left to calloc() where it
+ * can: pages that come fresh from the system are not even touched for it.
+ */
+static void *new_block(size_t size, bool cleared)
 {
 	int class = keep_class(size);
-	struct kept *block;
+	size_t room = class >= 0 ? (size_t)1 << (KEEP_FIRST + class) : size ? size : 1;
+	struct kept *block = class >= 0 ? kept[class] : NULL;
 
-	if (class < 0) {
-		return malloc(size ? size : 1);
-	}
-	block = kept[class];
 	if (block == NULL) {
-		return malloc((size_t)1 << (KEEP_FIRST + class));
+		return cleared ? calloc(1, room) : malloc(room);
 	}
 	kept[class] = block->next;
-	kept_total -= (size_t)1 << (KEEP_FIRST + class);
-	return block;
+	kept_total -= room;
+	return cleared ? memset(block, 0, size) : block;
 }
 
 /* keep_block - put it on its list; false: too small, too large or enough of them */
@@ -128,8 +129,31 @@ static bool keep_block(void *ptr)
 	return true;
 }
 
+void mem_trim_call(struct mem_trimmer *t, void (*fn)(void *owner), void *owner)
+{
+	t->fn = fn;
+	t->owner = owner;
+	t->next = trimmers;
+	trimmers = t;
+}
+
+void mem_trim_forget(struct mem_trimmer *t)
+{
+	struct mem_trimmer **link = &trimmers;
+
+	while (*link != NULL && *link != t) {
+		link = &(*link)->next;
+	}
+	if (*link != NULL) {
+		*link = t->next;
+	}
+}
+
 void mem_trim(void)
 {
+	for (struct mem_trimmer *t = trimmers; t != NULL; t = t->next) {
+		t->fn(t->owner);
+	}
 	for (size_t class = 0; class < sizeof(kept) / sizeof(kept[0]); class++) {
 		while (kept[class] != NULL) {
 			struct kept *next = kept[class]->next;
@@ -143,18 +167,8 @@ void mem_trim(void)
 
 void *mem_alloc(size_t size)
 {
-	void *ptr;
+	void *ptr = must_fail() ? NULL : new_block(size, true);
 
-	if (must_fail()) {
-		ptr = NULL;
-	} else if (keep_class(size) < 0) {
-		ptr = calloc(1, size ? size : 1);
-	} else {
-		ptr = new_block(size);
-		if (ptr != NULL) {
-			memset(ptr, 0, size);
-		}
-	}
 	if (ptr == NULL) {
 		out_of_memory(size);
 	}
@@ -164,7 +178,7 @@ void *mem_alloc(size_t size)
 void *mem_realloc(void *old, size_t size)
 {
 	void *ptr = must_fail()	  ? NULL
-		    : old == NULL ? new_block(size)
+		    : old == NULL ? new_block(size, false)
 				  : realloc(old, size ? size : 1);
 
 	if (ptr == NULL) {

@@ -26,8 +26,20 @@ char *mem_strdup(const char *s);
 char *mem_strndup(const char *s, size_t len);
 /* free(3); NULL is fine. */
 void mem_free(void *ptr);
-/* Give back the large blocks that mem_free() kept for reuse (at most 1 MiB). */
+/*
+ * Give back what is only kept for speed: the large blocks of mem_free() (at most 1 MiB), and the
+ * caches whose owners asked to be told with mem_trim_call(). The event loop calls it in a pause.
+ */
 void mem_trim(void);
+/* A cache's wish to be emptied by mem_trim(). Embedded in its owner, who takes it back before it
+ * goes. fn may free, and may not add or take back wishes. */
+struct mem_trimmer {
+	struct mem_trimmer *next;
+	void (*fn)(void *owner);
+	void *owner;
+};
+void mem_trim_call(struct mem_trimmer *t, void (*fn)(void *owner), void *owner);
+void mem_trim_forget(struct mem_trimmer *t);	/* not added: nothing */
 
 /*
  * mem_guard_enter(&g) is 0 at first and 1 when memory ran out further down;

@@ -47,6 +47,7 @@ struct db {
 	enum db_fault fault;
 	struct buf error;
 	char journal[16];
+	struct mem_trimmer trimmer;
 };
 
 /*
@@ -218,6 +219,18 @@ static int open_handle(struct db *db, unsigned flags)
 	return -1;
 }
 
+/*
+ * trim - a pause in the work: pages go back to the system, which has them in its own cache. Only
+ * memory is touched, so that the child of a fork, too, may free its copy.
+ */
+static void trim(void *owner)
+{
+	struct db *db = owner;
+
+	if (db->handle != NULL)
+		sqlite3_db_release_memory(db->handle);
+}
+
 struct db *db_open(const char *path, unsigned flags, const char *pragmas, const char *const *sql,
 	size_t count, enum db_fault *fault_r, char **error_r)
 {
@@ -228,6 +241,7 @@ struct db *db_open(const char *path, unsigned flags, const char *pragmas, const 
 	db->sql = sql;
 	db->count = count;
 	db->stmts = count > 0 ? mem_calloc(count, sizeof(*db->stmts)) : NULL;
+	mem_trim_call(&db->trimmer, trim, db);
 	if (open_handle(db, flags) == 0) {
 		sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
 		/* The header is read here, so that a file that is no database is told at once. */
@@ -250,6 +264,7 @@ void db_close(struct db *db)
 {
 	if (db == NULL)
 		return;
+	mem_trim_forget(&db->trimmer);
 	/* After a fork even a close would drop the parent's locks (How To Corrupt, 2.6). */
 	if (db->owner == getpid()) {
 		for (size_t i = 0; i < db->count; i++)

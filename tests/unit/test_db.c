@@ -212,3 +212,28 @@ TEST(db, full)
 	CHECK(db_is_full(db));
 	db_close(db);
 }
+
+/* A pause takes the pages of the cache away, in the middle of a statement and of a transaction. */
+TEST(db, trim)
+{
+	struct db *db = open_new(DB_CREATE | DB_WAL | DB_COMBINE);
+	char page[4096] = "x";
+	struct db_stmt *s;
+	int64_t count = 0;
+
+	REQUIRE(db_migrate(db, migrations, 2) == 0);
+	REQUIRE(db_begin(db) == 0);
+	for (int64_t i = 0; i < 20; i++) {
+		CHECK_INT(db_run(db, Q_ADD, "ib", i, (const void *)page, sizeof(page)), 0);
+		mem_trim();
+	}
+	CHECK_INT(db_commit(db), 0);
+	s = db_start(db, Q_GET, "i", (int64_t)0);
+	while (db_step(s) == 1) {
+		mem_trim();
+		count++;
+	}
+	CHECK_INT(count, 20);
+	db_close(db);
+	mem_trim();
+}

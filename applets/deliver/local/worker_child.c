@@ -5,6 +5,7 @@
  * its socket. See worker.c for the messages.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@
 
 #include "local.h"
 
-enum { READ_SIZE = 64 * 1024 };
+enum { READ_SIZE = 64 * 1024, PAUSE_MS = 200 };
 
 /* The socket and what was read from it. */
 struct line {
@@ -33,13 +34,27 @@ struct content {
 	size_t piece_len;
 };
 
+/* wait_for_work - until there is something to read; memory does not wait along */
+static void wait_for_work(struct line *l)
+{
+	struct pollfd p = { .fd = l->sock, .events = POLLIN };
+
+	if (poll(&p, 1, PAUSE_MS) == 0) {
+		buf_shrink(&l->in, 0);
+		mem_trim();
+	}
+}
+
 /* receive - the next whole message; ends the process when there is none */
 static void receive(struct line *l, struct wire *w, size_t *size)
 {
 	int rc;
 
 	while ((rc = wire_next(&l->in, w, size)) == 0) {
-		ssize_t n = read(l->sock, buf_reserve(&l->in, READ_SIZE), READ_SIZE);
+		ssize_t n;
+
+		wait_for_work(l);
+		n = read(l->sock, buf_reserve(&l->in, READ_SIZE), READ_SIZE);
 
 		if (n < 0 && errno == EINTR) {
 			continue;

@@ -63,7 +63,10 @@ void load_new(const queue_id *ids, size_t count)
 	struct load *l = &qmgr->load;
 
 	if (l->ring == NULL)
-		l->ring = mem_calloc(RING_SIZE, sizeof(*l->ring));
+		l->ring = mem_realloc(NULL, RING_SIZE * sizeof(*l->ring));
+	/* From the start again, so that a small ring stays in a page or two of its memory. */
+	if (l->ring_count == 0)
+		l->ring_at = 0;
 	for (size_t i = 0; i < count; i++) {
 		if (l->ring_count == RING_SIZE) {
 			load_scan();
