@@ -55,6 +55,7 @@ static struct G {
 	bool dot;			/* a dot at the line's start is held back */
 	bool strip_cr, decided;		/* sendmail_fix_line_endings */
 	bool in_body;
+	uint64_t size;			/* of the content so far */
 	struct buf headers;		/* -t: until they are complete */
 } G = { .mode = 'm', .at_line = true };
 
@@ -70,6 +71,7 @@ static const char *user(void)
 static _Noreturn void die(int status, const char *text)
 {
 	fprintf(stderr, "sendmail: fatal: %s: %s\n", user(), text);
+	submit_free(G.submit);		/* what was written so far goes */
 	exit(status);
 }
 
@@ -212,11 +214,33 @@ static void add_recipient(const char *address)
 	G.recipients[G.recipient_count++] = address;
 }
 
-/* add_list - the addresses of a header's value or of an argument */
-static void add_list(struct slice value)
+/*
+ * is_guess - "a@@b", "a@" or "a b": the parser makes "a" of the first two and nothing of the last.
+ * Such an element is queued as it is written, so that it bounces to the sender and neither reaches
+ * somebody else nor gets lost.
+ */
+static bool is_guess(struct slice item, const struct mime_address *m)
 {
-	for (const struct mime_address *m = mime_addresses(&G.arena, value); m != NULL; m =
-	    m->next) {
+	return m != NULL && m->next == NULL && m->broken && m->mailbox != NULL &&
+		m->domain != NULL && memchr(item.ptr, '<', item.len) == NULL &&
+		(*m->mailbox == '\0' ||
+			(*m->domain == '\0' && memchr(item.ptr, '@', item.len) != NULL));
+}
+
+/* add_item - one element of a list: an address or a group of them */
+static void add_item(struct slice item)
+{
+	const struct mime_address *m = mime_addresses(&G.arena, item);
+
+	if (is_guess(item, m)) {
+		struct buf b = BUF_INIT;
+
+		mime_unfold(&b, item);
+		add_recipient(arena_strdup(&G.arena, buf_str(&b)));
+		buf_free(&b);
+		return;
+	}
+	for (; m != NULL; m = m->next) {
 		struct buf b = BUF_INIT;
 
 		if (m->domain == NULL || m->mailbox == NULL || *m->mailbox == '\0') {
@@ -225,6 +249,16 @@ static void add_list(struct slice value)
 		mime_address_put(&b, m);
 		add_recipient(arena_strdup(&G.arena, buf_str(&b)));
 		buf_free(&b);
+	}
+}
+
+/* add_list - the addresses of a header's value or of an argument */
+static void add_list(struct slice value)
+{
+	struct slice item;
+
+	while (mime_list_next(&value, &item)) {
+		add_item(item);
 	}
 }
 
@@ -259,6 +293,10 @@ static void read_recipients(void)
 /* write_out - content to the submission */
 static void write_out(const char *data, size_t len)
 {
+	G.size += len;
+	if (param.message_size_limit > 0 && G.size > (uint64_t)param.message_size_limit) {
+		die(EX_UNAVAILABLE, "message file too big");
+	}
 	(void)submit_write(G.submit, data, len);	/* submit_end() says what went wrong */
 }
 
@@ -296,10 +334,29 @@ static const char *caller_name(void)
 	return name;
 }
 
+/* given_sender - -f: an address, perhaps with a name or in <>; else as it is */
+static const char *given_sender(void)
+{
+	const struct mime_address *m = mime_addresses(&G.arena, slice_of(G.sender));
+	struct buf b = BUF_INIT;
+	const char *sender = G.sender;
+
+	if (strcmp(sender, "<>") == 0) {
+		return "";
+	}
+	if (m != NULL && m->next == NULL && m->mailbox != NULL && *m->mailbox != '\0' &&
+	    m->domain != NULL && (!m->broken || strchr(sender, '<') != NULL)) {
+		mime_address_put(&b, m);
+		sender = arena_strdup(&G.arena, buf_str(&b));
+		buf_free(&b);
+	}
+	return sender;
+}
+
 /* begin - sender and recipients; from here on content may follow */
 static void begin(void)
 {
-	const char *sender = G.sender != NULL ? G.sender : caller();
+	const char *sender = G.sender != NULL ? given_sender() : caller();
 
 	if (smtp_has_8bit(slice_of(sender))) {
 		G.flags |= QUEUE_F_SMTPUTF8;
@@ -508,6 +565,25 @@ static _Noreturn void run_queue(void)
 	}
 }
 
+/*
+ * open_log - what queueing says of a message goes where the server logs; the caller's terminal, or
+ * the mail that cron makes of it, gets only what is wrong (die()), or all with -v
+ */
+static void open_log(void)
+{
+	char tag[64];
+
+	if (log_verbose() > 0) {
+		return;
+	}
+	snprintf(tag, sizeof(tag), "%.40s/pickup", param.syslog_name);
+	log_open(tag, LOG_TO_SYSLOG);
+	/* /dev/stdout is the server's, not this program's. */
+	if (param.maillog_file[0] != '\0' && !str_starts(param.maillog_file, "/dev/")) {
+		(void)log_open_file(param.maillog_file);
+	}
+}
+
 int sendmail_main(int argc, char **argv)
 {
 	char *error = NULL;
@@ -544,6 +620,7 @@ int sendmail_main(int argc, char **argv)
 	if (conf_load(conf_dir(NULL), true, &error) != 0) {
 		die(EX_CONFIG, error);
 	}
+	open_log();
 	for (; optind < argc; optind++) {
 		add_list(slice_of(argv[optind]));
 	}

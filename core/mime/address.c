@@ -391,3 +391,51 @@ void mime_address_put(struct buf *out, const struct mime_address *m)
 		buf_adds(out, m->domain);
 	}
 }
+
+/* item_end - length of the first element of text: up to a ',' that separates */
+static size_t item_end(struct slice text)
+{
+	size_t i;
+	unsigned comment = 0;
+	bool quoted = false, angle = false, group = false;
+
+	for (i = 0; i < text.len; i++) {
+		char c = text.ptr[i];
+
+		if (c == '\\' && (quoted || comment > 0)) {
+			i++;
+		} else if (c == '"' && comment == 0) {
+			quoted = !quoted;
+		} else if (quoted) {
+			continue;
+		} else if (c == '(') {
+			comment++;
+		} else if (c == ')' && comment > 0) {
+			comment--;
+		} else if (comment > 0) {
+			continue;
+		} else if (c == '<' || c == '>') {
+			angle = c == '<';
+		} else if (c == ':' || c == ';') {
+			group = !angle && c == ':' ? true : c == ';' ? false : group;
+		} else if (c == ',' && !angle && !group) {
+			break;
+		}
+	}
+	return i < text.len ? i : text.len;
+}
+
+bool mime_list_next(struct slice *rest, struct slice *item)
+{
+	while (rest->len > 0) {
+		size_t len = item_end(*rest), skip = len < rest->len ? len + 1 : len;
+
+		*item = slice_trim((struct slice){ rest->ptr, len });
+		rest->ptr += skip;
+		rest->len -= skip;
+		if (item->len > 0) {
+			return true;
+		}
+	}
+	return false;
+}

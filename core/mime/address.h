@@ -42,6 +42,13 @@ static inline bool mime_address_is_group_end(const struct mime_address *m)
 	return m->domain == NULL && m->mailbox == NULL;
 }
 
+/*
+ * Next element of a list, blanks around it cut, as it is written: for programs that pass
+ * on what is no address instead of guessing. ',' separates, but not within quotes, comments, <>
+ * or a group. Empty elements are left out; false: none left.
+ */
+bool mime_list_next(struct slice *rest, struct slice *item);
+
 /* "local@domain", the local part quoted where it must be. */
 void mime_address_put(struct buf *out, const struct mime_address *m);
 

@@ -18,6 +18,8 @@
 #include "base/date.h"
 #include "base/str.h"
 #include "conf/params.h"
+#include "mime/charset.h"
+#include "mime/word.h"
 #include "proto/smtp.h"
 #include "route/cleanup.h"
 #include "route/rewrite.h"
@@ -226,6 +228,10 @@ void cleanup_put_mailbox(struct buf *out, const char *address, const char *full_
 	for (char *p = name; *p != '\0'; p++) {
 		*p = (unsigned char)*p < 0x20 || *p == 0x7f ? ' ' : *p;
 	}
+	for (size_t n = strlen(name); n > 0 && !utf8_valid(name, n) && utf8_valid(full_name,
+		strlen(full_name)); n--) {
+		name[n - 1] = '\0';	/* cut inside a character */
+	}
 	if (*name == '\0') {
 		buf_adds(out, address);
 		return;
@@ -235,7 +241,11 @@ void cleanup_put_mailbox(struct buf *out, const char *address, const char *full_
 		buf_addf(out, " (%s)", name);
 		return;
 	}
-	put_phrase(out, name);
+	if (smtp_has_8bit(slice_of(name)) && utf8_valid(name, strlen(name))) {
+		mime_words_encode(out, slice_of(name), strlen("From: "), true);
+	} else {
+		put_phrase(out, name);
+	}
 	if (*address != '\0') {
 		buf_addf(out, " <%s>", address);
 	} else {
