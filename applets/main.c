@@ -10,6 +10,7 @@
  *	pillarbox --install [-s] [DIR]  hard (-s: symbolic) links: all in DIR, or
  *	                                without DIR each in its own directory
  *	pillarbox --help APPLET         also: pillarbox APPLET --help
+ *	pillarbox --features            the switches of config/features.h, as built
  *
  * An unknown applet is exit status 127 and "applet not found". */
 
@@ -19,6 +20,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "config/features.h"
 
 #include "applets/applets.h"
 
@@ -111,7 +114,7 @@ print_about(void)
 
 	printf("pillarbox: a whole mail server in one binary\n\n"
 	       "Usage: pillarbox APPLET [ARGUMENTS]...\n"
-	       "   or: pillarbox --list | --list-full | --help APPLET\n"
+	       "   or: pillarbox --list | --list-full | --features | --help APPLET\n"
 	       "   or: pillarbox --install [-s] [DIR]\n"
 	       "   or: APPLET [ARGUMENTS]...   (by a link of that name)\n\n"
 	       "Applets:\n");
@@ -127,6 +130,27 @@ print_about(void)
 		column += width;
 	}
 	printf("\n");
+}
+
+/* print_features - --features: what a profile left out is 0 */
+static void
+print_features(void)
+{
+	static const struct {
+		const char *name;
+		int on;
+	} rows[] = {
+		{ "FEATURE_PCRE", FEATURE_PCRE },
+		{ "FEATURE_YESCRYPT", FEATURE_YESCRYPT },
+		{ "FEATURE_SQL", FEATURE_SQL },
+		{ "FEATURE_CHARSETS", FEATURE_CHARSETS },
+		{ "FEATURE_OTHER_PARAMS", FEATURE_OTHER_PARAMS },
+		{ "FEATURE_INIT", FEATURE_INIT },
+		{ "FEATURE_UNIT", FEATURE_UNIT },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		printf("%s=%d\n", rows[i].name, rows[i].on);
 }
 
 /* print_list - --list and --list-full */
@@ -240,6 +264,10 @@ run_self(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "--list") == 0 || strcmp(argv[1], "--list-full") == 0) {
 		print_list(argv[1][6] != '\0');
+		return 0;
+	}
+	if (strcmp(argv[1], "--features") == 0) {
+		print_features();
 		return 0;
 	}
 	if (strcmp(argv[1], "--install") == 0)

@@ -106,7 +106,9 @@ struct map *map_open(const char *spec, unsigned flags, char **error_r)
 	name = colon != NULL ? (struct slice){ text.ptr, (size_t)(colon - text.ptr) }
 			     : slice_of(type_name);
 	if (find_type(name) == NULL) {
-		buf_addf(&b, "unsupported table type: %.*s", (int)name.len, name.ptr);
+		buf_addf(&b, "unsupported table type: %.*s%s", (int)name.len, name.ptr,
+			!FEATURE_PCRE && slice_eq(name, "pcre")
+				? " (this build has no FEATURE_PCRE; regexp: is there)" : "");
 		*error_r = buf_steal(&b);
 		return NULL;
 	}

@@ -20,10 +20,16 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "config/features.h"
+
 #include "base/mem.h"
 #include "conf/main_cf.h"
 #include "store/db.h"
 #include "store/map_impl.h"
+
+/* Behind an error that a whole SQLite may not have. */
+#define LEFT_OUT \
+	(FEATURE_SQL ? "" : " (this build has no FEATURE_SQL: no views, triggers, WITH ...)")
 
 enum { BUSY_MS = 2000, MAX_RESULT = 1024 * 1024 };
 
@@ -152,7 +158,7 @@ static int refresh(struct map *m, struct query_table *t)
 		return 0;
 	t->db = db_open(t->dbpath, DB_READ, NULL, NULL, 0, NULL, &error);
 	if (t->db == NULL) {
-		rc = map_fail(m, "open database %s", error);
+		rc = map_fail(m, "open database %s%s", error, LEFT_OUT);
 		mem_free(error);
 		return rc;
 	}
@@ -322,7 +328,8 @@ static int get_sqlite(struct map *m, const char *key, struct buf *value)
 		return 0;
 	}
 	s = db_prepare(t->db, buf_str(&query));
-	rc = s != NULL ? collect(m, t, s, key, value) : map_fail(m, "%s", db_error(t->db));
+	rc = s != NULL ? collect(m, t, s, key, value)
+		       : map_fail(m, "%s%s", db_error(t->db), LEFT_OUT);
 	db_finish(s);
 	buf_free(&query);
 	if (rc < 0) {

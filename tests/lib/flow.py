@@ -52,6 +52,12 @@ def have(program):
     return shutil.which(program) is not None
 
 
+def feature(name):
+    """Whether the binary has FEATURE_NAME (config/features.h)."""
+    said = subprocess.run([PILLARBOX, "--features"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return "FEATURE_%s=1" % name in said.split()
+
+
 def wait_for(condition, seconds=20, step=0.02):
     """The first true value of condition(), or its last value after that time."""
     end = time.monotonic() + seconds
@@ -124,7 +130,7 @@ class Sandbox:
                     about += file.read()
             except OSError:
                 continue
-            if mark in about and os.path.realpath(exe).startswith(os.path.realpath(PILLARBOX)):
+            if mark in about and os.path.realpath(exe).startswith(os.path.realpath(self.env["PILLARBOX"])):
                 found.append(int(name))
         return found
 

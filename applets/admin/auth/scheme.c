@@ -233,7 +233,9 @@ static enum scheme_result check_crypt(const char *hash, const char *password, co
 	}
 	result = crypt_in(&room, password, hash);
 	if (result == NULL || result[0] == '*' || (strlen(result) < 13 && len >= 13)) {
-		*error_r = "crypt(3) does not know this kind of hash";
+		*error_r = FEATURE_YESCRYPT ? "crypt(3) does not know this kind of hash"
+			: "this build (without FEATURE_YESCRYPT) only knows the hashes of "
+			  "SHA512-CRYPT, SHA256-CRYPT and MD5-CRYPT";
 		rc = SCHEME_ERROR;
 	} else {
 		rc = strlen(result) == len && equal_secret(result, hash, len) ? SCHEME_MATCH
