@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
+#include "route/lookup.h"
 
 enum { TEXT_COLUMNS = 76, HEADERS_MAX = 100000 };
 
@@ -246,7 +247,13 @@ static void add_original(struct notice *n, const struct dsn_recipient *r, const 
 		buf_addc(&n->out, '\n');
 		buf_free(&xtext);
 	} else if (r->original[0] != '\0') {
-		add_field(&n->out, "Original-Recipient", type, r->original);
+		/* A local program may have given a name alone. */
+		buf_addf(&n->out, "Original-Recipient: %s", type);
+		add_clean(&n->out, r->original);
+		if (address_at(r->original) == NULL) {
+			buf_addf(&n->out, "@%s", param.myorigin);
+		}
+		buf_addc(&n->out, '\n');
 	}
 }
 

@@ -206,6 +206,8 @@ static bool set_rights(struct expander *x, struct target *t)
 		return true;
 	}
 	if (default_user(x->a, &t->user) > 0) {
+		/* Whose mail it is has no home and no shell: a command is told of none. */
+		t->user.home = t->user.shell = "";
 		return true;
 	}
 	t->kind = TARGET_DEFER;
@@ -225,7 +227,7 @@ static void add_file(
 		return;
 	}
 	if (strcmp(path, "/dev/null") == 0) {
-		add(x, TARGET_DISCARD, w, path, "file /dev/null");
+		add(x, TARGET_DISCARD, w, "delivered to file: /dev/null", "file /dev/null");
 		return;
 	}
 	t = add(x, TARGET_FILE, w, path, arena_printf(x->a, "file %s", path));
@@ -664,5 +666,12 @@ void expand_recipient(struct arena *a, const struct expand_env *env, const char 
 
 	memset(out, 0, sizeof(*out));
 	expand_address(&x, address, &start);
+	if (out->count == 0) {
+		struct where w;
+
+		/* An empty :include: file. Without a target nobody would ever answer. */
+		take_apart(&x, address, &w);
+		add(&x, TARGET_DISCARD, &w, "nobody is on the list", NULL);
+	}
 	hash_free(&x.seen, NULL);
 }

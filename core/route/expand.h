@@ -25,7 +25,7 @@ enum target_kind {
 	TARGET_FILE,		/* the same, but the file may belong to anybody */
 	TARGET_COMMAND,		/* value: command line */
 	TARGET_REMOTE,		/* value: address for another transport or another table */
-	TARGET_DISCARD,		/* /dev/null */
+	TARGET_DISCARD,		/* /dev/null, an empty list; value: what the log says */
 	TARGET_FAIL,		/* value: why; dsn */
 	TARGET_DEFER
 };

@@ -1,8 +1,8 @@
 /*
  * forward - read ~/.forward and :include: files as the user they belong to
  *
- * A file is believed when it is a regular file, belongs to the user (or root)
- * and nobody else may write to it. Everybody being able to read it is worth a
+ * A .forward is believed when it is a regular file, belongs to the user (or root)
+ * and nobody else may write to it; an :include: file when not everybody may. Everybody being able to read it is worth a
  * warning, once for each file.
  */
 #include "route/forward.h"
@@ -286,8 +286,9 @@ static int include_open(
 	} else if (!S_ISREG(st->st_mode)) {
 		*error_r = arena_printf(a, "include file %s is not a regular file", path);
 		*rc_r = 0;
-	} else if ((st->st_mode & (S_IWOTH | S_IWGRP)) != 0) {
-		*error_r = arena_printf(a, "include file %s is writable by others", path);
+	} else if ((st->st_mode & S_IWOTH) != 0) {
+		/* A group that keeps a list together is common: it may. */
+		*error_r = arena_printf(a, "include file %s is world writable", path);
 		log_warn("%s", *error_r);
 		*rc_r = 0;
 	} else {

@@ -230,7 +230,7 @@ static const struct row {
 	{ "", "tag+ext@test.example", "box /spool/eve*" },
 	{ "", "tag+other@test.example", "box /spool/ann*" },
 	{ "", "MIXED.case@test.example", "box /spool/eve*" },
-	{ "", "file@test.example", "file DIR/out; discard /dev/null" },
+	{ "", "file@test.example", "file DIR/out; discard delivered to file: /dev/null" },
 	{ "allow_mail_to_files = forward\n", "file@test.example",
 		"fail 5.7.1 mail to file is restricted" },
 	{ "", "cmd@test.example", "cmd /bin/prog arg" },
@@ -239,7 +239,7 @@ static const struct row {
 	{ "", "inc@test.example",
 		"box /spool/ann*; to x@far.example; box /spool/fwd; to y@far.example; cmd prog; "
 		"file DIR/fwd/box" },
-	{ "", "incbad@test.example", "fail 5.2.4 include file DIR/bad is writable by others" },
+	{ "", "incbad@test.example", "fail 5.2.4 include file DIR/bad is world writable" },
 	{ "", "increl@test.example", "fail 5.2.4 :include:list uses a relative path" },
 	{ "", "incnone@test.example",
 		"defer 4.3.0 cannot open include file DIR/none: No such file or directory" },

@@ -97,17 +97,29 @@ static void set_exported(struct arena *a)
 	}
 }
 
+/* bare_name - who the mail is for: the name of an alias, not of the user its command runs as */
+static const char *bare_name(struct arena *a, const struct target *t)
+{
+	size_t len = strlen(t->local), ext = strlen(t->extension);
+
+	if (ext > 0 && ext < len) {
+		len -= ext + 1;
+	}
+	return arena_strndup(a, t->local, len);
+}
+
 static void set_environment(struct arena *a, const struct job *j, const struct queue_envelope *env)
 {
 	const struct target *t = j->target;
 	const struct recipient *rc = j->recipient;
+	const char *name = bare_name(a, t);
 
 	set_exported(a);
 	setenv("PATH", "/usr/bin:/bin", 1);
-	setenv("HOME", t->user.home[0] != '\0' ? t->user.home : "/", 1);
-	setenv("SHELL", t->user.shell[0] != '\0' ? t->user.shell : "/bin/sh", 1);
-	setenv("USER", t->user.name, 1);
-	setenv("LOGNAME", t->user.name, 1);
+	set_if("HOME", t->user.home);
+	set_if("SHELL", t->user.shell);
+	set_clean("USER", name);
+	set_clean("LOGNAME", name);
 	set_clean("SENDER", rc->sender);
 	set_clean("RECIPIENT", t->address);
 	set_clean("ORIGINAL_RECIPIENT", rc->original);
@@ -275,6 +287,34 @@ static void command_free(struct command *c)
 	mem_free(c);
 }
 
+/*
+ * said_status - a command may say more than its exit status can: "5.2.2 over quota" at the
+ * beginning of its output. True: *dsn and text are from there
+ */
+static bool said_status(const struct command *c, const char **dsn, struct buf *text)
+{
+	const char *p = buf_str((struct buf *)&c->output), *rest;
+	size_t len = strspn(p, "0123456789."), subject, detail;
+
+	if (len < 5 || len > 9 || (p[0] != '4' && p[0] != '5') || p[1] != '.' ||
+		(p[len] != ' ' && p[len] != '\0')) {
+		return false;
+	}
+	subject = strspn(p + 2, "0123456789");
+	detail = len > subject + 3 ? strspn(p + subject + 3, "0123456789") : 0;
+	if (subject < 1 || subject > 3 || p[subject + 2] != '.' || detail < 1 || detail > 3 ||
+		subject + detail + 3 != len) {
+		return false;
+	}
+	rest = p + len + strspn(p + len, " ");
+	if (*rest == '\0') {
+		return false;
+	}
+	buf_adds(text, rest);
+	*dsn = arena_strndup(&c->job->recipient->request->arena, p, len);
+	return true;
+}
+
 /* outcome - status of the command as delivery status, dsn and text */
 static enum delivery_status outcome(
 	const struct command *c, int status, const char **dsn, struct buf *text)
@@ -291,6 +331,8 @@ static enum delivery_status outcome(
 		*dsn = "2.0.0";
 		buf_addf(text, "delivered to command: %s", command);
 		return DELIVERY_SENT;
+	} else if (WIFEXITED(status) && said_status(c, dsn, text)) {
+		return (*dsn)[0] == '4' ? DELIVERY_DEFERRED : DELIVERY_BOUNCED;
 	} else if (WIFEXITED(status)) {
 		for (size_t i = 0; i < ARRAY_LEN(meanings) && text->len == 0; i++) {
 			if (meanings[i].status == WEXITSTATUS(status)) {
@@ -303,6 +345,8 @@ static enum delivery_status outcome(
 				command);
 		}
 	} else {
+		/* Somebody killed it, or it broke: a later one may do better. */
+		*dsn = "4.3.0";
 		buf_addf(text, "Command died with signal %d: \"%s\"", WTERMSIG(status), command);
 	}
 	if (c->output.len > 0) {

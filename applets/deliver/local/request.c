@@ -387,7 +387,7 @@ static void begin_target(struct recipient *rc, const struct target *t, bool susp
 		ended(rc, t, DELIVERY_SENT, "2.0.0", "");
 		break;
 	case TARGET_DISCARD:
-		ended(rc, t, DELIVERY_SENT, "2.0.0", "delivered to file: /dev/null");
+		ended(rc, t, DELIVERY_SENT, "2.0.0", t->value);
 		break;
 	case TARGET_FAIL:
 		ended(rc, t, DELIVERY_BOUNCED, t->dsn, t->value);
