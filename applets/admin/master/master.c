@@ -377,25 +377,66 @@ static void find_owner(void)
 	G.owner_gid = pw->pw_gid;
 }
 
-static void need_dir(const char *name, mode_t mode, bool owned)
+/*
+ * settle_dir - a directory of the queue that was made for another user, or by a Postfix with its
+ * setgid programs, gets the owner and the mode that ours need. A stricter mode that somebody
+ * chose stays, and so does a directory like /var that is named by mistake.
+ */
+static void settle_dir(const char *path, mode_t mode, uid_t uid, gid_t gid)
+{
+	struct stat st;
+
+	if (geteuid() != 0 || strrchr(path, '/') == path || lstat(path, &st) != 0 ||
+		!S_ISDIR(st.st_mode) || (st.st_uid == uid && (st.st_gid == gid || st.st_gid == 0))) {
+		return;
+	}
+	if (chown(path, uid, gid) != 0 || chmod(path, mode) != 0) {
+		log_warn("%s: cannot set owner %u and mode %04o: %m", path, (unsigned)uid,
+			(unsigned)mode);
+		return;
+	}
+	log_info("%s: owner set to %u:%u and mode to %04o, they were %u:%u and %04o", path,
+		(unsigned)uid, (unsigned)gid, (unsigned)mode, (unsigned)st.st_uid,
+		(unsigned)st.st_gid, (unsigned)st.st_mode & 07777);
+}
+
+/* What the queue's directory holds, of whose and how open; the first is that directory. */
+static const struct {
+	const char *name;
+	mode_t mode;
+	bool owned;			/* by mail_owner, not by root */
+} queue_dirs[] = {
+	{ "", 0755, true },
+	{ "/pid", 0755, false },
+	{ "/private", 0700, true },
+	{ "/public", 0755, true },
+	{ "/maildrop", 01733, true },
+};
+
+/* each_dir - have the directories made, or settled when they were there */
+static void each_dir(bool settle)
 {
 	struct buf path = BUF_INIT;
 
-	buf_addf(&path, "%s%s%s", param.queue_directory, name[0] != '\0' ? "/" : "", name);
-	if (endpoint_make_dir(
-		    buf_str(&path), mode, owned ? G.owner_uid : 0, owned ? G.owner_gid : 0) != 0) {
-		log_fatal("%s: %m", buf_str(&path));
+	for (size_t i = 0; i < ARRAY_LEN(queue_dirs); i++) {
+		mode_t mode = queue_dirs[i].mode;
+		uid_t uid = queue_dirs[i].owned ? G.owner_uid : 0;
+		gid_t gid = queue_dirs[i].owned ? G.owner_gid : 0;
+
+		buf_reset(&path);
+		buf_addf(&path, "%s%s", param.queue_directory, queue_dirs[i].name);
+		if (settle) {
+			settle_dir(buf_str(&path), mode, uid, gid);
+		} else if (endpoint_make_dir(buf_str(&path), mode, uid, gid) != 0) {
+			log_fatal("%s: %m", buf_str(&path));
+		}
 	}
 	buf_free(&path);
 }
 
 static void make_directories(void)
 {
-	need_dir("", 0755, true);
-	need_dir("pid", 0755, false);
-	need_dir("private", 0700, true);
-	need_dir("public", 0755, true);
-	need_dir("maildrop", 01733, true);
+	each_dir(false);
 	if (endpoint_make_dir(param.data_directory, 0700, G.owner_uid, G.owner_gid) != 0) {
 		log_warn("data_directory = %s: %m", param.data_directory);
 	}
@@ -612,6 +653,7 @@ int master_main(int argc, char **argv)
 	find_owner();
 	make_directories();
 	service_open_log("master", 0, G.to_stderr);
+	each_dir(true);
 	go_background();
 	take_lock();
 	raise_limits();

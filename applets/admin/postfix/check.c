@@ -134,8 +134,8 @@ static void check_dir(const char *below, mode_t mode, bool owned, mode_t forbidd
 		fatal("%s: %s", buf_str(&path), strerror(errno));
 	} else if (stat(buf_str(&path), &st) == 0) {
 		if (st.st_uid != uid) {
-			warning("not owned by %s: %s", owned ? param.mail_owner : "root",
-				buf_str(&path));
+			warning("not owned by %s: %s (the next start sets it)",
+				owned ? param.mail_owner : "root", buf_str(&path));
 		}
 		if (st.st_mode & forbidden) {
 			warning("bad mode of %s: %04o, should be %04o", buf_str(&path),
