@@ -121,6 +121,16 @@ static void check_master_cf(void)
 	buf_free(&path);
 }
 
+/* check_log - said at start too: without a log every other fault stays unseen */
+static void check_log(void)
+{
+	if (*param.maillog_file == '\0' && access("/dev/log", F_OK) != 0) {
+		script_warn("there is no /dev/log: nothing is logged until a syslog daemon runs, "
+			    "or set maillog_file (for example /var/log/maillog)");
+		G.worst = G.worst < 1 ? 1 : G.worst;
+	}
+}
+
 /* ---- Directories ---- */
 
 static void check_dir(const char *below, mode_t mode, bool owned, mode_t forbidden)
@@ -360,6 +370,7 @@ int check_system(bool warnings, bool verbose)
 	check_owner();
 	check_main_cf();
 	check_master_cf();
+	check_log();
 	if (G.worst < 2) {
 		check_directories();
 	}
