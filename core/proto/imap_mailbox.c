@@ -144,18 +144,22 @@ void imap_utf7_encode(struct buf *out, const char *s)
 	}
 }
 
+/* Encoded names are printable ASCII: quoted always does, and some clients read no literal in LIST. */
 void imap_put_mailbox(struct buf *out, const char *utf8)
 {
 	struct buf name = BUF_INIT;
 	const char *s;
+	bool quoted;
 
 	imap_utf7_encode(&name, utf8);
 	s = buf_str(&name);
-	if (*s == '\0' || s[strcspn(s, " (){%*\"\\")] != '\0' || str_ieq(s, "NIL")) {
-		imap_put_string(out, s, name.len);
-	} else {
-		buf_adds(out, s);
+	quoted = *s == '\0' || s[strcspn(s, " (){%*\"\\")] != '\0' || str_ieq(s, "NIL");
+	buf_adds(out, quoted ? "\"" : "");
+	for (; *s != '\0'; s++) {
+		buf_adds(out, *s == '"' || *s == '\\' ? "\\" : "");
+		buf_addc(out, *s);
 	}
+	buf_adds(out, quoted ? "\"" : "");
 	buf_free(&name);
 }
 

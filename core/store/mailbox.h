@@ -94,6 +94,11 @@ int mailstore_subscribe(struct mailstore *ms, const char *name, bool on);
 /* Subscribed names, also of folders that are gone. */
 int mailstore_subscriptions(
 	struct mailstore *ms, int (*fn)(void *arg, const char *name), void *arg);
+/*
+ * INBOX has no case, and that goes for what is below it: "Inbox/x" becomes "INBOX/x", in place,
+ * unless there is a folder of just that name.
+ */
+void mailstore_inbox_case(struct mailstore *ms, char *name);
 /* STATUS without opening a view. */
 int mailstore_status(struct mailstore *ms, const char *name, struct mailbox_status *out);
 

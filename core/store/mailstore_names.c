@@ -31,6 +31,23 @@ char *folder_key(const char *name)
 	return mem_strdup(str_ieq(name, "INBOX") ? "INBOX" : name);
 }
 
+void mailstore_inbox_case(struct mailstore *ms, char *name)
+{
+	char *path;
+	bool there = false, selectable;
+
+	if (!str_istarts(name, "INBOX") || name[5] != ms->store->driver->separator ||
+		str_starts(name, "INBOX"))
+		return;
+	/* Another program may have made "Inbox.x". */
+	path = folder_path(ms, name, true);
+	there = path != NULL && ms->store->driver->exists(path, &selectable);
+	mem_free(path);
+	if (!there)
+		memcpy(name, "INBOX", 5);
+	ms->code = MAIL_E_NONE;
+}
+
 bool folder_is_hidden(const char *file)
 {
 	return file[0] == '.' || str_ends(file, ".lock") || str_starts(file, "dovecot") ||

@@ -60,7 +60,13 @@ static bool is_listed(const struct imap_section *sec, struct slice name)
 	return false;
 }
 
-/* make_fields - HEADER.FIELDS: the fields that are (not) listed, in wire form, with a blank line */
+/*
+ * make_fields - HEADER.FIELDS: the fields that are (not) listed, in wire form, with a blank line
+ *
+ * Lines that are no field are not listed ones. A message that ends with its header has no
+ * blank line to show (RFC 3501 6.4.5); HEADER.FIELDS has one all the same, as from Dovecot: the
+ * fields come from the cache, and clients look for it.
+ */
 static void make_fields(const struct imap_section *sec, struct slice header, struct buf *out)
 {
 	struct mime_field f;
@@ -68,8 +74,7 @@ static void make_fields(const struct imap_section *sec, struct slice header, str
 
 	buf_reset(out);
 	while (mime_field_next(&header, &f)) {
-		if (f.name.len > 0 &&
-			is_listed(sec, f.name) == (sec->kind == IMAP_SECTION_FIELDS)) {
+		if (is_listed(sec, f.name) == (sec->kind == IMAP_SECTION_FIELDS)) {
 			cr = false;
 			mime_to_wire(out, f.raw.ptr, f.raw.len, &cr);
 			if (out->data[out->len - 1] != '\n') {
@@ -77,7 +82,9 @@ static void make_fields(const struct imap_section *sec, struct slice header, str
 			}
 		}
 	}
-	buf_adds(out, "\r\n");
+	if (header.len > 0 || sec->kind == IMAP_SECTION_FIELDS) {
+		buf_adds(out, "\r\n");
+	}
 }
 
 enum found { FOUND_NOT, FOUND_RANGE, FOUND_MADE };

@@ -176,6 +176,14 @@ static void search_piece(struct search_text *st, const char *s, size_t len)
 
 /* ---- Headers ---- */
 
+/* blank_tabs - a tab of a header, most often a fold, is found as a blank */
+static void blank_tabs(struct buf *b)
+{
+	for (char *p = b->data, *end = p + b->len; p < end; p++) {
+		*p = *p == '\t' ? ' ' : *p;
+	}
+}
+
 /* search_header - all fields, decoded, as one text each */
 static void search_header(struct search_text *st, struct slice header)
 {
@@ -187,6 +195,7 @@ static void search_header(struct search_text *st, struct slice header)
 		buf_add(&st->decoded, f.name.ptr, f.name.len);
 		buf_adds(&st->decoded, ": ");
 		mime_words_decode(&st->decoded, f.value, NULL);
+		blank_tabs(&st->decoded);
 		buf_reset(&st->folded);
 		utf8_fold(&st->folded, st->decoded.data, st->decoded.len);
 		search_all(st, buf_str(&st->folded), st->folded.len);
@@ -204,6 +213,7 @@ static bool field_matches(struct search_text *st, const struct imap_key *k, stru
 	buf_reset(&st->decoded);
 	buf_reset(&st->folded);
 	mime_words_decode(&st->decoded, value, NULL);
+	blank_tabs(&st->decoded);
 	utf8_fold(&st->folded, buf_str(&st->decoded), st->decoded.len);
 	prepare(&n, k);
 	return find(&n, buf_str(&st->folded), st->folded.len);

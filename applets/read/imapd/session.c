@@ -158,7 +158,8 @@ bool imapd_uids(struct imapd *s, struct imap_set *set, uint32_t **uids_r, size_t
 const char *imapd_mailbox_arg(struct imapd *s, struct imap_args *a)
 {
 	struct buf utf8 = BUF_INIT;
-	const char *text, *name = NULL;
+	const char *text;
+	char *name = NULL;
 
 	if (!imap_args_astring(a, &text)) {
 		cmd_args_error(s, a);
@@ -170,6 +171,7 @@ const char *imapd_mailbox_arg(struct imapd *s, struct imap_args *a)
 		cmd_no(s, "[CANNOT] Invalid mailbox name: Name is empty");
 	} else {
 		name = arena_strdup(&s->arena, buf_str(&utf8));
+		mailstore_inbox_case(s->store, name);
 	}
 	buf_free(&utf8);
 	return name;
