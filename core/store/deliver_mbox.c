@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/deliver_impl.h"
+#include "store/mbox_format.h"
 
 enum { WRITE_BUFFER = 256 * 1024, REOPEN_MAX = 5, TOUCH_SECONDS = 30 };
 
@@ -224,21 +225,13 @@ static int writer_back(struct writer *w, off_t at)
 /* separate - a file that does not end in a blank line gets one; 0 or writer_put's */
 static int separate(struct writer *w)
 {
-	char tail[2] = "\n\n";
-	off_t from = w->end < 2 ? 0 : w->end - 2;
+	int n = mbox_separator(w->m->fd, (uint64_t)w->end);
 
-	if (w->end == 0) {
-		return 0;
-	}
-	if (pread(w->m->fd, tail + (2 - (w->end - from)), (size_t)(w->end - from), from) < 0) {
+	if (n < 0) {
 		w->error = errno;
 		return WRITER_FAILED;
 	}
-	if (tail[1] != '\n') {
-		return writer_put(w, "\n\n", 2);
-	}
-	/* A file of a single newline counts as one that ends well. */
-	return tail[0] != '\n' ? writer_put(w, "\n", 1) : 0;
+	return n > 0 ? writer_put(w, "\n\n", (size_t)n) : 0;
 }
 
 /* write_item - 0, or what stopped it */

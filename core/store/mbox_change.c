@@ -167,17 +167,6 @@ static int put_item(struct appender *w, struct mail_append *a, const struct appe
 	return rc;
 }
 
-/* separator_wanted - bytes that make the file end with an empty line, 0 to 2; -1 */
-static int separator_wanted(struct mailbox *mb, uint64_t size)
-{
-	char tail[2] = "\n\n";
-	size_t n = size < 2 ? (size_t)size : 2;
-
-	if (pread(mb->fd, tail + 2 - n, n, (off_t)(size - n)) != (ssize_t)n)
-		return store_fail_sys(mb->ms, mb->path, "read", "read");
-	return size == 0 ? 0 : tail[1] != '\n' ? 2 : size > 1 && tail[0] != '\n';
-}
-
 /* look_again - message i, whose end changed, as it stands in the file now; 0 or -1 */
 static int look_again(struct mailbox *mb, uint32_t i, uint64_t end)
 {
@@ -210,10 +199,12 @@ static int look_again(struct mailbox *mb, uint32_t i, uint64_t end)
  */
 static int end_last(struct mailbox *mb, uint64_t *size)
 {
-	int n = separator_wanted(mb, *size);
+	int n = mbox_separator(mb->fd, *size);
 
-	if (n <= 0)
-		return n;
+	if (n < 0)
+		return store_fail_sys(mb->ms, mb->path, "read", "read");
+	if (n == 0)
+		return 0;
 	if (pwrite(mb->fd, "\n\n", (size_t)n, (off_t)*size) != n)
 		return store_fail_sys(mb->ms, mb->path, "write", "read and write");
 	*size += (uint64_t)n;

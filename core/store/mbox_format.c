@@ -201,6 +201,23 @@ bool mbox_is_from(const char *line, size_t len, time_t *when_r)
 	return false;
 }
 
+int mbox_separator(int fd, uint64_t size)
+{
+	char tail[3];
+	size_t n = size < sizeof(tail) ? (size_t)size : sizeof(tail);
+
+	if (n == 0)
+		return 0;
+	if (pread(fd, tail, n, (off_t)(size - n)) != (ssize_t)n)
+		return -1;
+	if (tail[n - 1] != '\n')
+		return 2;
+	if (n > 1 && tail[n - 2] == '\r')
+		n--;
+	/* A file of a single line end counts as one that ends well. */
+	return n > 1 && tail[n - 2] != '\n' ? 1 : 0;
+}
+
 /* ---- Lines ---- */
 
 void mbox_lines_open(struct mbox_lines *l, int fd, uint64_t at, uint64_t end)

@@ -171,7 +171,10 @@ TEST(deliver, mbox_separates)
 		{ "From z\nx\n\n", "From z\nx\n\n" },
 		{ "From z\nx\n", "From z\nx\n\n" },
 		{ "From z\nx", "From z\nx\n\n" },
+		{ "From z\r\nx\r\n\r\n", "From z\r\nx\r\n\r\n" },
+		{ "From z\r\nx\r\n", "From z\r\nx\r\n\n" },
 		{ "\n", "\n" },
+		{ "\r\n", "\r\n" },
 		{ "x", "x\n\n" },
 	};
 	struct deliver_item items[MAILS];

@@ -253,6 +253,26 @@ TEST(mbox, appends)
 	mailstore_close(ms);
 }
 
+/* A separator may be CR LF: the message before it does not grow when another one is appended. */
+TEST(mbox, appends_behind_crlf)
+{
+	static const char there[] = FROM "Subject: a\r\n\r\nx\r\n\r\n";
+	struct mailstore *ms;
+	struct mailbox_view *v;
+
+	store_write("inbox", there, sizeof(there) - 1);
+	ms = store_open("mbox");
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(v != NULL);
+	check_text(v, 1, "Subject: a\r\n\r\nx\r\n");
+	CHECK_INT(store_put(ms, "INBOX", "Subject: b\n\ny\n", 0), 2);
+	CHECK_INT(mailbox_view_sync(v, true, NULL), 0);
+	check_text(v, 1, "Subject: a\r\n\r\nx\r\n");
+	check_text(v, 2, "Subject: b\n\ny\n");
+	mailbox_close(v);
+	mailstore_close(ms);
+}
+
 /* large_text - lines of many lengths, some longer than a window, some quoted ones at its edges */
 static void large_text(struct buf *b, size_t size, unsigned seed)
 {
