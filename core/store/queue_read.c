@@ -39,6 +39,15 @@ static int missing(struct queue *q)
 	return queue_set_error_text(q, "the file was replaced or removed while in use");
 }
 
+/* out_of_order - rows that do not follow each other: a damaged tree leads in circles; -1 */
+static int out_of_order(struct queue *q)
+{
+	if (!q->broken)
+		queue_mark(q);
+	q->broken = true;
+	return queue_set_error_text(q, "damaged: rows are out of order");
+}
+
 static const char *column_text(struct arena *a, struct db_stmt *s, int column)
 {
 	size_t len;
@@ -97,16 +106,32 @@ int queue_has_source(struct queue *q, const char *name)
 
 int queue_next(struct queue *q, queue_id after, struct arena *a, struct queue_envelope *env)
 {
-	return get_envelope(q, Q_NEXT, after, a, env);
+	int rc = get_envelope(q, Q_NEXT, after, a, env);
+
+	return rc > 0 && env->id <= after ? out_of_order(q) : rc;
 }
 
 int queue_before(struct queue *q, queue_id before, struct arena *a, struct queue_envelope *env)
 {
-	return get_envelope(q, Q_BEFORE, before, a, env);
+	int rc = get_envelope(q, Q_BEFORE, before, a, env);
+
+	return rc > 0 && env->id >= before ? out_of_order(q) : rc;
 }
 
-/* fill_entries - rows of id, next_try, state */
-static int fill_entries(struct queue *q, struct db_stmt *s, struct queue_entry *out)
+static bool by_id(const struct queue_entry *a, const struct queue_entry *b)
+{
+	return a->id < b->id;
+}
+
+static bool by_time(const struct queue_entry *a, const struct queue_entry *b)
+{
+	return a->next_try < b->next_try || (a->next_try == b->next_try && a->id < b->id);
+}
+
+/* fill_entries - rows of id, next_try, state behind `after' in an order */
+static int fill_entries(struct queue *q, struct db_stmt *s, const struct queue_entry *after,
+	bool (*follows)(const struct queue_entry *, const struct queue_entry *),
+	struct queue_entry *out)
 {
 	int count = 0, rc;
 
@@ -114,6 +139,10 @@ static int fill_entries(struct queue *q, struct db_stmt *s, struct queue_entry *
 		out[count].id = (queue_id)db_int(s, 0);
 		out[count].next_try = db_int(s, 1);
 		out[count].state = (enum queue_state)db_int(s, 2);
+		if (!follows(count > 0 ? &out[count - 1] : after, &out[count])) {
+			db_reset(s);
+			return out_of_order(q);
+		}
 		count++;
 	}
 	if (rc < 0)
@@ -123,7 +152,9 @@ static int fill_entries(struct queue *q, struct db_stmt *s, struct queue_entry *
 
 int queue_scan(struct queue *q, queue_id after, struct queue_entry *out, int max)
 {
-	return fill_entries(q, db_start(q->db, Q_SCAN, "ud", after, max), out);
+	const struct queue_entry from = { .id = after };
+
+	return fill_entries(q, db_start(q->db, Q_SCAN, "ud", after, max), &from, by_id, out);
 }
 
 int queue_list(struct queue *q, queue_id after, int64_t after_n, int max,
@@ -149,6 +180,12 @@ int queue_list(struct queue *q, queue_id after, int64_t after_n, int max,
 			.reason = db_text(s, 12),
 			.orcpt = "" };
 
+		if (env.id < after || (env.id == after && r.n <= after_n)) {
+			db_reset(s);
+			return out_of_order(q);
+		}
+		after = env.id;
+		after_n = r.n;
 		fn(arg, &env, &r);
 		count++;
 	}
@@ -158,8 +195,11 @@ int queue_list(struct queue *q, queue_id after, int64_t after_n, int max,
 int queue_due(struct queue *q, int64_t now, const struct queue_entry *after,
 	struct queue_entry *out, int max)
 {
-	return fill_entries(
-		q, db_start(q->db, Q_DUE, "iuid", after->next_try, after->id, now, max), out);
+	const struct queue_entry from = *after; /* may lie in out */
+
+	return fill_entries(q,
+		db_start(q->db, Q_DUE, "iuid", from.next_try, from.id, now, max), &from, by_time,
+		out);
 }
 
 int64_t queue_next_due(struct queue *q, const struct queue_entry *after)
@@ -202,9 +242,15 @@ int queue_recipients(struct queue *q, queue_id id, int64_t from, bool undone, st
 	int count = 0, rc;
 
 	while ((rc = db_step(s)) > 0) {
-		struct queue_recipient *r = &out[count++];
+		struct queue_recipient *r = &out[count];
 
 		r->n = db_int(s, 0);
+		if (r->n < from || r->n == INT64_MAX) {
+			db_reset(s);
+			return out_of_order(q);
+		}
+		from = r->n + 1;
+		count++;
 		r->done = db_int(s, 1) != 0;
 		r->notify = (unsigned)db_int(s, 2);
 		r->address = column_text(a, s, 3);
