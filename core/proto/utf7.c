@@ -44,7 +44,7 @@ bool utf7_encode(struct buf *out, const char *utf8, size_t len)
 		int32_t code = utf8_get(p, (size_t)(end - p), &n);
 		uint32_t point = (uint32_t)code;
 
-		if (code < 0)
+		if (code <= 0)
 			return false;
 		p += n;
 		if (point >= 0x20 && point < 0x7f) {
@@ -120,7 +120,7 @@ bool utf7_decode(struct buf *out, const char *text, size_t len)
 		const char *end;
 		size_t n;
 
-		if (text[i] < 0x20 || text[i] == 0x7f)
+		if ((unsigned char)text[i] < 0x20 || (unsigned char)text[i] > 0x7e)
 			return false;
 		if (text[i] != '&') {
 			buf_addc(out, text[i]);
