@@ -3,10 +3,12 @@
  */
 #include "fuzz.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -37,27 +39,121 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	return 0;
 }
 
-static char path[64];
+/* ---- Files ---- */
 
-static void remove_file(void)
+enum { TREE_DEPTH_MAX = 8 };
+
+static char dir[200];
+
+/* remove_tree - all below path, and with self path too */
+static void remove_tree(const char *path, int depth, bool self)
 {
-	unlink(path);
+	DIR *d = depth < TREE_DEPTH_MAX ? opendir(path) : NULL;
+	const struct dirent *e;
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		char below[4096];
+
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		snprintf(below, sizeof(below), "%s/%s", path, e->d_name);
+		if (unlink(below) != 0)
+			remove_tree(below, depth + 1, true);
+	}
+	if (d != NULL)
+		closedir(d);
+	if (self)
+		rmdir(path);
 }
 
-const char *fuzz_file(const char *data, size_t len)
+static void remove_dir(void)
 {
-	int fd;
+	remove_tree(dir, 0, true);
+}
 
-	if (path[0] == '\0') {
-		snprintf(path, sizeof(path), "%s/pillarbox-fuzz.%d",
-			access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid());
-		atexit(remove_file);
+const char *fuzz_dir(void)
+{
+	const char *top = getenv("FUZZ_TMP");
+
+	if (dir[0] == '\0') {
+		snprintf(dir, sizeof(dir), "%s/pillarbox-fuzz.%d", top != NULL ? top : "/tmp",
+			(int)getpid());
+		REQUIRE(mkdir(dir, 0700) == 0);
+		atexit(remove_dir);
 	}
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	return dir;
+}
+
+void fuzz_clear(void)
+{
+	remove_tree(fuzz_dir(), 0, false);
+}
+
+const char *fuzz_path(const char *name)
+{
+	static char paths[4][512];
+	static unsigned next;
+	char *path = paths[next++ % 4];
+
+	snprintf(path, sizeof(paths[0]), "%s/%s", fuzz_dir(), name);
+	return path;
+}
+
+const char *fuzz_put(const char *name, const char *data, size_t len)
+{
+	const char *path = fuzz_path(name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
 	REQUIRE(fd >= 0 && fd_write_all(fd, data, len) == 0);
 	close(fd);
 	return path;
 }
+
+const char *fuzz_file(const char *data, size_t len)
+{
+	return fuzz_put("file", data, len);
+}
+
+/* ---- Input ---- */
+
+struct slice fuzz_part(struct slice *rest)
+{
+	struct slice part = *rest;
+	const char *mark = rest->len > 0 ? memmem(rest->ptr, rest->len, "\n%%\n", 4) : NULL;
+
+	if (mark == NULL) {
+		*rest = (struct slice){ rest->ptr + rest->len, 0 };
+		return part;
+	}
+	part.len = (size_t)(mark + 1 - part.ptr);
+	*rest = (struct slice){ mark + 4, rest->len - part.len - 3 };
+	return part;
+}
+
+size_t fuzz_patch(char *base, size_t size, const char *data, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)data;
+
+	while (len >= 4 && size > 0) {
+		size_t at = ((size_t)p[0] << 16 | (size_t)p[1] << 8 | p[2]) % size;
+		size_t n = p[3] % 32;
+
+		p += 4;
+		len -= 4;
+		if (n == 31) {
+			size = at;
+			continue;
+		}
+		for (size_t i = 0; i < n && i < len && at + i < size; i++)
+			base[at + i] = (char)p[i];
+		n = n < len ? n : len;
+		p += n;
+		len -= n;
+	}
+	return size;
+}
+
+/* ---- Sessions ---- */
 
 static void note_resume(struct session_io *io)
 {
@@ -76,8 +172,17 @@ static bool step(const struct session_class *class, void *session, struct buf *i
 			buf_reset(out);
 			want = class->event(session, SESSION_EV_DRAINED, out);
 		}
-		if (want == SESSION_WAIT && *resumed == 0) {
-			return false;	/* nothing here will ever answer */
+		/* What only gave others their turn goes on; what waits for an answer has none. */
+		for (int idle = 0; want == SESSION_WAIT && *resumed == 0; idle++) {
+			size_t made = out->len;
+
+			want = class->event(session, SESSION_EV_DRAINED, out);
+			if (idle > 100)
+				return false;
+			if (out->len != made)
+				idle = 0;
+			if (out->len > OUTPUT_MAX)
+				buf_reset(out);
 		}
 		*resumed = 0;
 		if (want == SESSION_CLOSE || want == SESSION_TLS || want == SESSION_HANDOFF) {
