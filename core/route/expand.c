@@ -403,6 +403,17 @@ static void own_mailbox(struct expander *x, const struct where *w, const char *n
 	}
 }
 
+/* in_home - "~/file" where somebody's rights are known: a file below that home */
+static bool in_home(
+	struct expander *x, const struct where *w, const char *text, const struct step *step)
+{
+	if (!str_starts(text, "~/") || x->rights == NULL || x->rights->home[0] != '/') {
+		return false;
+	}
+	add_file(x, w, arena_printf(x->a, "%s%s", x->rights->home, text + 1), step);
+	return true;
+}
+
 static void expand_items(struct expander *x, const struct where *w, const char *text, size_t len,
 	const struct step *step)
 {
@@ -416,7 +427,9 @@ static void expand_items(struct expander *x, const struct where *w, const char *
 		}
 		switch (items[i].kind) {
 		case ALIAS_ADDRESS:
-			expand_address(x, items[i].text, step);
+			if (!in_home(x, w, items[i].text, step)) {
+				expand_address(x, items[i].text, step);
+			}
 			break;
 		case ALIAS_USER:
 			own_mailbox(x, w, items[i].text);
@@ -540,7 +553,8 @@ static bool try_forward(struct expander *x, const struct where *w, const struct 
 /* unknown - neither alias nor user: luser_relay, or it bounces */
 static void unknown(struct expander *x, const struct where *w, const struct step *step)
 {
-	struct forward_names names = { NULL, w->address, w->local, w->domain, w->extension,
+	const struct local_user bare = { .name = w->bare, .home = NULL, .shell = NULL };
+	struct forward_names names = { &bare, w->address, w->local, w->domain, w->extension,
 		w->delimiter, &compiled.warned };
 	struct step next = { FROM_LUSER, "luser_relay", step, step->depth + 1 };
 	const char *relay;
@@ -607,7 +621,7 @@ static void take_apart(struct expander *x, const char *address, struct where *w)
 	if (ext != NULL) {
 		w->bare = arena_strndup(x->a, local, (size_t)(ext - local));
 		w->extension = ext + 1;
-		w->delimiter = arena_strndup(x->a, ext, 1);
+		w->delimiter = w->extension[0] != '\0' ? arena_strndup(x->a, ext, 1) : "";
 	}
 }
 
@@ -644,7 +658,8 @@ static void expand_address(struct expander *x, const char *address, const struct
 	}
 	if (rc < 0) {
 		add_problem(x, TARGET_DEFER, &w, "4.3.0", "address resolver failure");
-	} else if (rc == 0) {
+	} else if (rc == 0 || (!first && strpbrk(w.local, "@%!") != NULL)) {
+		/* u%host@here is for the queue manager to take apart. */
 		add_remote(x, &w);
 	} else if (x->env->delivered != NULL && x->env->delivered(x->env->arg, address)) {
 		add_problem(x, TARGET_FAIL, &w, "5.4.6",

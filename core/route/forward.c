@@ -247,6 +247,7 @@ int forward_read(struct arena *a, const struct forward_names *n, struct buf *tex
 	if (rest.len == 0 || n->user->home[0] != '/') {
 		return 0;
 	}
+	*path_r = "";
 	key = absent_key(a, n);
 	if (known_absent(key)) {
 		return 0;
@@ -256,10 +257,13 @@ int forward_read(struct arena *a, const struct forward_names *n, struct buf *tex
 		return -1;
 	}
 	while (rc == 0 && (word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		*path_r = forward_expand(a, arena_strndup(a, word.ptr, word.len), n);
-		if ((*path_r)[0] == '/') {
+		const char *path = forward_expand(a, arena_strndup(a, word.ptr, word.len), n);
+
+		/* Without an extension the two default paths are the same. */
+		if (path[0] == '/' && strcmp(path, *path_r) != 0) {
 			buf_reset(text);
-			rc = read_one(a, *path_r, n, text, error_r);
+			*path_r = path;
+			rc = read_one(a, path, n, text, error_r);
 		}
 		if (rc == READ_IGNORED) {
 			ignored = true;

@@ -118,7 +118,7 @@ const char *address_extension(const char *local)
 		}
 	}
 	n = strcspn(local, param.recipient_delimiter);
-	return n > 0 && local[n] != '\0' && local[n + 1] != '\0' ? local + n : NULL;
+	return n > 0 && local[n] != '\0' ? local + n : NULL;
 }
 
 /* A look-up under way. */

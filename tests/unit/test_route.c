@@ -236,7 +236,7 @@ TEST(lookup, extensions)
 		{ "+", "user+a", "+a" },
 		{ "+", "user", NULL },
 		{ "+", "+a", NULL },
-		{ "+", "user+", NULL },
+		{ "+", "user+", "+" },
 		{ "", "user+a", NULL },
 		{ "+-", "user-a+b", "-a+b" },
 		{ "-", "owner-list", NULL },

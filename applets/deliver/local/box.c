@@ -76,12 +76,19 @@ static void make_dirty(struct box *box)
 	loop_at_end(G.service.loop, &G.turn, begin_boxes, NULL);
 }
 
+/* ends_in_slash - a maildir? */
+static bool ends_in_slash(const char *path)
+{
+	size_t len = strlen(path);
+
+	return len > 0 && path[len - 1] == '/';
+}
+
 /* box_find - the mailbox of a target, made when it is new */
 static struct box *box_find(const struct target *t)
 {
 	struct buf key = BUF_INIT;
 	struct box *box;
-	size_t len = strlen(t->value);
 
 	buf_addf(&key, "%ld %d %s", (long)t->user.uid, t->kind == TARGET_FILE, t->value);
 	box = hash_get(&G.boxes, buf_str(&key));
@@ -95,7 +102,7 @@ static struct box *box_find(const struct target *t)
 		box->target.user.name = mem_strdup(t->user.name);
 		box->target.spool = t->spool;
 		/* Maildirs have no tail. */
-		box->state = len > 0 && t->value[len - 1] == '/' ? BOX_KNOWN : BOX_UNSEEN;
+		box->state = ends_in_slash(t->value) ? BOX_KNOWN : BOX_UNSEEN;
 		hash_set(&G.boxes, box->key, box);
 	}
 	buf_free(&key);
@@ -300,7 +307,7 @@ static void finish(struct batch *b)
 		bool good = it->status == DELIVER_OK || it->status == DELIVER_DUPLICATE;
 		char text[300];
 
-		if (good && b->box->target.kind == TARGET_FILE) {
+		if (good && b->box->target.kind == TARGET_FILE && !ends_in_slash(b->box->path)) {
 			snprintf(text, sizeof(text), "delivered to file: %s", b->box->path);
 		} else {
 			snprintf(text, sizeof(text), "%s", it->text);

@@ -160,8 +160,10 @@ static void enter_directory(struct arena *a, const struct job *j)
 	if (param.command_execution_directory[0] != '\0') {
 		const char *dir = forward_expand(a, param.command_execution_directory, &names);
 
-		if (chdir(dir) != 0) {
-			(void)!write(2, "cannot enter command_execution_directory\n", 41);
+		/* $home of an alias' command is nothing. */
+		if (dir[0] != '\0' && chdir(dir) != 0) {
+			dprintf(2, "cannot enter command_execution_directory %s: %s\n", dir,
+				strerror(errno));
 			_exit(EX_TEMPFAIL);
 		}
 	} else if (t->user.home[0] != '/' || chdir(t->user.home) != 0) {
