@@ -16,9 +16,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "applets/certificate.h"
 #include "applets/read/handoff.h"
 #include "applets/read/login_parts.h"
 #include "base/crypto.h"
@@ -45,6 +47,7 @@ static struct {
 	struct server *plain, *tls_first;
 	struct tls_context *tls;
 	struct match_list *trusted;
+	struct watch closed[SERVICE_LISTEN_MAX];	/* TLS ports without a certificate */
 } G;
 
 /* One connection: the layer between driver and protocol. */
@@ -414,14 +417,12 @@ static int min_version(const char *name)
 static void load_tls(struct service *s)
 {
 	struct tls_server_config config = {
-		.cert_file = dovecot_file_path(setting.ssl_cert),
-		.key_file = dovecot_file_path(setting.ssl_key),
 		.min_version = min_version(setting.ssl_min_protocol),
 		.server_order = setting.ssl_prefer_server_ciphers,
 	};
 	char *error = NULL;
 
-	if (str_ieq(setting.ssl, "no") || config.cert_file[0] == '\0') {
+	if (!certificate_of_dovecot(&config)) {
 		return;
 	}
 	G.tls = tls_server_context(&config, &error);
@@ -432,6 +433,26 @@ static void load_tls(struct service *s)
 		log_error(
 			"%s-login: Error: TLS is off: ssl_cert, ssl_key: %s", G.proto->name, error);
 		mem_free(error);
+	}
+}
+
+/* may_end - when idle: not while only this process has a good certificate */
+static bool may_end(struct service *s)
+{
+	return certificate_may_end(s, G.tls);
+}
+
+/* refuse - a TLS port without a certificate: better no connection than one that says nothing */
+static void refuse(struct watch *w, unsigned events)
+{
+	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC);
+
+	(void)events;
+	if (fd >= 0) {
+		log_error("%s-login: Error: connection to a TLS port closed: there is no "
+			  "certificate",
+			G.proto->name);
+		close(fd);
 	}
 }
 
@@ -475,6 +496,7 @@ int login_part_main(const struct login_protocol *proto, int argc, char **argv)
 	buf_free(&path);
 	G.login.tls_available = G.tls != NULL;
 	G.login.greeting = setting.login_greeting;
+	G.service.on_idle = may_end;
 	G.plain = new_server(false);
 	G.tls_first = G.tls != NULL ? new_server(true) : NULL;
 	for (size_t i = 0; i < G.service.listen_count; i++) {
@@ -484,6 +506,9 @@ int login_part_main(const struct login_protocol *proto, int argc, char **argv)
 			server_listen(G.plain, G.service.listen[i].fd);
 		} else if (G.tls_first != NULL) {
 			server_listen(G.tls_first, G.service.listen[i].fd);
+		} else {
+			loop_watch(G.service.loop, &G.closed[i], G.service.listen[i].fd, LOOP_READ,
+				refuse, NULL);
 		}
 	}
 	return service_run(&G.service);

@@ -40,7 +40,7 @@ struct file_stamp {
 };
 
 struct tls_context {
-	bool client;
+	bool client, outdated;
 	char *cert_file, *key_file;
 	unsigned min_version;
 	bool server_order;
@@ -227,6 +227,7 @@ enum tls_refresh tls_context_refresh(struct tls_context *ctx)
 	/* Remembered even when it is bad: said once, not at every connection. */
 	ctx->cert_stamp = cert;
 	ctx->key_stamp = key;
+	ctx->outdated = true;
 	if ((access(ctx->cert_file, R_OK) != 0 || access(ctx->key_file, R_OK) != 0) &&
 		errno == EACCES) {
 		return TLS_DENIED;
@@ -241,7 +242,13 @@ enum tls_refresh tls_context_refresh(struct tls_context *ctx)
 	tls_keys_unref(ctx->keys);
 	ctx->keys = fresh;
 	br_ssl_session_cache_lru_init(&ctx->cache, ctx->cache_store, CACHE_BYTES);
+	ctx->outdated = false;
 	return TLS_LOADED;
+}
+
+bool tls_context_outdated(const struct tls_context *ctx)
+{
+	return ctx->outdated;
 }
 
 /* ---- Connections ---- */

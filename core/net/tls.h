@@ -33,6 +33,8 @@ void tls_context_free(struct tls_context *ctx);
  */
 enum tls_refresh { TLS_SAME, TLS_LOADED, TLS_BAD, TLS_DENIED };
 enum tls_refresh tls_context_refresh(struct tls_context *ctx);
+/* The files have changed, and what they hold now could not be loaded: an older one is in use. */
+bool tls_context_outdated(const struct tls_context *ctx);
 
 struct tls *tls_new_server(struct tls_context *ctx);
 struct tls *tls_new_client(struct tls_context *ctx, const char *server_name);

@@ -71,7 +71,7 @@ static int log_write(sqlite3_file *file, const void *from, int len, sqlite3_int6
 	if (len > GATHER)
 		return f->real->pMethods->xWrite(f->real, from, len, at);
 	if (f->data == NULL)
-		f->data = mem_realloc(NULL, GATHER);	/* not cleared: what is unused costs nothing */
+		f->data = mem_realloc(NULL, GATHER); /* not cleared: untouched it costs nothing */
 	if (f->len == 0)
 		f->at = at;
 	memcpy(f->data + f->len, from, (size_t)len);

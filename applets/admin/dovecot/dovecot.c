@@ -18,12 +18,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "applets/admin/master/daemon.h"
 #include "applets/applets.h"
+#include "applets/certificate.h"
 #include "applets/service.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -34,17 +35,19 @@
 
 #define DEFAULT_FILE "/etc/dovecot/dovecot.conf"
 
-enum { STOP_WAIT_MS = 13000, POLL_MS = 20 };
+enum { STOP_WAIT_MS = 13000, POLL_MS = 20, FATAL_STATUS = 89 };
 
 static struct {
 	const char *file;
 	int verbose;
 	bool foreground, main_cf, by_master, to_stderr;
+	bool good_certificate;		/* when it was last looked at */
 	int lock, ready;
 	struct watch control;
 } G;
 
-static void load_conf(bool required)
+/* load_conf - false: dovecot.conf is broken (required: that is fatal) */
+static bool load_conf(bool required)
 {
 	char *error = NULL;
 
@@ -67,16 +70,22 @@ static void load_conf(bool required)
 		}
 		log_error("%s: the configuration loaded before stays", error);
 		mem_free(error);
+		return false;
 	}
+	return true;
 }
 
 static bool reload(struct supervisor *sv, struct sv_config *out)
 {
+	struct tls_server_config files = { 0 };
 	char *error = NULL;
 
 	(void)sv;
 	log_info("master: Warning: SIGHUP received - reloading configuration");
-	load_conf(false);
+	if (!load_conf(false) || (certificate_of_dovecot(&files) &&
+	    !certificate_may_reload(&files, "ssl_cert, ssl_key", &G.good_certificate))) {
+		return false;
+	}
 	service_open_log("dovecot", SERVICE_DOVECOT, G.to_stderr);
 	if (dovecot_services(out, G.file, G.main_cf, G.verbose, &error) != 0) {
 		log_error("%s: the services stay as they are", error);
@@ -129,43 +138,9 @@ static void take_lock(void)
 	mem_free(path);
 }
 
-static void go_background(void)
-{
-	int ends[2];
-	char byte;
-	pid_t pid;
-
-	G.ready = -1;
-	if (G.foreground) {
-		return;
-	}
-	if (pipe2(ends, O_CLOEXEC) != 0 || (pid = fork()) < 0) {
-		log_fatal("cannot go into the background: %m");
-	}
-	if (pid > 0) {
-		close(ends[1]);
-		_exit(read(ends[0], &byte, 1) == 1 ? 0 : 89);
-	}
-	close(ends[0]);
-	G.ready = ends[1];
-	(void)setsid();
-}
-
 static void say_ready(void)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	if (null >= 0) {
-		(void)dup2(null, 0);
-		if (!G.foreground) {
-			(void)dup2(null, 1);
-			(void)dup2(null, 2);
-		}
-	}
-	if (G.ready >= 0) {
-		(void)!write(G.ready, "", 1);
-		close(G.ready);
-	}
+	daemon_ready(&G.ready, G.foreground);
 	if (G.by_master) {
 		struct buf b = BUF_INIT;
 		size_t mark = wire_begin(&b);
@@ -210,18 +185,9 @@ static void take_inherited(void)
 	}
 }
 
-static void raise_limits(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 static int serve(void)
 {
+	struct tls_server_config files = { 0 };
 	struct sv_config config;
 	struct supervisor *sv;
 	struct loop *loop;
@@ -229,9 +195,9 @@ static int serve(void)
 
 	umask(022);
 	service_open_log("dovecot", SERVICE_DOVECOT, G.to_stderr);
-	go_background();
+	G.ready = G.foreground ? -1 : daemon_background(FATAL_STATUS);
 	take_lock();
-	raise_limits();
+	daemon_raise_limits();
 	loop = loop_new();
 	memset(&config, 0, sizeof(config));
 	if (dovecot_services(&config, G.file, G.main_cf, G.verbose, &error) != 0) {
@@ -239,6 +205,9 @@ static int serve(void)
 	}
 	sv = sv_new(loop, "dovecot", &hooks);
 	sv->silent = !G.foreground;
+	G.good_certificate =
+		certificate_of_dovecot(&files) && certificate_check(&files, &error) == 0;
+	mem_free(error);
 	handoff_start(sv, G.file, G.verbose);
 	if (sv_apply(sv, &config, true, &error) != 0) {
 		die(error);
@@ -351,8 +320,11 @@ int dovecot_main(int argc, char **argv)
 		}
 	}
 	take_inherited();
+	if (!G.by_master) {
+		daemon_clean_descriptors();
+	}
 	G.foreground = G.foreground || getpid() == 1;
-	load_conf(true);
+	(void)load_conf(true);
 	if (how != NULL) {
 		return show(how);
 	}

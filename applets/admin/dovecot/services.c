@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "applets/applets.h"
+#include "applets/certificate.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -375,16 +376,18 @@ static void add_lmtp(struct making *m, bool main_cf)
 
 /* ---- All ---- */
 
-/* tls_is_there - ssl wants it and the certificate can be read */
+/* tls_is_there - ssl wants it and the certificate is a good one */
 static bool tls_is_there(void)
 {
-	const char *cert = dovecot_file_path(setting.ssl_cert);
+	struct tls_server_config files = { 0 };
+	char *error = NULL;
 
-	if (str_ieq(setting.ssl, "no") || cert[0] == '\0') {
+	if (!certificate_of_dovecot(&files)) {
 		return false;
 	}
-	if (access(cert, R_OK) != 0) {
-		log_error("ssl = %s, but ssl_cert = %s: %m: no TLS", setting.ssl, cert);
+	if (certificate_check(&files, &error) != 0) {
+		log_error("ssl = %s, but no TLS: ssl_cert, ssl_key: %s", setting.ssl, error);
+		mem_free(error);
 		return false;
 	}
 	return true;

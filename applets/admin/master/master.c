@@ -15,6 +15,7 @@
  *
  * SIGHUP: read everything again. SIGTERM: stop.
  */
+#include "applets/admin/master/daemon.h"
 #include "applets/admin/master/supervise.h"
 
 #include <arpa/inet.h>
@@ -27,11 +28,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "applets/applets.h"
+#include "applets/certificate.h"
 #include "applets/service.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -50,6 +51,7 @@ static struct {
 	int verbose;
 	bool foreground, to_stderr, test;
 	bool with_dovecot;
+	bool good_certificate;		/* smtpd's, when it was last looked at */
 	struct timer ready_timer;
 	int lock, ready; /* ready: the pipe of the process that waits for us, or -1 */
 	struct buf trouble; /* what is wrong with the configuration being read: the first thing */
@@ -339,6 +341,10 @@ static int read_config(struct sv_config *out, char **error_r)
 	for (size_t i = 0; i < cf.count; i++) {
 		add_row(out, &cf.services[i], buf_str(&path));
 	}
+	/* Half a file, or none: rather an error than a server that answers nowhere. */
+	if (cf.count == 0) {
+		wrong("%s: there is no service in it", buf_str(&path));
+	}
 	master_cf_free(&cf);
 	buf_free(&path);
 	add_dovecot(out);
@@ -449,6 +455,7 @@ static void make_directories(void)
 
 static bool reload(struct supervisor *sv, struct sv_config *out)
 {
+	struct tls_server_config files = { 0 };
 	char *error = NULL;
 
 	(void)sv;
@@ -456,6 +463,10 @@ static bool reload(struct supervisor *sv, struct sv_config *out)
 	if (conf_load(G.dir, false, &error) != 0 || read_config(out, &error) != 0) {
 		log_error("%s: the configuration loaded before stays", error);
 		mem_free(error);
+		return false;
+	}
+	if (certificate_of_smtpd(&files) &&
+	    !certificate_may_reload(&files, "smtpd_tls_cert_file", &G.good_certificate)) {
 		return false;
 	}
 	service_open_log("master", 0, G.to_stderr);
@@ -524,64 +535,19 @@ static void take_lock(void)
 	buf_free(&path);
 }
 
-/* go_background - the parent waits until the child says it is ready, or died */
-static void go_background(void)
-{
-	int ends[2];
-	char byte;
-	pid_t pid;
-
-	G.ready = -1;
-	if (G.foreground) {
-		return;
-	}
-	if (pipe2(ends, O_CLOEXEC) != 0 || (pid = fork()) < 0) {
-		log_fatal("cannot go into the background: %m");
-	}
-	if (pid > 0) {
-		close(ends[1]);
-		_exit(read(ends[0], &byte, 1) == 1 ? 0 : 1);
-	}
-	close(ends[0]);
-	G.ready = ends[1];
-	(void)setsid();
-}
-
 /* say_ready - the start has succeeded; from here on nobody reads our stderr */
 static void say_ready(void)
 {
-	int null;
-
 	loop_untimer(G.sv->loop, &G.ready_timer);
-	if (G.ready < 0) {
-		return;
+	if (G.ready >= 0) {
+		daemon_ready(&G.ready, false);
 	}
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	for (int i = 0; null >= 0 && i < 3; i++) {
-		(void)dup2(null, i);
-	}
-	if (null >= 0) {
-		close(null);
-	}
-	(void)!write(G.ready, "", 1);
-	close(G.ready);
-	G.ready = -1;
 }
 
 static void ready_late(struct timer *t)
 {
 	(void)t;
 	say_ready();
-}
-
-static void raise_limits(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
 }
 
 static int test_lock(void)
@@ -635,12 +601,14 @@ static const char *parse(int argc, char **argv)
 
 int master_main(int argc, char **argv)
 {
+	struct tls_server_config files = { 0 };
 	struct sv_config config;
 	struct loop *loop;
 	char *error = NULL;
 
 	(void)prctl(PR_SET_NAME, "master", 0, 0, 0);
 	log_open("postfix/master", LOG_TO_STDERR);
+	daemon_clean_descriptors();
 	G.dir = conf_dir(parse(argc, argv));
 	G.foreground = G.foreground || getpid() == 1;
 	if (conf_load(G.dir, false, &error) != 0) {
@@ -654,14 +622,17 @@ int master_main(int argc, char **argv)
 	make_directories();
 	service_open_log("master", 0, G.to_stderr);
 	each_dir(true);
-	go_background();
+	G.ready = G.foreground ? -1 : daemon_background(1);
 	take_lock();
-	raise_limits();
+	daemon_raise_limits();
 	loop = loop_new();
 	memset(&config, 0, sizeof(config));
 	if (read_config(&config, &error) != 0) {
 		die(error);
 	}
+	G.good_certificate =
+		certificate_of_smtpd(&files) && certificate_check(&files, &error) == 0;
+	mem_free(error);
 	(void)setenv("MAIL_CONFIG", G.dir, 1);
 	G.sv = sv_new(loop, "master", &hooks);
 	if (sv_apply(G.sv, &config, true, &error) != 0) {

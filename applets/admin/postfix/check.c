@@ -24,6 +24,7 @@
 
 #include "applets/admin/dovecot/dovecot.h"
 #include "applets/admin/master/supervise.h"
+#include "applets/certificate.h"
 #include "applets/applets.h"
 #include "base/arena.h"
 #include "base/hash.h"
@@ -128,6 +129,17 @@ static void check_log(void)
 		script_warn("there is no /dev/log: nothing is logged until a syslog daemon runs, "
 			    "or set maillog_file (for example /var/log/maillog)");
 		G.worst = G.worst < 1 ? 1 : G.worst;
+	}
+}
+
+static void check_certificate(void)
+{
+	struct tls_server_config files = { 0 };
+	char *error = NULL;
+
+	if (certificate_of_smtpd(&files) && certificate_check(&files, &error) != 0) {
+		warning("smtpd_tls_cert_file: %s", error);
+		mem_free(error);
 	}
 }
 
@@ -375,6 +387,7 @@ int check_system(bool warnings, bool verbose)
 		check_directories();
 	}
 	if (warnings) {
+		check_certificate();
 		check_tables();
 	}
 	if (verbose) {

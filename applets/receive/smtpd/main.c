@@ -27,6 +27,7 @@
 #include "net/serve.h"
 #include "route/resolve.h"
 #include "applets/applets.h"
+#include "applets/certificate.h"
 #include "applets/receive/smtpd/smtpd.h"
 #include "applets/service.h"
 
@@ -101,11 +102,7 @@ static void load_tls(struct service *s)
 {
 	const char *level = param.smtpd_tls_security_level;
 	bool wrapper = param.smtpd_tls_wrappermode;
-	struct tls_server_config config = {
-		.cert_file = param.smtpd_tls_cert_file,
-		.key_file = param.smtpd_tls_key_file,
-		.server_order = true,
-	};
+	struct tls_server_config config = { .server_order = true };
 	char *error = NULL;
 
 	if (s->stdio && !on_socket()) {
@@ -124,15 +121,9 @@ static void load_tls(struct service *s)
 	if (strcmp(level, "none") == 0 && !wrapper) {
 		return;
 	}
-	if (*param.smtpd_tls_chain_files != '\0') {
-		config.cert_file = config.key_file = param.smtpd_tls_chain_files;
-	} else if (*config.cert_file == '\0' && *param.smtpd_tls_eccert_file != '\0') {
-		config.cert_file = param.smtpd_tls_eccert_file;
-		config.key_file = param.smtpd_tls_eckey_file;
-	}
 	config.min_version = lowest_version(G.smtpd.tls_required || wrapper ?
 		param.smtpd_tls_mandatory_protocols : param.smtpd_tls_protocols);
-	if (*config.cert_file == '\0') {
+	if (!certificate_of_smtpd(&config)) {
 		log_warn("No server certs available. TLS won't be enabled");
 	} else {
 		G.tls = tls_server_context(&config, &error);
@@ -148,6 +139,12 @@ static void load_tls(struct service *s)
 		log_fatal("smtpd_tls_wrappermode needs a certificate (smtpd_tls_cert_file)");
 	}
 	G.smtpd.tls_offered = G.tls != NULL && !wrapper;
+}
+
+/* may_end - when idle: not while only this process has a good certificate */
+static bool may_end(struct service *s)
+{
+	return certificate_may_end(s, G.tls);
 }
 
 /* ---- What sessions share ---- */
@@ -257,5 +254,6 @@ int smtpd_main(int argc, char **argv)
 	config.lookup_names = param.smtpd_peername_lookup;
 	G.server = server_new(G.service.loop, &config);
 	service_listen(&G.service, G.server);
+	G.service.on_idle = may_end;
 	return service_run(&G.service);
 }
