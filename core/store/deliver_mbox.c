@@ -42,7 +42,7 @@ static const char *check_file(const struct stat *st, bool any_owner)
 	return NULL;
 }
 
-/* open_existing - the descriptor, or -1 with errno and *why_r */
+/* open_existing - the descriptor, or -1 with errno (EBUSY: replaced this moment) and *why_r */
 static int open_existing(const char *path, bool any_owner, const char **why_r)
 {
 	struct stat before, st;
@@ -62,11 +62,16 @@ static int open_existing(const char *path, bool any_owner, const char **why_r)
 	if (fd < 0) {
 		return -1;
 	}
-	if (fstat(fd, &st) != 0 || (*why_r = check_file(&st, any_owner)) != NULL
-		|| st.st_ino != before.st_ino || st.st_dev != before.st_dev) {
-		if (*why_r == NULL) {
-			*why_r = REPLACED;
-		}
+	/* Without a name, or another one: a reader has just put a new file in its place. */
+	if (fstat(fd, &st) != 0 || st.st_nlink == 0 || st.st_ino != before.st_ino ||
+		st.st_dev != before.st_dev) {
+		close(fd);
+		*why_r = REPLACED;
+		errno = EBUSY;
+		return -1;
+	}
+	*why_r = check_file(&st, any_owner);
+	if (*why_r != NULL) {
 		close(fd);
 		errno = EPERM;
 		return -1;
@@ -113,6 +118,9 @@ int deliver_mbox_open(struct deliver_mbox *m, const char *path, const struct del
 		int saved;
 
 		m->fd = open_file(m, path, how, create, why_r);
+		if (m->fd < 0 && errno == EBUSY) {
+			continue;
+		}
 		if (m->fd < 0) {
 			return -1;
 		}
