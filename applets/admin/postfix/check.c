@@ -8,7 +8,8 @@
  *	tables		each map parameter names a known type; built tables are there, newer
  *			than their source, readable by mail_owner
  *
- * Faults that keep the system from starting are "fatal", others warnings.
+ * Faults that keep the system from starting are "fatal", others warnings. A start makes the tables
+ * that are missing, or are another program's (a hash: of Berkeley DB), from their sources.
  */
 #include "applets/admin/postfix/postfix.h"
 
@@ -20,6 +21,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "applets/admin/dovecot/dovecot.h"
@@ -41,6 +43,7 @@
 static struct {
 	int worst;
 	bool quiet;			/* at start: only what stands in the way */
+	bool building;			/* check_tables() makes what is missing */
 	uid_t owner;
 	gid_t group;
 } G;
@@ -218,6 +221,55 @@ static void check_built(const char *spec, const char *path, const char *paramete
 	buf_free(&value);
 }
 
+/* run_builder - postmap or postalias, by another process of ours; true: it succeeded */
+static bool run_builder(const char *tool, const char *spec)
+{
+	const char *argv[] = { tool, "-c", conf_loaded_dir(), spec, NULL };
+	int self = spawn_self("postfix"), status = -1;
+	pid_t pid = -1;
+
+	log_flush();
+	if (self >= 0) {
+		pid = fork();
+	}
+	if (pid == 0) {
+		(void)fexecve(self, (char **)(uintptr_t)argv, environ);
+		_exit(127);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+		;
+	}
+	if (self >= 0) {
+		close(self);
+	}
+	return status == 0;
+}
+
+/* build - name.db, when it is missing or none of ours and its source is there */
+static void build(const char *spec, const char *path, bool alias)
+{
+	const char *tool = alias ? "postalias" : "postmap";
+	struct buf value = BUF_INIT;
+	char *error = NULL;
+	struct stat st;
+	struct map *m;
+
+	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) {
+		return;
+	}
+	m = map_open(spec, alias ? MAP_SOURCE_ALIAS : 0, &error);
+	if (m == NULL || map_get(m, "postmaster", &value) < 0) {
+		script_info("making the table %s with %s: %s", spec, tool,
+			m != NULL ? map_error(m) : error);
+		if (!run_builder(tool, spec)) {
+			script_warn("%s %s failed", tool, spec);
+		}
+	}
+	map_close(m);
+	mem_free(error);
+	buf_free(&value);
+}
+
 static void check_table(const char *spec, const char *parameter)
 {
 	const char *colon;
@@ -234,6 +286,12 @@ static void check_table(const char *spec, const char *parameter)
 	}
 	memcpy(type, spec, (size_t)(colon - spec));
 	type[colon - spec] = '\0';
+	if (G.building) {
+		if (map_type_is_indexed(type)) {
+			build(spec, colon + 1, str_starts(parameter, "alias_"));
+		}
+		return;
+	}
 	if (map_type_is_indexed(type)) {
 		check_file_safe(colon + 1);
 		check_built(spec, colon + 1, parameter);
@@ -397,4 +455,11 @@ int check_system(bool warnings, bool verbose)
 		}
 	}
 	return G.worst;
+}
+
+void check_build_tables(void)
+{
+	G.building = true;
+	check_tables();
+	G.building = false;
 }

@@ -136,6 +136,7 @@ static int cmd_start(void)
 	if (check_system(false, false) > 1) {
 		return script_fatal("Postfix integrity check failed!");
 	}
+	check_build_tables();
 	script_info("starting the Postfix mail system");
 	log_flush();
 	pid = fork();
@@ -157,6 +158,7 @@ static int cmd_start_fg(void)
 	if (check_system(false, false) > 1) {
 		return script_fatal("Postfix integrity check failed!");
 	}
+	check_build_tables();
 	script_info("starting the Postfix mail system");
 	return exec_master("-s");
 }

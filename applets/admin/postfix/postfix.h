@@ -18,5 +18,10 @@ int script_fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * too.
  */
 int check_system(bool warnings, bool verbose);
+/*
+ * Before a start: tables of main.cf that are missing or were made by another program
+ * are made from their sources. What fails is said; mail that needs such a table waits.
+ */
+void check_build_tables(void);
 
 #endif
