@@ -179,8 +179,8 @@ static void search_piece(struct search_text *st, const char *s, size_t len)
 /* blank_tabs - a tab of a header, most often a fold, is found as a blank */
 static void blank_tabs(struct buf *b)
 {
-	for (char *p = b->data, *end = p + b->len; p < end; p++) {
-		*p = *p == '\t' ? ' ' : *p;
+	for (size_t i = 0; i < b->len; i++) {
+		b->data[i] = b->data[i] == '\t' ? ' ' : b->data[i];
 	}
 }
 
