@@ -366,6 +366,16 @@ bool mbox_needs_recovery(struct mailbox *mb)
 	return there;
 }
 
+/* is_whole - does a journal of that size hold what its head says? */
+static bool is_whole(const struct journal *j, off_t size)
+{
+	uint64_t content = (uint64_t)size - sizeof(*j);
+
+	return memcmp(j->magic, MAGIC, sizeof(MAGIC)) == 0 && j->length <= content &&
+		j->start <= j->old_size && j->old_size <= INT64_MAX - content &&
+		j->look_len <= sizeof(j->look);
+}
+
 /* open_journal - its head, when it is ours and whole; the descriptor or -1 */
 static int open_journal(const char *path, struct journal *j)
 {
@@ -375,9 +385,7 @@ static int open_journal(const char *path, struct journal *j)
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && S_ISREG(st.st_mode) &&
-		pread(fd, j, sizeof(*j), 0) == (ssize_t)sizeof(*j) &&
-		memcmp(j->magic, MAGIC, sizeof(MAGIC)) == 0 &&
-		(uint64_t)st.st_size >= sizeof(*j) + j->length && j->look_len <= sizeof(j->look))
+		pread(fd, j, sizeof(*j), 0) == (ssize_t)sizeof(*j) && is_whole(j, st.st_size))
 		return fd;
 	close(fd);
 	return -1;
