@@ -179,13 +179,16 @@ int mbox_writer_end(struct mbox_writer *w)
 bool mbox_is_from(const char *line, size_t len, time_t *when_r)
 {
 	static const char days[] = "Sun Mon Tue Wed Thu Fri Sat ";
+	const char *nl;
 	char text[4];
 
 	if (len < 6 || memcmp(line, "From ", 5) != 0)
 		return false;
 	if (len > FROM_MAX)
 		len = FROM_MAX;
-	while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
+	nl = memchr(line, '\n', len);
+	len = nl != NULL ? (size_t)(nl - line) : len;
+	while (len > 0 && line[len - 1] == '\r')
 		len--;
 	/*
 	 * The sender may hold blanks; the date begins at the first day of the week that makes one.

@@ -47,7 +47,7 @@ int mbox_writer_add(struct mbox_writer *w, const char *data, size_t len);
 /* The last line gets its end, and the separating empty line follows. */
 int mbox_writer_end(struct mbox_writer *w);
 
-/* Is the line (with or without its end) a From_ line? Its date to *when_r. */
+/* Is the line (up to its end or len) a From_ line? Its date to *when_r. */
 bool mbox_is_from(const char *line, size_t len, time_t *when_r);
 /* Does the line begin with ">*From ", with at least min '>'? */
 bool mbox_is_quoted(const char *line, size_t len, size_t min);

@@ -125,8 +125,9 @@ static bool length_fits(struct mbox_scan *s, const struct mbox_head *h, uint64_t
 	if (!h->has_length || h->length > left)
 		return false;
 	*end_r = body + h->length;
+	/* Ending in an empty line: with a message behind it that would be the separator. */
 	if (h->length == left)
-		return true;
+		return left == 0 || mbox_separator(s->lines.fd, s->lines.end) != 0;
 	n = pread(s->lines.fd, look, sizeof(look), (off_t)*end_r);
 	if (n <= 0)
 		return false;

@@ -11,6 +11,7 @@
 #include "unit.h"
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "store/mbox_scan.h"
 
 #define FROM "From a@b.example Tue Aug  9 14:21:58 2011\n"
@@ -50,6 +51,7 @@ TEST(mbox, from_lines)
 		{ "From Tue to Fri we are closed.\n", 0 },
 		{ "From here on nothing\n", 0 },
 		{ "From \n", 0 },
+		{ "From a21l\n\nFrom a@b.example Tue Aug  9 14:21:58 2011\n", 0 },
 		{ ">From a@b.example Tue Aug  9 14:21:58 2011\n", 0 },
 		{ "from a@b.example Tue Aug  9 14:21:58 2011\n", 0 },
 	};
@@ -271,6 +273,38 @@ TEST(mbox, appends_behind_crlf)
 	check_text(v, 2, "Subject: b\n\ny\n");
 	mailbox_close(v);
 	mailstore_close(ms);
+}
+
+/* What Content-Length means does not change when another message comes behind the last one. */
+TEST(mbox, length_of_the_last)
+{
+	static const struct {
+		const char *there, *want;
+	} rows[] = {
+		{ FROM "Content-Length: 3\n\nx\n\n", "\nx\n" },
+		{ FROM "Content-Length: 2\n\nx\n", "\nx\n" },
+		{ FROM "Content-Length: 11\n\n>From x\ny\n\n\nFrom z\n", "\nFrom x\ny\n\n\nFrom z\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct mailstore *ms;
+		struct mailbox_view *v;
+
+		CHECK_ROW(rows[i].there);
+		store_write("inbox", rows[i].there, strlen(rows[i].there));
+		ms = store_open("mbox");
+		v = mailbox_open(ms, "INBOX", false);
+		REQUIRE(v != NULL);
+		check_text(v, 1, rows[i].want);
+		mailbox_close(v);
+		CHECK(store_put(ms, "INBOX", "Subject: b\n\ny\n", 0) > 0);
+		v = mailbox_open(ms, "INBOX", false);
+		REQUIRE(v != NULL);
+		CHECK_INT(mailbox_count(v), 2);
+		check_text(v, 1, rows[i].want);
+		mailbox_close(v);
+		mailstore_close(ms);
+	}
 }
 
 /* large_text - lines of many lengths, some longer than a window, some quoted ones at its edges */
