@@ -153,8 +153,7 @@ static int read_max_procs(struct row *r, struct master_service *s)
 	return number(text, &s->max_procs) ? 0 : fail(r, "field \"maxproc\": bad value", text);
 }
 
-/* next_argument - a word; braces keep blanks. 1, 0 at the end, -1 for an open brace */
-static int next_argument(struct slice *rest, struct slice *out)
+int master_cf_argument(struct slice *rest, struct slice *out)
 {
 	int level = 0;
 	size_t i;
@@ -189,7 +188,7 @@ static int read_arguments(struct row *r, struct master_service *s)
 	int rc;
 
 	s->argv = mem_calloc(1, sizeof(*s->argv));
-	while ((rc = next_argument(&r->rest, &arg)) > 0) {
+	while ((rc = master_cf_argument(&r->rest, &arg)) > 0) {
 		if (n == MAX_ARGUMENTS)
 			return fail(r, "too many arguments", arg);
 		s->argv = mem_realloc(s->argv, (n + 2) * sizeof(*s->argv));

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/str.h"
+
 /* master.cf (5): one row a service. */
 enum service_type { SERVICE_INET, SERVICE_UNIX, SERVICE_FIFO, SERVICE_PASS };
 
@@ -33,6 +35,11 @@ struct master_cf {
  */
 int master_cf_read(const char *path, struct master_cf *out, char **error_r);
 void master_cf_free(struct master_cf *cf);
+/*
+ * The next argument of a command: a word, or what braces keep together (without them and the
+ * blanks inside). 1; 0 at the end; -1 for a brace that is not closed.
+ */
+int master_cf_argument(struct slice *rest, struct slice *out);
 /* Port of a service name ("smtp", "submission", "587"), built-in table first; 0: unknown. */
 int service_port(const char *name);
 

@@ -26,7 +26,6 @@
 /* What is to be done; one of these. */
 enum action {
 	LIST,
-	EDIT,
 	SERVICES,
 	SERVICE_PARAMS,
 	SERVICE_FIELDS,
@@ -48,17 +47,43 @@ static struct G {
 	int verbose;
 } G;
 
+/* In the order in which the manual names them. */
+static const struct {
+	char letter;
+	enum action action;
+} actions[] = {
+	{ 'a', SERVER_SASL },
+	{ 'A', CLIENT_SASL },
+	{ 'F', SERVICE_FIELDS },
+	{ 'l', LOCK_TYPES },
+	{ 'm', MAP_TYPES },
+	{ 'M', SERVICES },
+	{ 'P', SERVICE_PARAMS },
+	{ 'T', VERSION },
+};
+
 static void set_action(enum action action)
 {
-	if (G.action != LIST && G.action != action)
-		log_fatal("these options do not go together");
+	char both[2];
+	size_t n = 0;
+
+	if (G.action != LIST && G.action != action) {
+		for (size_t i = 0; i < ARRAY_LEN(actions) && n < sizeof(both); i++) {
+			if (actions[i].action == action || actions[i].action == G.action)
+				both[n++] = actions[i].letter;
+		}
+		log_fatal("specify one of -%c -%c", both[0], both[1]);
+	}
 	G.action = action;
 }
 
 static void set_edit(enum edit_mode mode)
 {
+	static const char letters[] = { [EDIT_SET] = 'e', [EDIT_REMOVE] = 'X', [EDIT_COMMENT] = '#' };
+
 	if (G.edit_given && G.edit != mode)
-		log_fatal("specify one of -e, -X, -#");
+		log_fatal("specify one of -%c -%c", letters[mode < G.edit ? mode : G.edit],
+			letters[mode < G.edit ? G.edit : mode]);
 	G.edit_given = true;
 	G.edit = mode;
 }
@@ -127,20 +152,6 @@ static bool take_form(int opt)
 /* take_option - false: unknown */
 static bool take_option(int opt)
 {
-	static const struct {
-		char letter;
-		enum action action;
-	} actions[] = {
-		{ 'A', CLIENT_SASL },
-		{ 'F', SERVICE_FIELDS },
-		{ 'M', SERVICES },
-		{ 'P', SERVICE_PARAMS },
-		{ 'T', VERSION },
-		{ 'a', SERVER_SASL },
-		{ 'l', LOCK_TYPES },
-		{ 'm', MAP_TYPES },
-	};
-
 	for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
 		if (actions[i].letter == opt) {
 			set_action(actions[i].action);
@@ -215,6 +226,19 @@ static void load(void)
 		log_fatal("%s", error);
 }
 
+/* edits - is there something to change behind that option? */
+static bool edits(enum action action)
+{
+	return action == LIST || action == SERVICES || action == SERVICE_PARAMS ||
+		action == SERVICE_FIELDS;
+}
+
+static int edit_master(enum master_part part, char **args)
+{
+	G.pc.dir = conf_dir(G.dash_c);
+	return postconf_edit_master(&G.pc, part, G.edit, args);
+}
+
 static int run(char **args)
 {
 	static const char *const lock_types[] = { "fcntl", "dotlock", NULL };
@@ -237,18 +261,25 @@ static int run(char **args)
 	case VERSION:
 		return print_version(G.version_of);
 	case SERVICES:
+		if (G.edit_given)
+			return edit_master(PART_ROW, args);
 		load();
 		return postconf_services(&G.pc, args);
 	case SERVICE_PARAMS:
+		if (G.edit_given)
+			return edit_master(PART_PARAM, args);
 		load();
 		return postconf_service_params(&G.pc, args);
 	case SERVICE_FIELDS:
+		if (G.edit_given)
+			return edit_master(PART_FIELD, args);
 		load();
 		return postconf_service_fields(&G.pc, args);
-	case EDIT:
-		G.pc.dir = conf_dir(G.dash_c);
-		return postconf_edit(&G.pc, G.edit, args);
 	case LIST:
+		if (G.edit_given) {
+			G.pc.dir = conf_dir(G.dash_c);
+			return postconf_edit(&G.pc, G.edit, args);
+		}
 		break;
 	}
 	load();
@@ -269,14 +300,11 @@ int postconf_main(int argc, char **argv)
 	if (G.pc.defaults && G.overridden)
 		log_fatal("specify one of -d -o");
 	/* A name=value argument edits, with or without -e. */
-	if (!G.edit_given && G.action == LIST && argv[optind] != NULL &&
+	if (edits(G.action) && (!G.edit_given || G.action != LIST) && argv[optind] != NULL &&
 		strchr(argv[optind], '=') != NULL)
 		set_edit(EDIT_SET);
-	if (G.edit_given) {
-		if (G.action != LIST)
-			log_fatal("master.cf is not edited here: open it in an editor");
-		G.action = EDIT;
-	}
+	if (G.edit_given && !edits(G.action))
+		log_fatal("-e, -X and -# are for parameters, -M, -F and -P");
 	if (G.pc.classes == 0)
 		G.pc.classes = CLASS_ALL;
 	rc = run(argv + optind);

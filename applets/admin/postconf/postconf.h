@@ -5,6 +5,8 @@
 #include <stdio.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
+#include "base/str.h"
 
 /* What the parts of postconf share. Each part reports errors itself and returns an exit status. */
 
@@ -45,8 +47,26 @@ bool postconf_each_override(struct postconf *pc, void (*fn)(void *arg, const cha
 bool postconf_each_service(struct postconf *pc,
 	void (*fn)(void *arg, const char *name, const char *command), void *arg);
 
+enum { MASTER_COLUMNS = 8 };
+extern const char *const postconf_columns[MASTER_COLUMNS];	/* "service", "type" ... */
+/* A row of master.cf as text; argv: behind the command, NULL at its end. fold: in several lines. */
+void postconf_add_row(struct buf *out, const char *const *columns, const char *const *argv,
+	bool fold);
+
 /* postconf_edit.c: -e (or name=value), -X, -#. */
 enum edit_mode { EDIT_SET, EDIT_REMOVE, EDIT_COMMENT };
 int postconf_edit(const struct postconf *pc, enum edit_mode mode, char **args);
+/*
+ * Write a file of pc->dir anew: fn puts the new text for the old one into out and returns NULL, or an
+ * error. Whole or not at all, with mode and owner; two at once wait for each other. purpose ("" or
+ * " for reading") is part of the error when there is no file. Ends on errors.
+ */
+void postconf_rewrite(const struct postconf *pc, const char *file, const char *purpose,
+	char *(*fn)(void *arg, const char *path, struct slice text, struct buf *out), void *arg);
+
+/* postconf_master_edit.c: the same for rows (-M), fields (-F) and -o parameters (-P) of master.cf. */
+enum master_part { PART_ROW, PART_FIELD, PART_PARAM };
+int postconf_edit_master(struct postconf *pc, enum master_part part, enum edit_mode mode,
+	char **args);
 
 #endif

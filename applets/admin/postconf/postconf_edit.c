@@ -123,16 +123,16 @@ static struct edit *apply(
 }
 
 /* rewrite - all of the file */
-static void rewrite(
-	struct edits *e, const char *path, const char *text, size_t len, struct buf *out)
+static char *rewrite(void *arg, const char *path, struct slice text, struct buf *out)
 {
+	struct edits *e = arg;
 	struct edit *now = NULL;
 
-	for (size_t at = 0; at < len;) {
-		const char *end = memchr(text + at, '\n', len - at);
-		size_t n = end != NULL ? (size_t)(end - text) + 1 - at : len - at;
+	for (size_t at = 0; at < text.len;) {
+		const char *end = memchr(text.ptr + at, '\n', text.len - at);
+		size_t n = end != NULL ? (size_t)(end - text.ptr) + 1 - at : text.len - at;
 
-		now = apply(e, now, text + at, n, out);
+		now = apply(e, now, text.ptr + at, n, out);
 		at += n;
 	}
 	if (out->len > 0 && out->data[out->len - 1] != '\n')
@@ -145,6 +145,7 @@ static void rewrite(
 		if (ed->seen == 0 && e->mode == EDIT_SET)
 			buf_addf(out, "%s = %s\n", ed->name, ed->value);
 	}
+	return NULL;
 }
 
 /* open_temp - the new file, ours alone; ends on errors */
@@ -182,24 +183,18 @@ static void replace(const char *path, const char *temp, int fd, const struct buf
 	log_fatal("write %s: %s", path, strerror(err));
 }
 
-int postconf_edit(const struct postconf *pc, enum edit_mode mode, char **args)
+void postconf_rewrite(const struct postconf *pc, const char *file, const char *purpose,
+	char *(*fn)(void *arg, const char *path, struct slice text, struct buf *out), void *arg)
 {
-	static const char *const wants[] = { "-e requires name=value argument",
-		"-X requires name argument", "-# requires name argument" };
-	struct edits e = { .mode = mode };
 	struct buf path = BUF_INIT, temp = BUF_INIT, out = BUF_INIT;
-	char *real, *text;
+	char *real, *text, *error;
 	size_t len;
 	int fd;
 
-	if (*args == NULL)
-		log_fatal("%s", wants[mode]);
-	for (; *args != NULL; args++)
-		add_edit(&e, *args);
-	buf_addf(&path, "%s/main.cf", pc->dir);
+	buf_addf(&path, "%s/%s", pc->dir, file);
 	real = realpath(path.data, NULL);
 	if (real == NULL)
-		log_fatal("open %s: %s", path.data, strerror(errno));
+		log_fatal("open %s%s: %s", path.data, purpose, strerror(errno));
 	buf_addf(&temp, "%s.tmp", real);
 	fd = open_temp(temp.data);
 	text = file_read(real, FILE_MAX, &len);
@@ -207,18 +202,35 @@ int postconf_edit(const struct postconf *pc, enum edit_mode mode, char **args)
 		unlink(temp.data);
 		log_fatal("read %s: %s", path.data, strerror(EIO));
 	}
-	rewrite(&e, path.data, text, len, &out);
+	error = fn(arg, path.data, (struct slice){ text, len }, &out);
+	if (error != NULL) {
+		unlink(temp.data);
+		log_fatal("%s", error);
+	}
 	replace(real, temp.data, fd, &out);
 	close(fd);
 	free(real);
 	mem_free(text);
+	buf_free(&path);
+	buf_free(&temp);
+	buf_free(&out);
+}
+
+int postconf_edit(const struct postconf *pc, enum edit_mode mode, char **args)
+{
+	static const char *const wants[] = { "-e requires name=value argument",
+		"-X requires name argument", "-# requires name argument" };
+	struct edits e = { .mode = mode };
+
+	if (*args == NULL)
+		log_fatal("%s", wants[mode]);
+	for (; *args != NULL; args++)
+		add_edit(&e, *args);
+	postconf_rewrite(pc, "main.cf", "", rewrite, &e);
 	for (size_t i = 0; i < e.count; i++) {
 		mem_free(e.list[i].name);
 		mem_free(e.list[i].value);
 	}
 	mem_free(e.list);
-	buf_free(&path);
-	buf_free(&temp);
-	buf_free(&out);
 	return 0;
 }

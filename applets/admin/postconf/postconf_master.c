@@ -23,6 +23,9 @@ static const char *const type_names[] = {
 	[SERVICE_PASS] = "pass",
 };
 
+const char *const postconf_columns[MASTER_COLUMNS] = { "service", "type", "private",
+	"unprivileged", "chroot", "wakeup", "process_limit", "command" };
+
 /* read_master - or end */
 static void read_master(const struct postconf *pc, struct master_cf *cf)
 {
@@ -132,7 +135,7 @@ static void warn_unmatched(char **patterns, const bool *hits)
 /* ---- Rows ---- */
 
 /* fields - the columns as they would be written */
-static void fields(const struct master_service *s, struct arena *a, const char *out[8])
+static void fields(const struct master_service *s, struct arena *a, const char *out[MASTER_COLUMNS])
 {
 	out[0] = s->name;
 	out[1] = type_names[s->type];
@@ -147,8 +150,8 @@ static void fields(const struct master_service *s, struct arena *a, const char *
 	out[7] = s->command;
 }
 
-/* print_arguments - from column on; -o stands on a line of its own with -f */
-static void print_arguments(const struct postconf *pc, char **argv, size_t column)
+/* add_arguments - from column on; folded, -o stands on a line of its own */
+static void add_arguments(struct buf *out, const char *const *argv, size_t column, bool fold)
 {
 	bool fresh = false; /* right behind an -o and its value */
 
@@ -167,39 +170,49 @@ static void print_arguments(const struct postconf *pc, char **argv, size_t colum
 			buf_addf(&b, "{%s}", text);
 		else
 			buf_adds(&b, text);
-		if (pc->fold && (option || fresh || column + 1 + b.len >= LINE_LIMIT)) {
-			printf("\n%*s", INDENT, "");
+		if (fold && (option || fresh || column + 1 + b.len >= LINE_LIMIT)) {
+			buf_addf(out, "\n%*s", INDENT, "");
 			column = INDENT;
 		} else {
-			putchar(' ');
+			buf_addc(out, ' ');
 			column++;
 		}
-		fputs(b.data, stdout);
+		buf_add(out, b.data, b.len);
 		column += b.len;
 		fresh = option;
 		buf_free(&b);
 	}
 }
 
-static void print_service(struct postconf *pc, const struct master_service *s)
+void postconf_add_row(struct buf *out, const char *const *columns, const char *const *argv,
+	bool fold)
 {
-	static const size_t goals[8] = { 0, 11, 17, 25, 33, 41, 49, 57 };
-	const char *columns[8];
+	static const size_t goals[MASTER_COLUMNS] = { 0, 11, 17, 25, 33, 41, 49, 57 };
 	size_t at = 0;
 
-	fields(s, &pc->arena, columns);
-	for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
+	for (size_t i = 0; i < MASTER_COLUMNS; i++) {
 		do {
 			if (i > 0) {
-				putchar(' ');
+				buf_addc(out, ' ');
 				at++;
 			}
 		} while (at < goals[i]);
-		fputs(columns[i], stdout);
+		buf_adds(out, columns[i]);
 		at += strlen(columns[i]);
 	}
-	print_arguments(pc, s->argv, at);
-	putchar('\n');
+	add_arguments(out, argv, at, fold);
+	buf_addc(out, '\n');
+}
+
+static void print_service(struct postconf *pc, const struct master_service *s)
+{
+	const char *columns[MASTER_COLUMNS];
+	struct buf row = BUF_INIT;
+
+	fields(s, &pc->arena, columns);
+	postconf_add_row(&row, columns, (const char *const *)s->argv, pc->fold);
+	fputs(buf_str(&row), stdout);
+	buf_free(&row);
 }
 
 int postconf_services(struct postconf *pc, char **patterns)
@@ -266,29 +279,19 @@ int postconf_service_params(struct postconf *pc, char **patterns)
 
 int postconf_service_fields(struct postconf *pc, char **patterns)
 {
-	static const char *const names[8] = {
-		"service",
-		"type",
-		"private",
-		"unprivileged",
-		"chroot",
-		"wakeup",
-		"process_limit",
-		"command",
-	};
 	bool *hits = make_hits(pc, patterns);
 	struct master_cf cf;
 
 	read_master(pc, &cf);
 	for (size_t i = 0; i < cf.count; i++) {
 		const struct master_service *s = &cf.services[i];
-		const char *columns[8];
+		const char *columns[MASTER_COLUMNS];
 
 		fields(s, &pc->arena, columns);
-		for (size_t f = 0; f < ARRAY_LEN(names); f++) {
+		for (size_t f = 0; f < MASTER_COLUMNS; f++) {
 			struct buf value = BUF_INIT;
 
-			if (!wanted(patterns, hits, s, names[f]))
+			if (!wanted(patterns, hits, s, postconf_columns[f]))
 				continue;
 			buf_adds(&value, columns[f]);
 			for (char **arg = s->argv; f == 7 && *arg != NULL; arg++)
@@ -296,7 +299,7 @@ int postconf_service_fields(struct postconf *pc, char **patterns)
 					*arg);
 			postconf_print(pc,
 				arena_printf(&pc->arena, "%s/%s/%s", s->name, type_names[s->type],
-					names[f]),
+					postconf_columns[f]),
 				buf_str(&value));
 			buf_free(&value);
 		}
