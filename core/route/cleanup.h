@@ -96,11 +96,16 @@ void cleanup_received(struct buf *out, const struct cleanup_trace *t);
  * (route/rewrite.h). "" stays. Owned by a.
  */
 const char *cleanup_address(struct arena *a, const char *address);
+struct hash;
 /*
- * Before queue_end(): what the configuration adds to every new message, the always_bcc
- * recipient.
+ * Add a recipient, or what virtual_alias_maps makes of it, each address once: seen
+ * remembers them for the message (NULL: there is only this one). False: a table does not
+ * answer, the message cannot be taken now.
  */
-void cleanup_add_bcc(struct queue_message *m);
+bool cleanup_add_recipient(
+	struct queue_message *m, struct hash *seen, const struct queue_recipient *r);
+/* Before queue_end(): what the configuration adds to every new message, always_bcc. */
+bool cleanup_add_bcc(struct queue_message *m, struct hash *seen);
 /* "ID: message-id=<...>", under the name of Postfix's cleanup. */
 void cleanup_log_message_id(const struct cleanup *c, const char *id);
 

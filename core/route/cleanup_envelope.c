@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "conf/params.h"
 #include "proto/smtp.h"
 #include "route/cleanup.h"
+#include "route/resolve.h"
 #include "route/rewrite.h"
 
 const char *cleanup_address(struct arena *a, const char *address)
@@ -29,16 +31,52 @@ const char *cleanup_address(struct arena *a, const char *address)
 		REWRITE_LOCAL);
 }
 
-void cleanup_add_bcc(struct queue_message *m)
+/* add_once - unless it is there; above duplicate_filter_limit nothing is remembered */
+static void add_once(struct queue_message *m, struct hash *seen, const struct queue_recipient *r)
+{
+	if (*r->address == '\0' || (seen != NULL && hash_get(seen, r->address) != NULL)) {
+		return;
+	}
+	if (seen != NULL && (int64_t)seen->count < param.duplicate_filter_limit) {
+		(void)hash_set(seen, r->address, m);
+	}
+	queue_add_recipient(m, r);
+}
+
+bool cleanup_add_recipient(
+	struct queue_message *m, struct hash *seen, const struct queue_recipient *r)
+{
+	struct queue_recipient to = *r;
+	struct arena a = ARENA_INIT;
+	const char **list = NULL;
+	size_t count = 0;
+	int rc = route_virtual_expand(&a, r->address, &list, &count);
+
+	if (rc == 0) {
+		add_once(m, seen, r);
+	} else if (rc > 0 && (to.original == NULL || *to.original == '\0')) {
+		to.original = r->address;
+	}
+	for (size_t i = 0; rc > 0 && i < count; i++) {
+		to.address = list[i];
+		add_once(m, seen, &to);
+	}
+	arena_free(&a);
+	return rc >= 0;
+}
+
+bool cleanup_add_bcc(struct queue_message *m, struct hash *seen)
 {
 	struct arena a = ARENA_INIT;
 	struct queue_recipient bcc = { .original = "", .orcpt = "", .notify = DSN_NEVER };
+	bool ok = true;
 
 	if (*param.always_bcc != '\0') {
 		bcc.address = cleanup_address(&a, param.always_bcc);
-		queue_add_recipient(m, &bcc);
+		ok = cleanup_add_recipient(m, seen, &bcc);
 		arena_free(&a);
 	}
+	return ok;
 }
 
 void cleanup_log_message_id(const struct cleanup *c, const char *id)

@@ -94,14 +94,10 @@ static void take_recipient(struct enqueue *e, const struct pickup_message *m)
 		return;
 	}
 	r.address = cleanup_address(&e->arena, m->address);
-	if (*r.address == '\0' || hash_get(&e->seen, r.address) != NULL) {
-		return;
-	}
-	if ((int64_t)e->seen.count < param.duplicate_filter_limit) {
-		(void)hash_set(&e->seen, r.address, e);
-	}
 	r.original = strcmp(r.address, m->address) == 0 ? "" : m->address;
-	queue_add_recipient(e->message, &r);
+	if (*r.address != '\0' && !cleanup_add_recipient(e->message, &e->seen, &r)) {
+		fail(e, PICKUP_RETRY, "virtual alias table look-up failed");
+	}
 }
 
 /* begin_content - the Received header and what else comes before the content */
@@ -234,7 +230,7 @@ void enqueue_commit(struct enqueue *e, void (*done)(void *arg, bool ok, const ch
 	cleanup_log_message_id(e->cleanup, e->id);
 	e->done = done;
 	e->arg = arg;
-	cleanup_add_bcc(e->message);
+	(void)cleanup_add_bcc(e->message, &e->seen);
 	queue_set_envelope(e->message, &e->env);
 	queue_end(e->message, committed, e);
 }

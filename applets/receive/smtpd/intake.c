@@ -174,22 +174,19 @@ static void committed(void *arg, bool ok)
 
 /* ---- Envelope and recipients ---- */
 
-/* put_recipients - into the message, each once */
-static void put_recipients(struct intake *i, const struct transaction *tx)
+/* put_recipients - into the message, each once; false: an alias table does not answer */
+static bool put_recipients(struct intake *i, const struct transaction *tx)
 {
-	struct hash seen = { NULL, 0, 0 };
+	struct hash known = { NULL, 0, 0 };
+	struct hash *seen = tx->rcpt_count > 1 || *param.always_bcc != '\0' ? &known : NULL;
+	bool ok = true;
 
-	for (const struct rcpt *r = tx->rcpts; r != NULL; r = r->next) {
-		if (tx->rcpt_count > 1 && (int64_t)seen.count < param.duplicate_filter_limit) {
-			if (hash_get(&seen, r->r.address) != NULL) {
-				continue;
-			}
-			(void)hash_set(&seen, r->r.address, (void *)r);
-		}
-		queue_add_recipient(i->message, &r->r);
+	for (const struct rcpt *r = tx->rcpts; r != NULL && ok; r = r->next) {
+		ok = cleanup_add_recipient(i->message, seen, &r->r);
 	}
-	hash_free(&seen, NULL);
-	cleanup_add_bcc(i->message);
+	ok = ok && cleanup_add_bcc(i->message, seen);
+	hash_free(&known, NULL);
+	return ok;
 }
 
 /* put_redirected - one recipient instead of all */
@@ -221,8 +218,10 @@ static void end_queued(struct intake *i, struct smtpd_session *s)
 	queue_set_envelope(i->message, &env);
 	if (tx->redirect != NULL) {
 		put_redirected(i, s);
-	} else {
-		put_recipients(i, tx);
+	} else if (!put_recipients(i, tx)) {
+		queue_abort(i->message);
+		committed(i, false);
+		return;
 	}
 	i->ended = true;
 	queue_end(i->message, committed, i);
