@@ -273,6 +273,37 @@ static void worker_send(struct worker *k)
 }
 
 /*
+ * make_file - an empty mailbox that is its owner's from the moment it has its name: a reader that
+ * waits for it may open it at once
+ */
+static void make_file(const char *path, uid_t uid, gid_t gid)
+{
+	struct buf temp = BUF_INIT;
+	const char *name;
+	int fd;
+
+	buf_addf(&temp, "%s.%ld.new", path, (long)getpid());
+	name = buf_str(&temp);
+	(void)unlink(name);
+	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		log_warn("cannot create mailbox %s: %m", path);
+	} else {
+		if (fchown(fd, uid, gid) != 0) {
+			log_warn("chown %s: %m", path);
+		}
+		close(fd);
+		/* Not rename(): nobody's mailbox is replaced. Without hard links it has to do. */
+		if (link(name, path) != 0 && errno != EEXIST &&
+			(access(path, F_OK) == 0 || rename(name, path) != 0)) {
+			log_warn("cannot create mailbox %s: %m", path);
+		}
+		(void)unlink(name);
+	}
+	buf_free(&temp);
+}
+
+/*
  * make_mailbox - what a user may not make in mail_spool_directory, made for them:
  * an empty mailbox (or maildir) that belongs to them
  */
@@ -281,15 +312,13 @@ static void make_mailbox(const struct box *box)
 	const char *path = box_path(box);
 	const struct target *t = box_target(box);
 	size_t len = strlen(path);
-	bool maildir = len > 0 && path[len - 1] == '/';
 	struct stat st;
 	gid_t gid = t->user.gid;
-	int fd;
 
 	if (!t->spool || lstat(path, &st) == 0) {
 		return;
 	}
-	if (maildir) {
+	if (len > 0 && path[len - 1] == '/') {
 		if (mkdir(path, 0700) == 0 && chown(path, t->user.uid, gid) != 0) {
 			log_warn("chown %s: %m", path);
 		}
@@ -298,15 +327,7 @@ static void make_mailbox(const struct box *box)
 	if (stat(param.mail_spool_directory, &st) == 0 && (st.st_mode & S_IWGRP) != 0) {
 		gid = st.st_gid;
 	}
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		log_warn("cannot create mailbox %s: %m", path);
-		return;
-	}
-	if (fchown(fd, t->user.uid, gid) != 0) {
-		log_warn("chown %s: %m", path);
-	}
-	close(fd);
+	make_file(path, t->user.uid, gid);
 }
 
 bool worker_probe(struct box *box)
