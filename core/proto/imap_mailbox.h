@@ -5,14 +5,7 @@
 
 #include "base/buf.h"
 
-/*
- * Mailbox names on the wire: modified UTF-7 (RFC 3501 5.1.3) here, UTF-8 everywhere else.
- */
-
-/* False: not in the one form that the encoding allows (out may hold a part). */
-bool imap_utf7_decode(struct buf *out, const char *name);
-void imap_utf7_encode(struct buf *out, const char *utf8);
-/* A UTF-8 name as an astring: atom where it can be one, else quoted. */
+/* A UTF-8 name as an astring: in modified UTF-7, an atom where it can be one, else quoted. */
 void imap_put_mailbox(struct buf *out, const char *utf8);
 
 /* How a name and a LIST pattern ('*' anything, '%' anything but the separator) meet. */

@@ -333,11 +333,12 @@ static bool known_folder(struct mailstore *ms, const char *name)
 int mailstore_rename(struct mailstore *ms, const char *from, const char *to)
 {
 	struct index *ix = ms->store->index;
-	char *path = folder_path(ms, to, false);
 	struct index_folder stale = { 0 };
+	char *path;
 	int rc;
 
 	ms->code = MAIL_E_NONE;
+	path = folder_path(ms, to, false);
 	if (path == NULL)
 		return -1;
 	mem_free(path);

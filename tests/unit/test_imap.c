@@ -422,38 +422,10 @@ TEST(imap, flags)
 	arena_free(&arena);
 }
 
-TEST(imap, utf7)
+TEST(imap, put_mailbox)
 {
-	static const char *const rows[][2] = {
-		{ "INBOX", "INBOX" },
-		{ "Entw&APw-rfe", "Entw\303\274rfe" },
-		{ "~peter/mail/&U,BTFw-/&ZeVnLIqe-",
-			"~peter/mail/\345\217\260\345\214\227/"
-			"\346\227\245\346\234\254\350\252\236" },
-		{ "a&-b", "a&b" },
-		{ "&2D3eAA-", "\360\237\230\200" },
-		{ "&AAo-", "\n" },
-	};
-	static const char *const bad[] = { "&", "&APw", "&AP-", "\303\274", "&AGE-", "&APw-&APw-",
-		"&2D0-", "&3gA-", "&APx-", "&!!!!-", "a\tb" };
 	struct buf b = BUF_INIT;
-	size_t i;
 
-	for (i = 0; i < ARRAY_LEN(rows); i++) {
-		CHECK_ROW(rows[i][0]);
-		buf_reset(&b);
-		CHECK(imap_utf7_decode(&b, rows[i][0]));
-		CHECK_STR(buf_str(&b), rows[i][1]);
-		buf_reset(&b);
-		imap_utf7_encode(&b, rows[i][1]);
-		CHECK_STR(buf_str(&b), rows[i][0]);
-	}
-	for (i = 0; i < ARRAY_LEN(bad); i++) {
-		CHECK_ROW(bad[i]);
-		CHECK(!imap_utf7_decode(&b, bad[i]));
-	}
-	CHECK_ROW(NULL);
-	buf_reset(&b);
 	imap_put_mailbox(&b, "a b");
 	buf_addc(&b, ' ');
 	imap_put_mailbox(&b, "nil");

@@ -53,9 +53,9 @@ TEST(utf7, both_ways)
 TEST(utf7, refuses)
 {
 	/* Not closed, not base64, ASCII encoded, half a pair, two where one would do, odd bits, raw
-	 * 8 bit */
+	 * 8 bit, NUL, a control character */
 	static const char *const rows[] = { "a&", "a&AOk", "&A*k-", "&AGE-", "&2D0-", "&3gA-",
-		"&AOk-&AOk-", "&AOl-", "\xc3\xa9", "&AOkA-" };
+		"&AOk-&AOk-", "&AOl-", "\xc3\xa9", "&AOkA-", "a&AAA-b", "a\tb", "&!!!!-" };
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct buf b = BUF_INIT;

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "conf/dovecot_conf.h"
 #include "proto/imap_mailbox.h"
+#include "proto/utf7.h"
 
 #include "applets/read/imapd/imapd.h"
 
@@ -91,12 +92,13 @@ void imapd_auto_create(struct imapd *s)
 static bool add_pattern(struct list *l, const char *reference, const char *pattern)
 {
 	struct arena *arena = &l->s->arena;
+	const char *whole = arena_printf(arena, "%s%s", reference, pattern);
 	struct buf utf8 = BUF_INIT;
 
 	if (l->pattern_count == PATTERNS_MAX) {
 		return false;
 	}
-	if (imap_utf7_decode(&utf8, arena_printf(arena, "%s%s", reference, pattern))) {
+	if (utf7_decode(&utf8, whole, strlen(whole))) {
 		l->patterns[l->pattern_count++] = arena_strdup(arena, buf_str(&utf8));
 	}
 	buf_free(&utf8);

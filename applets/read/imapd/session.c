@@ -22,7 +22,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/dovecot_conf.h"
-#include "proto/imap_mailbox.h"
+#include "proto/utf7.h"
 
 #include "applets/read/imapd/fetch_text.h"
 
@@ -165,7 +165,7 @@ const char *imapd_mailbox_arg(struct imapd *s, struct imap_args *a)
 		cmd_args_error(s, a);
 		return NULL;
 	}
-	if (!imap_utf7_decode(&utf8, text)) {
+	if (!utf7_decode(&utf8, text, strlen(text))) {
 		cmd_no(s, "[CANNOT] Invalid mailbox name: Name is not valid mUTF-7");
 	} else if (utf8.len == 0) {
 		cmd_no(s, "[CANNOT] Invalid mailbox name: Name is empty");
