@@ -72,6 +72,12 @@ enum mail_error {
 enum mail_error mailstore_errno(const struct mailstore *ms);
 char mailstore_separator(const struct mailstore *ms); /* '/' for mbox, '.' for Maildir++ */
 
+/*
+ * For a mail program of its own with its index in memory: an mbox gets no UIDs, only Status and
+ * X-Status of messages whose flags were changed (and in a file with UIDs of a server, these stay).
+ */
+void mailstore_status_only(struct mailstore *ms);
+
 /* ---- Folders; names are UTF-8 with the separator, "INBOX" in any case ---- */
 
 struct folder_info {
@@ -165,6 +171,14 @@ uint64_t mail_size(const struct mail_text *t); /* bytes, of what mail_bytes() sh
 const char *mail_bytes(struct mail_text *t, uint64_t offset, size_t *len_r);
 void mail_close(struct mail_text *t);
 
+/*
+ * A message of an mbox as it stands in the file, from its From_ line to the empty line behind it,
+ * bookkeeping and quoting included: up to len bytes from offset on into data. How many, 0 at the end
+ * and where the folder is no mbox; -1: mailstore_errno().
+ */
+int64_t mailbox_stored(
+	struct mailbox_view *v, uint32_t seq, uint64_t offset, void *data, size_t len);
+
 enum flag_op { FLAGS_SET, FLAGS_ADD, FLAGS_REMOVE };
 /*
  * Change flags of many messages (uids ascending) in one transaction. With
@@ -176,6 +190,11 @@ enum flag_op { FLAGS_SET, FLAGS_ADD, FLAGS_REMOVE };
 int mailbox_store(struct mailbox_view *v, const uint32_t *uids, size_t count, enum flag_op op,
 	unsigned flags, uint64_t keywords, uint64_t unchanged_since, uint32_t *failed,
 	size_t *failed_count_r);
+/*
+ * Have an mbox say that the messages were listed ("Status: O"), as other mail programs do when they
+ * leave. 0 or -1; a maildir does it by itself.
+ */
+int mailbox_listed(struct mailbox_view *v, const uint32_t *uids, size_t count);
 /* Remove messages from the files. uids NULL: all \Deleted; otherwise those of the list (only
  * \Deleted ones unless force). */
 int mailbox_expunge(struct mailbox_view *v, const uint32_t *uids, size_t count, bool force);

@@ -83,6 +83,35 @@ int mailbox_store(struct mailbox_view *v, const uint32_t *uids, size_t count, en
 	return rc;
 }
 
+int mailbox_listed(struct mailbox_view *v, const uint32_t *uids, size_t count)
+{
+	struct mailbox *mb = v->mb;
+	bool any = false;
+	uint8_t *marks;
+	int rc;
+
+	if (mb->store->driver != &mbox_driver)
+		return 0;
+	if (check_writable(v) != 0 || mailbox_begin(mb, false) != 0)
+		return -1;
+	marks = mem_alloc((size_t)mb->count + 1);
+	for (size_t k = 0; k < count; k++) {
+		int64_t i = mailbox_find(mb, uids[k]);
+
+		if (i >= 0) {
+			marks[i] = 1;
+			mailbox_touch(mb, (uint32_t)i, false);
+			any = true;
+		}
+	}
+	rc = any ? mb->store->driver->write_flags(mb, marks) : 0;
+	mem_free(marks);
+	if (rc == 0 && any)
+		return mailbox_commit(mb);
+	mailbox_rollback(mb);
+	return rc;
+}
+
 /* ---- Removing ---- */
 
 /* mark_leaving - one byte a message; how many are marked */

@@ -20,7 +20,7 @@
 
 #include "base/mem.h"
 
-#include "store/mailstore.h"
+#include "store/mbox_driver.h"
 
 /* ---- What the session knows ---- */
 
@@ -273,6 +273,14 @@ void mailbox_message_name(const struct mailbox_view *v, uint32_t seq, char *out,
 		snprintf(out, size, "%016llx", (unsigned long long)m->print);
 	else
 		snprintf(out, size, "%.*s", (int)strcspn(m->name, ":,"), m->name);
+}
+
+int64_t mailbox_stored(
+	struct mailbox_view *v, uint32_t seq, uint64_t offset, void *data, size_t len)
+{
+	if (seq == 0 || seq > v->count || v->mb->store->driver != &mbox_driver)
+		return 0;
+	return mbox_stored(v->mb, v->ms, uid_of(v, seq), offset, data, len);
 }
 
 /* drop_ghosts - once no view needs them */

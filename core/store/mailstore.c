@@ -391,6 +391,11 @@ void mailstore_close(struct mailstore *ms)
 	mem_free(ms);
 }
 
+void mailstore_status_only(struct mailstore *ms)
+{
+	ms->store->status_only = true;
+}
+
 char mailstore_separator(const struct mailstore *ms)
 {
 	return ms->store->driver->separator;

@@ -114,6 +114,7 @@ struct store {
 	char *home;  /* "" none */
 	char *root;  /* folders: ~/mail or ~/Maildir */
 	char *inbox; /* the file, or the maildir */
+	bool status_only; /* mailstore_status_only() */
 	const struct mail_driver *driver;
 	struct index *index;
 	struct mailbox *open; /* folders that are open, and the one kept */

@@ -35,7 +35,7 @@ int mbox_write_flags(struct mailbox *mb, const uint8_t *marks)
 /* wants_flush - does the file lack anything that other programs, or a lost index, would want? */
 static bool wants_flush(const struct mailbox *mb)
 {
-	bool memory = index_in_memory(mb->store->index);
+	bool memory = index_in_memory(mb->store->index) && !mb->store->status_only;
 
 	for (uint32_t i = 0; i < mb->count; i++) {
 		if ((mb->msgs[i].bits & (MSG_DIRTY | MSG_LATE)) == MSG_DIRTY ||

@@ -45,6 +45,9 @@ int mbox_remove(struct mailstore *ms, const char *path);
 int mbox_move(struct mailstore *ms, const char *from, const char *to);
 int mbox_list(struct mailstore *ms, struct folder_list *out);
 int mbox_open_text(struct mailbox *mb, uint32_t uid, struct mail_text *t);
+/* mailbox_stored() of the message. */
+int64_t mbox_stored(struct mailbox *mb, struct mailstore *ms, uint32_t uid, uint64_t offset,
+	void *data, size_t len);
 /* Index of the message nearest to the file's end. */
 uint32_t mbox_last_in_file(const struct mailbox *mb);
 /* Gaps from offsets; pages of those that changed are written. */

@@ -30,7 +30,7 @@ struct plan {
 
 /* ---- Bookkeeping ---- */
 
-void mbox_meta(struct buf *out, const struct mailbox *mb, const struct msg *m, bool first)
+static void put_letters(struct buf *out, unsigned flags)
 {
 	static const struct {
 		unsigned flag;
@@ -38,6 +38,25 @@ void mbox_meta(struct buf *out, const struct mailbox *mb, const struct msg *m, b
 	} letters[] = { { MAIL_ANSWERED, 'A' }, { MAIL_FLAGGED, 'F' }, { MAIL_DRAFT, 'T' },
 		{ MAIL_DELETED, 'D' } };
 
+	for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++) {
+		if (flags & letters[i].flag)
+			buf_addc(out, letters[i].letter);
+	}
+}
+
+/* bare_meta - what a mail program writes that knows of no UIDs: Status, X-Status when it says more */
+static void bare_meta(struct buf *out, const struct msg *m)
+{
+	buf_addf(out, "Status: %sO\n", m->info.flags & MAIL_SEEN ? "R" : "");
+	if (m->info.flags & ~(unsigned)(MAIL_SEEN | MAIL_RECENT)) {
+		buf_adds(out, "X-Status: ");
+		put_letters(out, m->info.flags);
+		buf_addc(out, '\n');
+	}
+}
+
+void mbox_meta(struct buf *out, const struct mailbox *mb, const struct msg *m, bool first)
+{
 	if (first) {
 		buf_addf(out, "X-IMAPbase: %010u %010u", mb->f.uid_validity, mb->f.uid_next - 1);
 		for (int bit = 0; bit < 64 && mb->keywords[bit] != NULL; bit++)
@@ -48,10 +67,7 @@ void mbox_meta(struct buf *out, const struct mailbox *mb, const struct msg *m, b
 		buf_addf(out, "X-UID: %u\n", m->info.uid);
 	buf_addf(out, "Status: %sO\n", m->info.flags & MAIL_SEEN ? "R" : "");
 	buf_adds(out, "X-Status: ");
-	for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++) {
-		if (m->info.flags & letters[i].flag)
-			buf_addc(out, letters[i].letter);
-	}
+	put_letters(out, m->info.flags);
 	/* Last, because it is filled up with blanks. */
 	buf_adds(out, "\nX-Keywords:");
 	for (int bit = 0; bit < 64; bit++) {
@@ -71,8 +87,10 @@ static void pad(struct buf *meta, size_t n)
 }
 
 /* replaced - lines that the new bookkeeping takes the place of */
-static bool replaced(enum mbox_line_kind kind)
+static bool replaced(bool bare, enum mbox_line_kind kind)
 {
+	if (bare)
+		return kind == MBOX_STATUS || kind == MBOX_X_STATUS;
 	return kind != MBOX_FENCE_LINE && kind != MBOX_LENGTH;
 }
 
@@ -80,11 +98,11 @@ static bool replaced(enum mbox_line_kind kind)
  * one_place - where the old lines stand when they follow each other; false: they do not, or there
  * are none
  */
-static bool one_place(const struct mbox_head *h, uint32_t *at, uint32_t *len)
+static bool one_place(bool bare, const struct mbox_head *h, uint32_t *at, uint32_t *len)
 {
 	*at = *len = 0;
 	for (size_t k = 0; k < h->hidden_count; k++) {
-		if (!replaced(h->hidden[k].kind))
+		if (!replaced(bare, h->hidden[k].kind))
 			continue;
 		if (*len > 0 && *at + *len != h->hidden[k].at)
 			return false;
@@ -102,6 +120,7 @@ struct rewrite {
 	struct plan *plans; /* in the order of the file */
 	uint32_t count;
 	uint32_t from; /* first whose bytes move; count: none */
+	bool bare;     /* Status and X-Status are all the bookkeeping */
 };
 
 static int compare_plans(const void *a, const void *b)
@@ -115,8 +134,9 @@ static int compare_plans(const void *a, const void *b)
 static bool wants_meta(const struct mailbox *mb, const struct msg *m)
 {
 	/* Without an index that lasts, UIDs have to be in the file. */
-	return (m->bits & MSG_DIRTY) ||
-	       (index_in_memory(mb->store->index) && !(m->bits & MSG_SAVED_UID));
+	return (m->bits & MSG_DIRTY) || (index_in_memory(mb->store->index) &&
+						!mb->store->status_only &&
+						!(m->bits & MSG_SAVED_UID));
 }
 
 /*
@@ -148,13 +168,31 @@ static int blank_line(struct mailbox *mb, const struct msg *m, uint64_t *at_r)
 	return m->tail_len > 0 && m->from_len + m->head_len + m->tail_len == m->len ? 0 : 1;
 }
 
+/* has_uids - has a server that keeps UIDs in it written to the file? */
+static bool has_uids(const struct mailbox *mb)
+{
+	for (uint32_t i = 0; i < mb->count; i++) {
+		if (mb->msgs[i].bits & MSG_SAVED_UID)
+			return true;
+	}
+	return false;
+}
+
+static void put_meta(const struct rewrite *r, const struct plan *p, bool first, struct buf *out)
+{
+	if (r->bare)
+		bare_meta(out, &p->after);
+	else
+		mbox_meta(out, r->mb, &p->after, first);
+}
+
 /* plan_meta - how p's new bookkeeping goes into the file; 0 or -1 */
 static int plan_meta(struct rewrite *r, struct plan *p, bool first)
 {
 	struct mailbox *mb = r->mb;
 	struct buf meta = BUF_INIT;
 	struct mbox_head h;
-	uint32_t at, len, removed = 0;
+	uint32_t at, len, removed = 0, room = r->bare ? 0 : META_ROOM;
 	uint64_t blank;
 	int rc = blank_line(mb, &p->after, &blank);
 
@@ -165,19 +203,19 @@ static int plan_meta(struct rewrite *r, struct plan *p, bool first)
 	}
 	if (mbox_scan_head(mb->fd, p->after.offset + p->after.from_len, p->after.head_len, &h) != 0)
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
-	mbox_meta(&meta, mb, &p->after, first);
-	if (one_place(&h, &at, &len) && meta.len <= len) {
+	put_meta(r, p, first, &meta);
+	if (one_place(r->bare, &h, &at, &len) && (r->bare ? meta.len == len : meta.len <= len)) {
 		p->action = PATCH;
 	} else {
 		p->action = RESIZE;
 		for (size_t k = 0; k < h.hidden_count; k++)
-			removed += replaced(h.hidden[k].kind) ? h.hidden[k].len : 0;
-		p->after.len += meta.len + META_ROOM - removed;
-		p->after.head_len += (uint32_t)meta.len + META_ROOM - removed;
-		p->after.cut += (uint32_t)meta.len + META_ROOM - removed;
+			removed += replaced(r->bare, h.hidden[k].kind) ? h.hidden[k].len : 0;
+		p->after.len += meta.len + room - removed;
+		p->after.head_len += (uint32_t)meta.len + room - removed;
+		p->after.cut += (uint32_t)meta.len + room - removed;
 	}
 	p->after.bits &= ~(uint32_t)(MSG_DIRTY | MSG_LATE);
-	p->after.bits |= MSG_HIDDEN | MSG_SAVED_UID;
+	p->after.bits |= r->bare ? MSG_HIDDEN : MSG_HIDDEN | MSG_SAVED_UID;
 	buf_free(&meta);
 	return 0;
 }
@@ -191,6 +229,7 @@ static int make_plan(struct rewrite *r, const uint8_t *drop, uint64_t limit)
 
 	r->plans = mem_calloc((size_t)mb->count + 1, sizeof(*r->plans));
 	r->count = mb->count;
+	r->bare = mb->store->status_only && !has_uids(mb);
 	for (uint32_t i = 0; i < mb->count; i++) {
 		r->plans[i].i = i;
 		r->plans[i].after = mb->msgs[i];
@@ -229,8 +268,8 @@ static void new_meta(
 	struct rewrite *r, const struct plan *p, bool first, size_t len, struct buf *out)
 {
 	buf_reset(out);
-	mbox_meta(out, r->mb, &p->after, first);
-	pad(out, len > 0 ? len - out->len : META_ROOM);
+	put_meta(r, p, first, out);
+	pad(out, len > 0 ? len - out->len : r->bare ? 0 : META_ROOM);
 }
 
 /* patch - overwrite the bookkeeping of p where it stands in the mailbox; 0 or -1 */
@@ -244,7 +283,7 @@ static int patch(struct rewrite *r, const struct plan *p, bool first)
 	int rc = -1;
 
 	if (mbox_scan_head(mb->fd, p->after.offset + m->from_len, m->head_len, &h) == 0 &&
-		one_place(&h, &at, &len)) {
+		one_place(r->bare, &h, &at, &len)) {
 		new_meta(r, p, first, len, &meta);
 		rc = pwrite(mb->fd, meta.data, meta.len,
 			     (off_t)(p->after.offset + m->from_len + at)) == (ssize_t)meta.len
@@ -270,10 +309,10 @@ static int copy_changed(
 	if (mbox_scan_head(mb->fd, head, m->head_len, &h) != 0)
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
 	if (p->action == PATCH)
-		one_place(&h, &place, &len);
+		one_place(r->bare, &h, &place, &len);
 	new_meta(r, p, first, len, &meta);
 	for (size_t k = 0; k < h.hidden_count && rc == 0; k++) {
-		if (!replaced(h.hidden[k].kind))
+		if (!replaced(r->bare, h.hidden[k].kind))
 			continue;
 		rc = mbox_install_copy(in, at, head + h.hidden[k].at - at);
 		at = head + h.hidden[k].at + h.hidden[k].len;

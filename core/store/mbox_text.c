@@ -318,6 +318,33 @@ int mbox_open_text(struct mailbox *mb, uint32_t uid, struct mail_text *t)
 	return m != NULL ? place_text(t, m) : -1;
 }
 
+int64_t mbox_stored(struct mailbox *mb, struct mailstore *ms, uint32_t uid, uint64_t offset,
+	void *data, size_t len)
+{
+	const struct msg *m = locate(mb, ms, uid);
+	size_t done = 0;
+
+	if (m == NULL)
+		return -1;
+	if (offset >= m->len)
+		return 0;
+	if (m->len - offset < len)
+		len = (size_t)(m->len - offset);
+	while (done < len) {
+		ssize_t n = pread(mb->fd, (char *)data + done, len - done,
+			(off_t)(m->offset + offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return store_fail_sys(ms, mb->path, "read", "read");
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (int64_t)done;
+}
+
 int mbox_text_fill(struct mail_text *t, uint64_t offset)
 {
 	struct msg *m;

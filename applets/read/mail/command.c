@@ -98,6 +98,39 @@ static void show_step(int by)
 	}
 }
 
+static void cmd_show(const char *args, const unsigned *list)
+{
+	(void)args;
+	show_list(list, SHOW_ALL_HEADERS | SHOW_RAW);
+}
+
+/* edit_list - a copy of each message in an editor: the mailbox stays as it is */
+static void edit_list(const unsigned *list, const char *variable, const char *fallback)
+{
+	for (; *list != 0; list++) {
+		struct buf text = BUF_INIT;
+
+		G.current = *list;
+		if (message_text(*list, &text)) {
+			(void)edit_text(&text, variable, fallback);
+			G.messages[*list].marks |= MARK_READ;
+		}
+		buf_free(&text);
+	}
+}
+
+static void cmd_edit(const char *args, const unsigned *list)
+{
+	(void)args;
+	edit_list(list, "EDITOR", "ed");
+}
+
+static void cmd_visual(const char *args, const unsigned *list)
+{
+	(void)args;
+	edit_list(list, "VISUAL", "vi");
+}
+
 static void cmd_next(const char *args, const unsigned *list)
 {
 	(void)list;
@@ -152,6 +185,9 @@ static void cmd_from(const char *args, const unsigned *list)
 {
 	(void)args;
 	headers_list(list);
+	while (*list != 0) {
+		G.current = *list++;
+	}
 }
 
 static void cmd_scroll(const char *args, const unsigned *list)
@@ -205,6 +241,35 @@ static void cmd_unread(const char *args, const unsigned *list)
 {
 	(void)args;
 	mark_list(list, MARK_UNREAD, MARK_READ);
+}
+
+/* store_flag - flags of the mailbox itself, at once */
+static void store_flag(const unsigned *list, enum flag_op op, unsigned flag)
+{
+	for (; *list != 0; list++) {
+		uint32_t uid = mailbox_info(G.view, *list)->uid;
+
+		G.current = *list;
+		(void)mailbox_store(G.view, &uid, 1, op, flag, 0, ~(uint64_t)0, NULL, NULL);
+	}
+}
+
+static void cmd_flag(const char *args, const unsigned *list)
+{
+	(void)args;
+	store_flag(list, FLAGS_ADD, MAIL_FLAGGED);
+}
+
+static void cmd_unflag(const char *args, const unsigned *list)
+{
+	(void)args;
+	store_flag(list, FLAGS_REMOVE, MAIL_FLAGGED);
+}
+
+static void cmd_answered(const char *args, const unsigned *list)
+{
+	(void)args;
+	store_flag(list, FLAGS_ADD, MAIL_ANSWERED);
 }
 
 static void cmd_hold(const char *args, const unsigned *list)
@@ -265,11 +330,28 @@ static void cmd_top(const char *args, const unsigned *list)
 
 /* ---- Files ---- */
 
-/*
- * split_file - "list file": the file is the last word, everything before names messages.
- * Returns the list or NULL (said); *path_r is mem-allocated.
- */
-static unsigned *split_file(const char *args, char **path_r)
+/* last_word - where it begins; it may stand in quotes */
+static size_t last_word(const char *args, size_t len)
+{
+	size_t start = len;
+	char quote = len > 1 && (args[len - 1] == '"' || args[len - 1] == '\'') ? args[len - 1] : 0;
+
+	if (quote != 0) {
+		for (start = len - 1; start > 0 && args[start - 1] != quote; start--) {
+			continue;
+		}
+		if (start > 0) {
+			return start - 1;
+		}
+		start = len;
+	}
+	while (start > 0 && !isspace((unsigned char)args[start - 1])) {
+		start--;
+	}
+	return start;
+}
+
+unsigned *split_file(const char *args, char **word_r)
 {
 	size_t len = strlen(args), start;
 	char *list_text;
@@ -278,27 +360,27 @@ static unsigned *split_file(const char *args, char **path_r)
 	while (len > 0 && isspace((unsigned char)args[len - 1])) {
 		len--;
 	}
-	for (start = len; start > 0 && !isspace((unsigned char)args[start - 1]); start--) {
-		continue;
-	}
+	start = last_word(args, len);
 	list_text = mem_strndup(args, start);
 	list = msglist_parse(list_text, false);
 	mem_free(list_text);
 	if (list != NULL) {
-		char *name = mem_strndup(args + start, len - start);
+		bool quoted = len > start + 1 && args[start] == args[len - 1] &&
+			(args[start] == '"' || args[start] == '\'');
 
-		*path_r = path_expand(name[0] != '\0' ? name : "&");
-		mem_free(name);
+		*word_r = mem_strndup(args + start + quoted, len - start - 2 * quoted);
 	}
 	return list;
 }
 
 static void save_to(const char *args, bool headers, unsigned mark)
 {
-	char *path = NULL;
-	unsigned *list = split_file(args, &path);
+	char *name = NULL, *path;
+	unsigned *list = split_file(args, &name);
 
-	if (list != NULL && path != NULL && save_messages(path, list, headers) && mark != 0) {
+	path = list != NULL ? path_expand(name[0] != '\0' ? name : "&") : NULL;
+	mem_free(name);
+	if (list != NULL && path != NULL && save_messages(path, list, headers, false) && mark != 0) {
 		mark_list(list, mark, 0);
 	}
 	mem_free(list);
@@ -317,14 +399,52 @@ static void cmd_copy(const char *args, const unsigned *list)
 	save_to(args, true, 0);
 }
 
+/* save_author - S and C: to a file named after the sender of the first message */
+static void save_author(const unsigned *list, unsigned mark)
+{
+	struct arena a = ARENA_INIT;
+	struct buf name = BUF_INIT;
+	const char *from = message_from(&a, list[0], true);
+	char *path;
+
+	buf_addf(&name, "%s%.*s", var_on("outfolder") ? "+" : "", (int)strcspn(from, "@/"), from);
+	path = path_expand(buf_str(&name));
+	if (path != NULL && path[0] != '\0' && path[0] != '.' &&
+		save_messages(path, list, true, false) && mark != 0) {
+		mark_list(list, mark, 0);
+	}
+	mem_free(path);
+	buf_free(&name);
+	arena_free(&a);
+}
+
+static void cmd_Save(const char *args, const unsigned *list)
+{
+	(void)args;
+	save_author(list, MARK_SAVED);
+}
+
+static void cmd_Copy(const char *args, const unsigned *list)
+{
+	(void)args;
+	save_author(list, 0);
+}
+
+static void cmd_move(const char *args, const unsigned *list)
+{
+	(void)list;
+	save_to(args, true, MARK_DELETED);
+	after_delete();
+}
+
 static void cmd_write(const char *args, const unsigned *list)
 {
 	(void)list;
 	if (args[0] == '\0') {
 		printf("No file specified.\n");
-		return;
+	} else {
+		save_to(args, false, MARK_SAVED);
 	}
-	save_to(args, false, MARK_SAVED);
 }
 
 static void cmd_file(const char *args, const unsigned *list)
@@ -378,80 +498,6 @@ static void cmd_pipe(const char *args, const unsigned *list)
 	mem_free(command);
 }
 
-/* ---- Sending ---- */
-
-static void send_about(struct draft *d, unsigned n)
-{
-	if (compose(d, G.in, G.interactive, false) == 0 && n > 0) {
-		uint32_t uid = mailbox_info(G.view, n)->uid;
-
-		if (!G.read_only) {
-			(void)mailbox_store(G.view, &uid, 1, FLAGS_ADD, MAIL_ANSWERED, 0,
-				~(uint64_t)0, NULL, NULL);
-		}
-	}
-	draft_free(d);
-}
-
-static void reply_to(const unsigned *list, bool all)
-{
-	struct draft d = { .from = NULL };
-
-	G.current = list[0];
-	draft_reply(&d, list[0], all != var_on("flipr"));
-	printf("To: %s\nSubject: %s\n\n", buf_str(&d.to), buf_str(&d.subject));
-	send_about(&d, list[0]);
-}
-
-static void cmd_reply(const char *args, const unsigned *list)
-{
-	(void)args;
-	reply_to(list, true);
-}
-
-static void cmd_Reply(const char *args, const unsigned *list)
-{
-	(void)args;
-	reply_to(list, false);
-}
-
-static void cmd_mail(const char *args, const unsigned *list)
-{
-	struct draft d = { .from = NULL };
-
-	(void)list;
-	if (args[0] == '\0') {
-		printf("No recipients specified\n");
-		return;
-	}
-	list_add(&d.to, args);
-	(void)compose(&d, G.in, G.interactive, true);
-	draft_free(&d);
-}
-
-static void cmd_forward(const char *args, const unsigned *list)
-{
-	struct draft d = { .from = NULL };
-	char *to;
-	unsigned *named;
-
-	(void)list;
-	/* like save: list, then the address */
-	if (args[0] == '\0') {
-		printf("No recipient specified.\n");
-		return;
-	}
-	named = split_file(args, &to);
-	if (named != NULL) {
-		list_add(&d.to, to);
-		draft_forward(&d, named[0]);
-		(void)compose(&d, G.in, G.interactive, false);
-		mem_free(to);
-	}
-	mem_free(named);
-	draft_free(&d);
-}
-
 /* ---- The rest ---- */
 
 static void cmd_quit(const char *args, const unsigned *list)
@@ -503,6 +549,32 @@ static void cmd_source(const char *args, const unsigned *list)
 	mem_free(path);
 }
 
+static void cmd_version(const char *args, const unsigned *list)
+{
+	(void)args;
+	(void)list;
+	printf("Heirloom Mail version 12.4 7/29/08\n");
+}
+
+/* cmd_folders - what + means, listed */
+static void cmd_folders(const char *args, const unsigned *list)
+{
+	struct buf command = BUF_INIT;
+	char *path = path_expand("+");
+
+	(void)args;
+	(void)list;
+	setenv("MAIL_FOLDER", path != NULL ? path : ".", 1);	/* no quoting to get wrong */
+	buf_adds(&command, "exec ls -F -- \"$MAIL_FOLDER\"");
+	(void)shell_run(buf_str(&command));
+	unsetenv("MAIL_FOLDER");
+	mem_free(path);
+	buf_free(&command);
+}
+
+static void cmd_list(const char *args, const unsigned *list);
+static void cmd_newmail(const char *args, const unsigned *list);
+
 static void cmd_number(const char *args, const unsigned *list)
 {
 	(void)args;
@@ -520,14 +592,14 @@ static const struct command commands[] = {
 	{ "delete", cmd_delete, ON_LIST | NEEDS_WRITE, "delete messages" },
 	{ "undelete", cmd_undelete, ON_LIST | TAKES_DELETED, "take deletions back" },
 	{ "save", cmd_save, NEEDS_FOLDER, "append messages to a file: s [list] file" },
-	{ "reply", cmd_reply, ON_LIST, "answer to the sender and all recipients" },
-	{ "Reply", cmd_Reply, ON_LIST, "answer to the sender only" },
-	{ "mail", cmd_mail, 0, "write a new message: m address" },
+	{ "reply", command_reply, ON_LIST, "answer to the sender and all recipients" },
+	{ "Reply", command_Reply, ON_LIST, "answer to the sender only" },
+	{ "mail", command_mail, 0, "write a new message: m address" },
 	{ "quit", cmd_quit, 0, "end and carry out deletions" },
 	{ "xit", cmd_exit, 0, "end and leave the mailbox as it was" },
 	{ "write", cmd_write, NEEDS_FOLDER, "append message texts to a file" },
 	{ "from", cmd_from, ON_LIST, "list headers of these messages" },
-	{ "forward", cmd_forward, NEEDS_FOLDER, "forward a message: fwd [list] address" },
+	{ "forward", command_forward, NEEDS_FOLDER, "forward a message: fwd [list] address" },
 	{ "unread", cmd_unread, ON_LIST, "mark as not read (also U, new)" },
 	{ "hold", cmd_hold, ON_LIST, "keep in the mailbox (also preserve)" },
 	{ "copy", cmd_copy, NEEDS_FOLDER, "like save, but stays" },
@@ -546,11 +618,38 @@ static const struct command commands[] = {
 	{ "+", cmd_next, NEEDS_FOLDER, NULL },
 	{ "Type", cmd_Type, ON_LIST, NULL },
 	{ "Print", cmd_Type, ON_LIST, NULL },
-	{ "respond", cmd_reply, ON_LIST, NULL },
-	{ "Respond", cmd_Reply, ON_LIST, NULL },
-	{ "replyall", cmd_reply, ON_LIST, NULL },
-	{ "fwd", cmd_forward, NEEDS_FOLDER, NULL },
+	{ "edit", cmd_edit, ON_LIST, "a copy of messages in $EDITOR (visual: $VISUAL)" },
+	{ "resend", command_resend, NEEDS_FOLDER, "send a message on as it is: resend [list] address" },
+	{ "newmail", cmd_newmail, NEEDS_FOLDER, "look for new mail (also inc)" },
+	{ "inc", cmd_newmail, NEEDS_FOLDER, NULL },
+	{ "visual", cmd_visual, ON_LIST, NULL },
+	{ "respond", command_reply, ON_LIST, NULL },
+	{ "Respond", command_Reply, ON_LIST, NULL },
+	{ "replyall", command_replyall, ON_LIST, NULL },
+	{ "replysender", command_Reply, ON_LIST, NULL },
+	{ "followup", command_replyall, ON_LIST, NULL },
+	{ "Followup", command_replyall, ON_LIST, NULL },
+	{ "fwd", command_forward, NEEDS_FOLDER, NULL },
+	{ "Forward", command_forward, NEEDS_FOLDER, NULL },
+	{ "Resend", command_resend, NEEDS_FOLDER, NULL },
+	{ "redirect", command_resend, NEEDS_FOLDER, NULL },
 	{ "exit", cmd_exit, 0, NULL },
+	{ "list", cmd_list, 0, NULL },
+	{ "more", cmd_type, ON_LIST, NULL },
+	{ "More", cmd_Type, ON_LIST, NULL },
+	{ "page", cmd_type, ON_LIST, NULL },
+	{ "Page", cmd_Type, ON_LIST, NULL },
+	{ "Save", cmd_Save, ON_LIST, NULL },
+	{ "Copy", cmd_Copy, ON_LIST, NULL },
+	{ "show", cmd_show, ON_LIST, NULL },
+	{ "Show", cmd_show, ON_LIST, NULL },
+	{ "move", cmd_move, NEEDS_FOLDER | NEEDS_WRITE, NULL },
+	{ "mv", cmd_move, NEEDS_FOLDER | NEEDS_WRITE, NULL },
+	{ "flag", cmd_flag, ON_LIST | NEEDS_WRITE, NULL },
+	{ "unflag", cmd_unflag, ON_LIST | NEEDS_WRITE, NULL },
+	{ "answered", cmd_answered, ON_LIST | NEEDS_WRITE, NULL },
+	{ "folders", cmd_folders, 0, NULL },
+	{ "version", cmd_version, 0, NULL },
 	{ "dp", cmd_dp, ON_LIST | NEEDS_WRITE, NULL },
 	{ "dt", cmd_dp, ON_LIST | NEEDS_WRITE, NULL },
 	{ "Unread", cmd_unread, ON_LIST, NULL },
@@ -580,6 +679,17 @@ static void cmd_help(const char *args, const unsigned *list)
 	printf("\nset unset alias ignore retain echo cd source size touch mbox = - | ! and more; a "
 	       "list is\n"
 	       "numbers, 3-7, . $ *, :n new :u unread :d deleted, /subject, or a sender's name.\n");
+}
+
+static void cmd_list(const char *args, const unsigned *list)
+{
+	(void)args;
+	(void)list;
+	printf("Commands are:\n");
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		printf("%s%s", commands[i].name,
+			i + 1 == ARRAY_LEN(commands) ? "\n" : i % 10 == 9 ? ",\n" : ", ");
+	}
 }
 
 /* find_command - the exact name, else the first row that begins so */
@@ -664,12 +774,41 @@ void command_line(char *line, bool in_rc)
 	run_command(c, args);
 }
 
+/* show_new - mail that came since: said, and listed */
+static unsigned show_new(void)
+{
+	unsigned before = G.count, fresh = folder_follow();
+
+	if (fresh > 0) {
+		printf("New mail has arrived.\nLoaded %u new message%s.\n", fresh,
+			fresh == 1 ? "" : "s");
+		if (var_on("header")) {
+			for (unsigned n = before + 1; n <= G.count; n++) {
+				headers_list((unsigned[]){ n, 0 });
+			}
+		}
+	}
+	return fresh;
+}
+
+static void cmd_newmail(const char *args, const unsigned *list)
+{
+	(void)args;
+	(void)list;
+	if (show_new() == 0) {
+		printf("No new mail.\n");
+	}
+}
+
 void commands_run(void)
 {
 	char line[COMMAND_MAX];
 
 	while (!G.quit) {
 		if (G.interactive) {
+			if (var_on("newmail") || var_on("autoinc")) {
+				(void)show_new();
+			}
 			printf("%s", var_on("prompt") ? var_get("prompt") : "& ");
 		}
 		fflush(stdout);

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/unixsock.h"
+#include "conf/params.h"
 #include "mime/address.h"
 
 enum { TEXT_MAX = 1 << 28, INCLUDE_MAX = 1 << 26 };
@@ -48,34 +50,129 @@ void draft_free(struct draft *d)
 	memset(d, 0, sizeof(*d));
 }
 
-/* read_line - one line without its end; false at the end of input or when interrupted */
+/*
+ * wait_input - until there is a character or the end; false: interrupted. SIGINT is let in only
+ * while waiting, so that none is missed between the prompt and the read; for that stdin has no
+ * buffer on a terminal.
+ */
+static bool wait_input(FILE *in)
+{
+	struct pollfd p = { .fd = fileno(in), .events = POLLIN };
+	sigset_t block, before;
+	int rc = 0;
+
+	if (!G.catching) {
+		return true;
+	}
+	sigemptyset(&block);
+	sigaddset(&block, SIGINT);
+	sigprocmask(SIG_BLOCK, &block, &before);
+	while (rc == 0 && G.interrupts == G.told) {
+		rc = ppoll(&p, 1, NULL, &before);
+		rc = rc < 0 && errno == EINTR ? 0 : rc;
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return G.interrupts == G.told;
+}
+
+/*
+ * read_line - one line without its end; false at the end of input or when interrupted (the terminal
+ * throws away what was typed of it)
+ */
 static bool read_line(FILE *in, struct buf *line)
 {
-	int c;
+	int c = EOF;
 
 	buf_reset(line);
-	while ((c = getc(in)) != EOF && c != '\n') {
+	while (wait_input(in) && (c = getc(in)) != EOF && c != '\n') {
 		buf_addc(line, (char)c);
 	}
-	if (c == EOF && errno == EINTR) {
-		clearerr(in);
+	if (G.interrupts != G.told) {
+		buf_reset(line);
+		return false;
 	}
 	return c != EOF || line->len > 0;
 }
 
-static void ask(FILE *in, const char *prompt, struct buf *into)
+/*
+ * interrupted - was it an interrupt that ended the reading of a line? The first one only warns, the
+ * second one with no line between them kills the letter: *kill_r. With the variable ignore none
+ * does.
+ */
+static bool interrupted(bool *kill_r)
+{
+	int count = G.interrupts;
+
+	*kill_r = false;
+	if (count == G.told) {
+		return false;
+	}
+	G.told = count;
+	if (var_on("ignore")) {
+		printf("\n@\n");
+		G.interrupts = G.told = 0;
+	} else if (count > 1) {
+		printf("\n");
+		*kill_r = true;
+	} else {
+		printf("\n(Interrupt -- one more to kill letter)\n");
+	}
+	fflush(stdout);
+	return true;
+}
+
+/* ask - one header line; false: interrupted twice */
+static bool ask(FILE *in, const char *prompt, struct buf *into)
 {
 	struct buf line = BUF_INIT;
+	bool killed = false, got;
 
-	printf("%s%s", prompt, buf_str(into));
-	fflush(stdout);
-	if (read_line(in, &line)) {
+	do {
+		printf("%s%s", prompt, buf_str(into));
+		fflush(stdout);
+		got = read_line(in, &line);
+	} while (!got && interrupted(&killed) && !killed);
+	if (got) {
+		G.interrupts = G.told = 0;
+		terminal_text(&line);
 		buf_adds(into, buf_str(&line));
 	}
 	buf_free(&line);
+	return !killed;
 }
 
 /* ---- Escapes ---- */
+
+/* say_counts - "name" lines/bytes */
+static void say_counts(const char *name, const char *data, size_t len)
+{
+	unsigned long lines = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		lines += data[i] == '\n';
+	}
+	printf("\"%s\" %lu/%zu\n", name, lines, len);
+}
+
+/* add_output - ~<!command: what a command prints */
+static void add_output(struct draft *d, const char *command)
+{
+	char data[4096];
+	size_t before = d->text.len, n;
+	FILE *from;
+
+	fflush(stdout);
+	from = popen(command, "re");
+	if (from == NULL) {
+		perror(command);
+		return;
+	}
+	while (d->text.len - before < INCLUDE_MAX && (n = fread(data, 1, sizeof(data), from)) > 0) {
+		buf_add(&d->text, data, n);
+	}
+	pclose(from);
+	say_counts(command, buf_str(&d->text) + before, d->text.len - before);
+}
 
 static void add_file(struct draft *d, const char *name)
 {
@@ -83,14 +180,83 @@ static void add_file(struct draft *d, const char *name)
 	char *path = path_expand(name);
 	char *data = path != NULL ? file_read(path, INCLUDE_MAX, &len) : NULL;
 
-	if (data == NULL) {
+	if (name[0] == '\0') {
+		printf("Interpolate what file?\n");
+	} else if (data == NULL) {
 		fprintf(stderr, "%s: %s\n", name, strerror(errno));
 	} else {
 		buf_add(&d->text, data, len);
-		printf("\"%s\" %zu bytes\n", path, len);
+		say_counts(path, data, len);
 	}
 	mem_free(data);
 	mem_free(path);
+}
+
+/* add_value - ~i variable, ~a sign, ~A Sign; \n and \t in it are understood */
+static void add_value(struct draft *d, const char *name)
+{
+	const char *value = var_get(name);
+	size_t before = d->text.len;
+
+	if (value == NULL || value[0] == '\0') {
+		printf("%s: not set\n", name);
+		return;
+	}
+	for (; *value != '\0'; value++) {
+		if (*value == '\\' && (value[1] == 'n' || value[1] == 't')) {
+			buf_addc(&d->text, *++value == 'n' ? '\n' : '\t');
+		} else {
+			buf_addc(&d->text, *value);
+		}
+	}
+	buf_addc(&d->text, '\n');
+	printf("%s", buf_str(&d->text) + before);
+}
+
+/* filter - ~|command: the text goes in, what comes out is the text; nothing: it stays */
+static void filter(struct draft *d, const char *command)
+{
+	char path[] = "/tmp/mail.XXXXXX";
+	struct buf line = BUF_INIT;
+	int fd = mkostemp(path, O_CLOEXEC);
+	size_t len;
+
+	buf_addf(&line, "(%s\n) <%s", command, path);
+	if (fd < 0 || fd_write_all(fd, buf_str(&d->text), d->text.len) != 0) {
+		perror(path);
+	} else {
+		FILE *from = popen(buf_str(&line), "re");
+		struct buf out = BUF_INIT;
+		char piece[4096];
+
+		while (from != NULL && (len = fread(piece, 1, sizeof(piece), from)) > 0 &&
+			out.len < TEXT_MAX) {
+			buf_add(&out, piece, len);
+		}
+		if (from == NULL || pclose(from) != 0 || out.len == 0) {
+			printf("\"%s\" failed or printed nothing: the text stays as it was\n",
+				command);
+			buf_free(&out);
+		} else {
+			buf_free(&d->text);
+			d->text = out;
+			say_counts(command, buf_str(&out), out.len);
+		}
+	}
+	if (fd >= 0) {
+		close(fd);
+		unlink(path);
+	}
+	buf_free(&line);
+}
+
+/* run_line - ~: and ~_: a command of mail */
+static void run_line(const char *command)
+{
+	char *copy = mem_strdup(command);
+
+	command_line(copy, false);
+	mem_free(copy);
 }
 
 /* add_messages - ~f as they are, ~m behind the indent prefix */
@@ -113,33 +279,35 @@ static void add_messages(struct draft *d, const char *list_text, bool indent)
 	mem_free(list);
 }
 
-/* edit - the text through an editor and back */
-static void edit(struct draft *d, const char *variable, const char *fallback)
+bool edit_text(struct buf *text, const char *variable, const char *fallback)
 {
 	char path[] = "/tmp/mail.XXXXXX";
 	const char *editor = var_get(variable);
 	struct buf command = BUF_INIT;
 	int fd = mkostemp(path, O_CLOEXEC);
 	size_t len = 0;
-	char *data;
+	char *data = NULL;
 
-	if (fd < 0 || fd_write_all(fd, buf_str(&d->text), d->text.len) != 0) {
+	if (fd < 0 || fd_write_all(fd, buf_str(text), text->len) != 0) {
 		perror(path);
 		if (fd >= 0) {
 			close(fd);
 			unlink(path);
 		}
-		return;
+		return false;
 	}
 	close(fd);
 	buf_addf(&command, "%s %s", editor != NULL && editor[0] != '\0' ? editor : fallback, path);
 	if (shell_run(buf_str(&command)) == 0 && (data = file_read(path, TEXT_MAX, &len)) != NULL) {
-		buf_reset(&d->text);
-		buf_add(&d->text, data, len);
-		mem_free(data);
+		buf_reset(text);
+		buf_add(text, data, len);
+	} else {
+		printf("%s failed: the text stays as it was\n", buf_str(&command));
 	}
 	unlink(path);
 	buf_free(&command);
+	mem_free(data);
+	return data != NULL;
 }
 
 static void print_draft(const struct draft *d)
@@ -173,11 +341,16 @@ static void write_text(const struct draft *d, const char *name)
 	char *path = path_expand(name);
 	FILE *file = path != NULL ? fopen(path, "ae") : NULL;
 
-	if (file == NULL || fwrite(buf_str(&d->text), 1, d->text.len, file) != d->text.len) {
-		perror(name);
+	bool ok = file != NULL &&
+		fwrite(buf_str(&d->text), 1, d->text.len, file) == d->text.len;
+
+	if (file != NULL && fclose(file) != 0) {
+		ok = false;
 	}
-	if (file != NULL) {
-		fclose(file);
+	if (ok) {
+		say_counts(path, buf_str(&d->text), d->text.len);
+	} else {
+		perror(name);
 	}
 	mem_free(path);
 }
@@ -192,7 +365,10 @@ static void escape_help(void)
 	       "~q  give up, keep the text             ~x  give up\n"
 	       "~r file  insert a file                 ~s text  subject\n"
 	       "~t names  recipients                   ~w file  write the text to a file\n"
-	       "~@ file  attach a file                 ~!command  run a command\n");
+	       "~@ file  attach a file                 ~!command  run a command\n"
+	       "~i name  insert a variable             ~a  ~A  insert sign, Sign\n"
+	       "~<!command  insert its output          ~|command  text through a command\n"
+	       "~:command   a command of mail\n");
 }
 
 enum escape_result { ESCAPE_DONE, ESCAPE_END, ESCAPE_ABORT, ESCAPE_QUIT };
@@ -237,7 +413,27 @@ static enum escape_result escape(struct draft *d, FILE *in, const char *line)
 		break;
 	case 'r':
 	case '<':
-		add_file(d, args);
+		if (args[0] == '!') {
+			add_output(d, args + 1);
+		} else {
+			add_file(d, args);
+		}
+		break;
+	case 'i':
+		add_value(d, args);
+		break;
+	case 'a':
+		add_value(d, "sign");
+		break;
+	case 'A':
+		add_value(d, "Sign");
+		break;
+	case '|':
+		filter(d, args);
+		break;
+	case ':':
+	case '_':
+		run_line(args);
 		break;
 	case 'f':
 	case 'F':
@@ -248,10 +444,10 @@ static enum escape_result escape(struct draft *d, FILE *in, const char *line)
 		add_messages(d, args, true);
 		break;
 	case 'e':
-		edit(d, "EDITOR", "ed");
+		(void)edit_text(&d->text, "EDITOR", "ed");
 		break;
 	case 'v':
-		edit(d, "VISUAL", "vi");
+		(void)edit_text(&d->text, "VISUAL", "vi");
 		break;
 	case 'p':
 		print_draft(d);
@@ -263,17 +459,16 @@ static enum escape_result escape(struct draft *d, FILE *in, const char *line)
 		attach(d, args);
 		break;
 	case 'h':
-		ask(in, "To: ", &d->to);
-		ask(in, "Subject: ", &d->subject);
-		ask(in, "Cc: ", &d->cc);
-		ask(in, "Bcc: ", &d->bcc);
+		if (!ask(in, "To: ", &d->to) || !ask(in, "Subject: ", &d->subject) ||
+			!ask(in, "Cc: ", &d->cc) || !ask(in, "Bcc: ", &d->bcc)) {
+			return ESCAPE_QUIT;
+		}
 		break;
 	default:
 		printf("Unknown tilde escape: ~%c\n", line[1]);
 		break;
 	}
-	if (line[1] != '~' && line[1] != 's' && line[1] != 't' && line[1] != 'c' &&
-		line[1] != 'b') {
+	if (strchr("ehmMpvfF|:_?", line[1]) != NULL) {
 		printf("(continue)\n");
 	}
 	return ESCAPE_DONE;
@@ -293,24 +488,26 @@ static bool read_text(struct draft *d, FILE *in, bool terminal)
 	bool escapes = terminal || var_on("tildeescapes"),
 	     dot = terminal && (var_on("dot") || var_on("ignoreeof"));
 	struct buf line = BUF_INIT;
-	bool sent = true;
-	int seen = 0;
+	bool sent = true, killed;
 
 	for (;;) {
-		errno = 0;
 		if (!read_line(in, &line)) {
-			if (!(terminal && G.interrupts != seen)) {
+			if (!terminal || !interrupted(&killed)) {
+				if (terminal && var_on("ignoreeof") && G.eof_count++ < 3) {
+					printf("Use \".\" to terminate letter.\n");
+					clearerr(in);
+					continue;
+				}
 				break;		/* end of input */
 			}
-			seen = (int)G.interrupts;
-			if (seen > 1) {
+			if (killed) {
 				keep_dead(d);
 				sent = false;
 				break;
 			}
-			printf("\n(Interrupt -- one more to kill letter)\n");
 			continue;
 		}
+		G.interrupts = G.told = 0;
 		if (dot && strcmp(buf_str(&line), ".") == 0) {
 			break;
 		}
@@ -344,22 +541,27 @@ static bool read_text(struct draft *d, FILE *in, bool terminal)
 int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject)
 {
 	struct sigaction act = { .sa_handler = count_interrupt }, old;
-	bool go_on;
+	bool go_on = true;
 
-	G.interrupts = 0;
+	G.interrupts = G.told = 0;
+	G.catching = terminal;
+	G.eof_count = 0;
 	if (terminal) {
 		sigaction(SIGINT, &act, &old);	/* without SA_RESTART: reading a line stops */
-		if (ask_subject && (var_on("ask") || var_on("asksub")) && d->subject.len == 0) {
-			ask(in, "Subject: ", &d->subject);
-		}
-		if (var_on("askcc")) {
-			ask(in, "Cc: ", &d->cc);
+		go_on = (!(ask_subject && (var_on("ask") || var_on("asksub")) &&
+				 d->subject.len == 0) || ask(in, "Subject: ", &d->subject)) &&
+			(!var_on("askcc") || ask(in, "Cc: ", &d->cc)) &&
+			(!var_on("askbcc") || ask(in, "Bcc: ", &d->bcc));
+		if (go_on && d->text.len > 0) {		/* what is quoted */
+			terminal_write(stdout, buf_str(&d->text), d->text.len);
+			fflush(stdout);
 		}
 	}
-	go_on = read_text(d, in, terminal);
+	go_on = go_on && read_text(d, in, terminal);
 	if (terminal) {
 		clearerr(in);
 		sigaction(SIGINT, &old, NULL);
+		G.catching = false;
 		if (go_on) {
 			printf("EOT\n");
 		}
@@ -371,17 +573,72 @@ int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject)
 		if (var_on("skipemptybody")) {
 			return 0;
 		}
-		if (!terminal) {
-			fprintf(stderr, "Null message body; hope that's ok\n");
-		}
+		fprintf(stderr, "Null message body; hope that's ok\n");
 	}
 	return send_draft(d);
 }
 
 /* ---- Replies and forwards ---- */
 
-/* add_address - to a list, unless it is us */
-static void add_address(struct buf *list, const struct mime_address *m)
+/* own_domain - is mail for a user of that domain ours? */
+static bool own_domain(const char *domain)
+{
+	char host[256];
+	char *error = NULL;
+
+	if (G.conf == 0) {		/* main.cf says it; without one the host's name */
+		G.conf = conf_load(conf_dir(NULL), true, &error) == 0 ? 1 : -1;
+		mem_free(error);
+	}
+	if (G.conf > 0 && (str_ieq(domain, param.myhostname) || str_ieq(domain, param.mydomain) ||
+			str_ieq(domain, param.myorigin))) {
+		return true;
+	}
+	return (gethostname(host, sizeof(host)) == 0 && str_ieq(domain, host)) ||
+		str_ieq(domain, "localhost");
+}
+
+/* has_address - does the list name this address? */
+static bool has_address(const char *list, const char *address)
+{
+	struct arena a = ARENA_INIT;
+	struct buf one = BUF_INIT;
+	bool found = false;
+
+	for (struct mime_address *m = mime_addresses(&a, slice_of(list)); m != NULL && !found;
+		m = m->next) {
+		if (m->mailbox != NULL && m->domain != NULL) {
+			buf_reset(&one);
+			if (m->domain[0] != '\0') {
+				mime_address_put(&one, m);
+			} else {
+				buf_adds(&one, m->mailbox);
+			}
+			found = str_ieq(buf_str(&one), address);
+		}
+	}
+	buf_free(&one);
+	arena_free(&a);
+	return found;
+}
+
+/* is_us - our login name here, or one of alternates and from */
+static bool is_us(const struct mime_address *m, const char *address)
+{
+	static const char *const lists[] = { "alternates", "from", "replyto" };
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		if (var_on(lists[i]) && has_address(var_get(lists[i]), address)) {
+			return true;
+		}
+	}
+	return str_ieq(m->mailbox, G.user) &&
+		(m->domain == NULL || m->domain[0] == '\0' || var_on("allnet") ||
+			own_domain(m->domain));
+}
+
+/* add_address - to a list, unless it is us, or in the draft already */
+static void add_address(struct draft *d, struct buf *list, const struct mime_address *m)
 {
 	struct buf one = BUF_INIT;
 
@@ -393,20 +650,22 @@ static void add_address(struct buf *list, const struct mime_address *m)
 	} else {
 		buf_adds(&one, m->mailbox);
 	}
-	if (strcasestr(buf_str(list), buf_str(&one)) == NULL &&
-	    (var_on("metoo") || !str_ieq(m->mailbox, G.user))) {
+	if (!has_address(buf_str(&d->to), buf_str(&one)) &&
+		!has_address(buf_str(&d->cc), buf_str(&one)) &&
+		(var_on("metoo") || !is_us(m, buf_str(&one)))) {
 		list_add(list, buf_str(&one));
 	}
 	buf_free(&one);
 }
 
-static void add_field(struct buf *list, struct arena *a, unsigned n, const char *name)
+static void add_field(struct draft *d, struct buf *list, struct arena *a, unsigned n,
+	const char *name)
 {
 	int left = 1000;
 
 	for (struct mime_address *m = mime_addresses(a, slice_of(message_raw_field(a, n, name)));
 		m != NULL && left-- > 0; m = m->next) {
-		add_address(list, m);
+		add_address(d, list, m);
 	}
 }
 
@@ -418,25 +677,29 @@ void draft_reply(struct draft *d, unsigned n, bool all)
 		   *id = message_raw_field(&a, n, "Message-ID");
 	const char *references = message_raw_field(&a, n, "References");
 
-	add_field(&d->to, &a, n, to[0] != '\0' ? "Reply-To" : "From");
+	add_field(d, &d->to, &a, n, to[0] != '\0' ? "Reply-To" : "From");
 	if (d->to.len == 0) {			/* a mail to ourselves is answered all the same */
 		list_add(&d->to, message_from(&a, n, true));
 	}
 	if (all) {
-		add_field(&d->to, &a, n, "To");
-		add_field(&d->cc, &a, n, "Cc");
+		add_field(d, &d->to, &a, n, "To");
+		add_field(d, &d->cc, &a, n, "Cc");
 	}
-	buf_addf(&d->subject, "%s%s", str_istarts(subject, "re:") ? "" : "Re: ", subject);
-	if (id[0] != '\0') {
+	if (d->subject.len == 0) {
+		buf_addf(&d->subject, "%s%s", str_istarts(subject, "re:") ? "" : "Re: ", subject);
+	}
+	if (id[0] != '\0' && d->in_reply_to.len == 0) {
 		buf_adds(&d->in_reply_to, id);
 		buf_addf(&d->references, "%s%s%s", references, references[0] != '\0' ? "\n " : "",
 			id);
 	}
 	if (var_on("quote")) {
-		const char *prefix = var_get("indentprefix");
+		const char *prefix = var_get("indentprefix"), *from = message_field(&a, n, "From");
 
-		buf_addf(&d->text, "%s wrote:\n\n", message_from(&a, n, false));
-		show_quoted(&d->text, n, prefix != NULL && prefix[0] != '\0' ? prefix : "> ");
+		buf_addf(&d->text, "%s wrote:\n\n",
+			from[0] != '\0' ? from : message_from(&a, n, true));
+		show_quoted(&d->text, n, prefix != NULL && prefix[0] != '\0' ? prefix : "\t");
+		buf_addc(&d->text, '\n');
 	}
 	arena_free(&a);
 }

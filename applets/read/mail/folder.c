@@ -14,13 +14,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/date.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "mime/address.h"
 #include "mime/header.h"
 #include "mime/word.h"
 
-enum { HEADER_WINDOW = 65536 };
+enum { HEADER_WINDOW = 65536, HEADER_STEP = 4096 };
 
 /* own_mailbox - $MAIL, else the mailbox of the user in /var/mail or /var/spool/mail */
 static char *own_mailbox(const char *user)
@@ -59,13 +60,78 @@ static struct mailstore *open_store(const char *path)
 	}
 	user.mail_location = buf_str(&location);
 	store = mailstore_open(&user, &error);
-	if (store == NULL) {
+	if (store != NULL) {
+		mailstore_status_only(store);
+	} else {
 		fprintf(stderr, "%s: %s\n", path, error);
 		mem_free(error);
 	}
 	buf_free(&location);
 	buf_free(&sub);
 	return store;
+}
+
+/* stored_head - the beginning of a message of an mbox, From_ line first; false: none, or no mbox */
+static bool stored_head(unsigned n, struct buf *out)
+{
+	while (out->len < HEADER_WINDOW) {
+		int64_t got = mailbox_stored(
+			G.view, n, out->len, buf_reserve(out, HEADER_STEP), HEADER_STEP);
+
+		if (got <= 0) {
+			break;
+		}
+		buf_added(out, (size_t)got);
+		if (strstr(buf_str(out), "\n\n") != NULL ||
+			strstr(buf_str(out), "\n\r\n") != NULL) {
+			break;
+		}
+	}
+	return out->len > 0;
+}
+
+/* was_listed - Status: O says that a mail program showed it in a list before */
+static bool was_listed(unsigned n)
+{
+	struct buf head = BUF_INIT;
+	struct mime_field field;
+	bool listed = false;
+
+	if (stored_head(n, &head)) {
+		size_t from = strcspn(buf_str(&head), "\n");
+		struct slice rest = { buf_str(&head) + from, head.len - from };
+
+		rest.ptr += rest.len > 0;
+		rest.len -= rest.len > 0;
+		listed = mime_field_find(rest, "Status", &field) &&
+			memchr(field.value.ptr, 'O', field.value.len) != NULL;
+	}
+	buf_free(&head);
+	return listed;
+}
+
+/* know_messages - what the session keeps about messages from number n on */
+static void know_messages(unsigned n)
+{
+	G.messages = mem_realloc(G.messages, (G.count + 1) * sizeof(*G.messages));
+	for (; n <= G.count; n++) {
+		G.messages[n] = (struct message){ .marks = 0 };
+		G.messages[n].old = (mailbox_info(G.view, n)->flags & MAIL_SEEN) == 0 &&
+			mailbox_recent(G.view, n) && was_listed(n);
+	}
+}
+
+unsigned folder_follow(void)
+{
+	unsigned before = G.count;
+
+	if (G.view == NULL || mailbox_view_sync(G.view, false, NULL) != 0 ||
+		mailbox_count(G.view) <= before) {
+		return 0;
+	}
+	G.count = mailbox_count(G.view);
+	know_messages(before + 1);
+	return G.count - before;
 }
 
 /* first_current - the dot at the start: the first new message, else the first unread, else the last
@@ -110,7 +176,7 @@ static int open_path(const char *path, bool read_only)
 	G.view = view;
 	G.read_only = mailbox_read_only(view);
 	G.count = mailbox_count(view);
-	G.messages = mem_calloc(G.count + 1, sizeof(*G.messages));
+	know_messages(0);
 	G.previous_path = G.folder_path;
 	G.folder_path = mem_strdup(path);
 	G.current = first_current();
@@ -148,7 +214,7 @@ int folder_open(const char *path, const char *user, bool read_only)
 
 bool folder_new(unsigned n)
 {
-	return folder_unread(n) && mailbox_recent(G.view, n) &&
+	return folder_unread(n) && mailbox_recent(G.view, n) && !G.messages[n].old &&
 	       (G.messages[n].marks & MARK_UNREAD) == 0;
 }
 
@@ -210,21 +276,42 @@ static bool goes_to_mbox(unsigned n)
 	       (!var_on("hold") && (marks & MARK_READ) && !(marks & MARK_UNREAD));
 }
 
-/* write_flags - seen and unseen, as marked */
-static void write_flags(void)
+/* store_seen - MAIL_SEEN of all messages whose marks say so, in one change */
+static void store_seen(bool seen, uint32_t *uids)
 {
+	size_t count = 0;
+
 	for (unsigned n = 1; n <= G.count; n++) {
 		const struct mail_info *info = mailbox_info(G.view, n);
-		unsigned marks = G.messages[n].marks;
-		bool seen = !folder_unread(n);
-		uint32_t uid = info->uid;
 
-		if ((marks & (MARK_READ | MARK_UNREAD)) &&
+		if ((G.messages[n].marks & (MARK_READ | MARK_UNREAD)) && folder_unread(n) != seen &&
 			seen != ((info->flags & MAIL_SEEN) != 0)) {
-			(void)mailbox_store(G.view, &uid, 1, seen ? FLAGS_ADD : FLAGS_REMOVE,
-				MAIL_SEEN, 0, ~(uint64_t)0, NULL, NULL);
+			uids[count++] = info->uid;
 		}
 	}
+	if (count > 0) {
+		(void)mailbox_store(G.view, uids, count, seen ? FLAGS_ADD : FLAGS_REMOVE, MAIL_SEEN,
+			0, ~(uint64_t)0, NULL, NULL);
+	}
+}
+
+/* write_flags - seen and unseen, as marked; what was new is listed now */
+static void write_flags(void)
+{
+	uint32_t *uids = mem_calloc(G.count + 1, sizeof(*uids));
+	size_t count = 0;
+
+	for (unsigned n = 1; n <= G.count; n++) {
+		if (folder_new(n)) {
+			uids[count++] = mailbox_info(G.view, n)->uid;
+		}
+	}
+	if (count > 0) {
+		(void)mailbox_listed(G.view, uids, count);
+	}
+	store_seen(true, uids);
+	store_seen(false, uids);
+	mem_free(uids);
 }
 
 /* remove_messages - expunge those that go; how many, or -1 */
@@ -270,7 +357,10 @@ static bool move_to_mbox(unsigned *moved_r)
 	if (count > 0) {
 		char *path = path_expand("&");
 
-		ok = save_messages(path, list, true);
+		ok = save_messages(path, list, true, true);
+		if (ok) {
+			printf("Saved %u message%s in %s\n", count, count == 1 ? "" : "s", path);
+		}
 		mem_free(path);
 	}
 	mem_free(list);
@@ -286,9 +376,15 @@ void folder_quit(bool keep_all)
 	if (G.view == NULL || keep_all || G.read_only) {
 		return;
 	}
+	if (folder_follow() > 0) {
+		printf("New mail has arrived.\n");
+	}
 	write_flags();
 	removed = remove_messages(move_to_mbox(&moved) ? leaves : goes);
-	if (removed >= 0 && G.system_box && G.interactive) {
+	if (removed > 0 && !G.system_box) {
+		printf("\"%s\" complete\n", G.folder_path);
+	}
+	if (removed >= 0 && G.system_box) {
 		unsigned held = G.count - (unsigned)removed;
 
 		if (held > 0) {
@@ -377,6 +473,33 @@ const char *message_field(struct arena *a, unsigned n, const char *name)
 	return result;
 }
 
+const char *message_from_line(struct arena *a, unsigned n)
+{
+	struct buf head = BUF_INIT;
+	const char *line, *sender;
+	char date[DATE_SIZE];
+
+	if (stored_head(n, &head)) {
+		line = arena_strndup(a, buf_str(&head), strcspn(buf_str(&head), "\r\n"));
+	} else {			/* a maildir has none */
+		struct mime_address *path =
+			mime_addresses(a, slice_of(message_raw_field(a, n, "Return-Path")));
+
+		sender = "MAILER-DAEMON";
+		if (path != NULL && path->mailbox != NULL && path->mailbox[0] != '\0') {
+			struct buf text = BUF_INIT;
+
+			mime_address_put(&text, path);
+			sender = arena_strdup(a, buf_str(&text));
+			buf_free(&text);
+		}
+		date_asctime(date, mailbox_info(G.view, n)->received);
+		line = arena_printf(a, "From %s  %s", sender, date);
+	}
+	buf_free(&head);
+	return line;
+}
+
 const char *message_from(struct arena *a, unsigned n, bool bare)
 {
 	const char *raw = message_raw_field(a, n, "From");
@@ -384,8 +507,12 @@ const char *message_from(struct arena *a, unsigned n, bool bare)
 	struct buf text = BUF_INIT;
 	const char *result;
 
-	if (raw[0] == '\0') {
-		raw = message_raw_field(a, n, "Return-Path");
+	if (raw[0] == '\0') {		/* the sender of the From_ line */
+		struct slice line = slice_of(message_from_line(a, n));
+
+		(void)slice_word(&line, " \t");
+		line = slice_word(&line, " \t");
+		return line.ptr != NULL ? arena_strndup(a, line.ptr, line.len) : "";
 	}
 	address = mime_addresses(a, slice_of(raw));
 	if (address == NULL || address->mailbox == NULL) {
@@ -436,10 +563,18 @@ bool message_text(unsigned n, struct buf *out)
 
 void message_size(unsigned n, unsigned long *lines, unsigned long *bytes)
 {
+	char data[16384];
 	struct buf text = BUF_INIT;
+	int64_t got;
 
 	*lines = *bytes = 0;
-	if (message_text(n, &text)) {
+	while ((got = mailbox_stored(G.view, n, *bytes, data, sizeof(data))) > 0) {
+		*bytes += (unsigned long)got;
+		for (int64_t i = 0; i < got; i++) {
+			*lines += data[i] == '\n';
+		}
+	}
+	if (*bytes == 0 && message_text(n, &text)) {
 		*bytes = text.len;
 		for (size_t i = 0; i < text.len; i++) {
 			*lines += text.data[i] == '\n';

@@ -3,8 +3,9 @@
  *
  *	>N  1 root                  Tue Aug  9 14:21   20/743   "Just test"
  *
- * dot, state (N new, U unread), number, sender, date of the From_ line, lines/bytes, subject; cut
- *to the terminal's width. Columns are counted in characters of UTF-8.
+ * dot, state (N new, U unread), number, sender, date of the From_ line, lines/bytes as the mbox has
+ * them, subject; cut to the terminal's width, where Chinese, Japanese and Korean characters take two
+ * columns.
  */
 #include "mail.h"
 
@@ -17,7 +18,7 @@
 #include "base/str.h"
 #include "mime/charset.h"
 
-enum { FROM_WIDTH = 20, WIDTH_MIN = 40, WIDTH_MAX = 500, BEFORE_SUBJECT = 57 };
+enum { WIDTH_MIN = 40, WIDTH_MAX = 500 };
 
 static void terminal_size(unsigned *rows, unsigned *columns)
 {
@@ -45,25 +46,48 @@ static unsigned window_size(void)
 	return rows - 4;
 }
 
-/* put_cell - text padded or cut to width characters; control characters shown as ? */
+/* cell_width - columns that a character takes: 0 combining, 2 East Asian wide */
+static unsigned cell_width(int32_t code)
+{
+	static const struct {
+		int32_t first, last;
+		unsigned width;
+	} ranges[] = {
+		{ 0x0300, 0x036f, 0 }, { 0x1100, 0x115f, 2 }, { 0x200b, 0x200f, 0 },
+		{ 0x20d0, 0x20ff, 0 }, { 0x2e80, 0x303e, 2 }, { 0x3041, 0xa4cf, 2 },
+		{ 0xac00, 0xd7a3, 2 }, { 0xf900, 0xfaff, 2 }, { 0xfe00, 0xfe0f, 0 },
+		{ 0xfe30, 0xfe6f, 2 }, { 0xff00, 0xff60, 2 }, { 0xffe0, 0xffe6, 2 },
+		{ 0x1f300, 0x1f64f, 2 }, { 0x1f900, 0x1f9ff, 2 }, { 0x20000, 0x3fffd, 2 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(ranges) && code >= ranges[i].first; i++) {
+		if (code <= ranges[i].last) {
+			return ranges[i].width;
+		}
+	}
+	return 1;
+}
+
+/* put_cell - text padded or cut to width columns; what drives a terminal is shown as ? */
 static void put_cell(struct buf *out, const char *text, unsigned width, bool pad)
 {
 	size_t left = strlen(text), size;
 	unsigned column = 0;
 
-	while (left > 0 && column < width) {
+	for (; left > 0; text += size, left -= size) {
 		int32_t code = utf8_get(text, left, &size);
+		bool safe = code == '\t' || terminal_safe(code);
+		unsigned wide = safe ? cell_width(code) : 1;
 
-		if (code < 0 || (code < 32 && code != '\t') || code == 127) {
-			buf_addc(out, '?');
-		} else if (code == '\t') {
-			buf_addc(out, ' ');
+		if (column + wide > width) {
+			break;
+		}
+		if (code == '\t' || !safe) {
+			buf_addc(out, safe ? ' ' : '?');
 		} else {
 			buf_add(out, text, size);
 		}
-		text += size;
-		left -= size;
-		column++;
+		column += wide;
 	}
 	for (; pad && column < width; column++) {
 		buf_addc(out, ' ');
@@ -95,49 +119,77 @@ static char state_of(unsigned n)
 	return flags & MAIL_ANSWERED ? 'A' : ' ';
 }
 
+/* from_width - columns of the sender: fewer on a narrow terminal, so that there is a subject */
+static unsigned from_width(unsigned columns)
+{
+	return columns >= 80 ? 20 : columns >= 60 ? 12 : 6;
+}
+
 static void print_header(unsigned n, unsigned columns)
 {
 	struct arena a = ARENA_INIT;
 	struct buf line = BUF_INIT;
 	unsigned long lines, bytes;
-	char date[32], size[48];
+	char number[16], date[32], size[48];
 	time_t when = mailbox_info(G.view, n)->received;
+	unsigned from = from_width(columns), used;
 	const char *subject;
 	struct tm tm;
 
 	localtime_r(&when, &tm);
 	strftime(date, sizeof(date), "%a %b %e %H:%M", &tm);
 	message_size(n, &lines, &bytes);
+	snprintf(number, sizeof(number), "%3u", n);
 	snprintf(size, sizeof(size), "%4lu/%-5lu", lines, bytes);
-	buf_addf(&line, "%c%c%3u ", n == G.current ? '>' : ' ', state_of(n), n);
-	put_cell(&line, message_from(&a, n, false), FROM_WIDTH, true);
+	buf_addf(&line, "%c%c%s ", n == G.current ? '>' : ' ', state_of(n), number);
+	put_cell(&line, message_from(&a, n, false), from, true);
 	buf_addf(&line, "  %s %s ", date, size);
+	used = (unsigned)(3 + strlen(number) + from + 2 + strlen(date) + 1 + strlen(size) + 1);
 	subject = message_field(&a, n, "Subject");
-	if (subject[0] != '\0' && columns > BEFORE_SUBJECT + 4) {
+	if (subject[0] != '\0' && columns > used + 4) {
 		buf_addc(&line, '"');
-		put_cell(&line, subject, columns - BEFORE_SUBJECT - 2, false);
+		put_cell(&line, subject, columns - used - 3, false);
 		buf_addc(&line, '"');
 	}
-	printf("%s\n", buf_str(&line));
+	buf_addc(&line, '\n');
+	terminal_write(stdout, buf_str(&line), line.len);
 	buf_free(&line);
 	arena_free(&a);
 }
 
+/* window_of - the first message of the screenful that holds n */
+static unsigned window_of(unsigned n)
+{
+	unsigned size = window_size();
+
+	return (n - 1) / size * size + 1;
+}
+
 void headers_window(unsigned around)
 {
-	unsigned rows, columns, size = window_size(), first;
+	unsigned rows, columns, left = window_size();
 
 	if (G.count == 0) {
 		printf("No messages.\n");
 		return;
 	}
 	around = around < 1 ? 1 : around > G.count ? G.count : around;
-	first = (around - 1) / size * size + 1;
 	terminal_size(&rows, &columns);
-	for (unsigned n = first; n <= G.count && n < first + size; n++) {
+	for (unsigned n = window_of(around); n <= G.count && left > 0; n++) {
 		if ((G.messages[n].marks & MARK_DELETED) == 0) {
 			print_header(n, columns);
+			left--;
 		}
+	}
+}
+
+void headers_all(void)
+{
+	unsigned rows, columns;
+
+	terminal_size(&rows, &columns);
+	for (unsigned n = 1; n <= G.count; n++) {
+		print_header(n, columns);
 	}
 }
 
@@ -153,16 +205,20 @@ void headers_list(const unsigned *list)
 
 void headers_scroll(int screens)
 {
-	unsigned size = window_size();
-	int64_t to = (int64_t)(G.current > 0 ? G.current : 1) + (int64_t)screens * size;
+	int64_t size = window_size(), to;
 
-	if (to > G.count) {
+	if (G.count == 0) {
+		printf("No messages.\n");
+		return;
+	}
+	to = (int64_t)window_of(G.current > 0 ? G.current : 1) + screens * size;
+	if (to > (int64_t)G.count) {
 		printf("On last screenful of messages\n");
-		to = G.count;
 	} else if (to < 1) {
 		printf("On first screenful of messages\n");
-		to = 1;
+	} else {
+		G.current = (unsigned)to;
+		G.moved = false;
 	}
-	G.current = (unsigned)to;
 	headers_window(G.current);
 }

@@ -2,6 +2,7 @@
  * mail - send and read mail (mailx, Mail, nail)
  *
  *	mail [-s subject] [-c cc] [-b bcc] [-r from] [-a file]... address...	send
+ *	mail -t	[options] <headers-and-text					send
  *	mail [-f [file] | -u user] [-e | -H] [-N]				read
  *
  * The command of Heirloom mailx in letters, options and files; see mail.h for how it is divided.
@@ -20,16 +21,25 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/unixsock.h"
+#include "mime/header.h"
+#include "mime/word.h"
 
 struct mail_state G;
 
 struct options {
-	bool no_rc, read_only, exists_only, headers_only, no_headers, from_headers, force_send,
-		tildes;
-	const char *file, *user, *batch_header;
-	bool have_file;
+	bool no_rc, read_only, exists_only, headers_only, no_headers, force_send, tildes;
+	const char *user;
+	bool have_file, from_headers;
+	const char *quote_file;
+	const char **set;		/* -S, again after the rc files: they win */
+	size_t set_count;
+	char **operands;
+	int operand_count;
 	struct draft draft;
 };
+
+enum { TEMPLATE_MAX = 1 << 28 };
 
 static const char version_text[] = "Heirloom Mail version 12.4 7/29/08.";
 
@@ -50,11 +60,18 @@ static void know_user(void)
 static void set_defaults(void)
 {
 	static const char *const flags[] = { "append", "ask", "dot", "header", "hold", "keep",
-		"save", "showname" };
+		"quote", "save", "showname" };
+	static const char *const ignored[] = { "received", "in-reply-to", "message-id",
+		"references", "mime-version", "content-transfer-encoding" };
 
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
 		var_set(flags[i], "");
 	}
+	for (size_t i = 0; i < ARRAY_LEN(ignored); i++) {
+		hash_set(&G.ignored, ignored[i], &G.ignored);
+	}
+	var_set("indentprefix", "> ");
+	var_set("newmail", "nopoll");
 }
 
 static void read_rc_files(const struct options *o)
@@ -139,6 +156,8 @@ static bool one_option(struct options *o, int c)
 		break;
 	case 'S':
 		option_S(optarg);
+		o->set = mem_realloc(o->set, (o->set_count + 1) * sizeof(*o->set));
+		o->set[o->set_count++] = optarg;
 		break;
 	case 'u':
 		o->user = optarg;
@@ -146,38 +165,130 @@ static bool one_option(struct options *o, int c)
 	case '~':
 		o->tildes = true;
 		break;
+	case 'q':
+		o->quote_file = optarg;
+		break;
+	case 't':
+		o->from_headers = true;
+		break;
 	case 'v':
+		var_set("verbose", "");
+		break;
 	case 'd':
+		var_set("debug", "");
+		break;
 	case 'F':
 	case 'B':
 	case 'I':
-		break;		/* accepted: nothing to do with a queue of our own */
+	case 'h':
+	case 'O':
+	case 'T':
+		break;		/* accepted: of no use with a queue of our own, or of news */
 	default:
 		return false;
 	}
 	return true;
 }
 
-/* send_mode - mail address... */
-static int send_mode(struct options *o, char **addresses, int count)
+/* add_field_of - -t: one header of the template */
+static void add_field_of(struct draft *d, const struct mime_field *f)
 {
-	struct buf flat = BUF_INIT;
-	int status;
+	struct buf value = BUF_INIT;
+
+	mime_unfold(&value, f->value);
+	if (slice_ieq(f->name, "To")) {
+		list_add(&d->to, buf_str(&value));
+	} else if (slice_ieq(f->name, "Cc")) {
+		list_add(&d->cc, buf_str(&value));
+	} else if (slice_ieq(f->name, "Bcc")) {
+		list_add(&d->bcc, buf_str(&value));
+	} else if (slice_ieq(f->name, "Subject")) {
+		buf_reset(&d->subject);
+		mime_words_decode(&d->subject, f->value, NULL);
+	} else if (slice_ieq(f->name, "From") && d->from == NULL) {
+		var_set("from", buf_str(&value));
+	} else if (slice_ieq(f->name, "Reply-To")) {
+		var_set("replyto", buf_str(&value));
+	} else if (f->name.len > 0) {
+		fprintf(stderr, "%.*s: header ignored\n", (int)f->name.len, f->name.ptr);
+	}
+	buf_free(&value);
+}
+
+/* template_mode - -t: standard input is headers, a blank line, the text */
+static int template_mode(struct options *o)
+{
+	struct buf input = BUF_INIT;
+	struct slice rest;
+	struct mime_field field;
+	size_t n = 1;
+
+	while (n > 0 && input.len < TEMPLATE_MAX) {
+		n = fread(buf_reserve(&input, 65536), 1, 65536, stdin);
+		buf_added(&input, n);
+	}
+	rest = (struct slice){ buf_str(&input), input.len };
+	while (mime_field_next(&rest, &field)) {
+		add_field_of(&o->draft, &field);
+	}
+	if (rest.len > 0 && (rest.ptr[0] == '\n' || str_starts(rest.ptr, "\r\n"))) {
+		size_t blank = rest.ptr[0] == '\n' ? 1 : 2;
+
+		rest.ptr += blank;
+		rest.len -= blank;
+	}
+	buf_add(&o->draft.text, rest.ptr, rest.len);
+	buf_free(&input);
+	return send_draft(&o->draft);
+}
+
+/* add_quote_file - -q: the text begins with that file */
+static bool add_quote_file(struct draft *d, const char *path)
+{
+	size_t len = 0;
+	char *data = file_read(path, TEMPLATE_MAX, &len);
+
+	if (data == NULL) {
+		fprintf(stderr, "%s: %s\n", path, strerror(errno));
+		return false;
+	}
+	buf_add(&d->text, data, len);
+	mem_free(data);
+	return true;
+}
+
+/* may_attach - a file that cannot be read is said before a text is typed */
+static bool may_attach(const struct draft *d)
+{
+	for (const struct attachment *at = d->attachments; at != NULL; at = at->next) {
+		if (access(at->path, R_OK) != 0) {
+			fprintf(stderr, "%s: %s\n", at->path, strerror(errno));
+			return false;
+		}
+	}
+	return true;
+}
+
+/* send_mode - mail address... */
+static int send_mode(struct options *o)
+{
+	int status = 1;
 
 	var_set("sending", "");
-	for (int i = 0; i < count; i++) {
-		buf_adds(&flat, addresses[i]);
-		list_add(&o->draft.to, buf_str(&flat));
-		buf_reset(&flat);
+	for (int i = 0; i < o->operand_count; i++) {
+		list_add(&o->draft.to, o->operands[i]);
 	}
-	buf_free(&flat);
 	for (char *c = o->draft.subject.data; c != NULL && *c != '\0'; c++) {
 		*c = *c == '\n' || *c == '\r' ? ' ' : *c;	/* no header can be slipped in */
 	}
 	if (o->tildes) {
 		var_set("tildeescapes", "");
 	}
-	status = compose(&o->draft, stdin, G.interactive, true);
+	if (may_attach(&o->draft) &&
+		(o->quote_file == NULL || add_quote_file(&o->draft, o->quote_file))) {
+		status = o->from_headers ? template_mode(o)
+			: compose(&o->draft, stdin, G.interactive, true);
+	}
 	draft_free(&o->draft);
 	return status;
 }
@@ -209,10 +320,7 @@ static int read_mode(struct options *o, const char *file)
 		return any ? 0 : 1;
 	}
 	if (o->headers_only) {
-		headers_window(1);
-		for (unsigned n = 25; n <= G.count; n += 20) {
-			headers_window(n);
-		}
+		headers_all();
 		folder_close();
 		return 0;
 	}
@@ -229,34 +337,70 @@ static int read_mode(struct options *o, const char *file)
 	return G.exit_status;
 }
 
+/*
+ * parse_options - also behind addresses, as glibc's getopt does it (`mail root -s subject`); 0, 1
+ * usage, 2 done
+ */
+static int parse_options(struct options *o, int argc, char **argv)
+{
+	static const char letters[] = "a:b:Bc:dEeFfh:HiInNO:q:r:RS:s:tT:u:vV~";
+	int c;
+
+	o->operands = mem_calloc((size_t)argc + 1, sizeof(*o->operands));
+	optind = 1;
+	for (;;) {
+		while ((c = getopt(argc, argv, letters)) != -1) {
+			if (c == 'V') {
+				printf("12.4 7/29/08\n");
+				return 2;
+			}
+			if (!one_option(o, c)) {
+				return 1;
+			}
+		}
+		if (optind >= argc) {
+			return 0;
+		}
+		if (strcmp(argv[optind - 1], "--") == 0 && optind > 1) {
+			break;
+		}
+		o->operands[o->operand_count++] = argv[optind++];
+	}
+	while (optind < argc) {
+		o->operands[o->operand_count++] = argv[optind++];
+	}
+	return 0;
+}
+
 int mail_main(int argc, char **argv)
 {
 	struct options o = { .no_rc = false };
-	int c;
+	int parsed;
 
 	log_open("mail", LOG_TO_STDERR);
 	know_user();
 	set_defaults();
-	optind = 1;
-	while ((c = getopt(argc, argv, "a:A:b:Bc:dDeEfFhHiInNO:q:r:RS:s:tT:u:vV~")) != -1) {
-		if (c == 'V') {
-			printf("%s\n", version_text + strlen("Heirloom Mail version "));
-			return 0;
-		}
-		if (!one_option(&o, c)) {
-			return applet_usage("mail");
-		}
+	parsed = parse_options(&o, argc, argv);
+	if (parsed != 0) {
+		return parsed == 1 ? applet_usage("mail") : 0;
 	}
 	G.in = stdin;
 	G.interactive = isatty(0) != 0;
-	read_rc_files(&o);
-	if (!o.have_file && o.user == NULL &&
-		(optind < argc || o.draft.cc.len > 0 || o.draft.bcc.len > 0)) {
-		return send_mode(&o, argv + optind, argc - optind);
+	if (G.interactive) {
+		setvbuf(stdin, NULL, _IONBF, 0);	/* compose.c waits for it with ppoll */
 	}
-	if (o.force_send && !o.have_file) {
+	read_rc_files(&o);
+	for (size_t i = 0; i < o.set_count; i++) {
+		option_S(o.set[i]);
+	}
+	if (!o.have_file && o.user == NULL && (o.operand_count > 0 || o.draft.cc.len > 0 ||
+		o.draft.bcc.len > 0 || o.from_headers)) {
+		return send_mode(&o);
+	}
+	if ((o.force_send || o.draft.attachments != NULL || o.quote_file != NULL) &&
+		!o.have_file) {
 		fprintf(stderr, "Send options without primary recipient specified.\n");
 		return applet_usage("mail");
 	}
-	return read_mode(&o, optind < argc ? argv[optind] : NULL);
+	return read_mode(&o, o.operand_count > 0 ? o.operands[0] : NULL);
 }

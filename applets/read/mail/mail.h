@@ -15,6 +15,7 @@
  *
  *   mail.c      options, rc files, start and end
  *   command.c   the table of commands and the loop that reads them
+ *   command_send.c  those that send
  *   folder.c    the open folder: messages, marks, what quitting does to the file
  *   msglist.c   message lists: 1 3-5 $ * :n /text name
  *   headers.c   the header list
@@ -39,6 +40,7 @@ enum {
 
 struct message {
 	unsigned marks;
+	bool old;		/* not new: the file says that it was listed before */
 };
 
 struct mail_state {
@@ -61,6 +63,10 @@ struct mail_state {
 	FILE *in;
 	int exit_status;
 	volatile sig_atomic_t interrupts;	/* compose.c: SIGINT while a text is read */
+	int conf;			/* main.cf: 0 not asked for, 1 read, -1 cannot be */
+	int told;			/* how many of them were answered */
+	bool catching;			/* a text is read from a terminal: interrupts count */
+	int eof_count;			/* ends of input that ignoreeof forgave */
 	int rc_depth;			/* rc files that are being read */
 	bool quit, exit_now;		/* q; x */
 	bool moved;			/* the dot was set by n or a number: n shows it first */
@@ -88,6 +94,8 @@ void folder_banner(void);			/* "path": N messages M new */
 /* Write back flags, remove what goes; quiet: nothing is printed. */
 void folder_quit(bool keep_all);
 void folder_close(void);
+/* Take in what arrived since; how many. */
+unsigned folder_follow(void);
 bool folder_new(unsigned n);			/* arrived since last time */
 bool folder_unread(unsigned n);
 /* Header field decoded to UTF-8, "" when absent; owned by a. */
@@ -96,7 +104,9 @@ const char *message_field(struct arena *a, unsigned n, const char *name);
 const char *message_raw_field(struct arena *a, unsigned n, const char *name);
 /* Whole text as stored, LF line ends; mem-allocated in out. False: gone, and said. */
 bool message_text(unsigned n, struct buf *out);
-/* Count of lines and bytes. */
+/* "From sender date", as the mbox has it, without a line end; owned by a. */
+const char *message_from_line(struct arena *a, unsigned n);
+/* Count of lines and bytes, of an mbox as they stand in the file. */
 void message_size(unsigned n, unsigned long *lines, unsigned long *bytes);
 /* Display address of the sender ("Alice <a@x>" or "a@x"), and the bare address. */
 const char *message_from(struct arena *a, unsigned n, bool bare);
@@ -111,11 +121,20 @@ unsigned *msglist_parse(const char *text, bool deleted);
 /* ---- headers.c ---- */
 void headers_window(unsigned around);		/* a screenful that holds the message */
 void headers_list(const unsigned *list);
+void headers_all(void);
 void headers_scroll(int screens);
 
 /* ---- show.c ---- */
-enum { SHOW_ALL_HEADERS = 1, SHOW_NO_HEADERS = 2 };
+enum { SHOW_ALL_HEADERS = 1, SHOW_NO_HEADERS = 2, SHOW_RAW = 4 /* nothing decoded */ };
 void show_message(FILE *out, unsigned n, unsigned how);
+/* Body only, decoded, for a file. False: it is gone, said. */
+bool show_text(struct buf *out, unsigned n);
+/* May the character be sent to a terminal? (line ends and tabs: the caller's decision) */
+bool terminal_safe(int32_t code);
+/* UTF-8 to where it is read, in the terminal's character set. */
+void terminal_write(FILE *to, const char *text, size_t len);
+/* Text that was typed, to UTF-8. */
+void terminal_text(struct buf *text);
 /* Body only, decoded, each line behind prefix: for replies. */
 void show_quoted(struct buf *out, unsigned n, const char *prefix);
 
@@ -136,25 +155,47 @@ struct draft {
 void draft_free(struct draft *d);
 /* Ask for what is missing, read the text (dot, ~escapes on a terminal), send. 0 sent, 1 not. */
 int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject);
+/* The text in $EDITOR or another variable's program, and back. False: not changed (said). */
+bool edit_text(struct buf *text, const char *variable, const char *fallback);
+/* Called for several messages: they are answered in one. */
 void draft_reply(struct draft *d, unsigned n, bool all);
 void draft_forward(struct draft *d, unsigned n);
 
 /* ---- send.c ---- */
 /* 0, or 1 and the text is in ~/dead.letter (said). */
 int send_draft(struct draft *d);
+/* Send a ready message to the recipients of d, aliases replaced; as send_draft(). */
+int send_to_list(const struct buf *message, struct draft *d);
+/* The first address of the text without its name; the text itself when there is none. */
+const char *bare_address(struct arena *a, const char *text);
 /* Append an address list to *list, separated by ", ". */
 void list_add(struct buf *list, const char *addresses);
 /* Hand a ready message to sendmail for those recipients. 0, or what sendmail ended with. */
 int send_text(const struct buf *message, const char *from, char *const *recipients, size_t count);
 
 /* ---- save.c ---- */
-/* Append messages to an mbox file. headers false: w, bodies only. Prints "file" [New file]
- * lines/bytes. */
-bool save_messages(const char *path, const unsigned *list, bool headers);
+/*
+ * Append messages to an mbox file: all of them and on disk, or none (said). headers false: w,
+ * texts only, decoded. Unless quiet, prints "file" [New file] lines/bytes.
+ */
+bool save_messages(const char *path, const unsigned *list, bool headers, bool quiet);
 bool pipe_messages(const char *command, const unsigned *list);
 int shell_run(const char *command);
 
+/* ---- command_send.c ---- */
+void command_reply(const char *args, const unsigned *list);
+void command_Reply(const char *args, const unsigned *list);
+void command_replyall(const char *args, const unsigned *list);
+void command_mail(const char *args, const unsigned *list);
+void command_forward(const char *args, const unsigned *list);
+void command_resend(const char *args, const unsigned *list);
+
 /* ---- command.c ---- */
+/*
+ * "list word": the word (a file, an address) is the last one, it may be quoted; everything before
+ * names messages. The list or NULL (said); *word_r is mem-allocated, "" when there is none.
+ */
+unsigned *split_file(const char *args, char **word_r);
 void commands_run(void);
 /* One command line; in an rc file, source names it. */
 void command_line(char *line, bool in_rc);

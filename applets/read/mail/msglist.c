@@ -69,8 +69,12 @@ static unsigned parse_number(const struct picking *p, const char *text, size_t l
 
 static bool pick_range(struct picking *p, unsigned from, unsigned to)
 {
-	if (from > G.count || to > G.count || from > to) {
-		printf("%u: Invalid message number\n", from > G.count ? from : to);
+	if (from < 1 || from > G.count || to > G.count || from > to) {
+		printf("%u: Invalid message number\n", to > G.count && from <= G.count ? to : from);
+		return false;
+	}
+	if (from == to && !usable(p, from)) {
+		printf("%u: Inappropriate message\n", from);
 		return false;
 	}
 	for (unsigned n = from; n <= to; n++) {
@@ -108,6 +112,8 @@ static bool has_type(unsigned n, char type)
 
 static bool pick_type(struct picking *p, const char *types)
 {
+	bool any = false;
+
 	if (types[0] == '\0' || types[strspn(types, "norudfa")] != '\0') {
 		printf("Unknown colon-modifier: %s\n", types);
 		return false;
@@ -115,11 +121,14 @@ static bool pick_type(struct picking *p, const char *types)
 	for (unsigned n = 1; n <= G.count; n++) {
 		for (const char *t = types; *t != '\0'; t++) {
 			if (has_type(n, *t) && (*t == 'd' || usable(p, n))) {
-				p->picked[n] = true;
+				p->picked[n] = any = true;
 			}
 		}
 	}
-	return true;
+	if (!any) {
+		printf("No messages satisfy :%s\n", types);
+	}
+	return any;
 }
 
 static bool contains(const char *text, const char *part)
@@ -159,7 +168,7 @@ static bool pick_word(struct picking *p, const char *word)
 	if (strcmp(word, "*") == 0) {
 		return G.count == 0 || pick_range(p, 1, G.count);
 	}
-	if (n > 0) {
+	if (n > 0 || word[strspn(word, "0")] == '\0') {
 		return pick_range(p, n, n);
 	}
 	if (dash != NULL && dash != word && dash[1] != '\0') {
@@ -194,7 +203,7 @@ static bool pick_default(struct picking *p)
 		n = step(p, G.current, 1);
 		n = n != 0 ? n : step(p, G.current, -1);
 	}
-	if (n == 0 || n > G.count) {
+	if (n == 0 || n > G.count || !usable(p, n)) {
 		printf("No applicable messages\n");
 		return false;
 	}

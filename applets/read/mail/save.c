@@ -14,7 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/date.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/unixsock.h"
@@ -26,13 +25,9 @@ enum { LOCK_WAIT_MS = 30000 };
 static void put_mbox(struct buf *out, unsigned n, const struct buf *text)
 {
 	struct arena a = ARENA_INIT;
-	char date[DATE_SIZE];
-	const char *from = message_from(&a, n, true);
 	bool header = true;
 
-	date_asctime(date, mailbox_info(G.view, n)->received);
-	buf_addf(out, "From %.*s %s\n", (int)(from[0] != '\0' ? strcspn(from, " \t") : 13),
-		from[0] != '\0' ? from : "MAILER-DAEMON", date);
+	buf_addf(out, "%s\n", message_from_line(&a, n));
 	for (const char *line = buf_str(text), *end = line + text->len; line < end; ) {
 		const char *nl = memchr(line, '\n', (size_t)(end - line));
 		size_t len = nl != NULL ? (size_t)(nl - line) : (size_t)(end - line);
@@ -55,36 +50,92 @@ static void put_mbox(struct buf *out, unsigned n, const struct buf *text)
 	arena_free(&a);
 }
 
-/* put_body - what follows the blank line: for w */
-static void put_body(struct buf *out, const struct buf *text)
+/* put_message - one message in the form it is saved in; false: it is gone, said */
+static bool put_message(struct buf *out, unsigned n, bool headers)
 {
-	const char *body = strstr(buf_str(text), "\n\n");
+	struct buf text = BUF_INIT;
+	bool ok;
 
-	if (body != NULL) {
-		buf_add(out, body + 2, text->len - (size_t)(body + 2 - buf_str(text)));
+	buf_reset(out);
+	if (!headers) {
+		return show_text(out, n);
 	}
+	ok = message_text(n, &text);
+	if (ok) {
+		put_mbox(out, n, &text);
+	}
+	buf_free(&text);
+	return ok;
 }
 
-/* append_locked - all of data at the end of the file and on disk, or nothing */
-static bool append_locked(const char *path, const struct buf *data)
+/* end_last - an mbox whose last line or message has no end gets one, or ours would belong to it */
+static bool end_last(int fd, off_t size)
 {
-	int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
-	struct mailbox_lock *lock = fd >= 0 ? mailbox_lock(path, fd, true, LOCK_WAIT_MS) : NULL;
-	struct stat st;
-	bool ok = false;
+	char last[2] = "\n\n";
+	size_t len = size < 2 ? (size_t)size : 2, missing;
 
-	if (lock != NULL && fstat(fd, &st) == 0) {
-		ok = fd_write_all(fd, buf_str(data), data->len) == 0 && fsync(fd) == 0;
+	if (pread(fd, last + 2 - len, len, size - (off_t)len) != (ssize_t)len) {
+		return false;
+	}
+	missing = last[1] != '\n' ? 2 : last[0] != '\n' ? 1 : 0;
+	return fd_write_all(fd, "\n\n", missing) == 0;
+}
+
+struct saved {
+	unsigned long lines;
+	uint64_t bytes;
+};
+
+/* append_list - the messages of a list at the end of fd and on disk; false: errno, or 0: said */
+static bool append_list(int fd, off_t size, const unsigned *list, bool headers, struct saved *s)
+{
+	struct buf out = BUF_INIT;
+	bool ok = !headers || end_last(fd, size);
+
+	for (; *list != 0 && ok; list++) {
+		if (!put_message(&out, *list, headers)) {
+			errno = 0;
+			ok = false;
+			break;
+		}
+		for (size_t i = 0; i < out.len; i++) {
+			s->lines += out.data[i] == '\n';
+		}
+		s->bytes += out.len;
+		ok = fd_write_all(fd, buf_str(&out), out.len) == 0;
+	}
+	buf_free(&out);
+	return ok && (fsync(fd) == 0 || errno == EINVAL);	/* EINVAL: a device or pipe */
+}
+
+bool save_messages(const char *path, const unsigned *list, bool headers, bool quiet)
+{
+	struct stat st;
+	bool fresh = stat(path, &st) != 0, ok = false;
+	int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+	bool device = fd >= 0 && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode);
+	struct mailbox_lock *lock =
+		fd >= 0 && !device ? mailbox_lock(path, fd, true, LOCK_WAIT_MS) : NULL;
+	struct saved saved = { 0 };
+
+	/* Again: mail may have come until the lock was ours. */
+	if ((lock != NULL || device) && fstat(fd, &st) == 0) {
+		ok = append_list(fd, st.st_size, list, headers, &saved);
 		if (!ok) {
-			int saved = errno;
+			int why = errno;
 
 			(void)!ftruncate(fd, st.st_size);
-			errno = saved;
+			errno = why;
 		}
 	}
 	if (!ok) {
-		fprintf(stderr, "%s: %s\n", path, strerror(errno));
+		if (errno != 0) {
+			fprintf(stderr, "%s: %s\n", path, strerror(errno));
+		}
 		G.exit_status = 1;
+	} else if (!quiet) {
+		printf("\"%s\" %s %lu/%llu\n", path, fresh ? "[New file]" : "[Appended]",
+			saved.lines, (unsigned long long)saved.bytes);
 	}
 	if (lock != NULL) {
 		mailbox_unlock(lock);
@@ -92,35 +143,6 @@ static bool append_locked(const char *path, const struct buf *data)
 	if (fd >= 0) {
 		close(fd);
 	}
-	return ok;
-}
-
-bool save_messages(const char *path, const unsigned *list, bool headers)
-{
-	struct buf out = BUF_INIT, text = BUF_INIT;
-	unsigned long lines = 0;
-	struct stat st;
-	bool fresh = stat(path, &st) != 0, ok = true;
-
-	for (; *list != 0 && ok; list++) {
-		buf_reset(&text);
-		ok = message_text(*list, &text);
-		if (ok && headers) {
-			put_mbox(&out, *list, &text);
-		} else if (ok) {
-			put_body(&out, &text);
-		}
-	}
-	ok = ok && append_locked(path, &out);
-	for (size_t i = 0; i < out.len; i++) {
-		lines += out.data[i] == '\n';
-	}
-	if (ok) {
-		printf("\"%s\" %s %lu/%zu\n", path, fresh ? "[New file]" : "[Appended]", lines,
-			out.len);
-	}
-	buf_free(&out);
-	buf_free(&text);
 	return ok;
 }
 

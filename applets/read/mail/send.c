@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -43,56 +44,113 @@ void list_add(struct buf *list, const char *addresses)
 	}
 }
 
-/* expand_into - aliases of the rc file replaced, into another list */
-static void expand_into(struct buf *out, const char *list, int depth)
+/* A list with its aliases replaced; nobody is in it twice. */
+struct expansion {
+	struct buf list;
+	struct hash seen;		/* bare addresses: a set */
+};
+
+static void expand_into(struct expansion *e, struct slice list, int depth);
+
+/* add_once - an element as it will be written, unless its address is there */
+static void add_once(struct expansion *e, const char *text, const char *address)
+{
+	if (hash_get(&e->seen, address) == NULL) {
+		hash_set(&e->seen, address, e);
+		list_add(&e->list, text);
+	}
+}
+
+/*
+ * add_word - a bare name or address: an alias is replaced; what is no address goes to sendmail as it
+ * is, which says so
+ */
+static void add_word(struct expansion *e, struct slice word, int depth)
+{
+	char *name = mem_strndup(word.ptr, word.len);
+	const char *members = depth < ALIAS_DEPTH && strchr(name, '@') == NULL
+		? hash_get(&G.aliases, name) : NULL;
+
+	if (name[0] == '\\') {		/* \name: the user and not the alias */
+		add_once(e, name + 1, name + 1);
+	} else if (members != NULL && strcmp(members, name) != 0) {
+		expand_into(e, slice_of(members), depth + 1);
+	} else {
+		add_once(e, name, name);
+	}
+	mem_free(name);
+}
+
+/* put_address - without its name */
+static void put_address(struct buf *out, const struct mime_address *m)
+{
+	if (m->domain != NULL && m->domain[0] != '\0') {
+		mime_address_put(out, m);
+	} else {
+		buf_adds(out, m->mailbox);
+	}
+}
+
+/* add_full - an element with a name, a comment or a group: written anew, the name encoded */
+static void add_full(struct expansion *e, struct slice item)
 {
 	struct arena a = ARENA_INIT;
-	struct buf text = BUF_INIT;
-	int left = RECIPIENTS_MAX;
 
-	/* Heirloom separates bare names by blanks as well as commas. */
-	if (strpbrk(list, ",<\"(") == NULL) {
-		struct slice rest = slice_of(list), word;
-
-		while ((word = slice_word(&rest, " \t")).ptr != NULL) {
-			buf_addf(
-				&text, "%s%.*s", text.len > 0 ? ", " : "", (int)word.len, word.ptr);
-		}
-	} else {
-		buf_adds(&text, list);
-	}
-	for (struct mime_address *m = mime_addresses(&a, slice_of(buf_str(&text)));
-		m != NULL && left-- > 0; m = m->next) {
-		const char *members = NULL;
-		struct buf one = BUF_INIT;
+	for (struct mime_address *m = mime_addresses(&a, item); m != NULL; m = m->next) {
+		struct buf one = BUF_INIT, bare = BUF_INIT;
 
 		if (m->mailbox == NULL || m->mailbox[0] == '\0' || mime_address_is_group(m)) {
 			continue;
 		}
-		if ((m->domain == NULL || m->domain[0] == '\0') && depth < ALIAS_DEPTH) {
-			members = hash_get(&G.aliases, m->mailbox);
-		}
-		if (members != NULL && strcmp(members, m->mailbox) != 0) {
-			expand_into(out, members, depth + 1);
-			continue;
-		}
+		put_address(&bare, m);
 		if (m->name != NULL && m->name[0] != '\0') {
 			mime_words_encode(&one, slice_of(m->name), 10, true);
-			buf_adds(&one, " <");
-		}
-		if (m->domain != NULL && m->domain[0] != '\0') {
-			mime_address_put(&one, m);
+			buf_addf(&one, " <%s>", buf_str(&bare));
 		} else {
-			buf_adds(&one, m->mailbox);
+			buf_adds(&one, buf_str(&bare));
 		}
-		if (m->name != NULL && m->name[0] != '\0') {
-			buf_addc(&one, '>');
-		}
-		list_add(out, buf_str(&one));
+		add_once(e, buf_str(&one), buf_str(&bare));
 		buf_free(&one);
+		buf_free(&bare);
 	}
-	buf_free(&text);
 	arena_free(&a);
+}
+
+/* expand_into - a list, blanks between bare names separate as well as commas, into another */
+static void expand_into(struct expansion *e, struct slice list, int depth)
+{
+	struct slice item;
+	int left = RECIPIENTS_MAX;
+
+	while (left-- > 0 && mime_list_next(&list, &item)) {
+		char *text = mem_strndup(item.ptr, item.len);
+
+		if (strpbrk(text, "<\"(:") != NULL) {
+			add_full(e, item);
+		} else {
+			struct slice word;
+
+			while ((word = slice_word(&item, " \t\r\n")).ptr != NULL) {
+				add_word(e, word, depth);
+			}
+		}
+		mem_free(text);
+	}
+}
+
+const char *bare_address(struct arena *a, const char *text)
+{
+	const struct mime_address *m = mime_addresses(a, slice_of(text));
+	struct buf one = BUF_INIT;
+	const char *result;
+
+	if (m == NULL || m->mailbox == NULL || m->mailbox[0] == '\0' || m->domain == NULL) {
+		return text;
+	}
+	put_address(&one, m);
+	result = arena_strdup(a, buf_str(&one));
+	buf_free(&one);
+	return result;
 }
 
 /* ---- The text ---- */
@@ -152,11 +210,89 @@ static void put_text_part(struct buf *out, const char *data, size_t len)
 	put_encoded(out, MIME_8BIT, data, len);
 }
 
+/* type_of_line - the type on a line of mime.types when it lists that ending; NULL */
+static char *type_of_line(const char *line, const char *ending)
+{
+	struct slice rest = slice_of(line), type, word;
+
+	rest.len = strcspn(line, "#\r\n");
+	type = slice_word(&rest, " \t");
+	while (type.ptr != NULL && (word = slice_word(&rest, " \t")).ptr != NULL) {
+		if (slice_ieq(word, ending)) {
+			return mem_strndup(type.ptr, type.len);
+		}
+	}
+	return NULL;
+}
+
+static char *type_of_file(const char *path, const char *ending)
+{
+	FILE *file = fopen(path, "re");
+	char line[1024], *type = NULL;
+
+	while (file != NULL && type == NULL && fgets(line, sizeof(line), file) != NULL) {
+		type = type_of_line(line, ending);
+	}
+	if (file != NULL) {
+		fclose(file);
+	}
+	return type;
+}
+
+/* type_by_name - of ~/.mime.types, /etc/mime.types, else of the few that everybody sends; NULL */
+static char *type_by_name(const char *name)
+{
+	static const char *const common[] = { "application/pdf pdf", "application/zip zip",
+		"application/gzip gz tgz", "application/json json", "application/xml xml",
+		"image/png png", "image/jpeg jpg jpeg", "image/gif gif", "image/svg+xml svg",
+		"text/html html htm", "text/csv csv", "message/rfc822 eml" };
+	const char *dot = strrchr(name, '.');
+	char *own = path_expand("~/.mime.types"), *type;
+
+	if (dot == NULL || dot[1] == '\0') {
+		mem_free(own);
+		return NULL;
+	}
+	type = type_of_file(own, dot + 1);
+	type = type != NULL ? type : type_of_file("/etc/mime.types", dot + 1);
+	for (size_t i = 0; type == NULL && i < ARRAY_LEN(common); i++) {
+		type = type_of_line(common[i], dot + 1);
+	}
+	mem_free(own);
+	return type;
+}
+
+/* put_type - the header of an attachment; base64 or not */
+static bool put_type(struct buf *out, const char *name, const char *data, size_t len)
+{
+	struct traits t = traits_of(data, len);
+	bool text = !t.nul && t.utf8 && memchr(data, '\r', len) == NULL;
+	char *type = type_by_name(name);
+	bool message = type != NULL && str_ieq(type, "message/rfc822");
+
+	if (type == NULL || (message && t.nul)) {
+		mem_free(type);
+		type = mem_strdup(text ? "text/plain" : "application/octet-stream");
+		message = false;
+	}
+	buf_addf(out, "Content-Type: %s", type);
+	text = text && str_istarts(type, "text/");
+	if (text) {
+		buf_addf(out, "; charset=%s", t.ascii ? "us-ascii" : "utf-8");
+	}
+	/* RFC 2046 5.2.1: a message may not be encoded. */
+	text = message || (text && t.ascii && !t.long_lines);
+	buf_addf(out, "\nContent-Transfer-Encoding: %s\n",
+		!text ? "base64" : t.ascii ? "7bit" : "8bit");
+	mem_free(type);
+	return !text;
+}
+
 static bool put_attachment(struct buf *out, const char *path)
 {
 	const char *base = strrchr(path, '/');
-	struct buf name = BUF_INIT;
-	struct traits t;
+	struct buf name = BUF_INIT, clean = BUF_INIT;
+	bool encode;
 	size_t len = 0;
 	char *data = file_read(path, ATTACHMENT_MAX, &len);
 
@@ -164,19 +300,18 @@ static bool put_attachment(struct buf *out, const char *path)
 		fprintf(stderr, "%s: %s\n", path, strerror(errno));
 		return false;
 	}
-	t = traits_of(data, len);
-	mime_words_encode(&name, slice_of(base != NULL ? base + 1 : path), 40, true);
-	if (!t.nul && t.ascii && !t.long_lines && memchr(data, '\r', len) == NULL) {
-		buf_addf(out, "Content-Type: text/plain; "
-			      "charset=us-ascii\nContent-Transfer-Encoding: 7bit\n");
-	} else {
-		buf_addf(out, "Content-Type: application/octet-stream\nContent-Transfer-Encoding: "
-			      "base64\n");
-		t.nul = true;
+	for (const char *p = base != NULL ? base + 1 : path; *p != '\0'; p++) {
+		if (*p == '"' || *p == '\\') {
+			buf_addc(&clean, '\\');
+		}
+		buf_addc(&clean, (unsigned char)*p < 32 ? '_' : *p);
 	}
+	mime_words_encode(&name, slice_of(buf_str(&clean)), 40, false);
+	encode = put_type(out, buf_str(&clean), data, len);
 	buf_addf(out, "Content-Disposition: attachment;\n filename=\"%s\"\n\n", buf_str(&name));
-	put_encoded(out, t.nul ? MIME_BASE64 : MIME_7BIT, data, len);
+	put_encoded(out, encode ? MIME_BASE64 : MIME_8BIT, data, len);
 	buf_free(&name);
+	buf_free(&clean);
 	mem_free(data);
 	return true;
 }
@@ -197,7 +332,12 @@ static void put_headers(struct buf *out, struct draft *d, const char *boundary)
 	date_rfc5322(date, time(NULL), false);
 	buf_addf(out, "Date: %s\n", date);
 	if (d->from != NULL || var_on("from")) {
-		buf_addf(out, "From: %s\n", d->from != NULL ? d->from : var_get("from"));
+		struct expansion from = { .list = BUF_INIT };
+
+		add_full(&from, slice_of(d->from != NULL ? d->from : var_get("from")));
+		put_list(out, "From", &from.list);
+		buf_free(&from.list);
+		hash_free(&from.seen, NULL);
 	}
 	put_list(out, "To", &d->to);
 	put_list(out, "Cc", &d->cc);
@@ -252,6 +392,9 @@ static _Noreturn void exec_sendmail(const char *from, char *const *recipients, s
 
 	argv[n++] = mem_strdup("sendmail");
 	argv[n++] = mem_strdup("-i");
+	if (var_on("verbose")) {
+		argv[n++] = mem_strdup("-v");
+	}
 	if (from != NULL) {
 		argv[n++] = mem_strdup("-f");
 		argv[n++] = mem_strdup(from);
@@ -272,6 +415,8 @@ static _Noreturn void exec_sendmail(const char *from, char *const *recipients, s
 
 int send_text(const struct buf *message, const char *from, char *const *recipients, size_t count)
 {
+	/* A sendmail that ends before it has read all must not end us: the letter is to be kept. */
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
 	int ends[2], status = 0;
 	pid_t pid;
 
@@ -285,7 +430,9 @@ int send_text(const struct buf *message, const char *from, char *const *recipien
 		exec_sendmail(from, recipients, count);
 	}
 	close(ends[0]);
+	sigaction(SIGPIPE, &ignore, &before);
 	(void)fd_write_all(ends[1], buf_str(message), message->len);
+	sigaction(SIGPIPE, &before, NULL);
 	close(ends[1]);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
 		continue;
@@ -317,30 +464,28 @@ static void save_dead(const struct buf *message)
 /* expand_list - replace a list by its expanded form */
 static void expand_list(struct buf *list)
 {
-	struct buf out = BUF_INIT;
+	struct expansion e = { .list = BUF_INIT };
 
-	expand_into(&out, buf_str(list), 0);
+	expand_into(&e, slice_of(buf_str(list)), 0);
+	hash_free(&e.seen, NULL);
 	buf_free(list);
-	*list = out;
+	*list = e.list;
 }
 
-/* collect - the bare addresses of a list into recipients */
+/* collect - the bare addresses of a list into recipients; one that is there already once */
 static size_t collect(struct arena *a, const struct buf *list, char **recipients, size_t count)
 {
-	for (struct mime_address *m = mime_addresses(a, slice_of(buf_str(list))); m != NULL;
-		m = m->next) {
-		struct buf one = BUF_INIT;
+	struct slice rest = slice_of(buf_str(list)), item;
 
-		if (m->mailbox == NULL || m->mailbox[0] == '\0' || count >= RECIPIENTS_MAX) {
-			continue;
+	while (count < RECIPIENTS_MAX && mime_list_next(&rest, &item)) {
+		const char *text = arena_strndup(a, item.ptr, item.len);
+
+		if (strpbrk(text, "<\"(") != NULL) {
+			text = bare_address(a, text);
 		}
-		if (m->domain != NULL && m->domain[0] != '\0') {
-			mime_address_put(&one, m);
-		} else {
-			buf_adds(&one, m->mailbox);
+		if (text[0] != '\0') {
+			recipients[count++] = arena_strdup(a, text);
 		}
-		recipients[count++] = arena_strdup(a, buf_str(&one));
-		buf_free(&one);
 	}
 	return count;
 }
@@ -372,35 +517,72 @@ static void record(const struct buf *message)
 	mem_free(path);
 }
 
+/* say_message - -d: what would be sent, and to whom */
+static void say_message(const struct buf *message, char *const *recipients, size_t count)
+{
+	printf("sendmail -i --");
+	for (size_t i = 0; i < count; i++) {
+		printf(" %s", recipients[i]);
+	}
+	printf("\n\n");
+	fwrite(buf_str(message), 1, message->len, stdout);
+}
+
+/* hand_over - to the recipients of d; the exit status of sendmail, 1: nobody to send to */
+static int hand_over(const struct buf *message, struct draft *d)
+{
+	struct arena a = ARENA_INIT;
+	char **recipients = mem_calloc(RECIPIENTS_MAX, sizeof(*recipients));
+	size_t count = collect(&a, &d->to, recipients, 0);
+	int status;
+
+	count = collect(&a, &d->cc, recipients, count);
+	count = collect(&a, &d->bcc, recipients, count);
+	if (count == 0) {
+		fprintf(stderr, "No recipients specified\n");
+		status = 1;
+	} else if (var_on("debug")) {
+		say_message(message, recipients, count);
+		status = 0;
+	} else {
+		status = send_text(message, d->from != NULL ? bare_address(&a, d->from) : NULL,
+			recipients, count);
+	}
+	mem_free(recipients);
+	arena_free(&a);
+	return status;
+}
+
+int send_to_list(const struct buf *message, struct draft *d)
+{
+	int status;
+
+	expand_list(&d->to);
+	status = hand_over(message, d);
+	if (status != 0) {
+		save_dead(message);
+	}
+	return status != 0;
+}
+
 int send_draft(struct draft *d)
 {
 	struct buf message = BUF_INIT;
-	struct arena a = ARENA_INIT;
-	char **recipients = mem_calloc(RECIPIENTS_MAX, sizeof(*recipients));
-	size_t count = 0;
-	int status;
+	int status = 1;
 
 	expand_list(&d->to);
 	expand_list(&d->cc);
 	expand_list(&d->bcc);
-	count = collect(&a, &d->to, recipients, count);
-	count = collect(&a, &d->cc, recipients, count);
-	count = collect(&a, &d->bcc, recipients, count);
-	if (!make_message(&message, d)) {
-		status = 1;
-	} else if (count == 0) {
-		fprintf(stderr, "No recipients specified\n");
-		status = 1;
-	} else {
-		status = send_text(&message, d->from, recipients, count);
+	terminal_text(&d->text);
+	terminal_text(&d->subject);
+	if (make_message(&message, d)) {
+		status = hand_over(&message, d);
 	}
 	if (status != 0) {
 		save_dead(&message);
-	} else {
+	} else if (!var_on("debug")) {
 		record(&message);
 	}
-	mem_free(recipients);
 	buf_free(&message);
-	arena_free(&a);
 	return status != 0;
 }

@@ -3,12 +3,14 @@
  *
  * Headers decoded, ignored ones left out; of the body every text part, decoded to UTF-8. Of
  * alternatives the plain one is shown; other parts are named. Control characters other than tab and
- * line end are shown as ?, so that a message cannot drive the terminal.
+ * line end are shown as ?, so that a message cannot drive the terminal. What goes to a terminal of
+ * another character set (LC_ALL, LC_CTYPE, LANG, or the variable ttycharset) is converted.
  */
 #include "mail.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -21,22 +23,75 @@ struct showing {
 	struct buf *out;
 	struct buf decoded;
 	struct mime_decoder decoder;
+	bool raw;		/* for a file: nothing is made safe */
 	bool shown;		/* the current part is a text that is shown */
 	bool several;		/* the message has parts: they are named */
 };
 
-/* put_safe - text without control characters */
+bool terminal_safe(int32_t code)
+{
+	return !(code < 32 || (code >= 0x7f && code < 0xa0) ||	/* C0, DEL, C1 */
+		(code >= 0x202a && code <= 0x202e) ||	/* text shown in another order than it is */
+		(code >= 0x2066 && code <= 0x2069));
+}
+
+/* put_safe - text without what drives a terminal; bytes that are not UTF-8 become ?, too */
 static void put_safe(struct buf *out, const char *text, size_t len)
 {
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)text[i];
+	size_t size;
 
-		if (c == '\r') {
-			continue;
+	for (size_t i = 0; i < len; i += size) {
+		int32_t code = utf8_get(text + i, len - i, &size);
+
+		if (terminal_safe(code) || code == '\n' || code == '\t') {
+			buf_add(out, text + i, size);
+		} else if (code != '\r') {
+			buf_addc(out, '?');
 		}
-		buf_addc(out, (c < 32 && c != '\n' && c != '\t' && c != '\f') || c == 127
-				      ? '?'
-				      : (char)c);
+	}
+}
+
+/* terminal_charset - what the terminal is set to, NULL: UTF-8 */
+static const char *terminal_charset(void)
+{
+	static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+	const char *set = var_get("ttycharset"), *dot = NULL;
+
+	for (size_t i = 0; set == NULL && dot == NULL && i < ARRAY_LEN(names); i++) {
+		const char *locale = getenv(names[i]);
+
+		if (locale != NULL && locale[0] != '\0') {
+			dot = strchr(locale, '.');
+			set = dot != NULL ? dot + 1 : "";
+		}
+	}
+	/* Without one: UTF-8, which is what systems of today are set to. */
+	return set == NULL || set[0] == '\0' || str_ieq(set, "utf-8") || str_ieq(set, "utf8") ? NULL
+											     : set;
+}
+
+void terminal_write(FILE *to, const char *text, size_t len)
+{
+	const char *charset = isatty(fileno(to)) ? terminal_charset() : NULL;
+	struct buf converted = BUF_INIT;
+
+	if (charset != NULL && mime_from_utf8(charset, text, len, &converted, NULL)) {
+		fwrite(buf_str(&converted), 1, converted.len, to);
+	} else {
+		fwrite(text, 1, len, to);
+	}
+	buf_free(&converted);
+}
+
+void terminal_text(struct buf *text)
+{
+	const char *charset = terminal_charset();
+	struct buf converted = BUF_INIT;
+
+	if (charset != NULL && !utf8_valid(buf_str(text), text->len) &&
+		mime_to_utf8(charset, buf_str(text), text->len, &converted)) {
+		buf_free(text);
+		*text = converted;
 	}
 }
 
@@ -95,17 +150,21 @@ static void part_ends(void *arg, const struct mime_part *p)
 	mime_decode_end(&s->decoder, &s->decoded);
 	charset = mime_param(p->params, "charset");
 	mime_to_utf8(charset != NULL ? charset : "", buf_str(&s->decoded), s->decoded.len, &text);
-	put_safe(s->out, buf_str(&text), text.len);
+	if (s->raw) {
+		buf_add(s->out, buf_str(&text), text.len);
+	} else {
+		put_safe(s->out, buf_str(&text), text.len);
+	}
 	if (s->out->len > 0 && s->out->data[s->out->len - 1] != '\n') {
 		buf_addc(s->out, '\n');
 	}
 	buf_free(&text);
 }
 
-/* body_text - the message's texts, decoded */
-static void body_text(struct buf *out, const struct buf *message)
+/* body_text - the message's texts, decoded; raw: not for a terminal */
+static void body_text(struct buf *out, const struct buf *message, bool raw)
 {
-	struct showing s = { .out = out };
+	struct showing s = { .out = out, .raw = raw };
 	struct mime_listener listener = { part_begins, part_body, part_ends, &s };
 	struct mime_source source;
 	struct arena a = ARENA_INIT;
@@ -134,12 +193,27 @@ static bool header_shown(struct slice name)
 	return shown;
 }
 
-static void put_headers(struct buf *out, const struct buf *message, bool all)
+/* put_status - what the mailbox will say of the message */
+static void put_status(struct buf *out, unsigned n)
+{
+	bool read = !folder_unread(n), old = !folder_new(n) && !mailbox_recent(G.view, n);
+
+	old = old || G.messages[n].old;
+	if ((read || old) && header_shown(slice_of("Status"))) {
+		buf_addf(out, "Status: %s%s\n", read ? "R" : "", old ? "O" : "");
+	}
+}
+
+static void put_headers(struct buf *out, unsigned n, const struct buf *message, bool all)
 {
 	struct slice rest = { buf_str(message), message->len };
+	struct arena a = ARENA_INIT;
+	const char *from = message_from_line(&a, n);
 	struct mime_field field;
 	struct buf text = BUF_INIT;
 
+	put_safe(out, from, strlen(from));
+	buf_addc(out, '\n');
 	while (mime_field_next(&rest, &field)) {
 		if (field.name.len == 0 || (!all && !header_shown(field.name))) {
 			continue;
@@ -155,7 +229,10 @@ static void put_headers(struct buf *out, const struct buf *message, bool all)
 		put_safe(out, buf_str(&text), text.len);
 		buf_addc(out, '\n');
 	}
+	put_status(out, n);
+	buf_addc(out, '\n');
 	buf_free(&text);
+	arena_free(&a);
 }
 
 void show_message(FILE *to, unsigned n, unsigned how)
@@ -163,16 +240,34 @@ void show_message(FILE *to, unsigned n, unsigned how)
 	struct buf message = BUF_INIT, out = BUF_INIT;
 
 	if (message_text(n, &message)) {
-		if ((how & SHOW_NO_HEADERS) == 0) {
-			put_headers(&out, &message, (how & SHOW_ALL_HEADERS) != 0);
-			buf_addc(&out, '\n');
-		}
-		body_text(&out, &message);
-		fwrite(buf_str(&out), 1, out.len, to);
 		G.messages[n].marks = (G.messages[n].marks | MARK_READ) & ~(unsigned)MARK_UNREAD;
+		if ((how & SHOW_NO_HEADERS) == 0) {
+			put_headers(&out, n, &message, (how & SHOW_ALL_HEADERS) != 0);
+		}
+		if (how & SHOW_RAW) {
+			const char *body = strstr(buf_str(&message), "\n\n");
+
+			put_safe(&out, body != NULL ? body + 2 : "",
+				body != NULL ? strlen(body + 2) : 0);
+		} else {
+			body_text(&out, &message, false);
+		}
+		terminal_write(to, buf_str(&out), out.len);
 	}
 	buf_free(&message);
 	buf_free(&out);
+}
+
+bool show_text(struct buf *out, unsigned n)
+{
+	struct buf message = BUF_INIT;
+	bool ok = message_text(n, &message);
+
+	if (ok) {
+		body_text(out, &message, true);
+	}
+	buf_free(&message);
+	return ok;
 }
 
 void show_quoted(struct buf *out, unsigned n, const char *prefix)
@@ -181,7 +276,7 @@ void show_quoted(struct buf *out, unsigned n, const char *prefix)
 	const char *line;
 
 	if (message_text(n, &message)) {
-		body_text(&text, &message);
+		body_text(&text, &message, false);
 		for (line = buf_str(&text); *line != '\0'; ) {
 			size_t len = strcspn(line, "\n");
 

@@ -150,7 +150,14 @@ static void alias_words(const char *args)
 			name = mem_strdup(buf_str(&word));
 			continue;
 		}
-		buf_addf(&members, "%s%s", members.len > 0 ? " " : "", buf_str(&word));
+		/* A word in <> belongs to the name before it. */
+		if (members.len > 0) {
+			buf_adds(&members, buf_str(&word)[0] == '<' ? " " : ", ");
+		}
+		while (word.len > 0 && word.data[word.len - 1] == ',') {
+			buf_truncate(&word, word.len - 1);
+		}
+		buf_adds(&members, buf_str(&word));
 	}
 	if (name == NULL) {
 		print_aliases();
@@ -186,24 +193,113 @@ static void header_words(struct hash *set, const char *args)
 	}
 }
 
+static void unalias_words(const char *args)
+{
+	struct buf word = BUF_INIT;
+
+	while (take_word(&args, &word)) {
+		mem_free(hash_del(&G.aliases, buf_str(&word)));
+	}
+	buf_free(&word);
+}
+
+/* unignore_words - also unretain */
+static void unheader_words(struct hash *set, const char *args)
+{
+	struct buf word = BUF_INIT;
+
+	while (take_word(&args, &word)) {
+		str_lower(word.data);
+		(void)hash_del(set, buf_str(&word));
+	}
+	buf_free(&word);
+}
+
+/* alternate_words - names and addresses that are ours, too: left out of replies */
+static void alternate_words(const char *args)
+{
+	struct buf word = BUF_INIT, names = BUF_INIT;
+
+	while (take_word(&args, &word)) {
+		list_add(&names, buf_str(&word));
+	}
+	if (names.len > 0) {
+		var_set("alternates", buf_str(&names));
+	} else {
+		printf("%s\n", var_on("alternates") ? var_get("alternates") : "");
+	}
+	buf_free(&word);
+	buf_free(&names);
+}
+
+enum vars_verb {
+	VERB_SET, VERB_UNSET, VERB_ALIAS, VERB_UNALIAS, VERB_IGNORE, VERB_UNIGNORE, VERB_RETAIN,
+	VERB_UNRETAIN, VERB_ALTERNATES, VERB_NOTHING
+};
+
 bool vars_command(const char *name, size_t len, const char *args)
 {
-	struct slice word = { name, len };
+	static const struct {
+		const char *name;
+		size_t shortest;
+		enum vars_verb verb;
+	} verbs[] = {
+		{ "alias", 1, VERB_ALIAS },
+		{ "alternates", 3, VERB_ALTERNATES },
+		{ "discard", 2, VERB_IGNORE },
+		{ "fwdignore", 9, VERB_NOTHING },
+		{ "fwdretain", 9, VERB_NOTHING },
+		{ "group", 1, VERB_ALIAS },
+		{ "ignore", 2, VERB_IGNORE },
+		{ "retain", 3, VERB_RETAIN },
+		{ "saveignore", 5, VERB_NOTHING },
+		{ "saveretain", 5, VERB_NOTHING },
+		{ "set", 2, VERB_SET },
+		{ "unalias", 3, VERB_UNALIAS },
+		{ "ungroup", 3, VERB_UNALIAS },
+		{ "unignore", 3, VERB_UNIGNORE },
+		{ "unretain", 5, VERB_UNRETAIN },
+		{ "unset", 3, VERB_UNSET },
+	};
+	size_t i = 0;
 
-	if (slice_eq(word, "set") || slice_eq(word, "se")) {
-		set_words(args);
-	} else if (slice_eq(word, "unset") || slice_eq(word, "uns")) {
-		unset_words(args);
-	} else if (slice_eq(word, "alias") || slice_eq(word, "group") || slice_eq(word, "a") ||
-		   slice_eq(word, "g")) {
-		alias_words(args);
-	} else if (slice_eq(word, "ignore") || slice_eq(word, "discard") || slice_eq(word, "ig") ||
-		   slice_eq(word, "di")) {
-		header_words(&G.ignored, args);
-	} else if (slice_eq(word, "retain") || slice_eq(word, "ret")) {
-		header_words(&G.retained, args);
-	} else {
+	while (i < ARRAY_LEN(verbs) && !(len >= verbs[i].shortest && len <= strlen(verbs[i].name) &&
+		strncmp(verbs[i].name, name, len) == 0)) {
+		i++;
+	}
+	if (i == ARRAY_LEN(verbs)) {
 		return false;
+	}
+	switch (verbs[i].verb) {
+	case VERB_SET:
+		set_words(args);
+		break;
+	case VERB_UNSET:
+		unset_words(args);
+		break;
+	case VERB_ALIAS:
+		alias_words(args);
+		break;
+	case VERB_UNALIAS:
+		unalias_words(args);
+		break;
+	case VERB_IGNORE:
+		header_words(&G.ignored, args);
+		break;
+	case VERB_UNIGNORE:
+		unheader_words(&G.ignored, args);
+		break;
+	case VERB_RETAIN:
+		header_words(&G.retained, args);
+		break;
+	case VERB_UNRETAIN:
+		unheader_words(&G.retained, args);
+		break;
+	case VERB_ALTERNATES:
+		alternate_words(args);
+		break;
+	case VERB_NOTHING:		/* of Heirloom's rc files */
+		break;
 	}
 	return true;
 }

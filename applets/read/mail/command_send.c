@@ -1,0 +1,141 @@
+/*
+ * command_send - the commands of mail that send: reply, forward, resend, mail
+ *
+ * What was answered gets the flag \Answered. A resent message goes as it is, under Resent- headers
+ * (RFC 5322 3.6.6).
+ */
+#include "mail.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/date.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+static void mark_answered(unsigned n)
+{
+	uint32_t uid = mailbox_info(G.view, n)->uid;
+
+	if (!G.read_only) {
+		(void)mailbox_store(G.view, &uid, 1, FLAGS_ADD, MAIL_ANSWERED, 0, ~(uint64_t)0,
+			NULL, NULL);
+	}
+}
+
+static void reply_to(const unsigned *list, bool all)
+{
+	struct draft d = { .from = NULL };
+
+	G.current = list[0];
+	for (; *list != 0; list++) {		/* one answer to all of them */
+		draft_reply(&d, *list, all);
+	}
+	printf("To: %s\n", buf_str(&d.to));
+	if (d.cc.len > 0) {
+		printf("Cc: %s\n", buf_str(&d.cc));
+	}
+	printf("Subject: %s\n\n", buf_str(&d.subject));
+	if (compose(&d, G.in, G.interactive, false) == 0) {
+		mark_answered(G.current);
+	}
+	draft_free(&d);
+}
+
+void command_reply(const char *args, const unsigned *list)
+{
+	(void)args;
+	reply_to(list, !var_on("flipr"));
+}
+
+void command_Reply(const char *args, const unsigned *list)
+{
+	(void)args;
+	reply_to(list, var_on("flipr"));
+}
+
+void command_replyall(const char *args, const unsigned *list)
+{
+	(void)args;
+	reply_to(list, true);
+}
+
+void command_mail(const char *args, const unsigned *list)
+{
+	struct draft d = { .from = NULL };
+
+	(void)list;
+	if (args[0] == '\0') {
+		printf("No recipients specified\n");
+		return;
+	}
+	list_add(&d.to, args);
+	(void)compose(&d, G.in, G.interactive, true);
+	draft_free(&d);
+}
+
+/* take_recipient - "list address": as save takes its file. NULL: said what is wrong */
+static unsigned *take_recipient(const char *args, char **to_r)
+{
+	if (args[0] == '\0') {
+		printf("No recipient specified.\n");
+		return NULL;
+	}
+	return split_file(args, to_r);
+}
+
+void command_forward(const char *args, const unsigned *list)
+{
+	struct draft d = { .from = NULL };
+	char *to = NULL;
+	unsigned *named = take_recipient(args, &to);
+
+	(void)list;
+	if (named != NULL) {
+		G.current = named[0];
+		list_add(&d.to, to);
+		draft_forward(&d, named[0]);
+		(void)compose(&d, G.in, G.interactive, false);
+	}
+	mem_free(to);
+	mem_free(named);
+	draft_free(&d);
+}
+
+/* resend_one - message n to the addresses of d.to */
+static int resend_one(struct draft *d, unsigned n)
+{
+	struct buf message = BUF_INIT, text = BUF_INIT;
+	char date[DATE_SIZE];
+	int status = 1;
+
+	date_rfc5322(date, time(NULL), false);
+	buf_addf(&message, "Resent-From: %s\nResent-Date: %s\nResent-To: %s\n",
+		var_on("from") ? var_get("from") : G.user, date, buf_str(&d->to));
+	if (message_text(n, &text)) {
+		buf_add(&message, buf_str(&text), text.len);
+		status = send_to_list(&message, d);
+	}
+	buf_free(&message);
+	buf_free(&text);
+	return status;
+}
+
+void command_resend(const char *args, const unsigned *list)
+{
+	char *to = NULL;
+	unsigned *named = take_recipient(args, &to);
+
+	(void)list;
+	for (size_t i = 0; named != NULL && named[i] != 0; i++) {
+		struct draft d = { .from = NULL };
+
+		G.current = named[i];
+		list_add(&d.to, to);
+		G.exit_status |= resend_one(&d, named[i]);
+		draft_free(&d);
+	}
+	mem_free(to);
+	mem_free(named);
+}
