@@ -25,6 +25,7 @@
 #include "base/str.h"
 #include "base/unixsock.h"
 #include "conf/params.h"
+#include "route/resolve.h"
 #include "route/submit_impl.h"
 
 enum {
@@ -168,6 +169,8 @@ static enum way_status queue_way_open(struct submit *s)
 		free(error);
 		return WAY_BROKEN;
 	}
+	/* virtual_alias_maps: a command that only hands mail in has opened no tables yet. */
+	route_init();
 	s->enqueue = enqueue_new(s->queue, getuid(), NULL);
 	return WAY_OK;
 }
