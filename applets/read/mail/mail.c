@@ -338,33 +338,26 @@ static int read_mode(struct options *o, const char *file)
 }
 
 /*
- * parse_options - also behind addresses, as glibc's getopt does it (`mail root -s subject`); 0, 1
- * usage, 2 done
+ * parse_options - also behind addresses (`mail root -s subject`), as people write it; 0, 1 usage,
+ * 2 done
  */
 static int parse_options(struct options *o, int argc, char **argv)
 {
-	static const char letters[] = "a:b:Bc:dEeFfh:HiInNO:q:r:RS:s:tT:u:vV~";
+	/* '-' first: an operand comes as option 1 */
+	static const char letters[] = "-a:b:Bc:dEeFfh:HiInNO:q:r:RS:s:tT:u:vV~";
 	int c;
 
 	o->operands = mem_calloc((size_t)argc + 1, sizeof(*o->operands));
 	optind = 1;
-	for (;;) {
-		while ((c = getopt(argc, argv, letters)) != -1) {
-			if (c == 'V') {
-				printf("12.4 7/29/08\n");
-				return 2;
-			}
-			if (!one_option(o, c)) {
-				return 1;
-			}
+	while ((c = getopt(argc, argv, letters)) != -1) {
+		if (c == 1) {
+			o->operands[o->operand_count++] = optarg;
+		} else if (c == 'V') {
+			printf("12.4 7/29/08\n");
+			return 2;
+		} else if (!one_option(o, c)) {
+			return 1;
 		}
-		if (optind >= argc) {
-			return 0;
-		}
-		if (strcmp(argv[optind - 1], "--") == 0 && optind > 1) {
-			break;
-		}
-		o->operands[o->operand_count++] = argv[optind++];
 	}
 	while (optind < argc) {
 		o->operands[o->operand_count++] = argv[optind++];
@@ -372,35 +365,42 @@ static int parse_options(struct options *o, int argc, char **argv)
 	return 0;
 }
 
-int mail_main(int argc, char **argv)
+/* run - as the options say; the exit status */
+static int run(struct options *o)
 {
-	struct options o = { .no_rc = false };
-	int parsed;
-
-	log_open("mail", LOG_TO_STDERR);
-	know_user();
-	set_defaults();
-	parsed = parse_options(&o, argc, argv);
-	if (parsed != 0) {
-		return parsed == 1 ? applet_usage("mail") : 0;
-	}
 	G.in = stdin;
 	G.interactive = isatty(0) != 0;
 	if (G.interactive) {
 		setvbuf(stdin, NULL, _IONBF, 0);	/* compose.c waits for it with ppoll */
 	}
-	read_rc_files(&o);
-	for (size_t i = 0; i < o.set_count; i++) {
-		option_S(o.set[i]);
+	read_rc_files(o);
+	for (size_t i = 0; i < o->set_count; i++) {
+		option_S(o->set[i]);
 	}
-	if (!o.have_file && o.user == NULL && (o.operand_count > 0 || o.draft.cc.len > 0 ||
-		o.draft.bcc.len > 0 || o.from_headers)) {
-		return send_mode(&o);
+	if (!o->have_file && o->user == NULL && (o->operand_count > 0 || o->draft.cc.len > 0 ||
+		o->draft.bcc.len > 0 || o->from_headers)) {
+		return send_mode(o);
 	}
-	if ((o.force_send || o.draft.attachments != NULL || o.quote_file != NULL) &&
-		!o.have_file) {
+	if ((o->force_send || o->draft.attachments != NULL || o->quote_file != NULL) &&
+		!o->have_file) {
 		fprintf(stderr, "Send options without primary recipient specified.\n");
 		return applet_usage("mail");
 	}
-	return read_mode(&o, o.operand_count > 0 ? o.operands[0] : NULL);
+	return read_mode(o, o->operand_count > 0 ? o->operands[0] : NULL);
+}
+
+int mail_main(int argc, char **argv)
+{
+	struct options o = { .no_rc = false };
+	int parsed, status;
+
+	log_open("mail", LOG_TO_SYSLOG);	/* errors are printed; the rest is not for the user */
+	know_user();
+	set_defaults();
+	parsed = parse_options(&o, argc, argv);
+	status = parsed == 0 ? run(&o) : parsed == 1 ? applet_usage("mail") : 0;
+	draft_free(&o.draft);
+	mem_free(o.operands);
+	mem_free(o.set);
+	return status;
 }
