@@ -1,5 +1,5 @@
 /*
- * fuzz_conf - main.cf, master.cf and dovecot.conf, by the first byte
+ * fuzz_conf - main.cf, master.cf, dovecot.conf and values with $names, by the first byte
  */
 #include "fuzz.h"
 
@@ -26,6 +26,30 @@ static void read_master(const char *path)
 	mem_free(error);
 }
 
+static int check_row(void *arg, struct slice name, struct slice value, int line)
+{
+	int *last = arg;
+
+	REQUIRE(name.len > 0 && value.ptr != NULL && line >= *last);
+	*last = line;
+	return 0;
+}
+
+/* read_main - its lines, then all of it as a configuration */
+static void read_main(const char *data, size_t len)
+{
+	char *error = NULL;
+	int last = 1;
+
+	if (main_cf_read(fuzz_put("main.cf", data, len), check_row, &last, &error) != 0)
+		REQUIRE(error != NULL && error[0] != '\0');
+	mem_free(error);
+	error = NULL;
+	if (conf_load(fuzz_dir(), false, &error) != 0)
+		REQUIRE(error != NULL && error[0] != '\0');
+	mem_free(error);
+}
+
 static void expand(const char *data, size_t len)
 {
 	struct arena a = ARENA_INIT;
@@ -43,7 +67,7 @@ void fuzz(const char *data, size_t len)
 	if (len == 0 || len > 100000) {
 		return;
 	}
-	switch (data[0] % 3) {
+	switch ((unsigned char)data[0] % 4) {
 	case 0:
 		read_master(fuzz_file(data + 1, len - 1));
 		break;
@@ -52,6 +76,9 @@ void fuzz(const char *data, size_t len)
 			REQUIRE(error != NULL && error[0] != '\0');
 		}
 		mem_free(error);
+		break;
+	case 2:
+		read_main(data + 1, len - 1);
 		break;
 	default:
 		expand(data + 1, len - 1);
