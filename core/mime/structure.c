@@ -172,7 +172,8 @@ static void put_extension(struct buf *out, const struct mime_part *p)
 		buf_adds(out, " NIL");
 	}
 	rest = slice_of(p->field[MIME_F_LANGUAGE] != NULL ? p->field[MIME_F_LANGUAGE] : "");
-	while ((word = slice_word(&rest, ", \t;")).ptr != NULL) {
+	rest.len = strcspn(rest.ptr, ";");	/* parameters there are none (RFC 3282 2) */
+	while ((word = slice_word(&rest, ", \t")).ptr != NULL) {
 		buf_adds(out, any ? " " : " (");
 		imap_put_string(out, word.ptr, word.len);
 		any = true;
