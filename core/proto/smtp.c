@@ -83,17 +83,24 @@ bool smtp_next_param(struct slice *rest, struct smtp_param *p)
 	return true;
 }
 
-bool smtp_parse_size(struct slice text, uint64_t *size_r)
+bool smtp_is_number(struct slice text)
 {
-	uint64_t size = 0;
-
-	if (text.len == 0 || text.len > 18) {	/* RFC 1870 3 allows 20 digits; 18 always fit */
-		return false;
-	}
 	for (size_t i = 0; i < text.len; i++) {
 		if (text.ptr[i] < '0' || text.ptr[i] > '9') {
 			return false;
 		}
+	}
+	return text.len > 0;
+}
+
+bool smtp_parse_size(struct slice text, uint64_t *size_r)
+{
+	uint64_t size = 0;
+
+	if (!smtp_is_number(text) || text.len > 18) {	/* RFC 1870 3 allows 20; 18 always fit */
+		return false;
+	}
+	for (size_t i = 0; i < text.len; i++) {
 		size = size * 10 + (uint64_t)(text.ptr[i] - '0');
 	}
 	*size_r = size;
@@ -105,9 +112,6 @@ bool smtp_parse_notify(struct slice text, unsigned *notify_r)
 	static const char *const names[] = { "NEVER", "SUCCESS", "FAILURE", "DELAY" };
 	unsigned notify = 0;
 
-	if (text.len == 0 || text.ptr[0] == ',' || text.ptr[text.len - 1] == ',') {
-		return false;
-	}
 	for (;;) {
 		struct slice word = slice_word(&text, ",");
 		size_t i = 0;
@@ -118,13 +122,13 @@ bool smtp_parse_notify(struct slice text, unsigned *notify_r)
 		while (i < ARRAY_LEN(names) && !slice_ieq(word, names[i])) {
 			i++;
 		}
-		if (i == ARRAY_LEN(names) || (notify & 1U << i) != 0) {
+		if (i == ARRAY_LEN(names)) {
 			return false;
 		}
 		notify |= 1U << i;
 	}
-	if ((notify & 1) != 0 && notify != 1) {
-		return false;		/* NEVER stands alone */
+	if (notify == 0 || ((notify & 1) != 0 && notify != 1)) {
+		return false;		/* nothing was said; NEVER stands alone */
 	}
 	*notify_r = notify;
 	return true;

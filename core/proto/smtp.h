@@ -81,6 +81,8 @@ struct smtp_param {
 /* The next of *rest; false at the end. */
 bool smtp_next_param(struct slice *rest, struct smtp_param *p);
 
+/* Digits and nothing else. */
+bool smtp_is_number(struct slice text);
 /* Digits only, no sign, fits. */
 bool smtp_parse_size(struct slice text, uint64_t *size_r);
 /*

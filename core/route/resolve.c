@@ -469,7 +469,8 @@ static bool no_recipient(const char *address)
 	return address[0] == '@' || address[0] == '\0';
 }
 
-int route_resolve(struct arena *a, const char *sender, const char *address, struct route *r)
+/* find_route - route_resolve(), with the error and retry transports as they were written */
+static int find_route(struct arena *a, const char *sender, const char *address, struct route *r)
 {
 	const char *domain;
 	int rc = 1;
@@ -497,6 +498,13 @@ int route_resolve(struct arena *a, const char *sender, const char *address, stru
 	if (rc >= 0 && r->class != ROUTE_ALIAS) {
 		rc = apply_transport_maps(a, address, domain, r);
 	}
+	return rc;
+}
+
+int route_resolve(struct arena *a, const char *sender, const char *address, struct route *r)
+{
+	int rc = find_route(a, sender, address, r);
+
 	return rc == 1 ? answer(a, r) : rc;
 }
 
@@ -550,16 +558,49 @@ int route_local_recipient_exists(const char *local)
 	return rc;
 }
 
-/* exists - with the class known */
-static int exists(struct arena *a, const char *address, enum route_class class)
+/* renamed - is it in the tables that put another address in its place? 1, 0, -1 */
+static int renamed(struct arena *a, const char *address)
 {
-	static const enum table first[] = { TABLE_RECIPIENT_CANONICAL, TABLE_CANONICAL,
+	static const enum table tables[] = { TABLE_RECIPIENT_CANONICAL, TABLE_CANONICAL,
 		TABLE_VIRTUAL_ALIAS };
 	int rc = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(first) && rc == 0; i++) {
-		rc = listed(a, first[i], address, LOOKUP_ALL);
+	for (size_t i = 0; i < ARRAY_LEN(tables) && rc == 0; i++) {
+		rc = listed(a, tables[i], address, LOOKUP_ALL);
 	}
+	return rc;
+}
+
+/* is_refuser - is a transport (with or without a next hop) one of those that take no mail? */
+static bool is_refuser(const char *transport)
+{
+	size_t n = strcspn(transport, ":");
+
+	return n == 5 && (memcmp(transport, "error", n) == 0 || memcmp(transport, "retry", n) == 0);
+}
+
+const char *route_refusal(struct arena *a, const char *address)
+{
+	struct route r;
+
+	/* Nearly nobody has such a thing: then there is nothing to look for. */
+	if (maps_empty(compiled.tables[TABLE_TRANSPORT]) && !is_refuser(param.local_transport) &&
+	    !is_refuser(param.virtual_transport) && !is_refuser(param.relay_transport) &&
+	    !is_refuser(param.default_transport)) {
+		return NULL;
+	}
+	if (find_route(a, "", address, &r) != 1 || !is_refuser(r.transport) ||
+	    renamed(a, address) != 0) {
+		return NULL;
+	}
+	return arena_printf(a, "%s:%s", r.transport, r.nexthop);
+}
+
+/* exists - with the class known */
+static int exists(struct arena *a, const char *address, enum route_class class)
+{
+	int rc = renamed(a, address);
+
 	if (rc != 0) {
 		return rc;
 	}
@@ -582,8 +623,15 @@ int route_recipient_exists(const char *address, enum route_class *class_r)
 {
 	struct arena a = ARENA_INIT;
 	enum route_class class = ROUTE_OTHER;
-	int rc = route_class_of(address_domain(address), &class);
+	int rc = 1;
 
+	/* user%elsewhere@here exists when the rest of its way does. */
+	for (int i = 0; i < STRIP_MAX && rc == 1; i++) {
+		rc = strip_local(&a, &address);
+	}
+	if (rc >= 0) {
+		rc = route_class_of(address_domain(address), &class);
+	}
 	if (rc == 0) {
 		rc = exists(&a, address, class);
 	}

@@ -75,6 +75,13 @@ int route_recipient_exists(const char *address, enum route_class *class_r);
 int route_virtual_expand(
 	struct arena *a, const char *address, const char ***list_r, size_t *count_r);
 
+/*
+ * Does mail for the address end in the error or retry transport, because main.cf or a
+ * transport table says so? "error:5.1.1 moved away", "retry:later" (in a), or NULL: it does not,
+ * or an alias takes the address elsewhere.
+ */
+const char *route_refusal(struct arena *a, const char *address);
+
 /* Text for a reply about an unlisted recipient: "User unknown in local recipient table". */
 const char *route_unknown_text(enum route_class c);
 

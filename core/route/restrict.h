@@ -49,7 +49,7 @@ struct restrict_query {
 	unsigned recipient_count;	/* accepted ones of this mail */
 	/*
 	 * Things to be logged that do not end the evaluation: what is "reject_warning",
-	 * "hold", "discard", "redirect", "prepend", "bcc", "info", "warn".
+	 * "hold", "discard", "redirect", "bcc", "info", "warn".
 	 */
 	void (*log)(void *arg, const char *what, const char *text);
 	void *arg;
@@ -81,6 +81,7 @@ struct restrict_run {
 	const char *defer_if_permit, *defer_if_reject;	/* replies, NULL none */
 	bool warn_if_reject;
 	bool unlisted_checked;		/* the recipient was looked up */
+	bool unlisted_sender_checked;
 	struct { const void *list; size_t at; } frames[RESTRICT_DEPTH];
 	size_t depth;
 	void *waiting;			/* of the rule that is pending */
@@ -96,11 +97,13 @@ enum restrict_verdict restrict_run(struct restrict_run *run, enum restrict_list_
 /*
  * All lists of the stage were passed: what DEFER_IF_PERMIT left over becomes a
  * rejection now. At RCPT the recipient is also looked up
- * (smtpd_reject_unlisted_recipient) unless a list did that.
+ * (smtpd_reject_unlisted_recipient), and the sender (smtpd_reject_unlisted_sender), unless
+ * a list did that.
  */
 enum restrict_verdict restrict_end(struct restrict_run *run, bool recipient);
 /* Look the recipient up whatever the lists say (VRFY, LMTP). */
 enum restrict_verdict restrict_unlisted_recipient(struct restrict_run *run);
+enum restrict_verdict restrict_unlisted_sender(struct restrict_run *run);
 
 /* Names of all restrictions, for postconf and tests: NULL at the end of the table. */
 const char *restrict_name(size_t n, bool *acted_on_r);

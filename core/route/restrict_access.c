@@ -29,11 +29,7 @@ struct subject {
 typedef enum restrict_verdict action_fn(struct restrict_run *run, const struct subject *s,
 	const char *text);
 
-/*
- * split_dsn - an enhanced code at the head of text (RFC 3463), or the default; text goes
- * behind it
- */
-static const char *split_dsn(struct restrict_run *run, const char **text, const char *def)
+const char *restrict_split_dsn(struct restrict_run *run, const char **text, const char *def)
 {
 	const char *p = *text;
 	size_t n = strspn(p, "0123456789.");
@@ -46,11 +42,37 @@ static const char *split_dsn(struct restrict_run *run, const char **text, const 
 	return def;
 }
 
+/*
+ * fit_dsn - X.1.N speaks of an address (RFC 3463 3.2): where the reply is about something else, or
+ * about the other address, it becomes a code that says no more than is true
+ */
+static const char *fit_dsn(struct restrict_run *run, const char *class_name, const char *dsn)
+{
+	/* What is said of a recipient (X.1.1 to X.1.6), about a sender; and the reverse. */
+	static const char sender_forms[] = "078770778", recipient_forms[] = "012345632";
+	const char *n = dsn + 4, *fit;
+
+	if (strncmp(dsn + 1, ".1.", 3) != 0 || *n < '0' || *n > '8' || n[1] != '\0') {
+		return dsn;
+	}
+	if (strcmp(class_name, "Sender address") == 0) {
+		fit = arena_printf(run->arena, "%c.1.%c", dsn[0], sender_forms[*n - '0']);
+	} else if (strcmp(class_name, "Recipient address") == 0) {
+		fit = arena_printf(run->arena, "%c.1.%c", dsn[0], recipient_forms[*n - '0']);
+	} else {
+		fit = arena_printf(run->arena, "%c.0.0", dsn[0]);
+	}
+	if (strcmp(dsn, fit) != 0) {
+		log_info("mapping DSN status %s into %s status %s", dsn, class_name, fit);
+	}
+	return fit;
+}
+
 /* refuse - a rejection about the subject */
 static enum restrict_verdict refuse(struct restrict_run *run, const struct subject *s, int code,
 	const char *def_dsn, const char *text)
 {
-	const char *dsn = split_dsn(run, &text, def_dsn);
+	const char *dsn = fit_dsn(run, s->class_name, restrict_split_dsn(run, &text, def_dsn));
 
 	return restrict_reject(run, code, dsn, "<%s>: %s rejected: %s", s->name, s->class_name,
 		*text != '\0' ? text : "Access denied");
@@ -86,7 +108,7 @@ static enum restrict_verdict do_defer(struct restrict_run *run, const struct sub
 static const char *defer_text(struct restrict_run *run, const struct subject *s, const char *text,
 	const char *def)
 {
-	const char *dsn = split_dsn(run, &text, "4.7.1");
+	const char *dsn = fit_dsn(run, s->class_name, restrict_split_dsn(run, &text, "4.7.1"));
 
 	return arena_printf(run->arena, "%d 4%s <%s>: %s rejected: %s",
 		(int)param.access_map_defer_code, dsn + 1, s->name, s->class_name,
@@ -171,7 +193,6 @@ static enum restrict_verdict do_prepend(struct restrict_run *run, const struct s
 			text);
 		return restrict_misconfigured(run);
 	}
-	tell(run, s, "prepend", "triggers PREPEND", text);
 	while (*tail != NULL) {
 		tail = &(*tail)->next;
 	}
@@ -184,14 +205,16 @@ static enum restrict_verdict do_prepend(struct restrict_run *run, const struct s
 static enum restrict_verdict do_info(struct restrict_run *run, const struct subject *s,
 	const char *text)
 {
-	tell(run, s, "info", *text != '\0' ? text : "triggers INFO action", "");
+	(void)s;
+	run->query->log(run->query->arg, "info", text);
 	return RESTRICT_DUNNO;
 }
 
 static enum restrict_verdict do_warn(struct restrict_run *run, const struct subject *s,
 	const char *text)
 {
-	tell(run, s, "warn", *text != '\0' ? text : "triggers WARN action", "");
+	(void)s;
+	run->query->log(run->query->arg, "warn", text);
 	return RESTRICT_DUNNO;
 }
 
@@ -262,7 +285,7 @@ enum restrict_verdict restrict_action(struct restrict_run *run, const char *tabl
 
 			return refuse(run, &s, code, *value == '4' ? "4.7.1" : "5.7.1", text);
 		}
-		return RESTRICT_OK;
+		return *text == '\0' ? RESTRICT_OK : run_list(run, &s, value);
 	}
 	return run_list(run, &s, value);
 }
@@ -279,8 +302,9 @@ static enum restrict_verdict finish(struct restrict_run *run, const struct restr
 			name,
 			class_name);
 	} else if (rc < 0) {
-		log_warn("%s: %s: table does not answer", rule->name, rule->arg);
-		verdict = restrict_no_answer(run, name);
+		log_warn("%s: table lookup error for \"%s\"", rule->arg, name);
+		verdict = restrict_reject(run, 451, "4.3.5",
+			"<%s>: %s rejected: Server configuration error", name, class_name);
 	}
 	buf_free(value);
 	return verdict;

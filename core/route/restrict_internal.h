@@ -76,6 +76,12 @@ enum restrict_verdict restrict_action(struct restrict_run *run, const char *tabl
 	const char *value,
 	const char *name, const char *class_name);
 
+/*
+ * An enhanced code at the head of text (RFC 3463), in the run's arena, or the default; *text
+ * goes behind it.
+ */
+const char *restrict_split_dsn(struct restrict_run *run, const char **text, const char *def);
+
 restrict_fn restrict_client_access, restrict_helo_access, restrict_sender_access,
 	restrict_recipient_access, restrict_sasl_access, restrict_etrn_access;
 

@@ -132,7 +132,8 @@ static enum restrict_verdict rule_reject_invalid_helo(struct restrict_run *run,
 		return RESTRICT_DUNNO;
 	}
 	return restrict_reject(run, (int)param.invalid_hostname_reject_code, "5.5.2",
-		"<%s>: Helo command rejected: Invalid name", run->query->helo);
+		"<%s>: Helo command rejected: %s", run->query->helo,
+		*helo.ptr == '[' ? "invalid ip address" : "Invalid name");
 }
 
 static enum restrict_verdict rule_reject_non_fqdn_helo(struct restrict_run *run,
@@ -153,16 +154,13 @@ static enum restrict_verdict rule_reject_non_fqdn_helo(struct restrict_run *run,
 
 /* ---- Addresses ---- */
 
-/*
- * non_fqdn - the domain as the client gave it has to be whole; postmaster needs none (RFC
- * 5321 4.5.1)
- */
+/* non_fqdn - the domain as the client gave it has to be whole */
 static enum restrict_verdict non_fqdn(struct restrict_run *run, const char *address,
 	const char *class_name)
 {
 	const char *domain;
 
-	if (address == NULL || *address == '\0' || str_ieq(address, "postmaster")) {
+	if (address == NULL || *address == '\0') {
 		return RESTRICT_DUNNO;
 	}
 	domain = address_domain(address);
@@ -184,6 +182,10 @@ static enum restrict_verdict rule_reject_non_fqdn_recipient(struct restrict_run 
 	const struct restrict_rule *rule)
 {
 	(void)rule;
+	/* RFC 5321 4.5.1: postmaster needs no domain. */
+	if (run->query->recipient != NULL && str_ieq(run->query->recipient, "postmaster")) {
+		return RESTRICT_DUNNO;
+	}
 	return non_fqdn(run, run->query->recipient, "Recipient address");
 }
 
@@ -205,13 +207,35 @@ static int unlisted_code(enum route_class class)
 	return 550;
 }
 
-/* is_postmaster - RFC 5321 4.5.1: mail to postmaster is taken wherever we take mail */
-static bool is_postmaster(const char *address)
+/*
+ * is_everywhere - users that exist in every local domain: postmaster (RFC 5321 4.5.1), and those our
+ * own notices come from, which people answer
+ */
+static bool is_everywhere(const char *address)
 {
 	const char *at = address_at(address);
-	size_t len = at != NULL ? (size_t)(at - address) : strlen(address);
+	const struct slice user = { address,
+		at != NULL ? (size_t)(at - address) : strlen(address) };
 
-	return slice_ieq((struct slice){ address, len }, "postmaster");
+	return slice_ieq(user, "postmaster") || slice_ieq(user, "MAILER-DAEMON") ||
+		slice_ieq(user, param.double_bounce_sender);
+}
+
+/* refused_by_route - the error or retry transport is where mail for it goes */
+static enum restrict_verdict refused_by_route(struct restrict_run *run, const char *address,
+	const char *full, const char *dsn, const char *class_name)
+{
+	const char *text = route_refusal(run->arena, full);
+	bool later;
+
+	if (text == NULL) {
+		return RESTRICT_DUNNO;
+	}
+	later = str_istarts(text, "retry:");
+	text = strchr(text, ':') + 1;
+	dsn = restrict_split_dsn(run, &text, dsn);
+	return restrict_reject(run, later ? 450 : 550, dsn, "<%s>: %s rejected: %s", address,
+		class_name, text);
 }
 
 /* unlisted - nobody of that name here */
@@ -223,12 +247,12 @@ static enum restrict_verdict unlisted(struct restrict_run *run, const char *addr
 	int rc = route_recipient_exists(full, &class);
 
 	if (rc > 0) {
-		return RESTRICT_DUNNO;
+		return refused_by_route(run, address, full, dsn, class_name);
 	}
 	if (rc < 0) {
 		return restrict_no_answer(run, address);
 	}
-	if (class == ROUTE_LOCAL && is_postmaster(full)) {
+	if (class == ROUTE_LOCAL && is_everywhere(full)) {
 		return RESTRICT_DUNNO;
 	}
 	return restrict_reject(run, unlisted_code(class), dsn, "<%s>: %s rejected: %s", address,
@@ -253,15 +277,21 @@ static enum restrict_verdict rule_reject_unlisted_recipient(struct restrict_run 
 	return restrict_unlisted_recipient(run);
 }
 
+enum restrict_verdict restrict_unlisted_sender(struct restrict_run *run)
+{
+	if (run->query->sender == NULL || *run->query->sender == '\0') {
+		return RESTRICT_DUNNO;
+	}
+	run->unlisted_sender_checked = true;
+	return unlisted(run, run->query->sender, run->query->sender_full, "5.1.0",
+		"Sender address");
+}
+
 static enum restrict_verdict rule_reject_unlisted_sender(struct restrict_run *run,
 	const struct restrict_rule *rule)
 {
 	(void)rule;
-	if (run->query->sender == NULL || *run->query->sender == '\0') {
-		return RESTRICT_DUNNO;
-	}
-	return unlisted(run, run->query->sender, run->query->sender_full, "5.1.0",
-		"Sender address");
+	return restrict_unlisted_sender(run);
 }
 
 static enum restrict_verdict rule_reject_multi_recipient_bounce(struct restrict_run *run,
@@ -286,11 +316,8 @@ static enum restrict_verdict rule_reject_multi_recipient_bounce(struct restrict_
  */
 static bool is_routed(struct arena *a, const char *address)
 {
-	const char *local = address_local(a, address);
-
-	return strchr(local, '@') != NULL ||
-		(param.allow_percent_hack && strchr(local, '%') != NULL) ||
-		(param.swap_bangpath && strchr(local, '!') != NULL);
+	/* Whether we would act on it or not: the next host might. */
+	return strpbrk(address_local(a, address), "@%!") != NULL;
 }
 
 /* authorized - 1 we are a destination for the recipient, 0 not, -1 a table does not answer */

@@ -450,7 +450,7 @@ TEST(resolve, who_exists)
 		{ "bob@test.example", 1, ROUTE_LOCAL },
 		{ "bob+x@[192.0.2.1]", 1, ROUTE_LOCAL },
 		{ "nosuch@test.example", 0, ROUTE_LOCAL },
-		{ "ann%far.example@test.example", 0, ROUTE_LOCAL },
+		{ "ann%far.example@test.example", 1, ROUTE_OTHER },
 		{ "self@test.example", 1, ROUTE_LOCAL },
 		{ "a@alias.example", 1, ROUTE_ALIAS },
 		{ "a+x@alias.example", 1, ROUTE_ALIAS },

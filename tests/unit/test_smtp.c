@@ -208,8 +208,8 @@ TEST(smtp, params)
 	CHECK(smtp_parse_notify(text("never"), &notify) && notify == 1);
 	CHECK(smtp_parse_notify(text("SUCCESS,Failure,DELAY"), &notify) && notify == 14);
 	CHECK(!smtp_parse_notify(text("NEVER,DELAY"), &notify));
-	CHECK(!smtp_parse_notify(text("DELAY,DELAY"), &notify));
-	CHECK(!smtp_parse_notify(text("DELAY,"), &notify));
+	CHECK(smtp_parse_notify(text("DELAY,DELAY,"), &notify) && notify == 8);
+	CHECK(!smtp_parse_notify(text(","), &notify));
 	CHECK(!smtp_parse_notify(text(""), &notify));
 	CHECK(!smtp_parse_notify(text("FOO"), &notify));
 }

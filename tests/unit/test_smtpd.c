@@ -28,6 +28,7 @@ static void configure(void)
 	REQUIRE(f != NULL);
 	fprintf(f,
 		"compatibility_level = 3.6\nmyhostname = mx.example\nmydestination = example\n"
+		"smtpd_forbid_unauth_pipelining = no\n"
 		"mynetworks = 192.0.2.1\nalias_maps =\nlocal_recipient_maps =\nqueue_directory = "
 		"%s\n",
 		unit_tmpdir());

@@ -10,7 +10,8 @@
  *	VRFY	like RCPT
  *	DATA	data		END	end of data		ETRN	etrn
  *
- * A stand-alone session (sendmail -bs) is its user's own and passes all lists.
+ * A stand-alone session (sendmail -bs) is its user's own and passes all lists; so does
+ * RCPT TO:<postmaster>, without a domain, whoever says it.
  */
 #include <stdio.h>
 #include <string.h>
@@ -35,7 +36,7 @@ static const struct stage_row {
 	[CHECK_MAIL] = { "MAIL", { RESTRICT_SENDER }, 1, true },
 	[CHECK_RCPT] = { "RCPT", { RESTRICT_CLIENT, RESTRICT_HELO, RESTRICT_SENDER }, 3, true },
 	[CHECK_VRFY] = { "VRFY", { RESTRICT_CLIENT, RESTRICT_HELO, RESTRICT_SENDER }, 3, true },
-	[CHECK_DATA] = { "DATA", { RESTRICT_DATA }, 1, false },
+	[CHECK_DATA] = { NULL, { RESTRICT_DATA }, 1, false },
 	[CHECK_END] = { "END-OF-MESSAGE", { RESTRICT_END_OF_DATA }, 1, false },
 	[CHECK_ETRN] = { "ETRN", { RESTRICT_ETRN }, 1, false },
 };
@@ -71,16 +72,20 @@ void check_log(struct smtpd_session *s, const char *verb, const char *where, con
 	const char *reply)
 {
 	struct buf b = BUF_INIT;
+	const char *helo = s->check != NULL && s->check->helo != NULL ? s->check->helo : s->helo;
 
 	if (s->tx.open) {
 		buf_addf(&b, " from=<%s>", s->tx.sender);
 	}
+	if (recipient == NULL && s->tx.rcpts != NULL) {
+		recipient = s->tx.rcpts->address;	/* DATA and behind: the first one */
+	}
 	if (recipient != NULL) {
 		buf_addf(&b, " to=<%s>", recipient);
 	}
-	buf_addf(&b, " proto=%s", session_proto(s));
-	if (s->helo != NULL) {
-		buf_addf(&b, " helo=<%s>", s->helo);
+	buf_addf(&b, " proto=%s", s->d->lmtp ? "LMTP" : s->esmtp ? "ESMTP" : "SMTP");
+	if (helo != NULL) {
+		buf_addf(&b, " helo=<%s>", helo);
 	}
 	if (s->sasl_user != NULL) {
 		buf_addf(&b, " sasl_username=<%s>", s->sasl_user);
@@ -94,8 +99,11 @@ void check_log(struct smtpd_session *s, const char *verb, const char *where, con
 void check_refuse(struct smtpd_session *s, const char *where, const char *recipient,
 	const char *reply)
 {
-	check_log(s, "reject", where, recipient, reply);
-	session_reply(s, "%s", reply);
+	char *text = arena_strdup(&s->scratch, reply);
+
+	session_soften(text);
+	check_log(s, "reject", where, recipient, text);
+	session_reply(s, "%s", text);
 }
 
 /* log_action - from the lists: what they did without an end */
@@ -103,6 +111,9 @@ static void log_action(void *arg, const char *what, const char *text)
 {
 	struct smtpd_session *s = arg;
 
+	if (s->tx.hold && strcmp(what, "hold") == 0) {
+		return;			/* the lists run again for each recipient */
+	}
 	check_log(s, what, stage_where(s, s->check), s->check->recipient, text);
 }
 
@@ -215,7 +226,8 @@ void check_stage(struct smtpd_session *s, enum check_stage stage, const char *wh
 	case CHECK_END:
 		break;
 	}
-	if (s->d->stand_alone) {
+	/* RFC 5321 4.5.1: whoever has trouble with us can always reach a person. */
+	if (s->d->stand_alone || (stage == CHECK_RCPT && str_ieq(what, "postmaster"))) {
 		then(s, true, &c->run);
 		return;
 	}

@@ -40,7 +40,7 @@ const struct command commands[VERBS] = {
 	[VERB_VRFY] = { "VRFY", cmd_vrfy, CMD_LAST | CMD_JUNK },
 	[VERB_ETRN] = { "ETRN", cmd_etrn, CMD_SMTP | CMD_JUNK },
 	[VERB_HELP] = { "HELP", cmd_help, CMD_PRE_TLS | CMD_JUNK },
-	[VERB_QUIT] = { "QUIT", cmd_quit, CMD_PRE_TLS | CMD_LAST | CMD_DENIED },
+	[VERB_QUIT] = { "QUIT", cmd_quit, CMD_PRE_TLS | CMD_DENIED },
 };
 
 /* ---- HELO, EHLO, LHLO ---- */
@@ -121,6 +121,11 @@ static const char *hidden_words(struct smtpd_session *s)
 	}
 	buf_free(&value);
 	return list;
+}
+
+bool command_is_hidden(struct smtpd_session *s, const char *word)
+{
+	return is_hidden(hidden_words(s), word);
 }
 
 /* greet_extended - the reply to EHLO and LHLO: what we can do */
@@ -238,8 +243,18 @@ static void vrfy_checked(struct smtpd_session *s, bool permitted, struct restric
 	session_count(s, VERB_VRFY, permitted);
 }
 
+/* bad_vrfy - what was asked for is no address */
+static enum handled bad_vrfy(struct smtpd_session *s, struct slice text)
+{
+	log_warn("Illegal address syntax from %s in VRFY command: %.*s", session_peer(s),
+		(int)text.len, text.ptr);
+	session_reply(s, "501 5.1.3 Bad recipient address syntax");
+	return HANDLED_BAD;
+}
+
 static enum handled cmd_vrfy(struct smtpd_session *s, struct slice rest)
 {
+	const struct slice all = rest;
 	struct slice whole = rest;
 	struct smtp_path path;
 	struct smtp_param p;
@@ -258,17 +273,12 @@ static enum handled cmd_vrfy(struct smtpd_session *s, struct slice rest)
 		return HANDLED_BAD;
 	}
 	if (!smtp_parse_path(&s->scratch, &rest, 0, &path)) {
-		log_warn("Illegal address syntax from %s in VRFY command: %.*s", session_peer(s),
-			(int)whole.len, whole.ptr);
-		session_reply(s, "501 5.1.3 Bad recipient address syntax");
-		return HANDLED_BAD;
+		return bad_vrfy(s, all);
 	}
 	whole = slice_trim((struct slice){ whole.ptr, whole.len - rest.len });
 	while (smtp_next_param(&rest, &p)) {
 		if (!slice_ieq(p.text, "SMTPUTF8")) {
-			session_reply(s, "501 5.5.4 Syntax: VRFY address%s",
-				param.smtputf8_enable ? " [SMTPUTF8]" : "");
-			return HANDLED_BAD;
+			return bad_vrfy(s, all);
 		}
 	}
 	s->argument = arena_strndup(&s->scratch, whole.ptr, whole.len);

@@ -151,7 +151,7 @@ static void end_transaction(struct smtpd_session *s, bool good)
 	session_reset_mail(s);
 }
 
-static const char *error_reply(const struct smtpd_session *s)
+static const char *error_reply(struct smtpd_session *s)
 {
 	switch (s->tx.error) {
 	case DATA_OK:
@@ -162,7 +162,8 @@ static const char *error_reply(const struct smtpd_session *s)
 	case DATA_HOPS:
 		return "554 5.4.0 Error: too many hops";
 	case DATA_BARE_LF:
-		return "550 5.5.2 Error: bare <LF> received";
+		return arena_printf(&s->scratch, "%d 5.5.2 %s Error: bare <LF> received",
+			(int)param.smtpd_forbid_bare_newline_reject_code, param.myhostname);
 	case DATA_NO_MEMORY:
 		return "451 4.3.0 Error: out of memory";
 	}
@@ -177,7 +178,8 @@ static void fail(struct smtpd_session *s)
 {
 	const char *reply = error_reply(s);
 
-	check_log(s, "reject", "END-OF-MESSAGE", NULL, reply);
+	check_log(s, "reject", "END-OF-MESSAGE", NULL, s->tx.error == DATA_BARE_LF ?
+		"bare <LF> received" : reply);
 	reply_each(s, reply);
 	end_transaction(s, false);
 }
@@ -291,26 +293,17 @@ static void store(struct smtpd_session *s, const struct buf *content)
 	}
 }
 
-/* watch_bare_lf - smtpd_forbid_bare_newline = reject or note; false: the client has to go */
-static bool watch_bare_lf(struct smtpd_session *s, uint64_t before)
+/* watch_bare_lf - smtpd_forbid_bare_newline = reject or note: the first one in a message */
+static void watch_bare_lf(struct smtpd_session *s)
 {
 	const char *mode = param.smtpd_forbid_bare_newline;
 
-	if (s->tx.data.bare_lf == before) {
-		return true;
-	}
-	if (strcmp(mode, "note") == 0 && before == 0) {
+	if (strcmp(mode, "note") == 0) {
 		log_info("%s: bare <LF> received after %s", session_peer(s), s->where);
 	}
-	if (strcmp(mode, "reject") != 0 || trust_bare_lf(s)) {
-		return true;
+	if (strcmp(mode, "reject") == 0 && !trust_bare_lf(s) && s->tx.error == DATA_OK) {
+		spoil(s, DATA_BARE_LF);
 	}
-	s->tx.error = DATA_BARE_LF;
-	log_info("disconnect: bare <LF> received after %s from %s", s->where, session_peer(s));
-	session_reply(s, "%d 5.5.2 %s Error: bare <LF> received",
-		(int)param.smtpd_forbid_bare_newline_reject_code, param.myhostname);
-	session_enter(s, ST_CLOSING);
-	return false;
 }
 
 /* filter - bytes through the line filter into the message; how many were taken */
@@ -323,9 +316,10 @@ static size_t filter(struct smtpd_session *s, const char *data, size_t len)
 	buf_reset(content);
 	n = smtp_data_feed(&s->tx.data, data, len, content);
 	s->tx.received += n;
-	if (watch_bare_lf(s, bare_lf)) {
-		store(s, content);
+	if (bare_lf == 0 && s->tx.data.bare_lf > 0) {
+		watch_bare_lf(s);
 	}
+	store(s, content);
 	buf_reset(content);
 	buf_shrink(content, CONTENT_KEEP);
 	return n;
@@ -445,9 +439,9 @@ enum handled cmd_bdat(struct smtpd_session *s, struct slice rest)
 
 	if (!parse_bdat(rest, &tx->chunk_left, &tx->chunk_last)) {
 		/* Where the chunk would end is not known: nothing after this can be trusted. */
-		log_warn("%s: malformed BDAT command syntax from %s: BDAT %.*s",
+		log_warn("%s: malformed BDAT command syntax from %s: BDAT%s%.*s",
 			tx->intake != NULL ? intake_id(tx->intake) : "NOQUEUE", session_peer(s),
-			(int)(rest.len > 100 ? 100 : rest.len), rest.ptr);
+			rest.len > 0 ? " " : "", (int)(rest.len > 100 ? 100 : rest.len), rest.ptr);
 		session_reply(s, "521 5.5.4 Syntax: BDAT count [LAST]");
 		return HANDLED_BAD;
 	}

@@ -30,11 +30,15 @@ struct param_row {
 static bool mail_size(struct smtpd_session *s, struct slice value, void *arg)
 {
 	(void)arg;
-	if (!smtp_parse_size(value, &s->tx.size)) {
-		session_reply(s, "501 5.5.4 Bad message size syntax");
-		return false;
+	if (smtp_parse_size(value, &s->tx.size)) {
+		return true;
 	}
-	return true;
+	if (smtp_is_number(value)) {
+		session_reply(s, "552 5.3.4 Message size exceeds file system imposed limit");
+	} else {
+		session_reply(s, "501 5.5.4 Bad message size syntax");
+	}
+	return false;
 }
 
 static bool unsupported(struct smtpd_session *s, const char *key, struct slice value)
@@ -53,12 +57,27 @@ static bool mail_body(struct smtpd_session *s, struct slice value, void *arg)
 	return slice_ieq(value, "7BIT") ? true : unsupported(s, "BODY", value);
 }
 
+/* no_dsn - RFC 3461 is off for a client that is not told of it; replied */
+static bool no_dsn(struct smtpd_session *s)
+{
+	if (!command_is_hidden(s, "DSN")) {
+		return false;
+	}
+	session_reply(s, "501 5.7.1 DSN support is disabled");
+	return true;
+}
+
 static bool mail_ret(struct smtpd_session *s, struct slice value, void *arg)
 {
 	(void)arg;
-	if (slice_ieq(value, "FULL") && (s->tx.flags & QUEUE_F_RET_HDRS) == 0) {
+	if (no_dsn(s)) {
+		return false;
+	}
+	if ((s->tx.flags & (QUEUE_F_RET_FULL | QUEUE_F_RET_HDRS)) == 0 &&
+	    slice_ieq(value, "FULL")) {
 		s->tx.flags |= QUEUE_F_RET_FULL;
-	} else if (slice_ieq(value, "HDRS") && (s->tx.flags & QUEUE_F_RET_FULL) == 0) {
+	} else if ((s->tx.flags & (QUEUE_F_RET_FULL | QUEUE_F_RET_HDRS)) == 0 &&
+	    slice_ieq(value, "HDRS")) {
 		s->tx.flags |= QUEUE_F_RET_HDRS;
 	} else {
 		session_reply(s, "501 5.5.4 Bad RET parameter syntax");
@@ -70,6 +89,9 @@ static bool mail_ret(struct smtpd_session *s, struct slice value, void *arg)
 static bool mail_envid(struct smtpd_session *s, struct slice value, void *arg)
 {
 	(void)arg;
+	if (no_dsn(s)) {
+		return false;
+	}
 	s->tx.envid = s->tx.envid == NULL ? smtp_parse_envid(&s->tx.arena, value) : NULL;
 	if (s->tx.envid == NULL) {
 		session_reply(s, "501 5.5.4 Bad ENVID parameter syntax");
@@ -81,11 +103,7 @@ static bool mail_envid(struct smtpd_session *s, struct slice value, void *arg)
 /* mail_auth - who submitted it, as the client says (RFC 4954 5); not used */
 static bool mail_auth(struct smtpd_session *s, struct slice value, void *arg)
 {
-	(void)arg;
-	if (value.len == 0) {
-		session_reply(s, "501 5.5.4 Bad AUTH parameter syntax");
-		return false;
-	}
+	(void)s, (void)value, (void)arg;
 	return true;
 }
 
@@ -207,6 +225,9 @@ enum handled cmd_mail(struct smtpd_session *s, struct slice rest)
 		return refuse_mail(s, NULL);
 	}
 	if (!may_utf8(s, &path)) {
+		if (path.utf8_domain) {
+			bad_address(s, "MAIL", whole);
+		}
 		return refuse_mail(s, path.utf8_domain ? "501 5.1.7 Bad sender address syntax" :
 			"553 5.6.7 Must declare SMTPUTF8 to send unicode address");
 	}
@@ -229,6 +250,9 @@ static bool rcpt_notify(struct smtpd_session *s, struct slice value, void *arg)
 {
 	struct queue_recipient *r = arg;
 
+	if (no_dsn(s)) {
+		return false;
+	}
 	if (r->notify != 0 || !smtp_parse_notify(value, &r->notify)) {
 		session_reply(s, "501 5.5.4 Error: Bad NOTIFY parameter syntax");
 		return false;
@@ -240,6 +264,9 @@ static bool rcpt_orcpt(struct smtpd_session *s, struct slice value, void *arg)
 {
 	struct queue_recipient *r = arg;
 
+	if (no_dsn(s)) {
+		return false;
+	}
 	r->orcpt = *r->orcpt == '\0' ? smtp_parse_orcpt(&s->scratch, value) : NULL;
 	if (r->orcpt == NULL) {
 		session_reply(s, "501 5.5.4 Error: Bad ORCPT parameter syntax");
@@ -331,6 +358,7 @@ static enum handled too_many(struct smtpd_session *s)
 	session_reply(s, "452 4.5.3 Error: too many recipients");
 	if ((int64_t)s->tx.rcpt_overshoot++ < param.smtpd_recipient_overshoot_limit) {
 		s->counts[VERB_RCPT].all++;
+		s->counts[VERB_RCPT].good++;
 		return HANDLED_LATER;
 	}
 	return HANDLED_BAD;
@@ -363,6 +391,9 @@ enum handled cmd_rcpt(struct smtpd_session *s, struct slice rest)
 		return HANDLED_BAD;
 	}
 	if (!may_utf8(s, &path)) {
+		if (path.utf8_domain) {
+			bad_address(s, "RCPT", whole);
+		}
 		session_reply(s, path.utf8_domain ? "501 5.1.3 Bad recipient address syntax" :
 			"553 5.6.7 Must declare SMTPUTF8 to send unicode address");
 		return HANDLED_BAD;

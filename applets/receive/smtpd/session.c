@@ -111,6 +111,16 @@ static void delay_reply(struct smtpd_session *s)
 		s);
 }
 
+void session_soften(char *reply)
+{
+	if (reply[0] == '5' && param.soft_bounce) {
+		reply[0] = '4';
+		if (reply[4] == '5' && reply[5] == '.') {
+			reply[4] = '4';
+		}
+	}
+}
+
 void session_reply(struct smtpd_session *s, const char *fmt, ...)
 {
 	char text[REPLY_MAX];
@@ -124,12 +134,7 @@ void session_reply(struct smtpd_session *s, const char *fmt, ...)
 		vsnprintf(text, sizeof(text), fmt, ap);
 	}
 	va_end(ap);
-	if (text[0] == '5' && param.soft_bounce) {
-		text[0] = '4';
-		if (text[4] == '5' && text[5] == '.') {
-			text[4] = '4';
-		}
-	}
+	session_soften(text);
 	if (text[0] == '4' || text[0] == '5') {
 		delay_reply(s);
 	}
@@ -298,7 +303,7 @@ static void log_counts(struct smtpd_session *s)
 		good += g;
 		all += a;
 	}
-	buf_addf(&b, good == all ? " commands=%u" : " commands=%u/%u", good, all);
+	buf_addf(&b, good == all && all > 0 ? " commands=%u" : " commands=%u/%u", good, all);
 	log_info("disconnect from %s[%s]%s", s->io->peer.host, s->io->peer.addr, buf_str(&b));
 	buf_free(&b);
 }
@@ -339,12 +344,24 @@ static bool is_listed(const char *list, struct slice verb)
 	return false;
 }
 
+/* is_header - somebody's web form or proxy sends a message without SMTP round it */
+static bool is_header(struct slice line)
+{
+	size_t n = 0;
+
+	while (n < line.len && (unsigned char)line.ptr[n] > ' ' && line.ptr[n] != ':') {
+		n++;
+	}
+	while (n > 0 && n < line.len && (line.ptr[n] == ' ' || line.ptr[n] == '\t')) {
+		n++;
+	}
+	return n > 0 && n < line.len && line.ptr[n] == ':';
+}
+
 /* is_forbidden - smtpd_forbidden_commands: browsers and scripts that speak to the wrong port */
 static bool is_forbidden(struct smtpd_session *s, struct slice verb, struct slice line)
 {
-	/* A header: somebody's web form or proxy sends a message without SMTP round it. */
-	bool found = (verb.len > 1 && verb.ptr[verb.len - 1] == ':') ||
-		is_listed(param.smtpd_forbidden_commands, verb);
+	bool found = is_header(line) || is_listed(param.smtpd_forbidden_commands, verb);
 
 	if (!found && s->d->forbidden != NULL) {
 		struct buf value = BUF_INIT;
@@ -356,13 +373,25 @@ static bool is_forbidden(struct smtpd_session *s, struct slice verb, struct slic
 	return found;
 }
 
+/* is_denied - a client that was refused at connect may only go; replied */
+static bool is_denied(struct smtpd_session *s)
+{
+	if (s->denied != NULL) {
+		session_reply(s, "503 5.7.0 Error: access denied for %s", session_peer(s));
+	}
+	return s->denied != NULL;
+}
+
 /* refuse_unknown - a verb that is no command */
 static void refuse_unknown(struct smtpd_session *s, struct slice verb, struct slice line)
 {
 	s->where = "UNKNOWN";
+	if (is_denied(s)) {
+		session_count(s, VERB_UNKNOWN, false);
+		return;
+	}
 	if (is_listed(param.smtpd_noop_commands, verb)) {
 		session_reply(s, "250 2.0.0 Ok");
-		session_count(s, VERB_UNKNOWN, true);
 		return;
 	}
 	if (is_forbidden(s, verb, line)) {
@@ -398,7 +427,7 @@ static bool watch_pipelining(struct smtpd_session *s, const struct command *c, c
 	struct buf shown = BUF_INIT;
 
 	if (n == 0 || s->pipelined || s->d->stand_alone ||
-	    ((c->flags & CMD_LAST) == 0 && (s->esmtp || s->helo == NULL))) {
+	    ((c->flags & CMD_LAST) == 0 && s->esmtp)) {
 		return true;
 	}
 	s->pipelined = true;
@@ -414,7 +443,7 @@ static bool watch_pipelining(struct smtpd_session *s, const struct command *c, c
 	log_info("improper command pipelining after %s from %s: %s", c->name, session_peer(s),
 		buf_str(&shown));
 	buf_free(&shown);
-	if (!param.smtpd_forbid_unauth_pipelining || (c->flags & CMD_LAST) == 0) {
+	if (!param.smtpd_forbid_unauth_pipelining) {
 		return true;
 	}
 	session_reply(s, "554 5.5.0 Error: SMTP protocol synchronization");
@@ -425,8 +454,7 @@ static bool watch_pipelining(struct smtpd_session *s, const struct command *c, c
 /* is_legal - what the table's flags ask for; replies when it is not there */
 static bool is_legal(struct smtpd_session *s, const struct command *c)
 {
-	if (s->denied != NULL && (c->flags & CMD_DENIED) == 0) {
-		session_reply(s, "503 5.7.0 Error: access denied for %s", session_peer(s));
+	if ((c->flags & CMD_DENIED) == 0 && is_denied(s)) {
 		return false;
 	}
 	if (s->d->tls_required && !s->io->tls && (c->flags & CMD_PRE_TLS) == 0 &&
@@ -447,12 +475,12 @@ static void run_command(struct smtpd_session *s, struct slice line, const struct
 	smtp_split(line, &verb, &rest);
 	if (verb.len == 0 || memchr(line.ptr, '\0', line.len) != NULL) {
 		session_reply(s, "500 5.5.2 Error: bad syntax");
-		session_count(s, VERB_UNKNOWN, false);
+		s->errors++;
 		return;
 	}
 	if (param.smtputf8_enable && smtp_has_8bit(line) && !smtp_valid_utf8(line)) {
 		session_reply(s, "500 5.5.2 Error: bad UTF-8 syntax");
-		session_count(s, VERB_UNKNOWN, false);
+		s->errors++;
 		return;
 	}
 	v = find_verb(s->d, verb);
@@ -466,7 +494,7 @@ static void run_command(struct smtpd_session *s, struct slice line, const struct
 		return;
 	}
 	if ((commands[v].flags & CMD_JUNK) != 0 &&
-	    (int64_t)++s->junk > param.smtpd_junk_command_limit) {
+	    (int64_t)s->junk++ > param.smtpd_junk_command_limit) {
 		s->errors++;
 	}
 	switch (commands[v].handler(s, rest)) {
@@ -519,7 +547,7 @@ static bool take_line(struct smtpd_session *s, struct buf *in)
 		return true;
 	}
 	if ((len == 0 || lf[-1] != '\r') && !may_bare_lf(s)) {
-		log_warn("%s: bare <LF> in a command", session_peer(s));
+		check_log(s, "reject", s->where, NULL, "bare <LF> received");
 		session_reply(s, "%d 5.5.2 %s Error: bare <LF> received",
 			(int)param.smtpd_forbid_bare_newline_reject_code, param.myhostname);
 		session_enter(s, ST_CLOSING);
@@ -605,6 +633,7 @@ static bool step(struct smtpd_session *s, struct buf *in)
 		more = take_line(s, in);
 		if (s->state != ST_CHECK) {
 			arena_reset(&s->scratch);
+			s->check = NULL;
 		}
 		return more;
 	case ST_DATA:
@@ -651,9 +680,10 @@ static void log_lost(struct smtpd_session *s, const char *what)
 		return;
 	}
 	s->lost = true;
-	if (s->state == ST_DATA || s->state == ST_BDAT) {
+	if (s->state == ST_DATA || (s->state == ST_BDAT && !s->tx.drop_chunk)) {
 		log_info("%s after %s (%llu bytes) from %s", what, s->where,
 			(unsigned long long)s->tx.received, session_peer(s));
+		s->counts[s->state == ST_DATA ? VERB_DATA : VERB_BDAT].all++;
 	} else {
 		log_info("%s after %s from %s", what, s->where, session_peer(s));
 	}

@@ -172,6 +172,8 @@ void session_enter(struct smtpd_session *s, enum session_state state);
  */
 void session_reply(struct smtpd_session *s, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+/* soft_bounce: a 5xx reply becomes 4xx in place. */
+void session_soften(char *reply);
 /* An answer came outside feed(): what session_reply() said since goes out. */
 void session_resume(struct smtpd_session *s);
 /* MAIL FROM has to be given again. */
@@ -210,6 +212,9 @@ struct command {
 };
 
 extern const struct command commands[VERBS];
+
+/* Is an EHLO word hidden from this client (smtpd_discard_ehlo_keywords and its maps)? */
+bool command_is_hidden(struct smtpd_session *s, const char *word);
 
 handler_fn cmd_mail, cmd_rcpt, cmd_data, cmd_bdat, cmd_auth, cmd_starttls;
 
