@@ -44,6 +44,7 @@ static void configure(void)
 	static const char *const settings[] = {
 		"compatibility_level=3.6",
 		"myhostname=mx.example",
+		"smtpd_forbid_unauth_pipelining=no",	/* a seed is a whole conversation */
 		"mydomain=example",
 		"mydestination=example",
 		"mynetworks=192.0.2.1",
