@@ -20,6 +20,7 @@
  *   msglist.c   message lists: 1 3-5 $ * :n /text name
  *   headers.c   the header list
  *   show.c      a message on the screen, MIME decoded
+ *   html.c      the text of an HTML part
  *   compose.c   headers and text from the terminal, ~escapes, replies
  *   send.c      the message that goes to sendmail, with attachments
  *   save.c      messages appended to mbox files, pipes
@@ -137,6 +138,10 @@ void terminal_write(FILE *to, const char *text, size_t len);
 void terminal_text(struct buf *text);
 /* Body only, decoded, each line behind prefix: for replies. */
 void show_quoted(struct buf *out, unsigned n, const char *prefix);
+
+/* ---- html.c ---- */
+/* What an HTML part says, in lines of text. */
+void html_text(struct buf *out, const char *html, size_t len);
 
 /* ---- compose.c ---- */
 struct attachment {

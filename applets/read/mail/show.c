@@ -150,7 +150,13 @@ static void part_ends(void *arg, const struct mime_part *p)
 	mime_decode_end(&s->decoder, &s->decoded);
 	charset = mime_param(p->params, "charset");
 	mime_to_utf8(charset != NULL ? charset : "", buf_str(&s->decoded), s->decoded.len, &text);
-	if (s->raw) {
+	if (!s->raw && mime_part_is(p, "text", "html")) {
+		struct buf plain = BUF_INIT;
+
+		html_text(&plain, buf_str(&text), text.len);
+		put_safe(s->out, buf_str(&plain), plain.len);
+		buf_free(&plain);
+	} else if (s->raw) {
 		buf_add(s->out, buf_str(&text), text.len);
 	} else {
 		put_safe(s->out, buf_str(&text), text.len);
