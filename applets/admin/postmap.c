@@ -114,15 +114,11 @@ static int make_table(const char *path)
 	if (G.incremental) {
 		lines_open_fd(&lines, STDIN_FILENO);
 	} else if (lines_open(&lines, path) != 0) {
-		log_error("open %s: %s", path, strerror(errno));
-		return 1;
+		log_fatal("open %s: %s", path, strerror(errno));
 	}
 	m.builder = map_build_begin(path, G.build_flags, &error);
 	if (m.builder == NULL) {
-		log_error("%s", error);
-		mem_free(error);
-		lines_close(&lines);
-		return 1;
+		log_fatal("%s", error);
 	}
 	rc = map_source_read(&lines, G.incremental ? "stdin" : path,
 		(G.alias ? SOURCE_ALIAS : 0) | (G.exact ? SOURCE_EXACT : 0), add_row, &m, &error);

@@ -268,7 +268,8 @@ static int show_all(struct cat *c, char **tokens)
 	int status = 0;
 	queue_id id;
 
-	if (q == NULL)
+	/* A queue that nobody has put a message into yet: no message is there. */
+	if (q == NULL && errno != ENOENT)
 		log_fatal("%s", error);
 	for (; *tokens != NULL; tokens++) {
 		c->token = *tokens;
@@ -276,7 +277,7 @@ static int show_all(struct cat *c, char **tokens)
 			if (c->by_id)
 				log_fatal("bad mail queue ID: %s", c->token);
 			status |= show_other(c);
-		} else if (!show_message(c, q, id)) {
+		} else if (q == NULL || !show_message(c, q, id)) {
 			status |= show_other(c);
 		}
 	}

@@ -37,9 +37,12 @@ enum {
 
 enum mode { MODE_NONE, MODE_LIST, MODE_JSON, MODE_FLUSH, MODE_FLUSH_ID, MODE_FLUSH_SITE };
 
+/* Every error has this status, as Postfix's postqueue has it in practice. */
+#define fail(...) log_fatal_status(EX_UNAVAILABLE, __VA_ARGS__)
+
 static _Noreturn void usage(void)
 {
-	log_fatal_status(EX_USAGE, "usage: postqueue -f | postqueue -i queueid | postqueue -j | "
+	fail("usage: postqueue -f | postqueue -i queueid | postqueue -j | "
 				   "postqueue -p | postqueue -s site");
 }
 
@@ -76,11 +79,10 @@ static int take_all(struct listing *l, struct buf *in)
 		int more = listing_take(l, &w, &denied);
 
 		if (denied)
-			log_fatal_status(EX_NOPERM,
-				"User %s(%ld) is not allowed to view the mail queue", user_name(),
+			fail("User %s(%ld) is not allowed to view the mail queue", user_name(),
 				(long)getuid());
 		if (more < 0)
-			log_fatal_status(EX_SOFTWARE, "malformed answer from the %s showq service",
+			fail("malformed answer from the %s showq service",
 				param.mail_name);
 		if (more == 0)
 			return 0;
@@ -88,8 +90,7 @@ static int take_all(struct listing *l, struct buf *in)
 		print(l->out, WRITE_SIZE);
 	}
 	if (rc < 0)
-		log_fatal_status(
-			EX_SOFTWARE, "malformed answer from the %s showq service", param.mail_name);
+		fail("malformed answer from the %s showq service", param.mail_name);
 	return 1;
 }
 
@@ -106,7 +107,7 @@ static void list_remote(struct listing *l, int fd)
 			continue;
 		if (n <= 0) {
 			print(l->out, 0);
-			log_fatal_status(EX_UNAVAILABLE, "the list of the queue ends in the "
+			fail("the list of the queue ends in the "
 							 "middle: see the mail log");
 		}
 		buf_added(&in, (size_t)n);
@@ -128,12 +129,12 @@ static void list_direct(struct listing *l)
 	if (access(path, F_OK) == 0 || errno != ENOENT) {
 		q = queue_open(param.queue_directory, QUEUE_READ, &error);
 		if (q == NULL)
-			log_fatal_status(EX_UNAVAILABLE, "%s", error);
+			fail("%s", error);
 	}
 	do {
 		rc = list_walk(&walk, q, &in, ROWS_AT_ONCE);
 		if (rc < 0)
-			log_fatal_status(EX_UNAVAILABLE, "%s", queue_error(q));
+			fail("%s", queue_error(q));
 		(void)take_all(l, &in);
 	} while (rc > 0);
 	queue_close(q);
@@ -177,7 +178,7 @@ static void list_queue(bool json)
 	if (fd >= 0) {
 		list_remote(&l, fd);
 	} else if (error == EACCES || error == EPERM) {
-		log_fatal_status(EX_SOFTWARE, "Connect to the %s showq service: %s",
+		fail("Connect to the %s showq service: %s",
 			param.mail_name, strerror(error));
 	} else if (may_read()) {
 		log_warn("Mail system is down -- accessing queue directly (Connect to the %s showq "
@@ -185,8 +186,7 @@ static void list_queue(bool json)
 			param.mail_name, strerror(error));
 		list_direct(&l);
 	} else {
-		log_fatal_status(EX_UNAVAILABLE,
-			"Queue report unavailable - mail system is down (Connect to the %s showq "
+		fail("Queue report unavailable - mail system is down (Connect to the %s showq "
 			"service: %s)",
 			param.mail_name, strerror(error));
 	}
@@ -200,34 +200,38 @@ static void list_queue(bool json)
 
 static void flush_queue(enum qmgr_message kind, const char *text)
 {
+	queue_id id;
+
+	if (kind == QMGR_FLUSH_ID && !queue_id_parse(text, &id))
+		fail("Cannot flush queue ID - invalid name: \"%.100s\"",
+			text);
 	switch (queue_ask_qmgr(param.queue_directory, kind, text, ASK_SECONDS)) {
 	case QMGR_OK:
 		return;
 	case QMGR_BAD:
-		log_fatal_status(EX_USAGE,
-			kind == QMGR_FLUSH_SITE ? "Cannot flush mail queue - invalid destination: "
+		fail(kind == QMGR_FLUSH_SITE ? "Cannot flush mail queue - invalid destination: "
 						  "\"%.100s\""
 						: "Cannot flush queue ID - invalid name: "
 						  "\"%.100s\"",
 			text != NULL ? text : "");
 	case QMGR_DENIED:
-		log_fatal_status(EX_NOPERM, "User %s(%ld) is not allowed to flush the mail queue",
+		fail("User %s(%ld) is not allowed to flush the mail queue",
 			user_name(), (long)getuid());
 	}
 	if (errno == EACCES || errno == EPERM)
-		log_fatal_status(EX_NOPERM, "Connect to the %s qmgr service: %m", param.mail_name);
-	log_fatal_status(EX_UNAVAILABLE, "Cannot flush mail queue - mail system is down");
+		fail("Connect to the %s qmgr service: %m", param.mail_name);
+	fail("Cannot flush mail queue - mail system is down");
 }
 
 /* ---- Arguments ---- */
 
-/* load - main.cf, as everywhere */
-static void load(const char *dir)
+/* load - main.cf, as everywhere; the status when that cannot be */
+static void load(const char *dir, int status)
 {
 	char *error = NULL;
 
 	if (conf_load(conf_dir(dir), false, &error) != 0)
-		log_fatal("%s", error);
+		log_fatal_status(status, "%s", error);
 }
 
 static void set_mode(enum mode *mode, enum mode to)
@@ -243,14 +247,16 @@ static int mailq_main(int argc, char **argv)
 	const char *dir = NULL;
 	int opt;
 
+	log_open("mailq", LOG_TO_STDERR);
 	opterr = 0;
 	while ((opt = getopt(argc, argv, "A:B:C:L:N:O:R:V:X:b:c:f:h:imno:p:q:r:tvx")) != -1) {
 		if (opt == 'C' || opt == 'c')
 			dir = optarg;
 	}
 	if (optind < argc)
-		log_fatal_status(EX_USAGE, "display queue mode requires no recipient");
-	load(dir);
+		log_fatal_status(EX_TEMPFAIL, "display queue mode requires no recipient");
+	load(dir, EX_TEMPFAIL);
+	log_open("postqueue", LOG_TO_STDERR);
 	list_queue(false);
 	return 0;
 }
@@ -297,7 +303,7 @@ int postqueue_main(int argc, char **argv)
 	}
 	if (optind < argc || mode == MODE_NONE)
 		usage();
-	load(dir);
+	load(dir, EX_UNAVAILABLE);
 	switch (mode) {
 	case MODE_LIST:
 	case MODE_JSON:

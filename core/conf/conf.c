@@ -226,7 +226,7 @@ static int add_entry(void *arg, struct slice name, struct slice value, int line)
 	e->line = line;
 	old = hash_set(&s->entries, key, e);
 	/* config_directory was entered before the file was read. */
-	if (old != NULL && old->line > 0)
+	if (old != NULL && old->line > 0 && strcmp(old->value, e->value) != 0)
 		log_warn("%s/main.cf, line %d: overriding earlier entry: %s=%s", s->dir, line, key,
 			old->value);
 	mem_free(key);

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,6 +29,14 @@
 
 enum { HIGH_FD = 200, ENV_MAX = 16, GROUPS_MAX = 64 };
 
+const char *spawn_self_path(void)
+{
+	const char *path = (const char *)getauxval(AT_EXECFN);
+
+	/* What fexecve(3) leaves there is a descriptor that is closed by now. */
+	return path != NULL && path[0] == '/' && !str_starts(path, "/dev/fd/") ? path : NULL;
+}
+
 int spawn_self(const char *argv0)
 {
 	char path[4096];
@@ -35,6 +44,9 @@ int spawn_self(const char *argv0)
 	struct slice rest = slice_of(dirs != NULL ? dirs : "/usr/sbin:/usr/bin:/sbin:/bin"), dir;
 	int fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 
+	if (fd < 0 && spawn_self_path() != NULL) {
+		fd = open(spawn_self_path(), O_PATH | O_CLOEXEC);
+	}
 	if (fd >= 0 || strchr(argv0, '/') != NULL) {
 		return fd >= 0 ? fd : open(argv0, O_PATH | O_CLOEXEC);
 	}

@@ -139,6 +139,8 @@ void sv_signal(struct sv_child *child, int signo);
 
 /* Our executable, held open so that a replaced file does not matter. -1. */
 int spawn_self(const char *argv0);
+/* The name the binary was executed by, from the root; NULL: not known. For hosts without /proc. */
+const char *spawn_self_path(void);
 /* fork and exec; *control_r is our end of its control socket. -1 with errno. */
 pid_t spawn_child(int self_fd, const struct sv_start *start, int *control_r);
 

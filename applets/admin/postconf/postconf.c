@@ -79,7 +79,9 @@ static void set_action(enum action action)
 
 static void set_edit(enum edit_mode mode)
 {
-	static const char letters[] = { [EDIT_SET] = 'e', [EDIT_REMOVE] = 'X', [EDIT_COMMENT] = '#' };
+	static const char letters[] = {
+		[EDIT_SET] = 'e', [EDIT_REMOVE] = 'X', [EDIT_COMMENT] = '#'
+	};
 
 	if (G.edit_given && G.edit != mode)
 		log_fatal("specify one of -%c -%c", letters[mode < G.edit ? mode : G.edit],
@@ -244,6 +246,7 @@ static int run(char **args)
 	static const char *const lock_types[] = { "fcntl", "dotlock", NULL };
 	static const char *const server_sasl[] = { "cyrus", "dovecot", NULL };
 	static const char *const client_sasl[] = { "cyrus", NULL };
+	int rc;
 
 	switch (G.action) {
 	case MAP_TYPES:
@@ -264,17 +267,23 @@ static int run(char **args)
 		if (G.edit_given)
 			return edit_master(PART_ROW, args);
 		load();
-		return postconf_services(&G.pc, args);
+		rc = postconf_services(&G.pc, args);
+		postconf_check_names(&G.pc);
+		return rc;
 	case SERVICE_PARAMS:
 		if (G.edit_given)
 			return edit_master(PART_PARAM, args);
 		load();
-		return postconf_service_params(&G.pc, args);
+		rc = postconf_service_params(&G.pc, args);
+		postconf_check_names(&G.pc);
+		return rc;
 	case SERVICE_FIELDS:
 		if (G.edit_given)
 			return edit_master(PART_FIELD, args);
 		load();
-		return postconf_service_fields(&G.pc, args);
+		rc = postconf_service_fields(&G.pc, args);
+		postconf_check_names(&G.pc);
+		return rc;
 	case LIST:
 		if (G.edit_given) {
 			G.pc.dir = conf_dir(G.dash_c);

@@ -31,7 +31,7 @@ struct postconf {
 int postconf_list(struct postconf *pc, char **names);
 /* Print "name = value" in the form the options ask for. */
 void postconf_print(const struct postconf *pc, const char *name, const char *value);
-/* Warn of names in main.cf that nothing uses, and of $names that nothing sets. */
+/* Warn of parameters in master.cf that nothing uses, and of $names that nothing sets. */
 void postconf_check_names(struct postconf *pc);
 
 /* postconf_master.c: -M, -P, -F with patterns like "smtp/inet"; none: all. */
@@ -49,7 +49,7 @@ bool postconf_each_service(struct postconf *pc,
 
 enum { MASTER_COLUMNS = 8 };
 extern const char *const postconf_columns[MASTER_COLUMNS];	/* "service", "type" ... */
-/* A row of master.cf as text; argv: behind the command, NULL at its end. fold: in several lines. */
+/* A row of master.cf as text; argv: behind the command, NULL at its end. fold: as several lines. */
 void postconf_add_row(struct buf *out, const char *const *columns, const char *const *argv,
 	bool fold);
 
@@ -57,14 +57,14 @@ void postconf_add_row(struct buf *out, const char *const *columns, const char *c
 enum edit_mode { EDIT_SET, EDIT_REMOVE, EDIT_COMMENT };
 int postconf_edit(const struct postconf *pc, enum edit_mode mode, char **args);
 /*
- * Write a file of pc->dir anew: fn puts the new text for the old one into out and returns NULL, or an
- * error. Whole or not at all, with mode and owner; two at once wait for each other. purpose ("" or
+ * Write a file of pc->dir anew: fn puts the new text for the old one into out and returns NULL, or
+ * an error. Whole or not at all, with mode and owner; two at once wait for each other. purpose ("",
  * " for reading") is part of the error when there is no file. Ends on errors.
  */
 void postconf_rewrite(const struct postconf *pc, const char *file, const char *purpose,
 	char *(*fn)(void *arg, const char *path, struct slice text, struct buf *out), void *arg);
 
-/* postconf_master_edit.c: the same for rows (-M), fields (-F) and -o parameters (-P) of master.cf. */
+/* postconf_master_edit.c: the same for rows (-M), fields (-F) and parameters (-P) of master.cf. */
 enum master_part { PART_ROW, PART_FIELD, PART_PARAM };
 int postconf_edit_master(struct postconf *pc, enum master_part part, enum edit_mode mode,
 	char **args);

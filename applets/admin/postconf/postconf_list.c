@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "conf/conf_info.h"
 #include "conf/expand.h"
+#include "conf/main_cf.h"
 #include "conf/param_table.h"
 #include "conf/params.h"
 #include "applets/admin/postconf/postconf.h"
@@ -74,6 +75,8 @@ struct usage {
 	struct hash used; /* of user-defined names: the value is not looked at */
 	struct hash missing;
 	const char *file; /* that is looked through; NULL: defaults */
+	bool rows_only; /* master.cf is shown: what main.cf does not use is another matter */
+	bool unused; /* looking through what nothing uses: it does not use anything either */
 	const char **set; /* what main.cf and -o set */
 	size_t count;
 };
@@ -90,7 +93,7 @@ static void use_name(struct usage *u, const char *name)
 {
 	const char *value = conf_set_value(name);
 
-	if (is_known(name) || hash_get(&u->used, name) != NULL)
+	if (is_known(name) || hash_get(&u->used, name) != NULL || (u->unused && value != NULL))
 		return;
 	if (value != NULL) {
 		hash_set(&u->used, name, u);
@@ -148,6 +151,23 @@ static void use_override(void *arg, const char *value)
 	use_text(arg, value);
 }
 
+/* check_override - an -o of master.cf that nobody knows and nothing refers to */
+static void check_override(void *arg, const char *value)
+{
+	struct usage *u = arg;
+	struct assignment a;
+	char *name;
+
+	if (assignment_split(value, &a) != NULL)
+		return;
+	name = mem_strndup(a.name.ptr, a.name.len);
+	if (!is_known(name) && hash_get(&u->used, name) == NULL &&
+		hash_get(&u->missing, name) == NULL)
+		log_warn("%s/master.cf: unused parameter: %s=%.*s", u->pc->dir, name,
+			(int)a.value.len, a.value.ptr);
+	mem_free(name);
+}
+
 /*
  * Values that are expanded where they are used have names of their own ($user,
  * $recipient); nobody misses those.
@@ -170,6 +190,12 @@ static void collect(struct usage *u, const char **names, size_t count)
 			use_text(u, conf_set_value(names[i]));
 	}
 	use_classes(u);
+	u->unused = true;
+	for (size_t i = 0; i < count; i++) {
+		if (!is_known(names[i]) && hash_get(&u->used, names[i]) == NULL)
+			use_text(u, conf_set_value(names[i]));
+	}
+	u->unused = false;
 	/* Defaults refer to names from before, which may be set and need not be. */
 	u->file = NULL;
 	for (size_t n = 0; n < param_count(); n++) {
@@ -193,11 +219,13 @@ static void begin_usage(struct usage *u, struct postconf *pc)
 static void end_usage(struct usage *u)
 {
 	fflush(stdout);
-	for (size_t i = 0; i < u->count && !u->pc->quiet; i++) {
+	for (size_t i = 0; i < u->count && !u->pc->quiet && !u->rows_only; i++) {
 		if (!is_known(u->set[i]) && hash_get(&u->used, u->set[i]) == NULL)
 			log_warn("%s/main.cf: unused parameter: %s=%s", u->pc->dir, u->set[i],
 				conf_set_value(u->set[i]));
 	}
+	if (!u->pc->quiet && !u->pc->defaults)
+		postconf_each_override(u->pc, check_override, u);
 	hash_free(&u->used, NULL);
 	hash_free(&u->missing, NULL);
 }
@@ -207,6 +235,7 @@ void postconf_check_names(struct postconf *pc)
 	struct usage u;
 
 	begin_usage(&u, pc);
+	u.rows_only = true;
 	end_usage(&u);
 }
 

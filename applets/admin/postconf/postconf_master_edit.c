@@ -95,7 +95,8 @@ static void check_field(size_t column, const char *value, const char *whole)
 		break;
 	}
 	if (!good)
-		log_fatal("invalid %s field \"%s\" in \"%s\"", postconf_columns[column], value, whole);
+		log_fatal("invalid %s field \"%s\" in \"%s\"", postconf_columns[column], value,
+			whole);
 }
 
 /* take_arguments - the rest of a row; false: too many, or a brace is not closed */

@@ -119,6 +119,10 @@ static int exec_master(const char *how)
 	}
 	argv[argc] = NULL;
 	log_flush();
+	/* Without /proc, master can find the binary only by the name it was started with. */
+	if (access("/proc/self/exe", F_OK) != 0 && spawn_self_path() != NULL) {
+		(void)execve(spawn_self_path(), (char **)(uintptr_t)argv, environ);
+	}
 	if (self >= 0) {
 		(void)fexecve(self, (char **)(uintptr_t)argv, environ);
 	}
