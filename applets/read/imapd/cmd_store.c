@@ -126,6 +126,10 @@ static bool store_flags(struct imapd *s, struct store *st, struct buf *out)
 	if (!keyword_bits(s, st, &keywords)) {
 		return false;
 	}
+	if (st->silent) {
+		/* What others changed is told even so (RFC 3501 6.4.6), and before ours hides it. */
+		imapd_sync(s, out, false);
+	}
 	st->failed = arena_alloc(&s->arena, (st->count + 1) * sizeof(*st->failed));
 	if (mailbox_store(s->view, st->uids, st->count, st->op, st->flags.system, keywords,
 		    st->unchanged_since, st->failed, &st->failed_count) != 0) {
