@@ -41,6 +41,24 @@ static char *own_mailbox(const char *user)
 	return buf_steal(&path);
 }
 
+/* put_path - as a location has it: from the root (a relative one would be in the home directory),
+ * with what would be a variable doubled */
+static void put_path(struct buf *location, const char *path)
+{
+	char here[4096];
+
+	if (path[0] != '/' && getcwd(here, sizeof(here)) != NULL) {
+		put_path(location, here);
+		buf_addc(location, '/');
+	}
+	for (; *path != '\0'; path++) {
+		if (*path == '%') {
+			buf_addc(location, '%');
+		}
+		buf_addc(location, *path);
+	}
+}
+
 /* open_store - a store whose INBOX is that file or maildir; its index stays in memory */
 static struct mailstore *open_store(const char *path)
 {
@@ -54,10 +72,13 @@ static struct mailstore *open_store(const char *path)
 
 	buf_addf(&sub, "%s/cur", path);
 	if (stat(buf_str(&sub), &st) == 0 && S_ISDIR(st.st_mode)) {
-		buf_addf(&location, "maildir:%s:INDEX=MEMORY", path);
+		buf_adds(&location, "maildir:");
+		put_path(&location, path);
 	} else {
-		buf_addf(&location, "mbox:%s/mail:INBOX=%s:INDEX=MEMORY", G.home, path);
+		buf_addf(&location, "mbox:%s/mail:INBOX=", G.home);
+		put_path(&location, path);
 	}
+	buf_adds(&location, ":INDEX=MEMORY");
 	user.mail_location = buf_str(&location);
 	store = mailstore_open(&user, &error);
 	if (store != NULL) {
