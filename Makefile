@@ -72,8 +72,9 @@ STRIP = :
 else
 LIBDIR = $(DEPS)
 OPT := $(or $(shell sed -n 's/^OPT=//p' config/profiles/$(PROFILE)),-Os -fstack-protector-strong)
+LINK_OPT := $(shell sed -n 's/^LINK=/,/p' config/profiles/$(PROFILE))
 CFLAGS = $(OPT) -g -fPIE -fno-asynchronous-unwind-tables -fno-unwind-tables
-LDFLAGS = -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none
+LDFLAGS = -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none$(LINK_OPT)
 ifeq ($(findstring musl-gcc,$(CC)),musl-gcc)
 COMMON += $(KERNEL_HEADERS)
 # Debian's musl-gcc wrapper has no start files for static-pie: named here.
