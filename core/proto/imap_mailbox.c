@@ -10,7 +10,8 @@
 #include "base/str.h"
 #include "proto/utf7.h"
 
-/* Encoded names are printable ASCII: quoted always does, and some clients read no literal in LIST. */
+/* Encoded names are printable ASCII: quoted always does, and some clients read no literal in
+ * LIST. */
 void imap_put_mailbox(struct buf *out, const char *utf8)
 {
 	struct buf name = BUF_INIT;

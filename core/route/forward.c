@@ -2,8 +2,8 @@
  * forward - read ~/.forward and :include: files as the user they belong to
  *
  * A .forward is believed when it is a regular file, belongs to the user (or root)
- * and nobody else may write to it; an :include: file when not everybody may. Everybody being able to read it is worth a
- * warning, once for each file.
+ * and nobody else may write to it; an :include: file when not everybody may. Everybody being able
+ * to read it is worth a warning, once for each file.
  */
 #include "route/forward.h"
 

@@ -208,8 +208,8 @@ static int unlisted_code(enum route_class class)
 }
 
 /*
- * is_everywhere - users that exist in every local domain: postmaster (RFC 5321 4.5.1), and those our
- * own notices come from, which people answer
+ * is_everywhere - users that exist in every local domain: postmaster (RFC 5321 4.5.1), and those
+ * our own notices come from, which people answer
  */
 static bool is_everywhere(const char *address)
 {

@@ -173,8 +173,8 @@ void mail_close(struct mail_text *t);
 
 /*
  * A message of an mbox as it stands in the file, from its From_ line to the empty line behind it,
- * bookkeeping and quoting included: up to len bytes from offset on into data. How many, 0 at the end
- * and where the folder is no mbox; -1: mailstore_errno().
+ * bookkeeping and quoting included: up to len bytes from offset on into data. How many, 0 at the
+ * end and where the folder is no mbox; -1: mailstore_errno().
  */
 int64_t mailbox_stored(
 	struct mailbox_view *v, uint32_t seq, uint64_t offset, void *data, size_t len);

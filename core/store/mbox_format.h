@@ -53,8 +53,8 @@ bool mbox_is_from(const char *line, size_t len, time_t *when_r);
 bool mbox_is_quoted(const char *line, size_t len, size_t min);
 
 /*
- * How many line ends (0 to 2) a file of size bytes lacks to end in an empty line, which may be CR LF;
- * -1 with errno.
+ * How many line ends (0 to 2) a file of size bytes lacks to end in an empty line, which may be CR
+ * LF; -1 with errno.
  */
 int mbox_separator(int fd, uint64_t size);
 

@@ -44,7 +44,8 @@ static void put_letters(struct buf *out, unsigned flags)
 	}
 }
 
-/* bare_meta - what a mail program writes that knows of no UIDs: Status, X-Status when it says more */
+/* bare_meta - what a mail program writes that knows of no UIDs: Status, X-Status when it says
+ * more */
 static void bare_meta(struct buf *out, const struct msg *m)
 {
 	buf_addf(out, "Status: %sO\n", m->info.flags & MAIL_SEEN ? "R" : "");

@@ -25,8 +25,8 @@ _Noreturn void fuzz_failed(const char *file, int line, const char *what);
 
 /*
  * A directory for the target's files (below FUZZ_TMP, or /tmp), which goes at exit; without what
- * was put there; the path of a name in it (four of them stay); a file of that name with these bytes;
- * one of always the same name.
+ * was put there; the path of a name in it (four of them stay); a file of that name with these
+ * bytes; one of always the same name.
  */
 const char *fuzz_dir(void);
 void fuzz_clear(void);

@@ -22,7 +22,8 @@ static void configure(void)
 	snprintf(text, sizeof(text),
 		"disable_plaintext_auth = no\nauth_failure_delay = 0\n"
 		"auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256\n"
-		"passdb {\n  driver = passwd-file\n  args = scheme=PLAIN username_format=%%n %s\n}\n"
+		"passdb {\n  driver = passwd-file\n  args = scheme=PLAIN username_format=%%n "
+		"%s\n}\n"
 		"userdb {\n  driver = passwd-file\n  args = %s\n}\n",
 		fuzz_path("users"), fuzz_path("users"));
 	REQUIRE(dovecot_conf_load(fuzz_file(text, strlen(text)), true, &error) == 0);

@@ -46,8 +46,8 @@ void fuzz(const char *data, size_t len)
 
 	if (!loaded) {
 		loaded = true;
-		REQUIRE(dovecot_conf_load(fuzz_file("disable_plaintext_auth = no\n", 28), true, &error)
-			== 0);
+		REQUIRE(dovecot_conf_load(
+				fuzz_file("disable_plaintext_auth = no\n", 28), true, &error) == 0);
 	}
 	if (len == 0)
 		return;

@@ -2,8 +2,8 @@
  * fuzz_index - index.db, maps (name.db) and the journal of a rewrite as somebody damaged them, by
  * the first byte
  *
- * The input changes a sound file (fuzz_patch), or is the journal. Mail is in the mailbox, not in the index: whatever
- * the index says, no message's bytes leave the mailbox.
+ * The input changes a sound file (fuzz_patch), or is the journal. Mail is in the mailbox, not in
+ * the index: whatever the index says, no message's bytes leave the mailbox.
  */
 #include "mail.h"
 
@@ -20,7 +20,8 @@
 enum { KEYS = 2000 };
 
 static const char mailbox[] = FROM "Subject: one\nX-UID: 5\n\nfirst body\n\n" FROM
-	"Subject: two\nStatus: RO\n\nsecond body\n>From x\n\n" FROM "Subject: three\n\nthird body\n\n";
+				   "Subject: two\nStatus: RO\n\nsecond body\n>From x\n\n" FROM
+				   "Subject: three\n\nthird body\n\n";
 
 static struct sound {
 	char *bytes;

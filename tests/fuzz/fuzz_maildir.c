@@ -17,8 +17,8 @@ enum { NAMES = 20 };
 static const char message[] = "Subject: x\n\nbody\n";
 
 /*
- * put_message - a file of that name, if a file system takes it and no other has its base name, which
- * is what makes it the same message; true: there is one more
+ * put_message - a file of that name, if a file system takes it and no other has its base name,
+ * which is what makes it the same message; true: there is one more
  */
 static bool put_message(struct slice name, int i)
 {

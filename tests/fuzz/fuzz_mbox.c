@@ -23,7 +23,8 @@ static const char message[] = "Subject: new\n\nFrom here\n";
 
 static bool chosen(const char *choices, uint32_t i)
 {
-	return i < CHOICES * PER_CHOICE && (unsigned char)choices[i / PER_CHOICE] >> i % PER_CHOICE & 1;
+	return i < CHOICES * PER_CHOICE &&
+		(unsigned char)choices[i / PER_CHOICE] >> i % PER_CHOICE & 1;
 }
 
 /* kept - the text is as it was; its last line got an end if it had none */
@@ -98,7 +99,8 @@ static void append_inside(struct mailstore *ms)
 	struct mail_append *a = mail_append_begin(ms, "INBOX");
 	static const char *const keywords[] = { "$Work" };
 
-	REQUIRE(a != NULL && mail_append_next(a, MAIL_ANSWERED, keywords, 1, 1312889600, "a@b") == 0);
+	REQUIRE(a != NULL &&
+		mail_append_next(a, MAIL_ANSWERED, keywords, 1, 1312889600, "a@b") == 0);
 	REQUIRE(mail_append_write(a, message, sizeof(message) - 1) == 0);
 	REQUIRE(mail_append_end(a, NULL, NULL, NULL) == 0);
 }
@@ -114,8 +116,8 @@ static int64_t read_message(void *arg, int64_t offset, void *data, size_t len)
 }
 
 /*
- * deliver - the mail that is there stays; suspect: it may be the beginning of this message, or what a
- * power cut left, and then its end goes
+ * deliver - the mail that is there stays; suspect: it may be the beginning of this message, or
+ * what a power cut left, and then its end goes
  */
 static void deliver(bool suspect)
 {

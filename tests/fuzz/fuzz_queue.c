@@ -22,9 +22,15 @@ static size_t sound_len;
 
 static queue_id add_message(struct queue *q, size_t size)
 {
-	struct queue_envelope env = { .sender = "a@b.example", .envid = "", .full_name = "",
-		.client_name = "c.example", .client_addr = "192.0.2.1", .helo = "h", .proto = "SMTP",
-		.sasl_user = "", .reason = "" };
+	struct queue_envelope env = { .sender = "a@b.example",
+		.envid = "",
+		.full_name = "",
+		.client_name = "c.example",
+		.client_addr = "192.0.2.1",
+		.helo = "h",
+		.proto = "SMTP",
+		.sasl_user = "",
+		.reason = "" };
 	struct queue_recipient r = { .address = "u@example", .original = "", .orcpt = "", .dsn = "",
 		.reason = "" };
 	struct queue_message *m = queue_begin(q, &env);
@@ -74,7 +80,8 @@ static void read_message(struct queue *q, queue_id id, struct arena *a)
 	int64_t at = 0, n;
 
 	REQUIRE(queue_recipients(q, id, 0, false, a, found, 10) <= 10);
-	for (int turns = 0; turns < WALK_MAX && (n = queue_read(q, id, at, piece, sizeof(piece))) > 0;
+	for (int turns = 0;
+		turns < WALK_MAX && (n = queue_read(q, id, at, piece, sizeof(piece))) > 0;
 		turns++) {
 		REQUIRE(n <= (int64_t)sizeof(piece));
 		at += n;

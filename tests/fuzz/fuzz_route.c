@@ -21,14 +21,22 @@ enum { RECIPIENTS = 4 };
 static void configure(void)
 {
 	static const char *const settings[] = {
-		"compatibility_level=3.6", "myhostname=mx.example", "mydomain=example",
-		"mydestination=example", "recipient_delimiter=+-", "virtual_alias_domains=v.example",
-		"relay_domains=r.example", "relayhost=[relay.example]:587",
-		"owner_request_special=yes", "swap_bangpath=yes", "allow_percent_hack=yes",
+		"compatibility_level=3.6",
+		"myhostname=mx.example",
+		"mydomain=example",
+		"mydestination=example",
+		"recipient_delimiter=+-",
+		"virtual_alias_domains=v.example",
+		"relay_domains=r.example",
+		"relayhost=[relay.example]:587",
+		"owner_request_special=yes",
+		"swap_bangpath=yes",
+		"allow_percent_hack=yes",
 		"allow_mail_to_files=alias,forward,include",
 		"allow_mail_to_commands=alias,forward,include",
 		"luser_relay=$local+$extension@[relay.example]",
-		"local_passwd_file=inline", "map_check_interval=0",
+		"local_passwd_file=inline",
+		"map_check_interval=0",
 	};
 	static const struct {
 		const char *name, *value;
@@ -43,10 +51,12 @@ static void configure(void)
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
 		(void)conf_override(settings[i]);
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		snprintf(setting, sizeof(setting), "%s%s", files[i].name, fuzz_path(files[i].value));
+		snprintf(
+			setting, sizeof(setting), "%s%s", files[i].name, fuzz_path(files[i].value));
 		REQUIRE(conf_override(setting));
 	}
-	snprintf(setting, sizeof(setting), "u:x:::x:%s:/bin/sh\nv:x:::x:/nonexistent:\n", fuzz_dir());
+	snprintf(setting, sizeof(setting), "u:x:::x:%s:/bin/sh\nv:x:::x:/nonexistent:\n",
+		fuzz_dir());
 	fuzz_put("users", setting, strlen(setting));
 	REQUIRE(conf_load("/nonexistent", true, &error) == 0);
 }

@@ -44,7 +44,8 @@ struct mailstore *fuzz_store(unsigned how)
 
 void fuzz_maildir_put(const char *name, const char *data, size_t len)
 {
-	static const char *const dirs[] = { "Maildir", "Maildir/new", "Maildir/cur", "Maildir/tmp" };
+	static const char *const dirs[] = { "Maildir", "Maildir/new", "Maildir/cur",
+		"Maildir/tmp" };
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
 		mkdir(fuzz_path(dirs[i]), 0700);

@@ -13,7 +13,8 @@ enum {
 	FUZZ_INDEX = 2		/* index.db on disk, not in memory */
 };
 
-/* What this process remembers of mailboxes is forgotten (it keeps them open for the next session). */
+/* What this process remembers of mailboxes is forgotten (it keeps them open for the next
+ * session). */
 void fuzz_forget(void);
 /* The user; how: FUZZ_*. Good until the next call. */
 const struct mail_user *fuzz_user(unsigned how);
@@ -22,7 +23,8 @@ struct mailstore *fuzz_store(unsigned how);
 /* "Maildir/new/NAME" and its like with these bytes, directories made. */
 void fuzz_maildir_put(const char *name, const char *data, size_t len);
 
-/* All of a message, which must have as many bytes as mail_size() says. False: it cannot be opened. */
+/* All of a message, which must have as many bytes as mail_size() says. False: it cannot be
+ * opened. */
 bool fuzz_text(struct mailbox_view *v, uint32_t seq, struct buf *out);
 
 /* Every message of INBOX as it reads, to be compared with a later state. */

@@ -283,7 +283,8 @@ TEST(mbox, length_of_the_last)
 	} rows[] = {
 		{ FROM "Content-Length: 3\n\nx\n\n", "\nx\n" },
 		{ FROM "Content-Length: 2\n\nx\n", "\nx\n" },
-		{ FROM "Content-Length: 11\n\n>From x\ny\n\n\nFrom z\n", "\nFrom x\ny\n\n\nFrom z\n" },
+		{ FROM "Content-Length: 11\n\n>From x\ny\n\n\nFrom z\n",
+			"\nFrom x\ny\n\n\nFrom z\n" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

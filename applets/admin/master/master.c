@@ -393,7 +393,8 @@ static void settle_dir(const char *path, mode_t mode, uid_t uid, gid_t gid)
 	struct stat st;
 
 	if (geteuid() != 0 || strrchr(path, '/') == path || lstat(path, &st) != 0 ||
-		!S_ISDIR(st.st_mode) || (st.st_uid == uid && (st.st_gid == gid || st.st_gid == 0))) {
+		!S_ISDIR(st.st_mode) ||
+		(st.st_uid == uid && (st.st_gid == gid || st.st_gid == 0))) {
 		return;
 	}
 	if (chown(path, uid, gid) != 0 || chmod(path, mode) != 0) {

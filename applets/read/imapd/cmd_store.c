@@ -127,7 +127,8 @@ static bool store_flags(struct imapd *s, struct store *st, struct buf *out)
 		return false;
 	}
 	if (st->silent) {
-		/* What others changed is told even so (RFC 3501 6.4.6), and before ours hides it. */
+		/* What others changed is told even so (RFC 3501 6.4.6), and before ours hides
+		 * it. */
 		imapd_sync(s, out, false);
 	}
 	st->failed = arena_alloc(&s->arena, (st->count + 1) * sizeof(*st->failed));

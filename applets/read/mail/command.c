@@ -380,7 +380,8 @@ static void save_to(const char *args, bool headers, unsigned mark)
 
 	path = list != NULL ? path_expand(name[0] != '\0' ? name : "&") : NULL;
 	mem_free(name);
-	if (list != NULL && path != NULL && save_messages(path, list, headers, false) && mark != 0) {
+	if (list != NULL && path != NULL && save_messages(path, list, headers, false) &&
+		mark != 0) {
 		mark_list(list, mark, 0);
 	}
 	mem_free(list);
@@ -619,7 +620,8 @@ static const struct command commands[] = {
 	{ "Type", cmd_Type, ON_LIST, NULL },
 	{ "Print", cmd_Type, ON_LIST, NULL },
 	{ "edit", cmd_edit, ON_LIST, "a copy of messages in $EDITOR (visual: $VISUAL)" },
-	{ "resend", command_resend, NEEDS_FOLDER, "send a message on as it is: resend [list] address" },
+	{ "resend", command_resend, NEEDS_FOLDER,
+		"send a message on as it is: resend [list] address" },
 	{ "newmail", cmd_newmail, NEEDS_FOLDER, "look for new mail (also inc)" },
 	{ "inc", cmd_newmail, NEEDS_FOLDER, NULL },
 	{ "visual", cmd_visual, ON_LIST, NULL },

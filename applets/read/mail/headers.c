@@ -4,8 +4,8 @@
  *	>N  1 root                  Tue Aug  9 14:21   20/743   "Just test"
  *
  * dot, state (N new, U unread), number, sender, date of the From_ line, lines/bytes as the mbox has
- * them, subject; cut to the terminal's width, where Chinese, Japanese and Korean characters take two
- * columns.
+ * them, subject; cut to the terminal's width, where Chinese, Japanese and Korean characters take
+ * two columns.
  */
 #include "mail.h"
 

@@ -60,10 +60,11 @@ static size_t put_entity(struct html *h, const char *text, size_t len)
 		{ "apos", "'" }, { "nbsp", " " }, { "copy", "\u00a9" }, { "reg", "\u00ae" },
 		{ "euro", "\u20ac" }, { "hellip", "..." }, { "ndash", "-" }, { "mdash", "--" },
 		{ "lsquo", "'" }, { "rsquo", "'" }, { "ldquo", "\"" }, { "rdquo", "\"" },
-		{ "laquo", "\u00ab" }, { "raquo", "\u00bb" }, { "bull", "*" }, { "middot", "\u00b7" },
-		{ "auml", "\u00e4" }, { "ouml", "\u00f6" }, { "uuml", "\u00fc" }, { "Auml", "\u00c4" },
-		{ "Ouml", "\u00d6" }, { "Uuml", "\u00dc" }, { "szlig", "\u00df" },
-		{ "eacute", "\u00e9" }, { "egrave", "\u00e8" }, { "agrave", "\u00e0" } };
+		{ "laquo", "\u00ab" }, { "raquo", "\u00bb" }, { "bull", "*" },
+		{ "middot", "\u00b7" }, { "auml", "\u00e4" }, { "ouml", "\u00f6" },
+		{ "uuml", "\u00fc" }, { "Auml", "\u00c4" }, { "Ouml", "\u00d6" },
+		{ "Uuml", "\u00dc" }, { "szlig", "\u00df" }, { "eacute", "\u00e9" },
+		{ "egrave", "\u00e8" }, { "agrave", "\u00e0" } };
 	char name[ENTITY_MAX + 1];
 	size_t n = 0;
 

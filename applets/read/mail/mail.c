@@ -394,7 +394,7 @@ int mail_main(int argc, char **argv)
 	struct options o = { .no_rc = false };
 	int parsed, status;
 
-	log_open("mail", LOG_TO_SYSLOG);	/* errors are printed; the rest is not for the user */
+	log_open("mail", LOG_TO_SYSLOG); /* errors are printed; the rest is not for the user */
 	know_user();
 	set_defaults();
 	parsed = parse_options(&o, argc, argv);

@@ -62,8 +62,8 @@ static void add_once(struct expansion *e, const char *text, const char *address)
 }
 
 /*
- * add_word - a bare name or address: an alias is replaced; what is no address goes to sendmail as it
- * is, which says so
+ * add_word - a bare name or address: an alias is replaced; what is no address goes to sendmail as
+ * it is, which says so
  */
 static void add_word(struct expansion *e, struct slice word, int depth)
 {
