@@ -64,6 +64,9 @@ struct slice slice_word(struct slice *rest, const char *delims)
 	while (i < rest->len && rest->ptr[i] != '\0' && strchr(delims, rest->ptr[i]) != NULL) {
 		i++;
 	}
+	if (rest->len == 0) {
+		return word;		/* ptr may be NULL, which takes no arithmetic */
+	}
 	rest->ptr += i;
 	rest->len -= i;
 	if (rest->len == 0) {
