@@ -198,12 +198,18 @@ int mailbox_listed(struct mailbox_view *v, const uint32_t *uids, size_t count);
 /* Remove messages from the files. uids NULL: all \Deleted; otherwise those of the list (only
  * \Deleted ones unless force). */
 int mailbox_expunge(struct mailbox_view *v, const uint32_t *uids, size_t count, bool force);
+/* What becomes of a copy when another session has removed some of its messages meanwhile. */
+enum mail_copy {
+	MAIL_COPY_ALL,			/* none is copied (RFC 3501 6.4.7) */
+	MAIL_COPY_PRESENT,		/* the others are (UID COPY, RFC 3501 6.4.8) */
+	MAIL_MOVE			/* the others are, and removed here (RFC 6851) */
+};
 /*
- * UIDs given are in *new_uids_r, in the order of uids, 0 for a message that is gone (caller frees);
- * uid_validity of the destination. One lock, one fsync.
+ * UIDs given are in *new_uids_r, in the order of uids, 0 for a message that was not copied (caller
+ * frees); uid_validity of the destination. One lock, one fsync. 0, or -1 with mailstore_errno().
  */
 int mailbox_copy(struct mailbox_view *v, const uint32_t *uids, size_t count, const char *to,
-	bool move, uint32_t **new_uids_r, uint32_t *uid_validity_r);
+	enum mail_copy how, uint32_t **new_uids_r, uint32_t *uid_validity_r);
 
 /* Append: begin, write (line ends as they come; CRLF becomes LF in mbox and maildir), end. Several
  * begin before one end for MULTIAPPEND and batches. */

@@ -232,25 +232,30 @@ static int copy_one(struct mailbox_view *v, uint32_t uid, struct mail_append *a)
 }
 
 int mailbox_copy(struct mailbox_view *v, const uint32_t *uids, size_t count, const char *to,
-	bool move, uint32_t **new_uids_r, uint32_t *uid_validity_r)
+	enum mail_copy how, uint32_t **new_uids_r, uint32_t *uid_validity_r)
 {
 	uint32_t *new_uids = mem_calloc(count + 1, sizeof(*new_uids)), *given = NULL, *moved;
 	uint8_t *copied = mem_alloc(count + 1);
 	struct mail_append *a;
 	size_t given_count = 0, next = 0;
-	int rc = move ? check_writable(v) : 0;
+	bool gone = false;
+	int rc = how == MAIL_MOVE ? check_writable(v) : 0;
 
 	*new_uids_r = NULL;
+	*uid_validity_r = 0;
 	a = rc == 0 ? mail_append_begin(v->ms, to) : NULL;
 	rc = a != NULL ? 0 : -1;
 	for (size_t k = 0; k < count && rc >= 0; k++) {
 		rc = copy_one(v, uids[k], a);
 		copied[k] = rc > 0;
+		gone = gone || rc == 0;
 	}
-	if (rc >= 0)
-		rc = mail_append_end(a, &given, &given_count, uid_validity_r);
-	else if (a != NULL)
+	if (rc < 0 || (gone && how == MAIL_COPY_ALL)) {
 		mail_append_abort(a);
+		rc = rc < 0 ? -1 : 0;
+	} else {
+		rc = mail_append_end(a, &given, &given_count, uid_validity_r);
+	}
 	if (rc == 0) {
 		moved = mem_calloc(given_count + 1, sizeof(*moved));
 		for (size_t k = 0; k < count && next < given_count; k++) {
@@ -259,7 +264,7 @@ int mailbox_copy(struct mailbox_view *v, const uint32_t *uids, size_t count, con
 				new_uids[k] = given[next++];
 			}
 		}
-		if (move)
+		if (how == MAIL_MOVE)
 			rc = mailbox_expunge(v, moved, next, true);
 		mem_free(moved);
 	}

@@ -308,7 +308,7 @@ static int rename_inbox(struct mailstore *ms, const char *to)
 	uids = mem_calloc((size_t)count + 1, sizeof(*uids));
 	for (uint32_t seq = 1; seq <= count; seq++)
 		uids[seq - 1] = mailbox_info(v, seq)->uid;
-	rc = mailbox_copy(v, uids, count, to, true, &new_uids, &validity);
+	rc = mailbox_copy(v, uids, count, to, MAIL_MOVE, &new_uids, &validity);
 	if (rc == 0)
 		mem_free(new_uids);
 	mem_free(uids);

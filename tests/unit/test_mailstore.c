@@ -429,16 +429,19 @@ TEST(mailstore, copies_and_moves)
 		CHECK_INT(mail_append_end(a, NULL, NULL, NULL), 0);
 		v = mailbox_open(ms, "INBOX", false);
 		REQUIRE(v != NULL);
-		CHECK_INT(mailbox_copy(v, uids, 3, "To", false, &given, &to), 0);
+		CHECK_INT(mailbox_copy(v, uids, 3, "To", MAIL_COPY_ALL, &given, &to), 0);
+		CHECK(given[0] == 0 && given[1] == 0 && given[2] == 0);
+		mem_free(given);
+		CHECK_INT(mailbox_copy(v, uids, 3, "To", MAIL_COPY_PRESENT, &given, &to), 0);
 		CHECK(given[0] == 1 && given[1] == 2 && given[2] == 0);
 		mem_free(given);
-		CHECK_INT(mailbox_copy(v, uids, 1, "To", true, &given, &validity), 0);
+		CHECK_INT(mailbox_copy(v, uids, 1, "To", MAIL_MOVE, &given, &validity), 0);
 		CHECK_INT(given[0], 3);
 		mem_free(given);
-		CHECK_INT(mailbox_copy(v, uids, 1, "nowhere", true, &given, &validity), -1);
+		CHECK_INT(mailbox_copy(v, uids, 1, "nowhere", MAIL_MOVE, &given, &validity), -1);
 		CHECK_INT(mailstore_errno(ms), MAIL_E_NOT_FOUND);
 		/* Into itself. */
-		CHECK_INT(mailbox_copy(v, uids + 1, 1, "INBOX", false, &given, &validity), 0);
+		CHECK_INT(mailbox_copy(v, uids + 1, 1, "INBOX", MAIL_COPY_ALL, &given, &validity), 0);
 		CHECK_INT(given[0], 4);
 		mem_free(given);
 		check_sync(v, true, "-1(1) =3/3 ");

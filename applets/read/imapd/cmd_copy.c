@@ -51,6 +51,7 @@ static enum cmd_result transfer(struct imapd *s, struct imap_args *a, struct buf
 	uint32_t *uids, *new_uids = NULL, validity = 0;
 	struct buf code = BUF_INIT;
 	const char *name;
+	enum mail_copy how = move ? MAIL_MOVE : s->uid ? MAIL_COPY_PRESENT : MAIL_COPY_ALL;
 	size_t count;
 	bool all;
 
@@ -74,7 +75,7 @@ static enum cmd_result transfer(struct imapd *s, struct imap_args *a, struct buf
 		return cmd_ok(s, "No messages found.");
 	}
 	imapd_auto_create(s);
-	if (mailbox_copy(s->view, uids, count, name, move, &new_uids, &validity) != 0) {
+	if (mailbox_copy(s->view, uids, count, name, how, &new_uids, &validity) != 0) {
 		mem_free(new_uids);
 		return cmd_store_error(s, true);
 	}
@@ -88,8 +89,10 @@ static enum cmd_result transfer(struct imapd *s, struct imap_args *a, struct buf
 		}
 		s->expunged += count;
 		cmd_ok(s, "Move completed.");
-	} else if (!all) {
+	} else if (!all && how == MAIL_COPY_ALL) {
 		cmd_no(s, "[EXPUNGEISSUED] Some of the requested messages no longer exist.");
+	} else if (code.len == 0) {
+		cmd_ok(s, "No messages found.");
 	} else {
 		cmd_ok(s, "%sCopy completed.", buf_str(&code));
 	}
