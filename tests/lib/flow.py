@@ -52,6 +52,12 @@ def have(program):
     return shutil.which(program) is not None
 
 
+def sanitized():
+    """Whether the binary is a build with sanitizers, which take memory and time."""
+    with open(PILLARBOX, "rb") as file:
+        return b"__asan_init" in file.read()
+
+
 def feature(name):
     """Whether the binary has FEATURE_NAME (config/features.h)."""
     said = subprocess.run([PILLARBOX, "--features"], stdout=subprocess.PIPE, text=True, check=True).stdout
