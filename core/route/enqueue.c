@@ -188,6 +188,9 @@ int enqueue_take(struct enqueue *e, const struct pickup_message *m)
 		if (queue_recipient_count(e->message) == 0) {
 			fail(e, PICKUP_REFUSED, "no recipients specified");
 		}
+		if (e->status == PICKUP_OK && !cleanup_add_bcc(e->message, &e->seen)) {
+			fail(e, PICKUP_RETRY, "virtual alias table look-up failed");
+		}
 		e->step = STEP_END;
 		return 0;
 	case PICKUP_ANSWER:
@@ -230,7 +233,6 @@ void enqueue_commit(struct enqueue *e, void (*done)(void *arg, bool ok, const ch
 	cleanup_log_message_id(e->cleanup, e->id);
 	e->done = done;
 	e->arg = arg;
-	(void)cleanup_add_bcc(e->message, &e->seen);
 	queue_set_envelope(e->message, &e->env);
 	queue_end(e->message, committed, e);
 }

@@ -31,7 +31,7 @@
 #include "route/rewrite.h"
 #include "route/user.h"
 
-enum { STRIP_MAX = 50, DOMAIN_MAX = 255, LABEL_MAX = 63 };
+enum { STRIP_MAX = 50, DOMAIN_MAX = 255, LABEL_MAX = 63, LOOKUPS_PER_RESULT = 10 };
 
 /* The tables that are opened for look-ups here. */
 enum table {
@@ -667,10 +667,18 @@ struct virtual {
 	struct arena *a;
 	const char **list;
 	size_t count, room;
+	size_t left;			/* look-ups that may be done yet: aliases of aliases may meet */
 	bool failed;
 };
 
 static void virtual_walk(struct virtual *v, const char *address, int depth);
+
+/* virtual_fail - no answer for the address that was asked about, and why; mail for it waits */
+static void virtual_fail(struct virtual *v, const char *address, const char *why)
+{
+	log_warn("virtual_alias_maps: %s: %s", address, why);
+	v->failed = true;
+}
 
 /* virtual_add - a final address, once */
 static void virtual_add(struct virtual *v, const char *address)
@@ -681,7 +689,7 @@ static void virtual_add(struct virtual *v, const char *address)
 		}
 	}
 	if (v->count >= v->room) {
-		v->failed = true;
+		virtual_fail(v, address, "unreasonable expansion size");
 		return;
 	}
 	v->list[v->count++] = address;
@@ -713,10 +721,10 @@ static void virtual_walk(struct virtual *v, const char *address, int depth)
 	int rc = lookup_address(v->a, compiled.tables[TABLE_VIRTUAL_ALIAS], address, LOOKUP_ALL,
 		&value, &ext, NULL);
 
-	if (rc < 0 || depth > param.virtual_alias_recursion_limit) {
-		log_warn("virtual_alias_maps: %s: %s", address,
-			rc < 0 ? "look-up failed" : "unreasonable nesting");
-		v->failed = true;
+	if (rc < 0) {
+		virtual_fail(v, address, "look-up failed");
+	} else if (depth > param.virtual_alias_recursion_limit || v->left-- == 0) {
+		virtual_fail(v, address, "unreasonable nesting");
 	} else if (rc == 0) {
 		virtual_add(v, address);
 	} else {
@@ -733,8 +741,12 @@ int route_virtual_expand(
 	if (maps_empty(compiled.tables[TABLE_VIRTUAL_ALIAS])) {
 		return 0;
 	}
+	v.left = v.room * LOOKUPS_PER_RESULT;
 	v.list = mem_calloc(v.room, sizeof(*v.list));
 	virtual_walk(&v, address, 0);
+	if (v.count == 0 && !v.failed) {
+		virtual_fail(&v, address, "the table names no address");
+	}
 	*list_r = arena_alloc(a, (v.count + 1) * sizeof(*v.list));
 	memcpy(*list_r, v.list, v.count * sizeof(*v.list));
 	*count_r = v.count;
