@@ -45,6 +45,18 @@ static bool apply_op(struct mail_info *info, enum flag_op op, unsigned flags, ui
 	return info->flags != old_flags || info->keywords != old_keywords;
 }
 
+/* write_marked - within a change: write the flags of those with a mark (frees marks); 0 or -1 */
+static int write_marked(struct mailbox *mb, uint8_t *marks, bool any)
+{
+	int rc = any ? mb->store->driver->write_flags(mb, marks) : 0;
+
+	mem_free(marks);
+	if (rc == 0 && any)
+		return mailbox_commit(mb);
+	mailbox_rollback(mb);
+	return rc;
+}
+
 int mailbox_store(struct mailbox_view *v, const uint32_t *uids, size_t count, enum flag_op op,
 	unsigned flags, uint64_t keywords, uint64_t unchanged_since, uint32_t *failed,
 	size_t *failed_count_r)
@@ -52,7 +64,6 @@ int mailbox_store(struct mailbox_view *v, const uint32_t *uids, size_t count, en
 	struct mailbox *mb = v->mb;
 	bool any = false;
 	uint8_t *marks;
-	int rc;
 
 	if (failed_count_r != NULL)
 		*failed_count_r = 0;
@@ -75,12 +86,7 @@ int mailbox_store(struct mailbox_view *v, const uint32_t *uids, size_t count, en
 			any = true;
 		}
 	}
-	rc = any ? mb->store->driver->write_flags(mb, marks) : 0;
-	mem_free(marks);
-	if (rc == 0 && any)
-		return mailbox_commit(mb);
-	mailbox_rollback(mb);
-	return rc;
+	return write_marked(mb, marks, any);
 }
 
 int mailbox_listed(struct mailbox_view *v, const uint32_t *uids, size_t count)
@@ -88,7 +94,6 @@ int mailbox_listed(struct mailbox_view *v, const uint32_t *uids, size_t count)
 	struct mailbox *mb = v->mb;
 	bool any = false;
 	uint8_t *marks;
-	int rc;
 
 	if (mb->store->driver != &mbox_driver)
 		return 0;
@@ -104,12 +109,7 @@ int mailbox_listed(struct mailbox_view *v, const uint32_t *uids, size_t count)
 			any = true;
 		}
 	}
-	rc = any ? mb->store->driver->write_flags(mb, marks) : 0;
-	mem_free(marks);
-	if (rc == 0 && any)
-		return mailbox_commit(mb);
-	mailbox_rollback(mb);
-	return rc;
+	return write_marked(mb, marks, any);
 }
 
 /* ---- Removing ---- */

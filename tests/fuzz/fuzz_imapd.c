@@ -9,18 +9,6 @@
 
 #include "applets/read/imapd/imapd.h"
 
-/* before - the login part; its auth server does not answer */
-static void before(struct slice said)
-{
-	static struct login_service service = { .tls_available = true, .greeting = "Ready." };
-	struct loop *loop = loop_new();
-
-	service.auth = auth_client_new(loop, "/nonexistent/auth");
-	fuzz_session(&imapd_login_class, &service, said.ptr, said.len);
-	auth_client_free(service.auth);
-	loop_free(loop);
-}
-
 /* check - whatever was done: the mailbox opens and all of it can be read */
 static void check(unsigned how)
 {
@@ -53,7 +41,7 @@ void fuzz(const char *data, size_t len)
 		return;
 	how = (unsigned char)data[0] % 8 == 0 ? FUZZ_INDEX : 0;
 	if ((unsigned char)data[0] % 8 == 7) {
-		before(rest);
+		fuzz_login(&imapd_login_class, rest);
 		return;
 	}
 	fuzz_clear();

@@ -11,18 +11,6 @@
 
 #include "applets/read/pop3d/pop3d.h"
 
-/* before - the login part; its auth server does not answer */
-static void before(struct slice said)
-{
-	static struct login_service service = { .tls_available = true, .greeting = "Ready." };
-	struct loop *loop = loop_new();
-
-	service.auth = auth_client_new(loop, "/nonexistent/auth");
-	fuzz_session(&pop3_login_class, &service, said.ptr, said.len);
-	auth_client_free(service.auth);
-	loop_free(loop);
-}
-
 /* body - a message as RETR sends it: cut anywhere it is the same, and no line is a lone dot */
 static void body(struct slice text, uint64_t lines)
 {
@@ -80,7 +68,7 @@ void fuzz(const char *data, size_t len)
 		body(rest, len % 7 != 0 ? len % 7 : POP3_ALL);
 		return;
 	case 7:
-		before(rest);
+		fuzz_login(&pop3_login_class, rest);
 		return;
 	default:
 		break;

@@ -10,6 +10,8 @@
 
 #include "base/mem.h"
 
+#include "applets/read/login.h"
+
 enum { TEXTS_MAX = 200 };
 
 static unsigned generation;
@@ -82,4 +84,15 @@ void fuzz_texts_free(struct fuzz_texts *t)
 	for (size_t i = 0; i < t->count; i++)
 		buf_free(&t->texts[i]);
 	mem_free(t->texts);
+}
+
+void fuzz_login(const struct session_class *class, struct slice said)
+{
+	static struct login_service service = { .tls_available = true, .greeting = "Ready." };
+	struct loop *loop = loop_new();
+
+	service.auth = auth_client_new(loop, "/nonexistent/auth");
+	fuzz_session(class, &service, said.ptr, said.len);
+	auth_client_free(service.auth);
+	loop_free(loop);
 }

@@ -23,6 +23,9 @@ struct mailstore *fuzz_store(unsigned how);
 /* "Maildir/new/NAME" and its like with these bytes, directories made. */
 void fuzz_maildir_put(const char *name, const char *data, size_t len);
 
+/* A session of the part before login with this input; its auth server does not answer. */
+void fuzz_login(const struct session_class *class, struct slice said);
+
 /* All of a message, which must have as many bytes as mail_size() says. False: it cannot be
  * opened. */
 bool fuzz_text(struct mailbox_view *v, uint32_t seq, struct buf *out);

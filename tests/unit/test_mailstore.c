@@ -441,7 +441,8 @@ TEST(mailstore, copies_and_moves)
 		CHECK_INT(mailbox_copy(v, uids, 1, "nowhere", MAIL_MOVE, &given, &validity), -1);
 		CHECK_INT(mailstore_errno(ms), MAIL_E_NOT_FOUND);
 		/* Into itself. */
-		CHECK_INT(mailbox_copy(v, uids + 1, 1, "INBOX", MAIL_COPY_ALL, &given, &validity), 0);
+		CHECK_INT(mailbox_copy(v, uids + 1, 1, "INBOX", MAIL_COPY_ALL, &given, &validity),
+			0);
 		CHECK_INT(given[0], 4);
 		mem_free(given);
 		check_sync(v, true, "-1(1) =3/3 ");
