@@ -43,7 +43,7 @@ enum mode { MODE_NONE, MODE_LIST, MODE_JSON, MODE_FLUSH, MODE_FLUSH_ID, MODE_FLU
 static _Noreturn void usage(void)
 {
 	fail("usage: postqueue -f | postqueue -i queueid | postqueue -j | "
-				   "postqueue -p | postqueue -s site");
+	     "postqueue -p | postqueue -s site");
 }
 
 /* user_name - who calls, for messages */
@@ -82,8 +82,7 @@ static int take_all(struct listing *l, struct buf *in)
 			fail("User %s(%ld) is not allowed to view the mail queue", user_name(),
 				(long)getuid());
 		if (more < 0)
-			fail("malformed answer from the %s showq service",
-				param.mail_name);
+			fail("malformed answer from the %s showq service", param.mail_name);
 		if (more == 0)
 			return 0;
 		buf_consume(in, size);
@@ -108,7 +107,7 @@ static void list_remote(struct listing *l, int fd)
 		if (n <= 0) {
 			print(l->out, 0);
 			fail("the list of the queue ends in the "
-							 "middle: see the mail log");
+			     "middle: see the mail log");
 		}
 		buf_added(&in, (size_t)n);
 	} while (take_all(l, &in) > 0);
@@ -178,8 +177,7 @@ static void list_queue(bool json)
 	if (fd >= 0) {
 		list_remote(&l, fd);
 	} else if (error == EACCES || error == EPERM) {
-		fail("Connect to the %s showq service: %s",
-			param.mail_name, strerror(error));
+		fail("Connect to the %s showq service: %s", param.mail_name, strerror(error));
 	} else if (may_read()) {
 		log_warn("Mail system is down -- accessing queue directly (Connect to the %s showq "
 			 "service: %s)",
@@ -187,7 +185,7 @@ static void list_queue(bool json)
 		list_direct(&l);
 	} else {
 		fail("Queue report unavailable - mail system is down (Connect to the %s showq "
-			"service: %s)",
+		     "service: %s)",
 			param.mail_name, strerror(error));
 	}
 	listing_end(&l);
@@ -203,20 +201,19 @@ static void flush_queue(enum qmgr_message kind, const char *text)
 	queue_id id;
 
 	if (kind == QMGR_FLUSH_ID && !queue_id_parse(text, &id))
-		fail("Cannot flush queue ID - invalid name: \"%.100s\"",
-			text);
+		fail("Cannot flush queue ID - invalid name: \"%.100s\"", text);
 	switch (queue_ask_qmgr(param.queue_directory, kind, text, ASK_SECONDS)) {
 	case QMGR_OK:
 		return;
 	case QMGR_BAD:
 		fail(kind == QMGR_FLUSH_SITE ? "Cannot flush mail queue - invalid destination: "
-						  "\"%.100s\""
-						: "Cannot flush queue ID - invalid name: "
-						  "\"%.100s\"",
+					       "\"%.100s\""
+					     : "Cannot flush queue ID - invalid name: "
+					       "\"%.100s\"",
 			text != NULL ? text : "");
 	case QMGR_DENIED:
-		fail("User %s(%ld) is not allowed to flush the mail queue",
-			user_name(), (long)getuid());
+		fail("User %s(%ld) is not allowed to flush the mail queue", user_name(),
+			(long)getuid());
 	}
 	if (errno == EACCES || errno == EPERM)
 		fail("Connect to the %s qmgr service: %m", param.mail_name);
