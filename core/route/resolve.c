@@ -667,7 +667,7 @@ struct virtual {
 	struct arena *a;
 	const char **list;
 	size_t count, room;
-	size_t left;			/* look-ups that may be done yet: aliases of aliases may meet */
+	size_t left;			/* look-ups that may be done: aliases may meet again */
 	bool failed;
 };
 
