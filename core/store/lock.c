@@ -2,9 +2,11 @@
  * lock - dotlock and fcntl locks on mailbox files
  *
  * The dotlock holds "pid:host", so that after a crash the next one needs not wait until it
- * is stale. Two processes may want to break the same stale dotlock: whoever
- * holds the fcntl lock on the dotlock file itself, and finds it still in its
- * place then, may remove it; so nobody removes a fresh one.
+ * is stale. A number says little where numbers begin anew (a container that starts again): so ours
+ * has a line end too, which says that its owner holds the fcntl lock on the dotlock itself, as the
+ * kernel takes that away from a process that ends. Two processes may want to break the same stale
+ * dotlock: whoever holds this lock, and finds the file still in its place then, may remove it; so
+ * nobody removes a fresh one.
  */
 #include "store/lock.h"
 
@@ -27,6 +29,7 @@ enum { SLEEP_FIRST_MS = 5, SLEEP_MAX_MS = 250, OWNER_MAX = 128 };
 
 struct mailbox_lock {
 	char *dot;		/* path of the dotlock, NULL: none taken */
+	int dot_fd;		/* holds the lock on it */
 	dev_t dev;		/* of the dotlock we made */
 	ino_t ino;
 	int fd;			/* the mailbox, not ours to close */
@@ -63,6 +66,7 @@ static bool owner_gone(int fd)
 {
 	char text[OWNER_MAX] = "", host[64], *end;
 	ssize_t n = fd >= 0 ? pread(fd, text, sizeof(text) - 1, 0) : -1;
+	bool locked;
 	long pid;
 
 	if (n <= 0) {
@@ -70,11 +74,15 @@ static bool owner_gone(int fd)
 	}
 	host_name(host, sizeof(host));
 	pid = strtol(text, &end, 10);
+	locked = strchr(text, '\n') != NULL;
 	text[strcspn(text, "\n")] = '\0';
 	if (pid <= 1 || *end != ':' || strcmp(end + 1, host) != 0) {
 		return false;
 	}
-	return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+	if (!locked) {
+		return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+	}
+	return fcntl_lock(fd, F_WRLCK) == 0 || (errno == EBADF && fcntl_lock(fd, F_RDLCK) == 0);
 }
 
 /* stale_seconds - stale_lock_time; configuration may not be loaded (tools) */
@@ -149,14 +157,18 @@ static enum stale break_stale(const char *dot, int mailbox_fd)
 	return result;
 }
 
-/* write_owner - "pid:host"; on a full disk it stays empty: then only its age tells */
+/*
+ * write_owner - lock it, then "pid:host" (and a line end if that was possible); on a full disk it
+ * stays empty: then only its age tells
+ */
 static void write_owner(int fd)
 {
+	bool locked = fcntl_lock(fd, F_WRLCK) == 0;
 	char text[OWNER_MAX], host[64];
 	int n;
 
 	host_name(host, sizeof(host));
-	n = snprintf(text, sizeof(text), "%ld:%s\n", (long)getpid(), host);
+	n = snprintf(text, sizeof(text), "%ld:%s%s", (long)getpid(), host, locked ? "\n" : "");
 	(void)!write(fd, text, (size_t)n);
 }
 
@@ -228,7 +240,7 @@ static int dotlock_try(struct mailbox_lock *l, const char *dot)
 		l->dev = st.st_dev;
 		l->ino = st.st_ino;
 	}
-	close(fd);
+	l->dot_fd = fd;
 	l->dot = mem_strdup(dot);
 	return 0;
 }
@@ -244,6 +256,7 @@ static void dotlock_release(struct mailbox_lock *l)
 	if (lstat(l->dot, &st) == 0 && st.st_ino == l->ino && st.st_dev == l->dev) {
 		unlink(l->dot);
 	}
+	close(l->dot_fd);
 	mem_free(l->dot);
 	l->dot = NULL;
 }

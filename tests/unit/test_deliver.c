@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -733,6 +734,36 @@ TEST(lock, dotlock_of_another_program)
 	CHECK(l != NULL);
 	mailbox_unlock(l);
 	CHECK(access(dot, F_OK) != 0);
+	close(fd);
+}
+
+/* What a crash left names a process that lives: another one, where numbers have begun anew */
+TEST(lock, number_used_again)
+{
+	static const struct {
+		const char *end;
+		bool held;
+	} rows[] = {
+		{ "\n", false },	/* ours: its owner would hold the lock on it */
+		{ "", true },		/* a program's that only writes its number */
+	};
+	int fd = open(box(), O_RDWR | O_CREAT, 0600);
+	struct utsname host;
+	char dot[300], text[300];
+
+	REQUIRE(fd >= 0 && uname(&host) == 0);
+	snprintf(dot, sizeof(dot), "%s.lock", box());
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct mailbox_lock *l;
+
+		snprintf(text, sizeof(text), "%ld:%.60s%s", (long)getppid(), host.nodename,
+			rows[i].end);
+		put_file(dot, text, strlen(text));
+		l = mailbox_lock(box(), fd, true, 0);
+		CHECK((l == NULL) == rows[i].held);
+		mailbox_unlock(l);
+		unlink(dot);
+	}
 	close(fd);
 }
 
