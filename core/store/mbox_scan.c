@@ -122,8 +122,13 @@ static bool length_fits(struct mbox_scan *s, const struct mbox_head *h, uint64_t
 	ssize_t n;
 	time_t when;
 
-	if (!h->has_length || h->length > left)
+	if (!h->has_length || h->length > left + 1)
 		return false;
+	/* The end of the last line is missing; whoever appends to the file makes it. */
+	if (h->length == left + 1) {
+		*end_r = s->lines.end;
+		return mbox_separator(s->lines.fd, s->lines.end) == 2;
+	}
 	*end_r = body + h->length;
 	/* Ending in an empty line: with a message behind it that would be the separator. */
 	if (h->length == left)
