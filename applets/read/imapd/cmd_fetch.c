@@ -243,7 +243,7 @@ static bool begin_section(struct imapd *s, struct fetch *f, struct buf *out)
 	if (found == FOUND_MADE) {
 		first = cut_partial(f->section, f->made.len, &f->left);
 		buf_addf(out, "{%llu}\r\n", (unsigned long long)f->left);
-		buf_add(out, f->made.data + first, (size_t)f->left);
+		buf_add(out, buf_str(&f->made) + first, (size_t)f->left);
 		count_section(s, f->section, f->left);
 		buf_free(&f->made);
 		f->section = f->section->next;
