@@ -109,9 +109,9 @@ static bool put_variable(
 			    : login_plaintext_ok(v->io) && setting.disable_plaintext_auth
 				    ? "secured"
 				    : "");
-	} else if (len == 1 && *name == 'k') {
-		buf_addf(b, v->io->tls ? "%s with cipher %s (%d/%d bits)" : "", v->io->tls_version,
-			v->io->tls_cipher, v->io->tls_bits, v->io->tls_bits);
+	} else if (len == 1 && *name == 'k' && v->io->tls) {
+		buf_addf(b, "%s with cipher %s (%d/%d bits)", v->io->tls_version, v->io->tls_cipher,
+			v->io->tls_bits, v->io->tls_bits);
 	} else if (len == 7 && strncmp(name, "session", 7) == 0) {
 		buf_adds(b, v->session);
 	}

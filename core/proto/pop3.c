@@ -94,7 +94,7 @@ size_t pop3_body_add(struct pop3_body *b, struct buf *out, const char *data, siz
 			b->cr = cr;
 			return len;
 		}
-		buf_add(out, "\r\n" + cr, 2 - (size_t)cr);
+		buf_adds(out, cr ? "\n" : "\r\n");
 		end_line(b, empty);
 		p = nl + 1;
 	}
