@@ -208,6 +208,8 @@ static int open_handle(struct db *db, unsigned flags)
 		flags & DB_COMBINE ? db_combine_vfs() : NULL);
 	mem_free(uri);
 	if (rc == SQLITE_OK) {
+		if (flags & DB_COMBINE)
+			db_combine_watch(db->handle);
 		/* The default takes 120 KB a handle; a process has one for each of its tables. */
 		sqlite3_db_config(db->handle, SQLITE_DBCONFIG_LOOKASIDE, NULL,
 			flags & DB_IMMUTABLE ? 0 : 256, flags & DB_IMMUTABLE ? 0 : 64);

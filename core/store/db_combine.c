@@ -11,6 +11,10 @@
  * alone.
  *
  * An error of a write that was gathered comes with the sync, which fails the commit all the same.
+ *
+ * A transaction that does not fit into the cache writes to the log before it commits. When it is
+ * rolled back what it left here must go: another process commits in the same place of the log, and
+ * that would be overwritten by the next flush.
  */
 #include "store/db_combine.h"
 
@@ -43,11 +47,13 @@ static int flush(struct log_file *f)
 static int log_close(sqlite3_file *file)
 {
 	struct log_file *f = (struct log_file *)file;
-	int written = flush(f), rc = f->real->pMethods->xClose(f->real);
+	int rc = f->real->pMethods->xClose(f->real);
 
+	/* What is still gathered belongs to a transaction that was never committed. */
 	mem_free(f->data);
 	f->data = NULL;
-	return written != SQLITE_OK ? written : rc;
+	f->len = 0;
+	return rc;
 }
 
 static int log_read(sqlite3_file *file, void *to, int len, sqlite3_int64 at)
@@ -176,6 +182,22 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
 	if (f->real->pMethods != NULL)
 		f->base.pMethods = &log_methods;
 	return rc;
+}
+
+/* forget - the transaction was rolled back */
+static void forget(void *handle)
+{
+	sqlite3_file *file = NULL;
+
+	if (sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) ==
+			SQLITE_OK &&
+		file != NULL && file->pMethods == &log_methods)
+		((struct log_file *)file)->len = 0;
+}
+
+void db_combine_watch(sqlite3 *handle)
+{
+	sqlite3_rollback_hook(handle, forget, handle);
 }
 
 const char *db_combine_vfs(void)

@@ -7,4 +7,8 @@
  */
 const char *db_combine_vfs(void);
 
+/* For a handle opened with it: what a transaction gathered is dropped when it is rolled back. */
+struct sqlite3;
+void db_combine_watch(struct sqlite3 *handle);
+
 #endif
