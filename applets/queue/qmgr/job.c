@@ -126,13 +126,13 @@ static int load_rcpts(struct job *j, struct arena *a)
 /* ---- Loading ---- */
 
 /*
- * is_suspect - may it have been under way when the queue manager before us
- * ended? Mail that was deferred properly since we started has a later next_try.
+ * is_suspect - may it be in the mailbox already? New mail when it was there before we started:
+ * our predecessor may have been killed. Deferred mail always: it may have been tried ahead of its
+ * time (flushed) by one that was killed, or its agent may have died between delivery and answer.
  */
 static bool is_suspect(const struct queue_envelope *env)
 {
-	return env->state == QUEUE_INCOMING ? env->id < qmgr->start_id
-					    : env->next_try <= qmgr->started;
+	return env->state != QUEUE_INCOMING || env->id < qmgr->start_id;
 }
 
 /* new_job - from the envelope; texts behind the struct */
@@ -305,8 +305,12 @@ static int expand(struct job *j, const struct rcpt *r, const struct delivery_ans
 	struct hash known = { 0 };
 	int rc;
 
-	if (*a->owner != '\0')
-		return notice_forward(j, a->owner, a->added, a->added_count);
+	if (*a->owner != '\0') {
+		rc = notice_forward(j, a->owner, a->added, a->added_count);
+		if (rc == 0)
+			settle_with_copy(j);
+		return rc;
+	}
 	rc = know_recipients(j, &known);
 	if (rc == 0 && j->last_n < 0 && queue_count_recipients(qmgr->queue, j->id, &j->last_n) < 0)
 		rc = -1;

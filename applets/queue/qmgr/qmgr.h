@@ -70,6 +70,7 @@ struct job {
 	bool deferred;			/* an earlier part of the recipients left some deferred */
 	bool suspect;
 	bool touched;			/* among qmgr->touched: an answer came this turn */
+	bool forwarded;			/* ... and a copy of it is queued by the same commit */
 	bool unsettled; /* among qmgr->unsettled: a commit with its changes is due */
 	bool gone;			/* that commit removes it */
 	bool kept;			/* ... or leaves it deferred */
@@ -172,6 +173,7 @@ struct qmgr {
 	struct job *jobs[JOB_SLOTS];
 	size_t job_count, rcpt_count;
 	struct job *touched, **touched_tail;
+	size_t forwards;		/* of them forwarded */
 	struct job *unsettled, **unsettled_tail;
 	struct loop_hook turn_end;
 	struct timer commit_timer;
@@ -224,6 +226,7 @@ void transport_revive(void);		/* flush: dead ones are tried again now */
 /* ---- settle.c ---- */
 
 void settle_touch(struct job *j);
+void settle_with_copy(struct job *j); /* a copy of it is among the changes: both in one commit */
 void settle_soon(void); /* a commit is due at the end of this turn or a little later */
 void settle_now(void);
 bool settle_idle(void);			/* nothing waits for a commit */

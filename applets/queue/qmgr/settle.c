@@ -37,6 +37,13 @@ void settle_touch(struct job *j)
 	settle_soon();
 }
 
+void settle_with_copy(struct job *j)
+{
+	settle_touch(j);
+	qmgr->forwards += !j->forwarded;
+	j->forwarded = true;
+}
+
 bool settle_idle(void)
 {
 	return qmgr->touched == NULL && qmgr->unsettled == NULL && !queue_pending(qmgr->queue);
@@ -143,6 +150,8 @@ static void finish_part(struct job *j)
 static void settle_job(struct job *j)
 {
 	j->touched = false;
+	qmgr->forwards -= j->forwarded;
+	j->forwarded = false;
 	if (notice_success(j) != 0)
 		qmgr_queue_trouble("cannot queue a delivery report");
 	if (j->waiting > 0 || j->added != NULL)
@@ -199,10 +208,14 @@ static void commit_later(int64_t ms)
 		loop_timer(qmgr->loop, &qmgr->commit_timer, ms, on_commit_timer, NULL);
 }
 
-/* settle_touched - messages that had an answer: as many as one commit takes, then the next */
-static void settle_touched(void)
+/*
+ * settle_touched - messages that had an answer: as many as one commit takes, then the next. One
+ * that was forwarded is in this commit, as its copy is: in a later one a crash in between would
+ * forward it twice.
+ */
+static void settle_touched(int batch)
 {
-	for (int i = 0; i < qmgr->batch && qmgr->touched != NULL; i++) {
+	for (int i = 0; (i < batch || qmgr->forwards > 0) && qmgr->touched != NULL; i++) {
 		struct job *j = qmgr->touched;
 
 		qmgr->touched = j->touched_next;
@@ -236,8 +249,7 @@ void settle_now(void)
 {
 	loop_untimer(qmgr->loop, &qmgr->commit_timer);
 	/* While nothing can be written the changes of other messages wait in memory. */
-	if (!qmgr->commit_failed)
-		settle_touched();
+	settle_touched(qmgr->commit_failed ? 0 : qmgr->batch);
 	qmgr->last_commit = loop_now(qmgr->loop);
 	if (queue_commit(qmgr->queue) != 0) {
 		qmgr->commit_failed = true;
