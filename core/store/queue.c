@@ -269,6 +269,7 @@ static int open_writer(struct queue *q)
 	enum db_fault fault;
 	int rc;
 
+	queue_finish_aside(q);
 	if (check_mark(q) != 0)
 		return -1;
 	rc = open_db(q, &fault);

@@ -56,14 +56,12 @@ static bool free_name(const struct queue *q, char out[PATH_SIZE])
 	return false;
 }
 
-int queue_set_aside(struct queue *q, const char *why)
+int queue_move_aside(struct queue *q, const char *to)
 {
 	static const char *const suffixes[] = { "-wal", "-shm", "-journal", "" };
-	char to[PATH_SIZE], from_name[PATH_SIZE + 16], to_name[PATH_SIZE + 16];
+	char from_name[PATH_SIZE + 16], to_name[PATH_SIZE + 16];
 
-	if (!free_name(q, to))
-		return queue_set_error_text(q, "cannot be set aside: no free name");
-	/* The database goes last: a crash in between leaves it to be found damaged again. */
+	/* The database goes last: while it is there the move is known to be unfinished. */
 	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
 		snprintf(from_name, sizeof(from_name), "%s%s", q->path, suffixes[i]);
 		snprintf(to_name, sizeof(to_name), "%s%s", to, suffixes[i]);
@@ -71,8 +69,20 @@ int queue_set_aside(struct queue *q, const char *why)
 			return queue_set_error_text(q, strerror(errno));
 	}
 	sync_dir(q->dir);
-	log_error("%s: %s: set aside as %s", q->path, why, to);
+	return 0;
+}
+
+int queue_set_aside(struct queue *q, const char *why)
+{
+	char to[PATH_SIZE];
+
+	if (!free_name(q, to))
+		return queue_set_error_text(q, "cannot be set aside: no free name");
+	/* First: a crash in between must not leave mail in a file that nobody looks into. */
 	queue_rescue_later(q, to);
+	if (queue_move_aside(q, to) != 0)
+		return -1;
+	log_error("%s: %s: set aside as %s", q->path, why, to);
 	queue_unmark(q);
 	return 0;
 }

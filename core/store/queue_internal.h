@@ -151,10 +151,15 @@ int queue_id_save(
 /* queue_aside.c: move DIR/queue.db and its companions away, under the lock. 0, or -1 with the error
  * set. */
 int queue_set_aside(struct queue *q, const char *why);
+/* The same, to a path that was chosen before. */
+int queue_move_aside(struct queue *q, const char *to);
 /* queue_reserve.c: pages of the log after which it is copied back. */
 int queue_log_pages(const struct queue *q);
-/* queue_rescue.c: note that a file was set aside. */
+/* queue_rescue.c: note that a file is set aside. */
 void queue_rescue_later(const struct queue *q, const char *path);
+/* Before opening, under the lock: complete a move that a crash interrupted, so that a database and
+ * its log stay together. */
+void queue_finish_aside(struct queue *q);
 /* queue.c: the damaged file at path, to read what is left of it. NULL with a text (caller frees).
  */
 struct queue *queue_open_damaged(const char *path, char **error_r);

@@ -6,7 +6,8 @@
  * down. The damaged file stays as it is, with whatever could not be read.
  *
  * DIR/queue.db.rescue names the files that wait for this; queue_set_aside()
- * writes it, and it is removed when they were gone through.
+ * writes it before it moves them, and it is removed when they were gone through and all that was
+ * found is in the new queue. Where there is no room for it (a full disk) it is tried again later.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +27,7 @@ enum { PATH_SIZE = 4096, LIST_MAX = 65536, RCPTS_AT_ONCE = 200, COMMIT_EVERY = 1
 struct rescue {
 	struct queue *to, *from;
 	long taken, damaged;
+	bool failed;		/* the new queue does not take it now */
 	struct buf piece;
 };
 
@@ -37,14 +39,18 @@ static void list_name(const struct queue *q, char out[PATH_SIZE])
 void queue_rescue_later(const struct queue *q, const char *path)
 {
 	char name[PATH_SIZE];
+	struct buf line = BUF_INIT;
 	int fd;
 
 	list_name(q, name);
+	/* Its own line, also behind one that was not written to its end. */
+	buf_addf(&line, "\n%s\n", path);
 	fd = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0 || fd_write_all(fd, path, strlen(path)) != 0 || fd_write_all(fd, "\n", 1) != 0)
+	if (fd < 0 || fd_write_all(fd, line.data, line.len) != 0 || fsync(fd) != 0)
 		log_warn("%s: %m: the mail in %s is not looked for", name, path);
 	if (fd >= 0)
 		close(fd);
+	buf_free(&line);
 }
 
 /* copy_recipients - those that are not done; their number, or -1 */
@@ -75,11 +81,22 @@ static int copy_content(struct rescue *r, struct queue_message *m, queue_id id, 
 
 	while ((n = queue_read(r->from, id, at, buf_reserve(&r->piece, QUEUE_CHUNK), QUEUE_CHUNK)) >
 		0) {
-		if (queue_write(m, r->piece.data, (size_t)n) != 0)
+		if (queue_write(m, r->piece.data, (size_t)n) != 0) {
+			r->failed = true;
 			return -1;
+		}
 		at += n;
 	}
 	return n == 0 && at == size ? 0 : -1;
+}
+
+/* store - what was taken since the last time, durably */
+static void store(struct rescue *r)
+{
+	if (queue_commit(r->to) == 0)
+		return;
+	r->failed = true;
+	log_warn("%s", queue_error(r->to));
 }
 
 /* take - one message */
@@ -91,20 +108,21 @@ static void take(struct rescue *r, struct queue_envelope *env)
 	int known = queue_get(r->to, env->id, &a, &there);
 
 	arena_free(&a);
-	if (known > 0)
-		return;		/* a rescue before this one was interrupted */
+	r->failed = r->failed || known < 0;
+	if (known != 0)
+		return;		/* there: a rescue before this one was interrupted */
 	if (env->state > QUEUE_CORRUPT)
 		env->state = QUEUE_INCOMING;
 	m = queue_begin(r->to, env);
 	if (copy_recipients(r, m, env->id) <= 0 || copy_content(r, m, env->id, env->size) != 0) {
 		queue_abort(m);
-		r->damaged++;
+		r->damaged += !r->failed;
 		return;
 	}
 	queue_end(m, NULL, NULL);
 	r->taken++;
-	if (r->taken % COMMIT_EVERY == 0 && queue_commit(r->to) != 0)
-		log_warn("%s", queue_error(r->to));
+	if (r->taken % COMMIT_EVERY == 0)
+		store(r);
 }
 
 /* walk - all that can be reached from one end; the last id seen */
@@ -113,7 +131,8 @@ static queue_id walk(struct rescue *r, bool up, queue_id at, queue_id stop)
 	struct arena a = ARENA_INIT;
 	struct queue_envelope env;
 
-	while ((up ? queue_next(r->from, at, &a, &env) : queue_before(r->from, at, &a, &env)) > 0) {
+	while (!r->failed && (up ? queue_next(r->from, at, &a, &env) :
+		queue_before(r->from, at, &a, &env)) > 0) {
 		if (up ? env.id <= at : env.id >= at || env.id <= stop)
 			break;	/* a damaged tree may lead in circles */
 		at = env.id;
@@ -124,30 +143,64 @@ static queue_id walk(struct rescue *r, bool up, queue_id at, queue_id stop)
 	return at;
 }
 
-static void rescue_file(struct queue *q, const char *path)
+/* rescue_file - false: not all that can be had is in the new queue yet */
+static bool rescue_file(struct queue *q, const char *path)
 {
 	struct rescue r = { .to = q };
 	char *error = NULL;
 	queue_id last;
 
+	if (access(path, F_OK) != 0 && errno == ENOENT)
+		return true;	/* a crash came before it was moved there: it got another name */
 	r.from = queue_open_damaged(path, &error);
 	if (r.from == NULL) {
 		log_warn("%s: nothing can be read from it: %s", path, error);
 		mem_free(error);
-		return;
+		return true;
 	}
 	last = walk(&r, true, 0, 0);
 	walk(&r, false, (queue_id)INT64_MAX >> 14, last);
-	if (queue_commit(q) != 0)
-		log_warn("%s", queue_error(q));
-	log_info("%s: %ld message%s taken from it into the new queue, %ld damaged", path, r.taken,
-		r.taken == 1 ? "" : "s", r.damaged);
+	store(&r);
+	if (r.failed)
+		log_warn("%s: not all of its messages could be taken from it: tried again later",
+			path);
+	else
+		log_info("%s: %ld message%s taken from it into the new queue, %ld damaged", path,
+			r.taken, r.taken == 1 ? "" : "s", r.damaged);
 	queue_close(r.from);
 	buf_free(&r.piece);
+	return !r.failed;
 }
 
 void queue_rescue(struct queue *q)
 {
+	char name[PATH_SIZE];
+	struct slice rest, line;
+	bool done = true, keep = q->keep_failed;
+	char *text;
+
+	list_name(q, name);
+	text = queue_pending(q) ? NULL : file_read(name, LIST_MAX, NULL);
+	if (text == NULL)
+		return;
+	/* What cannot be stored is read again from where it is, and not kept in memory. */
+	q->keep_failed = false;
+	rest = slice_of(text);
+	while ((line = slice_word(&rest, "\n")).ptr != NULL) {
+		char *path = mem_strndup(line.ptr, line.len);
+
+		done = rescue_file(q, path) && done;
+		mem_free(path);
+	}
+	q->keep_failed = keep;
+	mem_free(text);
+	if (done && !queue_is_broken(q) && unlink(name) != 0 && errno != ENOENT)
+		log_warn("%s: %m", name);
+}
+
+void queue_finish_aside(struct queue *q)
+{
+	static const char *const companions[] = { "-wal", "-shm", "-journal" };
 	char name[PATH_SIZE];
 	struct slice rest, line;
 	char *text;
@@ -158,12 +211,20 @@ void queue_rescue(struct queue *q)
 		return;
 	rest = slice_of(text);
 	while ((line = slice_word(&rest, "\n")).ptr != NULL) {
-		char *path = mem_strndup(line.ptr, line.len);
+		bool begun = false;
 
-		rescue_file(q, path);
-		mem_free(path);
+		snprintf(name, sizeof(name), "%.*s", (int)line.len, line.ptr);
+		if (access(name, F_OK) == 0)
+			continue;
+		for (size_t i = 0; i < ARRAY_LEN(companions) && !begun; i++) {
+			snprintf(name, sizeof(name), "%.*s%s", (int)line.len, line.ptr,
+				companions[i]);
+			begun = access(name, F_OK) == 0;
+		}
+		snprintf(name, sizeof(name), "%.*s", (int)line.len, line.ptr);
+		if (begun && queue_move_aside(q, name) == 0)
+			log_warn("%s: the move to %s, which a crash had interrupted, is complete",
+				q->path, name);
 	}
 	mem_free(text);
-	if (!queue_is_broken(q) && unlink(name) != 0 && errno != ENOENT)
-		log_warn("%s: %m", name);
 }

@@ -315,6 +315,89 @@ TEST(queue_crash, rescue)
 	CHECK(worst < MAILS);
 }
 
+/* set_aside - as a process does that meets damage: the list first, then queue.db SUFFIX is moved */
+static void set_aside(const char *dir, const char *suffix)
+{
+	char from[600], to[600];
+	FILE *fp;
+
+	snprintf(from, sizeof(from), "%s/queue.db.rescue", dir);
+	fp = fopen(from, "w");
+	REQUIRE(fp != NULL && fprintf(fp, "%s/queue.db.corrupt-1\n", dir) > 0 && fclose(fp) == 0);
+	snprintf(from, sizeof(from), "%s/queue.db%s", dir, suffix);
+	snprintf(to, sizeof(to), "%s/queue.db.corrupt-1%s", dir, suffix);
+	REQUIRE(rename(from, to) == 0);
+}
+
+static void limit_files(rlim_t size)
+{
+	struct rlimit limit = { size, RLIM_INFINITY };
+
+	signal(SIGXFSZ, SIG_IGN);
+	REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+/* A disk too full for a rescue: it is made up for when there is room. */
+TEST(queue_crash, rescue_needs_room)
+{
+	enum { MAILS = 40, SIZE = 20000 };
+	const char *dir = unit_tmpdir();
+	struct queue *q = open_queue(dir, QUEUE_CREATE);
+	struct queue_entry out[MAILS + 1];
+	int told = 0, rows;
+
+	for (int i = 0; i < MAILS; i++)
+		end_one(q, SIZE, &told);
+	CHECK_INT(queue_commit(q), 0);
+	queue_close(q);
+	log_open("unit", LOG_TO_STDERR);
+	log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
+	set_aside(dir, "");
+	q = open_queue(dir, QUEUE_CREATE);
+	queue_keep_failed(q, true);
+	limit_files(300 * 1024);
+	queue_rescue(q);
+	CHECK(queue_scan(q, 0, out, MAILS + 1) < MAILS);
+	CHECK(queue_commit(q) == 0 || queue_is_full(q));
+	limit_files(RLIM_INFINITY);
+	queue_rescue(q);
+	rows = queue_scan(q, 0, out, MAILS + 1);
+	CHECK_INT(rows, MAILS);
+	for (int i = 0; i < rows; i++)
+		CHECK(is_whole(q, out[i].id, SIZE));
+	queue_close(q);
+}
+
+/* Killed after the first of the renames, when the log alone was moved: the mail in it is found. */
+TEST(queue_crash, half_set_aside)
+{
+	const char *dir = unit_tmpdir();
+	struct queue *q;
+	queue_id id = 0;
+	int told = 0, id_pipe[2];
+	pid_t pid;
+
+	REQUIRE(pipe(id_pipe) == 0);
+	pid = fork();
+	REQUIRE(pid >= 0);
+	if (pid == 0) {		/* ends without closing: its mail is in the log alone */
+		q = open_queue(dir, QUEUE_CREATE);
+		id = end_one(q, 4096, &told);
+		if (queue_commit(q) != 0 || write(id_pipe[1], &id, sizeof(id)) != sizeof(id))
+			_exit(1);
+		_exit(0);
+	}
+	REQUIRE(read(id_pipe[0], &id, sizeof(id)) == sizeof(id) && waitpid(pid, NULL, 0) == pid);
+	log_open("unit", LOG_TO_STDERR);
+	log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
+	set_aside(dir, "-wal");
+	q = open_queue(dir, QUEUE_CREATE);
+	CHECK_INT(count_aside(dir), 1);
+	queue_rescue(q);
+	CHECK(is_whole(q, id, 4096));
+	queue_close(q);
+}
+
 TEST(queue_crash, damage_while_running)
 {
 	const char *dir = unit_tmpdir();
@@ -438,14 +521,6 @@ TEST(queue_crash, missing)
 }
 
 /* ---- A full disk ---- */
-
-static void limit_files(rlim_t size)
-{
-	struct rlimit limit = { size, RLIM_INFINITY };
-
-	signal(SIGXFSZ, SIG_IGN);
-	REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
-}
 
 /* No file may grow beyond 300 KB: what does not fit is refused, what was there stays, and with room
  * it goes on. */

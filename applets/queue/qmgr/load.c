@@ -334,6 +334,7 @@ static void on_scan(struct timer *t)
 
 	if (queue_is_marked(qmgr->queue))
 		log_fatal("another process found the queue damaged: starting anew to look at it");
+	queue_rescue(qmgr->queue);	/* what a full disk left of it at the start */
 	/* From the first again: the clock may have been set back. */
 	memset(&l->due_at, 0, sizeof(l->due_at));
 	l->due_timer_at = 0;
