@@ -69,7 +69,7 @@ static struct G {
 	struct watch accept[SERVICE_LISTEN_MAX];
 	int drop_fd;			/* the maildrop directory, -1 none */
 
-	size_t taken;			/* files of the batch that were committed and removed */
+	struct taken *taken;		/* files that were committed and removed */
 } G;
 
 /* ---- The commit ---- */
@@ -107,6 +107,12 @@ struct session {
 	struct enqueue *enqueue;
 	struct waiting *waiting;	/* the commit is due */
 	struct buf held;
+};
+
+/* A file that is gone from the maildrop: its name may leave queue.db once that is on the disk. */
+struct taken {
+	struct taken *next;
+	char name[64];
 };
 
 /* What a commit tells about; the session may be gone by then. */
@@ -322,15 +328,19 @@ static void set_aside(const char *name, const char *why)
 	}
 }
 
-/* remove_taken - the message is in the queue: the file goes, then its name */
+/* remove_taken - the message is in the queue: the file goes; settle_batch() does the rest */
 static void remove_taken(const char *name)
 {
+	struct taken *t;
+
 	if (unlinkat(G.drop_fd, name, 0) != 0 && errno != ENOENT) {
 		log_error("maildrop/%s: taken, but cannot be removed: %m", name);
 		return;
 	}
-	G.taken++;
-	queue_drop_source(G.queue, name);
+	t = mem_alloc(sizeof(*t));
+	(void)str_copy(t->name, sizeof(t->name), name);
+	t->next = G.taken;
+	G.taken = t;
 }
 
 static void drop_committed(void *arg, bool ok, const char *id)
@@ -349,6 +359,7 @@ static int read_drop(int fd, struct enqueue *e)
 {
 	struct buf in = BUF_INIT;
 	struct pickup_message m = { .kind = PICKUP_BEGIN };
+	const char *text;
 	int rc = 0;
 
 	while (rc == 0 && m.kind != PICKUP_END) {
@@ -369,6 +380,10 @@ static int read_drop(int fd, struct enqueue *e)
 			}
 			rc = enqueue_take(e, &m);
 			buf_consume(&in, size);
+			/* The rest of what is refused is not read: it may be endless. */
+			if (rc == 0 && enqueue_result(e, &text) != PICKUP_OK) {
+				m.kind = PICKUP_END;
+			}
 		}
 	}
 	buf_free(&in);
@@ -445,16 +460,21 @@ static bool look_at(const char *name)
 
 static void scan(struct timer *t);
 
-/* settle_batch - messages and names; then the files; then the names again */
+/* settle_batch - messages and names; then the files, durably; then the names again */
 static void settle_batch(void)
 {
+	struct taken *t;
+
 	commit();
-	if (G.taken > 0) {
-		G.taken = 0;
-		if (fsync(G.drop_fd) == 0) {
-			commit();
-		}
+	if (G.taken == NULL || fsync(G.drop_fd) != 0) {
+		return;
 	}
+	while ((t = G.taken) != NULL) {
+		queue_drop_source(G.queue, t->name);
+		G.taken = t->next;
+		mem_free(t);
+	}
+	commit();
 }
 
 static void scan(struct timer *t)
