@@ -525,10 +525,33 @@ static bool is_stub(const struct head *h)
 	return rest.ptr == h->data + h->content && !h->received_whole && !next_id(&rest, id);
 }
 
+/*
+ * may_be_ours - does the line at `at' stand where our From_ lines do, behind an empty line, and
+ * look like one ("From sender  Tue Aug  9 14:21:58 2011") as far as it goes? Others leave lines of
+ * a text that begin with "From " as they are. 1, 0, -1
+ */
+static int may_be_ours(struct deliver_mbox *m, const struct head *h, off_t at)
+{
+	enum { DATE_LEN = 24 };
+	size_t end = line_end(h, 0);
+	char before[2];
+	ssize_t n = read_at(m->fd, before, 2, at < 2 ? 0 : at - 2);
+
+	if (n < 0) {
+		return -1;
+	}
+	if (at == 1 || (at >= 2 && (n != 2 || before[0] != '\n' || before[1] != '\n'))) {
+		return 0;
+	}
+	return !h->from_whole || (end > DATE_LEN + 8 &&
+		memcmp(h->data + end - 1 - DATE_LEN - 2, "  ", 2) == 0);
+}
+
 /* cut_stub - remove such a piece; last: place of the last From_ line or -1; 0 or -1 */
 static int cut_stub(struct deliver_mbox *m, struct head *h, off_t *last)
 {
 	off_t part = part_of_from(m);
+	int ours;
 
 	if (part >= 0) {
 		return cut(m, part);
@@ -541,6 +564,10 @@ static int cut_stub(struct deliver_mbox *m, struct head *h, off_t *last)
 	}
 	if (!is_stub(h)) {
 		return 0;
+	}
+	ours = may_be_ours(m, h, *last);
+	if (ours <= 0) {
+		return ours;
 	}
 	if (cut(m, *last) != 0) {
 		return -1;

@@ -101,6 +101,20 @@ static void maildir_close(struct maildir *md)
 	}
 }
 
+/* sync_made - a new maildir: its directories, and its own name in the directory above, are kept */
+static void sync_made(const char *path)
+{
+	char *name = mem_strdup(path);
+	size_t len = strlen(name);
+
+	(void)deliver_sync_parent(name);	/* it ends in a slash: the maildir itself */
+	while (len > 1 && name[len - 1] == '/') {
+		name[--len] = '\0';
+	}
+	(void)deliver_sync_parent(name);
+	mem_free(name);
+}
+
 /* maildir_open - 0, or -1 with errno; a missing maildir is made */
 static int maildir_open(struct maildir *md, const char *path)
 {
@@ -119,7 +133,7 @@ static int maildir_open(struct maildir *md, const char *path)
 		if (saved != ENOENT || tries > 0 || make_dirs(path) != 0) {
 			break;
 		}
-		(void)deliver_sync_parent(path);
+		sync_made(path);
 	}
 	errno = saved;
 	return -1;

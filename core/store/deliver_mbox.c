@@ -315,13 +315,26 @@ static void keep_whole(struct writer *w, const char *path, off_t before, size_t 
 	}
 }
 
-/* sync_file - from here on the mail of this batch is safe; 0 or errno */
+/*
+ * sync_file - from here on the mail of this batch is safe; 0 or errno. An empty file may have been
+ * made just now (by our parent for a user who may not) and have no name on the disk yet.
+ */
 static int sync_file(struct deliver_mbox *m, const char *path)
 {
 	if (fdatasync(m->fd) != 0) {
 		return errno;
 	}
-	return m->created && deliver_sync_parent(path) != 0 ? errno : 0;
+	return (m->created || m->size == 0) && deliver_sync_parent(path) != 0 ? errno : 0;
+}
+
+/* unsafe - what was found in the file may be in memory alone: it is not delivered yet */
+static void unsafe(struct deliver_item *items, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (items[i].status == DELIVER_DUPLICATE) {
+			items[i].status = DELIVER_NONE;
+		}
+	}
 }
 
 /* append_batch - write, sync, decide */
@@ -341,6 +354,7 @@ static void append_batch(struct deliver_mbox *m, const char *path, const struct 
 	if (err != 0) {
 		w.error = err;
 		memset(ends, 0, count * sizeof(*ends));
+		unsafe(items, count);
 		if (ftruncate(m->fd, m->size) != 0) {
 			log_warn("cannot cut mailbox %s back to %lld bytes: %m", path,
 				(long long)m->size);
@@ -399,10 +413,10 @@ int deliver_mbox_batch(
 		 * did not sync.
 		 */
 		err = sync_file(&m, path);
-		for (size_t i = 0; err != 0 && i < count; i++) {
-			items[i].status = DELIVER_NONE;
+		if (err != 0) {
+			unsafe(items, count);
+			deliver_set_errno(items, count, "cannot update mailbox", path, err);
 		}
-		deliver_set_errno(items, count, "cannot update mailbox", path, err);
 	}
 	deliver_mbox_close(&m);
 	return 0;

@@ -45,8 +45,8 @@ static void wait_for_work(struct line *l)
 	}
 }
 
-/* receive - the next whole message; ends the process when there is none */
-static void receive(struct line *l, struct wire *w, size_t *size)
+/* receive - the next whole message; false: there will be none */
+static bool receive(struct line *l, struct wire *w, size_t *size)
 {
 	int rc;
 
@@ -60,25 +60,26 @@ static void receive(struct line *l, struct wire *w, size_t *size)
 			continue;
 		}
 		if (n <= 0) {
-			_exit(0);
+			return false;
 		}
 		buf_added(&l->in, (size_t)n);
 	}
-	if (rc < 0) {
-		_exit(1);
-	}
+	return rc > 0;
 }
 
-/* send_out - what was put into l->out */
-static void send_out(struct line *l)
+/* send_out - what was put into l->out; false: our parent has gone */
+static bool send_out(struct line *l)
 {
-	if (fd_write_all(l->sock, buf_str(&l->out), l->out.len) != 0) {
-		_exit(1);
-	}
+	bool good = fd_write_all(l->sock, buf_str(&l->out), l->out.len) == 0;
+
 	buf_reset(&l->out);
+	return good;
 }
 
-/* fetch - the piece of a large content that begins at offset; false: it cannot be had */
+/*
+ * fetch - the piece of a large content that begins at offset; false: it cannot be had. Also when
+ * our parent has died: the delivery then cuts off what it has written, and leaves no torn message.
+ */
 static bool fetch(struct content *c, int64_t offset)
 {
 	struct line *l = c->line;
@@ -92,11 +93,10 @@ static bool fetch(struct content *c, int64_t offset)
 	wire_put_int(&l->out, c->item);
 	wire_put_int(&l->out, (uint64_t)offset);
 	wire_end(&l->out, mark);
-	send_out(l);
 	/* The batch itself stays in l->in; nothing else comes before this answer. */
-	receive(&reply, &w, &size);
-	good = wire_get_int(&w) == WORKER_DATA && wire_get_int(&w) == 0;
-	data = wire_get_bytes(&w, &len);
+	good = send_out(l) && receive(&reply, &w, &size) && wire_get_int(&w) == WORKER_DATA &&
+		wire_get_int(&w) == 0;
+	data = good ? wire_get_bytes(&w, &len) : NULL;
 	good = good && wire_ok(&w) && len <= WORKER_PIECE;
 	if (good) {
 		if (c->piece == NULL) {
@@ -151,7 +151,9 @@ static void probe(struct line *l, struct wire *w)
 	wire_put_int(&l->out, (uint64_t)(rc + 1));
 	wire_put_str(&l->out, id);
 	wire_end(&l->out, mark);
-	send_out(l);
+	if (!send_out(l)) {
+		_exit(1);
+	}
 }
 
 /* take_items - the items of a batch; false: malformed */
@@ -212,7 +214,9 @@ static void batch(struct line *l, struct wire *w)
 		mem_free(contents[i].piece);
 	}
 	wire_end(&l->out, mark);
-	send_out(l);
+	if (!send_out(l)) {
+		_exit(1);
+	}
 	mem_free(items);
 	mem_free(contents);
 }
@@ -225,7 +229,9 @@ _Noreturn void worker_child(int sock)
 		struct wire w;
 		size_t size;
 
-		receive(&l, &w, &size);
+		if (!receive(&l, &w, &size)) {
+			_exit(0);
+		}
 		switch (wire_get_int(&w)) {
 		case WORKER_PROBE:
 			probe(&l, &w);
