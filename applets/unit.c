@@ -62,6 +62,12 @@ unit_abort(void)
 	exit(VERDICT_FAILED);
 }
 
+int
+unit_failures(void)
+{
+	return (int)G.failed;
+}
+
 _Noreturn void
 unit_skip(const char *why)
 {

@@ -315,6 +315,15 @@ struct mailbox_lock *mailbox_lock(const char *path, int fd, bool exclusive, int 
 	return l;
 }
 
+int mailbox_lock_move(struct mailbox_lock *l, int fd)
+{
+	if (fcntl_lock(fd, F_WRLCK) != 0) {
+		return -1;
+	}
+	l->fd = fd;
+	return 0;
+}
+
 void mailbox_lock_touch(struct mailbox_lock *l)
 {
 	if (l->dot != NULL) {

@@ -24,6 +24,11 @@ enum { LOCK_STALE = 500 };	/* seconds, where no configuration is loaded */
  * path still is the file of fd (mail programs replace mailboxes by rename).
  */
 struct mailbox_lock *mailbox_lock(const char *path, int fd, bool exclusive, int timeout_ms);
+/*
+ * fd takes the mailbox's place: it is locked (nobody else has it yet), and is what mailbox_unlock()
+ * unlocks; the lock on the old one goes with its descriptor. 0, or -1 with errno.
+ */
+int mailbox_lock_move(struct mailbox_lock *l, int fd);
 /* Touch the dotlock while a long piece of work goes on. */
 void mailbox_lock_touch(struct mailbox_lock *l);
 /* Before fd is closed. NULL: nothing. */

@@ -301,6 +301,11 @@ int maildir_make(struct mailstore *ms, const char *path)
 			rc = store_fail_sys(ms, buf_str(&b), "create", "write");
 	}
 	buf_free(&b);
+	/* Mail that is moved here leaves where it was: the folder must be on the disk by then. */
+	if (rc == 0) {
+		sync_dir(path, "");
+		sync_dir(path, "..");
+	}
 	return rc;
 }
 

@@ -15,7 +15,9 @@
  *
  * After a crash in between the mailbox is a mixture until somebody opens it here and finds the
  * journal: it is copied again, and what was delivered meanwhile is kept behind
- * it. A mailbox that only gets shorter is just cut.
+ * it. A mailbox that only gets shorter is just cut. A journal whose mailbox another program has
+ * changed since, or that belongs to another file which had this one's number before, is put aside:
+ * copied over other mail it would destroy that.
  */
 #include "store/mbox_install.h"
 
@@ -32,15 +34,21 @@
 
 enum { COPY_CHUNK = 256 * 1024, LOOK_SIZE = 4096, TOUCH_BYTES = 64 * 1024 * 1024 };
 
-static const char MAGIC[8] = "PBXMBOX1";
+static const char MAGIC[8] = "PBXMBOX2";
+
+/* Bytes of the old content. */
+struct look {
+	uint64_t len;
+	char data[LOOK_SIZE];
+};
 
 struct journal {
 	char magic[8];
 	uint64_t start, length; /* of the new end */
 	uint64_t old_size;	/* of the mailbox before */
-	uint64_t look_len;	/* bytes of the old content behind the new end that are kept to tell
-				 * whether the mailbox was cut already */
-	char look[LOOK_SIZE];
+	struct look behind;	/* the new end: they tell whether the mailbox was cut already */
+	struct look first, last; /* from start on, and up to old_size: they tell whether it still is
+				  * the mailbox that the journal is for */
 };
 
 /* ---- Places ---- */
@@ -88,8 +96,7 @@ static bool may_rename(const struct mailbox *mb, const struct stat *st)
 	return ok;
 }
 
-/* sync_directory - of path; 0 or -1 */
-static int sync_directory(const char *path)
+int mbox_sync_directory(const char *path)
 {
 	struct buf dir = BUF_INIT;
 	int fd, rc;
@@ -277,19 +284,42 @@ static int copy_back(int journal, int mailbox, uint64_t start, uint64_t length, 
 	return fdatasync(mailbox);
 }
 
+/* take_look - up to LOOK_SIZE bytes of the mailbox from at to end; 0 or -1 with errno */
+static int take_look(struct look *l, int mailbox, uint64_t at, uint64_t end)
+{
+	size_t want = at >= end ? 0 : end - at < LOOK_SIZE ? (size_t)(end - at) : LOOK_SIZE;
+	ssize_t n = want > 0 ? pread(mailbox, l->data, want, (off_t)at) : 0;
+
+	if (n < 0)
+		return -1;
+	l->len = (uint64_t)n;
+	return 0;
+}
+
+/* last_at - where the last bytes begin that are looked at */
+static uint64_t last_at(const struct journal *j)
+{
+	return j->old_size - j->start > LOOK_SIZE ? j->old_size - LOOK_SIZE : j->start;
+}
+
 /* write_head - the journal is whole; 0 or -1 with errno */
 static int write_head(int fd, int mailbox, uint64_t start, uint64_t length, uint64_t old_size)
 {
 	struct journal j = { .start = start, .length = length, .old_size = old_size };
-	ssize_t n = 0;
 
 	memcpy(j.magic, MAGIC, sizeof(j.magic));
-	if (start + length < old_size)
-		n = pread(mailbox, j.look, sizeof(j.look), (off_t)(start + length));
-	if (n < 0)
+	if (take_look(&j.behind, mailbox, start + length, old_size) != 0 ||
+		take_look(&j.first, mailbox, start, old_size) != 0 ||
+		take_look(&j.last, mailbox, last_at(&j), old_size) != 0)
 		return -1;
-	j.look_len = (uint64_t)n;
 	return pwrite(fd, &j, sizeof(j), 0) == (ssize_t)sizeof(j) && fdatasync(fd) == 0 ? 0 : -1;
+}
+
+/* drop_journal - the change is made; durably: it must not come back when the mailbox is another */
+static void drop_journal(const char *path)
+{
+	if (unlink(path) == 0)
+		(void)mbox_sync_directory(path);
 }
 
 /* end_journal - commit and copy; 0 or -1 */
@@ -310,10 +340,10 @@ static int end_journal(struct mbox_install *in)
 	}
 	path = journal_path(mb, &st);
 	if (write_head(in->fd, mb->fd, in->start, in->length, (uint64_t)st.st_size) != 0 ||
-		rename(in->path, path) != 0 || sync_directory(path) != 0) {
+		rename(in->path, path) != 0 || mbox_sync_directory(path) != 0) {
 		rc = fail(in);
 	} else if (copy_back(in->fd, mb->fd, in->start, in->length, in->chunk) == 0) {
-		unlink(path);
+		drop_journal(path);
 		rc = 0;
 	} else {
 		/* The journal stays: the next one who opens the mailbox tries again. */
@@ -328,10 +358,22 @@ static int end_rename(struct mbox_install *in)
 {
 	struct mailbox *mb = in->mb;
 
-	if (fdatasync(in->fd) != 0 || rename(in->path, mb->path) != 0)
+	/* Locked before it has its name: nobody must come in between. */
+	if (fdatasync(in->fd) != 0 ||
+		(mb->lock != NULL && mailbox_lock_move(mb->lock, in->fd) != 0))
 		return fail(in);
+	if (rename(in->path, mb->path) != 0) {
+		int saved = errno;
+
+		if (mb->lock != NULL)
+			(void)mailbox_lock_move(mb->lock, mb->fd);
+		errno = saved;
+		return fail(in);
+	}
+	/* What comes into it from now on must not depend on the old name. */
+	if (mbox_sync_directory(mb->path) != 0)
+		(void)syncfs(in->fd);
 	/* The lock on the old file ends with its descriptor; nobody looks for it there any more. */
-	sync_directory(mb->path);
 	close(mb->fd);
 	mb->fd = in->fd;
 	in->fd = -1;
@@ -373,7 +415,8 @@ static bool is_whole(const struct journal *j, off_t size)
 
 	return memcmp(j->magic, MAGIC, sizeof(MAGIC)) == 0 && j->length <= content &&
 		j->start <= j->old_size && j->old_size <= INT64_MAX - content &&
-		j->look_len <= sizeof(j->look);
+		j->behind.len <= LOOK_SIZE && j->first.len <= LOOK_SIZE &&
+		j->last.len <= LOOK_SIZE;
 }
 
 /* open_journal - its head, when it is ours and whole; the descriptor or -1 */
@@ -420,14 +463,51 @@ static uint64_t appended_from(int journal, int mailbox, const struct journal *j,
 	if (size < j->old_size)
 		return UINT64_MAX;
 	if (end < j->old_size) {
-		if (pread(mailbox, look, (size_t)j->look_len, (off_t)end) != (ssize_t)j->look_len ||
-			memcmp(look, j->look, (size_t)j->look_len) != 0)
+		size_t n = (size_t)j->behind.len;
+
+		if (pread(mailbox, look, n, (off_t)end) != (ssize_t)n ||
+			memcmp(look, j->behind.data, n) != 0)
 			return UINT64_MAX;
 		return j->old_size;
 	}
 	if (size > j->old_size && was_extended(journal, mailbox, j, size))
 		return end;
 	return j->old_size;
+}
+
+/* fits - is every byte of the mailbox there as it was, or as the journal makes it? */
+static bool fits(int journal, int mailbox, const struct journal *j, const struct look *l,
+	uint64_t at)
+{
+	char have[LOOK_SIZE], will[LOOK_SIZE];
+	size_t n = (size_t)l->len, known = 0;
+
+	if (pread(mailbox, have, n, (off_t)at) != (ssize_t)n)
+		return false;
+	if (at - j->start < j->length)
+		known = j->length - (at - j->start) < n ? (size_t)(j->length - (at - j->start)) : n;
+	if (pread(journal, will, known, (off_t)(sizeof(*j) + at - j->start)) != (ssize_t)known)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (have[i] != l->data[i] && (i >= known || have[i] != will[i]))
+			return false;
+	}
+	return true;
+}
+
+/* put_aside - a journal that is not for this mailbox (any more); 0 or -1 with errno */
+static int put_aside(const struct mailbox *mb, const char *path)
+{
+	struct buf to = BUF_INIT;
+	int rc;
+
+	buf_addf(&to, "%s.unused", path);
+	rc = rename(path, buf_str(&to));
+	if (rc == 0)
+		log_warn("%s: changed by another program after a crash: the change that was "
+			"interrupted is not finished, %s has it", mb->path, buf_str(&to));
+	buf_free(&to);
+	return rc;
 }
 
 /*
@@ -474,7 +554,10 @@ int mbox_recover(struct mailbox *mb)
 	}
 	chunk = mem_alloc(COPY_CHUNK);
 	from = appended_from(fd, mb->fd, &j, (uint64_t)st.st_size);
-	if (from != UINT64_MAX) {
+	if (from != UINT64_MAX && (!fits(fd, mb->fd, &j, &j.first, j.start) ||
+					  !fits(fd, mb->fd, &j, &j.last, last_at(&j)))) {
+		rc = put_aside(mb, path) == 0 ? 0 : store_fail_sys(mb->ms, path, "rename", "write");
+	} else if (from != UINT64_MAX) {
 		if (keep_appended(fd, mb->fd, &j, from, (uint64_t)st.st_size, chunk) != 0 ||
 			copy_back(fd, mb->fd, j.start, j.length, chunk) != 0)
 			rc = store_fail_sys(mb->ms, mb->path, "repair", "read and write");
@@ -482,7 +565,7 @@ int mbox_recover(struct mailbox *mb)
 			log_info("%s: finished a change that was interrupted", mb->path);
 	}
 	if (rc == 0)
-		unlink(path);
+		drop_journal(path);
 	close(fd);
 	mem_free(chunk);
 	mem_free(path);

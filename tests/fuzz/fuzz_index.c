@@ -139,6 +139,7 @@ static void index_file(const char *data, size_t len)
 /* journal_file - 32 bytes of its numbers, then what it holds */
 static void journal_file(const char *data, size_t len)
 {
+	enum { LOOK = 8 + 4096 };
 	struct buf b = BUF_INIT;
 	char name[100];
 	struct mailstore *ms;
@@ -152,12 +153,15 @@ static void journal_file(const char *data, size_t len)
 	REQUIRE(mkdir(fuzz_path("mail"), 0700) == 0 &&
 		mkdir(fuzz_path("mail/.pillarbox"), 0700) == 0);
 	REQUIRE(stat(fuzz_path("inbox"), &st) == 0);
-	buf_adds(&b, "PBXMBOX1");
-	buf_add(&b, data, 32);
-	/* The bytes of the old content that it remembers. */
-	while (b.len < 40 + 4096)
-		buf_add(&b, mailbox, sizeof(mailbox) - 1);
-	b.len = 40 + 4096;
+	buf_adds(&b, "PBXMBOX2");
+	buf_add(&b, data, 24);
+	/* The bytes of the old content that it remembers, in three places. */
+	for (size_t end = 32 + LOOK; end <= 32 + 3 * LOOK; end += LOOK) {
+		buf_add(&b, data + 24, 8);
+		while (b.len < end)
+			buf_add(&b, mailbox, sizeof(mailbox) - 1);
+		b.len = end;
+	}
 	buf_add(&b, data + 32, len - 32);
 	snprintf(name, sizeof(name), "mail/.pillarbox/rewrite-%llx-%llx",
 		(unsigned long long)st.st_dev, (unsigned long long)st.st_ino);

@@ -6,11 +6,17 @@
  * every message whole and once; what was under way may have happened or not. Meanwhile, before the
  * mailbox is opened again, "somebody else" delivers a message.
  */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -257,4 +263,79 @@ TEST(mailbox_crash, mbox_by_journal)
 TEST(mailbox_crash, maildir)
 {
 	crash("maildir", false, false);
+}
+
+/* refuse_unlink - from here on: as if killed before anything that would be removed */
+static void refuse_unlink(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unlink, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = { sizeof(code) / sizeof(code[0]), code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+		_exit(1);
+}
+
+/*
+ * Killed when a change was complete but for its journal; then another program, which knows nothing
+ * of journals, takes a message out and new mail comes.
+ */
+TEST(mailbox_crash, changed_before_recovery)
+{
+	static const char first[] = FROM "Subject: 1\n\nthe first\n\n";
+	static const char second[] = FROM "Subject: 2\n\nthe second\n\n";
+	static const char third[] = FROM "Subject: 3\n\nthe third\n\n";
+	struct buf b = BUF_INIT;
+	char target[4096], *file, *list;
+	struct mailstore *ms;
+	struct mailbox_view *v;
+	int status;
+	pid_t pid;
+
+	snprintf(target, sizeof(target), "%s", store_path("real"));
+	buf_addf(&b, "%s%s%s", first, second, third);
+	store_write("real", buf_str(&b), b.len);
+	REQUIRE(symlink(target, store_path("inbox")) == 0);
+	pid = fork();
+	if (pid == 0) {
+		uint32_t uid = 1;
+
+		ms = store_open("mbox");
+		v = mailbox_open(ms, "INBOX", false);
+		refuse_unlink();
+		if (v == NULL || mailbox_store(v, &uid, 1, FLAGS_ADD, MAIL_FLAGGED, 0, UINT64_MAX,
+			NULL, NULL) != 0)
+			_exit(1);
+		mailbox_close(v);
+		_exit(0);
+	}
+	REQUIRE(waitpid(pid, &status, 0) == pid && status == 0);
+	file = store_read("real", NULL);
+	REQUIRE(file != NULL && strstr(file, "X-Status: F") != NULL);
+	mem_free(file);
+	buf_reset(&b);
+	buf_addf(&b, "%s%s" FROM "Subject: new\n\n", first, third);
+	for (int i = 0; i < 100; i++)
+		buf_adds(&b, "a line of it\n");
+	buf_addc(&b, '\n');
+	store_write("real", buf_str(&b), b.len);
+	ms = store_open("mbox");
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(v != NULL);
+	CHECK_INT(mailbox_count(v), 3);
+	list = store_list(v);
+	CHECK(strstr(list, ":1 ") != NULL && strstr(list, ":3 ") != NULL &&
+		strstr(list, ":new ") != NULL);
+	mem_free(list);
+	file = store_read("real", NULL);
+	CHECK(file != NULL && strstr(file, buf_str(&b)) != NULL);
+	mem_free(file);
+	buf_free(&b);
+	mailbox_close(v);
+	mailstore_close(ms);
 }

@@ -71,5 +71,7 @@ int unit_check_mem(const void *got, size_t got_len, const void *want, size_t wan
     const char *file, int line, const char *text);
 void unit_row(const char *text);
 _Noreturn void unit_abort(void);
+/* How many checks have failed in this process: for a child that a test has forked. */
+int unit_failures(void);
 
 #endif

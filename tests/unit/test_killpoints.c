@@ -1,0 +1,465 @@
+/*
+ * test_killpoints - killed before each system call that changes a file, one after the other
+ *
+ * A child does a piece of work under ptrace and gets SIGKILL when it is about to make the n-th
+ * such call, for every n until the work ends by itself. Then the work is looked at, as its next
+ * user would find it: nothing may be lost, and what is done once must be done once.
+ */
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "store_util.h"
+#include "unit.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/unixsock.h"
+#include "store/db.h"
+#include "store/deliver.h"
+#include "store/queue.h"
+
+enum { MAILS = 5, MOVED = 2, BATCH = 3, QUEUED = 5, POINTS_MAX = 2000 };
+
+/* changes - does this system call change a file or its name? (What fsync does no kill undoes.) */
+static bool changes(uint64_t call, const uint64_t args[6])
+{
+	static const long calls[] = { SYS_write, SYS_writev, SYS_pwrite64, SYS_ftruncate,
+		SYS_fallocate, SYS_renameat, SYS_linkat, SYS_unlinkat, SYS_mkdirat,
+#ifdef SYS_rename
+		SYS_rename, SYS_link, SYS_unlink, SYS_mkdir,
+#endif
+	};
+
+#ifdef SYS_open
+	if (call == SYS_open)
+		return (args[1] & O_CREAT) != 0;
+#endif
+	if (call == SYS_openat)
+		return (args[2] & O_CREAT) != 0;
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+		if (call == (uint64_t)calls[i])
+			return true;
+	}
+	return false;
+}
+
+/* follow - a traced child until its call number `at'; true: it was killed there, false: it ended */
+static bool follow(pid_t pid, int at)
+{
+	int status, count = 0;
+
+	for (;;) {
+		struct __ptrace_syscall_info info;
+
+		REQUIRE(ptrace(PTRACE_SYSCALL, pid, 0, 0) == 0 && waitpid(pid, &status, 0) == pid);
+		if (WIFEXITED(status)) {
+			CHECK_INT(WEXITSTATUS(status), 0);
+			return false;
+		}
+		REQUIRE(WIFSTOPPED(status));
+		if (WSTOPSIG(status) != (SIGTRAP | 0x80))
+			continue;
+		REQUIRE(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) > 0);
+		if (info.op != PTRACE_SYSCALL_INFO_ENTRY ||
+			!changes(info.entry.nr, info.entry.args) ||
+			++count < at)
+			continue;
+		kill(pid, SIGKILL);
+		REQUIRE(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+		return true;
+	}
+}
+
+/* kill_at - do the work, and be killed before call number `at'; false: there are not so many */
+static bool kill_at(void (*work)(void), int at)
+{
+	int status;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	REQUIRE(pid >= 0);
+	if (pid == 0) {
+		if (ptrace(PTRACE_TRACEME, 0, 0, 0) != 0)
+			_exit(77);
+		raise(SIGSTOP);
+		work();
+		_exit(0);
+	}
+	REQUIRE(waitpid(pid, &status, 0) == pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		unit_skip("processes cannot be traced here");
+	REQUIRE(ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) == 0);
+	return follow(pid, at);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
+{
+	(void)st;
+	(void)type;
+	return f->level == 0 ? 0 : remove(path);
+}
+
+/* in_child - nothing that is open, or cached, must cross a fork */
+static void in_child(void (*fn)(void))
+{
+	int status;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	REQUIRE(pid >= 0);
+	if (pid == 0) {
+		fn();
+		fflush(NULL);
+		_exit(unit_failures() > 0);
+	}
+	REQUIRE(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
+/* at_each_point - prepare, work until killed, look; how many points there were */
+static void at_each_point(void (*prepare)(void), void (*work)(void), void (*look)(void))
+{
+	char row[32];
+	int at = 1;
+	bool killed = true;
+
+	log_open("unit", LOG_TO_STDERR);
+	log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
+	CHECK_ROW(row);
+	for (; killed && at < POINTS_MAX; at++) {
+		snprintf(row, sizeof(row), "kill point %d", at);
+		REQUIRE(nftw(unit_tmpdir(), remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0);
+		in_child(prepare);
+		killed = kill_at(work, at);
+		in_child(look);
+	}
+	CHECK_ROW(NULL);
+	/* Fewer than these, and nothing was killed. */
+	CHECK(at > 5 && at < POINTS_MAX);
+	if (getenv("KILLPOINTS") != NULL)
+		CHECK_INT(at - 2, 0);
+}
+
+/* ---- MOVE ---- */
+
+static const char *kind = "mbox";
+static const uint32_t moved_uids[MOVED] = { 2, 4 };
+
+static void message(struct buf *b, unsigned number)
+{
+	buf_addf(b, "Message-ID: <%u@x>\nSubject: %u\n\n", number, number);
+	for (unsigned i = 0; i < 50 + number; i++)
+		buf_addf(b, "%u line %u From here to there, and more to fill it\n", number, i);
+}
+
+static void prepare_folders(void)
+{
+	struct mailstore *ms = store_open(kind);
+	struct mailbox_view *v;
+
+	for (unsigned i = 0; i < MAILS; i++) {
+		struct buf b = BUF_INIT;
+
+		message(&b, i);
+		REQUIRE(store_put(ms, "INBOX", buf_str(&b), 0) != 0);
+		buf_free(&b);
+	}
+	REQUIRE(mailstore_create(ms, "Saved") == 0);
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(v != NULL);
+	mailbox_close(v);
+	mailstore_close(ms);
+}
+
+/* By a symbolic link the file may not be replaced: its bytes are, by journal. */
+static void prepare_link(void)
+{
+	char real[4096];
+
+	snprintf(real, sizeof(real), "%s", store_path("real"));
+	store_write("real", "", 0);
+	REQUIRE(symlink(real, store_path("inbox")) == 0);
+	prepare_folders();
+}
+
+static void move(void)
+{
+	struct mailstore *ms = store_open(kind);
+	struct mailbox_view *v = mailbox_open(ms, "INBOX", false);
+	uint32_t *new_uids, validity;
+
+	if (v == NULL ||
+		mailbox_copy(v, moved_uids, MOVED, "Saved", MAIL_MOVE, &new_uids, &validity) != 0)
+		_exit(1);
+	mem_free(new_uids);
+	mailbox_close(v);
+	mailstore_close(ms);
+}
+
+/* count_in - how often each message is in a folder, whole; torn_r: parts of one */
+static void count_in(struct mailstore *ms, const char *folder, int counts[MAILS], int *torn_r)
+{
+	struct mailbox_view *v = mailbox_open(ms, folder, false);
+
+	memset(counts, 0, MAILS * sizeof(*counts));
+	*torn_r = 0;
+	REQUIRE(v != NULL);
+	for (uint32_t seq = 1; seq <= mailbox_count(v); seq++) {
+		size_t len = 0;
+		char *text = store_text(v, seq, &len);
+		bool whole = false;
+
+		for (unsigned i = 0; i < MAILS && text != NULL && !whole; i++) {
+			struct buf want = BUF_INIT;
+
+			message(&want, i);
+			whole = len == want.len && memcmp(text, want.data, len) == 0;
+			counts[i] += whole;
+			buf_free(&want);
+		}
+		*torn_r += !whole;
+		mem_free(text);
+	}
+	mailbox_close(v);
+}
+
+/* look_at_folders - each message is somewhere; what was not to move has not */
+static void look_at_folders(void)
+{
+	struct mailstore *ms = store_open(kind);
+	int here[MAILS], there[MAILS], torn;
+
+	count_in(ms, "INBOX", here, &torn);
+	CHECK_INT(torn, 0);
+	count_in(ms, "Saved", there, &torn);
+	CHECK(torn <= (strcmp(kind, "mbox") == 0));
+	for (unsigned i = 0; i < MAILS; i++) {
+		bool moves = i + 1 == moved_uids[0] || i + 1 == moved_uids[1];
+
+		CHECK(here[i] <= 1 && there[i] <= moves && here[i] + there[i] >= 1);
+	}
+	mailstore_close(ms);
+}
+
+TEST(killpoints, move_mbox_by_rename)
+{
+	at_each_point(prepare_folders, move, look_at_folders);
+}
+
+TEST(killpoints, move_mbox_by_journal)
+{
+	at_each_point(prepare_link, move, look_at_folders);
+}
+
+TEST(killpoints, move_maildir)
+{
+	kind = "maildir";
+	at_each_point(prepare_folders, move, look_at_folders);
+}
+
+/* ---- Delivery ---- */
+
+static const struct deliver_how how = { .lock_ms = 0 };
+static const char *target = "box";
+
+static int64_t text_read(void *arg, int64_t offset, void *data, size_t len)
+{
+	const struct buf *b = arg;
+	size_t left = (size_t)offset < b->len ? b->len - (size_t)offset : 0;
+
+	len = len < left ? len : left;
+	memcpy(data, b->data + offset, len);
+	return (int64_t)len;
+}
+
+/* deliver - the batch; with suspect as after a crash. true: all of it is delivered */
+static bool deliver(bool suspect)
+{
+	struct deliver_item items[BATCH];
+	struct buf texts[BATCH];
+	char ids[BATCH][16];
+	bool good = true;
+
+	for (unsigned i = 0; i < BATCH; i++) {
+		texts[i] = (struct buf)BUF_INIT;
+		snprintf(ids[i], sizeof(ids[i]), "4A1B2C3D%u0", i);
+		buf_addf(&texts[i], "Received: by mx (Postfix)\n\tid %s; Tue\n", ids[i]);
+		message(&texts[i], i);
+		items[i] = (struct deliver_item){ .queue_id = ids[i], .sender = "a@x.example",
+			.recipient = "u1@test.example", .original = "u1@test.example",
+			.suspect = suspect, .read = text_read, .read_arg = &texts[i] };
+	}
+	deliver_to_mailbox(store_path(target), &how, items, BATCH);
+	for (unsigned i = 0; i < BATCH; i++) {
+		good = good && (items[i].status == DELIVER_OK ||
+			items[i].status == DELIVER_DUPLICATE);
+		buf_free(&texts[i]);
+	}
+	return good;
+}
+
+static void deliver_once(void)
+{
+	if (!deliver(false))
+		_exit(1);
+}
+
+static int subjects(const char *text, unsigned number)
+{
+	char want[32];
+	int count = 0;
+
+	snprintf(want, sizeof(want), "\nSubject: %u\n", number);
+	for (const char *p = text; (p = strstr(p, want)) != NULL; p++)
+		count++;
+	return count;
+}
+
+static void prepare_box(void)
+{
+	store_write("box", "From z  Tue Jan  1 00:00:00 2030\nSubject: 9\n\nolder\n\n", 52);
+}
+
+static void look_at_box(void)
+{
+	size_t len;
+	char *text;
+
+	CHECK(deliver(true));
+	text = store_read("box", &len);
+	REQUIRE(text != NULL);
+	CHECK_INT(subjects(text, 9), 1);
+	for (unsigned i = 0; i < BATCH; i++)
+		CHECK_INT(subjects(text, i), 1);
+	mem_free(text);
+	CHECK(access(store_path("box.lock"), F_OK) != 0);
+}
+
+TEST(killpoints, deliver_mbox)
+{
+	at_each_point(prepare_box, deliver_once, look_at_box);
+}
+
+static void prepare_nothing(void)
+{
+}
+
+static void look_at_maildir(void)
+{
+	struct mailstore *ms;
+	struct mailbox_view *v;
+	char *list;
+
+	CHECK(deliver(true));
+	ms = store_open(kind);
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(v != NULL);
+	CHECK_INT(mailbox_count(v), BATCH);
+	list = store_list(v);
+	for (unsigned i = 0; i < BATCH; i++) {
+		char want[16];
+
+		snprintf(want, sizeof(want), ":%u ", i);
+		CHECK(strstr(list, want) != NULL);
+	}
+	mem_free(list);
+	mailbox_close(v);
+	mailstore_close(ms);
+}
+
+TEST(killpoints, deliver_maildir)
+{
+	kind = "maildir";
+	target = "Maildir/";
+	at_each_point(prepare_nothing, deliver_once, look_at_maildir);
+}
+
+/* ---- A damaged queue: set aside, its mail taken over ---- */
+
+static struct queue *open_queue(void)
+{
+	char *error = NULL;
+	struct queue *q = queue_open(unit_tmpdir(), QUEUE_CREATE, &error);
+
+	if (q == NULL)
+		CHECK_STR(error, "");
+	REQUIRE(q != NULL);
+	return q;
+}
+
+/* fill_queue - mail of which a part is in the log alone, as after kill -9 */
+static void fill_queue(void)
+{
+	static const struct queue_envelope plain = { .sender = "a@example.com", .envid = "" };
+	static const struct queue_recipient r = { .address = "r@x", .original = "", .orcpt = "",
+		.dsn = "", .reason = "" };
+	struct queue *q = open_queue();
+
+	for (int i = 0; i < QUEUED; i++) {
+		struct queue_message *m = queue_begin(q, &plain);
+
+		queue_add_recipient(m, &r);
+		REQUIRE(queue_write(m, "Subject: x\n\nbody\n", 17) == 0);
+		queue_end(m, NULL, NULL);
+		REQUIRE(queue_commit(q) == 0);
+	}
+	_exit(0);
+}
+
+/* damage - an index that lacks its row: all mail can be read, and no check finds the file sound */
+static void damage(void)
+{
+	char *error = NULL;
+	struct db *db = db_open(store_path("queue.db"), DB_WRITE, NULL, NULL, 0, NULL, &error);
+
+	REQUIRE(db != NULL);
+	REQUIRE(db_exec(db, "CREATE TABLE e1 (a); INSERT INTO e1 VALUES (1);"
+		"CREATE TABLE e2 (a PRIMARY KEY) WITHOUT ROWID; PRAGMA writable_schema=1;"
+		"INSERT INTO sqlite_master SELECT 'index', 'i', 'e1', rootpage,"
+		" 'CREATE INDEX i ON e1 (a)' FROM sqlite_master WHERE name = 'e2'") == 0);
+	_exit(0);
+}
+
+static void prepare_queue(void)
+{
+	in_child(fill_queue);
+	in_child(damage);
+	store_write("queue.db.bad", "", 0);
+}
+
+static void rescue(void)
+{
+	struct queue *q = open_queue();
+
+	queue_rescue(q);
+	queue_close(q);
+}
+
+static void look_at_queue(void)
+{
+	struct queue_entry found[QUEUED + 1];
+	struct queue *q = open_queue();
+	int64_t count = 0, bytes = 0;
+
+	queue_rescue(q);
+	CHECK_INT(queue_scan(q, 0, found, QUEUED + 1), QUEUED);
+	CHECK(queue_totals(q, &count, &bytes) == 0 && bytes == QUEUED * 17);
+	CHECK(!queue_is_broken(q));
+	queue_close(q);
+}
+
+TEST(killpoints, set_aside_and_rescue)
+{
+	at_each_point(prepare_queue, rescue, look_at_queue);
+}
