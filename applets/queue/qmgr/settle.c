@@ -17,7 +17,10 @@
 #include "base/log.h"
 #include "conf/params.h"
 
-enum { COMMIT_GAP_MS = 5, RETRY_MS = 1000 };
+enum { COMMIT_GAP_MS = 5, RETRY_MS = 1000, ATTEMPTS_MAX = 100000 };
+
+/* Earlier times (2024-01-01) come from a clock that nobody has set. */
+#define CLOCK_SET INT64_C(1704067200)
 
 static void on_turn_end(struct loop_hook *h);
 
@@ -83,6 +86,31 @@ static void change_state(struct job *j, enum rcpt_state from, enum rcpt_state to
 	}
 }
 
+/* backoff - the wait after so many attempts: minimal_backoff_time, doubled up to the maximal one */
+static int64_t backoff(int attempts)
+{
+	int64_t wait = param.minimal_backoff_time;
+
+	for (int i = 0; i < attempts && wait < param.maximal_backoff_time; i++)
+		wait *= 2;
+	return wait < param.maximal_backoff_time ? wait : param.maximal_backoff_time;
+}
+
+/*
+ * waited - seconds it has been in the queue. Mail that came before the clock was set (a router
+ * before NTP) would be decades old then: it has waited between its attempts, as far as is known
+ */
+static int64_t waited(const struct job *j)
+{
+	int64_t arrival = j->arrival / 1000000, sum = 0;
+
+	if (arrival >= CLOCK_SET || qmgr_now() < CLOCK_SET)
+		return qmgr_now() - arrival;
+	for (int i = 0; i < j->attempts && i < ATTEMPTS_MAX; i++)
+		sum += backoff(i);
+	return sum;
+}
+
 /* is_expired - is it time to give up? Says so in the log */
 static bool is_expired(const struct job *j)
 {
@@ -91,7 +119,7 @@ static bool is_expired(const struct job *j)
 	bool forced = (j->flags & QUEUE_F_EXPIRE) != 0;
 	char id[QUEUE_ID_TEXT];
 
-	if (!forced && qmgr_now() - j->arrival / 1000000 < lifetime)
+	if (!forced && waited(j) < lifetime)
 		return false;
 	queue_id_text(j->id, id);
 	log_info("%s: from=<%s>, status=%s, returned to sender", id, j->sender,
@@ -99,21 +127,16 @@ static bool is_expired(const struct job *j)
 	return true;
 }
 
-/* retry_time - minimal_backoff_time, doubled with every attempt up to maximal_backoff_time */
+/* retry_time - when it is tried again */
 static int64_t retry_time(const struct job *j)
 {
-	int64_t wait = param.minimal_backoff_time;
-
-	for (int i = 0; i < j->attempts && wait < param.maximal_backoff_time; i++)
-		wait *= 2;
-	return qmgr_now() + (wait < param.maximal_backoff_time ? wait : param.maximal_backoff_time);
+	return qmgr_now() + backoff(j->attempts);
 }
 
 static void defer(struct job *j)
 {
 	bool warn = param.delay_warning_time > 0 && !(j->flags & QUEUE_F_WARNED) &&
-		    *j->sender != '\0' &&
-		    qmgr_now() - j->arrival / 1000000 >= param.delay_warning_time;
+		    *j->sender != '\0' && waited(j) >= param.delay_warning_time;
 
 	if (warn && notice_delay(j) == 0)
 		queue_set_flags(qmgr->queue, j->id, QUEUE_F_WARNED);
