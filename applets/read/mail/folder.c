@@ -555,6 +555,7 @@ bool message_text(unsigned n, struct buf *out)
 {
 	struct mail_text *text = open_text(n);
 	uint64_t offset = 0;
+	bool whole;
 
 	if (text == NULL) {
 		return false;
@@ -578,8 +579,13 @@ bool message_text(unsigned n, struct buf *out)
 			i = end + 1;
 		}
 	}
+	/* What is not read to its end must not be taken for the message: that may be removed. */
+	whole = offset == mail_size(text);
+	if (!whole) {
+		fprintf(stderr, "%u: %s\n", n, mailstore_error(G.store));
+	}
 	mail_close(text);
-	return true;
+	return whole;
 }
 
 void message_size(unsigned n, unsigned long *lines, unsigned long *bytes)

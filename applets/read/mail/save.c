@@ -18,8 +18,9 @@
 #include "base/str.h"
 #include "base/unixsock.h"
 #include "store/lock.h"
+#include "store/mbox_install.h"
 
-enum { LOCK_WAIT_MS = 30000 };
+enum { LOCK_WAIT_MS = 30000, OPEN_TRIES = 5 };
 
 /* put_mbox - the message as an mbox holds it: From_ line, From-quoting, a blank line behind */
 static void put_mbox(struct buf *out, unsigned n, const struct buf *text)
@@ -108,19 +109,60 @@ static bool append_list(int fd, off_t size, const unsigned *list, bool headers, 
 	return ok && (fsync(fd) == 0 || errno == EINVAL);	/* EINVAL: a device or pipe */
 }
 
+/* is_named - is path the file that fd has open? A mail program may have put another in its place */
+static bool is_named(const char *path, int fd)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino &&
+		a.st_dev == b.st_dev;
+}
+
+/* open_locked - the file for appending, and its lock (none for a device); -1 with errno */
+static int open_locked(const char *path, struct mailbox_lock **lock_r)
+{
+	*lock_r = NULL;
+	for (int tries = 0; tries < OPEN_TRIES; tries++) {
+		int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+		struct stat st;
+		int why;
+
+		if (fd < 0 || (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode))) {
+			return fd;
+		}
+		*lock_r = mailbox_lock(path, fd, true, LOCK_WAIT_MS);
+		if (*lock_r != NULL && is_named(path, fd)) {
+			return fd;
+		}
+		why = errno;
+		if (*lock_r == NULL) {
+			tries = OPEN_TRIES;
+		} else {
+			mailbox_unlock(*lock_r);
+			*lock_r = NULL;
+			why = EBUSY;
+		}
+		close(fd);
+		errno = why;
+	}
+	return -1;
+}
+
 bool save_messages(const char *path, const unsigned *list, bool headers, bool quiet)
 {
 	struct stat st;
+	struct mailbox_lock *lock;
 	bool fresh = stat(path, &st) != 0, ok = false;
-	int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
-	bool device = fd >= 0 && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode);
-	struct mailbox_lock *lock =
-		fd >= 0 && !device ? mailbox_lock(path, fd, true, LOCK_WAIT_MS) : NULL;
+	int fd = open_locked(path, &lock);
 	struct saved saved = { 0 };
 
 	/* Again: mail may have come until the lock was ours. */
-	if ((lock != NULL || device) && fstat(fd, &st) == 0) {
+	if (fd >= 0 && fstat(fd, &st) == 0) {
 		ok = append_list(fd, st.st_size, list, headers, &saved);
+		/* The messages leave their mailbox: a new file needs its name on the disk too. */
+		if (ok && lock != NULL && st.st_size == 0 && mbox_sync_directory(path) != 0) {
+			(void)syncfs(fd);
+		}
 		if (!ok) {
 			int why = errno;
 
