@@ -177,9 +177,11 @@ static int begin_rename(struct mbox_install *in, const struct stat *st)
 {
 	struct buf b = BUF_INIT;
 
+	/* Whoever makes one has the lock: what is there was left by a process that was killed. */
 	directory_of(&b, in->mb->path);
-	buf_addf(&b, "/.%s.%ld.new", strrchr(in->mb->path, '/') + 1, (long)getpid());
+	buf_addf(&b, "/.%s.new", strrchr(in->mb->path, '/') + 1);
 	in->path = buf_steal(&b);
+	(void)unlink(in->path);
 	in->fd = open(in->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (in->fd >= 0 &&
 		(st->st_gid == getegid() || fchown(in->fd, (uid_t)-1, st->st_gid) == 0) &&
@@ -536,6 +538,27 @@ static int keep_appended(
 		       : -1;
 }
 
+/*
+ * skip_separator - behind a file that ended in zeros, half copied, whoever appended put line ends
+ * first; what the journal makes has its empty line already: they would belong to its last message
+ */
+static uint64_t skip_separator(
+	int journal, int mailbox, const struct journal *j, uint64_t from, uint64_t size)
+{
+	char end[2], next;
+
+	if (j->length < 2 ||
+		pread(journal, end, 2, (off_t)(sizeof(*j) + j->length - 2)) != 2 ||
+		memcmp(end, "\n\n", 2) != 0)
+		return from;
+	for (int i = 0; i < 2 && from < size; i++) {
+		if (pread(mailbox, &next, 1, (off_t)from) != 1 || next != '\n')
+			break;
+		from++;
+	}
+	return from;
+}
+
 int mbox_recover(struct mailbox *mb)
 {
 	struct stat st;
@@ -558,6 +581,7 @@ int mbox_recover(struct mailbox *mb)
 					  !fits(fd, mb->fd, &j, &j.last, last_at(&j)))) {
 		rc = put_aside(mb, path) == 0 ? 0 : store_fail_sys(mb->ms, path, "rename", "write");
 	} else if (from != UINT64_MAX) {
+		from = skip_separator(fd, mb->fd, &j, from, (uint64_t)st.st_size);
 		if (keep_appended(fd, mb->fd, &j, from, (uint64_t)st.st_size, chunk) != 0 ||
 			copy_back(fd, mb->fd, j.start, j.length, chunk) != 0)
 			rc = store_fail_sys(mb->ms, mb->path, "repair", "read and write");
