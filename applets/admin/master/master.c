@@ -384,6 +384,35 @@ static void find_owner(void)
 }
 
 /*
+ * settle_files - queue.db goes to the new owner with its directory: root may have left mail in it
+ * before there was that user. Only what belongs to the directory's old owner: somebody else's file
+ * that was linked there by the name is not given away.
+ */
+static void settle_files(const char *dir, uid_t old, uid_t uid, gid_t gid)
+{
+	static const char *const names[] = { "queue.db", "queue.db-wal", "queue.db-shm",
+		"queue.lock" };
+	struct buf path = BUF_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct stat st;
+		int fd;
+
+		buf_reset(&path);
+		buf_addf(&path, "%s/%s", dir, names[i]);
+		fd = open(buf_str(&path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == old &&
+			old != uid && fchown(fd, uid, gid) != 0) {
+			log_warn("%s: cannot set owner %u: %m", buf_str(&path), (unsigned)uid);
+		}
+		if (fd >= 0) {
+			close(fd);
+		}
+	}
+	buf_free(&path);
+}
+
+/*
  * settle_dir - a directory of the queue that was made for another user, or by a Postfix with its
  * setgid programs, gets the owner and the mode that ours need. A stricter mode that somebody
  * chose stays, and so does a directory like /var that is named by mistake.
@@ -396,6 +425,10 @@ static void settle_dir(const char *path, mode_t mode, uid_t uid, gid_t gid)
 		!S_ISDIR(st.st_mode) ||
 		(st.st_uid == uid && (st.st_gid == gid || st.st_gid == 0))) {
 		return;
+	}
+	/* First the files: a start that ends in between finds the directory as it was. */
+	if (strcmp(path, param.queue_directory) == 0) {
+		settle_files(path, st.st_uid, uid, gid);
 	}
 	if (chown(path, uid, gid) != 0 || chmod(path, mode) != 0) {
 		log_warn("%s: cannot set owner %u and mode %04o: %m", path, (unsigned)uid,

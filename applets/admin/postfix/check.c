@@ -9,12 +9,14 @@
  *			than their source, readable by mail_owner
  *
  * Faults that keep the system from starting are "fatal", others warnings. A start makes the tables
- * that are missing, or are another program's (a hash: of Berkeley DB), from their sources.
+ * that are missing, another program's (a hash: of Berkeley DB) or closed to mail_owner, from their
+ * sources.
  */
 #include "applets/admin/postfix/postfix.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -174,6 +176,29 @@ static void check_dir(const char *below, mode_t mode, bool owned, mode_t forbidd
 	buf_free(&path);
 }
 
+/* check_queue_files - a start gives queue.db to mail_owner only together with its directory */
+static void check_queue_files(void)
+{
+	static const char *const names[] = { "queue.db", "queue.db-wal", "queue.db-shm",
+		"queue.lock" };
+	struct buf path = BUF_INIT;
+	struct stat dir, st;
+
+	if (stat(param.queue_directory, &dir) != 0 || dir.st_uid != G.owner) {
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		buf_reset(&path);
+		buf_addf(&path, "%s/%s", param.queue_directory, names[i]);
+		if (lstat(buf_str(&path), &st) == 0 && st.st_uid != G.owner) {
+			fatal("not owned by %s: %s: run chown %s %s/queue.*", param.mail_owner,
+				buf_str(&path), param.mail_owner, param.queue_directory);
+			break;
+		}
+	}
+	buf_free(&path);
+}
+
 static void check_directories(void)
 {
 	check_dir("", 0755, true, S_IWGRP | S_IWOTH);
@@ -181,12 +206,39 @@ static void check_directories(void)
 	check_dir("private", 0700, true, S_IRWXG | S_IRWXO);
 	check_dir("public", 0755, true, S_IWGRP | S_IWOTH);
 	check_dir("maildrop", 01733, true, S_IRGRP | S_IROTH);
+	check_queue_files();
 	if (endpoint_make_dir(param.data_directory, 0700, G.owner, G.group) != 0) {
 		warning("data_directory = %s: %s", param.data_directory, strerror(errno));
 	}
 }
 
 /* ---- Tables ---- */
+
+/*
+ * closed_to_owner - a table that root reads and mail_owner cannot: made before there was such a
+ * user, or while it was another one
+ */
+static bool closed_to_owner(const struct stat *st)
+{
+	gid_t groups[64];
+	int count = ARRAY_LEN(groups);
+
+	if (geteuid() != 0 || G.owner == 0) {
+		return false;
+	}
+	if (st->st_uid == G.owner) {
+		return (st->st_mode & S_IRUSR) == 0;
+	}
+	if (getgrouplist(param.mail_owner, G.group, groups, &count) < 0) {
+		count = (int)ARRAY_LEN(groups);
+	}
+	for (int i = 0; i < count; i++) {
+		if (groups[i] == st->st_gid) {
+			return (st->st_mode & S_IRGRP) == 0;
+		}
+	}
+	return (st->st_mode & S_IROTH) == 0;
+}
 
 /* check_built - name.db of an indexed table: there, not older than its source, not open to others,
  * whole */
@@ -209,6 +261,10 @@ static void check_built(const char *spec, const char *path, const char *paramete
 		if (built.st_mode & (S_IWGRP | S_IRWXO)) {
 			warning("%s: mode %04o lets others in, 0640 is usual", buf_str(&db),
 				(unsigned)built.st_mode & 07777);
+		}
+		if (closed_to_owner(&built)) {
+			warning("%s: %s cannot read %s (the next start makes it again)", parameter,
+				param.mail_owner, buf_str(&db));
 		}
 		m = map_open(spec, alias ? MAP_SOURCE_ALIAS : 0, &error);
 		if (m != NULL && map_get(m, "postmaster", &value) < 0) {
@@ -245,28 +301,34 @@ static bool run_builder(const char *tool, const char *spec)
 	return status == 0;
 }
 
-/* build - name.db, when it is missing or none of ours and its source is there */
+/* build - name.db, when it is missing, none of ours or closed, and its source is there */
 static void build(const char *spec, const char *path, bool alias)
 {
-	const char *tool = alias ? "postalias" : "postmap";
-	struct buf value = BUF_INIT;
+	const char *tool = alias ? "postalias" : "postmap", *why = NULL;
+	struct buf value = BUF_INIT, db = BUF_INIT;
 	char *error = NULL;
-	struct stat st;
+	struct stat st, built;
 	struct map *m;
 
 	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) {
 		return;
 	}
+	buf_addf(&db, "%s.db", path);
 	m = map_open(spec, alias ? MAP_SOURCE_ALIAS : 0, &error);
 	if (m == NULL || map_get(m, "postmaster", &value) < 0) {
-		script_info("making the table %s with %s: %s", spec, tool,
-			m != NULL ? map_error(m) : error);
+		why = m != NULL ? map_error(m) : error;
+	} else if (stat(buf_str(&db), &built) == 0 && closed_to_owner(&built)) {
+		why = "mail_owner cannot read it";
+	}
+	if (why != NULL) {
+		script_info("making the table %s with %s: %s", spec, tool, why);
 		if (!run_builder(tool, spec)) {
 			script_warn("%s %s failed", tool, spec);
 		}
 	}
 	map_close(m);
 	mem_free(error);
+	buf_free(&db);
 	buf_free(&value);
 }
 

@@ -284,17 +284,15 @@ static int usage(void)
 	return applet_usage("postfix");
 }
 
-int postfix_main(int argc, char **argv)
+/* options - those from optind on, until the first argument that is none; false: an unknown one */
+static bool options(int argc, char **argv, const char **dir_r)
 {
-	const char *dir = NULL;
-	char *error = NULL;
 	int opt;
 
-	log_open("postfix/postfix-script", LOG_TO_STDERR);
-	while ((opt = getopt(argc, argv, "c:Dv")) != -1) {
+	while ((opt = getopt(argc, argv, "+c:Dv")) != -1) {
 		switch (opt) {
 		case 'c':
-			dir = optarg;
+			*dir_r = optarg;
 			break;
 		case 'v':
 			G.verbose++;
@@ -302,15 +300,29 @@ int postfix_main(int argc, char **argv)
 		case 'D':
 			break;
 		default:
-			return usage();
+			return false;
 		}
 	}
-	if (optind + 1 != argc) {
+	return true;
+}
+
+int postfix_main(int argc, char **argv)
+{
+	const char *dir = NULL, *command;
+	char *error = NULL;
+
+	log_open("postfix/postfix-script", LOG_TO_STDERR);
+	if (!options(argc, argv, &dir) || optind >= argc) {
+		return usage();
+	}
+	command = argv[optind++];
+	/* "check -v" as well as "-v check". */
+	if (!options(argc, argv, &dir) || optind != argc) {
 		return usage();
 	}
 	G.dir = conf_dir(dir);
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-		if (strcmp(commands[i].name, argv[optind]) != 0) {
+		if (strcmp(commands[i].name, command) != 0) {
 			continue;
 		}
 		if (conf_load(G.dir, false, &error) != 0) {
@@ -324,6 +336,6 @@ int postfix_main(int argc, char **argv)
 		"postfix/postfix-script: fatal: unknown command: '%s'. Usage: postfix start (or "
 		"stop, "
 		"reload, abort, flush, check, status, start-fg)\n",
-		argv[optind]);
+		command);
 	return 1;
 }
