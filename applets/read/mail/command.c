@@ -17,8 +17,6 @@
 #include "base/str.h"
 #include "base/unixsock.h"
 
-enum { COMMAND_MAX = 8192 };
-
 /* What a command may be called for: flags of the table. */
 enum {
 	NEEDS_FOLDER = 1,
@@ -34,35 +32,6 @@ struct command {
 	unsigned flags;
 	const char *help;	/* NULL: not in ? */
 };
-
-/* page - show through $PAGER when crt is set and the message is longer than it says */
-static void show_list(const unsigned *list, unsigned how)
-{
-	for (; *list != 0; list++) {
-		const char *crt = var_get("crt"), *pager = var_get("PAGER");
-		unsigned long lines, bytes;
-		int64_t limit = 0;
-		FILE *out = stdout;
-
-		G.current = *list;
-		message_size(*list, &lines, &bytes);
-		if (crt != NULL && !str_to_int(crt, 1, 100000, &limit)) {
-			limit = 24;
-		}
-		if (G.interactive && isatty(1) && crt != NULL && pager != NULL &&
-			(int64_t)lines > limit) {
-			fflush(stdout);
-			out = popen(pager, "w");
-			out = out != NULL ? out : stdout;
-		}
-		fprintf(out, "Message %2u:\n", *list);
-		show_message(out, *list, how);
-		fprintf(out, "\n");
-		if (out != stdout) {
-			pclose(out);
-		}
-	}
-}
 
 static void cmd_type(const char *args, const unsigned *list)
 {
@@ -462,8 +431,7 @@ static void cmd_file(const char *args, const unsigned *list)
 		return;
 	}
 	path = path_expand(args);
-	folder_quit(false);
-	if (folder_open(path, NULL, false) == 0) {
+	if (folder_switch(path)) {
 		G.moved = false;
 		folder_banner();
 		if (var_on("header")) {
@@ -802,24 +770,55 @@ static void cmd_newmail(const char *args, const unsigned *list)
 	}
 }
 
+static void prompt(void)
+{
+	printf("%s", var_on("prompt") ? var_get("prompt") : "& ");
+	fflush(stdout);
+}
+
+/*
+ * read_command - false at the end of input; an interrupt only throws away what was typed. It counts
+ * from before the prompt on, because who sees the prompt may press it.
+ */
+static bool read_command(struct buf *line)
+{
+	bool got;
+
+	if (!G.interactive) {
+		return read_line(G.in, line);
+	}
+	interrupts_catch(true);
+	prompt();
+	while (!(got = read_line(G.in, line)) && G.interrupts != G.told) {
+		G.told = G.interrupts;
+		clearerr(G.in);
+		printf("\nInterrupt\n");
+		prompt();
+	}
+	interrupts_catch(false);
+	if (!got) {
+		printf("\n");
+	}
+	return got;
+}
+
 void commands_run(void)
 {
-	char line[COMMAND_MAX];
+	struct buf line = BUF_INIT;
 
 	while (!G.quit) {
-		if (G.interactive) {
-			if (var_on("newmail") || var_on("autoinc")) {
-				(void)show_new();
-			}
-			printf("%s", var_on("prompt") ? var_get("prompt") : "& ");
+		char *text;
+
+		if (G.interactive && (var_on("newmail") || var_on("autoinc"))) {
+			(void)show_new();
 		}
 		fflush(stdout);
-		if (fgets(line, sizeof(line), G.in) == NULL) {
-			if (G.interactive) {
-				printf("\n");
-			}
+		if (!read_command(&line)) {
 			break;
 		}
-		command_line(line, false);
+		text = mem_strdup(buf_str(&line));
+		command_line(text, false);
+		mem_free(text);
 	}
+	buf_free(&line);
 }

@@ -75,11 +75,21 @@ static bool wait_input(FILE *in)
 	return G.interrupts == G.told;
 }
 
-/*
- * read_line - one line without its end; false at the end of input or when interrupted (the terminal
- * throws away what was typed of it)
- */
-static bool read_line(FILE *in, struct buf *line)
+void interrupts_catch(bool on)
+{
+	/* without SA_RESTART: reading a line stops, and so does writing a long text */
+	struct sigaction act = { .sa_handler = count_interrupt };
+
+	if (on) {
+		G.interrupts = G.told = 0;
+		sigaction(SIGINT, &act, &G.before_catching);
+	} else {
+		sigaction(SIGINT, &G.before_catching, NULL);
+	}
+	G.catching = on;
+}
+
+bool read_line(FILE *in, struct buf *line)
 {
 	int c = EOF;
 
@@ -540,14 +550,12 @@ static bool read_text(struct draft *d, FILE *in, bool terminal)
 
 int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject)
 {
-	struct sigaction act = { .sa_handler = count_interrupt }, old;
 	bool go_on = true;
 
 	G.interrupts = G.told = 0;
-	G.catching = terminal;
 	G.eof_count = 0;
 	if (terminal) {
-		sigaction(SIGINT, &act, &old);	/* without SA_RESTART: reading a line stops */
+		interrupts_catch(true);
 		go_on = (!(ask_subject && (var_on("ask") || var_on("asksub")) &&
 				 d->subject.len == 0) || ask(in, "Subject: ", &d->subject)) &&
 			(!var_on("askcc") || ask(in, "Cc: ", &d->cc)) &&
@@ -560,8 +568,7 @@ int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject)
 	go_on = go_on && read_text(d, in, terminal);
 	if (terminal) {
 		clearerr(in);
-		sigaction(SIGINT, &old, NULL);
-		G.catching = false;
+		interrupts_catch(false);
 		if (go_on) {
 			printf("EOT\n");
 		}

@@ -9,6 +9,7 @@
 #include "mail.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -172,24 +173,43 @@ static unsigned first_current(void)
 	return G.count;
 }
 
-static int open_path(const char *path, bool read_only)
+/* say_store_error - what the store says; the path in front where it does not name it */
+static void say_store_error(const char *path, const char *error)
 {
-	struct mailstore *store;
-	struct mailbox_view *view;
+	bool named = strstr(error, path) != NULL;
+
+	fprintf(stderr, "%s%s%s\n", named ? "" : path, named ? "" : ": ", error);
+}
+
+/* open_view - 0 with both set, or -1 and said */
+static int open_view(const char *path, bool read_only, struct mailstore **store_r,
+	struct mailbox_view **view_r)
+{
 	struct stat st;
 
 	if (stat(path, &st) != 0) {
 		fprintf(stderr, "%s: %s\n", path, strerror(errno));
 		return -1;
 	}
-	store = open_store(path);
-	if (store == NULL) {
+	*store_r = open_store(path);
+	if (*store_r == NULL) {
 		return -1;
 	}
-	view = mailbox_open(store, "INBOX", read_only);
-	if (view == NULL) {
-		fprintf(stderr, "%s: %s\n", path, mailstore_error(store));
-		mailstore_close(store);
+	*view_r = mailbox_open(*store_r, "INBOX", read_only);
+	if (*view_r == NULL) {
+		say_store_error(path, mailstore_error(*store_r));
+		mailstore_close(*store_r);
+		return -1;
+	}
+	return 0;
+}
+
+static int open_path(const char *path, bool read_only)
+{
+	struct mailstore *store;
+	struct mailbox_view *view;
+
+	if (open_view(path, read_only, &store, &view) != 0) {
 		return -1;
 	}
 	folder_close();
@@ -198,39 +218,65 @@ static int open_path(const char *path, bool read_only)
 	G.read_only = mailbox_read_only(view);
 	G.count = mailbox_count(view);
 	know_messages(0);
+	mem_free(G.previous_path);
 	G.previous_path = G.folder_path;
 	G.folder_path = mem_strdup(path);
 	G.current = first_current();
 	return 0;
 }
 
+/* own_there - is there mail in the user's own mailbox? 0; 1 or -1 and said */
+static int own_there(const char *own, const char *user)
+{
+	struct stat st;
+	bool is = stat(own, &st) == 0;
+
+	if (is && !(S_ISREG(st.st_mode) && st.st_size == 0)) {
+		return 0;
+	}
+	if (!is && errno != ENOENT) {
+		fprintf(stderr, "%s: %s\n", own, strerror(errno));
+		return -1;
+	}
+	fprintf(stderr, "No mail for %s%s\n", user != NULL ? user : G.user,
+		user != NULL && getpwnam(user) == NULL ? " (the system has no such user)" : "");
+	return 1;
+}
+
 int folder_open(const char *path, const char *user, bool read_only)
 {
 	char *own = path == NULL ? own_mailbox(user) : NULL;
-	struct stat st;
-	int result;
+	int result = own != NULL ? own_there(own, user) : 0;
 
-	if (own != NULL && (stat(own, &st) != 0 || (S_ISREG(st.st_mode) && st.st_size == 0))) {
-		bool missing = stat(own, &st) == 0 || errno == ENOENT;
-
-		if (missing) {
-			fprintf(stderr, "No mail for %s\n", user != NULL ? user : G.user);
-		} else {
-			fprintf(stderr, "%s: %s\n", own, strerror(errno));
-		}
-		mem_free(own);
-		return missing ? 1 : -1;
-	}
-	result = open_path(own != NULL ? own : path, read_only);
 	if (result == 0) {
-		G.system_box = own != NULL;
-		if (own != NULL && G.count == 0) {
+		result = open_path(own != NULL ? own : path, read_only);
+		G.system_box = result == 0 ? own != NULL : G.system_box;
+		if (result == 0 && own != NULL && G.count == 0) {
 			fprintf(stderr, "No mail for %s\n", user != NULL ? user : G.user);
 			result = 1;
 		}
 	}
 	mem_free(own);
 	return result;
+}
+
+bool folder_switch(const char *path)
+{
+	char *own = path == NULL ? own_mailbox(NULL) : NULL;
+	const char *to = own != NULL ? own : path;
+	struct mailstore *store;
+	struct mailbox_view *view;
+	bool can = (own == NULL || own_there(own, NULL) == 0) &&
+		open_view(to, true, &store, &view) == 0;
+
+	if (can) {
+		mailbox_close(view);
+		mailstore_close(store);
+		folder_quit(false);
+		can = folder_open(path, NULL, false) == 0;
+	}
+	mem_free(own);
+	return can;
 }
 
 bool folder_new(unsigned n)

@@ -4,8 +4,8 @@
  *	>N  1 root                  Tue Aug  9 14:21   20/743   "Just test"
  *
  * dot, state (N new, U unread), number, sender, date of the From_ line, lines/bytes as the mbox has
- * them, subject; cut to the terminal's width, where Chinese, Japanese and Korean characters take
- * two columns.
+ * them, subject; cut to the terminal's width (a narrow one gets no size), where Chinese, Japanese
+ * and Korean characters take two columns.
  */
 #include "mail.h"
 
@@ -18,7 +18,11 @@
 #include "base/str.h"
 #include "mime/charset.h"
 
-enum { WIDTH_MIN = 40, WIDTH_MAX = 500 };
+enum {
+	WIDTH_MIN = 40,
+	WIDTH_MAX = 500,
+	NARROW = 60		/* below it neither the size nor the day of the week has a place */
+};
 
 static void terminal_size(unsigned *rows, unsigned *columns)
 {
@@ -30,6 +34,14 @@ static void terminal_size(unsigned *rows, unsigned *columns)
 		*rows = ws.ws_row;
 		*columns = ws.ws_col < WIDTH_MAX ? ws.ws_col : WIDTH_MAX;
 	}
+}
+
+unsigned terminal_rows(void)
+{
+	unsigned rows, columns;
+
+	terminal_size(&rows, &columns);
+	return rows;
 }
 
 /* window_size - messages of one screenful: variable screen, else what the terminal holds */
@@ -122,7 +134,7 @@ static char state_of(unsigned n)
 /* from_width - columns of the sender: fewer on a narrow terminal, so that there is a subject */
 static unsigned from_width(unsigned columns)
 {
-	return columns >= 80 ? 20 : columns >= 60 ? 12 : 6;
+	return columns >= 80 ? 20 : columns >= NARROW ? 12 : 6;
 }
 
 static void print_header(unsigned n, unsigned columns)
@@ -133,18 +145,20 @@ static void print_header(unsigned n, unsigned columns)
 	char number[16], date[32], size[48];
 	time_t when = mailbox_info(G.view, n)->received;
 	unsigned from = from_width(columns), used;
+	bool narrow = columns < NARROW;
 	const char *subject;
 	struct tm tm;
 
 	localtime_r(&when, &tm);
-	strftime(date, sizeof(date), "%a %b %e %H:%M", &tm);
+	strftime(date, sizeof(date), narrow ? "%b %e %H:%M" : "%a %b %e %H:%M", &tm);
 	message_size(n, &lines, &bytes);
 	snprintf(number, sizeof(number), "%3u", n);
-	snprintf(size, sizeof(size), "%4lu/%-5lu", lines, bytes);
+	snprintf(size, sizeof(size), "%4lu/%-5lu ", lines, bytes);
 	buf_addf(&line, "%c%c%s ", n == G.current ? '>' : ' ', state_of(n), number);
 	put_cell(&line, message_from(&a, n, false), from, true);
-	buf_addf(&line, "  %s %s ", date, size);
-	used = (unsigned)(3 + strlen(number) + from + 2 + strlen(date) + 1 + strlen(size) + 1);
+	buf_addf(&line, "  %s %s", date, narrow ? "" : size);
+	used = (unsigned)(3 + strlen(number) + from + 2 + strlen(date) + 1 +
+		(narrow ? 0 : strlen(size)));
 	subject = message_field(&a, n, "Subject");
 	if (subject[0] != '\0' && columns > used + 4) {
 		buf_addc(&line, '"');

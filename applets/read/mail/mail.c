@@ -59,8 +59,8 @@ static void know_user(void)
 
 static void set_defaults(void)
 {
-	static const char *const flags[] = { "append", "ask", "dot", "header", "hold", "keep",
-		"quote", "save", "showname" };
+	static const char *const flags[] = { "append", "ask", "crt", "dot", "header", "hold",
+		"keep", "quote", "save", "showname" };
 	static const char *const ignored[] = { "received", "in-reply-to", "message-id",
 		"references", "mime-version", "content-transfer-encoding" };
 

@@ -63,10 +63,11 @@ struct mail_state {
 	char *user, *home;
 	FILE *in;
 	int exit_status;
-	volatile sig_atomic_t interrupts;	/* compose.c: SIGINT while a text is read */
+	volatile sig_atomic_t interrupts;	/* compose.c: SIGINT while a line is read */
 	int conf;			/* main.cf: 0 not asked for, 1 read, -1 cannot be */
 	int told;			/* how many of them were answered */
-	bool catching;			/* a text is read from a terminal: interrupts count */
+	bool catching;			/* a line is read from a terminal: interrupts count */
+	struct sigaction before_catching;
 	int eof_count;			/* ends of input that ignoreeof forgave */
 	int rc_depth;			/* rc files that are being read */
 	bool quit, exit_now;		/* q; x */
@@ -91,6 +92,11 @@ bool vars_command(const char *name, size_t name_len, const char *args);
 /* ---- folder.c ---- */
 /* path NULL: the user's own mailbox. 0, 1 no such mailbox or empty and said, -1 error and said. */
 int folder_open(const char *path, const char *user, bool read_only);
+/*
+ * Quit the open folder for another; false: that one cannot be opened, said, and the first is as it
+ * was, with what is marked in it.
+ */
+bool folder_switch(const char *path);
 void folder_banner(void);			/* "path": N messages M new */
 /* Write back flags, remove what goes; quiet: nothing is printed. */
 void folder_quit(bool keep_all);
@@ -124,10 +130,13 @@ void headers_window(unsigned around);		/* a screenful that holds the message */
 void headers_list(const unsigned *list);
 void headers_all(void);
 void headers_scroll(int screens);
+unsigned terminal_rows(void);
 
 /* ---- show.c ---- */
 enum { SHOW_ALL_HEADERS = 1, SHOW_NO_HEADERS = 2, SHOW_RAW = 4 /* nothing decoded */ };
 void show_message(FILE *out, unsigned n, unsigned how);
+/* Each of the list; on a terminal a screenful at a time, and an interrupt leads to the prompt. */
+void show_list(const unsigned *list, unsigned how);
 /* Body only, decoded, for a file. False: it is gone, said. */
 bool show_text(struct buf *out, unsigned n);
 /* May the character be sent to a terminal? (line ends and tabs: the caller's decision) */
@@ -162,6 +171,13 @@ void draft_free(struct draft *d);
 int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject);
 /* The text in $EDITOR or another variable's program, and back. False: not changed (said). */
 bool edit_text(struct buf *text, const char *variable, const char *fallback);
+/* On the terminal: an interrupt is counted in G.interrupts and ends nothing, or as before. */
+void interrupts_catch(bool on);
+/*
+ * One line without its end; false at the end of input, or when interrupted (the terminal throws
+ * away what was typed of it).
+ */
+bool read_line(FILE *in, struct buf *line);
 /* Called for several messages: they are answered in one. */
 void draft_reply(struct draft *d, unsigned n, bool all);
 void draft_forward(struct draft *d, unsigned n);

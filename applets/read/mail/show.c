@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -72,7 +73,8 @@ static const char *terminal_charset(void)
 
 void terminal_write(FILE *to, const char *text, size_t len)
 {
-	const char *charset = isatty(fileno(to)) ? terminal_charset() : NULL;
+	int fd = fileno(to);	/* -1: memory, on its way to the terminal */
+	const char *charset = fd < 0 || isatty(fd) ? terminal_charset() : NULL;
 	struct buf converted = BUF_INIT;
 
 	if (charset != NULL && mime_from_utf8(charset, text, len, &converted, NULL)) {
@@ -292,4 +294,92 @@ void show_quoted(struct buf *out, unsigned n, const char *prefix)
 	}
 	buf_free(&message);
 	buf_free(&text);
+}
+
+/*
+ * pager - what shows a text of that many lines: nothing where it fits the screen (the variable crt
+ * says how long that is), nor where there is no more(1) or no shell
+ */
+static const char *pager(size_t lines)
+{
+	const char *crt = var_get("crt"), *program = var_get("PAGER");
+	int64_t limit;
+
+	if (crt == NULL || access("/bin/sh", X_OK) != 0) {
+		return NULL;
+	}
+	if (!str_to_int(crt, 1, 100000, &limit)) {
+		limit = terminal_rows() - 1;	/* one for the prompt */
+	}
+	if ((int64_t)lines <= limit) {
+		return NULL;
+	}
+	if (program == NULL || program[0] == '\0') {
+		program = access("/usr/bin/more", X_OK) == 0 || access("/bin/more", X_OK) == 0
+			? "more"
+			: NULL;
+	}
+	return program;
+}
+
+/* put_paged - a text to the terminal; without a pager, or when it cannot be run, as it is */
+static void put_paged(const char *text, size_t len)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
+	size_t lines = 0;
+	const char *program;
+	int status = -1;
+	FILE *to;
+
+	for (size_t i = 0; i < len; i++) {
+		lines += text[i] == '\n' ? 1 : 0;
+	}
+	program = pager(lines);
+	fflush(stdout);
+	to = program != NULL ? popen(program, "w") : NULL;
+	if (to != NULL) {
+		sigaction(SIGPIPE, &ignore, &before);	/* it may be left before the end */
+		(void)fwrite(text, 1, len, to);
+		status = pclose(to);
+		sigaction(SIGPIPE, &before, NULL);
+	}
+	if (to == NULL || (WIFEXITED(status) && WEXITSTATUS(status) == 127)) {
+		(void)fwrite(text, 1, len, stdout);
+	}
+}
+
+static void show_one(FILE *to, unsigned n, unsigned how)
+{
+	fprintf(to, "Message %2u:\n", n);
+	show_message(to, n, how);
+	fprintf(to, "\n");
+}
+
+void show_list(const unsigned *list, unsigned how)
+{
+	bool terminal = G.interactive && isatty(1);
+
+	if (terminal) {
+		interrupts_catch(true);
+	}
+	for (; *list != 0 && G.interrupts == G.told; list++) {
+		char *text = NULL;
+		size_t len = 0;
+		FILE *to = terminal && var_on("crt") ? open_memstream(&text, &len) : NULL;
+
+		G.current = *list;
+		show_one(to != NULL ? to : stdout, *list, how);
+		if (to != NULL && fclose(to) == 0) {
+			put_paged(text, len);
+		}
+		free(text);
+	}
+	if (terminal) {
+		fflush(stdout);
+		clearerr(stdout);
+		if (G.interrupts != G.told) {
+			printf("\nInterrupt\n");
+		}
+		interrupts_catch(false);
+	}
 }

@@ -3,7 +3,7 @@
  *
  * `set name`, `set name=value`, `set noname`, `unset`, `alias`, `ignore` (discard),
  * `retain`, if r|s|t ... else ... endif. What the shipped rc file of CentOS sets (hold,
- * append, ask, dot, keep, showname) is the default here, so that behaviour does not
+ * append, ask, crt, dot, keep, showname) is the default here, so that behaviour does not
  * depend on /etc/mail.rc being there.
  */
 #include "mail.h"
