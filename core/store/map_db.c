@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/params.h"
 #include "store/db.h"
 #include "store/map_block.h"
 #include "store/map_impl.h"
@@ -34,9 +35,27 @@ struct table {
 	struct map_file file, source;
 };
 
+static bool is_listed(const char *list, const char *spec)
+{
+	struct slice rest = slice_of(list != NULL ? list : ""), item;
+
+	while (map_next_item(&rest, &item) > 0) {
+		if (item.len == strlen(spec) && memcmp(item.ptr, spec, item.len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * tool - what makes the table. smtpd asks those of aliases through local_recipient_maps, as it asks
+ * any other: what main.cf calls aliases is made by postalias whoever opened it.
+ */
 static const char *tool(const struct map *m)
 {
-	return m->flags & MAP_SOURCE_ALIAS ? "postalias" : "postmap";
+	return (m->flags & MAP_SOURCE_ALIAS) != 0 || is_listed(param.alias_maps, m->spec) ||
+			is_listed(param.alias_database, m->spec)
+		? "postalias"
+		: "postmap";
 }
 
 static int open_db(struct map *m)

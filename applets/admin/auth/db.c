@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -214,6 +215,11 @@ static enum db_result look_up_shadow(const char *user, struct arena *a, struct d
 			log_error("/etc/shadow: %m: auth runs as root only when master was started "
 				  "by root");
 			return DB_ERROR;
+		}
+		/* To libc a file that is missing only does not know the name. */
+		if (access("/etc/shadow", F_OK) != 0) {
+			log_warn("/etc/shadow: %m: nobody can log in with a password of the system "
+				 "(other users: passdb { driver = passwd-file })");
 		}
 		return DB_NOT_FOUND;
 	}

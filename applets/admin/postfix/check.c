@@ -199,8 +199,25 @@ static void check_queue_files(void)
 	buf_free(&path);
 }
 
+/* queue_is_anothers - who is not root needs a queue directory of their own, or of their group */
+static bool queue_is_anothers(void)
+{
+	struct stat st;
+
+	if (geteuid() == 0 || stat(param.queue_directory, &st) != 0 ||
+		eaccess(param.queue_directory, W_OK) == 0) {
+		return false;
+	}
+	fatal("queue_directory = %s belongs to uid %u: be root, or give it to uid %u",
+		param.queue_directory, (unsigned)st.st_uid, (unsigned)geteuid());
+	return true;
+}
+
 static void check_directories(void)
 {
+	if (queue_is_anothers()) {
+		return;
+	}
 	check_dir("", 0755, true, S_IWGRP | S_IWOTH);
 	check_dir("pid", 0755, false, S_IWGRP | S_IWOTH);
 	check_dir("private", 0700, true, S_IRWXG | S_IRWXO);
