@@ -71,10 +71,10 @@ static const char *terminal_charset(void)
 											     : set;
 }
 
-void terminal_write(FILE *to, const char *text, size_t len)
+/* put_text - in the terminal's character set where it is meant for that */
+static void put_text(FILE *to, const char *text, size_t len, bool terminal)
 {
-	int fd = fileno(to);	/* -1: memory, on its way to the terminal */
-	const char *charset = fd < 0 || isatty(fd) ? terminal_charset() : NULL;
+	const char *charset = terminal ? terminal_charset() : NULL;
 	struct buf converted = BUF_INIT;
 
 	if (charset != NULL && mime_from_utf8(charset, text, len, &converted, NULL)) {
@@ -83,6 +83,11 @@ void terminal_write(FILE *to, const char *text, size_t len)
 		fwrite(text, 1, len, to);
 	}
 	buf_free(&converted);
+}
+
+void terminal_write(FILE *to, const char *text, size_t len)
+{
+	put_text(to, text, len, isatty(fileno(to)) != 0);
 }
 
 void terminal_text(struct buf *text)
@@ -243,26 +248,34 @@ static void put_headers(struct buf *out, unsigned n, const struct buf *message, 
 	arena_free(&a);
 }
 
-void show_message(FILE *to, unsigned n, unsigned how)
+/* add_message - as it is shown, in UTF-8 */
+static void add_message(struct buf *out, unsigned n, unsigned how)
 {
-	struct buf message = BUF_INIT, out = BUF_INIT;
+	struct buf message = BUF_INIT;
 
 	if (message_text(n, &message)) {
 		G.messages[n].marks = (G.messages[n].marks | MARK_READ) & ~(unsigned)MARK_UNREAD;
 		if ((how & SHOW_NO_HEADERS) == 0) {
-			put_headers(&out, n, &message, (how & SHOW_ALL_HEADERS) != 0);
+			put_headers(out, n, &message, (how & SHOW_ALL_HEADERS) != 0);
 		}
 		if (how & SHOW_RAW) {
 			const char *body = strstr(buf_str(&message), "\n\n");
 
-			put_safe(&out, body != NULL ? body + 2 : "",
+			put_safe(out, body != NULL ? body + 2 : "",
 				body != NULL ? strlen(body + 2) : 0);
 		} else {
-			body_text(&out, &message, false);
+			body_text(out, &message, false);
 		}
-		terminal_write(to, buf_str(&out), out.len);
 	}
 	buf_free(&message);
+}
+
+void show_message(FILE *to, unsigned n, unsigned how)
+{
+	struct buf out = BUF_INIT;
+
+	add_message(&out, n, how);
+	terminal_write(to, buf_str(&out), out.len);
 	buf_free(&out);
 }
 
@@ -323,57 +336,52 @@ static const char *pager(size_t lines)
 }
 
 /* put_paged - a text to the terminal; without a pager, or when it cannot be run, as it is */
-static void put_paged(const char *text, size_t len)
+static void put_paged(const struct buf *text)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
+	const char *text_at = buf_str(text), *program;
 	size_t lines = 0;
-	const char *program;
 	int status = -1;
 	FILE *to;
 
-	for (size_t i = 0; i < len; i++) {
-		lines += text[i] == '\n' ? 1 : 0;
+	for (size_t i = 0; i < text->len; i++) {
+		lines += text_at[i] == '\n' ? 1 : 0;
 	}
 	program = pager(lines);
 	fflush(stdout);
 	to = program != NULL ? popen(program, "w") : NULL;
 	if (to != NULL) {
 		sigaction(SIGPIPE, &ignore, &before);	/* it may be left before the end */
-		(void)fwrite(text, 1, len, to);
+		put_text(to, text_at, text->len, true);
 		status = pclose(to);
 		sigaction(SIGPIPE, &before, NULL);
 	}
 	if (to == NULL || (WIFEXITED(status) && WEXITSTATUS(status) == 127)) {
-		(void)fwrite(text, 1, len, stdout);
+		terminal_write(stdout, text_at, text->len);
 	}
-}
-
-static void show_one(FILE *to, unsigned n, unsigned how)
-{
-	fprintf(to, "Message %2u:\n", n);
-	show_message(to, n, how);
-	fprintf(to, "\n");
 }
 
 void show_list(const unsigned *list, unsigned how)
 {
 	bool terminal = G.interactive && isatty(1);
+	struct buf text = BUF_INIT;
 
 	if (terminal) {
 		interrupts_catch(true);
 	}
 	for (; *list != 0 && G.interrupts == G.told; list++) {
-		char *text = NULL;
-		size_t len = 0;
-		FILE *to = terminal && var_on("crt") ? open_memstream(&text, &len) : NULL;
-
 		G.current = *list;
-		show_one(to != NULL ? to : stdout, *list, how);
-		if (to != NULL && fclose(to) == 0) {
-			put_paged(text, len);
+		buf_reset(&text);
+		buf_addf(&text, "Message %2u:\n", *list);
+		add_message(&text, *list, how);
+		buf_addc(&text, '\n');
+		if (terminal) {
+			put_paged(&text);
+		} else {
+			terminal_write(stdout, buf_str(&text), text.len);
 		}
-		free(text);
 	}
+	buf_free(&text);
 	if (terminal) {
 		fflush(stdout);
 		clearerr(stdout);
