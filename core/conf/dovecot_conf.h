@@ -57,6 +57,10 @@ const char *conf_setting(const struct conf_node *section, const char *key, const
 /* Next sibling section with that key after prev (NULL: the first). */
 const struct conf_node *conf_next_section(const struct conf_node *parent, const char *key,
 	const struct conf_node *prev);
+/* The plain settings that we know (rows of settings.def), from 0 on; NULL behind the last. */
+const char *dovecot_setting_name(size_t n);
+/* Is this one of them? Its default, or NULL. */
+const char *dovecot_setting_default(const char *name);
 /*
  * Value of a plain setting for a protocol ("imap"): from protocol NAME { }, else as at the top.
  * NULL: unknown name.

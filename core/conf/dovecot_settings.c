@@ -16,9 +16,9 @@
 enum setting_type { TYPE_STR, TYPE_INT, TYPE_TIME, TYPE_SIZE, TYPE_BOOL, TYPE_OTHER };
 
 struct setting_row {
-	int64_t min, max;
+	uint32_t max;			/* bounds of TYPE_INT */
 	uint16_t name, def, field;
-	uint8_t type;
+	uint8_t type, min;
 };
 
 struct texts {
@@ -58,8 +58,8 @@ static const struct setting_row rows[] = {
 #define FIELD(id) offsetof(struct settings, id)
 #define SETTING_STR(id, def, doc) ROW(STR, id, FIELD(id), 0, 0)
 #define SETTING_INT(id, def, low, high, doc) ROW(INT, id, FIELD(id), low, high)
-#define SETTING_TIME(id, def, doc) ROW(TIME, id, FIELD(id), 0, INT64_MAX)
-#define SETTING_SIZE(id, def, doc) ROW(SIZE, id, FIELD(id), 0, INT64_MAX)
+#define SETTING_TIME(id, def, doc) ROW(TIME, id, FIELD(id), 0, 0)
+#define SETTING_SIZE(id, def, doc) ROW(SIZE, id, FIELD(id), 0, 0)
 #define SETTING_BOOL(id, def, doc) ROW(BOOL, id, FIELD(id), 0, 1)
 #define SETTING_OTHER(id, def, doc) ROW(OTHER, id, 0, 0, 0)
 #include "../config/settings.def"
@@ -84,6 +84,11 @@ static int find_row(const char *name)
 			return (int)n;
 	}
 	return -1;
+}
+
+const char *dovecot_setting_name(size_t n)
+{
+	return n < ARRAY_LEN(rows) ? row_name(n) : NULL;
 }
 
 const char *dovecot_setting_default(const char *name)
@@ -178,7 +183,7 @@ static bool convert(const struct setting_row *row, const char *text, int64_t *ou
 			strcmp(text, "0") == 0;
 	}
 	if (str_ieq(text, "unlimited") || str_ieq(text, "infinite")) {
-		*out = row->max;
+		*out = row->type == TYPE_INT ? (int64_t)row->max : INT64_MAX;
 		return true;
 	}
 	if (row->type == TYPE_INT)

@@ -30,8 +30,6 @@ const char *dovecot_old_name(const char *key, bool *inverted_r);
 /* Bring a parsed tree of the 2.4 dialect into the form of 2.3. */
 void dovecot_translate(struct dovecot_tree *t);
 
-/* Is this a plain setting that we know (rows of settings.def)? Its default, or NULL. */
-const char *dovecot_setting_default(const char *name);
 /* Convert the plain settings of t into out; warns of what it does not know. */
 void dovecot_convert(struct dovecot_tree *t, struct settings *out);
 

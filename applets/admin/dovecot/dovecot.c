@@ -3,7 +3,7 @@
  *
  *	dovecot [-F] [-c FILE]		start (-F: stay in the foreground)
  *	dovecot stop | reload		of the one that runs with this configuration
- *	dovecot -n | -a			the settings (as doveconf)
+ *	dovecot -n | -a			the settings (show.c)
  *
  * Owns the listeners of dovecot.conf and starts login parts, auth and mail parts through the
  * engine of master (applets/admin/master/supervise.h). master starts it
@@ -270,19 +270,6 @@ static int stop(void)
 	return 0;
 }
 
-static int show(const char *how)
-{
-	const struct applet *applet = applet_find("doveconf");
-	const char *argv[] = { "doveconf", how, "-c", G.file, NULL };
-
-	if (applet == NULL) {
-		dprintf(2, "Fatal: this build has no doveconf\n");
-		return 1;
-	}
-	optind = 1;
-	return applet->main(4, (char **)(uintptr_t)argv);
-}
-
 int dovecot_main(int argc, char **argv)
 {
 	const char *how = NULL;
@@ -326,7 +313,8 @@ int dovecot_main(int argc, char **argv)
 	G.foreground = G.foreground || getpid() == 1;
 	(void)load_conf(true);
 	if (how != NULL) {
-		return show(how);
+		dovecot_show(G.file, how[1] == 'a');
+		return 0;
 	}
 	if (optind == argc) {
 		return serve();

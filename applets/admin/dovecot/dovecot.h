@@ -16,6 +16,9 @@ int dovecot_services(
 /* User that login processes become; (uid_t)-1 when not root. */
 uid_t dovecot_login_uid(gid_t *gid_r);
 
+/* show.c: what the files that were loaded set; all: and the defaults of what they do not. */
+void dovecot_show(const char *file, bool all);
+
 /* handoff.c: logins to mail parts. */
 void handoff_start(struct supervisor *sv, const char *file, int verbose);
 void handoff_message(
