@@ -73,6 +73,7 @@ static const struct header_row {
 	{ "Reply-To",			KIND_SENDER,	0 },
 	{ "Return-Path",		KIND_PLAIN,	0 },
 	{ "Errors-To",			KIND_SENDER,	0 },
+	{ "Mail-Followup-To",		KIND_SENDER,	0 },
 	{ "Return-Receipt-To",		KIND_SENDER,	0 },
 	{ "Disposition-Notification-To", KIND_SENDER,	0 },
 	{ "Apparently-To",		KIND_RECIPIENT,	0 },
@@ -176,11 +177,14 @@ static size_t name_length(const char *line, size_t len)
 	return n > 0 && end < len && line[end] == ':' ? n : 0;
 }
 
-/* is_from_line - "From " or ">From " of an mbox before the headers */
+/* is_from_line - "From " of an mbox before the headers, quoted or not */
 static bool is_from_line(const char *line, size_t len)
 {
-	return (len > 5 && memcmp(line, "From ", 5) == 0) ||
-		(len > 6 && memcmp(line, ">From ", 6) == 0);
+	while (len > 0 && *line == '>') {
+		line++;
+		len--;
+	}
+	return len > 5 && memcmp(line, "From ", 5) == 0;
 }
 
 /* keep_message_id - the value, without folds and blanks around */
@@ -213,9 +217,12 @@ static void put_missing(struct cleanup *c)
 	char name[32], text[DATE_SIZE];
 	struct buf b = BUF_INIT;
 
-	if ((c->config.flags & CLEANUP_RAW) != 0 ||
-	    ((c->config.flags & CLEANUP_LOCAL) == 0 && !param.always_add_missing_headers)) {
+	if ((c->config.flags & CLEANUP_RAW) != 0) {
 		return;
+	}
+	if ((c->config.flags & CLEANUP_LOCAL) == 0 && !param.always_add_missing_headers &&
+	    *param.remote_header_rewrite_domain == '\0') {
+		return;		/* a stranger's: only where its headers are rewritten, too */
 	}
 	if ((c->seen & id) == 0) {
 		struct tm tm;
@@ -247,16 +254,13 @@ static void put_missing(struct cleanup *c)
 }
 
 /*
- * begin_body - the headers are over; blank: without the blank line that says so. It is made for
- * our own
- * submissions and where there was no header at all; a stranger's mail otherwise passes byte for
- * byte.
+ * begin_body - the headers are over; blank: without the blank line that says so. It is made, so
+ * that whoever reads the message later finds the end of its headers where it was found here.
  */
 static void begin_body(struct cleanup *c, bool blank)
 {
 	put_missing(c);
-	if (blank
-		&& (!c->any_header || (c->config.flags & (CLEANUP_LOCAL | CLEANUP_SUBMIT)) != 0)) {
+	if (blank && (!c->any_header || (c->config.flags & CLEANUP_RAW) == 0)) {
 		put(c, "\n", 1);
 	}
 	c->state = STATE_BODY;
@@ -330,20 +334,42 @@ static void take_from_line(struct cleanup *c)
 }
 
 /*
+ * close_name - "Subject : x" to "Subject: x" in the first line of a header, n the name's length.
+ * RFC 5322 4.5 has such blanks as obsolete: there are readers that take the line for text, so a
+ * second From could be shown by one and not be seen by another.
+ */
+static void close_name(struct cleanup *c, size_t n)
+{
+	char *name = c->header.data;
+	size_t colon = n;
+
+	if ((c->config.flags & CLEANUP_RAW) != 0) {
+		return;
+	}
+	while (name[colon] != ':') {
+		colon++;
+	}
+	if (colon > n) {
+		memmove(name + n, name + colon, c->header.len - colon);
+		buf_truncate(&c->header, c->header.len - (colon - n));
+	}
+}
+
+/*
  * take_line - header[line..len) is a whole line: the header before it is
  * complete unless this one continues it
  */
 static void take_line(struct cleanup *c)
 {
 	const char *line = c->header.data + c->line;
-	size_t len = c->header.len - c->line;
+	size_t len = c->header.len - c->line, name;
 
 	if (c->state == STATE_START) {
-		c->state = STATE_HEADER;
 		if (is_from_line(line, len)) {
 			take_from_line(c);
-			return;
+			return;		/* another may follow: mail that went through two mboxes */
 		}
+		c->state = STATE_HEADER;
 	}
 	if (c->line > 0 && (*line == ' ' || *line == '\t')) {
 		c->line = c->header.len;
@@ -354,10 +380,13 @@ static void take_line(struct cleanup *c)
 		drop_taken(c, c->line);
 		line = c->header.data;
 	}
+	name = name_length(line, c->header.len);
 	if (*line == '\n') {
 		begin_body(c, false);
-	} else if (name_length(line, len) == 0) {
+	} else if (name == 0) {
 		begin_body(c, true);
+	} else {
+		close_name(c, name);
 	}
 	if (c->state == STATE_BODY) {
 		put_text(c, c->header.data, c->header.len);

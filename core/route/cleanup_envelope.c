@@ -31,16 +31,27 @@ const char *cleanup_address(struct arena *a, const char *address)
 		REWRITE_LOCAL);
 }
 
-/* add_once - unless it is there; above duplicate_filter_limit nothing is remembered */
+/*
+ * add_once - unless it is there, in whatever case; above duplicate_filter_limit nothing is
+ * remembered
+ */
 static void add_once(struct queue_message *m, struct hash *seen, const struct queue_recipient *r)
 {
-	if (*r->address == '\0' || (seen != NULL && hash_get(seen, r->address) != NULL)) {
+	struct arena a = ARENA_INIT;
+	char *key;
+
+	if (*r->address == '\0') {
 		return;
 	}
-	if (seen != NULL && (int64_t)seen->count < param.duplicate_filter_limit) {
-		(void)hash_set(seen, r->address, m);
+	key = arena_strdup(&a, r->address);
+	str_lower(key);
+	if (seen == NULL || hash_get(seen, key) == NULL) {
+		if (seen != NULL && (int64_t)seen->count < param.duplicate_filter_limit) {
+			(void)hash_set(seen, key, m);
+		}
+		queue_add_recipient(m, r);
 	}
-	queue_add_recipient(m, r);
+	arena_free(&a);
 }
 
 bool cleanup_add_recipient(

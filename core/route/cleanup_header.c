@@ -32,6 +32,7 @@ struct walk {
 	size_t words;		/* of the element so far */
 	const char *start, *stop;	/* the last word: a run without blanks */
 	bool angle;		/* inside <> */
+	const char *route;	/* "@a,@b:" before the address in <>, or NULL */
 	size_t tokens;
 };
 
@@ -94,11 +95,26 @@ static void begin_element(struct walk *w)
 {
 	w->words = 0;
 	w->angle = false;
+	w->route = NULL;
+}
+
+/* skip_route - p behind '<': past a source route there, which is remembered */
+static void skip_route(struct walk *w)
+{
+	const char *p = w->p;
+
+	while (p < w->end && *p != ':' && *p != '>' && *p != '<' && *p != '"' && *p != '[') {
+		p++;
+	}
+	if (w->p < w->end && *w->p == '@' && p < w->end && *p == ':') {
+		w->route = w->p;
+		w->p = p + 1;
+	}
 }
 
 /*
  * next_address - the next address that stands in one piece: true and
- * start..stop. A phrase of several words is no address, a route is left alone.
+ * start..stop, in <> with the route before it. A phrase of several words is no address.
  */
 static bool next_address(struct walk *w)
 {
@@ -114,10 +130,13 @@ static bool next_address(struct walk *w)
 			begin_element(w);
 			w->angle = true;
 			w->p++;
+			skip_route(w);
 		} else if (c == '>' || c == ',' || c == ';') {
 			bool found = one && (w->angle ? c == '>' : c != '>');
+			const char *route = w->route;
 
 			begin_element(w);
+			w->route = found ? route : NULL;
 			/* what follows <> up to the comma is none */
 			w->words = c == '>' ? 2 : 0;
 			w->p++;
@@ -143,7 +162,7 @@ static bool next_address(struct walk *w)
 	return false;
 }
 
-/* needs_completion - no domain, or a domain without a dot */
+/* needs_completion - no domain, or a domain without a dot or with one at its end */
 static bool needs_completion(const char *start, const char *stop)
 {
 	const char *at = NULL;
@@ -155,8 +174,8 @@ static bool needs_completion(const char *start, const char *stop)
 			at = p;
 		}
 	}
-	return at == NULL || (at + 1 < stop && at[1] != '[' &&
-		memchr(at, '.', (size_t)(stop - at)) == NULL);
+	return at == NULL || (at + 1 < stop && at[1] != '[' && (stop[-1] == '.' ||
+		memchr(at, '.', (size_t)(stop - at)) == NULL));
 }
 
 bool cleanup_complete_header(struct buf *out, const char *text, size_t len, size_t value,
@@ -171,18 +190,22 @@ bool cleanup_complete_header(struct buf *out, const char *text, size_t len, size
 		return false;
 	}
 	while (next_address(&w)) {
-		const char *old, *new;
+		const char *old, *new, *from = w.route != NULL ? w.route : w.start;
+		bool dot;
 
-		if (w.start == w.stop || !needs_completion(w.start, w.stop)) {
+		w.route = NULL;
+		if (w.start == w.stop || (from == w.start && !needs_completion(w.start, w.stop))) {
 			continue;
 		}
+		/* "user@host." is complete, and smtp_plain_address() takes the dot away */
+		dot = w.stop[-1] == '.' && memchr(w.start, '@', (size_t)(w.stop - w.start)) != NULL;
 		old = smtp_plain_address(&a, (struct slice){ w.start, (size_t)(w.stop - w.start) });
 		if (old == NULL || *old == '\0') {
 			continue;
 		}
-		new = rewrite_address(&a, old, local ? REWRITE_LOCAL : REWRITE_REMOTE);
-		if (strcmp(old, new) != 0) {
-			buf_add(out, done, (size_t)(w.start - done));
+		new = dot ? old : rewrite_address(&a, old, local ? REWRITE_LOCAL : REWRITE_REMOTE);
+		if (strcmp(old, new) != 0 || from != w.start || dot) {
+			buf_add(out, done, (size_t)(from - done));
 			buf_adds(out, new);
 			done = w.stop;
 			changed = true;
@@ -237,7 +260,11 @@ void cleanup_put_mailbox(struct buf *out, const char *address, const char *full_
 		return;
 	}
 	if (strcmp(param.header_from_format, "obsolete") == 0) {
-		buf_adds(out, *address != '\0' ? address : "MAILER-DAEMON");
+		if (*address != '\0') {
+			buf_adds(out, address);
+		} else {
+			buf_addf(out, "MAILER-DAEMON@%s", param.myhostname);
+		}
 		buf_addf(out, " (%s)", name);
 		return;
 	}

@@ -105,6 +105,7 @@ class Server:
             file.write(text.replace("$DIR", self.dir))
 
     def start(self):
+        self.new_log()
         self.proc = subprocess.Popen(self.command(), env=dict(os.environ, MAIL_CONFIG=self.conf, TZ="UTC0"),
                                      cwd=self.dir, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                      start_new_session=True)
@@ -117,7 +118,8 @@ class Server:
                 if time.monotonic() > end or self.proc.poll() is not None:
                     raise RuntimeError("%s does not start: %s" % (self.name, self.log()[-800:])) from None
                 time.sleep(0.01)
-        self.wait_log("disconnect from")
+        if not self.wait_log("disconnect from"):
+            raise RuntimeError("%s does not start: %s" % (self.name, self.log()[-800:]))
         self.new_log()
 
     def stop(self):
@@ -133,6 +135,17 @@ class Server:
                 pass
             self.proc.wait()
             self.proc = None
+            self.wait_closed()
+
+    def wait_closed(self):
+        """Its children are killed but may not be gone: until then the port still answers."""
+        end = time.monotonic() + WAIT
+        while time.monotonic() < end:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                return
+            time.sleep(0.01)
 
     def log(self):
         try:
@@ -155,6 +168,9 @@ class Server:
             time.sleep(0.005)
         return True
 
+    def postcat(self, ids, *options):
+        return self.run("postcat", *options, "-q", *ids).stdout
+
     def remove(self):
         self.stop()
         if not os.environ.get("FLOW_KEEP"):
@@ -169,6 +185,7 @@ mail_owner = postfix
 setgid_group = postdrop
 maillog_file = $DIR/log
 maillog_file_prefixes = $DIR
+in_flow_delay = 0
 """
 
     def lay_out(self):
@@ -182,7 +199,8 @@ maillog_file_prefixes = $DIR
             os.mkdir(path)
             os.chown(path, 0 if name == "pid" else owner, drop if name in ("public", "maildrop") else 0)
             os.chmod(path, mode)
-        # A queue manager that is told and does nothing: without one cleanup waits a second.
+        # A queue manager that is told and does nothing: without one cleanup waits a second, and one more
+        # (in_flow_delay) because nothing leaves the queue.
         os.mkfifo(self.spool + "/public/qmgr")
         os.chmod(self.spool + "/public/qmgr", 0o622)
         self.fifo = os.open(self.spool + "/public/qmgr", os.O_RDWR | os.O_NONBLOCK)
@@ -197,14 +215,10 @@ maillog_file_prefixes = $DIR
     def command(self):
         return [LIBEXEC + "/master", "-c", self.conf, "-d"]
 
-    def postcat(self, queue_id, *options):
-        return subprocess.run(["/usr/sbin/postcat", "-c", self.conf, *options, "-q", queue_id], check=False,
-                              capture_output=True, timeout=WAIT).stdout
-
-    def sendmail(self, data, *options):
-        env = dict(os.environ, MAIL_CONFIG=self.conf, TZ="UTC0", LOGNAME="root")
-        return subprocess.run(["/usr/sbin/sendmail", *options], input=data, check=False, env=env,
-                              capture_output=True, timeout=WAIT)
+    def run(self, program, *args, env=(), **kwargs):
+        return subprocess.run(["/usr/sbin/" + program, *args], check=False, capture_output=True, timeout=WAIT,
+                              env=dict(os.environ, MAIL_CONFIG=self.conf, TZ="UTC0", LOGNAME="root", **dict(env)),
+                              **kwargs)
 
 
 class Ours(Server):
@@ -232,10 +246,7 @@ dovecot_config_file = $DIR/none
     def command(self):
         return [dialog.PILLARBOX, "smtpd", "-p", "127.0.0.1:%d" % self.port]
 
-    def run(self, *args, **kwargs):
-        env = dict(os.environ, MAIL_CONFIG=self.conf, TZ="UTC0", LOGNAME="root")
-        return subprocess.run([dialog.PILLARBOX, *args], check=False, env=env, capture_output=True,
-                              timeout=WAIT, **kwargs)
-
-    def postcat(self, queue_id, *options):
-        return self.run("postcat", *options, "-q", queue_id).stdout
+    def run(self, *args, env=(), **kwargs):
+        return subprocess.run([dialog.PILLARBOX, *args], check=False, capture_output=True, timeout=WAIT,
+                              env=dict(os.environ, MAIL_CONFIG=self.conf, TZ="UTC0", LOGNAME="root", **dict(env)),
+                              **kwargs)

@@ -69,7 +69,8 @@ static const struct row {
 	{ "A: b", "A: b\n", 0 },
 	{ "\nbody", "\nbody", 0 },
 	{ "A: b\n c\n\td\n\nx", "A: b\n c\n\td\n\nx", 0 },
-	{ "A : b\n\nx\n", "A : b\n\nx\n", 0 },
+	/* but for blanks before the colon */
+	{ "A : b\n c : d\nFrom \t: e\n\nA : x\n", "A: b\n c : d\nFrom: e\n\nA : x\n", 0 },
 	/* headers that do not travel */
 	{ "Bcc: x\n y\nA: b\nreturn-path: <x>\nContent-Length: 5\nResent-Bcc: z\n\nq\n",
 		"A: b\n\nq\n", 0 },
@@ -78,14 +79,17 @@ static const struct row {
 	{ "just text\n", "\njust text\n", 0 },
 	{ "just text", "\njust text\n", 0 },
 	{ " indented\n", "\n indented\n", 0 },
-	{ "A: b\nno header\nC: d\n", "A: b\nno header\nC: d\n", 0 },
+	{ "A: b\nno header\nC: d\n", "A: b\n\nno header\nC: d\n", 0 },
 	{ "A: b\nno header\nC: d\n", "A: b\n\nno header\nC: d\n", CLEANUP_SUBMIT },
 	{ ": empty name\n", "\n: empty name\n", 0 },
 	{ "A b: c\n", "\nA b: c\n", 0 },
 	/* mbox separators */
 	{ "From me Thu Jan  1 00:00:00 1970\nA: b\n\nx\n",
 		"X-Mailbox-Line: From me Thu Jan  1 00:00:00 1970\nA: b\n\nx\n", 0 },
+	{ "From me\n>>From you\nA: b\n\nFrom x\n",
+		"X-Mailbox-Line: From me\nX-Mailbox-Line: >>From you\nA: b\n\nFrom x\n", 0 },
 	{ ">From me\nA: b\n\n", "A: b\n\n", CLEANUP_SUBMIT },
+	{ "From me\n>From you\nA: b\n\n", "A: b\n\n", CLEANUP_SUBMIT },
 	{ "From: a\nFrom b\n", "From: a\n\nFrom b\n", CLEANUP_SUBMIT },
 	/* stray CRs */
 	{ "A: b\rc\n\nx\ry\r\n", "A: b c\n\nx y \n", 0 },
@@ -102,7 +106,8 @@ static const struct row {
 		" 00:00:00 +0000 (UTC)\nResent-From: s@d.example\n\n",
 		CLEANUP_LOCAL },
 	/* notices of our own are not touched */
-	{ "Bcc: x\nTo: y\n\nz\n", "Bcc: x\nTo: y\n\nz\n", CLEANUP_RAW | CLEANUP_LOCAL },
+	{ "Bcc: x\nTo : y\n\nz\n", "Bcc: x\nTo : y\n\nz\n", CLEANUP_RAW | CLEANUP_LOCAL },
+	{ "To: y\nno header\n", "To: y\nno header\n", CLEANUP_RAW },
 };
 
 TEST(cleanup, messages)
@@ -134,6 +139,10 @@ TEST(cleanup, parameters)
 	setenv("TZ", "UTC0", 1);
 	CHECK_INT(run(in, strlen(in), 3, 0, &out), CLEANUP_OK);
 	CHECK_STR(buf_str(&out), "To: a@remote.example\n" MADE "\n\r\n");
+	buf_free(&out);
+	configure("remote_header_rewrite_domain = remote.example\n");
+	CHECK_INT(run("To: a\n\n", 7, 3, 0, &out), CLEANUP_OK);
+	CHECK_STR(buf_str(&out), "To: a@remote.example\n" MADE "\n");
 	buf_free(&out);
 }
 
@@ -226,7 +235,12 @@ TEST(cleanup, completion)
 		{ "To: \"a\\\"b\"@x.y, c\n", "To: \"a\\\"b\"@x.y, c@origin.example\n" },
 		{ "To: user@[1.2.3.4]\n", NULL },
 		{ "To: two words\n", NULL },
-		{ "To: <@a.b:user@c.d>\n", NULL },
+		{ "To: <@a.b:user@c.d>\n", "To: <user@c.d>\n" },
+		{ "To: x <@a.b,@c.d:user>, <@a.b:e@f.g>, <@h>, z\n",
+			"To: x <user@origin.example>, <e@f.g>, <@h>, z@origin.example\n" },
+		{ "To: <@a.b:\n", NULL },
+		{ "To: <@a.b:>, e\n", "To: <@a.b:>, e@origin.example\n" },
+		{ "To: user@a.b., user@host.\n", "To: user@a.b, user@host\n" },
 		{ "To: <>\n", NULL },
 		{ "To: <user\n", NULL },
 		{ "To: (only a comment\n", NULL },
