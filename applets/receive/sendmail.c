@@ -51,7 +51,8 @@ static struct G {
 	const char **recipients;
 	size_t recipient_count;
 	/* The reader. */
-	bool at_line, cr, done;		/* at a line's start; a CR is held back; the dot came */
+	bool at_line, done;		/* at a line's start; the dot came */
+	size_t crs;			/* CRs that are held back */
 	bool dot;			/* a dot at the line's start is held back */
 	bool strip_cr, decided;		/* sendmail_fix_line_endings */
 	bool in_body;
@@ -73,6 +74,12 @@ static _Noreturn void die(int status, const char *text)
 	fprintf(stderr, "sendmail: fatal: %s: %s\n", user(), text);
 	submit_free(G.submit);		/* what was written so far goes */
 	exit(status);
+}
+
+/* warn - for what is wrong and does not keep the mail */
+static void warn(const char *text)
+{
+	fprintf(stderr, "sendmail: warning: %s\n", text);
 }
 
 /* ---- Options ---- */
@@ -100,8 +107,12 @@ static _Noreturn void run_applet(const char *name, const char *arg, const char *
 /* set_notify - -N */
 static void set_notify(const char *text)
 {
-	if (!smtp_parse_notify(slice_of(text), &G.notify)) {
-		die(EX_USAGE, arena_printf(&G.arena, "bad -N option value -- %s", text));
+	unsigned notify;
+
+	if (smtp_parse_notify(slice_of(text), &notify)) {
+		G.notify = notify;
+	} else {
+		warn("bad -N option value -- ignored");
 	}
 }
 
@@ -113,11 +124,11 @@ static void set_return(const char *text)
 	} else if (str_ieq(text, "hdrs")) {
 		G.flags |= QUEUE_F_RET_HDRS;
 	} else {
-		die(EX_USAGE, arena_printf(&G.arena, "bad -R option value -- %s", text));
+		warn("bad -R option value -- ignored");
 	}
 }
 
-/* set_long - -oX, and the -O Name=value forms of it that matter */
+/* set_o - -oX, and the -O Name=value forms of it that matter */
 static void set_o(const char *text)
 {
 	if (*text == 'i' || str_istarts(text, "IgnoreDots")) {
@@ -334,7 +345,7 @@ static const char *caller_name(void)
 	return name;
 }
 
-/* given_sender - -f: an address, perhaps with a name or in <>; else as it is */
+/* given_sender - -f: an address (the first of several), with a name or in <>; else as it is */
 static const char *given_sender(void)
 {
 	const struct mime_address *m = mime_addresses(&G.arena, slice_of(G.sender));
@@ -344,9 +355,12 @@ static const char *given_sender(void)
 	if (strcmp(sender, "<>") == 0) {
 		return "";
 	}
-	if (m != NULL && m->next == NULL && m->mailbox != NULL && *m->mailbox != '\0' &&
+	if (m != NULL && m->next != NULL) {
+		warn(arena_printf(&G.arena, "-f option specified malformed sender: %s", sender));
+	}
+	if (m != NULL && m->mailbox != NULL && *m->mailbox != '\0' &&
 	    m->domain != NULL && (!m->broken || strchr(sender, '<') != NULL)) {
-		mime_address_put(&b, m);
+		mime_address_put(&b, m);	/* this one only */
 		sender = arena_strdup(&G.arena, buf_str(&b));
 		buf_free(&b);
 	}
@@ -401,7 +415,15 @@ static void put(const char *data, size_t len, bool header_end)
 	}
 }
 
-/* end_line - LF; a CR before it goes where sendmail_fix_line_endings says so */
+/* put_crs - those that were held back are content */
+static void put_crs(void)
+{
+	for (; G.crs > 0; G.crs--) {
+		put("\r", 1, false);
+	}
+}
+
+/* end_line - LF; CRs before it go where sendmail_fix_line_endings says so */
 static void end_line(void)
 {
 	bool empty = G.at_line && !G.dot;
@@ -410,7 +432,7 @@ static void end_line(void)
 		/* strict: only when the first line ends with CRLF */
 		G.decided = true;
 		if (strcmp(param.sendmail_fix_line_endings, "strict") == 0) {
-			G.strip_cr = G.cr;
+			G.strip_cr = G.crs > 0;
 		}
 	}
 	if (G.dot) {
@@ -421,11 +443,11 @@ static void end_line(void)
 		}
 		put(".", 1, false);
 	}
-	if (G.cr && !G.strip_cr) {
-		put("\r", 1, false);
+	if (G.crs > 0 && !G.strip_cr) {
+		put_crs();
 		empty = false;
 	}
-	G.cr = false;
+	G.crs = 0;
 	put("\n", 1, empty);
 	G.at_line = true;
 }
@@ -443,18 +465,18 @@ static void take(const char *data, size_t len)
 			p++;
 			continue;
 		}
-		if (G.cr) {		/* it stood inside a line */
+		if (*p == '\r') {
+			G.crs++;
+			p++;
+			continue;
+		}
+		if (G.crs > 0) {	/* they stood inside a line */
 			if (G.dot) {
 				put(".", 1, false);
 				G.dot = false;
 			}
-			put("\r", 1, false);
-			G.cr = G.at_line = false;
-		}
-		if (*p == '\r') {
-			G.cr = true;
-			p++;
-			continue;
+			put_crs();
+			G.at_line = false;
 		}
 		if (G.at_line && *p == '.' && !G.dot) {
 			G.dot = true;
@@ -478,10 +500,8 @@ static void take(const char *data, size_t len)
 /* finish_input - the last line may have no end */
 static void finish_input(void)
 {
-	if (G.dot && !G.done) {
-		G.at_line = false;
-		G.dot = false;
-		put(".", 1, false);
+	if ((G.dot || G.crs > 0) && !G.done) {
+		end_line();
 	}
 	if (!G.at_line && !G.done) {
 		put("\n", 1, false);
