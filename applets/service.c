@@ -476,6 +476,7 @@ static void on_idle_timer(struct timer *t)
 void service_init(struct service *s, const struct service_info *info, int argc, char **argv)
 {
 	const char *slash = strrchr(argv[0], '/');
+	char tag[64];
 
 	memset(s, 0, sizeof(*s));
 	s->private_ = mem_alloc(sizeof(*s->private_));
@@ -489,9 +490,12 @@ void service_init(struct service *s, const struct service_info *info, int argc, 
 	log_open(s->command, LOG_TO_STDERR);
 	take_inherited(s);
 	if (s->by_master) {
-		/* Nobody reads a daemon's standard error: errors of its configuration go where the
-		 * others are. */
-		log_open(s->command, LOG_TO_SYSLOG);
+		/*
+		 * Nobody reads a daemon's standard error: errors of its configuration go where the
+		 * others are, under the name that what reads logs knows before it is read.
+		 */
+		snprintf(tag, sizeof(tag), "postfix/%.20s", s->command);
+		log_open(info->flags & SERVICE_DOVECOT ? "dovecot" : tag, LOG_TO_SYSLOG);
 		if (s->private_->log_fd >= 0) {
 			log_set_fd(s->private_->log_fd);
 		}
