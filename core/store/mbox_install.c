@@ -200,7 +200,6 @@ static int begin_rename(struct mbox_install *in, const struct stat *st)
 /* begin_journal - room for its head; 0 or -1 */
 static int begin_journal(struct mbox_install *in, const struct stat *st)
 {
-	static const struct journal empty;
 	char *path = journal_path(in->mb, st);
 	struct buf b = BUF_INIT;
 
@@ -211,7 +210,9 @@ static int begin_journal(struct mbox_install *in, const struct stat *st)
 	in->fd = open(in->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (in->fd < 0)
 		return fail(in);
-	return fd_write_all(in->fd, &empty, sizeof(empty)) == 0 ? 0 : fail(in);
+	_Static_assert(sizeof(struct journal) <= COPY_CHUNK, "the head is written from the chunk");
+	memset(in->chunk, 0, sizeof(struct journal));
+	return fd_write_all(in->fd, in->chunk, sizeof(struct journal)) == 0 ? 0 : fail(in);
 }
 
 int mbox_install_begin(struct mbox_install *in, struct mailbox *mb, uint64_t start)
