@@ -19,5 +19,7 @@ char *store_text(struct mailbox_view *v, uint32_t seq, size_t *len_r);
 char *store_list(struct mailbox_view *v);
 /* Append one message; its UID, 0 on error. */
 uint32_t store_put(struct mailstore *ms, const char *folder, const char *text, unsigned flags);
+/* From here on this system call fails with EIO in this process (REQUIRE: that can be had). */
+void refuse_call(int call);
 
 #endif

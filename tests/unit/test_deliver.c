@@ -3,14 +3,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -24,6 +20,7 @@
 #include "base/unixsock.h"
 #include "store/deliver.h"
 #include "store/lock.h"
+#include "store_util.h"
 #include "unit.h"
 
 struct text {
@@ -410,21 +407,6 @@ TEST(deliver, torn_at_every_byte)
 	buf_free(&all);
 }
 
-/* refuse - a system call fails with EIO from here on in this process */
-static void refuse(int call)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog program = { ARRAY_LEN(code), code };
-
-	REQUIRE(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-	REQUIRE(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
-}
-
 /* What a killed process had written and not synced is not delivered while no sync succeeds. */
 TEST(deliver, found_but_not_synced)
 {
@@ -435,7 +417,7 @@ TEST(deliver, found_but_not_synced)
 	set_item(&items[0], &texts[0], 0, false);
 	deliver_to_mailbox(box(), &plain_how, items, 1);
 	CHECK_INT(items[0].status, DELIVER_OK);
-	refuse(SYS_fdatasync);
+	refuse_call(SYS_fdatasync);
 	for (size_t count = 1; count <= 2; count++) {
 		for (size_t i = 0; i < count; i++) {
 			set_item(&items[i], &texts[i], i, true);
@@ -453,7 +435,7 @@ TEST(deliver, name_not_synced)
 	struct deliver_item items[MAILS];
 
 	put_file(box(), "", 0);
-	refuse(SYS_fsync);
+	refuse_call(SYS_fsync);
 	deliver_all(box(), false, items);
 	CHECK_INT(items[0].status, DELIVER_DEFER);
 	put_file(box(), older, strlen(older));

@@ -7,14 +7,10 @@
  * mailbox is opened again, "somebody else" delivers a message.
  */
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -265,22 +261,6 @@ TEST(mailbox_crash, maildir)
 	crash("maildir", false, false);
 }
 
-/* refuse_unlink - from here on: as if killed before anything that would be removed */
-static void refuse_unlink(void)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unlink, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog program = { sizeof(code) / sizeof(code[0]), code };
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
-		_exit(1);
-}
-
 /*
  * Killed when a change was complete but for its journal; then another program, which knows nothing
  * of journals, takes a message out and new mail comes.
@@ -307,7 +287,8 @@ TEST(mailbox_crash, changed_before_recovery)
 
 		ms = store_open("mbox");
 		v = mailbox_open(ms, "INBOX", false);
-		refuse_unlink();
+		/* As if killed before anything that would be removed. */
+		refuse_call(SYS_unlink);
 		if (v == NULL || mailbox_store(v, &uid, 1, FLAGS_ADD, MAIL_FLAGGED, 0, UINT64_MAX,
 			NULL, NULL) != 0)
 			_exit(1);
