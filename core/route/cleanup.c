@@ -253,14 +253,22 @@ static void put_missing(struct cleanup *c)
 	buf_free(&b);
 }
 
+/* is_ours - the header may be mended: a stranger's passes byte for byte */
+static bool is_ours(const struct cleanup *c)
+{
+	return (c->config.flags & (CLEANUP_LOCAL | CLEANUP_SUBMIT)) != 0 &&
+		(c->config.flags & CLEANUP_RAW) == 0;
+}
+
 /*
- * begin_body - the headers are over; blank: without the blank line that says so. It is made, so
- * that whoever reads the message later finds the end of its headers where it was found here.
+ * begin_body - the headers are over; blank: without the blank line that says so. It is made in our
+ * own submissions and where there was no header at all, so that whoever reads the message later
+ * finds the end of its headers where it was found here.
  */
 static void begin_body(struct cleanup *c, bool blank)
 {
 	put_missing(c);
-	if (blank && (!c->any_header || (c->config.flags & CLEANUP_RAW) == 0)) {
+	if (blank && (!c->any_header || is_ours(c))) {
 		put(c, "\n", 1);
 	}
 	c->state = STATE_BODY;
@@ -343,7 +351,7 @@ static void close_name(struct cleanup *c, size_t n)
 	char *name = c->header.data;
 	size_t colon = n;
 
-	if ((c->config.flags & CLEANUP_RAW) != 0) {
+	if (!is_ours(c)) {
 		return;
 	}
 	while (name[colon] != ':') {

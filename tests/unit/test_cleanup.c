@@ -69,8 +69,10 @@ static const struct row {
 	{ "A: b", "A: b\n", 0 },
 	{ "\nbody", "\nbody", 0 },
 	{ "A: b\n c\n\td\n\nx", "A: b\n c\n\td\n\nx", 0 },
-	/* but for blanks before the colon */
-	{ "A : b\n c : d\nFrom \t: e\n\nA : x\n", "A: b\n c : d\nFrom: e\n\nA : x\n", 0 },
+	{ "A : b\n\nx\n", "A : b\n\nx\n", 0 },
+	/* our own: no blanks before the colon */
+	{ "A : b\n c : d\nFrom \t: e\n\nA : x\n", "A: b\n c : d\nFrom: e\n\nA : x\n",
+		CLEANUP_SUBMIT },
 	/* headers that do not travel */
 	{ "Bcc: x\n y\nA: b\nreturn-path: <x>\nContent-Length: 5\nResent-Bcc: z\n\nq\n",
 		"A: b\n\nq\n", 0 },
@@ -79,7 +81,7 @@ static const struct row {
 	{ "just text\n", "\njust text\n", 0 },
 	{ "just text", "\njust text\n", 0 },
 	{ " indented\n", "\n indented\n", 0 },
-	{ "A: b\nno header\nC: d\n", "A: b\n\nno header\nC: d\n", 0 },
+	{ "A: b\nno header\nC: d\n", "A: b\nno header\nC: d\n", 0 },
 	{ "A: b\nno header\nC: d\n", "A: b\n\nno header\nC: d\n", CLEANUP_SUBMIT },
 	{ ": empty name\n", "\n: empty name\n", 0 },
 	{ "A b: c\n", "\nA b: c\n", 0 },
