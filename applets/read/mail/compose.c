@@ -346,15 +346,13 @@ static void attach(struct draft *d, const char *name)
 	*end = at;
 }
 
-static void write_text(const struct draft *d, const char *name)
+static void write_text(const struct draft *d, const char *name, mode_t mode)
 {
 	char *path = path_expand(name);
-	FILE *file = path != NULL ? fopen(path, "ae") : NULL;
+	int fd = path != NULL ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, mode) : -1;
+	bool ok = fd >= 0 && fd_write_all(fd, buf_str(&d->text), d->text.len) == 0;
 
-	bool ok = file != NULL &&
-		fwrite(buf_str(&d->text), 1, d->text.len, file) == d->text.len;
-
-	if (file != NULL && fclose(file) != 0) {
+	if (fd >= 0 && close(fd) != 0) {
 		ok = false;
 	}
 	if (ok) {
@@ -463,7 +461,7 @@ static enum escape_result escape(struct draft *d, FILE *in, const char *line)
 		print_draft(d);
 		break;
 	case 'w':
-		write_text(d, args);
+		write_text(d, args, 0666);
 		break;
 	case '@':
 		attach(d, args);
@@ -488,7 +486,7 @@ static enum escape_result escape(struct draft *d, FILE *in, const char *line)
 static void keep_dead(const struct draft *d)
 {
 	if (d->text.len > 0 && !var_on("nosave") && var_on("save")) {
-		write_text(d, "~/dead.letter");
+		write_text(d, "~/dead.letter", 0600);
 	}
 }
 
