@@ -22,10 +22,10 @@
 
 #include "base/buf.h"
 #include "base/encode.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 #include "conf/lines.h"
 #include "conf/params.h"
 #include "store/map.h"

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/mem.h"
-#include "base/unixsock.h"
 
 enum { FILE_SIZE_MAX = 64 << 20 };
 

@@ -1,5 +1,5 @@
 /*
- * unixsock - unix stream sockets, passing descriptors, small file helpers
+ * unixsock - unix stream sockets, passing descriptors
  */
 #include "base/unixsock.h"
 
@@ -182,93 +182,4 @@ int fd_set_nonblock(int fd, bool on)
 		return -1;
 	}
 	return fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
-}
-
-int fd_write_all(int fd, const void *data, size_t len)
-{
-	const char *p = data;
-
-	while (len > 0) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno == EINTR) {
-			continue;
-		}
-		if (n <= 0) {
-			return -1;
-		}
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-/* read_whole - fill data from fd, growing up to max bytes */
-static char *read_whole(int fd, size_t max, size_t *len_r)
-{
-	size_t cap = 4096, len = 0;
-	char *data = mem_realloc(NULL, cap);
-
-	for (;;) {
-		ssize_t n = read(fd, data + len, cap - len - 1);
-
-		if (n < 0 && errno == EINTR) {
-			continue;
-		}
-		if (n < 0 || len + (size_t)n > max) {
-			if (n >= 0) {
-				errno = EFBIG;
-			}
-			mem_free(data);
-			return NULL;
-		}
-		if (n == 0) {
-			break;
-		}
-		len += (size_t)n;
-		if (cap - len < 2) {
-			cap *= 2;
-			data = mem_realloc(data, cap);
-		}
-	}
-	data[len] = '\0';
-	*len_r = len;
-	return data;
-}
-
-char *file_read(const char *path, size_t max, size_t *len_r)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	char *data;
-	size_t len = 0;
-
-	if (fd < 0) {
-		return NULL;
-	}
-	data = read_whole(fd, max, &len);
-	close_keeping_errno(fd);
-	if (data != NULL && len_r != NULL) {
-		*len_r = len;
-	}
-	return data;
-}
-
-int dir_make(const char *path, mode_t mode)
-{
-	char part[4096];
-
-	if (!str_copy(part, sizeof(part), path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	for (char *at = part + 1; *at != '\0'; at++) {
-		if (*at == '/') {
-			*at = '\0';
-			if (mkdir(part, 0755) != 0 && errno != EEXIST) {
-				return -1;
-			}
-			*at = '/';
-		}
-	}
-	return mkdir(part, mode) == 0 || errno == EEXIST ? 0 : -1;
 }

@@ -22,12 +22,5 @@ ssize_t unix_send_fds(int sock, const void *data, size_t len, const int *fds, si
 ssize_t unix_recv_fds(int sock, void *data, size_t len, int *fds, size_t max, size_t *count_r);
 
 int fd_set_nonblock(int fd, bool on);
-/* write(2) all of it on a blocking descriptor, retrying EINTR: 0 or -1. */
-int fd_write_all(int fd, const void *data, size_t len);
-/* Whole small file into a caller-freed, NUL-terminated string; NULL with errno (EFBIG above max).
- */
-char *file_read(const char *path, size_t max, size_t *len_r);
-/* mkdir -p with the mode given; 0 or -1. */
-int dir_make(const char *path, mode_t mode);
 
 #endif

@@ -22,10 +22,10 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 #include "conf/dovecot_tree.h"
 
 enum { FILE_MAX = 4 * 1024 * 1024, INCLUDE_MAX = 20, DEPTH_MAX = 32, NODES_MAX = 100000 };

@@ -25,9 +25,9 @@
 #include <time.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 
 enum {
 	HOSTS_MAX_BYTES = 1 << 20,

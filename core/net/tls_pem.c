@@ -11,12 +11,13 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/unixsock.h"
 
 enum { PEM_FILE_MAX = 4 << 20, PEM_OBJECTS_MAX = 2000 };
 

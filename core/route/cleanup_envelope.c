@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
 #include "proto/smtp.h"
@@ -32,26 +33,29 @@ const char *cleanup_address(struct arena *a, const char *address)
 }
 
 /*
- * add_once - unless it is there, in whatever case; above duplicate_filter_limit nothing is
- * remembered
+ * is_new - was the address, in whatever case, not seen yet? It is from now on; above
+ * duplicate_filter_limit nothing is remembered
  */
+static bool is_new(struct hash *seen, const char *address)
+{
+	char *key = mem_strdup(address);
+	bool new;
+
+	str_lower(key);
+	new = hash_get(seen, key) == NULL;
+	if (new && (int64_t)seen->count < param.duplicate_filter_limit) {
+		(void)hash_set(seen, key, seen);
+	}
+	mem_free(key);
+	return new;
+}
+
+/* add_once - unless it is there; seen NULL: whatever is there */
 static void add_once(struct queue_message *m, struct hash *seen, const struct queue_recipient *r)
 {
-	struct arena a = ARENA_INIT;
-	char *key;
-
-	if (*r->address == '\0') {
-		return;
-	}
-	key = arena_strdup(&a, r->address);
-	str_lower(key);
-	if (seen == NULL || hash_get(seen, key) == NULL) {
-		if (seen != NULL && (int64_t)seen->count < param.duplicate_filter_limit) {
-			(void)hash_set(seen, key, m);
-		}
+	if (*r->address != '\0' && (seen == NULL || is_new(seen, r->address))) {
 		queue_add_recipient(m, r);
 	}
-	arena_free(&a);
 }
 
 bool cleanup_add_recipient(

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/unixsock.h"
@@ -277,27 +278,11 @@ static enum way_status drop_put(struct submit *s, const char *data, size_t len)
 	return WAY_OK;
 }
 
-/* sync_directory - the new name must survive a power cut too */
-static int sync_directory(const struct submit *s)
-{
-	char dir[4096];
-	int fd, rc;
-
-	snprintf(dir, sizeof(dir), "%s/maildrop", param.queue_directory);
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0) {
-		return syncfs(s->fd);
-	}
-	rc = fsync(fd);
-	close(fd);
-	return rc;
-}
-
 static enum way_status drop_end(struct submit *s)
 {
 	/* Readable for pickup's user; the name protects it from others. */
 	if (fchmod(s->fd, 0644) != 0 || fsync(s->fd) != 0 || rename(s->tmp_path, s->path) != 0 ||
-	    sync_directory(s) != 0) {
+	    file_sync_name(s->path, s->fd) != 0) {
 		submit_set_error(s, "%s/maildrop: %s", param.queue_directory, strerror(errno));
 		(void)unlink(s->path);
 		return WAY_BROKEN;

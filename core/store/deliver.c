@@ -180,27 +180,6 @@ bool deliver_any_suspect(const struct deliver_item *items, size_t count)
 	return false;
 }
 
-int deliver_sync_parent(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	struct buf dir = BUF_INIT;
-	int fd, rc;
-
-	buf_add(&dir, path, slash != NULL ? (size_t)(slash - path) : 0);
-	if (dir.len == 0) {
-		buf_adds(&dir, slash == NULL ? "." : "/");
-	}
-	fd = open(buf_str(&dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	buf_free(&dir);
-	if (fd < 0) {
-		/* A directory one may write but not read (drop box): nothing to be done. */
-		return errno == EACCES ? 0 : -1;
-	}
-	rc = fsync(fd);
-	close(fd);
-	return rc != 0 && errno != EINVAL ? -1 : 0;
-}
-
 int deliver_to_mailbox(const char *path, const struct deliver_how *how, struct deliver_item *items,
 	size_t count)
 {

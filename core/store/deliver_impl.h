@@ -33,8 +33,6 @@ void deliver_set(struct deliver_item *it, enum deliver_status status, const char
 void deliver_set_errno(
 	struct deliver_item *items, size_t count, const char *what, const char *path, int err);
 bool deliver_any_suspect(const struct deliver_item *items, size_t count);
-/* fsync the directory that holds path: 0 or -1. */
-int deliver_sync_parent(const char *path);
 
 /*
  * An mbox, open and locked; fd -1 with errno (why_r a fixed text for the log). created_r

@@ -21,10 +21,10 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/unixsock.h"
 #include "store/deliver_impl.h"
 
 enum { OPEN_FILES = 64, FILE_BUFFER = 64 * 1024, NAME_SIZE = 200 };
@@ -107,11 +107,11 @@ static void sync_made(const char *path)
 	char *name = mem_strdup(path);
 	size_t len = strlen(name);
 
-	(void)deliver_sync_parent(name);	/* it ends in a slash: the maildir itself */
+	(void)dir_sync(name, -1);
 	while (len > 1 && name[len - 1] == '/') {
 		name[--len] = '\0';
 	}
-	(void)deliver_sync_parent(name);
+	(void)file_sync_name(name, -1);
 	mem_free(name);
 }
 

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/deliver_impl.h"
@@ -324,7 +325,7 @@ static int sync_file(struct deliver_mbox *m, const char *path)
 	if (fdatasync(m->fd) != 0) {
 		return errno;
 	}
-	return (m->created || m->size == 0) && deliver_sync_parent(path) != 0 ? errno : 0;
+	return (m->created || m->size == 0) && file_sync_name(path, m->fd) != 0 ? errno : 0;
 }
 
 /* unsafe - what was found in the file may be in memory alone: it is not delivered yet */

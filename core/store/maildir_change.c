@@ -15,9 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 
 #include "store/maildir_driver.h"
 
@@ -27,15 +27,11 @@ enum { WRITE_CHUNK = 64 * 1024, FOLDERS_MAX = 100000, BATCH = 64 };
 static int sync_dir(const char *path, const char *name)
 {
 	struct buf b = BUF_INIT;
-	int fd, rc;
+	int rc;
 
 	buf_addf(&b, "%s/%s", path, name);
-	fd = open(buf_str(&b), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	rc = dir_sync(buf_str(&b), -1);
 	buf_free(&b);
-	if (fd < 0)
-		return -1;
-	rc = fsync(fd);
-	close(fd);
 	return rc;
 }
 

@@ -17,7 +17,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,6 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -477,20 +477,6 @@ static int set_owner(struct map_builder *b, int fd)
 	return fchmod(fd, mode) == 0 ? 0 : fail(b, "change the mode of", b->temp);
 }
 
-/* sync_directory - so that the rename outlives a power cut */
-static void sync_directory(const char *path)
-{
-	char *copy = mem_strdup(path);
-	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	/* Some file systems cannot; the table can be made again. */
-	if (fd >= 0) {
-		(void)fsync(fd);
-		close(fd);
-	}
-	mem_free(copy);
-}
-
 /* finish_file - owner, mode, onto the disk, into its place */
 static int finish_file(struct map_builder *b)
 {
@@ -505,7 +491,8 @@ static int finish_file(struct map_builder *b)
 	if (rc == 0 && rename(b->temp, b->path) != 0)
 		rc = fail(b, "replace", b->path);
 	if (rc == 0)
-		sync_directory(b->path);
+		/* So that it outlives a power cut; if not, the table can be made again. */
+		(void)file_sync_name(b->path, -1);
 	return rc;
 }
 

@@ -12,11 +12,10 @@
 #include <unistd.h>
 
 #include "base/date.h"
+#include "base/file.h"
 #include "base/mem.h"
-#include "base/unixsock.h"
 
 #include "store/mbox_driver.h"
-#include "store/mbox_install.h"
 
 enum { WRITE_HOLD = 256 * 1024, FLUSH_LOCK_MS = 2000 };
 /* Flags alone are not worth moving more than this; the index has them. */
@@ -236,7 +235,7 @@ int mbox_append(struct mailbox *mb, struct mail_append *a)
 	if (rc == 0 && fdatasync(mb->fd) != 0)
 		rc = store_fail_sys(mb->ms, mb->path, "write", "read and write");
 	/* An empty file may be a new one, whose name is not on the disk yet. */
-	if (rc == 0 && old_size == 0 && mbox_sync_directory(mb->path) != 0 && syncfs(mb->fd) != 0)
+	if (rc == 0 && old_size == 0 && file_sync_name(mb->path, mb->fd) != 0)
 		rc = store_fail_sys(mb->ms, mb->path, "write", "read and write");
 	if (rc == 0)
 		rc = mbox_add_from(mb, size);

@@ -28,9 +28,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/unixsock.h"
 
 enum { COPY_CHUNK = 256 * 1024, LOOK_SIZE = 4096, TOUCH_BYTES = 64 * 1024 * 1024 };
 
@@ -94,21 +94,6 @@ static bool may_rename(const struct mailbox *mb, const struct stat *st)
 	ok = access(buf_str(&dir), W_OK | X_OK) == 0;
 	buf_free(&dir);
 	return ok;
-}
-
-int mbox_sync_directory(const char *path)
-{
-	struct buf dir = BUF_INIT;
-	int fd, rc;
-
-	directory_of(&dir, path);
-	fd = open(buf_str(&dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	buf_free(&dir);
-	if (fd < 0)
-		return -1;
-	rc = fsync(fd);
-	close(fd);
-	return rc;
 }
 
 /* ---- Building ---- */
@@ -322,7 +307,7 @@ static int write_head(int fd, int mailbox, uint64_t start, uint64_t length, uint
 static void drop_journal(const char *path)
 {
 	if (unlink(path) == 0)
-		(void)mbox_sync_directory(path);
+		(void)file_sync_name(path, -1);
 }
 
 /* end_journal - commit and copy; 0 or -1 */
@@ -343,7 +328,7 @@ static int end_journal(struct mbox_install *in)
 	}
 	path = journal_path(mb, &st);
 	if (write_head(in->fd, mb->fd, in->start, in->length, (uint64_t)st.st_size) != 0 ||
-		rename(in->path, path) != 0 || mbox_sync_directory(path) != 0) {
+		rename(in->path, path) != 0 || file_sync_name(path, in->fd) != 0) {
 		rc = fail(in);
 	} else if (copy_back(in->fd, mb->fd, in->start, in->length, in->chunk) == 0) {
 		drop_journal(path);
@@ -373,9 +358,9 @@ static int end_rename(struct mbox_install *in)
 		errno = saved;
 		return fail(in);
 	}
-	/* What comes into it from now on must not depend on the old name. */
-	if (mbox_sync_directory(mb->path) != 0)
-		(void)syncfs(in->fd);
+	/* What comes into it from now on must not be lost with the name; it is too late to fail. */
+	if (file_sync_name(mb->path, in->fd) != 0)
+		log_warn("%s: cannot sync its directory: %m", mb->path);
 	/* The lock on the old file ends with its descriptor; nobody looks for it there any more. */
 	close(mb->fd);
 	mb->fd = in->fd;

@@ -22,7 +22,4 @@ int mbox_install_add(struct mbox_install *in, const void *data, size_t len);
 int mbox_install_end(struct mbox_install *in);
 int mbox_install_abort(struct mbox_install *in); /* -1 */
 
-/* The directory that path is in: its names are on the disk. 0, or -1 with errno. */
-int mbox_sync_directory(const char *path);
-
 #endif

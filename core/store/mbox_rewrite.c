@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "base/unixsock.h"
 
 #include "store/mbox_driver.h"
 #include "store/mbox_install.h"

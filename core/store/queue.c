@@ -27,6 +27,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 #include "store/queue_internal.h"
 
@@ -335,6 +336,14 @@ struct queue *queue_open_damaged(const char *path, char **error_r)
 
 	q->damaged = true;
 	return open_db(q, &fault) == 0 ? q : give_up(q, error_r);
+}
+
+const char *queue_file_name(size_t n)
+{
+	static const char *const names[] = { "queue.db", "queue.db-wal", "queue.db-shm",
+		"queue.db-journal", "queue.db.bad", "queue.db.rescue", "queue.lock" };
+
+	return n < ARRAY_LEN(names) ? names[n] : NULL;
 }
 
 struct queue *queue_open(const char *dir, enum queue_open_mode mode, char **error_r)

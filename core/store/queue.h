@@ -51,6 +51,11 @@ enum queue_open_mode { QUEUE_READ, QUEUE_WRITE, QUEUE_CREATE };
  * the owner of DIR.
  */
 struct queue *queue_open(const char *dir, enum queue_open_mode mode, char **error_r);
+/*
+ * The n-th of the names in DIR that the queue's files have or may have, from 0 on (for who settles
+ * their owner); NULL behind the last.
+ */
+const char *queue_file_name(size_t n);
 void queue_close(struct queue *q); /* NULL is fine; what was not committed is told ok = false */
 const char *queue_error(const struct queue *q);
 bool queue_is_full(const struct queue *q);		/* the last error was disk full or quota */

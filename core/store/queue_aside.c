@@ -17,21 +17,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "store/queue_internal.h"
 
 enum { PATH_SIZE = 4096, TRIES = 100 };
-
-/* sync_dir - make the renames durable */
-static void sync_dir(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		(void)fsync(fd);
-		close(fd);
-	}
-}
 
 /* free_name - a name for the database that nothing has; false when 100 damaged ones of this second
  * lie there */
@@ -68,7 +58,8 @@ int queue_move_aside(struct queue *q, const char *to)
 		if (rename(from_name, to_name) != 0 && errno != ENOENT)
 			return queue_set_error_text(q, strerror(errno));
 	}
-	sync_dir(q->dir);
+	if (dir_sync(q->dir, -1) != 0)
+		log_warn("%s: cannot sync it: %m", q->dir);
 	return 0;
 }
 

@@ -15,10 +15,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 
 #include "store/queue_internal.h"
 
@@ -198,33 +198,37 @@ void queue_rescue(struct queue *q)
 		log_warn("%s: %m", name);
 }
 
-void queue_finish_aside(struct queue *q)
+/* is_half_moved - has a companion that name, and the database itself, which goes last, has not? */
+static bool is_half_moved(const char *name)
 {
 	static const char *const companions[] = { "-wal", "-shm", "-journal" };
-	char name[PATH_SIZE];
-	struct slice rest, line;
-	char *text;
+	char path[PATH_SIZE + 16];
 
-	list_name(q, name);
-	text = file_read(name, LIST_MAX, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(companions); i++) {
+		snprintf(path, sizeof(path), "%s%s", name, companions[i]);
+		if (access(path, F_OK) == 0)
+			return access(name, F_OK) != 0;
+	}
+	return false;
+}
+
+void queue_finish_aside(struct queue *q)
+{
+	char list[PATH_SIZE], *text;
+	struct slice rest, line;
+
+	list_name(q, list);
+	text = file_read(list, LIST_MAX, NULL);
 	if (text == NULL)
 		return;
 	rest = slice_of(text);
 	while ((line = slice_word(&rest, "\n")).ptr != NULL) {
-		bool begun = false;
+		char *name = mem_strndup(line.ptr, line.len);
 
-		snprintf(name, sizeof(name), "%.*s", (int)line.len, line.ptr);
-		if (access(name, F_OK) == 0)
-			continue;
-		for (size_t i = 0; i < ARRAY_LEN(companions) && !begun; i++) {
-			snprintf(name, sizeof(name), "%.*s%s", (int)line.len, line.ptr,
-				companions[i]);
-			begun = access(name, F_OK) == 0;
-		}
-		snprintf(name, sizeof(name), "%.*s", (int)line.len, line.ptr);
-		if (begun && queue_move_aside(q, name) == 0)
+		if (is_half_moved(name) && queue_move_aside(q, name) == 0)
 			log_warn("%s: the move to %s, which a crash had interrupted, is complete",
 				q->path, name);
+		mem_free(name);
 	}
 	mem_free(text);
 }

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/mem.h"
-#include "base/unixsock.h"
 #include "store/map.h"
 
 #define FROM "From a@b.example Tue Aug  9 14:21:58 2011\n"

@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "base/encode.h"
+#include "base/file.h"
 #include "base/mem.h"
-#include "base/unixsock.h"
 #include "store/deliver.h"
 
 enum { CHOICES = 8, PER_CHOICE = 8 };

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
-#include "base/unixsock.h"
 #include "store/queue.h"
 
 enum { MESSAGES = 4, WALK_MAX = 1000 };

@@ -17,9 +17,9 @@
 
 #include "unit.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 
 const char *store_path(const char *name)
 {
@@ -147,4 +147,14 @@ void refuse_call(int call)
 
 	REQUIRE(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 	REQUIRE(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+int64_t slice_read(void *arg, int64_t offset, void *data, size_t len)
+{
+	const struct slice *s = arg;
+	size_t left = (size_t)offset < s->len ? s->len - (size_t)offset : 0;
+
+	len = len < left ? len : left;
+	memcpy(data, s->ptr + offset, len);
+	return (int64_t)len;
 }

@@ -19,6 +19,8 @@ char *store_text(struct mailbox_view *v, uint32_t seq, size_t *len_r);
 char *store_list(struct mailbox_view *v);
 /* Append one message; its UID, 0 on error. */
 uint32_t store_put(struct mailstore *ms, const char *folder, const char *text, unsigned flags);
+/* Content of a delivery (struct deliver_item, read): arg is a struct slice. */
+int64_t slice_read(void *arg, int64_t offset, void *data, size_t len);
 /* From here on this system call fails with EIO in this process (REQUIRE: that can be had). */
 void refuse_call(int call);
 

@@ -15,28 +15,13 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 #include "store/deliver.h"
 #include "store/lock.h"
 #include "store_util.h"
 #include "unit.h"
-
-struct text {
-	const char *data;
-	size_t len;
-};
-
-static int64_t text_read(void *arg, int64_t offset, void *data, size_t len)
-{
-	const struct text *t = arg;
-	size_t n = (size_t)offset < t->len ? t->len - (size_t)offset : 0;
-
-	n = n < len ? n : len;
-	memcpy(data, t->data + offset, n);
-	return (int64_t)n;
-}
 
 static const struct deliver_how plain_how = { .lock_ms = 0 };
 
@@ -60,12 +45,12 @@ enum { MAILS = ARRAY_LEN(mails) };
 static const char older[] = "From z  Tue Jan  1 00:00:00 2030\nSubject: older\n\nhello\n\n";
 
 /* set_item - item i of mails */
-static void set_item(struct deliver_item *it, struct text *t, size_t i, bool suspect)
+static void set_item(struct deliver_item *it, struct slice *t, size_t i, bool suspect)
 {
 	*it = (struct deliver_item){ .queue_id = mails[i].id, .sender = mails[i].sender,
 		.recipient = mails[i].recipient, .original = mails[i].original, .suspect = suspect,
-		.read = text_read, .read_arg = t };
-	*t = (struct text){ mails[i].content, strlen(mails[i].content) };
+		.read = slice_read, .read_arg = t };
+	*t = (struct slice){ mails[i].content, strlen(mails[i].content) };
 }
 
 static const char *box(void)
@@ -107,7 +92,7 @@ static struct buf get_file(const char *path)
 /* deliver_all - the items of mails as one batch */
 static void deliver_all(const char *path, bool suspect, struct deliver_item items[MAILS])
 {
-	struct text texts[MAILS];
+	struct slice texts[MAILS];
 
 	for (size_t i = 0; i < MAILS; i++) {
 		set_item(&items[i], &texts[i], i, suspect);
@@ -202,7 +187,7 @@ TEST(deliver, quoting_at_edges)
 
 	for (size_t at = EDGE - 12; at < EDGE + 4; at++) {
 		struct buf content = BUF_INIT, got;
-		struct text t;
+		struct slice t;
 		struct deliver_item it;
 		const char *body;
 
@@ -211,12 +196,12 @@ TEST(deliver, quoting_at_edges)
 			buf_addc(&content, 'x');
 		}
 		buf_adds(&content, "\nFrom y\nFro\nFrom z\nFrom");
-		t = (struct text){ buf_str(&content), content.len };
+		t = (struct slice){ buf_str(&content), content.len };
 		it = (struct deliver_item){ .queue_id = "1",
 			.sender = "s",
 			.recipient = "r",
 			.original = "",
-			.read = text_read,
+			.read = slice_read,
 			.read_arg = &t };
 		unlink(box());
 		deliver_to_mailbox(box(), &plain_how, &it, 1);
@@ -277,7 +262,7 @@ TEST(deliver, wrong_owner)
 {
 	struct deliver_item items[MAILS];
 	struct deliver_how how = { .any_owner = true };
-	struct text texts[MAILS];
+	struct slice texts[MAILS];
 
 	if (geteuid() != 0) {
 		unit_skip("only root can make a file of somebody else");
@@ -295,7 +280,7 @@ TEST(deliver, wrong_owner)
 TEST(deliver, size_limit)
 {
 	struct deliver_item items[MAILS];
-	struct text texts[MAILS];
+	struct slice texts[MAILS];
 	struct deliver_how how = { .size_limit = 700 };
 	struct buf got;
 
@@ -360,7 +345,7 @@ static int64_t bad_read(void *arg, int64_t offset, void *data, size_t len)
 TEST(deliver, unreadable_content)
 {
 	struct deliver_item items[MAILS];
-	struct text texts[MAILS];
+	struct slice texts[MAILS];
 	struct buf got;
 
 	for (size_t i = 0; i < MAILS; i++) {
@@ -411,7 +396,7 @@ TEST(deliver, torn_at_every_byte)
 TEST(deliver, found_but_not_synced)
 {
 	struct deliver_item items[MAILS];
-	struct text texts[MAILS];
+	struct slice texts[MAILS];
 
 	put_file(box(), older, strlen(older));
 	set_item(&items[0], &texts[0], 0, false);
@@ -500,7 +485,7 @@ TEST(deliver, new_mail_before_suspects)
 		static const char added[] = "From n  ########################\nReturn-Path: <n>\n"
 			"X-Original-To: u1\nDelivered-To: u1\n\n";
 		static const char fresh[] = "Received: x id 77; y\nSubject: N\n\nn\n";
-		struct text texts[MAILS], t = { fresh, strlen(fresh) };
+		struct slice texts[MAILS], t = { fresh, strlen(fresh) };
 		struct buf got;
 		char id[DELIVER_ID_SIZE];
 		int rc;
@@ -518,7 +503,7 @@ TEST(deliver, new_mail_before_suspects)
 			}
 		}
 		other = (struct deliver_item){ .queue_id = "77", .sender = "n", .recipient = "u1",
-			.original = "u1", .read = text_read, .read_arg = &t };
+			.original = "u1", .read = slice_read, .read_arg = &t };
 		deliver_to_mailbox(box(), &plain_how, &other, 1);
 		CHECK_INT(other.status, DELIVER_OK);
 		for (size_t i = 0; i < MAILS; i++) {
@@ -620,7 +605,7 @@ TEST(deliver, changed_by_a_reader)
 TEST(deliver, suspects_in_large_mailbox)
 {
 	struct deliver_item items[MAILS];
-	struct text texts[MAILS];
+	struct slice texts[MAILS];
 	struct buf got, filler = BUF_INIT;
 
 	for (size_t i = 0; i < 3000; i++) {
@@ -692,9 +677,9 @@ TEST(deliver, maildir)
 	CHECK_INT(count_files(sub, name, sizeof(name)), MAILS);
 	snprintf(sub, sizeof(sub), "%stmp", dir);
 	CHECK_INT(count_files(sub, name, sizeof(name)), 0);
-	set_item(&items[1], &(struct text){ NULL, 0 }, 1, false);
+	set_item(&items[1], &(struct slice){ NULL, 0 }, 1, false);
 	snprintf(dir, sizeof(dir), "%s/m/", unit_tmpdir());
-	items[1].read_arg = &(struct text){ mails[1].content, strlen(mails[1].content) };
+	items[1].read_arg = &(struct slice){ mails[1].content, strlen(mails[1].content) };
 	deliver_to_mailbox(dir, &plain_how, &items[1], 1);
 	snprintf(sub, sizeof(sub), "%snew", dir);
 	CHECK_INT(count_files(sub, name, sizeof(name)), 1);
@@ -736,7 +721,7 @@ static pid_t hold_lock(const char *path)
 TEST(deliver, locked_mailbox)
 {
 	struct deliver_item items[MAILS];
-	struct text texts[MAILS];
+	struct slice texts[MAILS];
 	pid_t pid = hold_lock(box());
 
 	for (size_t i = 0; i < MAILS; i++) {

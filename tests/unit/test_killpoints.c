@@ -24,7 +24,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 #include "store/db.h"
 #include "store/deliver.h"
 #include "store/queue.h"
@@ -88,15 +87,23 @@ static bool follow(pid_t pid, int at)
 	}
 }
 
-/* kill_at - do the work, and be killed before call number `at'; false: there are not so many */
-static bool kill_at(void (*work)(void), int at)
+/* begin_child - fork(2); nothing that waits to be written is written twice */
+static pid_t begin_child(void)
 {
-	int status;
 	pid_t pid;
 
 	fflush(NULL);
 	pid = fork();
 	REQUIRE(pid >= 0);
+	return pid;
+}
+
+/* kill_at - do the work, and be killed before call number `at'; false: there are not so many */
+static bool kill_at(void (*work)(void), int at)
+{
+	pid_t pid = begin_child();
+	int status;
+
 	if (pid == 0) {
 		if (ptrace(PTRACE_TRACEME, 0, 0, 0) != 0)
 			_exit(77);
@@ -121,12 +128,9 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 /* in_child - nothing that is open, or cached, must cross a fork */
 static void in_child(void (*fn)(void))
 {
+	pid_t pid = begin_child();
 	int status;
-	pid_t pid;
 
-	fflush(NULL);
-	pid = fork();
-	REQUIRE(pid >= 0);
 	if (pid == 0) {
 		fn();
 		fflush(NULL);
@@ -135,7 +139,7 @@ static void in_child(void (*fn)(void))
 	REQUIRE(waitpid(pid, &status, 0) == pid && status == 0);
 }
 
-/* at_each_point - prepare, work until killed, look; how many points there were */
+/* at_each_point - prepare, work until killed, look; again with the next point, to the last one */
 static void at_each_point(void (*prepare)(void), void (*work)(void), void (*look)(void))
 {
 	char row[32];
@@ -155,8 +159,6 @@ static void at_each_point(void (*prepare)(void), void (*work)(void), void (*look
 	CHECK_ROW(NULL);
 	/* Fewer than these, and nothing was killed. */
 	CHECK(at > 5 && at < POINTS_MAX);
-	if (getenv("KILLPOINTS") != NULL)
-		CHECK_INT(at - 1 - STRIDE, 0);
 }
 
 /* ---- MOVE ---- */
@@ -273,10 +275,10 @@ static void look_at_folders(void)
 	count_in(ms, "INBOX", here, &torn);
 	CHECK_INT(torn, 0);
 	count_in(ms, "Saved", there, &torn);
+	/* An mbox may end in a part of the message that was copied: it is where it was, too. */
 	CHECK(torn <= (strcmp(kind, "mbox") == 0));
 	for (unsigned i = 0; i < MAILS; i++) {
 		bool moves = i + 1 == moved_uids[0] || i + 1 == moved_uids[1];
-
 		int more = delivered && i == MAILS - 1;
 
 		CHECK(here[i] <= 1 + more && there[i] <= moves && here[i] + there[i] >= 1 + more);
@@ -346,21 +348,12 @@ TEST(killpoints, move_maildir)
 static const struct deliver_how how = { .lock_ms = 0 };
 static const char *target = "box";
 
-static int64_t text_read(void *arg, int64_t offset, void *data, size_t len)
-{
-	const struct buf *b = arg;
-	size_t left = (size_t)offset < b->len ? b->len - (size_t)offset : 0;
-
-	len = len < left ? len : left;
-	memcpy(data, b->data + offset, len);
-	return (int64_t)len;
-}
-
 /* deliver - the batch; with suspect as after a crash. true: all of it is delivered */
 static bool deliver(bool suspect)
 {
 	struct deliver_item items[BATCH];
 	struct buf texts[BATCH];
+	struct slice slices[BATCH];
 	char ids[BATCH][16];
 	bool good = true;
 
@@ -369,9 +362,10 @@ static bool deliver(bool suspect)
 		snprintf(ids[i], sizeof(ids[i]), "4A1B2C3D%u0", i);
 		buf_addf(&texts[i], "Received: by mx (Postfix)\n\tid %s; Tue\n", ids[i]);
 		message(&texts[i], i);
+		slices[i] = (struct slice){ texts[i].data, texts[i].len };
 		items[i] = (struct deliver_item){ .queue_id = ids[i], .sender = "a@x.example",
 			.recipient = "u1@test.example", .original = "u1@test.example",
-			.suspect = suspect, .read = text_read, .read_arg = &texts[i] };
+			.suspect = suspect, .read = slice_read, .read_arg = &slices[i] };
 	}
 	deliver_to_mailbox(store_path(target), &how, items, BATCH);
 	for (unsigned i = 0; i < BATCH; i++) {

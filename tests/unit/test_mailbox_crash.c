@@ -19,8 +19,8 @@
 #include "store_util.h"
 #include "unit.h"
 
+#include "base/file.h"
 #include "base/mem.h"
-#include "base/unixsock.h"
 
 enum { FIRST = 150, BODY = 20000, ROUNDS = 25, ALL = 4000 };
 

@@ -8,9 +8,9 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 #include "conf/params.h"
 #include "store/map.h"
 #include "route/lookup.h"

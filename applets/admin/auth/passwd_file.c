@@ -16,11 +16,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 
 enum { FILE_MAX = 64 << 20, FIELDS = 8 };
 

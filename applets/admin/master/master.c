@@ -37,9 +37,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 #include "conf/master_cf.h"
 #include "conf/params.h"
+#include "store/queue.h"
 
 enum { ADDRESSES_MAX = 32, DOVECOT_WAIT_MS = 5000 };
 
@@ -390,19 +390,18 @@ static void find_owner(void)
  */
 static void settle_files(const char *dir, uid_t old, uid_t uid, gid_t gid)
 {
-	static const char *const names[] = { "queue.db", "queue.db-wal", "queue.db-shm",
-		"queue.lock" };
 	struct buf path = BUF_INIT;
+	const char *name;
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+	for (size_t i = 0; old != uid && (name = queue_file_name(i)) != NULL; i++) {
 		struct stat st;
 		int fd;
 
 		buf_reset(&path);
-		buf_addf(&path, "%s/%s", dir, names[i]);
+		buf_addf(&path, "%s/%s", dir, name);
 		fd = open(buf_str(&path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == old &&
-			old != uid && fchown(fd, uid, gid) != 0) {
+			fchown(fd, uid, gid) != 0) {
 			log_warn("%s: cannot set owner %u: %m", buf_str(&path), (unsigned)uid);
 		}
 		if (fd >= 0) {

@@ -18,10 +18,10 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 #include "conf/main_cf.h"
 #include "applets/admin/postconf/postconf.h"
 

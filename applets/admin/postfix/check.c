@@ -41,6 +41,7 @@
 #include "conf/param_table.h"
 #include "conf/params.h"
 #include "store/map.h"
+#include "store/queue.h"
 
 static struct {
 	int worst;
@@ -179,17 +180,16 @@ static void check_dir(const char *below, mode_t mode, bool owned, mode_t forbidd
 /* check_queue_files - a start gives queue.db to mail_owner only together with its directory */
 static void check_queue_files(void)
 {
-	static const char *const names[] = { "queue.db", "queue.db-wal", "queue.db-shm",
-		"queue.lock" };
 	struct buf path = BUF_INIT;
+	const char *name;
 	struct stat dir, st;
 
 	if (stat(param.queue_directory, &dir) != 0 || dir.st_uid != G.owner) {
 		return;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+	for (size_t i = 0; (name = queue_file_name(i)) != NULL; i++) {
 		buf_reset(&path);
-		buf_addf(&path, "%s/%s", param.queue_directory, names[i]);
+		buf_addf(&path, "%s/%s", param.queue_directory, name);
 		if (lstat(buf_str(&path), &st) == 0 && st.st_uid != G.owner) {
 			fatal("not owned by %s: %s: run chown %s %s/queue.*", param.mail_owner,
 				buf_str(&path), param.mail_owner, param.queue_directory);

@@ -15,7 +15,6 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 
 /* What a command may be called for: flags of the table. */
 enum {

@@ -16,9 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 #include "conf/params.h"
 #include "mime/address.h"
 

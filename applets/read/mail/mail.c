@@ -18,10 +18,10 @@
 #include <unistd.h>
 
 #include "applets/applets.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 #include "mime/header.h"
 #include "mime/word.h"
 

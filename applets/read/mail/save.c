@@ -14,11 +14,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 #include "store/lock.h"
-#include "store/mbox_install.h"
 
 enum { LOCK_WAIT_MS = 30000, OPEN_TRIES = 5 };
 
@@ -160,8 +159,8 @@ bool save_messages(const char *path, const unsigned *list, bool headers, bool qu
 	if (fd >= 0 && fstat(fd, &st) == 0) {
 		ok = append_list(fd, st.st_size, list, headers, &saved);
 		/* The messages leave their mailbox: a new file needs its name on the disk too. */
-		if (ok && lock != NULL && st.st_size == 0 && mbox_sync_directory(path) != 0) {
-			(void)syncfs(fd);
+		if (ok && lock != NULL && st.st_size == 0 && file_sync_name(path, fd) != 0) {
+			ok = false;
 		}
 		if (!ok) {
 			int why = errno;

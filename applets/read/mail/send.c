@@ -20,9 +20,9 @@
 #include <unistd.h>
 
 #include "base/date.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 #include "mime/address.h"
 #include "mime/charset.h"
 #include "mime/transfer.h"

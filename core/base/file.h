@@ -1,0 +1,24 @@
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* write(2) all of it on a blocking descriptor, retrying EINTR: 0 or -1. */
+int fd_write_all(int fd, const void *data, size_t len);
+/* Whole small file into a caller-freed, NUL-terminated string; NULL with errno (EFBIG above max).
+ */
+char *file_read(const char *path, size_t max, size_t *len_r);
+/* mkdir -p with the mode given; 0 or -1. */
+int dir_make(const char *path, mode_t mode);
+
+/*
+ * fsync(2) a directory, so that a name made or changed in it outlives a power cut. One that cannot
+ * be opened (it may be written and not read) or synced (the file system has no such thing) takes
+ * fd's whole file system with it, where fd >= 0. 0, or -1 with errno.
+ */
+int dir_sync(const char *dir, int fd);
+/* The same for the directory that holds path. */
+int file_sync_name(const char *path, int fd);
+
+#endif
