@@ -177,8 +177,7 @@ static void own_file(const char *dir, int fd)
 		log_warn("%s: cannot give a queue file to the directory's owner: %m", dir);
 }
 
-/* make_file - an empty file of mode 0600, when there is none; 0 or -1 with errno */
-static int make_file(const char *dir, const char *path)
+int queue_make_file(const char *dir, const char *path)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
@@ -195,7 +194,7 @@ static int open_lock(struct queue *q)
 	struct buf path = BUF_INIT;
 
 	buf_addf(&path, "%s/queue.lock", q->dir);
-	if (make_file(q->dir, buf_str(&path)) == 0)
+	if (queue_make_file(q->dir, buf_str(&path)) == 0)
 		q->lock_fd = open(buf_str(&path), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (q->lock_fd < 0) {
 		buf_reset(&q->error);
@@ -212,7 +211,7 @@ static int open_db(struct queue *q, enum db_fault *fault_r)
 	char *error = NULL;
 	struct stat st;
 
-	if (q->mode == QUEUE_CREATE && make_file(q->dir, q->path) != 0) {
+	if (q->mode == QUEUE_CREATE && queue_make_file(q->dir, q->path) != 0) {
 		*fault_r = DB_FAULT_OTHER;
 		return queue_set_error_text(q, strerror(errno));
 	}
@@ -341,7 +340,7 @@ struct queue *queue_open_damaged(const char *path, char **error_r)
 const char *queue_file_name(size_t n)
 {
 	static const char *const names[] = { "queue.db", "queue.db-wal", "queue.db-shm",
-		"queue.db-journal", "queue.db.bad", "queue.db.rescue", "queue.lock" };
+		"queue.db-journal", "queue.db.rescue", "queue.lock" };
 
 	return n < ARRAY_LEN(names) ? names[n] : NULL;
 }

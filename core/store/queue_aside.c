@@ -95,12 +95,9 @@ bool queue_is_marked(const struct queue *q)
 void queue_mark(const struct queue *q)
 {
 	char name[PATH_SIZE];
-	int fd;
 
 	mark_name(q, name);
-	fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd >= 0)
-		close(fd);
+	(void)queue_make_file(q->dir, name);
 }
 
 void queue_unmark(const struct queue *q)

@@ -155,6 +155,8 @@ int queue_set_aside(struct queue *q, const char *why);
 int queue_move_aside(struct queue *q, const char *to);
 /* queue_reserve.c: pages of the log after which it is copied back. */
 int queue_log_pages(const struct queue *q);
+/* queue.c: an empty file of mode 0600, its owner DIR's, when there is none. 0, or -1 with errno. */
+int queue_make_file(const char *dir, const char *path);
 /* queue_rescue.c: note that a file is set aside. */
 void queue_rescue_later(const struct queue *q, const char *path);
 /* Before opening, under the lock: complete a move that a crash interrupted, so that a database and

@@ -40,13 +40,16 @@ void queue_rescue_later(const struct queue *q, const char *path)
 {
 	char name[PATH_SIZE];
 	struct buf line = BUF_INIT;
-	int fd;
+	int fd = -1;
 
 	list_name(q, name);
 	/* Its own line, also behind one that was not written to its end. */
 	buf_addf(&line, "\n%s\n", path);
-	fd = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0 || fd_write_all(fd, line.data, line.len) != 0 || fsync(fd) != 0)
+	/* The queue manager has to read it, also when it was root who met the damage. */
+	if (queue_make_file(q->dir, name) == 0)
+		fd = open(name, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || fd_write_all(fd, line.data, line.len) != 0 || fsync(fd) != 0 ||
+		dir_sync(q->dir, fd) != 0)
 		log_warn("%s: %m: the mail in %s is not looked for", name, path);
 	if (fd >= 0)
 		close(fd);
@@ -180,9 +183,15 @@ void queue_rescue(struct queue *q)
 	char *text;
 
 	list_name(q, name);
-	text = queue_pending(q) ? NULL : file_read(name, LIST_MAX, NULL);
-	if (text == NULL)
+	if (queue_pending(q))
 		return;
+	text = file_read(name, LIST_MAX, NULL);
+	if (text == NULL) {
+		if (errno != ENOENT)
+			log_warn("%s: %m: the mail in damaged queues that it names is not looked "
+				 "for", name);
+		return;
+	}
 	/* What cannot be stored is read again from where it is, and not kept in memory. */
 	q->keep_failed = false;
 	rest = slice_of(text);

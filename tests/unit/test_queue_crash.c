@@ -337,6 +337,29 @@ static void limit_files(rlim_t size)
 	REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
 }
 
+/* Root meets the damage (with `mail', say): whose the queue is has to find the mail in it. */
+TEST(queue_crash, rescue_is_the_owners)
+{
+	enum { OWNER = 65534 };
+	const char *dir = unit_tmpdir();
+	char list[600];
+	struct stat st;
+
+	if (geteuid() != 0)
+		unit_skip("only root can make a file of somebody else");
+	REQUIRE(chown(dir, OWNER, OWNER) == 0);
+	log_open("unit", LOG_TO_STDERR);
+	log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
+	queue_close(open_queue(dir, QUEUE_CREATE));
+	overwrite(dir, 0, 8192);
+	queue_close(open_queue(dir, QUEUE_CREATE));
+	CHECK_INT(count_aside(dir), 1);
+	snprintf(list, sizeof(list), "%s/queue.db.rescue", dir);
+	REQUIRE(stat(list, &st) == 0);
+	CHECK_INT(st.st_uid, OWNER);
+	CHECK_INT(st.st_mode & 07777, 0600);
+}
+
 /* A disk too full for a rescue: it is made up for when there is room. */
 TEST(queue_crash, rescue_needs_room)
 {
