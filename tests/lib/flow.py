@@ -74,10 +74,27 @@ def wait_for(condition, seconds=20, step=0.02):
         time.sleep(step)
 
 
+_claims = []
+
+
+def claim_base(base):
+    """Take BASE from tests that run beside this one: by an abstract name, which ends with this process."""
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        name.bind("\0pillarbox-flow-base-%d" % base)
+    except OSError:
+        name.close()
+        return False
+    _claims.append(name)
+    return True
+
+
 def free_base():
-    """A BASE whose ports (BASE+24 .. BASE+995) are free now."""
+    """A BASE whose ports (BASE+24 .. BASE+995) are free now, and this test's until it ends."""
     offsets = (24, 25, 110, 143, 465, 587, 993, 995)
     for base in range(31000 + os.getpid() % 20 * 1000, 60000, 1000):
+        if not claim_base(base):
+            continue
         socks = []
         try:
             for offset in offsets:
