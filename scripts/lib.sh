@@ -86,18 +86,21 @@ want_packages()
 	apt_install $wp_list >/dev/null 2>&1
 }
 
-# source_lists DIR [TYPE] - write into DIR/sources.d the deb-src (or TYPE) twins
-# of the system's own sources: the entries for this release (codename or
-# codename-*) that have the component main. Third-party archives are left alone.
+# source_lists DIR [TYPE [SUITE]] - write into DIR/sources.d the deb-src (or
+# TYPE) twins of the system's own sources: the entries for this release
+# (codename or codename-*) that have the component main; with SUITE that suite
+# instead, of the archives that carry the release itself. The keyring that an
+# entry names stays. Third-party archives are left alone.
 source_lists()
 {
 	sl_type=${2:-deb-src}
+	sl_want=${3:-}
 	mkdir -p "$1/sources.d" "$1/lists/partial" "$1/cache/archives/partial"
 	rm -f "$1"/sources.d/*
 	sl_code=$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")
 	for sl_file in /etc/apt/sources.list.d/*.sources; do
 		[ -f "$sl_file" ] || continue
-		awk -v code="$sl_code" -v type="$sl_type" '
+		awk -v code="$sl_code" -v type="$sl_type" -v want="$sl_want" '
 			function flush_stanza() {
 				if (main && suite && !off)
 					printf "%s\n", text
@@ -111,8 +114,11 @@ source_lists()
 			tolower($1) == "components:" { for (i = 2; i <= NF; i++) if ($i == "main") main = 1 }
 			tolower($1) == "suites:" {
 				for (i = 2; i <= NF; i++)
-					if ($i == code || index($i, code "-") == 1 || $i ~ /^(stable|testing|unstable|sid)/)
+					if ($i == code || (want == "" && index($i, code "-") == 1) ||
+						$i ~ /^(stable|testing|unstable|sid)$/)
 						suite = 1
+				if (want != "")
+					$0 = "Suites: " want
 			}
 			{ text = text $0 "\n" }
 			END { flush_stanza() }' "$sl_file" \
@@ -120,7 +126,7 @@ source_lists()
 	done
 	for sl_file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
 		[ -f "$sl_file" ] || continue
-		awk -v code="$sl_code" -v type="$sl_type" '
+		awk -v code="$sl_code" -v type="$sl_type" -v want="$sl_want" '
 			$1 != "deb" { next }
 			{
 				line = $0
@@ -136,8 +142,10 @@ source_lists()
 				main = 0
 				for (i = b + 2; i <= n; i++) if (f[i] == "main") main = 1
 				s = f[b + 1]; sub(/\/updates$/, "", s)
-				if (main && (s == code || index(s, code "-") == 1 || s ~ /^(stable|testing|unstable|sid)/))
-					print type, opts, line
+				if (!main || !(s == code || (want == "" && index(s, code "-") == 1) ||
+					s ~ /^(stable|testing|unstable|sid)$/))
+					next
+				print type, opts, want == "" ? line : f[b] " " want " main"
 			}' "$sl_file" >"$1/sources.d/$(basename "$sl_file")"
 	done
 	find "$1/sources.d" -size 0 -delete
@@ -197,13 +205,49 @@ version_sort()
 	echo "$vs_sorted"
 }
 
-# source_fetch NAME DIR - download the signed Debian source package NAME into
-# DIR (its .dsc and archives), using DIR/apt for apt's own files
+# upstream_version VERSION - without epoch and the distribution's own part
+upstream_version()
+{
+	echo "$1" | sed 's/^[0-9]*://; s/-[^-]*$//'
+}
+
+# source_fetch NAME DIR [LEAST] - download the signed Debian source package NAME
+# into DIR (its .dsc and archives), using DIR/apt for apt's own files. When this
+# release has none of the version LEAST or later, newer suites of the same
+# archives are asked.
 source_fetch()
 {
-	sf_apt=$2/apt
 	command -v apt-get >/dev/null 2>&1 ||
 		die "package $1: no apt-get here; build it by hand and name its directory (see scripts/deps --help)"
+	source_fetch_release "$1" "$2" "${3:-0}" && return 0
+	[ -n "${3:-}" ] ||
+		die "package $1: the system's apt sources have no such source package"
+	source_fetch_newer "$1" "$2" "$3" || die "package $1: $3 or later is needed, and neither the \
+system's apt sources nor newer suites of their archives have it; build it by hand and name its \
+directory (see scripts/deps --help)"
+}
+
+# source_fetch_newer NAME DIR LEAST - from the first newer suite that has LEAST
+source_fetch_newer()
+{
+	for sn_suite in testing unstable devel; do
+		sn_apt=$2/apt-$sn_suite
+		source_lists "$sn_apt" deb-src $sn_suite
+		if private_apt "$sn_apt" update >"$2/apt.log" 2>&1 &&
+			source_get "$1" "$2" "$sn_apt" "$3"; then
+			rm -rf "$sn_apt"
+			say "$1: this release has nothing of $3 or later, taken from $sn_suite"
+			return 0
+		fi
+		rm -rf "$sn_apt"
+	done
+	return 1
+}
+
+# source_fetch_release NAME DIR LEAST - from this release; 1: it has none
+source_fetch_release()
+{
+	sf_apt=$2/apt
 	if [ ! -d "$sf_apt/sources.d" ] || [ -z "$(find "$sf_apt/lists" -name '*_Sources*' 2>/dev/null)" ]; then
 		source_lists "$sf_apt"
 		[ -n "$(ls "$sf_apt/sources.d")" ] ||
@@ -212,20 +256,29 @@ source_fetch()
 		private_apt "$sf_apt" update >"$2/apt.log" 2>&1 ||
 			die "package $1: cannot read the list of source packages: $(tail -n 1 "$2/apt.log")"
 	fi
-	# An archive may list a version whose files are gone; then the next older
-	# one that it lists is taken, and that is said.
+	source_get "$1" "$2" "$sf_apt" "$3" && return 0
+	[ -n "$sf_tried" ] || return 1
+	rm -rf "$sf_apt/lists"
+	die "package $1: cannot fetch the source package: $(grep '^E:' "$2/apt.log" | head -n 1)"
+}
+
+# source_get NAME DIR APT LEAST - download what APT lists of LEAST or later, the
+# newest first. An archive may list a version whose files are gone; then the
+# next older one that it lists is taken, and that is said. 1: nothing was had,
+# with the version that was tried, if any, in $sf_tried
+source_get()
+{
 	sf_tried=
-	for sf_version in $(source_versions "$sf_apt" "$1"); do
-		if (cd "$2" && private_apt "$sf_apt" source --download-only "$1=$sf_version") \
+	for sf_version in $(source_versions "$3" "$1"); do
+		dpkg --compare-versions "$(upstream_version "$sf_version")" ge "$4" || continue
+		if (cd "$2" && private_apt "$3" source --download-only "$1=$sf_version") \
 			>"$2/apt.log" 2>&1; then
 			[ -z "$sf_tried" ] || say "$1: $sf_tried is not in the archive, using $sf_version"
 			return 0
 		fi
 		sf_tried=${sf_tried:-$sf_version}
 	done
-	rm -rf "$sf_apt/lists"
-	[ -n "$sf_tried" ] || die "package $1: the system's apt sources have no such source package"
-	die "package $1: cannot fetch the source package: $(grep '^E:' "$2/apt.log" | head -n 1)"
+	return 1
 }
 
 # kernel_fetch METAPACKAGE DIR - unpack the kernel that METAPACKAGE depends on

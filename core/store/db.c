@@ -29,6 +29,10 @@
 
 #include "store/db_combine.h"
 
+_Static_assert(SQLITE_VERSION_NUMBER >= 3051003,
+	"older ones can lose commits when two connections write and checkpoint at once "
+	"(sqlite.org/wal.html#walresetbug): remove .deps, or name another SQLITE_DIR");
+
 enum { BUSY_TIMEOUT_MS = 10000 };
 
 struct db_stmt {
