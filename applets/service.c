@@ -36,7 +36,7 @@
 #include "conf/params.h"
 #include "net/listen.h"
 
-enum { STOP_SECONDS = 5, SERVERS_MAX = 16, HAND_BACKLOG = 100 };
+enum { STOP_SECONDS = 5, SERVERS_MAX = 16, HAND_BACKLOG = 100, GROUPS_MAX = 256 };
 
 struct service_private {
 	const struct service_info *info;
@@ -271,30 +271,33 @@ static void open_log(struct service *s)
 
 /* ---- Privileges ---- */
 
-void service_drop_privileges(const char *user)
+void service_drop_privileges(enum process_kind kind, const char *user)
 {
 	const char *what = user == NULL ? "mail_owner" : "user";
+	gid_t groups[GROUPS_MAX];
+	int count = GROUPS_MAX;
 	const struct passwd *pw;
+	struct identity who = { .lock_group = (gid_t)-1, .groups = groups };
 
-	if (geteuid() != 0) {
-		return;
-	}
 	if (user == NULL) {
 		user = param.mail_owner;
 	}
-	pw = getpwnam(user);
-	if (pw == NULL) {
+	pw = geteuid() == 0 ? getpwnam(user) : NULL;
+	if (geteuid() == 0 && pw == NULL) {
 		log_fatal("%s: there is no user %s on this system: make it, or name another one",
 			what, user);
 	}
-	if (initgroups(pw->pw_name, pw->pw_gid) != 0 || setgid(pw->pw_gid) != 0 ||
-		setuid(pw->pw_uid) != 0) {
-		log_fatal("cannot become user %s: %m", user);
+	who.name = user;
+	if (pw != NULL) {
+		who.uid = pw->pw_uid;
+		who.gid = pw->pw_gid;
+		if (getgrouplist(pw->pw_name, pw->pw_gid, groups, &count) < 0) {
+			log_fatal("cannot become user %s: it is in more than %d groups", user,
+				GROUPS_MAX);
+		}
+		who.group_count = (size_t)count;
 	}
-	if (pw->pw_uid != 0 && setuid(0) == 0) {
-		log_fatal("still root after becoming %s", user);
-	}
-	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	privileges_take(kind, &who);
 }
 
 static void drop(const struct service *s)
@@ -306,9 +309,10 @@ static void drop(const struct service *s)
 	}
 	if ((flags & SERVICE_LOGIN) && geteuid() == 0 &&
 		getpwnam(setting.default_login_user) != NULL) {
-		service_drop_privileges(setting.default_login_user);
+		service_drop_privileges(PROCESS_LOGIN, setting.default_login_user);
 	} else if (!s->stdio || !(flags & SERVICE_LOGIN)) {
-		service_drop_privileges(NULL);
+		service_drop_privileges(
+			flags & SERVICE_LOGIN ? PROCESS_LOGIN : PROCESS_QUEUE, NULL);
 	}
 }
 

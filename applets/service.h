@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "applets/privileges.h"
 #include "base/buf.h"
 #include "base/loop.h"
 #include "net/serve.h"
@@ -128,8 +129,8 @@ void service_replace(void *s);
 /* As service_init() does it, for processes that are no services of master (master itself, tools).
  */
 void service_open_log(const char *command, unsigned flags, bool to_stderr);
-/* Become user (mail_owner when NULL) when root; log_fatal on failure. */
-void service_drop_privileges(const char *user);
+/* privileges_take() as user (NULL: mail_owner) when root; log_fatal on failure. */
+void service_drop_privileges(enum process_kind kind, const char *user);
 /* The text of -c for children: what conf_dir() made of it. */
 const char *service_conf_dir(const struct service *s);
 

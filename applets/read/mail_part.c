@@ -24,7 +24,7 @@
 #include "conf/dovecot_conf.h"
 #include "net/serve.h"
 
-enum { IDLE_MS = 30000, MAIL_IN_HIGH = 128 * 1024 };
+enum { IDLE_MS = 30000, MAIL_IN_HIGH = 128 * 1024, GROUPS_MAX = 256 };
 
 /* One session: what the protocol's mail class is given, and what the limit counts. */
 struct guest {
@@ -43,6 +43,9 @@ static struct {
 	uint64_t received;		/* sessions we were sent, ever */
 	struct timer idle;
 	const char *user;		/* -u */
+	const char *ids;		/* -U */
+	uid_t uid;
+	gid_t gid;
 } G;
 
 /* ---- Sessions ---- */
@@ -236,11 +239,94 @@ static struct guest *stdio_guest(void)
 	return g;
 }
 
+/* ---- Identity ---- */
+
+/* group_of - of mail_access_groups or mail_privileged_group; (gid_t)-1: there is no such group */
+static gid_t group_of(const char *setting_name, const char *name)
+{
+	const struct group *gr = getgrnam(name);
+	int64_t gid;
+
+	if (gr != NULL) {
+		return gr->gr_gid;
+	}
+	if (str_to_int(name, 0, UINT32_MAX - 1, &gid)) {
+		return (gid_t)gid;
+	}
+	log_warn("%s: there is no group %s", setting_name, name);
+	return (gid_t)-1;
+}
+
+/* take_groups - the user's own and mail_access_groups; how many */
+static size_t take_groups(gid_t *groups, size_t max)
+{
+	const struct passwd *pw = getpwuid(G.uid);
+	struct slice rest = slice_of(setting.mail_access_groups), word;
+	int count = (int)max;
+	char name[64];
+	gid_t gid;
+
+	if (pw == NULL || getgrouplist(pw->pw_name, G.gid, groups, &count) < 0) {
+		groups[0] = G.gid;
+		count = 1;
+	}
+	while ((word = slice_word(&rest, " ,\t")).ptr != NULL && (size_t)count < max) {
+		if (word.len >= sizeof(name)) {
+			continue;
+		}
+		memcpy(name, word.ptr, word.len);
+		name[word.len] = '\0';
+		gid = group_of("mail_access_groups", name);
+		if (gid != (gid_t)-1) {
+			groups[count++] = gid;
+		}
+	}
+	return (size_t)count;
+}
+
+/* become_user - the one whose mail it is (-U); with -S -u, as root, the one named */
 static void become_user(struct service *s)
 {
-	if (s->stdio && G.user != NULL && geteuid() == 0 && getpwnam(G.user) != NULL) {
-		service_drop_privileges(G.user);
+	gid_t groups[GROUPS_MAX];
+	struct identity who = { .groups = groups, .lock_group = (gid_t)-1, .name = G.ids };
+
+	if (s->stdio) {
+		if (G.user != NULL && geteuid() == 0 && getpwnam(G.user) != NULL) {
+			service_drop_privileges(PROCESS_MAIL, G.user);
+		}
+		return;
 	}
+	if (G.ids != NULL && geteuid() == 0) {
+		who.uid = G.uid;
+		who.gid = G.gid;
+		who.group_count = take_groups(groups, GROUPS_MAX);
+		if (setting.mail_privileged_group[0] != '\0') {
+			who.lock_group =
+				group_of("mail_privileged_group", setting.mail_privileged_group);
+		}
+	} else if (geteuid() == 0) {
+		log_fatal("started as root without -U: there is nobody to become");
+	}
+	privileges_take(PROCESS_MAIL, &who);
+}
+
+/* take_ids - -U uid:gid; false: they are none */
+static bool take_ids(const char *text)
+{
+	char *end;
+	unsigned long uid = strtoul(text, &end, 10), gid;
+
+	if (end == text || *end != ':' || uid >= UINT32_MAX) {
+		return false;
+	}
+	text = end + 1;
+	gid = strtoul(text, &end, 10);
+	if (end == text || *end != '\0' || gid >= UINT32_MAX) {
+		return false;
+	}
+	G.uid = (uid_t)uid;
+	G.gid = (gid_t)gid;
+	return true;
 }
 
 static bool option(struct service *s, int opt, const char *arg)
@@ -248,13 +334,16 @@ static bool option(struct service *s, int opt, const char *arg)
 	(void)s;
 	if (opt == 'u') {
 		G.user = arg;
+	} else if (opt == 'U') {
+		G.ids = arg;
+		return take_ids(arg);
 	}
 	return true;
 }
 
 int mail_part_main(const struct login_protocol *proto, int argc, char **argv)
 {
-	static const struct service_info info = { .options = "Mu:", .option = option,
+	static const struct service_info info = { .options = "Mu:U:", .option = option,
 		.flags = SERVICE_DOVECOT | SERVICE_ROOT, .prepare = become_user };
 	struct server_config config = { .class = &guest_class, .in_high = MAIL_IN_HIGH };
 

@@ -399,7 +399,7 @@ int maildir_list(struct mailstore *ms, struct folder_list *out)
 		if (e->d_name[0] != '.' || e->d_name[1] == '\0' || e->d_name[1] == '.')
 			continue;
 		buf_addf(&path, "%s/%s", ms->store->root, e->d_name);
-		if (has_cur(buf_str(&path)))
+		if (has_cur(buf_str(&path)) && place_is_own(ms->store, buf_str(&path)))
 			folder_list_add(out, e->d_name + 1, true, false);
 		buf_free(&path);
 	}

@@ -209,8 +209,12 @@ int store_fail_index(struct mailstore *ms);
 
 /* ---- Folders ---- */
 
-/* Path of a folder (caller frees), NULL: not a name that may be. INBOX in any case is INBOX. */
+/* Path of a folder (caller frees), NULL: not a name or a place that may be. INBOX in any case is
+ * INBOX. */
 char *folder_path(struct mailstore *ms, const char *name, bool directory);
+/* Does no link on the way to path, which is in the folders' directory, lead to what is not the
+ * user's? */
+bool place_is_own(const struct store *st, const char *path);
 /*
  * All folders but INBOX, sorted, each that only its children show included. 0 or -1;
  * folder_list_free() either way.

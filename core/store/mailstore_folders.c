@@ -88,6 +88,9 @@ int folder_list_read(struct mailstore *ms, struct folder_list *l)
 	char separator = ms->store->driver->separator;
 
 	memset(l, 0, sizeof(*l));
+	if (!place_is_own(ms->store, ms->store->root))
+		return store_fail(ms, MAIL_E_PERM,
+			"Permission denied: a link leads out of the mail store");
 	if (ms->store->driver->list(ms, l) != 0)
 		return -1;
 	sort_items(l, separator);

@@ -132,10 +132,15 @@ char *folder_path(struct mailstore *ms, const char *name, bool directory)
 	}
 	if (why == NULL && strncmp(buf_str(&path) + path.len - len, name, len) != 0)
 		prefer_existing(&path, st, name, len);
-	if (why == NULL)
+	if (why != NULL) {
+		store_fail(ms, MAIL_E_INVALID, "Invalid mailbox name: %s", why);
+	} else if (!place_is_own(st, buf_str(&path))) {
+		store_fail(ms, MAIL_E_PERM,
+			"Permission denied: a link leads out of the mail store");
+	} else {
 		return buf_steal(&path);
+	}
 	buf_free(&path);
-	store_fail(ms, MAIL_E_INVALID, "Invalid mailbox name: %s", why);
 	return NULL;
 }
 

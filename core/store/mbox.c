@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/lock_group.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -77,6 +78,30 @@ static void note_file(struct mailbox *mb)
 	mb->fd_ino = (int64_t)st.st_ino;
 }
 
+/*
+ * in_spool - is it an INBOX in a directory that the user may have no right to write? There the
+ * group of mail_privileged_group makes lock and file; never where a link of the user's could lead.
+ */
+static bool in_spool(const struct mailbox *mb)
+{
+	const struct store *st = mb->store;
+	size_t home = strlen(st->home);
+
+	return strcmp(mb->path, st->inbox) == 0 &&
+		(home == 0 || strncmp(mb->path, st->home, home) != 0 || mb->path[home] != '/');
+}
+
+/* make_in_spool - an INBOX that is missing, where the user may not make it: descriptor or -1 */
+static int make_in_spool(const struct mailbox *mb)
+{
+	int fd;
+
+	lock_group_use(true);
+	fd = open(mb->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0600);
+	lock_group_use(false);
+	return fd;
+}
+
 /* open_file - the file that path names now; 0 or -1 */
 static int open_file(struct mailbox *mb, bool create)
 {
@@ -93,6 +118,11 @@ static int open_file(struct mailbox *mb, bool create)
 			0600);
 		if (mb->fd < 0 && errno != EACCES && errno != EROFS && errno != EPERM)
 			break;
+	}
+	if (mb->fd < 0 && errno == ENOENT && create && in_spool(mb)) {
+		mb->fd = make_in_spool(mb);
+		mb->fd_writable = true;
+		errno = ENOENT;
 	}
 	note_file(mb);
 	return mb->fd >= 0 || errno == ENOENT
@@ -129,7 +159,9 @@ int mbox_lock(struct mailbox *mb, bool exclusive, int timeout_ms)
 			errno = EACCES;
 			return store_fail_sys(mb->ms, mb->path, "write", "read and write");
 		}
+		lock_group_use(in_spool(mb));
 		mb->lock = mailbox_lock(mb->path, mb->fd, exclusive, timeout_ms);
+		lock_group_use(false);
 		if (mb->lock == NULL)
 			return store_fail_sys(mb->ms, mb->path, "lock", "read and write");
 		if (is_current(mb))
@@ -142,8 +174,11 @@ int mbox_lock(struct mailbox *mb, bool exclusive, int timeout_ms)
 
 void mbox_unlock(struct mailbox *mb)
 {
-	if (mb->lock != NULL)
+	if (mb->lock != NULL) {
+		lock_group_use(in_spool(mb));
 		mailbox_unlock(mb->lock);
+		lock_group_use(false);
+	}
 	mb->lock = NULL;
 }
 

@@ -98,6 +98,13 @@ int mbox_move(struct mailstore *ms, const char *from, const char *to)
 	return rename(from, to) == 0 ? 0 : store_fail_sys(ms, from, "rename", "write");
 }
 
+/* look_at - what path is, behind a link too unless that leads where the user has nothing */
+static bool look_at(const struct store *store, const char *path, struct stat *st)
+{
+	return lstat(path, st) == 0 && (!S_ISLNK(st->st_mode) ||
+		(place_is_own(store, path) && stat(path, st) == 0));
+}
+
 /* list_directory - what is in dir; prefix: its name as a folder with a separator, or "" */
 static int list_directory(struct mailstore *ms, const char *dir, const char *prefix, int depth,
 	struct folder_list *out)
@@ -119,7 +126,7 @@ static int list_directory(struct mailstore *ms, const char *dir, const char *pre
 		buf_addf(&path, "%s/%s", dir, e->d_name);
 		buf_addf(&name, "%s%s", prefix, e->d_name);
 		if (strcmp(buf_str(&path), ms->store->inbox) != 0 &&
-			stat(buf_str(&path), &st) == 0) {
+			look_at(ms->store, buf_str(&path), &st)) {
 			if (S_ISREG(st.st_mode)) {
 				folder_list_add(out, buf_str(&name), true, true);
 			} else if (S_ISDIR(st.st_mode)) {

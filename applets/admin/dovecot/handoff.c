@@ -11,8 +11,6 @@
 #include "applets/admin/dovecot/dovecot.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,46 +108,19 @@ static struct part *find_part(const char *service, uid_t uid)
 	return NULL;
 }
 
-static size_t add_group(gid_t *groups, size_t count, size_t max, const char *name)
-{
-	const struct group *gr = getgrnam(name);
-
-	if (gr == NULL) {
-		log_warn("mail_privileged_group, mail_access_groups: there is no group %s", name);
-		return count;
-	}
-	if (count < max) {
-		groups[count++] = gr->gr_gid;
-	}
-	return count;
-}
-
+/* start_part - it becomes the user by itself, before it is given anything of the user's */
 static struct part *start_part(const char *service, uid_t uid, gid_t gid)
 {
 	const char *command = strcmp(service, "imap") == 0 ? "imapd" : "pop3d";
-	const char *argv[16] = { command, "-M", "-n", service, "-c", G.file };
-	const struct passwd *pw = getpwuid(uid);
-	struct slice rest = slice_of(setting.mail_access_groups), word;
-	gid_t groups[16];
-	struct sv_start start = { .argv = argv, .set_ids = true, .uid = uid, .gid = gid,
-		.silent = G.sv->silent,
-		.user = pw != NULL ? pw->pw_name : NULL, .more_groups = groups };
+	char ids[48];
+	const char *argv[16] = { command, "-M", "-U", ids, "-n", service, "-c", G.file };
+	struct sv_start start = { .argv = argv, .silent = G.sv->silent };
 	struct part *p;
 	struct sv_child *child;
-	char name[64];
 
-	for (int i = 0; i < G.verbose && i < 8; i++) {
-		argv[6 + i] = "-v";
-	}
-	if (setting.mail_privileged_group[0] != '\0') {
-		start.more_group_count =
-			add_group(groups, 0, ARRAY_LEN(groups), setting.mail_privileged_group);
-	}
-	while ((word = slice_word(&rest, " ,")).ptr != NULL && word.len < sizeof(name)) {
-		memcpy(name, word.ptr, word.len);
-		name[word.len] = '\0';
-		start.more_group_count =
-			add_group(groups, start.more_group_count, ARRAY_LEN(groups), name);
+	snprintf(ids, sizeof(ids), "%lu:%lu", (unsigned long)uid, (unsigned long)gid);
+	for (int i = 0; i < G.verbose && i < 7; i++) {
+		argv[8 + i] = "-v";
 	}
 	child = G.part_count < PARTS_MAX ? sv_spawn(G.sv, command, &start) : NULL;
 	if (child == NULL) {

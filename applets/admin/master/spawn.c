@@ -12,8 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +25,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { HIGH_FD = 200, ENV_MAX = 16, GROUPS_MAX = 64 };
+enum { HIGH_FD = 200, ENV_MAX = 16 };
 
 const char *spawn_self_path(void)
 {
@@ -92,26 +90,6 @@ static bool place_fds(const struct sv_start *start, int control, int log, int *s
 	return true;
 }
 
-/* take_ids - become the user of a mail part */
-static bool take_ids(const struct sv_start *start)
-{
-	gid_t groups[GROUPS_MAX];
-	int count = GROUPS_MAX / 2;
-
-	if (geteuid() != 0) {
-		return true;			/* started by an ordinary user: all is his */
-	}
-	if (start->user == NULL || getgrouplist(start->user, start->gid, groups, &count) < 0) {
-		groups[0] = start->gid;
-		count = 1;
-	}
-	for (size_t i = 0; i < start->more_group_count && count < GROUPS_MAX; i++) {
-		groups[count++] = start->more_groups[i];
-	}
-	return setgroups((size_t)count, groups) == 0 && setgid(start->gid) == 0 &&
-		setuid(start->uid) == 0 && (start->uid == 0 || setuid(0) != 0);
-}
-
 /* keep - these few of our own variables go on to children */
 static size_t keep(const char **env, size_t count)
 {
@@ -150,7 +128,7 @@ static _Noreturn void run(int self, const struct sv_start *start, int control)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
-	if (!place_fds(start, control, log, &self) || (start->set_ids && !take_ids(start))) {
+	if (!place_fds(start, control, log, &self)) {
 		log_error("cannot start %s: %m", start->argv[0]);
 		_exit(111);
 	}

@@ -108,12 +108,6 @@ struct sv_start {
 	size_t fd_count;
 	bool successor;			/* an older process goes on until this one is ready */
 	bool silent;			/* 1 and 2 become /dev/null */
-	bool set_ids;			/* become uid and gid before exec */
-	uid_t uid;
-	gid_t gid;
-	const char *user;		/* for its groups; NULL: only gid */
-	const gid_t *more_groups;
-	size_t more_group_count;
 };
 
 /* SIGHUP, SIGTERM, SIGINT and SIGCHLD are the supervisor's from now on. Exits when the executable

@@ -21,15 +21,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "applets/privileges.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -92,21 +91,16 @@ static void close_others(int sock)
 static void become(const struct target *t)
 {
 	gid_t groups[2] = { t->user.gid, 0 };
+	struct identity who = { .uid = t->user.uid, .gid = t->user.gid, .groups = groups,
+		.lock_group = (gid_t)-1, .name = t->user.name };
 	size_t count = 1;
 	struct stat st;
 
 	if (t->spool && stat(param.mail_spool_directory, &st) == 0 && (st.st_mode & S_IWGRP) != 0) {
 		groups[count++] = st.st_gid;
 	}
-	if (setgroups(count, groups) != 0 || setgid(t->user.gid) != 0 || setuid(t->user.uid) != 0) {
-		log_fatal("cannot become user %s: %m", t->user.name);
-	}
-	if (t->user.uid != 0 && setuid(0) == 0) {
-		log_fatal("still root after becoming %s", t->user.name);
-	}
-	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	/* The user must not look into a process that holds mail of the queue. */
-	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	who.group_count = count;
+	privileges_take(PROCESS_DELIVERY, &who);
 }
 
 static void worker_read(struct watch *w, unsigned events);
