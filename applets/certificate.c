@@ -21,6 +21,7 @@ bool certificate_of_smtpd(struct tls_server_config *files)
 	files->key_file = param.smtpd_tls_key_file;
 	if (param.smtpd_tls_chain_files[0] != '\0') {
 		files->cert_file = files->key_file = param.smtpd_tls_chain_files;
+		files->several = true;
 	} else if (files->cert_file[0] == '\0') {
 		files->cert_file = param.smtpd_tls_eccert_file;
 		files->key_file = param.smtpd_tls_eckey_file;

@@ -40,7 +40,7 @@ struct file_stamp {
 };
 
 struct tls_context {
-	bool client, outdated;
+	bool client, outdated, several;
 	char *cert_file, *key_file;
 	unsigned min_version;
 	bool server_order;
@@ -141,22 +141,48 @@ static unsigned bear_version(int version)
 	return version <= 10 ? BR_TLS10 : version == 11 ? BR_TLS11 : BR_TLS12;
 }
 
-static void stamp_file(const char *path, struct file_stamp *out)
+static void add_stamp(const char *path, struct file_stamp *out)
 {
 	struct stat st;
 
-	memset(out, 0, sizeof(*out));
 	if (stat(path, &st) == 0) {
-		out->mtime = st.st_mtim;
-		out->size = st.st_size;
-		out->inode = st.st_ino;
+		out->mtime.tv_sec += st.st_mtim.tv_sec;
+		out->mtime.tv_nsec += st.st_mtim.tv_nsec;
+		out->size += st.st_size;
+		out->inode += st.st_ino;
 	}
+}
+
+/* look_at - stamp of a file, or of all files of a list; false: one may not be read by us any more */
+static bool look_at(const char *files, bool several, struct file_stamp *out)
+{
+	struct slice rest = slice_of(files), word;
+	bool readable = true;
+
+	memset(out, 0, sizeof(*out));
+	while ((word = several ? slice_word(&rest, ", \t\r\n") : rest).ptr != NULL) {
+		char *path = mem_strndup(word.ptr, word.len);
+
+		add_stamp(path, out);
+		readable = readable && !(access(path, R_OK) != 0 && errno == EACCES);
+		mem_free(path);
+		if (!several) {
+			break;
+		}
+	}
+	return readable;
 }
 
 static bool same_stamp(const struct file_stamp *a, const struct file_stamp *b)
 {
 	return a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec &&
 		a->size == b->size && a->inode == b->inode;
+}
+
+static struct tls_keys *load_keys(const struct tls_context *ctx, char **error_r)
+{
+	return tls_keys_load(&(struct tls_server_config){ .cert_file = ctx->cert_file,
+		.key_file = ctx->key_file, .several = ctx->several }, error_r);
 }
 
 struct tls_context *tls_server_context(const struct tls_server_config *config, char **error_r)
@@ -168,10 +194,11 @@ struct tls_context *tls_server_context(const struct tls_server_config *config, c
 		config->key_file : config->cert_file);
 	ctx->min_version = bear_version(config->min_version);
 	ctx->server_order = config->server_order;
-	stamp_file(ctx->cert_file, &ctx->cert_stamp);
-	stamp_file(ctx->key_file, &ctx->key_stamp);
+	ctx->several = config->several;
+	(void)look_at(ctx->cert_file, ctx->several, &ctx->cert_stamp);
+	(void)look_at(ctx->key_file, ctx->several, &ctx->key_stamp);
 	ctx->looked = time(NULL);
-	ctx->keys = tls_keys_load(ctx->cert_file, ctx->key_file, error_r);
+	ctx->keys = load_keys(ctx, error_r);
 	if (ctx->keys == NULL) {
 		tls_context_free(ctx);
 		return NULL;
@@ -214,13 +241,14 @@ enum tls_refresh tls_context_refresh(struct tls_context *ctx)
 	struct tls_keys *fresh;
 	time_t now = time(NULL);
 	char *error = NULL;
+	bool readable;
 
 	if (ctx->client || now == ctx->looked) {
 		return TLS_SAME;
 	}
 	ctx->looked = now;
-	stamp_file(ctx->cert_file, &cert);
-	stamp_file(ctx->key_file, &key);
+	readable = look_at(ctx->cert_file, ctx->several, &cert);
+	readable = look_at(ctx->key_file, ctx->several, &key) && readable;
 	if (same_stamp(&cert, &ctx->cert_stamp) && same_stamp(&key, &ctx->key_stamp)) {
 		return TLS_SAME;
 	}
@@ -228,11 +256,10 @@ enum tls_refresh tls_context_refresh(struct tls_context *ctx)
 	ctx->cert_stamp = cert;
 	ctx->key_stamp = key;
 	ctx->outdated = true;
-	if ((access(ctx->cert_file, R_OK) != 0 || access(ctx->key_file, R_OK) != 0) &&
-		errno == EACCES) {
+	if (!readable) {
 		return TLS_DENIED;
 	}
-	fresh = tls_keys_load(ctx->cert_file, ctx->key_file, &error);
+	fresh = load_keys(ctx, &error);
 	if (fresh == NULL) {
 		log_warn("%s: the certificate loaded before stays in use", error);
 		mem_free(error);

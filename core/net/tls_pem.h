@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "bearssl.h"
+#include "net/tls.h"
 
 /*
  * Private to core/net/tls*.c: certificates and keys from PEM files.
@@ -19,9 +20,9 @@ struct tls_keys {
 	br_skey_decoder_context key;
 };
 
-/* key_file "": in cert_file. NULL with a text naming the file (caller frees). One reference is the
- * caller's. */
-struct tls_keys *tls_keys_load(const char *cert_file, const char *key_file, char **error_r);
+/* Only the files of config matter. NULL with a text naming the file (caller frees). One reference is
+ * the caller's. */
+struct tls_keys *tls_keys_load(const struct tls_server_config *files, char **error_r);
 void tls_keys_unref(struct tls_keys *k);
 
 struct tls_anchors {

@@ -13,6 +13,7 @@
 void fuzz(const char *data, size_t len)
 {
 	struct slice rest = { data + 1, len - 1 }, chain;
+	struct tls_server_config files = { 0 };
 	struct tls_anchors anchors;
 	struct tls_keys *keys;
 	char *error = NULL;
@@ -28,8 +29,9 @@ void fuzz(const char *data, size_t len)
 		return;
 	}
 	chain = fuzz_part(&rest);
-	keys = tls_keys_load(fuzz_put("chain", chain.ptr, chain.len),
-		rest.len > 0 ? fuzz_file(rest.ptr, rest.len) : "", &error);
+	files.cert_file = fuzz_put("chain", chain.ptr, chain.len);
+	files.key_file = rest.len > 0 ? fuzz_file(rest.ptr, rest.len) : "";
+	keys = tls_keys_load(&files, &error);
 	if (keys != NULL) {
 		REQUIRE(keys->count > 0 && keys->chain != NULL);
 		tls_keys_unref(keys);

@@ -262,7 +262,7 @@ TEST(tls, bad_files)
 	const char *const paths[] = { lone.path, mixed.path, empty.path, cut.path,
 		"/nonexistent/x.pem" };
 	const char *const words[] = { "no private key", "does not belong", "no certificate",
-		"no certificate", "No such file" };
+		"line 1: the certificate is damaged", "No such file" };
 
 	for (size_t i = 0; i < 5; i++) {
 		struct tls_server_config config = { .cert_file = paths[i], .min_version = 12 };

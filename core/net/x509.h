@@ -1,0 +1,26 @@
+#ifndef NET_X509_H
+#define NET_X509_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+
+/* What certificates and keys say about themselves, read from their DER (X.690, RFC 5280). */
+
+/* Slices are into the bytes given. */
+struct x509_names {
+	size_t len;			/* of the certificate; "TRUSTED CERTIFICATE" has more behind it */
+	struct slice issuer, subject;	/* whole names, to be compared */
+	struct slice public_key;	/* SubjectPublicKeyInfo */
+};
+
+/* False: not the outline of a certificate. */
+bool x509_read(struct x509_names *out, const void *der, size_t len);
+
+/* The kind of key: "RSA with 8192 bits", "Ed25519", "EC on secp256k1", of a SubjectPublicKeyInfo or a
+ * private key (PKCS#1, PKCS#8, SEC1); empty: nothing we know. *bits: of RSA, else 0. */
+void x509_key_kind(struct buf *out, unsigned *bits, const void *der, size_t len);
+
+#endif
