@@ -16,21 +16,18 @@
 #include <time.h>
 
 #include "base/encode.h"
+#include "base/utf8.h"
 
 enum { TIME_SIZE = 32, REASON_COLUMNS = 76 };
 
-/* add_clean - text without control bytes, which would be the terminal's */
+/* add_clean - text without what a terminal would obey or cannot show */
 static void add_clean(struct buf *b, const char *s)
 {
 	size_t from = b->len;
 
 	buf_adds(b, s);
-	for (size_t i = from; i < b->len; i++) {
-		unsigned char c = (unsigned char)b->data[i];
-
-		if (c < 0x20 || c == 0x7f)
-			b->data[i] = '?';
-	}
+	if (b->len > from)
+		utf8_printable(b->data + from, b->len - from);
 }
 
 /* arrival_text - "Tue Aug  9 14:21:58 2011", local time */

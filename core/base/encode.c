@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
+
 static const char base64_alphabet[] =
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char hex_lower[] = "0123456789abcdef", hex_upper[] = "0123456789ABCDEF";
@@ -151,16 +153,20 @@ void json_encode(struct buf *out, const char *text)
 {
 	static const char plain[] = "\b\f\n\r\t\"\\", letters[] = "bfnrt\"\\";
 	const char *at;
+	size_t n;
 
 	buf_addc(out, '"');
-	for (; *text != '\0'; text++) {
+	for (; *text != '\0'; text += n) {
+		n = 1;
 		at = strchr(plain, *text);
 		if (at != NULL)
 			buf_addf(out, "\\%c", letters[at - plain]);
 		else if ((unsigned char)*text < 0x20 || *text == 0x7f)
 			buf_addf(out, "\\u%04X", (unsigned)(unsigned char)*text);
+		else if (utf8_get(text, strlen(text), &n) < 0)
+			buf_adds(out, "\\uFFFD");
 		else
-			buf_addc(out, *text);
+			buf_add(out, text, n);
 	}
 	buf_addc(out, '"');
 }

@@ -18,7 +18,7 @@ bool hex_decode(struct buf *out, const char *text, size_t len);
 /* RFC 3461 section 4 xtext. */
 void xtext_encode(struct buf *out, const char *text);
 bool xtext_decode(struct buf *out, const char *text, size_t len);
-/* text as a JSON string, quotes included (RFC 8259 section 7); bytes above 126 as they are. */
+/* text as a JSON string, quotes included (RFC 8259 section 7); what is not UTF-8 as U+FFFD. */
 void json_encode(struct buf *out, const char *text);
 
 

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/utf8.h"
 
 enum { LOG_LINE_MAX = 2000, LOG_HOLD_MAX = 16384, FACILITY_MAIL = 2 << 3 };
 
@@ -192,18 +193,6 @@ static const char *severity_text(enum severity sev)
 	return "";
 }
 
-/* clean_text - control bytes to '?', so that nobody else writes our lines */
-static void clean_text(char *text)
-{
-	for (; *text != '\0'; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c < 0x20 || c == 0x7f) {
-			*text = '?';
-		}
-	}
-}
-
 static void write_line(const char *line, size_t len)
 {
 	if (logger.buffered) {
@@ -275,7 +264,7 @@ static void emit_format(enum severity sev, const char *fmt, va_list ap)
 	int saved = errno;
 
 	vsnprintf(text, sizeof(text), fmt, ap);
-	clean_text(text);
+	utf8_printable(text, strlen(text)); /* so that nobody else writes our lines */
 	emit(sev, text);
 	errno = saved;
 }

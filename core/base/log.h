@@ -7,8 +7,8 @@
  * The log: five words and no more. fatal means the environment is wrong (the
  * process ends with status 1), panic means the program is wrong (abort).
  * Lines look as syslog would write them: "Aug 10 02:41:01 host tag[pid]: text",
- * with "warning: ", "error: ", "fatal: ", "panic: " before the text. Newlines and
- * control bytes in the text become '?', so that a peer cannot forge a line.
+ * with "warning: ", "error: ", "fatal: ", "panic: " before the text. What is not
+ * printable UTF-8 in the text becomes '?', so that a peer cannot forge or spoil a line.
  * errno is available as %m.
  */
 enum log_target {

@@ -25,46 +25,6 @@ struct mime_charset {
 	size_t torn_len;
 };
 
-/* sequence_length - of a UTF-8 character by its first byte, 0 when it cannot be one */
-static size_t sequence_length(unsigned char first)
-{
-	if (first < 0x80) {
-		return 1;
-	}
-	if (first < 0xc2 || first > 0xf4) {
-		return 0;
-	}
-	return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-}
-
-int32_t utf8_get(const char *s, size_t len, size_t *size_r)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	const unsigned char *p = (const unsigned char *)s;
-	size_t n = sequence_length(p[0]), i;
-	uint32_t c = p[0];
-
-	*size_r = 1;
-	if (n == 1) {
-		return (int32_t)c;
-	}
-	if (n == 0 || n > len) {
-		return -1;
-	}
-	c &= 0x7fu >> n;
-	for (i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80) {
-			return -1;
-		}
-		c = c << 6 | (p[i] & 0x3f);
-	}
-	if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) {
-		return -1;
-	}
-	*size_r = n;
-	return (int32_t)c;
-}
-
 void utf8_put(struct buf *out, uint32_t c)
 {
 	if (c < 0x80) {

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/utf8.h"
 
 /*
  * Character sets, to UTF-8 and (for sending and for terminals) from it. The tables
@@ -35,8 +36,6 @@ bool mime_charset_ascii(const char *name);
 
 /* Valid UTF-8 without surrogates and overlong forms? */
 bool utf8_valid(const char *s, size_t len);
-/* Code point at s (len > 0), its length in *size_r; invalid: -1 and size 1. */
-int32_t utf8_get(const char *s, size_t len, size_t *size_r);
 void utf8_put(struct buf *out, uint32_t code);
 /* Append with invalid bytes replaced by U+FFFD. */
 void utf8_repair(struct buf *out, const char *s, size_t len);

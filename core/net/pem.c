@@ -1,8 +1,8 @@
 /*
  * pem - objects of PEM files: certificates and keys
  *
- * Files come from authorities, from Windows, out of a PKCS#12 bag, out of a YAML block: what OpenSSL
- * reads past is read past here as well. What is there and cannot be used is kept as damaged or
+ * Files come from authorities, from Windows, out of a PKCS#12 bag, out of a YAML block: what
+ * OpenSSL reads past is read past here too. What is there and cannot be used is kept as damaged or
  * encrypted, so that whoever needs it can say so instead of "not found".
  *
  * RFC 7468 (PEM; section 2: white space and line ends), RFC 1421 4.4 (headers of encrypted keys).
@@ -94,7 +94,8 @@ static void read_object(struct pem_object *o, struct slice *rest, int *line_numb
 		before = *rest;
 		ended = boundary(line, "-----END ", &name);
 		if (memchr(line.ptr, ':', line.len) != NULL) {
-			o->encrypted = o->encrypted || memmem(line.ptr, line.len, "ENCRYPTED", 9) != NULL;
+			o->encrypted =
+				o->encrypted || memmem(line.ptr, line.len, "ENCRYPTED", 9) != NULL;
 		} else if (!ended) {
 			buf_add(&text, line.ptr, line.len);
 		}

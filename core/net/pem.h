@@ -23,8 +23,8 @@ struct pem_file {
 
 /*
  * Add the objects of a file to pf, which starts zeroed. Text around objects, any line ends, white
- * space around lines and a byte order mark are passed over. 0, or -1 with a text that names the file
- * (caller frees): it cannot be read, or holds no PEM at all but another form that is known.
+ * space around lines and a byte order mark are passed over. 0, or -1 with a text that names the
+ * file (caller frees): it cannot be read, or holds no PEM at all but another form that is known.
  */
 int pem_load(struct pem_file *pf, const char *path, char **error_r);
 /* Overwrites what may be a key. */

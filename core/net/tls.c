@@ -153,7 +153,7 @@ static void add_stamp(const char *path, struct file_stamp *out)
 	}
 }
 
-/* look_at - stamp of a file, or of all files of a list; false: one may not be read by us any more */
+/* look_at - stamp of a file, or of all files of a list; false: one may not be read by us */
 static bool look_at(const char *files, bool several, struct file_stamp *out)
 {
 	struct slice rest = slice_of(files), word;

@@ -17,7 +17,7 @@ struct tls;		/* one connection: about 34 KB */
 struct tls_server_config {
 	const char *cert_file;		/* PEM chain; may hold the key as well */
 	const char *key_file;		/* PEM; NULL or "": in cert_file */
-	bool several;			/* both are lists of files, separated by white space or commas */
+	bool several;			/* both are lists of files (white space, commas) */
 	int min_version;		/* 10, 11, 12 for TLS 1.0 .. 1.2 */
 	bool server_order;		/* prefer our order of suites */
 };

@@ -57,13 +57,13 @@ static void refuse_key(const struct pem_object *o, const char *path, char **erro
 	unsigned bits;
 
 	if (o->encrypted) {
-		fail(error_r, "%s: the private key is encrypted: store it without a passphrase (openssl "
-			      "pkey)", path);
+		fail(error_r, "%s: the private key is encrypted: store it without a passphrase "
+			      "(openssl pkey)", path);
 		return;
 	}
 	x509_key_kind(&kind, &bits, buf_head(&o->der), o->der.len);
 	if (o->damaged || kind.len == 0) {
-		fail(error_r, "%s: line %d: the private key is damaged or of a form that is not known "
+		fail(error_r, "%s: line %d: the private key is damaged or of an unknown form "
 			      "(%s)", path, o->line, o->name);
 	} else {
 		fail(error_r, "%s: the private key is %s: " SERVED, path, buf_str(&kind));
@@ -205,9 +205,11 @@ static void sort_chain(struct tls_keys *k)
 		size_t i = done;
 
 		(void)x509_read(&last, k->chain[done - 1].data, k->chain[done - 1].data_len);
-		while (i < k->count && !(x509_read(&other, k->chain[i].data, k->chain[i].data_len) &&
-			other.subject.len == last.issuer.len &&
-			memcmp(other.subject.ptr, last.issuer.ptr, other.subject.len) == 0)) {
+		while (i < k->count &&
+			!(x509_read(&other, k->chain[i].data, k->chain[i].data_len) &&
+				other.subject.len == last.issuer.len &&
+				memcmp(other.subject.ptr, last.issuer.ptr, other.subject.len) ==
+					0)) {
 			i++;
 		}
 		if (i == k->count) {
@@ -229,13 +231,14 @@ static void refuse_match(const struct tls_keys *k, const char *cert_file, const 
 		x509_key_kind(&kind, &bits, names.public_key.ptr, names.public_key.len);
 	}
 	if (decoded == 0) {
-		fail(error_r, "%s: the private key does not belong to the certificate in %s", key_file,
-			cert_file);
+		fail(error_r, "%s: the private key does not belong to the certificate in %s",
+			key_file, cert_file);
 	} else if (kind.len == 0 || (bits > 0 && bits <= 4096)) {
 		fail(error_r, "%s: the certificate cannot be read: %s", cert_file,
 			tls_error_name(decoded));
 	} else {
-		fail(error_r, "%s: the certificate's key is %s: " SERVED, cert_file, buf_str(&kind));
+		fail(error_r, "%s: the certificate's key is %s: " SERVED, cert_file,
+			buf_str(&kind));
 	}
 	buf_free(&kind);
 }

@@ -20,8 +20,8 @@ struct tls_keys {
 	br_skey_decoder_context key;
 };
 
-/* Only the files of config matter. NULL with a text naming the file (caller frees). One reference is
- * the caller's. */
+/* Only the files of config matter. NULL with a text naming the file (caller frees). One reference
+ * is the caller's. */
 struct tls_keys *tls_keys_load(const struct tls_server_config *files, char **error_r);
 void tls_keys_unref(struct tls_keys *k);
 

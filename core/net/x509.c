@@ -10,7 +10,13 @@
 
 #include <string.h>
 
-enum { TAG_INTEGER = 0x02, TAG_BITS = 0x03, TAG_OCTETS = 0x04, TAG_OID = 0x06, TAG_SEQUENCE = 0x30 };
+enum {
+	TAG_INTEGER = 0x02,
+	TAG_BITS = 0x03,
+	TAG_OCTETS = 0x04,
+	TAG_OID = 0x06,
+	TAG_SEQUENCE = 0x30
+};
 
 /* next - take one element off in; body is its content. False: none, or damaged */
 static bool next(struct slice *in, unsigned *tag, struct slice *body)
@@ -178,14 +184,16 @@ void x509_key_kind(struct buf *out, unsigned *bits, const void *der, size_t len)
 	unsigned tag, tag2, tag3 = 0;
 
 	*bits = 0;
-	if (!take(&in, TAG_SEQUENCE, &key) || !next(&key, &tag, &first) || !next(&key, &tag2, &second)) {
+	if (!take(&in, TAG_SEQUENCE, &key) || !next(&key, &tag, &first) ||
+		!next(&key, &tag2, &second)) {
 		return;
 	}
 	third = (struct slice){ "", 0 };
 	(void)next(&key, &tag3, &third);
 	if (tag == TAG_SEQUENCE && tag2 == TAG_BITS && second.len > 0) { /* RFC 5280 4.1 */
 		add_algorithm(out, bits, first, (struct slice){ second.ptr + 1, second.len - 1 });
-	} else if (tag == TAG_INTEGER && tag2 == TAG_SEQUENCE && tag3 == TAG_OCTETS) { /* RFC 5208 5 */
+	} else if (tag == TAG_INTEGER && tag2 == TAG_SEQUENCE &&
+		   tag3 == TAG_OCTETS) { /* RFC 5208 5 */
 		add_algorithm(out, bits, second, third);
 	} else if (tag == TAG_INTEGER && tag2 == TAG_OCTETS) { /* RFC 5915 3 */
 		if (tag3 == 0xa0) {

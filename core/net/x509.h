@@ -11,7 +11,7 @@
 
 /* Slices are into the bytes given. */
 struct x509_names {
-	size_t len;			/* of the certificate; "TRUSTED CERTIFICATE" has more behind it */
+	size_t len;			/* of the certificate; a "TRUSTED" one has more */
 	struct slice issuer, subject;	/* whole names, to be compared */
 	struct slice public_key;	/* SubjectPublicKeyInfo */
 };
@@ -19,8 +19,8 @@ struct x509_names {
 /* False: not the outline of a certificate. */
 bool x509_read(struct x509_names *out, const void *der, size_t len);
 
-/* The kind of key: "RSA with 8192 bits", "Ed25519", "EC on secp256k1", of a SubjectPublicKeyInfo or a
- * private key (PKCS#1, PKCS#8, SEC1); empty: nothing we know. *bits: of RSA, else 0. */
+/* The kind of key: "RSA with 8192 bits", "Ed25519", "EC on secp256k1", of a SubjectPublicKeyInfo or
+ * a private key (PKCS#1, PKCS#8, SEC1); empty: nothing we know. *bits: of RSA, else 0. */
 void x509_key_kind(struct buf *out, unsigned *bits, const void *der, size_t len);
 
 #endif

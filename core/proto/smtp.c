@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/encode.h"
+#include "base/utf8.h"
 
 /* RFC 3461 5.4: ENVID has at most 100, ORCPT 500 characters; doubled for xtext. */
 enum { XTEXT_MAX = 1000 };
@@ -307,28 +308,10 @@ bool smtp_has_8bit(struct slice text)
 
 bool smtp_valid_utf8(struct slice text)
 {
-	const unsigned char *p = (const unsigned char *)text.ptr;
-	size_t i = 0;
+	size_t n;
 
-	while (i < text.len) {
-		unsigned c = p[i++], more, least;
-
-		if (c < 0x80) {
-			continue;
-		}
-		more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
-		least = more == 3 ? 0x10000 : more == 2 ? 0x800 : 0x80;
-		if (c < 0xc2 || c > 0xf4 || text.len - i < more) {
-			return false;
-		}
-		c &= more == 3 ? 0x07 : more == 2 ? 0x0f : 0x1f;
-		for (; more > 0; more--, i++) {
-			if ((p[i] & 0xc0) != 0x80) {
-				return false;
-			}
-			c = c << 6 | (p[i] & 0x3f);
-		}
-		if (c < least || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) {
+	for (size_t i = 0; i < text.len; i += n) {
+		if (utf8_get(text.ptr + i, text.len - i, &n) < 0) {
 			return false;
 		}
 	}

@@ -27,6 +27,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/utf8.h"
 #include "conf/params.h"
 
 enum { STOP_WAIT_MS = 13000, POLL_MS = 20 };
@@ -43,6 +44,7 @@ static void emit(const char *severity, const char *fmt, va_list ap)
 	int fd = log_fd();
 
 	vsnprintf(text, sizeof(text), fmt, ap);
+	utf8_printable(text, strlen(text));
 	dprintf(2, "postfix/postfix-script: %s%s\n", severity, text);
 	/* The log as well, unless that is this very terminal. */
 	if (G.log_open && fd != 1 && fd != 2) {
