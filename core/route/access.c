@@ -22,24 +22,39 @@ int access_find_key(struct maps *table, const char *key, struct buf *value)
 	return *key == '\0' || strlen(key) > KEY_MAX ? 0 : maps_get(table, key, value);
 }
 
-int access_find_domain(struct maps *table, const char *name, struct buf *value)
+/* find_part - a key that is a part of what is looked up */
+static int find_part(struct maps *table, const char *key, struct buf *value)
+{
+	return *key == '\0' || strlen(key) > KEY_MAX ? 0 : maps_get_part(table, key, value);
+}
+
+/* find_parents - the domains above name */
+static int find_parents(struct maps *table, const char *name, struct buf *value)
 {
 	const bool plain = match_parent_flag("smtpd_access_maps") != 0;
 	const char *p = name;
-	int rc = access_find_key(table, name, value);
+	int rc = 0;
 
-	if (*name == '[') {
-		return rc;	/* an address literal has no parents */
+	/* An address literal or a bare IP address has no parents. */
+	if (*name == '[' || name[strspn(name, "0123456789.")] == '\0') {
+		return 0;
 	}
 	for (int n = 0; rc == 0 && n < PARENTS_MAX; n++) {
 		p = strchr(p, '.');
 		if (p == NULL) {
 			break;
 		}
-		rc = access_find_key(table, plain ? p + 1 : p, value);
+		rc = find_part(table, plain ? p + 1 : p, value);
 		p++;
 	}
 	return rc;
+}
+
+int access_find_domain(struct maps *table, const char *name, struct buf *value)
+{
+	int rc = access_find_key(table, name, value);
+
+	return rc == 0 ? find_parents(table, name, value) : rc;
 }
 
 int access_find_address(struct maps *table, const char *addr, struct buf *value)
@@ -61,7 +76,7 @@ int access_find_address(struct maps *table, const char *addr, struct buf *value)
 			break;
 		}
 		*end = '\0';
-		rc = access_find_key(table, key, value);
+		rc = find_part(table, key, value);
 	}
 	return rc;
 }
@@ -77,11 +92,10 @@ int access_find_client(struct maps *table, const char *name, const char *addr, s
 static int find_user(struct maps *table, const char *local, struct arena *a, struct buf *value)
 {
 	const char *ext = address_extension(local);
-	int rc = access_find_key(table, arena_printf(a, "%s@", local), value);
+	int rc = find_part(table, arena_printf(a, "%s@", local), value);
 
 	if (rc == 0 && ext != NULL) {
-		rc = access_find_key(table, arena_printf(a, "%.*s@", (int)(ext - local), local),
-			value);
+		rc = find_part(table, arena_printf(a, "%.*s@", (int)(ext - local), local), value);
 	}
 	return rc;
 }
@@ -102,10 +116,11 @@ int access_find_mail(struct maps *table, const char *address, struct buf *value)
 	if (rc == 0 && ext != NULL && *domain != '\0') {
 		const char *user = arena_strndup(&a, local, (size_t)(ext - local));
 
-		rc = access_find_key(table, address_make(&a, user, domain), value);
+		rc = find_part(table, address_make(&a, user, domain), value);
 	}
 	if (rc == 0 && *domain != '\0') {
-		rc = access_find_domain(table, domain, value);
+		rc = find_part(table, domain, value);
+		rc = rc == 0 ? find_parents(table, domain, value) : rc;
 	}
 	if (rc == 0) {
 		rc = find_user(table, local, &a, value);

@@ -8,14 +8,15 @@
 #include "store/map.h"
 
 /*
- * Look-ups in access(5) tables, with their partial keys in their order. All
- * give 1 found (the right-hand side in *value), 0 not found, -1 the table does
- * not answer.
+ * Look-ups in access(5) tables, with their partial keys in their order: the first key is the whole,
+ * the others are parts, which tables of patterns are not asked for (map_get_part). All give 1
+ * found (the right-hand side in *value), 0 not found, -1 the table does not answer.
  */
 
 /*
  * name, then its parents: "sub.example" is asked for as itself and then as
  * ".example" (or "example" when smtpd_access_maps is in parent_domain_matches_subdomains).
+ * What looks like an IP address has no parents.
  */
 int access_find_domain(struct maps *table, const char *name, struct buf *value);
 

@@ -299,7 +299,11 @@ static const char *command_of(struct expander *x, const struct where *w, const s
 		return result;
 	}
 	rc = lookup_address(x->a, compiled.commands, address_make(x->a, u->name, w->domain),
-		LOOKUP_FULL | LOOKUP_BARE, &value, NULL, NULL);
+		LOOKUP_FULL, &value, NULL, NULL);
+	if (rc == 0) {
+		/* The user's name is no part: it is what Postfix asks for. */
+		rc = maps_get(compiled.commands, u->name, &value);
+	}
 	if (rc != 0) {
 		result = rc > 0 ? arena_strdup(x->a, buf_str(&value)) : NULL;
 	}

@@ -129,11 +129,11 @@ struct finder {
 	const char *key;
 };
 
-/* try_key - user[@domain]; domain NULL: the bare user */
-static int try_key(struct finder *f, const char *user, const char *domain)
+/* try_key - user[@domain]; domain NULL: the bare user. What is not whole is a part */
+static int try_key(struct finder *f, const char *user, const char *domain, bool whole)
 {
 	f->key = domain != NULL ? arena_printf(f->a, "%s@%s", user, domain) : user;
-	return maps_get(f->maps, f->key, f->value);
+	return (whole ? maps_get : maps_get_part)(f->maps, f->key, f->value);
 }
 
 /* bare_wanted - are keys without a domain looked up? 1, 0, -1 */
@@ -164,17 +164,19 @@ int lookup_address(struct arena *a, struct maps *maps, const char *address, unsi
 		users[1] = arena_strndup(a, local, (size_t)(ext - local));
 	}
 	for (int i = 0; i < 2 && rc == 0 && (how & LOOKUP_FULL) != 0 && domain[0] != '\0'; i++) {
-		rc = users[i] != NULL ? try_key(&f, users[i], domain) : 0;
+		rc = users[i] != NULL ? try_key(&f, users[i], domain, i == 0) : 0;
 		left = i == 1 ? ext : NULL;
 	}
 	bare = rc == 0 ? bare_wanted(domain, how) : 0;
 	for (int i = 0; i < 2 && rc == 0 && bare != 0; i++) {
-		rc = bare < 0 ? -1 : users[i] != NULL ? try_key(&f, users[i], NULL) : 0;
+		bool whole = i == 0 && (domain[0] == '\0' || (how & LOOKUP_FULL) == 0);
+
+		rc = bare < 0 ? -1 : users[i] != NULL ? try_key(&f, users[i], NULL, whole) : 0;
 		left = i == 1 ? ext : NULL;
 	}
 	if (rc == 0 && (how & LOOKUP_DOMAIN) != 0 && domain[0] != '\0') {
 		left = NULL;
-		rc = try_key(&f, "", domain);
+		rc = try_key(&f, "", domain, false);
 	}
 	if (ext_r != NULL) {
 		*ext_r = rc > 0 ? left : NULL;

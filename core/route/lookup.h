@@ -42,6 +42,7 @@ enum {
 };
 
 /*
+ * The first key is asked for as the whole, the others as parts (map_get_part).
  * In the order user+ext@domain, user@domain, user+ext, user, @domain. 1 found:
  * *value set, *ext_r (may be NULL) is the extension that was not part of the key ("+ext",
  * pointing into memory of a) or NULL, *key_r (may be NULL) the key; 0; -1 temporary.

@@ -33,6 +33,7 @@ struct item {
 	struct map *table;
 	unsigned char net[16];	/* IPv4 as ::ffff:0:0/96 */
 	int bits;
+	bool v4;
 };
 
 struct match_list {
@@ -85,15 +86,22 @@ static bool parse_net(struct item *it, const char *text)
 		return false;
 	}
 	it->bits = (int)bits + (v4 ? 96 : 0);
+	it->v4 = v4;
 	return true;
 }
 
-/* net_matches - the first bits are equal */
+/* is_mapped - an IPv4 address in the form ::ffff:1.2.3.4 */
+static bool is_mapped(const unsigned char addr[16])
+{
+	return memcmp(addr, "\0\0\0\0\0\0\0\0\0\0\377\377", 12) == 0;
+}
+
+/* net_matches - the same family, and the first bits are equal: [::]/0 holds no IPv4 client */
 static bool net_matches(const struct item *it, const unsigned char addr[16])
 {
 	int whole = it->bits / 8, rest = it->bits % 8;
 
-	if (memcmp(it->net, addr, (size_t)whole) != 0) {
+	if (it->v4 != is_mapped(addr) || memcmp(it->net, addr, (size_t)whole) != 0) {
 		return false;
 	}
 	return rest == 0 || ((it->net[whole] ^ addr[whole]) >> (8 - rest)) == 0;
@@ -184,8 +192,13 @@ static void add_word(struct match_list *l, const char *word, bool negated, int d
 		add_file(l, word, negated, depth);
 	} else if (parse_net(&net, word)) {
 		clear_host_bits(l, &net, word);
+		if (!net.v4 && is_mapped(net.net)) {
+			log_warn("parameter %s: \"%s\" matches nobody: write IPv4 networks as IPv4",
+				l->name, word);
+		}
 		it = add_item(l, ITEM_NET, negated);
 		it->bits = net.bits;
+		it->v4 = net.v4;
 		memcpy(it->net, net.net, sizeof(net.net));
 		it->text = mem_strdup(word);
 	} else if (word[0] != '[' && strchr(word, ':') != NULL) {
@@ -252,11 +265,12 @@ bool match_list_empty(const struct match_list *l)
 	return l->count == 0;
 }
 
-/* table_get - is key there? 1, 0, -1 with a warning */
-static int table_get(const struct match_list *l, const struct item *it, const char *key)
+/* table_get - is key there? Whole or a part; 1, 0, -1 with a warning */
+static int table_get(const struct match_list *l, const struct item *it, const char *key,
+	bool whole)
 {
 	struct buf value = BUF_INIT;
-	int rc = map_get(it->table, key, &value);
+	int rc = (whole ? map_get : map_get_part)(it->table, key, &value);
 
 	buf_free(&value);
 	if (rc < 0) {
@@ -268,14 +282,14 @@ static int table_get(const struct match_list *l, const struct item *it, const ch
 /* table_domain - the domain, then what is above it: "b.c" and "c", or ".b.c" and ".c" */
 static int table_domain(const struct match_list *l, const struct item *it, const char *domain)
 {
-	int rc = table_get(l, it, domain);
+	int rc = table_get(l, it, domain, true);
 	const char *dot = domain;
 
 	if (domain[0] == '[') {
 		return rc;
 	}
 	while (rc == 0 && (dot = strchr(dot + 1, '.')) != NULL && dot[1] != '\0') {
-		rc = table_get(l, it, dot + ((l->flags & MATCH_PARENT) != 0));
+		rc = table_get(l, it, dot + ((l->flags & MATCH_PARENT) != 0), false);
 	}
 	return rc;
 }
@@ -342,7 +356,7 @@ static int match_one_host(const struct match_list *l, const struct item *it, con
 		return net_matches(it, bytes);
 	}
 	if (it->kind == ITEM_TABLE) {
-		rc = table_get(l, it, addr);
+		rc = table_get(l, it, addr, true);
 	} else {
 		rc = it->kind == ITEM_BAD ? -1 : 0;
 	}
@@ -358,7 +372,7 @@ int match_host(struct match_list *l, const char *name, const char *addr)
 	if (!parse_addr(addr, strlen(addr), bytes, &v4)) {
 		return 0;
 	}
-	if (memcmp(bytes, "\0\0\0\0\0\0\0\0\0\0\377\377", 12) == 0) {
+	if (is_mapped(bytes)) {
 		inet_ntop(AF_INET, bytes + 12, plain, sizeof(plain));
 	} else {
 		inet_ntop(AF_INET6, bytes, plain, sizeof(plain));

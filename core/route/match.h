@@ -11,10 +11,10 @@
  *
  *	name		this name (case does not matter)
  *	.name		every name below it; with MATCH_PARENT also plain `name` does that
- *	1.2.3.0/24	a network; [2001:db8::]/32 and 2001:db8::/32
+ *	1.2.3.0/24	a network; [2001:db8::]/32 and 2001:db8::/32; each for its family only
  *	1.2.3.4		an address
  *	/file		items of a file, one or more a line, # comments
- *	type:table	the name (address) is a key there; with MATCH_PARENT parents too
+ *	type:table	the name (address) is a key there, or a parent (not for tables of patterns)
  *	!item		matches: the answer is no
  */
 struct match_list;

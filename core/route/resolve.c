@@ -395,11 +395,11 @@ static int transport_lookup(
 	const char *dot = domain;
 
 	if (rc == 0) {
-		rc = maps_get(maps, domain, value);
+		rc = maps_get_part(maps, domain, value);
 	}
 	while (rc == 0 && domain[0] != '[' && (dot = strchr(dot + 1, '.')) != NULL
 		&& dot[1] != '\0') {
-		rc = maps_get(maps, dot + parent, value);
+		rc = maps_get_part(maps, dot + parent, value);
 	}
 	return rc != 0 ? rc : maps_get(maps, "*", value);
 }

@@ -152,7 +152,9 @@ const char *map_error(const struct map *m)
 	return buf_str(&m->error);
 }
 
-int map_get(struct map *m, const char *key, struct buf *value)
+/* ask - one look-up by the kind's function, the key folded where it has to be */
+static int ask(struct map *m, int (*get)(struct map *m, const char *key, struct buf *value),
+	const char *key, struct buf *value)
 {
 	int rc;
 
@@ -163,10 +165,22 @@ int map_get(struct map *m, const char *key, struct buf *value)
 			str_lower(m->key.data);
 		key = buf_str(&m->key);
 	}
-	rc = m->type->get(m, key, value);
+	rc = get(m, key, value);
 	if (rc >= 0 && m->logged.len > 0)
 		buf_reset(&m->logged);
 	return rc;
+}
+
+int map_get(struct map *m, const char *key, struct buf *value)
+{
+	return ask(m, m->type->get, key, value);
+}
+
+int map_get_part(struct map *m, const char *key, struct buf *value)
+{
+	if (m->type->whole)
+		return 0;
+	return ask(m, m->type->get_part != NULL ? m->type->get_part : m->type->get, key, value);
 }
 
 int map_each(struct map *m, int (*fn)(void *arg, const char *key, const char *value), void *arg)
@@ -290,18 +304,30 @@ void maps_close(struct maps *ms)
 	mem_free(ms);
 }
 
-int maps_get(struct maps *ms, const char *key, struct buf *value)
+/* ask_list - the first table that does not say "not found" decides */
+static int ask_list(struct maps *ms, int (*get)(struct map *m, const char *key, struct buf *value),
+	const char *key, struct buf *value)
 {
 	int rc;
 
 	buf_reset(value);
 	for (size_t i = 0; i < ms->count; i++) {
-		rc = map_get(ms->list[i], key, value);
+		rc = get(ms->list[i], key, value);
 		if (rc != 0)
 			return rc;
 	}
 	/* What the broken table would have said is not known. */
 	return ms->broken ? -1 : 0;
+}
+
+int maps_get(struct maps *ms, const char *key, struct buf *value)
+{
+	return ask_list(ms, map_get, key, value);
+}
+
+int maps_get_part(struct maps *ms, const char *key, struct buf *value)
+{
+	return ask_list(ms, map_get_part, key, value);
 }
 
 bool maps_empty(const struct maps *ms)

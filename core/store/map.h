@@ -26,6 +26,12 @@ void map_close(struct map *m);
 const char *map_spec(const struct map *m);	/* "hash:/etc/aliases" */
 /* 1 found, value appended to *value; 0 not found; -1 temporary error (map_error()). */
 int map_get(struct map *m, const char *key, struct buf *value);
+/*
+ * As map_get(), for a key that is a part of what is looked up (a parent domain, user@, @domain, a
+ * network): tables that are asked with the whole only (regexp, pcre, cidr, tcp, socketmap, randmap)
+ * are not asked, 0. A rule for whole addresses would otherwise match parts of others.
+ */
+int map_get_part(struct map *m, const char *key, struct buf *value);
 const char *map_error(const struct map *m);
 /* Walk an indexed table: 1 and key, value; 0 end; -1. */
 int map_each(struct map *m, int (*fn)(void *arg, const char *key, const char *value), void *arg);
@@ -34,6 +40,8 @@ int map_each(struct map *m, int (*fn)(void *arg, const char *key, const char *va
 struct maps *maps_open(const char *list, unsigned flags);
 void maps_close(struct maps *ms);
 int maps_get(struct maps *ms, const char *key, struct buf *value);	/* *value is reset first */
+/* map_get_part() over the list. */
+int maps_get_part(struct maps *ms, const char *key, struct buf *value);
 bool maps_empty(const struct maps *ms);
 
 /* ---- Building name.db (postmap, postalias) ---- */

@@ -124,6 +124,7 @@ static int open_cidr(struct map *m)
 
 const struct map_type map_type_cidr = {
 	.name = "cidr",
+	.whole = true,
 	.exact = true,
 	.open = open_cidr,
 	.get = rules_get,

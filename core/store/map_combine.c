@@ -4,6 +4,9 @@
  *	pipemap:{a, b}		a's value is looked up in b, and so on
  *	randmap:{x, y}		one of these texts, at random
  *	proxy:a			a: the process that looks things up has what it needs
+ *
+ * Parts of keys (map_get_part) go to the members that take them; in a pipe the first one decides,
+ * because the others are asked with values.
  */
 #include <string.h>
 #include <sys/random.h>
@@ -86,7 +89,10 @@ static void close_parts(struct map *m)
 	mem_free(p);
 }
 
-static int get_union(struct map *m, const char *key, struct buf *value)
+typedef int get_fn(struct map *m, const char *key, struct buf *value);
+
+/* ask_union - every member by get, which is map_get() or map_get_part() */
+static int ask_union(struct map *m, get_fn *get, const char *key, struct buf *value)
 {
 	struct parts *p = m->state;
 	size_t start = value->len;
@@ -95,7 +101,7 @@ static int get_union(struct map *m, const char *key, struct buf *value)
 
 	for (size_t i = 0; i < p->count && rc >= 0; i++) {
 		buf_reset(&one);
-		rc = map_get(p->maps[i], key, &one);
+		rc = get(p->maps[i], key, &one);
 		if (rc > 0) {
 			if (value->len > start)
 				buf_addc(value, ',');
@@ -109,7 +115,18 @@ static int get_union(struct map *m, const char *key, struct buf *value)
 	return rc < 0 ? -1 : found;
 }
 
-static int get_pipe(struct map *m, const char *key, struct buf *value)
+static int get_union(struct map *m, const char *key, struct buf *value)
+{
+	return ask_union(m, map_get, key, value);
+}
+
+static int get_union_part(struct map *m, const char *key, struct buf *value)
+{
+	return ask_union(m, map_get_part, key, value);
+}
+
+/* ask_pipe - the first member by get, the others with what came out */
+static int ask_pipe(struct map *m, get_fn *get, const char *key, struct buf *value)
 {
 	struct parts *p = m->state;
 	struct buf in = BUF_INIT, out = BUF_INIT;
@@ -118,7 +135,7 @@ static int get_pipe(struct map *m, const char *key, struct buf *value)
 	buf_adds(&in, key);
 	for (size_t i = 0; i < p->count && rc > 0; i++) {
 		buf_reset(&out);
-		rc = map_get(p->maps[i], buf_str(&in), &out);
+		rc = (i == 0 ? get : map_get)(p->maps[i], buf_str(&in), &out);
 		if (rc > 0) {
 			buf_reset(&in);
 			buf_adds(&in, buf_str(&out));
@@ -131,6 +148,16 @@ static int get_pipe(struct map *m, const char *key, struct buf *value)
 	buf_free(&in);
 	buf_free(&out);
 	return rc;
+}
+
+static int get_pipe(struct map *m, const char *key, struct buf *value)
+{
+	return ask_pipe(m, map_get, key, value);
+}
+
+static int get_pipe_part(struct map *m, const char *key, struct buf *value)
+{
+	return ask_pipe(m, map_get_part, key, value);
 }
 
 static int get_random(struct map *m, const char *key, struct buf *value)
@@ -162,6 +189,14 @@ static int get_proxy(struct map *m, const char *key, struct buf *value)
 	return rc < 0 ? map_pass(m, p->maps[0]) : rc;
 }
 
+static int get_proxy_part(struct map *m, const char *key, struct buf *value)
+{
+	struct parts *p = m->state;
+	int rc = map_get_part(p->maps[0], key, value);
+
+	return rc < 0 ? map_pass(m, p->maps[0]) : rc;
+}
+
 static int each_proxy(
 	struct map *m, int (*fn)(void *arg, const char *key, const char *value), void *arg)
 {
@@ -175,6 +210,7 @@ const struct map_type map_type_union = {
 	.exact = true,
 	.open = open_tables,
 	.get = get_union,
+	.get_part = get_union_part,
 	.close = close_parts,
 };
 const struct map_type map_type_pipe = {
@@ -182,11 +218,13 @@ const struct map_type map_type_pipe = {
 	.exact = true,
 	.open = open_tables,
 	.get = get_pipe,
+	.get_part = get_pipe_part,
 	.close = close_parts,
 };
 const struct map_type map_type_rand = {
 	.name = "randmap",
 	.exact = true,
+	.whole = true,
 	.open = open_texts,
 	.get = get_random,
 	.close = close_parts,
@@ -196,6 +234,7 @@ const struct map_type map_type_proxy = {
 	.exact = true,
 	.open = open_proxy,
 	.get = get_proxy,
+	.get_part = get_proxy_part,
 	.each = each_proxy,
 	.close = close_parts,
 };

@@ -15,9 +15,12 @@ struct map_type {
 	const char *name;
 	bool indexed;		/* built by postmap: name.db */
 	bool exact;		/* keys are never folded */
+	bool whole;		/* not asked with parts of a key: map_get_part() */
 	/* Take the name apart, no I/O. 0, or -1 with map_fail(). */
 	int (*open)(struct map *m);
 	int (*get)(struct map *m, const char *key, struct buf *value);
+	/* The same with a part of a key; NULL: get, unless whole. */
+	int (*get_part)(struct map *m, const char *key, struct buf *value);
 	/* NULL: this kind cannot be walked. */
 	int (*each)(struct map *m, int (*fn)(void *arg, const char *key, const char *value),
 		void *arg);

@@ -271,6 +271,7 @@ static int get_tcp(struct map *m, const char *key, struct buf *value)
 
 const struct map_type map_type_tcp = {
 	.name = "tcp",
+	.whole = true,
 	.open = open_tcp,
 	.get = get_tcp,
 	.close = close_server,
@@ -344,6 +345,7 @@ static int get_socketmap(struct map *m, const char *key, struct buf *value)
 
 const struct map_type map_type_socketmap = {
 	.name = "socketmap",
+	.whole = true,
 	.open = open_socketmap,
 	.get = get_socketmap,
 	.close = close_server,

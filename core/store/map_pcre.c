@@ -140,6 +140,7 @@ static int open_pcre(struct map *m)
 
 const struct map_type map_type_pcre = {
 	.name = "pcre",
+	.whole = true,
 	.exact = true,
 	.open = open_pcre,
 	.get = rules_get,

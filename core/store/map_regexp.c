@@ -91,6 +91,7 @@ static int open_regexp(struct map *m)
 
 const struct map_type map_type_regexp = {
 	.name = "regexp",
+	.whole = true,
 	.exact = true,
 	.open = open_regexp,
 	.get = rules_get,

@@ -97,6 +97,37 @@ TEST(access, domains)
 	ask(table, dotted, ARRAY_LEN(dotted));
 }
 
+/* Tables of patterns are asked with the whole key only: each of these would refuse everybody. */
+TEST(access, patterns_see_the_whole)
+{
+	static const struct row no_dot[] = {
+		{ 'd', "mail.a.example", "" }, { 'c', "mail.a.example", "" }, { 'd', "mail", "1" },
+		{ 'm', "u@a.example", "" },
+	};
+	static const struct row others[] = {
+		{ 'm', "u@sender.example", "" }, { 'm', "u+x@sender.example", "" },
+		{ 'm', "u@else.example", "1" }, { 'm', "", "1" },
+	};
+	static const struct row octets[] = {
+		{ 'a', "192.0.2.1", "" }, { 'a', "192", "1" },
+	};
+	static const struct row mixed[] = {
+		{ 'm', "u@a.example", "1" }, { 'm', "u@b.example", "" }, { 'd', "b.example", "2" },
+		{ 'd', "x.b.example", "" }, { 'd', "x.a.example", "1" },
+	};
+	static const struct row numeric[] = {
+		{ 'd', "192.0.2.1", "" }, { 'd', "[192.0.2.1]", "" }, { 'd', "1.x2.1", "1" },
+	};
+
+	configure("");
+	ask("regexp:{ {/^[^.@]+$/ 1} }", no_dot, ARRAY_LEN(no_dot));
+	ask("proxy:regexp:{ {!/sender\\.example$/ 1} }", others, ARRAY_LEN(others));
+	ask("regexp:{ {/^[0-9]+$/ 1} }", octets, ARRAY_LEN(octets));
+	ask("unionmap:{inline:{a.example=1}, regexp:{ {/^b.example$/ 2} }}", mixed,
+		ARRAY_LEN(mixed));
+	ask("inline:{0.2.1=1, 2.1=1, 1=1}", numeric, ARRAY_LEN(numeric));
+}
+
 TEST(access, addresses)
 {
 	static const struct row rows[] = {

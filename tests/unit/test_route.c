@@ -85,6 +85,12 @@ TEST(match, hosts)
 		{ "192.0.2.9/24", "192.0.2.200", 1 },
 		{ "0.0.0.0/0", "203.0.113.9", 1 },
 		{ "0.0.0.0/0", "2001:db8::1", 0 },
+		{ "[::]/0", "203.0.113.9", 0 },
+		{ "[::]/0", "::ffff:203.0.113.9", 0 },
+		{ "[::]/0", "2001:db8::1", 1 },
+		{ "[::ffff:0:0]/96", "203.0.113.9", 0 },
+		{ "::ffff:203.0.113.9", "203.0.113.9", 0 },
+		{ "[::]/1", "203.0.113.9", 0 },
 		{ "192.0.2", "192.0.2.1", 0 },
 		{ "texthash:DIR/table", "192.0.2.50", 1 },
 		{ "texthash:DIR/table", "192.0.2.51", 0 },
@@ -138,6 +144,13 @@ TEST(match, domains)
 		{ "inline:{ {q.example=x}, {r.example=y} }, z.example", "r.example", 0, 1 },
 		{ "inline:{ {q.example=x}, {r.example=y} }, z.example", "z.example", 0, 1 },
 		{ "nosuchtype:x", "a.example", 0, -1 },
+		{ "regexp:{ {/^t.example$/ x} }", "t.example", 0, 1 },
+		{ "regexp:{ {/^t.example$/ x} }", "x.t.example", MATCH_PARENT, 0 },
+		{ "regexp:{ {!/^x/ x} }", "x.t.example", MATCH_PARENT, 0 },
+		{ "unionmap:{inline:{t.example=x}, regexp:{ {/^s.example$/ x} }}", "x.t.example",
+			MATCH_PARENT, 1 },
+		{ "unionmap:{inline:{t.example=x}, regexp:{ {/^s.example$/ x} }}", "x.s.example",
+			MATCH_PARENT, 0 },
 		{ "user@u.example v.example", "user@u.example", MATCH_USER, 1 },
 		{ "user@u.example v.example", "other@u.example", MATCH_USER, 0 },
 		{ "user@u.example v.example", "any@v.example", MATCH_USER, 1 },
@@ -257,6 +270,44 @@ TEST(lookup, extensions)
 		ext = address_extension(rows[i].local);
 		CHECK_STR(ext, rows[i].ext);
 	}
+}
+
+/* A pattern that fits a part of the address, or everything but the address, is no answer. */
+TEST(lookup, patterns_see_the_whole)
+{
+	static const struct {
+		const char *table, *address;
+		int want;
+	} rows[] = {
+		{ "regexp:{ {/^u.e@test.example$/ x} }", "u+e@test.example", 1 },
+		{ "regexp:{ {/^u@test.example$/ x} }", "u+e@test.example", 0 },
+		{ "regexp:{ {/^u$/ x} }", "u@test.example", 0 },
+		{ "regexp:{ {/^@test/ x} }", "u@test.example", 0 },
+		{ "regexp:{ {!/^u.e@test.example$/ x} }", "u+e@test.example", 0 },
+		{ "regexp:{ {/^u$/ x} }", "u", 1 },
+		{ "proxy:regexp:{ {/^@test/ x} }", "u@test.example", 0 },
+		{ "unionmap:{regexp:{ {/^@test/ x} }, inline:{@test.example=x}}", "u@test.example",
+			1 },
+		{ "unionmap:{regexp:{ {/^@test/ x} }, inline:{a=x}}", "u@test.example", 0 },
+		{ "pipemap:{inline:{@test.example=x}, regexp:{ {/^x$/ y} }}", "u@test.example",
+			1 },
+		{ "pipemap:{regexp:{ {/^@test/ x} }, inline:{x=y}}", "u@test.example", 0 },
+		{ "static:x", "u@test.example", 1 },
+	};
+	struct arena a = ARENA_INIT;
+	struct buf value = BUF_INIT;
+
+	load("recipient_delimiter = +\n");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct maps *maps = maps_open(rows[i].table, 0);
+
+		CHECK_ROW(rows[i].table);
+		CHECK_INT(lookup_address(&a, maps, rows[i].address, LOOKUP_ALL, &value, NULL, NULL),
+			rows[i].want);
+		maps_close(maps);
+	}
+	buf_free(&value);
+	arena_free(&a);
 }
 
 TEST(lookup, keys_in_order)
@@ -383,6 +434,14 @@ TEST(resolve, table)
 			"u@x.relay.example" },
 		{ "", "local@test.example", 1, ROUTE_LOCAL, "lmtp", "[127.0.0.1]",
 			"local@test.example" },
+		{ "transport_maps = regexp:{ {/^t.example$$/ error:no} {/^.sub/ error:no} }\n",
+			"u@t.example", 1, ROUTE_OTHER, "smtp", "t.example", "u@t.example" },
+		{ "transport_maps = regexp:{ {/^u@t.example$$/ smtp:h} }\n", "u@t.example", 1,
+			ROUTE_OTHER, "smtp", "h", "u@t.example" },
+		{ "transport_maps = regexp:{ {/^u@t.example$$/ smtp:h} }\n", "u+x@t.example", 1,
+			ROUTE_OTHER, "smtp", "t.example", "u+x@t.example" },
+		{ "transport_maps = regexp:{ {/^\\*$$/ smtp:star} }\n", "u@t.example", 1,
+			ROUTE_OTHER, "smtp", "star", "u@t.example" },
 		{ "local_transport = error: local delivery disabled\n", "u@test.example", 0,
 			ROUTE_LOCAL, "error", "", "5.0.0" },
 		{ "mydestination =\n", "u@test.example", 1, ROUTE_OTHER, "smtp", "test.example",
