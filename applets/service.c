@@ -121,7 +121,7 @@ static void parse_options(struct service *s, const struct service_info *info, in
 static void take_inherited(struct service *s)
 {
 	char *part = getenv(SERVICE_ENV), *save, *env;
-	int64_t count = 0, log = 0, successor = 0;
+	int64_t count = 0, log = 0, how = 0;
 
 	s->private_->log_fd = -1;
 	if (part == NULL) {
@@ -139,10 +139,11 @@ static void take_inherited(struct service *s)
 		return;
 	}
 	part = strtok_r(NULL, ",", &save);
-	if (part == NULL || !str_to_int(part, 0, 1, &successor)) {
+	if (part == NULL || !str_to_int(part, 0, SERVICE_SUCCESSOR | SERVICE_AGAIN, &how)) {
 		return;
 	}
-	s->successor = successor != 0;
+	s->successor = (how & SERVICE_SUCCESSOR) != 0;
+	s->again = (how & SERVICE_AGAIN) != 0;
 	s->by_master = fcntl(SERVICE_FD_CONTROL, F_SETFD, FD_CLOEXEC) == 0;
 	if (log != 0 && fcntl(SERVICE_FD_LOG, F_SETFD, FD_CLOEXEC) == 0) {
 		s->private_->log_fd = SERVICE_FD_LOG;

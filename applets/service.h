@@ -39,7 +39,9 @@
  */
 enum { SERVICE_FD_CONTROL = 3, SERVICE_FD_LOG = 4, SERVICE_FD_LISTEN = 6, SERVICE_LISTEN_MAX = 64 };
 
-#define SERVICE_ENV "PILLARBOX_FDS" /* "LISTENERS,LOG,SUCCESSOR[,LABEL]...": 2,1,0,-,ssl */
+#define SERVICE_ENV "PILLARBOX_FDS" /* "LISTENERS,LOG,HOW[,LABEL]...": 2,1,0,-,ssl */
+
+enum { SERVICE_SUCCESSOR = 1, SERVICE_AGAIN = 2 }; /* HOW: a sum of these */
 
 enum {
 	SERVICE_ROOT = 1,		/* keeps root (auth, local); others become mail_owner */
@@ -88,6 +90,7 @@ struct service {
 	/* An older process serves on until service_run() is reached: what cannot be loaded is
 	 * fatal, and nothing is lost. */
 	bool successor;
+	bool again;			/* the same master ran this service before */
 	struct loop *loop;
 	struct service_listener listen[SERVICE_LISTEN_MAX];
 	size_t listen_count;

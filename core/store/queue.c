@@ -158,13 +158,6 @@ void queue_rollback_write(struct queue *q)
 	queue_unlock(q);
 }
 
-bool queue_claim(struct queue *q)
-{
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 8, .l_len = 1 };
-
-	return fcntl(q->lock_fd, F_OFD_SETLK, &lock) == 0;
-}
-
 /* ---- Opening ---- */
 
 /* own_file - root makes the queue's files for mail_owner, whose the directory is */

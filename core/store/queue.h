@@ -71,8 +71,8 @@ void queue_keep_failed(struct queue *q, bool on);
 void queue_id_text(queue_id id, char out[QUEUE_ID_TEXT]);
 bool queue_id_parse(const char *text, queue_id *id_r);
 /*
- * There is one queue manager: true from now to queue_close() when no other process is it.
- * (QUEUE_WRITE or QUEUE_CREATE.)
+ * There is one queue manager: true from now to queue_close() or queue_unclaim() when no other
+ * process is it. (QUEUE_WRITE or QUEUE_CREATE.) See store/queue_hold.h.
  */
 bool queue_claim(struct queue *q);
 

@@ -8,6 +8,7 @@ import atexit
 import os
 import pwd
 import shutil
+import signal
 import socket
 import sqlite3
 import struct
@@ -101,11 +102,14 @@ class Agent:
             except OSError:
                 return
             self.connections += 1
-            try:
-                self.serve(connection)
-            except (OSError, ConnectionError):
-                pass
-            connection.close()
+            threading.Thread(target=self.attend, args=(connection,), daemon=True).start()
+
+    def attend(self, connection):
+        try:
+            self.serve(connection)
+        except (OSError, ConnectionError):
+            pass
+        connection.close()
 
     def serve(self, connection):
         buffer = bytearray()
@@ -188,6 +192,14 @@ class Rig:
         with open(self.dir + "/log.%d" % self.logs, "w") as log:
             self.process = subprocess.Popen([PILLARBOX, "qmgr", "-d"], env=self.env, stderr=log)
         return wait_for(lambda: os.path.exists(self.queue + "/public/showq") and self.ask(SCAN, answer=False))
+
+    def reload(self):
+        """What master does: the running one is told to end, the next one starts. The elder."""
+        elder = self.process
+        elder.send_signal(signal.SIGHUP)
+        self.start()
+        atexit.register(lambda: elder.poll() is None and elder.kill())
+        return elder
 
     def log(self):
         text = ""

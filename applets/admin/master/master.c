@@ -287,8 +287,11 @@ static void add_row(struct sv_config *c, const struct master_service *row, const
 	spec->command = arena_strdup(&c->arena, command);
 	spec->wakeup = row->wakeup;
 	spec->wakeup_if_used = row->wakeup_if_used;
-	/* One queue manager, one pickup: two would do the same work twice. */
-	spec->single = is_one_of(command, "qmgr", "pickup");
+	/*
+	 * One pickup: two would do the same work twice. Queue managers see to it themselves: the
+	 * next one serves while the one before waits for what is under way.
+	 */
+	spec->single = strcmp(command, "pickup") == 0;
 	spec->at_once = is_one_of(command, "qmgr", "pickup");
 	set_argv(c, spec, row);
 	if (row->type == SERVICE_INET) {

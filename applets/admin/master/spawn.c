@@ -119,7 +119,8 @@ static _Noreturn void run(int self, const struct sv_start *start, int control)
 	int log = log_fd();
 	sigset_t none;
 
-	buf_addf(&about, "%s=%zu,%d,%d", SERVICE_ENV, start->fd_count, log > 0, start->successor);
+	buf_addf(&about, "%s=%zu,%d,%d", SERVICE_ENV, start->fd_count, log > 0,
+		(start->successor ? SERVICE_SUCCESSOR : 0) | (start->again ? SERVICE_AGAIN : 0));
 	for (size_t i = 0; i < start->fd_count; i++) {
 		buf_addf(&about, ",%s", start->labels[i][0] != '\0' ? start->labels[i] : "-");
 	}

@@ -54,7 +54,7 @@ struct sv_service {
 	struct timer rest, wakeup_timer;
 	int wakeup;
 	bool wakeup_if_used, at_once, single, may_end, reloads;
-	bool used, resting, ended;
+	bool used, resting, ended, started;
 	int failures;
 };
 
@@ -310,7 +310,8 @@ static struct sv_child *spawn_for(struct sv_service *s, bool successor)
 	const char **labels = mem_calloc(s->listener_count + 1, sizeof(*labels));
 	int *fds = mem_calloc(s->listener_count + 1, sizeof(*fds));
 	struct sv_start start = { .argv = s->argv, .fds = fds, .labels = labels,
-		.fd_count = s->listener_count, .successor = successor, .silent = s->sv->silent };
+		.fd_count = s->listener_count, .successor = successor,
+		.again = s->started || s->sv->reloaded, .silent = s->sv->silent };
 	struct sv_child *c;
 
 	for (size_t i = 0; i < s->listener_count; i++) {
@@ -318,6 +319,7 @@ static struct sv_child *spawn_for(struct sv_service *s, bool successor)
 		labels[i] = s->listeners[i].label;
 	}
 	c = sv_spawn(s->sv, s->command, &start);
+	s->started = s->started || c != NULL;
 	mem_free(labels);
 	mem_free(fds);
 	return c;
@@ -601,6 +603,7 @@ int sv_apply(struct supervisor *sv, struct sv_config *config, bool first, char *
 	int rc = 0;
 
 	sv->services = NULL;
+	sv->reloaded = !first;
 	for (size_t i = 0; i < config->count && rc == 0; i++) {
 		const struct sv_spec *spec = &config->specs[i];
 		struct sv_service *s = new_service(sv, spec);

@@ -96,6 +96,7 @@ struct supervisor {
 	size_t child_count;
 	bool silent; /* children's 1 and 2 are /dev/null: we go into the background */
 	bool stopping;
+	bool reloaded;			/* at least once */
 	struct timer stop_timer;
 	int stop_rounds;
 };
@@ -107,6 +108,7 @@ struct sv_start {
 	const char *const *labels;
 	size_t fd_count;
 	bool successor;			/* an older process goes on until this one is ready */
+	bool again;			/* it ran before: a reload or a crash */
 	bool silent;			/* 1 and 2 become /dev/null */
 };
 

@@ -198,6 +198,10 @@ int job_load(queue_id id)
 
 	if (job_find(id) != NULL)
 		return 0;
+	if (succession_is_elders(id)) {
+		succession_await(id);
+		return 0;
+	}
 	rc = queue_get(qmgr->queue, id, a, &env);
 	if (rc > 0 && (env.state == QUEUE_HOLD || env.state == QUEUE_CORRUPT))
 		rc = 0;
@@ -243,10 +247,44 @@ void job_take_added(struct job *j)
 	j->added_tail = &j->added;
 }
 
+void job_leave_added(struct job *j)
+{
+	j->more = j->more || j->added != NULL;
+	free_list(j->added);
+	j->added = NULL;
+	j->added_tail = &j->added;
+}
+
+bool job_leave_unsent(struct job *j)
+{
+	struct rcpt **p = &j->rcpts;
+
+	while (*p != NULL) {
+		struct rcpt *r = *p;
+
+		if (r->state != RCPT_NEW) {
+			p = &r->next;
+			continue;
+		}
+		*p = r->next;
+		free_rcpt(r);
+		j->count--;
+		j->waiting--;
+		qmgr->rcpt_count--;
+		j->more = true;
+	}
+	j->rcpts_tail = p;
+	if (j->waiting > 0 || j->touched || j->unsettled)
+		return false;
+	job_free(j);
+	return true;
+}
+
 void job_free(struct job *j)
 {
 	struct job **slot = job_slot(j->id);
 
+	succession_free(j);
 	*slot = j->hash_next;
 	qmgr->job_count--;
 	free_rcpts(j);

@@ -11,7 +11,8 @@
  *
  * At the start a sweep and the mail that is due come first, and notices wait:
  * mail that may have been under way before must go ahead of newer mail for the same
- * mailbox. After that all other deferred mail is tried once, as on a flush.
+ * mailbox. When it was the whole server that started, and not only this process (reload, crash),
+ * all other deferred mail is tried once after that, as on a flush.
  */
 #include <string.h>
 
@@ -280,7 +281,7 @@ static void on_step_timer(struct timer *t)
 static void end_start(void)
 {
 	qmgr->load.starting = false;
-	sweep(true, NULL);
+	sweep(!qmgr->service.again, NULL);
 }
 
 static void on_step(struct loop_hook *h)

@@ -9,9 +9,9 @@
  * qmgr_message_recipient_limit, whatever the size of the queue.
  *
  * Stopping: nothing new is begun; answers to what is under way are waited
- * for up to STOP_MS (DRAIN_MS on a reload), committed, and the process ends. What is
- * then still without answer is suspect at the next start. There is one queue
- * manager at a time (queue_claim): a successor waits for the end of the one before.
+ * for up to STOP_MS, committed, and the process ends. What is then still without answer is suspect
+ * at the next start. On a reload the successor begins at once, and this process stays until the
+ * last answer is there (succession.c). There is one queue manager at a time (queue_claim).
  */
 #include "applets/queue/qmgr/qmgr.h"
 
@@ -23,8 +23,8 @@
 #include "conf/params.h"
 #include "route/resolve.h"
 
-/* Below service.c's own bound; after a reload the successor waits for us, and so does new mail. */
-enum { STOP_MS = 4000, DRAIN_MS = 10000, STOP_LOOK_MS = 10, CLAIM_MS = 20 };
+/* Below service.c's own bound. */
+enum { STOP_MS = 4000, STOP_LOOK_MS = 10, CLAIM_MS = 20 };
 
 static struct qmgr G;
 struct qmgr *const qmgr = &G;
@@ -71,25 +71,25 @@ static void on_stop_timer(struct timer *t)
 		loop_timer(G.loop, t, STOP_LOOK_MS, on_stop_timer, NULL);
 }
 
-/* on_stop - nothing new; answers to what is under way are waited for */
+/* on_stop - nothing new; answers to what is under way are waited for (soon: some seconds) */
 static void on_stop(struct service *s, bool soon)
 {
-	int64_t by = loop_now(G.loop) + (soon ? STOP_MS : DRAIN_MS);
+	bool first = !G.stopping;
 
 	(void)s;
-	if (!G.stopping || by < G.stop_by)
-		G.stop_by = by;
-	if (G.stopping)
-		return;
 	G.stopping = true;
 	loop_untimer(G.loop, &G.claim_timer);
-	if (!G.running) {
-		service_done(&G.service);
-		return;
+	if (first)
+		control_stop();
+	if (soon && !G.soon) {
+		G.soon = true;
+		succession_stop();
+		showq_stop(first);
+		G.stop_by = loop_now(G.loop) + STOP_MS;
+		loop_timer(G.loop, &G.stop_timer, 0, on_stop_timer, NULL);
+	} else if (first) {
+		succession_hand_over();
 	}
-	control_stop();
-	showq_stop(soon);
-	loop_timer(G.loop, &G.stop_timer, 0, on_stop_timer, NULL);
 }
 
 static void on_wakeup(struct service *s)
@@ -106,6 +106,7 @@ static void begin(void)
 	queue_rescue(G.queue);
 	G.started = qmgr_now();
 	G.start_id = queue_id_new(G.queue);
+	succession_begin();
 	control_start();
 	if (!G.service.by_master)
 		showq_start();

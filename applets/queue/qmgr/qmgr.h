@@ -21,6 +21,7 @@
  *	job.c		an active message: its recipients, their answers, its end
  *	transport.c	requests to agents, fair between destinations; broken agents
  *	settle.c	what a turn's answers mean for the queue; the commit
+ *	succession.c	a reload: what is under way stays with the elder until it is answered
  *	notice.c	bounces, delay warnings, success reports
  *	showq.c		the list for mailq
  *
@@ -74,6 +75,7 @@ struct job {
 	bool unsettled; /* among qmgr->unsettled: a commit with its changes is due */
 	bool gone;			/* that commit removes it */
 	bool kept;			/* ... or leaves it deferred */
+	bool held;			/* told to our successor (succession.c) */
 };
 
 /* Some recipients of one job for one destination. */
@@ -141,6 +143,19 @@ struct load {
 	int64_t cleaned;		/* when queue_clean() ran */
 };
 
+/* Other queue managers (succession.c). */
+struct succession {
+	struct queue_holds *holds;
+	bool elders;			/* some are alive and hold messages */
+	struct {			/* messages that were met and are an elder's */
+		queue_id *ids;
+		size_t count, room;
+	} held;
+	struct timer timer;
+	int64_t until;			/* loop milliseconds: so long we list the queue */
+	int look_ms;
+};
+
 /* A listening unix socket and those who are connected (peer.c). */
 struct peer {
 	struct peer *next, *prev;
@@ -187,10 +202,12 @@ struct qmgr {
 
 	struct hash transports;
 	struct load load;
+	struct succession succession;
 	struct peers control, showq;
 
 	bool running;			/* this process is the queue manager (queue_claim) */
 	bool stopping;
+	bool soon;			/* not for a successor, but for good */
 	int64_t stop_by;		/* loop milliseconds */
 	struct timer stop_timer, claim_timer;
 };
@@ -206,6 +223,13 @@ int job_load(queue_id id);
 int job_load_more(struct job *j);
 /* Recipients that were added by the commit that has just succeeded. */
 void job_take_added(struct job *j);
+/* Our successor's work: the same, and they are left to it. */
+void job_leave_added(struct job *j);
+/*
+ * The recipients that no agent has are left to our successor; true: that was all, and the job is
+ * freed.
+ */
+bool job_leave_unsent(struct job *j);
 void job_free(struct job *j);
 /* An answer, from an agent or by us. The texts of a are copied. */
 void job_answer(struct job *j, struct rcpt *r, const struct delivery_answer *a);
@@ -222,6 +246,9 @@ void transport_submit(struct job *j);
 void transport_send_all(void);
 size_t transport_sent_count(void);	/* requests under way */
 void transport_revive(void);		/* flush: dead ones are tried again now */
+/* Forget all requests that are not sent (their recipients are RCPT_NEW again), and leave agents
+ * that have none. */
+void transport_drop_waiting(void);
 
 /* ---- settle.c ---- */
 
@@ -254,6 +281,16 @@ void load_flush_site(const char *site);
 bool load_flush_id(queue_id id);	/* false: no such message */
 void load_wake(void);			/* room was made, or something is due */
 void load_due_at(int64_t when);		/* a message was deferred until then */
+
+/* ---- succession.c ---- */
+
+void succession_begin(void);		/* this process is the queue manager: are there elders? */
+bool succession_is_elders(queue_id id);	/* another one still has this message in hand */
+void succession_await(queue_id id);	/* pick it up when that one lets go of it */
+/* A reload: leave all to the successor but what agents have; service_done() when they answered. */
+void succession_hand_over(void);
+void succession_stop(void);		/* no longer: SIGTERM */
+void succession_free(struct job *j);	/* the job ends: let go of its message */
 
 /* ---- peer.c ---- */
 

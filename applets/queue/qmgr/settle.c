@@ -205,15 +205,19 @@ static void go_on(struct job *j)
 		job_free(j);
 		return;
 	}
-	if (j->added != NULL) {
+	if (j->added != NULL && qmgr->stopping) {
+		job_leave_added(j);
+		settle_touch(j);
+	} else if (j->added != NULL) {
 		job_take_added(j);
 		transport_submit(j);
 	}
-	if (j->waiting > 0)
+	/* An answer that came while the commit failed is not written down yet. */
+	if (j->waiting > 0 || j->touched)
 		return;
 	if (!j->more)
 		settle_touch(j);
-	else if (job_load_more(j) != 0)
+	else if (qmgr->stopping || job_load_more(j) != 0)
 		job_free(j);		/* still in the queue: the next look through it finds it */
 }
 

@@ -17,7 +17,7 @@ enum { ROWS_A_PIECE = 500 };
 
 static bool is_active(queue_id id)
 {
-	return job_find(id) != NULL;
+	return job_find(id) != NULL || succession_is_elders(id);
 }
 
 /* put_more - the next piece; the end closes the connection */

@@ -573,6 +573,35 @@ size_t transport_sent_count(void)
 	return count;
 }
 
+/* drop_waiting - of one transport */
+static void drop_waiting(struct transport *t)
+{
+	for (struct hash_entry *e = hash_next(&t->dests, NULL); e != NULL;
+		e = hash_next(&t->dests, e)) {
+		struct request_list *waiting = &((struct dest *)e->value)->waiting;
+		struct request *r;
+
+		while ((r = waiting->first) != NULL) {
+			list_remove(waiting, r);
+			t->waiting--;
+			for (size_t i = 0; i < r->count; i++)
+				r->rcpts[i]->state = RCPT_NEW;
+			mem_free(r);
+		}
+	}
+	while (t->ready != NULL)
+		dest_check(ring_take(t));
+	if (t->sent.count == 0)
+		disconnect(t);
+}
+
+void transport_drop_waiting(void)
+{
+	for (struct hash_entry *e = hash_next(&qmgr->transports, NULL); e != NULL;
+		e = hash_next(&qmgr->transports, e))
+		drop_waiting(e->value);
+}
+
 void transport_revive(void)
 {
 	for (struct hash_entry *e = hash_next(&qmgr->transports, NULL); e != NULL;
