@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "applets/applets.h"
+#include "applets/service.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -264,10 +265,12 @@ static int show_other(const struct cat *c)
 static int show_all(struct cat *c, char **tokens)
 {
 	char *error = NULL;
-	struct queue *q = queue_open(param.queue_directory, QUEUE_READ, &error);
+	struct queue *q;
 	int status = 0;
 	queue_id id;
 
+	service_drop_privileges(PROCESS_QUEUE, NULL);
+	q = queue_open_below(param.queue_directory, QUEUE_READ, &error);
 	/* A queue that nobody has put a message into yet: no message is there. */
 	if (q == NULL && errno != ENOENT)
 		log_fatal("%s", error);

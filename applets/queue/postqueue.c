@@ -19,6 +19,7 @@
 
 #include "applets/applets.h"
 #include "applets/queue/listing.h"
+#include "applets/service.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/unixsock.h"
@@ -115,7 +116,7 @@ static void list_remote(struct listing *l, int fd)
 	close(fd);
 }
 
-/* list_direct - from queue.db itself */
+/* list_direct - from queue.db itself, as its owner */
 static void list_direct(struct listing *l)
 {
 	struct list_walk walk = { 0 };
@@ -124,9 +125,10 @@ static void list_direct(struct listing *l)
 	struct queue *q = NULL;
 	int rc;
 
-	snprintf(path, sizeof(path), "%s/queue.db", param.queue_directory);
+	service_drop_privileges(PROCESS_QUEUE, NULL);
+	snprintf(path, sizeof(path), "%s/" QUEUE_SUBDIR "/queue.db", param.queue_directory);
 	if (access(path, F_OK) == 0 || errno != ENOENT) {
-		q = queue_open(param.queue_directory, QUEUE_READ, &error);
+		q = queue_open_below(param.queue_directory, QUEUE_READ, &error);
 		if (q == NULL)
 			fail("%s", error);
 	}
@@ -145,7 +147,7 @@ static bool may_read(void)
 {
 	char path[PATH_SIZE];
 
-	snprintf(path, sizeof(path), "%s/queue.db", param.queue_directory);
+	snprintf(path, sizeof(path), "%s/" QUEUE_SUBDIR "/queue.db", param.queue_directory);
 	return geteuid() == 0 || access(path, R_OK | W_OK) == 0 ||
 		(errno == ENOENT && access(param.queue_directory, W_OK) == 0);
 }

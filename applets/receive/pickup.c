@@ -525,7 +525,7 @@ static void set_up(void)
 	char *error = NULL;
 
 	route_init();
-	G.queue = queue_open(param.queue_directory, QUEUE_CREATE, &error);
+	G.queue = queue_open_below(param.queue_directory, QUEUE_CREATE, &error);
 	if (G.queue == NULL) {
 		log_fatal("%s", error != NULL ? error : "queue.db cannot be opened");
 	}

@@ -105,9 +105,9 @@ int dir_make(const char *path, mode_t mode)
 	return mkdir(part, mode) == 0 || errno == EEXIST ? 0 : -1;
 }
 
-int dir_sync(const char *dir, int fd)
+int dir_sync_at(int dir, int fd)
 {
-	int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc, saved;
+	int at = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc, saved;
 
 	if (at < 0) {
 		return fd >= 0 ? syncfs(fd) : -1;
@@ -119,6 +119,20 @@ int dir_sync(const char *dir, int fd)
 	if (rc != 0 && errno == EINVAL) {	/* this file system has no such thing */
 		return fd >= 0 ? syncfs(fd) : 0;
 	}
+	return rc;
+}
+
+int dir_sync(const char *dir, int fd)
+{
+	int at = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), rc, saved;
+
+	if (at < 0) {
+		return fd >= 0 ? syncfs(fd) : -1;
+	}
+	rc = dir_sync_at(at, fd);
+	saved = errno;
+	close(at);
+	errno = saved;
 	return rc;
 }
 

@@ -18,6 +18,8 @@ int dir_make(const char *path, mode_t mode);
  * fd's whole file system with it, where fd >= 0. 0, or -1 with errno.
  */
 int dir_sync(const char *dir, int fd);
+/* By the directory's descriptor, which may be O_PATH. */
+int dir_sync_at(int dir, int fd);
 /* The same for the directory that holds path. */
 int file_sync_name(const char *path, int fd);
 

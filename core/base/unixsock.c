@@ -10,42 +10,22 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/identity.h"
 #include "base/mem.h"
 #include "base/str.h"
 
 enum { FDS_MAX = 4 };
 
-/*
- * make_address - sun_path for a path of any length: a long one goes through
- * /proc/self/fd of its directory, whose descriptor is left in *dir_fd
- */
-static int make_address(const char *path, struct sockaddr_un *addr, int *dir_fd)
-{
-	const char *base = strrchr(path, '/');
-	char dir[4096];
-
-	*dir_fd = -1;
-	memset(addr, 0, sizeof(*addr));
-	addr->sun_family = AF_UNIX;
-	if (str_copy(addr->sun_path, sizeof(addr->sun_path), path)) {
-		return 0;
-	}
-	if (base == NULL || (size_t)(base - path) >= sizeof(dir) || strlen(base) > 60) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(dir, path, (size_t)(base - path));
-	dir[base - path] = '\0';
-	*dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (*dir_fd < 0) {
-		return -1;
-	}
-	snprintf(addr->sun_path, sizeof(addr->sun_path), "/proc/self/fd/%d%s", *dir_fd, base);
-	return 0;
-}
+/* A socket's path as an address, and what has to be undone behind its use. */
+struct place {
+	struct sockaddr_un addr;
+	struct identity_saved id;
+	int back;			/* the working directory before; -1: it has not changed */
+};
 
 static void close_keeping_errno(int fd)
 {
@@ -57,42 +37,111 @@ static void close_keeping_errno(int fd)
 	errno = saved;
 }
 
+/* leave_place - errno is kept */
+static void leave_place(struct place *p)
+{
+	int saved = errno;
+
+	if (p->back >= 0) {
+		(void)!fchdir(p->back);
+		close(p->back);
+	}
+	identity_leave(&p->id);
+	errno = saved;
+}
+
+/* enter_dir - a path that is too long for sun_path: its last component, from its directory */
+static int enter_dir(struct place *p, const char *path)
+{
+	const char *base = strrchr(path, '/');
+	char dir[4096];
+
+	if (base == NULL || (size_t)(base - path) >= sizeof(dir) ||
+		!str_copy(p->addr.sun_path, sizeof(p->addr.sun_path), base + 1)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(dir, path, (size_t)(base - path));
+	dir[base - path] = '\0';
+	p->back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return p->back >= 0 && chdir(dir) == 0 ? 0 : -1;
+}
+
+/* enter_place - with the rights of whoever can say where path leads; 0, or -1: nothing to leave */
+static int enter_place(struct place *p, const char *path, bool existing)
+{
+	memset(p, 0, sizeof(*p));
+	p->back = -1;
+	p->addr.sun_family = AF_UNIX;
+	if ((existing ? identity_enter_path(&p->id, path) : identity_enter_parent(&p->id, path)) !=
+		0) {
+		return -1;
+	}
+	if (str_copy(p->addr.sun_path, sizeof(p->addr.sun_path), path) || enter_dir(p, path) == 0) {
+		return 0;
+	}
+	leave_place(p);
+	return -1;
+}
+
 int unix_listen(const char *path, mode_t mode)
 {
-	struct sockaddr_un addr;
-	int dir_fd, fd, result = -1;
+	struct place p;
+	int fd, result = -1;
 
-	if (make_address(path, &addr, &dir_fd) != 0) {
+	if (enter_place(&p, path, false) != 0) {
 		return -1;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0) {
-		(void)unlink(path);
-		if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 &&
-			chmod(path, mode) == 0 && listen(fd, 128) == 0) {
+		(void)unlink(p.addr.sun_path);
+		if (bind(fd, (struct sockaddr *)&p.addr, sizeof(p.addr)) == 0 &&
+			chmod(p.addr.sun_path, mode) == 0 && listen(fd, 128) == 0) {
 			result = fd;
 			fd = -1;
 		}
 	}
 	close_keeping_errno(fd);
-	close_keeping_errno(dir_fd);
+	leave_place(&p);
 	return result;
+}
+
+int unix_own(const char *path, uid_t uid, gid_t gid)
+{
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc = -1, saved;
+	struct stat st;
+	uid_t owner;
+	gid_t group;
+
+	if (fd < 0 || path_owner(path, &owner, &group) != 0 || fstat(fd, &st) != 0) {
+		saved = errno;
+	} else if (!S_ISSOCK(st.st_mode) || st.st_nlink != 1 ||
+		(st.st_uid != owner && st.st_uid != geteuid()) ||
+		(st.st_uid == 0 && owner != 0)) {
+		saved = EPERM;		/* not the one that was made a moment ago */
+	} else {
+		rc = syscall(SYS_fchownat, fd, "", uid, gid, AT_EMPTY_PATH) == 0 ? 0 : -1;
+		saved = errno;
+	}
+	close_keeping_errno(fd);
+	errno = saved;
+	return rc;
 }
 
 int unix_connect(const char *path)
 {
-	struct sockaddr_un addr;
-	int dir_fd, fd;
+	struct place p;
+	int fd;
 
-	if (make_address(path, &addr, &dir_fd) != 0) {
+	if (enter_place(&p, path, true) != 0) {
 		return -1;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0) {
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&p.addr, sizeof(p.addr)) != 0) {
 		close_keeping_errno(fd);
 		fd = -1;
 	}
-	close_keeping_errno(dir_fd);
+	leave_place(&p);
 	return fd;
 }
 

@@ -7,11 +7,14 @@
 
 /*
  * Unix stream sockets. All are non-blocking and close-on-exec. Paths longer
- * than sun_path are reached through the directory's descriptor.
+ * than sun_path are reached from their directory. Where somebody else than root can exchange names
+ * on the way, root has that one's rights there (base/identity.h); the peer still sees root.
  */
 
 /* Listener at path (a stale socket file is replaced), mode as given. fd or -1 with errno. */
 int unix_listen(const char *path, mode_t mode);
+/* Another owner for the socket file that unix_listen() made (root). 0, or -1 with errno. */
+int unix_own(const char *path, uid_t uid, gid_t gid);
 /* fd or -1 with errno. */
 int unix_connect(const char *path);
 /* Who is on the other side (SO_PEERCRED): 0, or -1. */

@@ -34,7 +34,7 @@ struct submit *submit_new(void)
 {
 	struct submit *s = mem_alloc(sizeof(*s));
 
-	s->fd = -1;
+	s->fd = s->drop_dir = -1;
 	return s;
 }
 

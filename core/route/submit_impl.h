@@ -42,7 +42,8 @@ struct submit {
 	struct enqueue *enqueue;
 	bool committed;
 	/* maildrop */
-	char *tmp_path, *path;
+	int drop_dir;			/* -1 none */
+	char drop_name[40];		/* "": nothing of ours lies there unfinished */
 };
 
 extern const struct submit_way submit_ways[];

@@ -3,8 +3,8 @@
  *
  * socket	DIR/public/pickup. Nothing is queued before END has arrived there, so until
  *		then a broken connection may be replaced by another way.
- * queue	queue.db, by whoever may write it (root, mail_owner, or the user of a server
- *		that runs as one user).
+ * queue	queue.db, by whoever it belongs to (mail_owner, or the user of a server that runs
+ *		as one user). Root does not open a database that somebody else writes.
  * maildrop	DIR/maildrop (mode 1733: anybody adds, nobody lists). A file "tmp." + 32 hex
  *		digits nobody can guess, since pickup's user has to be able to read it; fsynced,
  *		renamed to its final name, and the directory's change made durable: by fsync of
@@ -141,19 +141,22 @@ static void socket_close(struct submit *s)
 
 /* ---- queue.db ---- */
 
-/* may_write - may we write the queue, or make it because the directory is ours? */
+/* may_write - is the queue ours, or may we make it because the directory is? */
 static bool may_write(void)
 {
-	const char *dir = param.queue_directory;
 	char path[4096];
 	struct stat st;
 
-	snprintf(path, sizeof(path), "%s/queue.db", dir);
-	if (stat(dir, &st) != 0 || eaccess(dir, W_OK) != 0) {
+	snprintf(path, sizeof(path), "%s/" QUEUE_SUBDIR, param.queue_directory);
+	if (stat(path, &st) != 0) {
+		return errno == ENOENT && geteuid() != 0 &&
+			eaccess(param.queue_directory, W_OK) == 0;
+	}
+	if (st.st_uid != geteuid() && (geteuid() == 0 || eaccess(path, W_OK) != 0)) {
 		return false;
 	}
-	return eaccess(path, W_OK) == 0 ||
-		(errno == ENOENT && (geteuid() == 0 || geteuid() == st.st_uid));
+	snprintf(path, sizeof(path), "%s/" QUEUE_SUBDIR "/queue.db", param.queue_directory);
+	return eaccess(path, W_OK) == 0 || errno == ENOENT;
 }
 
 static enum way_status queue_way_open(struct submit *s)
@@ -161,10 +164,11 @@ static enum way_status queue_way_open(struct submit *s)
 	char *error = NULL;
 
 	if (!may_write()) {
-		submit_set_error(s, "%s/queue.db cannot be written", param.queue_directory);
+		submit_set_error(s, "%s/" QUEUE_SUBDIR "/queue.db is not ours to write",
+			param.queue_directory);
 		return WAY_BROKEN;
 	}
-	s->queue = queue_open(param.queue_directory, QUEUE_CREATE, &error);
+	s->queue = queue_open_below(param.queue_directory, QUEUE_CREATE, &error);
 	if (s->queue == NULL) {
 		submit_set_error(s, "%s", error != NULL ? error : "queue.db cannot be opened");
 		free(error);
@@ -243,68 +247,71 @@ static bool drop_name(char name[NAME_SIZE])
 	return true;
 }
 
-static char *drop_path(const char *prefix, const char *name)
+static enum way_status drop_broken(struct submit *s)
 {
-	struct buf b = BUF_INIT;
-
-	buf_addf(&b, "%s/maildrop/%s%s", param.queue_directory, prefix, name);
-	return buf_steal(&b);
+	submit_set_error(s, "%s/maildrop: %s", param.queue_directory, strerror(errno));
+	return WAY_BROKEN;
 }
 
 static enum way_status drop_open(struct submit *s)
 {
-	char name[NAME_SIZE];
+	char path[4096], tmp[NAME_SIZE + 8];
 
-	if (!drop_name(name)) {
+	if (!drop_name(s->drop_name)) {
 		submit_set_error(s, "no random numbers: %s", strerror(errno));
 		return WAY_BROKEN;
 	}
-	s->tmp_path = drop_path("tmp.", name);
-	s->path = drop_path("", name);
-	s->fd = open(s->tmp_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (s->fd < 0) {
-		submit_set_error(s, "%s/maildrop: %s", param.queue_directory, strerror(errno));
-		return WAY_BROKEN;
-	}
-	return WAY_OK;
+	/* By descriptor: what is mail_owner's may be exchanged while we work there. */
+	snprintf(path, sizeof(path), "%s/maildrop", param.queue_directory);
+	s->drop_dir = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	snprintf(tmp, sizeof(tmp), "tmp.%s", s->drop_name);
+	s->fd = s->drop_dir < 0 ? -1 : openat(s->drop_dir, tmp,
+		O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return s->fd >= 0 ? WAY_OK : drop_broken(s);
 }
 
 static enum way_status drop_put(struct submit *s, const char *data, size_t len)
 {
-	if (fd_write_all(s->fd, data, len) != 0) {
-		submit_set_error(s, "%s/maildrop: %s", param.queue_directory, strerror(errno));
-		return WAY_BROKEN;
-	}
-	return WAY_OK;
+	return fd_write_all(s->fd, data, len) == 0 ? WAY_OK : drop_broken(s);
 }
 
 static enum way_status drop_end(struct submit *s)
 {
+	char tmp[NAME_SIZE + 8];
+	enum way_status status;
+
+	snprintf(tmp, sizeof(tmp), "tmp.%s", s->drop_name);
 	/* Readable for pickup's user; the name protects it from others. */
-	if (fchmod(s->fd, 0644) != 0 || fsync(s->fd) != 0 || rename(s->tmp_path, s->path) != 0 ||
-	    file_sync_name(s->path, s->fd) != 0) {
-		submit_set_error(s, "%s/maildrop: %s", param.queue_directory, strerror(errno));
-		(void)unlink(s->path);
-		return WAY_BROKEN;
+	if (fchmod(s->fd, 0644) != 0 || fsync(s->fd) != 0 ||
+		renameat(s->drop_dir, tmp, s->drop_dir, s->drop_name) != 0) {
+		return drop_broken(s);
+	}
+	if (dir_sync_at(s->drop_dir, s->fd) != 0) {
+		status = drop_broken(s);
+		(void)unlinkat(s->drop_dir, s->drop_name, 0);
+		return status;
 	}
 	/* The mail is safe from here. */
-	mem_free(s->tmp_path);
-	s->tmp_path = NULL;
+	s->drop_name[0] = '\0';
 	return WAY_OK;
 }
 
 static void drop_close(struct submit *s)
 {
+	char tmp[NAME_SIZE + 8];
+
 	if (s->fd >= 0) {
 		close(s->fd);
-		s->fd = -1;
+		snprintf(tmp, sizeof(tmp), "tmp.%s", s->drop_name);
+		if (s->drop_name[0] != '\0') {
+			(void)unlinkat(s->drop_dir, tmp, 0);
+		}
 	}
-	if (s->tmp_path != NULL) {
-		(void)unlink(s->tmp_path);
+	if (s->drop_dir >= 0) {
+		close(s->drop_dir);
 	}
-	mem_free(s->tmp_path);
-	mem_free(s->path);
-	s->tmp_path = s->path = NULL;
+	s->fd = s->drop_dir = -1;
+	s->drop_name[0] = '\0';
 }
 
 const struct submit_way submit_ways[] = {

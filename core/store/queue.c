@@ -359,6 +359,21 @@ struct queue *queue_open(const char *dir, enum queue_open_mode mode, char **erro
 	return rc == 0 ? q : give_up(q, error_r);
 }
 
+struct queue *queue_open_below(
+	const char *queue_directory, enum queue_open_mode mode, char **error_r)
+{
+	struct buf dir = BUF_INIT;
+	struct queue *q;
+
+	buf_addf(&dir, "%s/" QUEUE_SUBDIR, queue_directory);
+	/* For one user's server, begun without `postfix start`. What is wrong shows below. */
+	if (mode == QUEUE_CREATE)
+		(void)mkdir(buf_str(&dir), 0700);
+	q = queue_open(buf_str(&dir), mode, error_r);
+	buf_free(&dir);
+	return q;
+}
+
 void queue_close(struct queue *q)
 {
 	if (q == NULL)

@@ -43,14 +43,21 @@ enum queue_state { QUEUE_INCOMING, QUEUE_DEFERRED, QUEUE_HOLD, QUEUE_CORRUPT };
 
 enum queue_open_mode { QUEUE_READ, QUEUE_WRITE, QUEUE_CREATE };
 
+/* The directory below queue_directory that queue.db and all that belongs to it is in, mail_owner's
+ * alone. */
+#define QUEUE_SUBDIR "queue"
+
 /*
  * DIR/queue.db. A database that SQLite calls corrupt or that is no database
  * is set aside as queue.db.corrupt-<time> (never deleted), that is logged as an
  * error, and (QUEUE_CREATE) a new one is begun (see queue_rescue). A schema newer than ours is
- * refused. NULL with a text (caller frees). Root makes the files for
- * the owner of DIR.
+ * refused. NULL with a text (caller frees). Never called with root's rights in a directory that
+ * is another's.
  */
 struct queue *queue_open(const char *dir, enum queue_open_mode mode, char **error_r);
+/* The same in queue_directory's QUEUE_SUBDIR, which QUEUE_CREATE makes where it may. */
+struct queue *queue_open_below(
+	const char *queue_directory, enum queue_open_mode mode, char **error_r);
 /*
  * The n-th of the names in DIR that the queue's files have or may have, from 0 on (for who settles
  * their owner); NULL behind the last.

@@ -5,9 +5,10 @@
  * from the eldest message up to the first damaged page, then from the newest
  * down. The damaged file stays as it is, with whatever could not be read.
  *
- * DIR/queue.db.rescue names the files that wait for this; queue_set_aside()
- * writes it before it moves them, and it is removed when they were gone through and all that was
- * found is in the new queue. Where there is no room for it (a full disk) it is tried again later.
+ * DIR/queue.db.rescue names the files that wait for this (in DIR: directories in it are not
+ * believed); queue_set_aside() writes it before it moves them, and it is removed when they were
+ * gone through and all that was found is in the new queue. Where there is no room for it (a full
+ * disk) it is tried again later.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,6 +37,22 @@ static void list_name(const struct queue *q, char out[PATH_SIZE])
 	snprintf(out, PATH_SIZE, "%s.rescue", q->path);
 }
 
+/*
+ * listed_path - the file beside the database that a line of the list names, for the caller to free;
+ * NULL: none. Earlier lists have whole paths, and the directory may have moved since.
+ */
+static char *listed_path(const struct queue *q, struct slice line)
+{
+	char *text = mem_strndup(line.ptr, line.len);
+	const char *slash = strrchr(text, '/'), *name = slash != NULL ? slash + 1 : text;
+	struct buf path = BUF_INIT;
+
+	if (str_starts(name, "queue.db."))
+		buf_addf(&path, "%s/%s", q->dir, name);
+	mem_free(text);
+	return path.len > 0 ? buf_steal(&path) : NULL;
+}
+
 void queue_rescue_later(const struct queue *q, const char *path)
 {
 	char name[PATH_SIZE];
@@ -44,7 +61,7 @@ void queue_rescue_later(const struct queue *q, const char *path)
 
 	list_name(q, name);
 	/* Its own line, also behind one that was not written to its end. */
-	buf_addf(&line, "\n%s\n", path);
+	buf_addf(&line, "\n%s\n", strrchr(path, '/') + 1);
 	/* The queue manager has to read it, also when it was root who met the damage. */
 	if (queue_make_file(q->dir, name) == 0)
 		fd = open(name, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
@@ -196,9 +213,9 @@ void queue_rescue(struct queue *q)
 	q->keep_failed = false;
 	rest = slice_of(text);
 	while ((line = slice_word(&rest, "\n")).ptr != NULL) {
-		char *path = mem_strndup(line.ptr, line.len);
+		char *path = listed_path(q, line);
 
-		done = rescue_file(q, path) && done;
+		done = (path == NULL || rescue_file(q, path)) && done;
 		mem_free(path);
 	}
 	q->keep_failed = keep;
@@ -232,9 +249,9 @@ void queue_finish_aside(struct queue *q)
 		return;
 	rest = slice_of(text);
 	while ((line = slice_word(&rest, "\n")).ptr != NULL) {
-		char *name = mem_strndup(line.ptr, line.len);
+		char *name = listed_path(q, line);
 
-		if (is_half_moved(name) && queue_move_aside(q, name) == 0)
+		if (name != NULL && is_half_moved(name) && queue_move_aside(q, name) == 0)
 			log_warn("%s: the move to %s, which a crash had interrupted, is complete",
 				q->path, name);
 		mem_free(name);

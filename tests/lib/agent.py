@@ -70,7 +70,8 @@ class Queue:
             source = file.read()
         schema = source[source.index("queue_migrations[]"):source.index("queue_migration_count")]
         version = max(int(v) for v in re.findall(r"\{ (\d+),", schema))
-        self.db = sqlite3.connect(os.path.join(directory, "queue.db"), isolation_level=None)
+        os.makedirs(directory + "/queue", 0o700, exist_ok=True)
+        self.db = sqlite3.connect(directory + "/queue/queue.db", isolation_level=None)
         self.db.execute("PRAGMA journal_mode=WAL")
         self.db.executescript("".join(re.findall(r'"((?:[^"\\]|\\.)*)"', schema)))
         self.db.execute("PRAGMA user_version=%d" % version)

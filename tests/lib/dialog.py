@@ -259,7 +259,7 @@ class Test:
             file.write(text)
 
     def prepare(self):
-        for name in ("public", "private", "maildrop", "pid"):
+        for name in ("public", "private", "maildrop", "pid", "queue"):
             os.makedirs(self.dir + "/spool/" + name)
         self.file("etc/postfix/main.cf", MAIN.replace("$DIR", self.dir).replace("$OWNER", self.owner))
         self.file("etc/postfix/master.cf", "")

@@ -27,7 +27,8 @@ class Place:
         self.owner = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         self.uid = pwd.getpwnam(self.owner).pw_uid
         self.processes = []
-        for name in ("spool/public", "spool/private", "spool/maildrop", "spool/pid", "etc/postfix"):
+        for name in ("spool/public", "spool/private", "spool/maildrop", "spool/pid", "spool/queue",
+                     "etc/postfix"):
             os.makedirs(os.path.join(self.dir, name))
         with open(self.dir + "/etc/postfix/main.cf", "w") as file:
             file.write(dialog.MAIN.replace("$DIR", self.dir).replace("$OWNER", self.owner) + main)

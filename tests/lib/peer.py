@@ -234,7 +234,7 @@ dovecot_config_file = $DIR/none
 
     def lay_out(self):
         owner = pwd.getpwnam("nobody").pw_uid
-        for name in ("public", "private", "maildrop", "pid"):
+        for name in ("public", "private", "maildrop", "pid", "queue"):
             os.makedirs(self.spool + "/" + name)
         os.chmod(self.spool + "/maildrop", 0o1733)
         for where, dirs, _ in os.walk(self.spool):

@@ -153,7 +153,7 @@ class Rig:
         self.queue = self.dir + "/queue"
         self.process = None
         self.logs = 0
-        for name in ("public", "private", "maildrop"):
+        for name in ("public", "private", "maildrop", "queue"):
             os.makedirs(self.queue + "/" + name)
         self.env = dict(os.environ, MAIL_CONFIG=self.dir, TZ="UTC")
         self.configure(main)
@@ -172,11 +172,11 @@ class Rig:
 
     def fill(self, count, address="u1@test.example", *more):
         """So many messages for the address; queue-bench's options for the rest."""
-        done = self.run("queue-bench", "-f", str(count), "-a", address, *more, self.queue, timeout=300)
+        done = self.run("queue-bench", "-f", str(count), "-a", address, *more, self.queue + "/queue", timeout=300)
         assert done.returncode == 0, done.stderr
 
     def sql(self, statement, *args):
-        db = sqlite3.connect(self.queue + "/queue.db", timeout=30)
+        db = sqlite3.connect(self.queue + "/queue/queue.db", timeout=30)
         try:
             rows = db.execute(statement, args).fetchall()
             db.commit()

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "applets/admin/master/daemon.h"
+#include "applets/admin/master/layout.h"
 #include "applets/applets.h"
 #include "applets/certificate.h"
 #include "applets/service.h"
@@ -107,35 +108,34 @@ static _Noreturn void die(const char *text)
 	log_fatal("%s", text);
 }
 
-static char *pid_path(void)
+/* open_base - base_dir, where master.pid is; a descriptor, or -1 */
+static int open_base(void)
 {
-	struct buf b = BUF_INIT;
-
-	buf_addf(&b, "%s/master.pid", setting.base_dir);
-	return buf_steal(&b);
+	return open(setting.base_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 static void take_lock(void)
 {
-	char *path = pid_path();
 	struct buf b = BUF_INIT;
-	pid_t owner;
+	pid_t owner = 0;
+	int dir;
 
-	if (endpoint_make_dir(setting.base_dir, 0755, (uid_t)-1, (gid_t)-1) != 0) {
+	if (layout_make_dir(setting.base_dir, 0755, (uid_t)-1, (gid_t)-1) != 0 ||
+		(dir = open_base()) < 0) {
 		buf_addf(&b, "base_dir = %s: %s", setting.base_dir, strerror(errno));
 		die(buf_str(&b));
 	}
-	G.lock = lock_take(path, &owner);
+	G.lock = lock_take(dir, &owner);
 	if (G.lock < 0 && owner != 0) {
-		buf_addf(&b, "Dovecot is already running with PID %d (read from %s)", (int)owner,
-			path);
+		buf_addf(&b, "Dovecot is already running with PID %d (read from %s/master.pid)",
+			(int)owner, setting.base_dir);
 		die(buf_str(&b));
 	}
 	if (G.lock < 0) {
-		buf_addf(&b, "%s: %s", path, strerror(errno));
+		buf_addf(&b, "%s/master.pid: %s", setting.base_dir, strerror(errno));
 		die(buf_str(&b));
 	}
-	mem_free(path);
+	close(dir);
 }
 
 static void say_ready(void)
@@ -230,10 +230,12 @@ static int serve(void)
 
 static pid_t running(void)
 {
-	char *path = pid_path();
-	pid_t pid = lock_owner(path);
+	int dir = open_base();
+	pid_t pid = dir >= 0 ? lock_owner(dir) : 0;
 
-	mem_free(path);
+	if (dir >= 0) {
+		close(dir);
+	}
 	return pid;
 }
 

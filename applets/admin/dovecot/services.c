@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "applets/admin/master/layout.h"
 #include "applets/applets.h"
 #include "applets/certificate.h"
 #include "base/log.h"
@@ -411,7 +412,7 @@ int dovecot_services(
 	};
 	struct slice rest = slice_of(setting.protocols), word;
 
-	if (endpoint_make_dir(setting.base_dir, 0755, (uid_t)-1, (gid_t)-1) != 0) {
+	if (layout_make_dir(setting.base_dir, 0755, (uid_t)-1, (gid_t)-1) != 0) {
 		wrong(&m, NULL, strerror(errno), setting.base_dir);
 	}
 	add_auth(&m, main_cf);

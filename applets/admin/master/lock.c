@@ -10,53 +10,74 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+static const char name[] = "master.pid";
+
+/* holder - a process id that a lock has; a lock of open files (F_OFD_SETLK) has none: -1 */
 static pid_t holder(int fd)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
-	return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
+	return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0
+		? lock.l_pid : 0;
 }
 
-int lock_take(const char *path, pid_t *owner_r)
+/* open_file - for its owner alone, also one that an earlier version left for everybody to read */
+static int open_file(int dir)
 {
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	int saved;
+	int fd = openat(dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	struct stat st;
 
-	*owner_r = 0;
-	if (fd < 0) {
-		return -1;
-	}
-	if (fcntl(fd, F_SETLK, &lock) != 0) {
-		saved = errno;
-		*owner_r = holder(fd);
+	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
+		(st.st_uid != geteuid() && fchown(fd, geteuid(), getegid()) != 0) ||
+		fchmod(fd, 0600) != 0)) {
 		close(fd);
-		errno = saved;
-		return -1;
-	}
-	if (ftruncate(fd, 0) != 0 || dprintf(fd, "%10d\n", (int)getpid()) < 0) {
-		saved = errno;
-		close(fd);
-		errno = saved;
+		errno = EPERM;
 		return -1;
 	}
 	return fd;
 }
 
-pid_t lock_owner(const char *path)
+int lock_take(int dir, pid_t *owner_r)
 {
-	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	pid_t owner;
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = open_file(dir), saved;
+
+	*owner_r = 0;
+	if (fd < 0) {
+		return -1;
+	}
+	if (fcntl(fd, F_SETLK, &lock) == 0) {
+		if (ftruncate(fd, 0) == 0 && dprintf(fd, "%10d\n", (int)getpid()) > 0) {
+			return fd;
+		}
+		saved = errno;
+	} else {
+		saved = errno;
+		*owner_r = holder(fd);
+	}
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
+pid_t lock_owner(int dir)
+{
+	int fd = openat(dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+	pid_t owner = 0;
 
 	if (fd < 0) {
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	}
 	if (fd < 0) {
 		return 0;
 	}
-	owner = holder(fd);
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		owner = holder(fd);
+	}
 	close(fd);
 	return owner;
 }

@@ -16,6 +16,7 @@
  * SIGHUP: read everything again. SIGTERM: stop.
  */
 #include "applets/admin/master/daemon.h"
+#include "applets/admin/master/layout.h"
 #include "applets/admin/master/supervise.h"
 
 #include <arpa/inet.h>
@@ -386,100 +387,18 @@ static void find_owner(void)
 	G.owner_gid = pw->pw_gid;
 }
 
-/*
- * settle_files - queue.db goes to the new owner with its directory: root may have left mail in it
- * before there was that user. Only what belongs to the directory's old owner: somebody else's file
- * that was linked there by the name is not given away.
- */
-static void settle_files(const char *dir, uid_t old, uid_t uid, gid_t gid)
-{
-	struct buf path = BUF_INIT;
-	const char *name;
-
-	for (size_t i = 0; old != uid && (name = queue_file_name(i)) != NULL; i++) {
-		struct stat st;
-		int fd;
-
-		buf_reset(&path);
-		buf_addf(&path, "%s/%s", dir, name);
-		fd = open(buf_str(&path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == old &&
-			fchown(fd, uid, gid) != 0) {
-			log_warn("%s: cannot set owner %u: %m", buf_str(&path), (unsigned)uid);
-		}
-		if (fd >= 0) {
-			close(fd);
-		}
-	}
-	buf_free(&path);
-}
-
-/*
- * settle_dir - a directory of the queue that was made for another user, or by a Postfix with its
- * setgid programs, gets the owner and the mode that ours need. A stricter mode that somebody
- * chose stays, and so does a directory like /var that is named by mistake.
- */
-static void settle_dir(const char *path, mode_t mode, uid_t uid, gid_t gid)
-{
-	struct stat st;
-
-	if (geteuid() != 0 || strrchr(path, '/') == path || lstat(path, &st) != 0 ||
-		!S_ISDIR(st.st_mode) ||
-		(st.st_uid == uid && (st.st_gid == gid || st.st_gid == 0))) {
-		return;
-	}
-	/* First the files: a start that ends in between finds the directory as it was. */
-	if (strcmp(path, param.queue_directory) == 0) {
-		settle_files(path, st.st_uid, uid, gid);
-	}
-	if (chown(path, uid, gid) != 0 || chmod(path, mode) != 0) {
-		log_warn("%s: cannot set owner %u and mode %04o: %m", path, (unsigned)uid,
-			(unsigned)mode);
-		return;
-	}
-	log_info("%s: owner set to %u:%u and mode to %04o, they were %u:%u and %04o", path,
-		(unsigned)uid, (unsigned)gid, (unsigned)mode, (unsigned)st.st_uid,
-		(unsigned)st.st_gid, (unsigned)st.st_mode & 07777);
-}
-
-/* What the queue's directory holds, of whose and how open; the first is that directory. */
-static const struct {
-	const char *name;
-	mode_t mode;
-	bool owned;			/* by mail_owner, not by root */
-} queue_dirs[] = {
-	{ "", 0755, true },
-	{ "/pid", 0755, false },
-	{ "/private", 0700, true },
-	{ "/public", 0755, true },
-	{ "/maildrop", 01733, true },
-};
-
-/* each_dir - have the directories made, or settled when they were there */
-static void each_dir(bool settle)
-{
-	struct buf path = BUF_INIT;
-
-	for (size_t i = 0; i < ARRAY_LEN(queue_dirs); i++) {
-		mode_t mode = queue_dirs[i].mode;
-		uid_t uid = queue_dirs[i].owned ? G.owner_uid : 0;
-		gid_t gid = queue_dirs[i].owned ? G.owner_gid : 0;
-
-		buf_reset(&path);
-		buf_addf(&path, "%s%s", param.queue_directory, queue_dirs[i].name);
-		if (settle) {
-			settle_dir(buf_str(&path), mode, uid, gid);
-		} else if (endpoint_make_dir(buf_str(&path), mode, uid, gid) != 0) {
-			log_fatal("%s: %m", buf_str(&path));
-		}
-	}
-	buf_free(&path);
-}
-
+/* make_directories - those that are missing; what is there may be a running server's */
 static void make_directories(void)
 {
-	each_dir(false);
-	if (endpoint_make_dir(param.data_directory, 0700, G.owner_uid, G.owner_gid) != 0) {
+	for (size_t i = 0; i < layout_dir_count; i++) {
+		int fd = layout_open(&layout_dirs[i], G.owner_uid, G.owner_gid);
+
+		if (fd < 0) {
+			log_fatal("%s/%s: %m", param.queue_directory, layout_dirs[i].name);
+		}
+		close(fd);
+	}
+	if (layout_make_dir(param.data_directory, 0700, G.owner_uid, G.owner_gid) != 0) {
 		log_warn("data_directory = %s: %m", param.data_directory);
 	}
 	if (chdir(param.queue_directory) != 0) {
@@ -550,25 +469,25 @@ static _Noreturn void die(const char *text)
 
 static void take_lock(void)
 {
-	struct buf path = BUF_INIT;
-	pid_t owner;
+	int dir = layout_open_pid(), saved;
+	struct buf text = BUF_INIT;
+	pid_t owner = 0;
 
-	buf_addf(&path, "%s/%s/master.pid", param.queue_directory, param.process_id_directory);
-	G.lock = lock_take(buf_str(&path), &owner);
-	if (G.lock < 0) {
-		int saved = errno;
-
-		buf_reset(&path);
-		if (owner != 0) {
-			buf_addf(&path, "the Postfix mail system is already running: process %d",
-				(int)owner);
-		} else {
-			buf_addf(&path, "%s/%s/master.pid: %s", param.queue_directory,
-				param.process_id_directory, strerror(saved));
-		}
-		die(buf_str(&path));
+	G.lock = dir >= 0 ? lock_take(dir, &owner) : -1;
+	saved = errno;
+	if (dir >= 0) {
+		close(dir);
 	}
-	buf_free(&path);
+	if (G.lock < 0 && owner != 0) {
+		buf_addf(&text, "the Postfix mail system is already running: process %d",
+			(int)owner);
+		die(buf_str(&text));
+	}
+	if (G.lock < 0) {
+		buf_addf(&text, "%s/%s/master.pid: %s", param.queue_directory,
+			param.process_id_directory, strerror(saved));
+		die(buf_str(&text));
+	}
 }
 
 /* say_ready - the start has succeeded; from here on nobody reads our stderr */
@@ -588,12 +507,12 @@ static void ready_late(struct timer *t)
 
 static int test_lock(void)
 {
-	struct buf path = BUF_INIT;
-	pid_t owner;
+	int dir = layout_open_pid();
+	pid_t owner = dir >= 0 ? lock_owner(dir) : 0;
 
-	buf_addf(&path, "%s/%s/master.pid", param.queue_directory, param.process_id_directory);
-	owner = lock_owner(buf_str(&path));
-	buf_free(&path);
+	if (dir >= 0) {
+		close(dir);
+	}
 	return owner != 0 ? 1 : 0;
 }
 
@@ -657,9 +576,11 @@ int master_main(int argc, char **argv)
 	find_owner();
 	make_directories();
 	service_open_log("master", 0, G.to_stderr);
-	each_dir(true);
 	G.ready = G.foreground ? -1 : daemon_background(1);
 	take_lock();
+	if (!layout_settle(G.owner_uid, G.owner_gid)) {
+		die("queue_directory cannot be used: the log says why");
+	}
 	daemon_raise_limits();
 	loop = loop_new();
 	memset(&config, 0, sizeof(config));

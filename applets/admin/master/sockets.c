@@ -33,19 +33,6 @@ char *endpoint_key(const struct sv_endpoint *ep)
 	return buf_steal(&b);
 }
 
-int endpoint_make_dir(const char *dir, mode_t mode, uid_t uid, gid_t gid)
-{
-	struct stat st;
-
-	if (stat(dir, &st) == 0) {
-		return S_ISDIR(st.st_mode) ? 0 : (errno = ENOTDIR, -1);
-	}
-	if (dir_make(dir, 0755) != 0 || chmod(dir, mode) != 0) {
-		return -1;
-	}
-	return geteuid() == 0 && uid != (uid_t)-1 ? chown(dir, uid, gid) : 0;
-}
-
 /* advice - what to do about an error of bind(2) */
 static const char *advice(int error)
 {
@@ -67,7 +54,7 @@ static int open_unix(const struct sv_endpoint *ep, char **error_r)
 	struct buf b = BUF_INIT;
 
 	if (fd >= 0 && geteuid() == 0 && ep->uid != (uid_t)-1 &&
-		lchown(ep->path, ep->uid, ep->gid) != 0) {
+		unix_own(ep->path, ep->uid, ep->gid) != 0) {
 		close(fd);
 		fd = -1;
 	}

@@ -147,8 +147,6 @@ pid_t spawn_child(int self_fd, const struct sv_start *start, int *control_r);
 int endpoint_open(const struct sv_endpoint *ep, char **error_r);
 /* Same socket? Compared as text. Owned by the caller. */
 char *endpoint_key(const struct sv_endpoint *ep);
-/* Directory of the path with this owner and mode when it has to be made. 0, or -1 with errno. */
-int endpoint_make_dir(const char *dir, mode_t mode, uid_t uid, gid_t gid);
 
 /* ---- master.c ---- */
 
@@ -158,11 +156,12 @@ int master_services(const char *dir, struct sv_config *out, char **error_r);
 /* ---- lock.c ---- */
 
 /*
- * Hold path locked as long as we live, our pid inside. fd; -1: *owner_r is the process that holds
- * it (0: errno).
+ * Hold master.pid in the directory dir (a descriptor; it stays the caller's) locked as long as we
+ * live, our pid inside. fd; -1: *owner_r is the process that holds it (0: errno). Nobody but its
+ * owner may open the file: whoever can read it can hold it.
  */
-int lock_take(const char *path, pid_t *owner_r);
-/* Process that holds the lock; 0: nobody. */
-pid_t lock_owner(const char *path);
+int lock_take(int dir, pid_t *owner_r);
+/* Process that holds the lock; 0: nobody, or not for us to know. */
+pid_t lock_owner(int dir);
 
 #endif

@@ -16,6 +16,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <netinet/in.h>
 #include <pwd.h>
@@ -27,6 +28,7 @@
 #include <unistd.h>
 
 #include "applets/admin/dovecot/dovecot.h"
+#include "applets/admin/master/layout.h"
 #include "applets/admin/master/supervise.h"
 #include "applets/certificate.h"
 #include "applets/applets.h"
@@ -74,6 +76,12 @@ static void check_owner(void)
 	}
 	G.owner = pw->pw_uid;
 	G.group = pw->pw_gid;
+	pw = getpwnam(param.default_privs);
+	if (pw != NULL && pw->pw_uid == G.owner) {
+		fatal("%s/main.cf: parameters default_privs and mail_owner specify the same user "
+		      "%s: commands of aliases could read the queue",
+			conf_loaded_dir(), param.mail_owner);
+	}
 }
 
 /* check_file_safe - only its owner (root, or us) may write a file we believe */
@@ -151,52 +159,62 @@ static void check_certificate(void)
 
 /* ---- Directories ---- */
 
-static void check_dir(const char *below, mode_t mode, bool owned, mode_t forbidden)
+/* check_mode - of one directory of the queue */
+static void check_mode(const struct layout_dir *dir, const struct stat *st)
 {
-	struct buf path = BUF_INIT;
-	uid_t uid = owned ? G.owner : geteuid();
-	struct stat st;
+	const char *slash = dir->name[0] != '\0' ? "/" : "";
+	uid_t uid = dir->owned ? G.owner : geteuid();
 
-	buf_addf(&path, "%s%s%s", param.queue_directory, below[0] != '\0' ? "/" : "", below);
-	if (endpoint_make_dir(buf_str(&path), mode, uid, owned ? G.group : (gid_t)-1) != 0) {
-		fatal("%s: %s", buf_str(&path), strerror(errno));
-	} else if (stat(buf_str(&path), &st) == 0) {
-		if (st.st_uid != uid) {
-			warning("not owned by %s: %s (the next start sets it)",
-				owned ? param.mail_owner : "root", buf_str(&path));
-		}
-		if (st.st_mode & forbidden) {
-			warning("bad mode of %s: %04o, should be %04o", buf_str(&path),
-				(unsigned)st.st_mode & 07777, (unsigned)mode);
-		}
-		if ((st.st_mode & mode & 0700) != (mode & 0700)) {
-			fatal("bad mode of %s: %04o, should be %04o", buf_str(&path),
-				(unsigned)st.st_mode & 07777, (unsigned)mode);
-		}
+	if (st->st_uid != uid) {
+		warning("not owned by %s: %s%s%s (the next start sets it)",
+			dir->owned ? param.mail_owner : "root", param.queue_directory, slash,
+			dir->name);
 	}
-	buf_free(&path);
+	if (st->st_mode & dir->forbidden) {
+		warning("bad mode of %s%s%s: %04o, should be %04o", param.queue_directory, slash,
+			dir->name, (unsigned)st->st_mode & 07777, (unsigned)dir->mode);
+	}
+	if ((st->st_mode & dir->mode & 0700) != (dir->mode & 0700)) {
+		fatal("bad mode of %s%s%s: %04o, should be %04o", param.queue_directory, slash,
+			dir->name, (unsigned)st->st_mode & 07777, (unsigned)dir->mode);
+	}
 }
 
 /* check_queue_files - a start gives queue.db to mail_owner only together with its directory */
-static void check_queue_files(void)
+static void check_queue_files(int dir)
 {
-	struct buf path = BUF_INIT;
 	const char *name;
-	struct stat dir, st;
+	struct stat st;
 
-	if (stat(param.queue_directory, &dir) != 0 || dir.st_uid != G.owner) {
+	if (fstat(dir, &st) != 0 || st.st_uid != G.owner) {
 		return;
 	}
 	for (size_t i = 0; (name = queue_file_name(i)) != NULL; i++) {
-		buf_reset(&path);
-		buf_addf(&path, "%s/%s", param.queue_directory, name);
-		if (lstat(buf_str(&path), &st) == 0 && st.st_uid != G.owner) {
-			fatal("not owned by %s: %s: run chown %s %s/queue.*", param.mail_owner,
-				buf_str(&path), param.mail_owner, param.queue_directory);
+		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid != G.owner) {
+			fatal("not owned by %s: %s/%s/%s: run chown %s %s/%s/*", param.mail_owner,
+				param.queue_directory, QUEUE_SUBDIR, name, param.mail_owner,
+				param.queue_directory, QUEUE_SUBDIR);
 			break;
 		}
 	}
-	buf_free(&path);
+}
+
+static void check_dir(const struct layout_dir *dir)
+{
+	int fd = layout_open(dir, G.owner, G.group);
+	struct stat st;
+
+	if (fd < 0) {
+		fatal("%s/%s: %s", param.queue_directory, dir->name, strerror(errno));
+		return;
+	}
+	if (fstat(fd, &st) == 0) {
+		check_mode(dir, &st);
+	}
+	if (strcmp(dir->name, QUEUE_SUBDIR) == 0) {
+		check_queue_files(fd);
+	}
+	close(fd);
 }
 
 /* queue_is_anothers - who is not root needs a queue directory of their own, or of their group */
@@ -218,13 +236,10 @@ static void check_directories(void)
 	if (queue_is_anothers()) {
 		return;
 	}
-	check_dir("", 0755, true, S_IWGRP | S_IWOTH);
-	check_dir("pid", 0755, false, S_IWGRP | S_IWOTH);
-	check_dir("private", 0700, true, S_IRWXG | S_IRWXO);
-	check_dir("public", 0755, true, S_IWGRP | S_IWOTH);
-	check_dir("maildrop", 01733, true, S_IRGRP | S_IROTH);
-	check_queue_files();
-	if (endpoint_make_dir(param.data_directory, 0700, G.owner, G.group) != 0) {
+	for (size_t i = 0; i < layout_dir_count; i++) {
+		check_dir(&layout_dirs[i]);
+	}
+	if (layout_make_dir(param.data_directory, 0700, G.owner, G.group) != 0) {
 		warning("data_directory = %s: %s", param.data_directory, strerror(errno));
 	}
 }

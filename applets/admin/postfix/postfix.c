@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "applets/admin/master/layout.h"
 #include "applets/admin/master/supervise.h"
 #include "applets/applets.h"
 #include "applets/service.h"
@@ -77,12 +78,12 @@ int script_fatal(const char *fmt, ...)
 
 static pid_t running(void)
 {
-	struct buf path = BUF_INIT;
-	pid_t pid;
+	int dir = layout_open_pid();
+	pid_t pid = dir >= 0 ? lock_owner(dir) : 0;
 
-	buf_addf(&path, "%s/%s/master.pid", param.queue_directory, param.process_id_directory);
-	pid = lock_owner(buf_str(&path));
-	buf_free(&path);
+	if (dir >= 0) {
+		close(dir);
+	}
 	return pid;
 }
 

@@ -45,7 +45,7 @@ struct queue *local_queue(void)
 	char *error = NULL;
 
 	if (G.queue == NULL) {
-		G.queue = queue_open(param.queue_directory, QUEUE_READ, &error);
+		G.queue = queue_open_below(param.queue_directory, QUEUE_READ, &error);
 		if (G.queue == NULL) {
 			log_warn("%s", error);
 			mem_free(error);

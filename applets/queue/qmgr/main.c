@@ -134,7 +134,7 @@ int qmgr_main(int argc, char **argv)
 	G.service.on_wakeup = on_wakeup;
 	G.touched_tail = &G.touched;
 	G.unsettled_tail = &G.unsettled;
-	G.queue = queue_open(param.queue_directory, QUEUE_CREATE, &error);
+	G.queue = queue_open_below(param.queue_directory, QUEUE_CREATE, &error);
 	if (G.queue == NULL)
 		log_fatal("%s", error);
 	/* What agents did cannot be undone: a commit that fails is tried until it succeeds. */

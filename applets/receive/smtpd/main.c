@@ -161,7 +161,7 @@ static void open_queue(struct smtpd *d)
 {
 	char *error = NULL;
 
-	d->queue = queue_open(param.queue_directory, QUEUE_CREATE, &error);
+	d->queue = queue_open_below(param.queue_directory, QUEUE_CREATE, &error);
 	if (d->queue == NULL) {
 		log_fatal("%s", error != NULL ? error : "queue.db cannot be opened");
 	}
