@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -36,7 +37,8 @@
 #include "conf/params.h"
 #include "net/listen.h"
 
-enum { STOP_SECONDS = 5, SERVERS_MAX = 16, HAND_BACKLOG = 100, GROUPS_MAX = 256 };
+enum { STOP_SECONDS = 5, SERVERS_MAX = 16, HAND_BACKLOG = 100, GROUPS_MAX = 256,
+	RELAY_WAIT_MS = 500 };
 
 struct service_private {
 	const struct service_info *info;
@@ -51,6 +53,11 @@ struct service_private {
 	const char *hand_listen;	/* -p */
 	int status;
 };
+
+/* Log lines that master did not take, as part of the log's own state. */
+static struct {
+	unsigned long lost;
+} G;
 
 static void start_stop(struct service *s, bool soon);
 
@@ -258,11 +265,41 @@ void service_open_log(const char *command, unsigned flags, bool to_stderr)
 	}
 }
 
+/* relay_log - lines to master; it reads them soon, but is not waited for without end */
+static void relay_log(const char *lines, size_t len)
+{
+	struct pollfd p = { .fd = SERVICE_FD_CONTROL, .events = POLLOUT };
+	struct buf b = BUF_INIT;
+	size_t mark = wire_begin(&b);
+
+	wire_put_int(&b, SERVICE_MSG_LOG);
+	wire_put_int(&b, G.lost);
+	wire_put_bytes(&b, lines, len);
+	wire_end(&b, mark);
+	if (unix_send_fds(SERVICE_FD_CONTROL, b.data, b.len, NULL, 0) == (ssize_t)b.len ||
+		(errno == EAGAIN && poll(&p, 1, RELAY_WAIT_MS) == 1 &&
+		 unix_send_fds(SERVICE_FD_CONTROL, b.data, b.len, NULL, 0) == (ssize_t)b.len)) {
+		G.lost = 0;
+	} else {
+		for (size_t i = 0; i < len; i++) {
+			G.lost += lines[i] == '\n';
+		}
+	}
+	buf_free(&b);
+}
+
+static bool is_relayed(const struct service *s)
+{
+	return s->by_master && (s->private_->info->flags & SERVICE_RELAYED) != 0;
+}
+
 static void open_log(struct service *s)
 {
 	char tag[64];
 
-	if (!s->private_->debug && s->private_->log_fd >= 0) {
+	if (!s->private_->debug && is_relayed(s)) {
+		log_set_sink(relay_log);
+	} else if (!s->private_->debug && s->private_->log_fd >= 0) {
 		make_tag(tag, s->command, s->private_->info->flags);
 		log_set_tag(tag);		/* the file is open: see service_init() */
 	} else {
@@ -494,7 +531,9 @@ void service_init(struct service *s, const struct service_info *info, int argc, 
 	umask(077);
 	log_open(s->command, LOG_TO_STDERR);
 	take_inherited(s);
-	if (s->by_master) {
+	if (is_relayed(s)) {
+		log_set_sink(relay_log);
+	} else if (s->by_master) {
 		/*
 		 * Nobody reads a daemon's standard error: errors of its configuration go where the
 		 * others are, under the name that what reads logs knows before it is read.

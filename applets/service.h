@@ -31,7 +31,7 @@
  * Descriptors of a daemon that master started (environment SERVICE_ENV tells):
  *	0	/dev/null		1, 2	master's own
  *	3	control: a socket to master; its end of file means master is gone
- *	4	the log, when it is a file
+ *	4	the log, when it is a file; not of what serves strangers or users (SERVICE_RELAYED)
  *	6 ...	listening sockets, in the order of the labels
  * The daemon runs with every signal unblocked, umask 077, in queue_directory (not SERVICE_DOVECOT).
  * SIGTERM: end soon. SIGHUP: master has read new configuration and starts a
@@ -46,7 +46,8 @@ enum { SERVICE_SUCCESSOR = 1, SERVICE_AGAIN = 2 }; /* HOW: a sum of these */
 enum {
 	SERVICE_ROOT = 1,		/* keeps root (auth, local); others become mail_owner */
 	SERVICE_DOVECOT = 2,		/* dovecot.conf instead of main.cf, Dovecot's log tag */
-	SERVICE_LOGIN = 4		/* becomes default_login_user (else mail_owner) */
+	SERVICE_LOGIN = 4,		/* becomes default_login_user (else mail_owner) */
+	SERVICE_RELAYED = 8		/* master writes its log lines (SERVICE_MSG_LOG) */
 };
 
 /*
@@ -62,7 +63,8 @@ enum {
 	SERVICE_MSG_SESSION = 4, /* to a mail part, one descriptor: see applets/read/login.c */
 	SERVICE_MSG_IDLE = 5, /* to master: a mail part has no session left; may it end? */
 	SERVICE_MSG_END = 6, /* to a mail part: you may */
-	SERVICE_MSG_READY = 7 /* to master, from a successor: the older process can go now */
+	SERVICE_MSG_READY = 7, /* to master, from a successor: the older process can go now */
+	SERVICE_MSG_LOG = 9 /* to master: lines for the log, see log_set_sink() */
 };
 
 struct service;

@@ -478,7 +478,8 @@ static struct server *new_server(bool tls_first)
 
 int login_part_main(const struct login_protocol *proto, int argc, char **argv)
 {
-	static const struct service_info info = { .flags = SERVICE_DOVECOT | SERVICE_LOGIN,
+	static const struct service_info info = {
+		.flags = SERVICE_DOVECOT | SERVICE_LOGIN | SERVICE_RELAYED,
 		.prepare = load_tls };
 	struct buf path = BUF_INIT;
 

@@ -344,7 +344,7 @@ static bool option(struct service *s, int opt, const char *arg)
 int mail_part_main(const struct login_protocol *proto, int argc, char **argv)
 {
 	static const struct service_info info = { .options = "Mu:U:", .option = option,
-		.flags = SERVICE_DOVECOT | SERVICE_ROOT, .prepare = become_user };
+		.flags = SERVICE_DOVECOT | SERVICE_ROOT | SERVICE_RELAYED, .prepare = become_user };
 	struct server_config config = { .class = &guest_class, .in_high = MAIL_IN_HIGH };
 
 	G.proto = proto;

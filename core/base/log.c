@@ -40,6 +40,7 @@ static struct {
 	char host[64];
 	enum log_target target;
 	int fd;			/* file or syslog socket; -1 none */
+	void (*sink)(const char *lines, size_t len);
 	int verbose;
 	int buffered;
 	size_t held_len;
@@ -143,12 +144,29 @@ void log_set_buffered(int on)
 	logger.buffered = on;
 }
 
+void log_set_sink(void (*fn)(const char *lines, size_t len))
+{
+	log_flush();
+	logger.sink = fn;
+	logger.target = LOG_TO_SINK;
+}
+
+/* put_out - complete lines to the file, or to whoever writes them for us; how many bytes, or -1 */
+static ssize_t put_out(const char *lines, size_t len)
+{
+	if (logger.target != LOG_TO_SINK) {
+		return write(logger.fd, lines, len);
+	}
+	logger.sink(lines, len);
+	return (ssize_t)len;
+}
+
 void log_flush(void)
 {
 	size_t done = 0;
 
 	while (done < logger.held_len) {
-		ssize_t n = write(logger.fd, held + done, logger.held_len - done);
+		ssize_t n = put_out(held + done, logger.held_len - done);
 
 		if (n < 0 && errno == EINTR) {
 			continue;
@@ -203,19 +221,19 @@ static void write_line(const char *line, size_t len)
 		logger.held_len += len;
 		return;
 	}
-	while (write(logger.fd, line, len) < 0 && errno == EINTR) {
+	while (put_out(line, len) < 0 && errno == EINTR) {
 		continue;
 	}
 }
 
 /* emit_syslog - one datagram; a daemon that went away is asked for again once */
-static void emit_syslog(enum severity sev, const char *text)
+static void emit_syslog(pid_t pid, enum severity sev, const char *text)
 {
 	char line[LOG_LINE_MAX + 200];
 	int level = sev == SEV_PANIC ? 0 : sev == SEV_FATAL ? 2 : sev == SEV_ERROR ? 3 :
 		sev == SEV_WARN ? 4 : sev == SEV_INFO ? 6 : 7;
 	int n = snprintf(line, sizeof(line), "<%d>%s %s[%d]: %s%s", FACILITY_MAIL | level,
-		stamp_now(), logger.tag, (int)getpid(), severity_text(sev), text);
+		stamp_now(), logger.tag, (int)pid, severity_text(sev), text);
 
 	if (logger.fd >= 0 &&
 		(send(logger.fd, line, (size_t)n, MSG_NOSIGNAL) >= 0 || errno == EAGAIN)) {
@@ -234,7 +252,8 @@ static void emit_syslog(enum severity sev, const char *text)
 	}
 }
 
-static void emit(enum severity sev, const char *text)
+/* emit - a line of process pid */
+static void emit(pid_t pid, enum severity sev, const char *text)
 {
 	char line[LOG_LINE_MAX + 200];
 	int n;
@@ -248,11 +267,16 @@ static void emit(enum severity sev, const char *text)
 		return;
 	}
 	if (logger.target == LOG_TO_SYSLOG) {
-		emit_syslog(sev, text);
+		emit_syslog(pid, sev, text);
+		return;
+	}
+	if (logger.target == LOG_TO_SINK) {
+		n = snprintf(line, sizeof(line), "%d%s\n", (int)sev, text);
+		write_line(line, (size_t)n);
 		return;
 	}
 	n = snprintf(line, sizeof(line), "%s %s %s[%d]: %s%s\n", stamp_now(), logger.host,
-		logger.tag, (int)getpid(), severity_text(sev), text);
+		logger.tag, (int)pid, severity_text(sev), text);
 	if (logger.fd >= 0) {
 		write_line(line, (size_t)n);
 	}
@@ -265,8 +289,25 @@ static void emit_format(enum severity sev, const char *fmt, va_list ap)
 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	utf8_printable(text, strlen(text)); /* so that nobody else writes our lines */
-	emit(sev, text);
+	emit(getpid(), sev, text);
 	errno = saved;
+}
+
+void log_relayed(pid_t pid, const char *label, const char *line, size_t len)
+{
+	char text[LOG_LINE_MAX];
+	enum severity sev = SEV_INFO;
+
+	if (len > 0 && line[0] >= '0' + SEV_PANIC && line[0] <= '0' + SEV_DEBUG) {
+		/* syslog shows a panic to everybody at once: that is not for others to say. */
+		sev = line[0] == '0' + SEV_PANIC ? SEV_FATAL : (enum severity)(line[0] - '0');
+		line++;
+		len--;
+	}
+	snprintf(text, sizeof(text), "%s%.*s", label,
+		(int)(len < LOG_LINE_MAX ? len : LOG_LINE_MAX), line);
+	utf8_printable(text, strlen(text));
+	emit(pid, sev, text);
 }
 
 #define EMIT(sev) do { \

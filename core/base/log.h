@@ -2,6 +2,8 @@
 #define BASE_LOG_H
 
 #include <stdarg.h>
+#include <stddef.h>
+#include <sys/types.h>
 
 /*
  * The log: five words and no more. fatal means the environment is wrong (the
@@ -14,7 +16,8 @@
 enum log_target {
 	LOG_TO_STDERR,		/* tools run by hand: "postmap: warning: text" */
 	LOG_TO_SYSLOG,		/* /dev/log, facility mail; stderr too when there is none */
-	LOG_TO_FILE		/* maillog_file */
+	LOG_TO_FILE,		/* maillog_file */
+	LOG_TO_SINK		/* another process writes our lines: log_set_sink() */
 };
 
 /* tag is what stands before [pid]: "postfix/smtpd", "imap-login". Copied. */
@@ -30,6 +33,13 @@ int log_open_file(const char *path);
 /* A descriptor that is a log already (inherited from the master). */
 void log_set_fd(int fd);
 int log_fd(void);
+/*
+ * Lines go to fn, which hands them to a process that writes them by log_relayed(): a process that
+ * becomes a user has no descriptor of the log. Each is a digit of severity, the text, a line end.
+ */
+void log_set_sink(void (*fn)(const char *lines, size_t len));
+/* A line (without its end) that process pid has handed to us; label goes before its text. */
+void log_relayed(pid_t pid, const char *label, const char *line, size_t len);
 void log_set_verbose(int level);	/* -v: 0 to 9 */
 int log_verbose(void);
 /* Hold lines back until log_flush(); event loops write once a turn. */

@@ -115,7 +115,9 @@ int store_fail_sys(struct mailstore *ms, const char *path, const char *what, con
 	if (error == EACCES)
 		say_permission(&ms->error, path, need);
 	/* Clients are told in short by their server; whoever can mend it reads the log. */
-	log_error("%s", buf_str(&ms->error));
+	if (code != MAIL_E_EXISTS) {
+		log_error("%s", buf_str(&ms->error));
+	}
 	return -1;
 }
 

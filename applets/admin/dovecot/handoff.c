@@ -5,7 +5,8 @@
  *		--SESSION, fd--> mail part of (service, uid), started when there is none
  *
  * The login part is not believed: what counts is what auth granted to that process,
- * request and cookie. A mail part that has been idle asks to end; it may when
+ * request and cookie. Nor is what children hand us for the log: a line stands there under the
+ * name of the process that it is of. A mail part that has been idle asks to end; it may when
  * no session was sent to it that it has not counted.
  */
 #include "applets/admin/dovecot/dovecot.h"
@@ -25,7 +26,14 @@
 #include "conf/dovecot_conf.h"
 #include "net/auth_protocol.h"
 
-enum { PARTS_MAX = 2000, PENDING_MAX = 2000, ANSWER_MS = 30000, READ_SIZE = 4096 };
+enum { PARTS_MAX = 2000, PENDING_MAX = 2000, ANSWER_MS = 30000, READ_SIZE = 4096,
+	GUESTS_MAX = 1000 };
+
+/* Somebody whose sessions a mail part has had. */
+struct guest_name {
+	struct guest_name *next;
+	char name[];
+};
 
 /* A mail part. */
 struct part {
@@ -34,6 +42,8 @@ struct part {
 	char service[8];
 	uid_t uid;
 	uint64_t sent;
+	struct guest_name *guests;
+	size_t guest_count;
 };
 
 /* A login that waits for auth. */
@@ -114,7 +124,7 @@ static struct part *start_part(const char *service, uid_t uid, gid_t gid)
 	const char *command = strcmp(service, "imap") == 0 ? "imapd" : "pop3d";
 	char ids[48];
 	const char *argv[16] = { command, "-M", "-U", ids, "-n", service, "-c", G.file };
-	struct sv_start start = { .argv = argv, .silent = G.sv->silent };
+	struct sv_start start = { .argv = argv, .relayed = true };
 	struct part *p;
 	struct sv_child *child;
 
@@ -148,6 +158,12 @@ static void free_part(struct part *p)
 		*link = p->next;
 		G.part_count--;
 	}
+	while (p->guests != NULL) {
+		struct guest_name *next = p->guests->next;
+
+		mem_free(p->guests);
+		p->guests = next;
+	}
 	p->child->owner = NULL;
 	mem_free(p);
 }
@@ -171,6 +187,32 @@ static void log_login(const struct pending *p, pid_t pid)
 		log_info("%.*s%d%s", (int)(mark - p->login.line), p->login.line, (int)pid,
 			mark + strlen(HANDOFF_MPID));
 	}
+}
+
+static bool knows_guest(const struct part *part, const char *name, size_t len)
+{
+	for (const struct guest_name *g = part->guests; g != NULL; g = g->next) {
+		if (strlen(g->name) == len && memcmp(g->name, name, len) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* add_guest - the part may write log lines under that name from now on */
+static void add_guest(struct part *part, const char *name)
+{
+	size_t size = strlen(name) + 1;
+	struct guest_name *g;
+
+	if (part->guest_count >= GUESTS_MAX || knows_guest(part, name, size - 1)) {
+		return;
+	}
+	g = mem_alloc(sizeof(*g) + size);
+	memcpy(g->name, name, size);
+	g->next = part->guests;
+	part->guests = g;
+	part->guest_count++;
 }
 
 /* send_session - to the part; true: the descriptor is on its way */
@@ -200,6 +242,7 @@ static bool send_session(struct part *part, const struct pending *p, const struc
 	buf_free(&b);
 	if (sent) {
 		part->sent++;
+		add_guest(part, m.user);
 	}
 	return sent;
 }
@@ -420,15 +463,83 @@ static void got_login(struct sv_child *child, struct wire *w, int fd)
 	}
 }
 
+/* starts_with - line is not terminated */
+static bool starts_with(const char *line, size_t len, const char *word)
+{
+	size_t n = strlen(word);
+
+	return len >= n && memcmp(line, word, n) == 0;
+}
+
+/*
+ * label_of - what has to stand before a line that child hands us ("" when it says so itself):
+ * nobody writes under another's name, as what bans addresses by the log would believe it
+ */
+static void label_of(const struct sv_child *child, const char *text, size_t len, char out[64])
+{
+	const struct part *part = child->owner;
+	char prefix[24];
+	const char *end;
+
+	out[0] = '\0';
+	if (part == NULL) {
+		snprintf(prefix, sizeof(prefix), "%s-login: ",
+			strcmp(child->command, "imapd") == 0 ? "imap" : "pop3");
+		if (!starts_with(text, len, prefix)) {
+			snprintf(out, 64, "%s", prefix);
+		}
+		return;
+	}
+	snprintf(prefix, sizeof(prefix), "%s(", part->service);
+	if (starts_with(text, len, prefix)) {
+		text += strlen(prefix);
+		len -= strlen(prefix);
+		end = memchr(text, ')', len);
+		if (end != NULL && knows_guest(part, text, (size_t)(end - text))) {
+			return;
+		}
+	}
+	snprintf(out, 64, "%s(uid %lu): ", part->service, (unsigned long)part->uid);
+}
+
+/* got_log - lines of a child that has no log of its own */
+static void got_log(const struct sv_child *child, struct wire *w)
+{
+	unsigned long lost = (unsigned long)wire_get_int(w);
+	size_t left = 0;
+	const char *line = wire_get_bytes(w, &left), *end;
+	char label[64];
+
+	if (!wire_ok(w)) {
+		return;
+	}
+	if (lost > 0) {
+		log_warn("process %d could not hand on %lu log lines", (int)child->pid, lost);
+	}
+	for (; left > 0 && (end = memchr(line, '\n', left)) != NULL; line = end + 1) {
+		size_t len = (size_t)(end - line);
+
+		left -= len + 1;
+		if (len > 0) {
+			label_of(child, line + 1, len - 1, label);
+			log_relayed(child->pid, label, line, len);
+		}
+	}
+}
+
 void handoff_message(
 	struct supervisor *sv, struct sv_child *child, int kind, struct wire *w, int fd)
 {
+	bool reader = child->relayed, part = child->owner != NULL;
+
 	(void)sv;
-	if (kind == SERVICE_MSG_LOGIN && fd >= 0) {
+	if (kind == SERVICE_MSG_LOGIN && fd >= 0 && reader && !part) {
 		got_login(child, w, fd);
 		return;
 	}
-	if (kind == SERVICE_MSG_IDLE) {
+	if (kind == SERVICE_MSG_LOG && reader) {
+		got_log(child, w);
+	} else if (kind == SERVICE_MSG_IDLE && part) {
 		may_end(child, wire_get_int(w));
 	}
 	if (fd >= 0) {

@@ -185,6 +185,7 @@ static void add_login(struct making *m, const struct known_protocol *p)
 	(void)str_copy(name + strlen(name), sizeof(name) - strlen(name), "-login");
 	service = conf_section(dovecot_conf_root(), "service", name);
 	spec = add_spec(m, name, p->command, NULL, NULL);
+	spec->relayed = true;
 	for (size_t i = 0; i < ARRAY_LEN(p->listeners); i++) {
 		const struct known_listener *l = &p->listeners[i];
 

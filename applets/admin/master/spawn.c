@@ -76,7 +76,7 @@ static bool place_fds(const struct sv_start *start, int control, int log, int *s
 			return false;
 		}
 	}
-	for (int i = 0; null >= 0 && i <= (start->silent ? 2 : 0); i++) {
+	for (int i = 0; null >= 0 && i <= (start->silent || start->relayed ? 2 : 0); i++) {
 		(void)dup2(null, i);
 	}
 	if (dup2(control, SERVICE_FD_CONTROL) < 0 || (log >= 0 && dup2(log, SERVICE_FD_LOG) < 0)) {
@@ -116,7 +116,7 @@ static _Noreturn void run(int self, const struct sv_start *start, int control)
 {
 	const char *env[ENV_MAX] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C" };
 	struct buf about = BUF_INIT;
-	int log = log_fd();
+	int log = start->relayed ? -1 : log_fd();
 	sigset_t none;
 
 	buf_addf(&about, "%s=%zu,%d,%d", SERVICE_ENV, start->fd_count, log > 0,

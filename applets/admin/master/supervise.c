@@ -53,7 +53,7 @@ struct sv_service {
 	struct sv_child *old;		/* single: the one that still finishes */
 	struct timer rest, wakeup_timer;
 	int wakeup;
-	bool wakeup_if_used, at_once, single, may_end, reloads;
+	bool wakeup_if_used, at_once, single, may_end, reloads, relayed;
 	bool used, resting, ended, started;
 	int failures;
 };
@@ -213,6 +213,7 @@ struct sv_child *sv_spawn(struct supervisor *sv, const char *command, const stru
 	c->sv = sv;
 	c->command = command;
 	c->pid = pid;
+	c->relayed = start->relayed;
 	c->started = loop_now(sv->loop);
 	loop_watch(sv->loop, &c->control, control, LOOP_READ, on_control, c);
 	c->next = sv->children;
@@ -311,7 +312,8 @@ static struct sv_child *spawn_for(struct sv_service *s, bool successor)
 	int *fds = mem_calloc(s->listener_count + 1, sizeof(*fds));
 	struct sv_start start = { .argv = s->argv, .fds = fds, .labels = labels,
 		.fd_count = s->listener_count, .successor = successor,
-		.again = s->started || s->sv->reloaded, .silent = s->sv->silent };
+		.again = s->started || s->sv->reloaded, .silent = s->sv->silent,
+		.relayed = s->relayed };
 	struct sv_child *c;
 
 	for (size_t i = 0; i < s->listener_count; i++) {
@@ -543,6 +545,7 @@ static struct sv_service *new_service(struct supervisor *sv, const struct sv_spe
 	s->single = spec->single;
 	s->may_end = spec->may_end;
 	s->reloads = spec->reloads;
+	s->relayed = spec->relayed;
 	return s;
 }
 

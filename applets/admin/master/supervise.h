@@ -45,6 +45,7 @@ struct sv_spec {
 	bool single; /* never two at a time, not even while the old one finishes */
 	bool reloads; /* (single) SIGHUP is all it needs: it reads its configuration again and goes
 			 on */
+	bool relayed; /* we write its log lines (SERVICE_MSG_LOG) */
 	bool may_end; /* exit status 0 means: not wanted any more (until the next reload) */
 };
 
@@ -71,6 +72,7 @@ struct sv_child {
 	struct watch control;
 	int64_t started;		/* loop milliseconds */
 	bool leaving;			/* told to end */
+	bool relayed;			/* as in its spec */
 	bool owns_command;		/* command is freed with the child */
 	void *owner;			/* of who started it */
 };
@@ -110,6 +112,7 @@ struct sv_start {
 	bool successor;			/* an older process goes on until this one is ready */
 	bool again;			/* it ran before: a reload or a crash */
 	bool silent;			/* 1 and 2 become /dev/null */
+	bool relayed;			/* so do they, and it gets no log: we write its lines */
 };
 
 /* SIGHUP, SIGTERM, SIGINT and SIGCHLD are the supervisor's from now on. Exits when the executable

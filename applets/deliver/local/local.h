@@ -108,6 +108,7 @@ extern struct local_state {
 	struct loop_hook turn;
 	struct worker *workers;
 	size_t worker_count;
+	int log_sock;			/* in a child: where its log lines go */
 	struct command *commands;	/* running */
 	size_t command_count;
 	struct jobs command_jobs;	/* waiting */
@@ -171,10 +172,13 @@ void workers_free(void);
 void box_worker_free(void);
 
 /* worker_child.c */
+/* In the child: log lines go to the parent by sock. */
+void worker_log(int sock);
 _Noreturn void worker_child(int sock);
-/* The messages between worker.c and worker_child.c: kinds. */
+/* The messages between worker.c and worker_child.c: kinds; either side. */
 enum { WORKER_PROBE = 1, WORKER_BATCH = 2, WORKER_DATA = 3,	/* to the child */
-	WORKER_PROBED = 4, WORKER_WANT = 5, WORKER_RESULT = 6 };	/* from the child */
+	WORKER_PROBED = 4, WORKER_WANT = 5, WORKER_RESULT = 6,	/* from the child */
+	WORKER_LOG = 7 };
 enum { WORKER_INLINE = 64 * 1024, WORKER_PIECE = 256 * 1024 };
 
 /* command.c */

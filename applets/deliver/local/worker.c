@@ -9,6 +9,7 @@
  *	                           <-  WANT item, offset, length	(large contents)
  *	DATA bytes                 ->
  *	                           <-  RESULT status of each item
+ *	                           <-  LOG lines	(at any time)
  *
  * One piece of work at a time; messages of base/wire.h. A child ends when its
  * socket is closed: after IDLE_SECONDS without work, or with us. It finishes the
@@ -54,19 +55,14 @@ struct worker {
 
 /* ---- Start and end ---- */
 
-/* close_other - unless it is sock, the log, or a datagram socket: the system's log */
 static void close_other(int fd, int sock)
 {
-	int type = 0;
-	socklen_t len = sizeof(type);
-
-	if (fd > 2 && fd != sock && fd != log_fd()
-		&& (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || type != SOCK_DGRAM)) {
+	if (fd > 2 && fd != sock) {
 		close(fd);
 	}
 }
 
-/* close_others - all descriptors but the standard ones, the log and sock */
+/* close_others - all descriptors but the standard ones and sock: the log is local's */
 static void close_others(int sock)
 {
 	DIR *d = opendir("/proc/self/fd");
@@ -127,6 +123,7 @@ static struct worker *worker_start(const struct target *t)
 	}
 	if (pid == 0) {
 		log_set_buffered(0);
+		worker_log(socks[1]);
 		signal(SIGTERM, SIG_IGN);
 		signal(SIGINT, SIG_IGN);
 		signal(SIGHUP, SIG_IGN);
@@ -467,10 +464,22 @@ static bool on_probed(struct worker *k, struct wire *w)
 	return true;
 }
 
-/* take_message - one message of the child; false: it is not what we speak */
-static bool take_message(struct worker *k, struct wire *w)
+/* on_log - it has no log of its own */
+static void on_log(const struct worker *k, struct wire *w)
 {
-	switch (wire_get_int(w)) {
+	size_t left = 0;
+	const char *line = wire_get_bytes(w, &left), *end;
+
+	for (; wire_ok(w) && left > 0 && (end = memchr(line, '\n', left)) != NULL; line = end + 1) {
+		log_relayed(k->pid, "", line, (size_t)(end - line));
+		left -= (size_t)(end - line) + 1;
+	}
+}
+
+/* take_message - one message of the child; false: it is not what we speak */
+static bool take_message(struct worker *k, uint64_t kind, struct wire *w)
+{
+	switch (kind) {
 	case WORKER_WANT:
 		return on_want(k, w);
 	case WORKER_RESULT:
@@ -486,6 +495,7 @@ static void worker_read(struct watch *watch, unsigned events)
 {
 	struct worker *k = watch->owner;
 	struct wire w;
+	uint64_t kind = 0;
 	size_t size;
 	ssize_t n;
 	int rc = 0;
@@ -504,13 +514,17 @@ static void worker_read(struct watch *watch, unsigned events)
 		return;
 	}
 	buf_added(&k->in, (size_t)n);
+	while ((rc = wire_next(&k->in, &w, &size)) > 0 &&
+		(kind = wire_get_int(&w)) == WORKER_LOG) {
+		on_log(k, &w);
+		buf_consume(&k->in, size);
+	}
 	/* A worker has one piece of work: at most one answer is waiting. */
-	rc = wire_next(&k->in, &w, &size);
 	if (rc > 0) {
 		struct buf whole = k->in;
 
 		k->in = (struct buf)BUF_INIT;
-		if (!take_message(k, &w) || buf_unread(&whole) != size) {
+		if (!take_message(k, kind, &w) || buf_unread(&whole) != size) {
 			rc = -1;
 		}
 		buf_free(&whole);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include "local.h"
@@ -219,6 +220,25 @@ static void batch(struct line *l, struct wire *w)
 	}
 	mem_free(items);
 	mem_free(contents);
+}
+
+/* send_log - lines to our parent, between its other messages */
+static void send_log(const char *lines, size_t len)
+{
+	struct buf b = BUF_INIT;
+	size_t mark = wire_begin(&b);
+
+	wire_put_int(&b, WORKER_LOG);
+	wire_put_bytes(&b, lines, len);
+	wire_end(&b, mark);
+	(void)fd_write_all(G.log_sock, buf_str(&b), b.len);
+	buf_free(&b);
+}
+
+void worker_log(int sock)
+{
+	G.log_sock = sock;
+	log_set_sink(send_log);
 }
 
 _Noreturn void worker_child(int sock)
