@@ -5,17 +5,15 @@
  * Flags turn a default into its contrary: i (case does not count), x (extended
  * expressions) are on, m (each line for itself) is off.
  */
-#include <regex.h>
-
 #include "base/mem.h"
 #include "store/map_rules.h"
+#include "store/regex_posix.h"
 
 static int parse_regexp(struct rule *r, const char **text, struct buf *why)
 {
-	int flags = REG_EXTENDED | REG_ICASE, rc;
+	int flags = REG_EXTENDED | REG_ICASE;
 	struct slice pattern;
-	char *source, message[128];
-	regex_t *re;
+	struct posix_regex *x;
 
 	if (rules_delimited(text, &pattern, why) != 0)
 		return -1;
@@ -35,46 +33,25 @@ static int parse_regexp(struct rule *r, const char **text, struct buf *why)
 			return -1;
 		}
 	}
-	re = mem_alloc(sizeof(*re));
-	source = mem_strndup(pattern.ptr, pattern.len);
-	rc = regcomp(re, source, flags);
-	mem_free(source);
-	if (rc != 0) {
-		regerror(rc, re, message, sizeof(message));
-		buf_adds(why, message);
-		mem_free(re);
+	x = mem_alloc(sizeof(*x));
+	if (posix_regex_compile(x, pattern, flags, why) != 0) {
+		mem_free(x);
 		return -1;
 	}
-	r->groups = re->re_nsub;
-	r->pattern = re;
+	r->groups = x->groups;
+	r->pattern = x;
 	return 0;
 }
 
 static int match_regexp(const struct rule *r, struct rule_match *match, struct buf *why)
 {
-	regmatch_t spans[MAX_GROUPS];
-	char message[128];
-	int rc = regexec(r->pattern, match->key, MAX_GROUPS, spans, 0);
-
-	if (rc == REG_NOMATCH)
-		return 0;
-	if (rc != 0) {
-		regerror(rc, r->pattern, message, sizeof(message));
-		buf_adds(why, message);
-		return -1;
-	}
 	match->count = r->groups + 1 < MAX_GROUPS ? r->groups + 1 : MAX_GROUPS;
-	for (size_t i = 0; i < match->count; i++) {
-		match->groups[i].ptr = spans[i].rm_so >= 0 ? match->key + spans[i].rm_so : NULL;
-		match->groups[i].len =
-			spans[i].rm_so >= 0 ? (size_t)(spans[i].rm_eo - spans[i].rm_so) : 0;
-	}
-	return 1;
+	return posix_regex_match(r->pattern, match->key, match->groups, match->count, why);
 }
 
 static void release_regexp(struct rule *r)
 {
-	regfree(r->pattern);
+	posix_regex_free(r->pattern);
 	mem_free(r->pattern);
 }
 
