@@ -136,6 +136,9 @@ static void add_addresses(struct making *m, struct sv_spec *spec, const char *li
 	}
 	for (size_t i = first; i < spec->endpoint_count; i++) {
 		spec->endpoints[i].label = label;
+		/* Without IPv6 the others serve; where there are none it is an error. */
+		spec->endpoints[i].optional =
+			spec->endpoints[i].optional && spec->endpoint_count > first + 1;
 	}
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/unixsock.h"
@@ -84,6 +85,8 @@ int endpoint_open(const struct sv_endpoint *ep, char **error_r)
 	if (!ep->optional || (saved != EADDRNOTAVAIL && saved != EAFNOSUPPORT)) {
 		buf_addf(&b, "cannot listen on %s%s (%s)", text, advice(saved), ep->set_by);
 		*error_r = buf_steal(&b);
+	} else {
+		log_info("cannot listen on %s (%s): passed over", text, ep->set_by);
 	}
 	mem_free(text);
 	return -1;

@@ -28,7 +28,7 @@ struct sv_endpoint {
 	const char *address;		/* TCP: numeric, "" all */
 	int port;
 	bool v4, v6;
-	bool optional; /* an address this host lacks (::1) is passed over in silence */
+	bool optional; /* an address this host lacks (::1) is passed over, which the log says */
 	const char *label;		/* told to the daemon */
 	const char *set_by;		/* for errors: "/etc/postfix/master.cf, line 9" */
 };
