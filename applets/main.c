@@ -24,6 +24,7 @@
 #include "config/features.h"
 
 #include "applets/applets.h"
+#include "base/date.h"
 
 #define EXIT_NOT_FOUND 127
 #define LIST_COLUMNS 79
@@ -296,6 +297,7 @@ main(int argc, char **argv)
 		fprintf(stderr, "pillarbox: refusing to run setuid or setgid: remove that bit\n");
 		return 1;
 	}
+	date_find_zone();
 	name = strrchr(argv[0], '/');
 	name = name != NULL ? name + 1 : argv[0];
 	if (*name == '-')

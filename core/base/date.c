@@ -9,8 +9,12 @@
 #include "base/date.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/file.h"
+#include "base/mem.h"
 #include "base/str.h"
 
 static const char month_names[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
@@ -80,6 +84,26 @@ void date_imap(char out[DATE_SIZE], time_t when)
 	snprintf(out, DATE_SIZE, "%02d-%s-%d %02d:%02d:%02d %c%04d", tm.tm_mday,
 		month_names[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec,
 		sign_of(zone), hhmm_of(zone));
+}
+
+void date_find_zone(void)
+{
+	char *zone;
+	size_t len;
+
+	if (getenv("TZ") != NULL || access("/etc/localtime", F_OK) == 0) {
+		return;
+	}
+	zone = file_read("/etc/TZ", 200, NULL);
+	if (zone == NULL) {
+		return;
+	}
+	len = strcspn(zone, " \t\r\n");
+	zone[len] = '\0';
+	if (len > 0) {
+		setenv("TZ", zone, 0);
+	}
+	mem_free(zone);
 }
 
 /* ---- Reading ---- */

@@ -24,6 +24,11 @@ bool date_parse_rfc5322(const char *text, size_t len, time_t *when_r, int *zone_
 bool date_parse_asctime(const char *text, size_t len, time_t *when_r);
 /* Parse an RFC 3501 date-time (with " " padded day). */
 bool date_parse_imap(const char *text, size_t len, time_t *when_r);
+/*
+ * Once, as a process begins: without TZ and /etc/localtime the first line of /etc/TZ
+ * becomes TZ (OpenWrt's libc reads it, others do not).
+ */
+void date_find_zone(void);
 /* Days since 1970-01-01 of a civil date (proleptic Gregorian). */
 int64_t date_days(int year, int month, int day);
 
