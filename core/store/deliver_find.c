@@ -26,6 +26,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "store/deliver_impl.h"
+#include "store/mbox_format.h"
 
 enum {
 	WINDOW = 256 * 1024,
@@ -441,28 +442,11 @@ static int cut(struct deliver_mbox *m, off_t at)
 	return 0;
 }
 
-/* cut_nuls - NULs at the very end come from a power cut: no message of an mbox ends so */
-static int cut_nuls(struct deliver_mbox *m)
+int deliver_cut_zeros(struct deliver_mbox *m)
 {
-	char data[4096];
-	off_t end = m->size;
+	uint64_t end;
 
-	while (end > 0) {
-		size_t want = end < (off_t)sizeof(data) ? (size_t)end : sizeof(data);
-		ssize_t n = read_at(m->fd, data, want, end - (off_t)want);
-
-		if (n != (ssize_t)want) {
-			return n < 0 ? -1 : 0;
-		}
-		while (n > 0 && data[n - 1] == '\0') {
-			n--;
-		}
-		end -= (off_t)want - n;
-		if (n > 0) {
-			break;
-		}
-	}
-	return cut(m, end);
+	return mbox_content_end(m->fd, (uint64_t)m->size, &end) == 0 ? cut(m, (off_t)end) : -1;
 }
 
 /* part_of_from - the file ends in "F", "Fr" ...: where that line begins, else -1 */
@@ -601,7 +585,7 @@ int deliver_find(struct deliver_mbox *m, struct deliver_item *items, size_t coun
 	s->count = count;
 	s->torn = -1;
 	index_items(s);
-	rc = cut_nuls(m);
+	rc = deliver_cut_zeros(m);
 	if (rc == 0) {
 		rc = each_message(m, look_at, s, &last);
 	}
@@ -659,7 +643,7 @@ int deliver_find_tail(struct deliver_mbox *m, char id[DELIVER_ID_SIZE])
 	off_t last;
 	int rc = -1;
 
-	if (cut_nuls(m) == 0 && (last = last_message(m)) != -2) {
+	if (deliver_cut_zeros(m) == 0 && (last = last_message(m)) != -2) {
 		rc = cut_stub(m, h, &last);
 		if (rc == 0 && last >= 0 && last < m->size && load_head(m, h, last) == 0) {
 			rest = h->received;

@@ -59,6 +59,8 @@ int deliver_maildir_batch(
  * (m->size follows). 0, or -1 with errno.
  */
 int deliver_find(struct deliver_mbox *m, struct deliver_item *items, size_t count);
+/* Cut off zeros at the very end, which a power cut left (mbox_content_end). 0, or -1 with errno. */
+int deliver_cut_zeros(struct deliver_mbox *m);
 /* The work of deliver_probe() on an open mbox. */
 int deliver_find_tail(struct deliver_mbox *m, char id[DELIVER_ID_SIZE]);
 

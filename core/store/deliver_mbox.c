@@ -403,7 +403,7 @@ int deliver_mbox_batch(
 		}
 		return err == EAGAIN;
 	}
-	if (suspect && deliver_find(&m, items, count) != 0) {
+	if ((suspect ? deliver_find(&m, items, count) : deliver_cut_zeros(&m)) != 0) {
 		deliver_set_errno(items, count, "cannot read mailbox", path, errno);
 	}
 	if (any_left(items, count)) {

@@ -228,14 +228,15 @@ static void free_found(struct found_list *l)
 static int scan_from(struct mailbox *mb, uint64_t at, struct found_list *l)
 {
 	struct stat st = { 0 };
+	uint64_t end;
 	int rc = 0;
 
 	memset(l, 0, sizeof(*l));
 	if (mb->fd < 0)
 		return 0;
-	if (fstat(mb->fd, &st) != 0)
+	if (fstat(mb->fd, &st) != 0 || mbox_content_end(mb->fd, (uint64_t)st.st_size, &end) != 0)
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
-	mbox_scan_open(&l->scan, mb->fd, at, (uint64_t)st.st_size, &l->arena);
+	mbox_scan_open(&l->scan, mb->fd, at, end > at ? end : at, &l->arena);
 	do {
 		if (l->count == l->cap) {
 			l->cap = l->cap * 2 + 64;
@@ -495,6 +496,25 @@ static int mbox_sync(struct mailbox *mb, bool full)
 	return rc;
 }
 
+/* cut_zeros - what a power cut left at the end goes before anything comes behind it; 0 or -1 */
+static int cut_zeros(struct mailbox *mb)
+{
+	struct stat st;
+	uint64_t end;
+
+	if (mb->fd < 0)
+		return 0;
+	if (fstat(mb->fd, &st) != 0 || mbox_content_end(mb->fd, (uint64_t)st.st_size, &end) != 0)
+		return store_fail_sys(mb->ms, mb->path, "read", "read");
+	if (end == (uint64_t)st.st_size)
+		return 0;
+	log_warn("%s: %llu zeros at its end, as a power cut leaves them, are cut off", mb->path,
+		(unsigned long long)st.st_size - end);
+	return ftruncate(mb->fd, (off_t)end) == 0
+		       ? 0
+		       : store_fail_sys(mb->ms, mb->path, "cut", "read and write");
+}
+
 int mbox_prepare(struct mailbox *mb)
 {
 	struct stat st;
@@ -503,7 +523,9 @@ int mbox_prepare(struct mailbox *mb)
 	mailbox_unstick(mb);
 	if (mailbox_refresh(mb) != 0 || mbox_lock(mb, true, MBOX_LOCK_MS) != 0)
 		return -1;
-	rc = mbox_needs_recovery(mb) ? mbox_recover(mb) : 0;
+	rc = mbox_recover(mb);
+	if (rc >= 0 && cut_zeros(mb) != 0)
+		rc = -1;
 	if (rc == 0 && look(mb, &st) == 0 && mailbox_refresh(mb) == 0 && unchanged(mb, &st))
 		return 0;
 	if (rc < 0 || mbox_follow(mb, false) != 0) {

@@ -221,6 +221,31 @@ int mbox_separator(int fd, uint64_t size)
 	return n > 1 && tail[n - 2] != '\n' ? 1 : 0;
 }
 
+int mbox_content_end(int fd, uint64_t size, uint64_t *end_r)
+{
+	char data[4096];
+
+	*end_r = size;
+	while (*end_r > 0) {
+		size_t want = *end_r < sizeof(data) ? (size_t)*end_r : sizeof(data);
+		ssize_t n;
+
+		/* Nearly always there are none: one byte says so. */
+		want = *end_r == size ? 1 : want;
+		n = pread(fd, data, want, (off_t)(*end_r - want));
+		if (n != (ssize_t)want) {
+			errno = n < 0 ? errno : EIO;
+			return -1;
+		}
+		while (n > 0 && data[n - 1] == '\0')
+			n--;
+		*end_r -= want - (size_t)n;
+		if (n > 0)
+			break;
+	}
+	return 0;
+}
+
 /* ---- Lines ---- */
 
 void mbox_lines_open(struct mbox_lines *l, int fd, uint64_t at, uint64_t end)

@@ -58,6 +58,13 @@ bool mbox_is_quoted(const char *line, size_t len, size_t min);
  */
 int mbox_separator(int fd, uint64_t size);
 
+/*
+ * Where the zeros begin that a file of size bytes ends in; size when there are none. They come from
+ * a power cut, between the new length and the bytes: no message of an mbox ends so, and they
+ * belong to none. 0, or -1 with errno.
+ */
+int mbox_content_end(int fd, uint64_t size, uint64_t *end_r);
+
 /* ---- Reading lines ---- */
 
 enum { MBOX_WINDOW = 256 * 1024 };

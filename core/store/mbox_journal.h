@@ -1,0 +1,30 @@
+#ifndef STORE_MBOX_JOURNAL_H
+#define STORE_MBOX_JOURNAL_H
+
+#include <sys/stat.h>
+
+#include "store/mbox_driver.h"
+
+/*
+ * The journal of a mailbox file whose end is about to get other bytes; mbox_journal.c has the
+ * format. Functions return 0, or -1 with errno. The mailbox is locked exclusively.
+ */
+enum { JOURNAL_CHUNK = 256 * 1024, JOURNAL_CONTENT = 32 * 1024 /* where the new end begins in it */ };
+
+/* The directory part of path ("." when it has none), to out. */
+void mbox_directory(struct buf *out, const char *path);
+/* Where the journal of this file is; caller frees. */
+char *mbox_journal_path(const struct mailbox *mb, const struct stat *st);
+/*
+ * The new end (length bytes, from offset start of the mailbox on) is in the file fd at
+ * JOURNAL_CONTENT: make it whole and durable, and give it its name (temporary is what it is
+ * called now). From here on the change happens, whatever happens.
+ */
+int mbox_journal_commit(const struct mailbox *mb, int fd, const char *temporary, const char *path,
+	uint64_t start, uint64_t length);
+/* Its bytes over the mailbox's, and the new length, durably. chunk: JOURNAL_CHUNK bytes. */
+int mbox_journal_apply(int fd, int mailbox, uint64_t start, uint64_t length, char *chunk);
+/* The change is made: the journal goes, durably, as it must not come back. */
+void mbox_journal_drop(const char *path);
+
+#endif
