@@ -5,8 +5,8 @@
 
 /*
  * Mailbox locks as other mail programs take them: a dotlock (FILE.lock, O_EXCL;
- * for writing only) and fcntl, in that order. A dotlock whose owner is gone (its process
- * id on this host), or older than stale_lock_time with a mailbox nobody wrote
+ * for writing only) and fcntl, in that order. A dotlock that nobody alive holds
+ * (lock_owner.c), or older than stale_lock_time with a mailbox nobody wrote
  * to, is taken over. Where the directory may not be written (an ordinary
  * user in /var/mail) the fcntl lock alone has to do, as Dovecot and
  * Postfix decide it.

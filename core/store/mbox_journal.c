@@ -1,7 +1,7 @@
 /*
  * mbox_journal - what a change of a mailbox file in its place leaves for the next one after a crash
  *
- *	rewrite-INODE.tmp written -> head written, synced -> renamed to rewrite-INODE, directory synced
+ *	rewrite-INODE.tmp written -> head written, synced -> renamed to rewrite-INODE, durably
  *	-> bytes copied over the mailbox, synced -> mailbox cut to its new length, synced -> removed
  *
  *	0	head, or the one before the last
@@ -143,7 +143,8 @@ static int write_head(int fd, int mailbox, struct head *h)
 	h->sum = head_sum(h);
 	/* The bytes first: a head that is whole says that they are. */
 	if (fdatasync(fd) != 0 ||
-		pwrite(fd, h, sizeof(*h), (off_t)((h->number + 1) % 2 * SLOT_SIZE)) != (ssize_t)sizeof(*h))
+		pwrite(fd, h, sizeof(*h), (off_t)((h->number + 1) % 2 * SLOT_SIZE)) !=
+			(ssize_t)sizeof(*h))
 		return -1;
 	return fdatasync(fd);
 }
@@ -182,7 +183,8 @@ int mbox_journal_apply(int fd, int mailbox, uint64_t start, uint64_t length, cha
 						ftruncate(mailbox, (off_t)(start + length)) != 0))
 		return -1;
 	while (done < length) {
-		size_t want = length - done < JOURNAL_CHUNK ? (size_t)(length - done) : JOURNAL_CHUNK;
+		size_t want =
+			length - done < JOURNAL_CHUNK ? (size_t)(length - done) : JOURNAL_CHUNK;
 		ssize_t n = pread(fd, chunk, want, (off_t)(JOURNAL_CONTENT + done));
 
 		if (n > 0)
@@ -253,7 +255,7 @@ static bool read_head(int fd, struct head *out)
 	return out->number > 0;
 }
 
-/* same_as_new - are n bytes of the mailbox from at on those of the journal, or still zero? how many */
+/* same_as_new - of n bytes of the mailbox from at on, how many are the journal's, or still zero */
 static size_t same_as_new(const struct found *f, uint64_t at, size_t n)
 {
 	char *have = f->chunk, *want = f->chunk + JOURNAL_CHUNK / 2;
@@ -435,7 +437,8 @@ static int keep_appended(struct found *f, uint64_t from)
 	uint64_t length = f->h.length;
 
 	while (from < f->size) {
-		size_t want = f->size - from < JOURNAL_CHUNK ? (size_t)(f->size - from) : JOURNAL_CHUNK;
+		size_t want =
+			f->size - from < JOURNAL_CHUNK ? (size_t)(f->size - from) : JOURNAL_CHUNK;
 		ssize_t n = pread(f->mailbox, f->chunk, want, (off_t)from);
 
 		if (n <= 0)

@@ -9,7 +9,8 @@
  * The journal of a mailbox file whose end is about to get other bytes; mbox_journal.c has the
  * format. Functions return 0, or -1 with errno. The mailbox is locked exclusively.
  */
-enum { JOURNAL_CHUNK = 256 * 1024, JOURNAL_CONTENT = 32 * 1024 /* where the new end begins in it */ };
+/* JOURNAL_CONTENT: where the new end begins in it. */
+enum { JOURNAL_CHUNK = 256 * 1024, JOURNAL_CONTENT = 32 * 1024 };
 
 /* The directory part of path ("." when it has none), to out. */
 void mbox_directory(struct buf *out, const char *path);

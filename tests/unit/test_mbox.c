@@ -406,7 +406,7 @@ TEST(mbox, hostile_files)
 		struct mailstore *ms = store_open("mbox");
 		struct mailbox_view *v;
 		char *file, *text;
-		size_t len;
+		size_t len, kept;
 
 		CHECK_ROW(rows[i].text);
 		store_write("inbox", rows[i].text, rows[i].len);
@@ -417,10 +417,13 @@ TEST(mbox, hostile_files)
 		CHECK_STR(text, rows[i].first);
 		mem_free(text);
 		mailbox_close(v);
-		/* An append leaves what is there alone. */
+		/* An append leaves what is there alone, but for zeros at the end. */
 		CHECK(store_put(ms, "INBOX", "Subject: new\n\nx\n", 0) != 0);
 		file = store_read("inbox", &len);
-		CHECK(len > rows[i].len && memcmp(file, rows[i].text, rows[i].len) == 0);
+		kept = rows[i].len;
+		while (kept > 0 && rows[i].text[kept - 1] == '\0')
+			kept--;
+		CHECK(len > kept && memcmp(file, rows[i].text, kept) == 0);
 		mem_free(file);
 		v = mailbox_open(ms, "INBOX", false);
 		REQUIRE(v != NULL);

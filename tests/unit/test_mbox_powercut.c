@@ -298,7 +298,7 @@ static bool same_unit(const struct change *c, size_t unit, size_t n, size_t end)
  */
 static void each_state(const struct change *c, size_t size, size_t unit, size_t from, size_t end)
 {
-	size_t units[BLOCKS_MAX * 8], n = 0;
+	size_t units[BLOCKS_MAX * 8] = { 0 }, n = 0;
 	uint8_t mask[BLOCKS_MAX];
 	struct buf mailbox = BUF_INIT;
 	char row[120];
@@ -317,7 +317,8 @@ static void each_state(const struct change *c, size_t size, size_t unit, size_t 
 		for (size_t u = 0; from > 0 && u < from / unit; u++)
 			mask[u / 8] |= (uint8_t)(1 << u % 8);
 		for (size_t i = 0; i < n; i++) {
-			bool new = n <= 5 || state < 2 ? (state >> (n > 5 ? 0 : i) & 1) != 0 : rand() % 2 != 0;
+			bool new = n <= 5 || state < 2 ? (state >> (n > 5 ? 0 : i) & 1) != 0
+						       : rand() % 2 != 0;
 
 			mask[units[i] / 8] |= (uint8_t)(new << units[i] % 8);
 		}
@@ -345,9 +346,13 @@ static void cut_begun(const struct change *c)
 		snprintf(row, sizeof(row), "%s: zeros behind %zu, state %u", c->what, end, state);
 		buf_reset(&mailbox);
 		for (size_t at = 0; at < size; at++) {
-			bool zero = at >= block ? gone : (state >> (at / SECTOR - first + 1) & 1) != 0;
+			bool zero =
+				at >= block ? gone : (state >> (at / SECTOR - first + 1) & 1) != 0;
 
-			buf_addc(&mailbox, at < end ? c->after.data[at] : zero ? '\0' : c->before.data[at]);
+			buf_addc(&mailbox,
+				at < end       ? c->after.data[at]
+					: zero ? '\0'
+					       : c->before.data[at]);
 		}
 		try_state(c, &mailbox);
 	}
@@ -452,7 +457,7 @@ TEST(mbox_powercut, cut_again_while_finishing)
 	recover_and_stay();
 	take_file(&done, "real");
 	take_file(&c.journal, c.name);
-	/* Which of the bytes are copied, and whether the second head is whole, torn or not there. */
+	/* Which bytes are copied; whether the second head is whole, torn or not there. */
 	for (size_t copied = 0; copied <= done.len; copied += BLOCK) {
 		for (size_t head = 0; head <= 16 * 1024; head += 8 * 1024) {
 			struct buf file = BUF_INIT, whole = c.journal;
