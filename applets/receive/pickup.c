@@ -29,6 +29,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -50,6 +51,7 @@
 
 enum {
 	SCAN_SECONDS = 60,
+	SCAN_RETRY_MS = 100,		/* another process looks through the maildrop */
 	SCAN_BATCH = 100,		/* files in one commit */
 	READ_SIZE = 65536,
 	TMP_SECONDS = 24 * 3600,	/* age of an unfinished file that nobody writes any more */
@@ -477,14 +479,14 @@ static void settle_batch(void)
 	commit();
 }
 
-static void scan(struct timer *t)
+/* scan_some - a batch of names; how many became messages */
+static size_t scan_some(void)
 {
 	int fd = openat(G.drop_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	const struct dirent *entry;
 	size_t batch = 0;
 
-	(void)t;
 	if (dir == NULL) {
 		log_warn("%s/maildrop: %m", param.queue_directory);
 	} else {
@@ -494,6 +496,21 @@ static void scan(struct timer *t)
 		closedir(dir);
 	}
 	settle_batch();
+	return batch;
+}
+
+/* scan - one process at a time: after a reload two are there until the old one's sessions end */
+static void scan(struct timer *t)
+{
+	size_t batch;
+
+	(void)t;
+	if (flock(G.drop_fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+		loop_timer(G.service.loop, &G.scan_timer, SCAN_RETRY_MS, scan, NULL);
+		return;
+	}
+	batch = scan_some();
+	(void)flock(G.drop_fd, LOCK_UN);
 	/* A full batch: there may be more, after the sessions had their turn. */
 	loop_timer(G.service.loop, &G.scan_timer, batch == SCAN_BATCH ? 0 : SCAN_SECONDS * 1000,
 		scan,
@@ -514,7 +531,14 @@ static void on_stop(struct service *s, bool soon)
 {
 	(void)soon;
 	for (size_t i = 0; i < s->listen_count; i++) {
-		loop_unwatch(s->loop, &G.accept[i]);
+		if (G.accept[i].fd >= 0) {
+			int fd = G.accept[i].fd;
+
+			/* Who waits there is ours still, if nobody follows us. */
+			on_accept(&G.accept[i], LOOP_READ);
+			loop_unwatch(s->loop, &G.accept[i]);
+			close(fd);
+		}
 	}
 	loop_untimer(s->loop, &G.scan_timer);
 	service_done(s);
