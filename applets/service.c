@@ -191,7 +191,7 @@ static void listen_by_hand(struct service *s)
 		if (port == 0) {
 			log_fatal("-p %s: no such port", where);
 		}
-		fd = listen_tcp(address, port, true, true, HAND_BACKLOG, &error);
+		fd = listen_tcp(address, port, LISTEN_V4 | LISTEN_V6, HAND_BACKLOG, &error);
 		if (fd < 0) {
 			log_fatal("%s", error);
 		}
@@ -425,6 +425,15 @@ void service_replace(void *arg)
 	tell_kind(arg, SERVICE_MSG_REPLACE);
 }
 
+void service_hold_hangup(void)
+{
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGHUP);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+}
+
 /* ---- The end ---- */
 
 static void end_if_done(struct service *s)
@@ -463,6 +472,9 @@ static void start_stop(struct service *s, bool soon)
 	}
 	if (soon && p->stop_timer.slot == 0) {
 		loop_timer(s->loop, &p->stop_timer, STOP_SECONDS * 1000, too_late, s);
+	}
+	if (!soon && !p->stopping) {
+		tell_kind(s, SERVICE_MSG_LEAVING);
 	}
 	p->stopping = true;
 	p->own_work = s->on_stop != NULL;
@@ -604,9 +616,7 @@ int service_run(struct service *s)
 	if (!s->stdio) {
 		log_set_buffered(1);
 	}
-	if (s->successor) {
-		tell_kind(s, SERVICE_MSG_READY);
-	}
+	tell_kind(s, SERVICE_MSG_READY);
 	loop_run(s->loop);
 	log_flush();
 	return s->private_->status;

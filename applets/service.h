@@ -34,6 +34,7 @@
  *	4	the log, when it is a file; not of what serves strangers or users (SERVICE_RELAYED)
  *	6 ...	listening sockets, in the order of the labels
  * The daemon runs with every signal unblocked, umask 077, in queue_directory (not SERVICE_DOVECOT).
+ * But SIGHUP: it is started with it blocked, and waits until the loop takes it.
  * SIGTERM: end soon. SIGHUP: master has read new configuration and starts a
  * successor: take nothing new, finish what is there, end.
  */
@@ -63,8 +64,10 @@ enum {
 	SERVICE_MSG_SESSION = 4, /* to a mail part, one descriptor: see applets/read/login.c */
 	SERVICE_MSG_IDLE = 5, /* to master: a mail part has no session left; may it end? */
 	SERVICE_MSG_END = 6, /* to a mail part: you may */
-	SERVICE_MSG_READY = 7, /* to master, from a successor: the older process can go now */
-	SERVICE_MSG_LOG = 9 /* to master: lines for the log, see log_set_sink() */
+	SERVICE_MSG_READY = 7, /* to master: it serves (an older process can go now) */
+	SERVICE_MSG_LEAVING = 8, /* to master: it takes nothing new, another one may start */
+	SERVICE_MSG_LOG = 9, /* to master: lines for the log, see log_set_sink() */
+	SERVICE_MSG_MASTER = 10 /* to auth, one descriptor: the supervisor's own connection */
 };
 
 struct service;
@@ -131,6 +134,11 @@ bool service_tell(struct service *s, const struct buf *msg, int fd);
 /* For server_config.tls_denied: asks master for a successor, which can read the new key. */
 void service_replace(void *s);
 
+/*
+ * SIGHUP waits until the event loop takes it: for supervisors, which may be told to reload as soon
+ * as their pid file is there.
+ */
+void service_hold_hangup(void);
 /* As service_init() does it, for processes that are no services of master (master itself, tools).
  */
 void service_open_log(const char *command, unsigned flags, bool to_stderr);

@@ -456,6 +456,21 @@ static void refuse(struct watch *w, unsigned events)
 	}
 }
 
+/* on_stop - a TLS port without a certificate is the successor's, which may have one */
+static void on_stop(struct service *s, bool soon)
+{
+	(void)soon;
+	for (size_t i = 0; i < s->listen_count; i++) {
+		if (G.closed[i].fd > 0) {
+			int fd = G.closed[i].fd;
+
+			loop_unwatch(s->loop, &G.closed[i]);
+			close(fd);
+		}
+	}
+	service_done(s);
+}
+
 static struct server *new_server(bool tls_first)
 {
 	struct server_config config = {
@@ -498,6 +513,7 @@ int login_part_main(const struct login_protocol *proto, int argc, char **argv)
 	G.login.tls_available = G.tls != NULL;
 	G.login.greeting = setting.login_greeting;
 	G.service.on_idle = may_end;
+	G.service.on_stop = on_stop;
 	G.plain = new_server(false);
 	G.tls_first = G.tls != NULL ? new_server(true) : NULL;
 	for (size_t i = 0; i < G.service.listen_count; i++) {

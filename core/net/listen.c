@@ -45,7 +45,8 @@ static int fail(char **error_r, const char *fmt, ...)
 }
 
 /* bind_one - a listener of one family; -1 with errno */
-static int bind_one(const union any_addr *a, socklen_t len, bool v6only, int backlog)
+static int bind_one(
+	const union any_addr *a, socklen_t len, bool v6only, unsigned flags, int backlog)
 {
 	int on = 1, only = v6only;
 	int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -59,6 +60,9 @@ static int bind_one(const union any_addr *a, socklen_t len, bool v6only, int bac
 	if (a->sa.sa_family == AF_INET6) {
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only));
 	}
+	if (flags & LISTEN_SHARED) {
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	}
 	if (bind(fd, &a->sa, len) != 0 || listen(fd, backlog) != 0) {
 		int saved = errno;
 
@@ -70,8 +74,9 @@ static int bind_one(const union any_addr *a, socklen_t len, bool v6only, int bac
 }
 
 /* bind_any - every address: one dual-stack socket where the kernel has IPv6 */
-static int bind_any(int port, bool v4, bool v6, int backlog)
+static int bind_any(int port, unsigned flags, int backlog)
 {
+	bool v4 = flags & LISTEN_V4, v6 = flags & LISTEN_V6;
 	union any_addr a;
 	int fd = -1;
 
@@ -79,7 +84,7 @@ static int bind_any(int port, bool v4, bool v6, int backlog)
 		memset(&a, 0, sizeof(a));
 		a.v6.sin6_family = AF_INET6;
 		a.v6.sin6_port = htons((uint16_t)port);
-		fd = bind_one(&a, sizeof(a.v6), !v4, backlog);
+		fd = bind_one(&a, sizeof(a.v6), !v4, flags, backlog);
 		if (fd >= 0 || !v4 || (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL)) {
 			return fd;
 		}
@@ -87,33 +92,89 @@ static int bind_any(int port, bool v4, bool v6, int backlog)
 	memset(&a, 0, sizeof(a));
 	a.v4.sin_family = AF_INET;
 	a.v4.sin_port = htons((uint16_t)port);
-	return bind_one(&a, sizeof(a.v4), false, backlog);
+	return bind_one(&a, sizeof(a.v4), false, flags, backlog);
 }
 
-int listen_tcp(const char *address, int port, bool v4, bool v6, int backlog, char **error_r)
+int listen_tcp(const char *address, int port, unsigned flags, int backlog, char **error_r)
 {
 	union any_addr a;
 	int fd;
 
 	memset(&a, 0, sizeof(a));
 	if (address[0] == '\0' || strcmp(address, "*") == 0) {
-		fd = bind_any(port, v4, v6, backlog);
+		fd = bind_any(port, flags, backlog);
 		return fd >= 0 ? fd
 			       : fail(error_r, "all addresses, port %d: %s", port, strerror(errno));
 	}
 	if (inet_pton(AF_INET, address, &a.v4.sin_addr) == 1) {
 		a.v4.sin_family = AF_INET;
 		a.v4.sin_port = htons((uint16_t)port);
-		fd = bind_one(&a, sizeof(a.v4), false, backlog);
+		fd = bind_one(&a, sizeof(a.v4), false, flags, backlog);
 	} else if (inet_pton(AF_INET6, address, &a.v6.sin6_addr) == 1) {
 		a.v6.sin6_family = AF_INET6;
 		a.v6.sin6_port = htons((uint16_t)port);
-		fd = bind_one(&a, sizeof(a.v6), true, backlog);
+		fd = bind_one(&a, sizeof(a.v6), true, flags, backlog);
 	} else {
 		return fail(error_r, "%s: not a numeric address", address);
 	}
 	return fd >= 0 ? fd
 		       : fail(error_r, "address %s, port %d: %s", address, port, strerror(errno));
+}
+
+/* have_v6 - can IPv6 addresses be listened on here? */
+static bool have_v6(void)
+{
+	union any_addr a;
+	int fd;
+
+	memset(&a, 0, sizeof(a));
+	a.v6.sin6_family = AF_INET6;
+	fd = bind_one(&a, sizeof(a.v6), true, 0, 1);
+	if (fd >= 0) {
+		close(fd);
+	}
+	return fd >= 0;
+}
+
+/* is_v6only - false as well when it cannot be known */
+static bool is_v6only(int fd)
+{
+	int only = 0;
+	socklen_t len = sizeof(only);
+
+	return getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &len) == 0 && only != 0;
+}
+
+/* is_any - the socket of all addresses that bind_any() would make */
+static bool is_any(int fd, const union any_addr *a, bool v4, bool v6)
+{
+	if (a->sa.sa_family == AF_INET) {
+		return v4 && a->v4.sin_addr.s_addr == htonl(INADDR_ANY) && (!v6 || !have_v6());
+	}
+	return v6 && IN6_IS_ADDR_UNSPECIFIED(&a->v6.sin6_addr) && is_v6only(fd) == !v4;
+}
+
+bool listen_is(int fd, const char *address, int port, bool v4, bool v6)
+{
+	union any_addr a;
+	socklen_t len = sizeof(a);
+	struct in6_addr raw;
+
+	memset(&a, 0, sizeof(a));
+	if (getsockname(fd, &a.sa, &len) != 0 ||
+		(a.sa.sa_family != AF_INET && a.sa.sa_family != AF_INET6) ||
+		ntohs(a.sa.sa_family == AF_INET ? a.v4.sin_port : a.v6.sin6_port) != port) {
+		return false;
+	}
+	if (address[0] == '\0' || strcmp(address, "*") == 0) {
+		return is_any(fd, &a, v4, v6);
+	}
+	if (inet_pton(AF_INET, address, &raw) == 1) {
+		return a.sa.sa_family == AF_INET &&
+			memcmp(&raw, &a.v4.sin_addr, sizeof(a.v4.sin_addr)) == 0;
+	}
+	return inet_pton(AF_INET6, address, &raw) == 1 && a.sa.sa_family == AF_INET6 &&
+		memcmp(&raw, &a.v6.sin6_addr, sizeof(raw)) == 0 && is_v6only(fd);
 }
 
 void sockaddr_text(const struct sockaddr *sa, char *addr, size_t size, int *port_r)

@@ -418,6 +418,10 @@ void server_shutdown(struct server *s, void (*done)(void *arg), void *arg)
 
 void server_drain(struct server *s, void (*done)(void *arg), void *arg)
 {
+	/* Who was let in by the kernel is served: the socket may be closed for good now. */
+	for (struct listener *l = s->listeners; l != NULL; l = l->next) {
+		on_accept(&l->watch, LOOP_READ);
+	}
 	s->stop_at_last = true;
 	s->stopped = done;
 	s->stopped_arg = arg;

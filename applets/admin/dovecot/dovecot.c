@@ -96,7 +96,9 @@ static bool reload(struct supervisor *sv, struct sv_config *out)
 	return true;
 }
 
-static const struct supervisor_hooks hooks = { reload, handoff_message, handoff_ended };
+static const struct supervisor_hooks hooks = {
+	.reload = reload, .message = handoff_message, .ended = handoff_ended
+};
 
 /* ---- Start ---- */
 
@@ -126,6 +128,14 @@ static void take_lock(void)
 		die(buf_str(&b));
 	}
 	G.lock = lock_take(dir, &owner);
+	if (G.lock < 0 && owner != 0 && G.by_master) {
+		/* It was started before Postfix was: it serves what we would. */
+		log_info("master: Info: Dovecot is already running with PID %d (%s): it serves "
+			 "POP3 and IMAP, and is not stopped with Postfix", (int)owner,
+			setting.base_dir);
+		log_flush();
+		exit(0);
+	}
 	if (G.lock < 0 && owner != 0) {
 		buf_addf(&b, "Dovecot is already running with PID %d (read from %s/master.pid)",
 			(int)owner, setting.base_dir);
@@ -138,6 +148,7 @@ static void take_lock(void)
 	close(dir);
 }
 
+/* say_ready - to whoever started us */
 static void say_ready(void)
 {
 	daemon_ready(&G.ready, G.foreground);
@@ -194,6 +205,7 @@ static int serve(void)
 	char *error = NULL;
 
 	umask(022);
+	service_hold_hangup();
 	service_open_log("dovecot", SERVICE_DOVECOT, G.to_stderr);
 	G.ready = G.foreground ? -1 : daemon_background(FATAL_STATUS);
 	take_lock();

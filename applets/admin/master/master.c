@@ -42,7 +42,7 @@
 #include "conf/params.h"
 #include "store/queue.h"
 
-enum { ADDRESSES_MAX = 32, DOVECOT_WAIT_MS = 5000 };
+enum { ADDRESSES_MAX = 32, READY_WAIT_MS = 5000 };
 
 static struct {
 	struct supervisor *sv;
@@ -51,7 +51,7 @@ static struct {
 	size_t override_count;
 	int verbose;
 	bool foreground, to_stderr, test;
-	bool with_dovecot;
+	bool failed;			/* nothing could be started */
 	bool good_certificate;		/* smtpd's, when it was last looked at */
 	struct timer ready_timer;
 	int lock, ready; /* ready: the pipe of the process that waits for us, or -1 */
@@ -289,10 +289,9 @@ static void add_row(struct sv_config *c, const struct master_service *row, const
 	spec->wakeup = row->wakeup;
 	spec->wakeup_if_used = row->wakeup_if_used;
 	/*
-	 * One pickup: two would do the same work twice. Queue managers see to it themselves: the
-	 * next one serves while the one before waits for what is under way.
+	 * None is "single". Two queue managers, or two pickups, see to it themselves that no work
+	 * is done twice: the next one serves while the one before finishes.
 	 */
-	spec->single = strcmp(command, "pickup") == 0;
 	spec->at_once = is_one_of(command, "qmgr", "pickup");
 	set_argv(c, spec, row);
 	if (row->type == SERVICE_INET) {
@@ -327,7 +326,6 @@ static void add_dovecot(struct sv_config *c)
 		argv[4] = "-v";
 	}
 	spec->argv = argv;
-	G.with_dovecot = true;
 }
 
 /* read_config - main.cf is loaded; master.cf and dovecot become specs. 0; -1 with a text */
@@ -430,33 +428,33 @@ static bool reload(struct supervisor *sv, struct sv_config *out)
 
 static void say_ready(void);
 
-/* on_message - dovecot has its listeners */
-static void on_message(
-	struct supervisor *sv, struct sv_child *child, int kind, struct wire *w, int fd)
+/* on_started - all that runs at once serves, or could not be started */
+static void on_started(struct supervisor *sv, const struct sv_started *how)
 {
-	(void)sv;
-	(void)child;
-	(void)w;
-	if (kind == SERVICE_MSG_READY) {
-		say_ready();
+	const char *none = how->wanted > 0 && how->up == 0 ?
+		"no service could be started" : NULL;
+
+	if (none != NULL) {
+		log_error("fatal: %s: %s and the others failed", none, how->failed);
+		if (G.ready >= 0) {
+			dprintf(2, "postfix/master: fatal: %s; the log says why\n", none);
+		}
+		G.failed = true;
+		sv_stop(sv);
+		return;
 	}
-	if (fd >= 0) {
-		close(fd);
+	if (how->failed != NULL) {
+		log_warn("%s did not start; it is tried again", how->failed);
+		if (G.ready >= 0) {
+			dprintf(2, "postfix/master: warning: %s did not start%s; the log says "
+				"why\n", how->failed, strcmp(how->failed, "dovecot") == 0 ?
+				": no POP3 and IMAP" : "");
+		}
 	}
+	say_ready();
 }
 
-/* on_end - whoever waits for the start does not wait for a dovecot that failed */
-static void on_end(struct supervisor *sv, struct sv_child *child)
-{
-	(void)sv;
-	if (G.ready >= 0 && strcmp(child->command, "dovecot") == 0) {
-		dprintf(2, "postfix/master: warning: dovecot did not start: no POP3 and IMAP; the "
-			   "log says why\n");
-		say_ready();
-	}
-}
-
-static const struct supervisor_hooks hooks = { reload, on_message, on_end };
+static const struct supervisor_hooks hooks = { .reload = reload, .started = on_started };
 
 /* die - an error of the start: in the log, and for whoever called us */
 static _Noreturn void die(const char *text)
@@ -573,6 +571,7 @@ int master_main(int argc, char **argv)
 		return test_lock();
 	}
 	umask(022);
+	service_hold_hangup();
 	find_owner();
 	make_directories();
 	service_open_log("master", 0, G.to_stderr);
@@ -599,14 +598,10 @@ int master_main(int argc, char **argv)
 	log_info("daemon started -- version %s, configuration %s", param.mail_version, G.dir);
 	log_flush();
 	G.sv->silent = !G.foreground;
-	if (G.with_dovecot) {
-		loop_timer(loop, &G.ready_timer, DOVECOT_WAIT_MS, ready_late, NULL);
-	} else {
-		say_ready();
-	}
+	loop_timer(loop, &G.ready_timer, READY_WAIT_MS, ready_late, NULL);
 	sv_run(G.sv);
-	log_info("terminating on signal 15");
+	log_info(G.failed ? "terminating: nothing could be started" : "terminating on signal 15");
 	log_flush();
 	close(G.lock);
-	return 0;
+	return G.failed ? 1 : 0;
 }

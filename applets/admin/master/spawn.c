@@ -25,7 +25,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { HIGH_FD = 200, ENV_MAX = 16 };
+enum { ENV_MAX = 16 };
 
 const char *spawn_self_path(void)
 {
@@ -55,23 +55,24 @@ int spawn_self(const char *argv0)
 	return fd;
 }
 
-/* move_up - a copy of fd that is out of the way; -1 stays -1 */
-static int move_up(int fd)
+/* move_up - a copy of fd that is out of the way of the first `places`; -1 stays -1 */
+static int move_up(int fd, int places)
 {
-	return fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD) : -1;
+	return fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, places) : -1;
 }
 
 static bool place_fds(const struct sv_start *start, int control, int log, int *self)
 {
 	int high[SERVICE_LISTEN_MAX];
+	int places = SERVICE_FD_LISTEN + (int)start->fd_count;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	null = move_up(null);
-	control = move_up(control);
-	log = log > 0 ? move_up(log) : -1;
-	*self = move_up(*self);
+	null = move_up(null, places);
+	control = move_up(control, places);
+	log = log > 0 ? move_up(log, places) : -1;
+	*self = move_up(*self, places);
 	for (size_t i = 0; i < start->fd_count; i++) {
-		high[i] = move_up(start->fds[i]);
+		high[i] = move_up(start->fds[i], places);
 		if (high[i] < 0) {
 			return false;
 		}
@@ -117,7 +118,7 @@ static _Noreturn void run(int self, const struct sv_start *start, int control)
 	const char *env[ENV_MAX] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C" };
 	struct buf about = BUF_INIT;
 	int log = start->relayed ? -1 : log_fd();
-	sigset_t none;
+	sigset_t mask;
 
 	buf_addf(&about, "%s=%zu,%d,%d", SERVICE_ENV, start->fd_count, log > 0,
 		(start->successor ? SERVICE_SUCCESSOR : 0) | (start->again ? SERVICE_AGAIN : 0));
@@ -126,8 +127,10 @@ static _Noreturn void run(int self, const struct sv_start *start, int control)
 	}
 	env[2] = buf_str(&about);
 	env[keep(env, 3)] = NULL;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* A reload may come before the child can be told to leave. */
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGHUP);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	if (!place_fds(start, control, log, &self)) {
 		log_error("cannot start %s: %m", start->argv[0]);

@@ -5,13 +5,18 @@
  *	idle	its listeners are watched; a connection starts a child
  *	up	the child has the listeners, we do not look at them
  *	resting	its child crashed; after a pause (0.1, 1, 2, 4 ... 60 s) it is idle again
- * A child told to leave (reload) is forgotten by its service and finishes
- * alone, so that open sessions live on beside the new child; "single"
- * services wait for it to end.
+ * A child told to leave (reload), or that leaves by itself, is forgotten by its service and
+ * finishes alone, so that open sessions live on beside the new child, which serves meanwhile;
+ * only "single" services wait for it to end. What the old child granted is asked of the old child
+ * (applets/admin/dovecot/handoff.c). A child that is just starting has SIGHUP blocked until its
+ * loop can take it: to be told to leave never kills it.
+ *
+ * A start has succeeded when the services that run at once have said that they serve; one that
+ * failed twice is told to hooks->started().
  *
  * Stopping: SIGTERM to all, SIGKILL after STOP_SECONDS.
  */
-#include "applets/admin/master/supervise.h"
+#include "applets/admin/master/engine.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -31,74 +36,14 @@ enum {
 	STOP_SECONDS = 8,
 	QUICK_DEATH_MS = 10000, /* a child that fails within this time makes the pause longer */
 	FIRST_REST_MS = 100,
-	REST_MAX_MS = 60000
-};
-
-struct sv_listener {
-	struct watch watch;
-	int fd;
-	char *key, *label, *path;
-};
-
-struct sv_service {
-	struct sv_service *next;
-	struct supervisor *sv;
-	char *name, *command;
-	const char **argv;
-	char *argv_text;		/* what argv points into */
-	struct sv_listener *listeners;
-	size_t listener_count;
-	struct sv_child *child;
-	struct sv_child *candidate;	/* a successor that has not said yet that it is ready */
-	struct sv_child *old;		/* single: the one that still finishes */
-	struct timer rest, wakeup_timer;
-	int wakeup;
-	bool wakeup_if_used, at_once, single, may_end, reloads, relayed;
-	bool used, resting, ended, started;
-	int failures;
+	REST_MAX_MS = 60000,
+	START_FAILURES = 2		/* so many, and a service counts as failed at the start */
 };
 
 static void start_child(struct sv_service *s);
 static void make_ready(struct sv_service *s);
+static void tell_started(struct supervisor *sv);
 static struct sv_child *spawn_for(struct sv_service *s, bool successor);
-static void watch_listeners(struct sv_service *s, bool on);
-
-/* ---- Configuration ---- */
-
-struct sv_spec *sv_config_add(struct sv_config *c)
-{
-	if (c->count == c->room) {
-		size_t room = c->room ? c->room * 2 : 16;
-		struct sv_spec *more = arena_alloc(&c->arena, room * sizeof(*more));
-
-		if (c->count > 0) {
-			memcpy(more, c->specs, c->count * sizeof(*more));
-		}
-		c->specs = more;
-		c->room = room;
-	}
-	return &c->specs[c->count++];
-}
-
-struct sv_endpoint *sv_spec_add(struct sv_config *c, struct sv_spec *spec)
-{
-	struct sv_endpoint *more =
-		arena_alloc(&c->arena, (spec->endpoint_count + 1) * sizeof(*more));
-
-	if (spec->endpoint_count > 0) {
-		memcpy(more, spec->endpoints, spec->endpoint_count * sizeof(*more));
-	}
-	spec->endpoints = more;
-	more += spec->endpoint_count++;
-	more->uid = (uid_t)-1;
-	more->gid = (gid_t)-1;
-	more->mode = 0666;
-	more->v4 = more->v6 = true;
-	more->label = "";
-	more->address = "";
-	more->set_by = "";
-	return more;
-}
 
 /* ---- Children ---- */
 
@@ -113,8 +58,7 @@ void sv_signal(struct sv_child *child, int signo)
 	(void)kill(child->pid, signo);
 }
 
-/* detach - the child outlives its service's interest in it */
-static void detach(struct sv_child *c)
+void sv_detach(struct sv_child *c)
 {
 	if (!c->owns_command) {
 		c->command = mem_strdup(c->command);
@@ -128,7 +72,7 @@ static void send_off(struct sv_child *c)
 {
 	c->leaving = true;
 	sv_signal(c, SIGHUP);
-	detach(c);
+	sv_detach(c);
 }
 
 /* replace_child - a child asks for a successor; it goes when that is ready */
@@ -146,6 +90,24 @@ static void replace_child(struct sv_child *c)
 	}
 }
 
+/* child_leaves - it goes by itself (idle, or sent SIGHUP by a stranger): another one may come */
+static void child_leaves(struct sv_child *c)
+{
+	struct sv_service *s = c->service;
+
+	if (s == NULL || s->child != c) {
+		return;
+	}
+	c->leaving = true;
+	s->child = NULL;
+	if (s->single) {
+		s->old = c;
+	} else {
+		sv_detach(c);
+	}
+	make_ready(s);
+}
+
 static void candidate_ready(struct sv_child *c)
 {
 	struct sv_service *s = c->service;
@@ -153,14 +115,29 @@ static void candidate_ready(struct sv_child *c)
 	if (s->child != NULL) {
 		send_off(s->child);
 	}
-	watch_listeners(s, false);
+	sv_watch_listeners(s, false);
 	s->child = c;
 	s->candidate = NULL;
 }
 
-static void on_control(struct watch *w, unsigned events)
+/* child_ready - it serves */
+static void child_ready(struct sv_child *c)
 {
-	struct sv_child *c = w->owner;
+	struct sv_service *s = c->service;
+
+	if (s == NULL) {
+		return;
+	}
+	s->up = true;
+	if (s->candidate == c) {
+		candidate_ready(c);
+	}
+	tell_started(s->sv);
+}
+
+/* read_control - one message of the child; false: there is none, or none will come */
+static bool read_control(struct sv_child *c)
+{
 	struct supervisor *sv = c->sv;
 	struct buf b = BUF_INIT;
 	struct wire msg;
@@ -168,26 +145,27 @@ static void on_control(struct watch *w, unsigned events)
 	int kind, fd = -1;
 	ssize_t n;
 
-	(void)events;
-	n = unix_recv_fds(w->fd, buf_reserve(&b, SERVICE_MSG_MAX), SERVICE_MSG_MAX, &fd, 1, &count);
+	n = unix_recv_fds(c->control.fd, buf_reserve(&b, SERVICE_MSG_MAX), SERVICE_MSG_MAX, &fd, 1,
+		&count);
 	if (n <= 0) {
 		if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-			int control = w->fd;
+			int control = c->control.fd;
 
-			loop_unwatch(sv->loop, w);
+			loop_unwatch(sv->loop, &c->control);
 			close(control);
 		}
 		buf_free(&b);
-		return;
+		return false;
 	}
 	buf_added(&b, (size_t)n);
 	if (wire_next(&b, &msg, &size) == 1) {
 		kind = (int)wire_get_int(&msg);
 		if (kind == SERVICE_MSG_REPLACE) {
 			replace_child(c);
-		} else if (kind == SERVICE_MSG_READY && c->service != NULL &&
-			   c->service->candidate == c) {
-			candidate_ready(c);
+		} else if (kind == SERVICE_MSG_LEAVING) {
+			child_leaves(c);
+		} else if (kind == SERVICE_MSG_READY) {
+			child_ready(c);
 		} else if (sv->hooks->message != NULL) {
 			sv->hooks->message(sv, c, kind, &msg, fd);
 			fd = -1;
@@ -197,6 +175,13 @@ static void on_control(struct watch *w, unsigned events)
 		close(fd);
 	}
 	buf_free(&b);
+	return true;
+}
+
+static void on_control(struct watch *w, unsigned events)
+{
+	(void)events;
+	(void)read_control(w->owner);
 }
 
 struct sv_child *sv_spawn(struct supervisor *sv, const char *command, const struct sv_start *start)
@@ -255,7 +240,7 @@ static void on_connection(struct watch *w, unsigned events)
 	start_child(s);
 }
 
-static void watch_listeners(struct sv_service *s, bool on)
+void sv_watch_listeners(struct sv_service *s, bool on)
 {
 	for (size_t i = 0; i < s->listener_count; i++) {
 		struct sv_listener *l = &s->listeners[i];
@@ -284,12 +269,13 @@ static void rest(struct sv_service *s)
 
 	s->failures++;
 	s->resting = true;
-	watch_listeners(s, false);
+	sv_watch_listeners(s, false);
 	if (ms > 1000) {
 		log_warn("%s: bad command startup -- throttling for %d seconds", s->command,
 			ms / 1000);
 	}
 	loop_timer(s->sv->loop, &s->rest, ms, on_rested, s);
+	tell_started(s->sv);
 }
 
 /* make_ready - idle, or up when it is to run at once */
@@ -301,7 +287,7 @@ static void make_ready(struct sv_service *s)
 	if (s->at_once) {
 		start_child(s);
 	} else {
-		watch_listeners(s, true);
+		sv_watch_listeners(s, true);
 	}
 }
 
@@ -329,7 +315,7 @@ static struct sv_child *spawn_for(struct sv_service *s, bool successor)
 
 static void start_child(struct sv_service *s)
 {
-	watch_listeners(s, false);
+	sv_watch_listeners(s, false);
 	s->child = spawn_for(s, false);
 	if (s->child != NULL) {
 		s->child->service = s;
@@ -360,9 +346,13 @@ static bool ordinary_end(const struct sv_child *c, int status)
 static void child_ended(struct sv_child *c, int status)
 {
 	struct supervisor *sv = c->sv;
-	struct sv_service *s = c->service;
+	struct sv_service *s;
 	bool good = ordinary_end(c, status);
 
+	/* Its last words: a login that it handed over, or that it was ready. */
+	while (c->control.fd >= 0 && read_control(c)) {
+	}
+	s = c->service;
 	if (sv->hooks->ended != NULL) {
 		sv->hooks->ended(sv, c);
 	}
@@ -381,6 +371,7 @@ static void child_ended(struct sv_child *c, int status)
 		s->old = s->old == c ? NULL : s->old;
 		if (good && current && s->may_end) {
 			s->ended = true;
+			tell_started(sv);
 		} else if (!good && current && quick && !sv->stopping) {
 			rest(s);
 		} else {
@@ -434,162 +425,7 @@ static void on_wakeup(struct timer *t)
 	buf_free(&b);
 }
 
-/* ---- Applying a configuration ---- */
-
-static void free_service(struct sv_service *s, bool unlink_paths)
-{
-	watch_listeners(s, false);
-	loop_untimer(s->sv->loop, &s->rest);
-	loop_untimer(s->sv->loop, &s->wakeup_timer);
-	for (size_t i = 0; i < s->listener_count; i++) {
-		struct sv_listener *l = &s->listeners[i];
-
-		if (l->fd >= 0) {
-			close(l->fd);
-			if (unlink_paths && l->path != NULL) {
-				(void)unlink(l->path);
-			}
-		}
-		mem_free(l->key);
-		mem_free(l->label);
-		mem_free(l->path);
-	}
-	for (struct sv_child *c = s->sv->children; c != NULL; c = c->next) {
-		if (c->service == s) {
-			detach(c);
-		}
-	}
-	mem_free(s->listeners);
-	mem_free(s->name);
-	mem_free(s->command);
-	mem_free(s->argv);
-	mem_free(s->argv_text);
-	mem_free(s);
-}
-
-/* copy_argv - into one block, because the configuration's arena goes away */
-static void copy_argv(struct sv_service *s, const char *const *argv)
-{
-	struct buf text = BUF_INIT;
-	size_t count = 0;
-	char *p;
-
-	for (; argv[count] != NULL; count++) {
-		buf_add(&text, argv[count], strlen(argv[count]) + 1);
-	}
-	s->argv_text = buf_steal(&text);
-	s->argv = mem_calloc(count + 1, sizeof(*s->argv));
-	p = s->argv_text;
-	for (size_t i = 0; i < count; i++) {
-		s->argv[i] = p;
-		p += strlen(p) + 1;
-	}
-}
-
-/* take_listener - the open socket of that key from the old services; -1: there is none */
-static int take_listener(struct sv_service *old, const char *key)
-{
-	for (; old != NULL; old = old->next) {
-		for (size_t i = 0; i < old->listener_count; i++) {
-			struct sv_listener *l = &old->listeners[i];
-
-			if (l->fd >= 0 && strcmp(l->key, key) == 0) {
-				int fd = l->fd;
-
-				loop_unwatch(old->sv->loop, &l->watch);
-				l->fd = -1;
-				return fd;
-			}
-		}
-	}
-	return -1;
-}
-
-/* add_listener - 0, or -1 with a text */
-static int add_listener(struct sv_service *s, const struct sv_endpoint *ep, struct sv_service *old,
-	char **error_r)
-{
-	struct sv_listener *l = &s->listeners[s->listener_count];
-	char *key = endpoint_key(ep);
-	int fd = take_listener(old, key);
-
-	*error_r = NULL;
-	if (fd < 0) {
-		fd = endpoint_open(ep, error_r);
-	}
-	if (fd < 0) {
-		mem_free(key);
-		return *error_r != NULL ? -1 : 0;
-	}
-	l->watch.fd = -1;
-	l->fd = fd;
-	l->key = key;
-	l->label = mem_strdup(ep->label);
-	l->path = mem_strdup(ep->path);
-	s->listener_count++;
-	return 0;
-}
-
-static struct sv_service *new_service(struct supervisor *sv, const struct sv_spec *spec)
-{
-	struct sv_service *s = mem_alloc(sizeof(*s));
-
-	s->sv = sv;
-	s->name = mem_strdup(spec->name);
-	s->command = mem_strdup(spec->command);
-	copy_argv(s, spec->argv);
-	s->listeners = mem_calloc(spec->endpoint_count + 1, sizeof(*s->listeners));
-	s->wakeup = spec->wakeup;
-	s->wakeup_if_used = spec->wakeup_if_used;
-	s->at_once = spec->at_once;
-	s->single = spec->single;
-	s->may_end = spec->may_end;
-	s->reloads = spec->reloads;
-	s->relayed = spec->relayed;
-	return s;
-}
-
-/* hand_down - the successor of a single service waits for the child; one that reloads by itself
- * keeps it */
-static void hand_down(struct supervisor *sv, struct sv_child *c, const struct sv_service *from)
-{
-	for (struct sv_service *n = sv->services; n != NULL; n = n->next) {
-		if (!n->single || strcmp(n->name, from->name) != 0 ||
-			strcmp(n->command, from->command) != 0) {
-			continue;
-		}
-		c->service = n;
-		if (n->reloads && !c->leaving) {
-			n->child = c;
-			return;
-		}
-		n->old = c;
-	}
-	c->leaving = true;
-}
-
-/* leave_old - the old services' children finish; single ones are waited for by their successors */
-static void leave_old(struct supervisor *sv, struct sv_service *old)
-{
-	while (old != NULL) {
-		struct sv_service *s = old;
-
-		old = s->next;
-		for (struct sv_child *c = sv->children; c != NULL; c = c->next) {
-			if (c->service != s) {
-				continue;
-			}
-			if (!c->leaving) {
-				sv_signal(c, SIGHUP);
-			}
-			detach(c);
-			hand_down(sv, c, s);
-		}
-		free_service(s, true);
-	}
-}
-
-static void start_services(struct supervisor *sv)
+void sv_start_services(struct supervisor *sv)
 {
 	for (struct sv_service *s = sv->services; s != NULL; s = s->next) {
 		make_ready(s);
@@ -598,38 +434,34 @@ static void start_services(struct supervisor *sv)
 				s);
 		}
 	}
+	tell_started(sv);
 }
 
-int sv_apply(struct supervisor *sv, struct sv_config *config, bool first, char **error_r)
+/* tell_started - once: each service that is to run at once serves, or has failed twice */
+static void tell_started(struct supervisor *sv)
 {
-	struct sv_service *old = sv->services, **last = &sv->services;
-	int rc = 0;
+	struct sv_started out = { 0 };
 
-	sv->services = NULL;
-	sv->reloaded = !first;
-	for (size_t i = 0; i < config->count && rc == 0; i++) {
-		const struct sv_spec *spec = &config->specs[i];
-		struct sv_service *s = new_service(sv, spec);
-
-		*last = s;
-		last = &s->next;
-		for (size_t j = 0; j < spec->endpoint_count && rc == 0; j++) {
-			if (add_listener(s, &spec->endpoints[j], old, error_r) != 0) {
-				if (first) {
-					rc = -1;
-				} else {
-					log_error("%s", *error_r);
-					mem_free(*error_r);
-				}
-			}
+	if (sv->started || sv->stopping || sv->hooks->started == NULL) {
+		return;
+	}
+	for (const struct sv_service *s = sv->services; s != NULL; s = s->next) {
+		if (!s->at_once || s->ended) {
+			continue;
+		}
+		if (!s->up && s->failures < START_FAILURES) {
+			return;
+		}
+		if (!s->may_end) {
+			out.wanted++;
+			out.up += s->up;
+		}
+		if (!s->up && out.failed == NULL) {
+			out.failed = s->command;
 		}
 	}
-	leave_old(sv, old);
-	arena_free(&config->arena);
-	if (!first) {
-		start_services(sv);
-	}
-	return rc;
+	sv->started = true;
+	sv->hooks->started(sv, &out);
 }
 
 /* ---- Life of the supervisor ---- */
@@ -674,7 +506,7 @@ void sv_stop(struct supervisor *sv)
 	}
 	sv->stopping = true;
 	for (struct sv_service *s = sv->services; s != NULL; s = s->next) {
-		watch_listeners(s, false);
+		sv_watch_listeners(s, false);
 		loop_untimer(sv->loop, &s->rest);
 		loop_untimer(sv->loop, &s->wakeup_timer);
 	}
@@ -717,13 +549,13 @@ struct supervisor *sv_new(struct loop *loop, const char *what, const struct supe
 void sv_run(struct supervisor *sv)
 {
 	log_set_buffered(1);
-	start_services(sv);
+	sv_start_services(sv);
 	loop_run(sv->loop);
 	while (sv->services != NULL) {
 		struct sv_service *s = sv->services;
 
 		sv->services = s->next;
-		free_service(s, true);
+		sv_free_service(s, true);
 	}
 	log_flush();
 }

@@ -77,6 +77,12 @@ struct sv_child {
 	void *owner;			/* of who started it */
 };
 
+/* How the start went, of the services that run at once. */
+struct sv_started {
+	size_t wanted, up;		/* those that are not may_end */
+	const char *failed;		/* command of the first that does not serve, or NULL */
+};
+
 struct supervisor_hooks {
 	/* SIGHUP: new configuration into *out; false: it is bad (said in the log), the old one
 	 * stays. */
@@ -86,6 +92,8 @@ struct supervisor_hooks {
 		struct supervisor *sv, struct sv_child *child, int kind, struct wire *w, int fd);
 	/* The child has ended; child->owner is the callee's last chance. */
 	void (*ended)(struct supervisor *sv, struct sv_child *child);
+	/* Once, when all that runs at once serves or has failed twice. NULL: of no interest. */
+	void (*started)(struct supervisor *sv, const struct sv_started *how);
 };
 
 struct supervisor {
@@ -99,6 +107,7 @@ struct supervisor {
 	bool silent; /* children's 1 and 2 are /dev/null: we go into the background */
 	bool stopping;
 	bool reloaded;			/* at least once */
+	bool started;			/* hooks->started() was told */
 	struct timer stop_timer;
 	int stop_rounds;
 };
@@ -145,11 +154,18 @@ pid_t spawn_child(int self_fd, const struct sv_start *start, int *control_r);
 
 /* ---- sockets.c ---- */
 
-/* Open it: fd; -1 with a text (caller frees), or -1 with *error_r NULL when it is optional and
- * cannot be had. */
-int endpoint_open(const struct sv_endpoint *ep, char **error_r);
-/* Same socket? Compared as text. Owned by the caller. */
-char *endpoint_key(const struct sv_endpoint *ep);
+/*
+ * Open it: fd; -1 with a text (caller frees), or -1 with *error_r NULL when it is optional and
+ * cannot be had. shared: beside sockets of ours that endpoint_share() has opened for it. A unix
+ * socket on which a living process listens is an error that names it.
+ */
+int endpoint_open(const struct sv_endpoint *ep, bool shared, char **error_r);
+/* Is the open TCP socket what endpoint_open() would give? */
+bool endpoint_is(const struct sv_endpoint *ep, int fd);
+/* Port of a TCP socket. */
+int endpoint_port(int fd);
+/* May an endpoint that is opened as shared stand beside this one, on a part of its addresses? */
+void endpoint_share(int fd, bool on);
 
 /* ---- master.c ---- */
 
