@@ -13,6 +13,7 @@ void handoff_put_login(struct buf *b, const struct handoff_login *m)
 	wire_put_str(b, m->service);
 	wire_put_int(b, m->client_pid);
 	wire_put_int(b, m->request);
+	wire_put_int(b, m->server_pid);
 	wire_put_str(b, m->cookie);
 	wire_put_str(b, m->user);
 	wire_put_str(b, m->line);
@@ -29,6 +30,7 @@ bool handoff_get_login(struct wire *w, struct handoff_login *m)
 	m->service = wire_get_str(w);
 	m->client_pid = wire_get_int(w);
 	m->request = wire_get_int(w);
+	m->server_pid = wire_get_int(w);
 	m->cookie = wire_get_str(w);
 	m->user = wire_get_str(w);
 	m->line = wire_get_str(w);

@@ -17,6 +17,7 @@
 struct handoff_login {
 	const char *service;		/* "imap", "pop3" */
 	uint64_t client_pid, request;	/* with the cookie: what auth granted */
+	uint64_t server_pid;		/* the auth process that granted it */
 	const char *cookie;
 	const char *user;		/* for the log until auth has confirmed it */
 	const char *line; /* log line; HANDOFF_MPID stands where the mail process's pid belongs */

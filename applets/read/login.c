@@ -64,6 +64,7 @@ struct visitor {
 	/* set by login_handoff() */
 	bool leaving;
 	unsigned request;
+	unsigned long auth_pid;
 	char cookie[64];
 	char *tag;
 };
@@ -252,6 +253,7 @@ void login_handoff(
 		set_names(v, ok->user, mech);
 		v->leaving = true;
 		v->request = ok->request_id;
+		v->auth_pid = ok->server_pid;
 		(void)str_copy(v->cookie, sizeof(v->cookie), ok->cookie);
 		mem_free(v->tag);
 		v->tag = mem_strdup(tag);
@@ -373,6 +375,7 @@ static void leave(struct server *s, struct session_io *io, int fd, struct buf *u
 	struct handoff_login m = { .service = G.proto->name,
 		.client_pid = (uint64_t)getpid(),
 		.request = v->request,
+		.server_pid = v->auth_pid,
 		.cookie = v->cookie,
 		.user = v->user,
 		.line = line,

@@ -4,8 +4,10 @@
  * The connection is made when the client is created (and waited for up to
  * half a second, so that the first EHLO can name the mechanisms) and again with
  * the next request after it broke. Requests that come before the handshake is done
- * are held back; when the connection breaks, every open request ends with AUTH_TEMPFAIL.
- * The mechanisms that were offered last stay known meanwhile.
+ * are held back. When the connection breaks, a request that had no answer yet is sent again on a
+ * new one, a few times: the auth process may have been replaced (reload) in this moment. Those in
+ * the middle of an exchange end with AUTH_TEMPFAIL. The mechanisms that were offered last stay
+ * known meanwhile.
  *
  * Answers are given from the loop, never from inside auth_start() itself.
  */
@@ -14,10 +16,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/crypto.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -27,6 +31,7 @@
 enum {
 	FIRST_WAIT_MS = 500,
 	ANSWER_MS = 150000,		/* Dovecot's own limit for a request */
+	TRIES_MAX = 4,			/* connections that a request is put on */
 	MECHS_MAX = 512,
 	READ_SIZE = 4096
 };
@@ -38,18 +43,23 @@ struct auth_request {
 	void (*fn)(void *arg, const struct auth_reply *reply);
 	void *arg;
 	struct timer timer;
-	bool secured;
+	struct buf first;		/* its line while unanswered; may hold a password */
+	int tries;
+	unsigned connection;		/* the one that it was put on */
 };
 
 struct auth_client {
 	struct loop *loop;
 	char *path;
 	struct watch watch;
+	unsigned connection;		/* counts them */
 	bool ready;			/* DONE was seen */
+	bool closed;			/* by the server, and not yet complained about */
 	struct buf in, out, held;	/* held: lines that wait for DONE */
 	char mechs[MECHS_MAX], safe_mechs[MECHS_MAX];	/* all; those that are not plaintext */
 	char new_mechs[MECHS_MAX], new_safe[MECHS_MAX];
 	char cookie[64];
+	unsigned long server_pid;
 	unsigned last_id;
 	struct auth_request *requests;
 	struct loop_hook broken_hook;
@@ -72,6 +82,12 @@ static struct auth_request *find_request(struct auth_client *c, const char *id_t
 	return NULL;
 }
 
+static void forget_first(struct auth_request *r)
+{
+	forget(r->first.data, r->first.cap);
+	buf_free(&r->first);
+}
+
 static void forget_request(struct auth_request *r)
 {
 	struct auth_request **link = &r->client->requests;
@@ -83,6 +99,7 @@ static void forget_request(struct auth_request *r)
 		*link = r->next;
 	}
 	loop_untimer(r->client->loop, &r->timer);
+	forget_first(r);
 	mem_free(r);
 }
 
@@ -106,16 +123,60 @@ static void finish_temp(struct auth_request *r, const char *reason)
 
 /* ---- The connection ---- */
 
-static void fail_all(struct loop_hook *h)
-{
-	struct auth_client *c = h->owner;
+static bool connect_now(struct auth_client *c);
+static void flush(struct auth_client *c);
 
-	/* A callback may start a new request: those get the next connection's fate. */
-	while (c->watch.fd < 0 && c->requests != NULL) {
-		finish_temp(c->requests, "the auth service is not available");
+/* first_broken - a request whose connection is gone */
+static struct auth_request *first_broken(struct auth_client *c)
+{
+	struct auth_request *r = c->requests;
+
+	while (r != NULL && c->watch.fd >= 0 && r->connection == c->connection) {
+		r = r->next;
+	}
+	return r;
+}
+
+/* put_first - the request's line onto the connection, or with those that wait for the handshake */
+static void put_first(struct auth_request *r)
+{
+	struct auth_client *c = r->client;
+
+	buf_add(c->ready ? &c->out : &c->held, buf_head(&r->first), buf_unread(&r->first));
+	r->tries++;
+	r->connection = c->connection;
+}
+
+static void complain(struct auth_client *c, const char *why)
+{
+	if (!c->said) {
+		c->said = true;
+		log_warn("auth service %s: %s", c->path, why);
 	}
 }
 
+/* mend - what was open on a connection that broke goes on with a new one, or ends */
+static void mend(struct loop_hook *h)
+{
+	struct auth_client *c = h->owner;
+	struct auth_request *r;
+
+	while ((r = first_broken(c)) != NULL) {
+		if (buf_unread(&r->first) > 0 && r->tries < TRIES_MAX && connect_now(c)) {
+			put_first(r);
+			continue;
+		}
+		if (c->closed) {
+			complain(c, "closed the connection");
+		}
+		finish_temp(r, "the auth service is not available");
+	}
+	if (c->ready && c->watch.fd >= 0) {
+		flush(c);
+	}
+}
+
+/* disconnect - why: for the log; NULL: the server closed, which counts if a request fails by it */
 static void disconnect(struct auth_client *c, const char *why)
 {
 	if (c->watch.fd >= 0) {
@@ -128,12 +189,12 @@ static void disconnect(struct auth_client *c, const char *why)
 	buf_free(&c->in);
 	buf_free(&c->out);
 	buf_free(&c->held);
-	if (why != NULL && !c->said) {
-		c->said = true;
-		log_warn("auth service %s: %s", c->path, why);
+	c->closed = why == NULL;
+	if (why != NULL) {
+		complain(c, why);
 	}
 	if (c->requests != NULL) {
-		loop_at_end(c->loop, &c->broken_hook, fail_all, c);
+		loop_at_end(c->loop, &c->broken_hook, mend, c);
 	}
 }
 
@@ -145,7 +206,8 @@ static void flush(struct auth_client *c)
 		if (n > 0) {
 			buf_consume(&c->out, (size_t)n);
 		} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
-			disconnect(c, strerror(errno));
+			disconnect(c, errno == EPIPE || errno == ECONNRESET ? NULL :
+				strerror(errno));
 			return;
 		}
 	}
@@ -165,6 +227,7 @@ static bool connect_now(struct auth_client *c)
 		disconnect(c, strerror(errno));
 		return false;
 	}
+	c->connection++;
 	c->new_mechs[0] = c->new_safe[0] = '\0';
 	loop_watch(c->loop, &c->watch, fd, LOOP_READ, on_event, c);
 	buf_addf(&c->out, "VERSION\t%d\t%d\nCPID\t%ld\n", AUTH_PROTO_MAJOR, AUTH_PROTO_MINOR,
@@ -214,13 +277,14 @@ static void got_answer(struct auth_client *c, const struct auth_line *line, enum
 {
 	struct auth_request *r = find_request(c, auth_line_at(line, 1));
 	struct auth_reply reply = { .result = result, .user = "", .challenge = "", .reason = "",
-		.cookie = c->cookie };
+		.server_pid = c->server_pid, .cookie = c->cookie };
 	const char *text;
 
 	if (r == NULL) {
 		return;				/* cancelled */
 	}
 	reply.request_id = r->id;
+	forget_first(r);
 	if (result == AUTH_CONTINUE) {
 		reply.challenge = auth_line_at(line, 2);
 		loop_timer(c->loop, &r->timer, ANSWER_MS, r->timer.fn, r);
@@ -252,6 +316,8 @@ static bool got_line(struct auth_client *c, char *text, size_t len)
 	}
 	if (strcmp(verb, "MECH") == 0) {
 		got_mech(c, &line);
+	} else if (strcmp(verb, "SPID") == 0) {
+		c->server_pid = strtoul(auth_line_at(&line, 1), NULL, 10);
 	} else if (strcmp(verb, "COOKIE") == 0) {
 		(void)str_copy(c->cookie, sizeof(c->cookie), auth_line_at(&line, 1));
 	} else if (strcmp(verb, "DONE") == 0) {
@@ -275,7 +341,7 @@ static void read_lines(struct auth_client *c)
 		return;
 	}
 	if (n <= 0) {
-		disconnect(c, n == 0 ? "closed the connection" : strerror(errno));
+		disconnect(c, n == 0 || errno == ECONNRESET ? NULL : strerror(errno));
 		return;
 	}
 	buf_added(&c->in, (size_t)n);
@@ -399,12 +465,13 @@ struct auth_request *auth_start(struct auth_client *c, const struct auth_params 
 	r->arg = arg;
 	r->next = c->requests;
 	c->requests = r;
+	put_params(&r->first, r->id, p);
+	loop_timer(c->loop, &r->timer, ANSWER_MS, on_timeout, r);
 	if (!connect_now(c)) {
-		loop_at_end(c->loop, &c->broken_hook, fail_all, c);
+		loop_at_end(c->loop, &c->broken_hook, mend, c);
 		return r;
 	}
-	loop_timer(c->loop, &r->timer, ANSWER_MS, on_timeout, r);
-	put_params(line_buf(c), r->id, p);
+	put_first(r);
 	if (c->ready) {
 		flush(c);
 	}

@@ -8,7 +8,8 @@
 /*
  * Client of the auth process over the Dovecot auth protocol (v1.x), used by
  * smtpd, the pop3 and imap login processes, and doveadm. One connection, many
- * requests, reconnects by itself.
+ * requests, reconnects by itself. An auth process that has a successor (reload) closes the
+ * connection when nothing is open on it; a request that met that is sent again.
  */
 struct auth_client;
 struct auth_request;
@@ -33,6 +34,7 @@ struct auth_reply {
 	const char *reason;	/* for the log */
 	unsigned request_id; /* with client pid: what the mail process proves itself with (cookie
 				handoff) */
+	unsigned long server_pid;	/* the auth process that said so, and knows it (SPID) */
 	const char *cookie;	/* hex; for the handoff to a mail process */
 };
 

@@ -38,13 +38,13 @@ static const struct {
 	[QUEUE_HOLD_DELIVERY] = { INT64_C(1) << 62, ID_RANGE << N_BITS },
 };
 
-struct queue_holds *queue_holds_open(const char *dir)
+struct queue_holds *queue_holds_open(const char *queue_directory)
 {
 	struct queue_holds *h;
 	struct buf path = BUF_INIT;
 	int fd;
 
-	buf_addf(&path, "%s/queue.lock", dir);
+	buf_addf(&path, "%s/" QUEUE_SUBDIR "/queue.lock", queue_directory);
 	fd = open(buf_str(&path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	buf_free(&path);
 	if (fd < 0)

@@ -24,7 +24,7 @@ enum queue_hold { QUEUE_HOLD_MESSAGE, QUEUE_HOLD_AGENT, QUEUE_HOLD_DELIVERY };
 struct queue_holds;
 
 /* NULL with errno: the lock file cannot be opened. */
-struct queue_holds *queue_holds_open(const char *dir);
+struct queue_holds *queue_holds_open(const char *queue_directory);
 void queue_holds_close(struct queue_holds *h);	/* gives back all; NULL is fine */
 void queue_hold(struct queue_holds *h, enum queue_hold kind, queue_id id, int64_t n);
 void queue_unhold(struct queue_holds *h, enum queue_hold kind, queue_id id, int64_t n);

@@ -99,12 +99,20 @@ struct auth_state {
 	struct hasher *hasher;
 	struct auth_grant *grants;
 	size_t grant_count;
+	bool retiring;			/* a successor serves: connections end when they are idle */
 	unsigned long connections;
 	char sample[256], sample_scheme[32]; /* a hash that was seen: what unknown users are checked
 						against */
 };
 
-extern const struct session_class auth_client_class, auth_master_class, auth_userdb_class;
+extern const struct session_class auth_client_class, auth_master_class, auth_userdb_class,
+	auth_supervisor_class;
+
+/* For server_each(): a session ends if nothing is open on it and auth_state.retiring is set. */
+void auth_client_retire(void *session, void *arg);
+void auth_master_retire(void *session, void *arg);
+/* Grants that nobody asked for in time go. */
+void auth_grant_expire(struct auth_state *st);
 
 void auth_grant_add(struct auth_state *st, unsigned long client_pid, unsigned long request,
 	const char *cookie, const char *user, const char *service);

@@ -545,7 +545,7 @@ static enum session_want client_feed(void *session, struct buf *in, struct buf *
 	end = buf_unread(in) > 0 ? memchr(start, '\n', buf_unread(in)) : NULL;
 	if (end == NULL) {
 		buf_shrink(&c->replies, 0);
-		return SESSION_READ;
+		return c->state->retiring && c->requests == NULL ? SESSION_CLOSE : SESSION_READ;
 	}
 	if (!run_line(c, start, (size_t)(end - start))) {
 		log_warn("auth: a client broke the protocol and is disconnected");
@@ -555,6 +555,12 @@ static enum session_want client_feed(void *session, struct buf *in, struct buf *
 	buf_add(out, buf_head(&c->replies), buf_unread(&c->replies));
 	buf_reset(&c->replies);
 	return SESSION_READ;
+}
+
+void auth_client_retire(void *session, void *arg)
+{
+	(void)arg;
+	push(session);
 }
 
 static enum session_want client_event(void *session, enum session_event event, struct buf *out)

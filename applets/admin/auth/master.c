@@ -26,6 +26,7 @@ struct master {
 	struct session_io *io;
 	struct auth_state *state;
 	bool may_request;		/* the master socket, not the userdb socket */
+	bool stays;			/* the supervisor's, which asks for what was granted */
 	struct arena arena;
 };
 
@@ -38,7 +39,7 @@ void auth_grant_free(struct auth_grant *g)
 	mem_free(g);
 }
 
-static void drop_stale(struct auth_state *st)
+void auth_grant_expire(struct auth_state *st)
 {
 	struct auth_grant **link = &st->grants;
 	size_t seen = 0;
@@ -62,7 +63,7 @@ void auth_grant_add(struct auth_state *st, unsigned long client_pid, unsigned lo
 {
 	struct auth_grant *g = mem_alloc(sizeof(*g));
 
-	drop_stale(st);
+	auth_grant_expire(st);
 	g->client_pid = client_pid;
 	g->request = request;
 	(void)str_copy(g->cookie, sizeof(g->cookie), cookie);
@@ -77,7 +78,7 @@ void auth_grant_add(struct auth_state *st, unsigned long client_pid, unsigned lo
 struct auth_grant *auth_grant_take(struct auth_state *st, unsigned long client_pid,
 	unsigned long request, const char *cookie)
 {
-	drop_stale(st);
+	auth_grant_expire(st);
 	for (struct auth_grant **link = &st->grants; *link != NULL; link = &(*link)->next) {
 		struct auth_grant *g = *link;
 
@@ -284,6 +285,14 @@ static void *master_open(struct session_io *io, void *service, struct buf *out)
 	return m;
 }
 
+static void *supervisor_open(struct session_io *io, void *service, struct buf *out)
+{
+	struct master *m = master_open(io, service, out);
+
+	m->stays = true;
+	return m;
+}
+
 static void *userdb_open(struct session_io *io, void *service, struct buf *out)
 {
 	return open_master(io, service, out);
@@ -297,12 +306,20 @@ static enum session_want master_feed(void *session, struct buf *in, struct buf *
 	bool good;
 
 	if (end == NULL) {
-		return SESSION_READ;
+		return m->state->retiring && !m->stays ? SESSION_CLOSE : SESSION_READ;
 	}
 	good = run_line(m, start, (size_t)(end - start), out);
 	arena_reset(&m->arena);
 	buf_consume(in, (size_t)(end - start) + 1);
 	return good ? SESSION_READ : SESSION_CLOSE;
+}
+
+void auth_master_retire(void *session, void *arg)
+{
+	struct master *m = session;
+
+	(void)arg;
+	m->io->resume(m->io);
 }
 
 static enum session_want master_event(void *session, enum session_event event, struct buf *out)
@@ -322,6 +339,9 @@ static void master_close(void *session)
 
 const struct session_class auth_master_class = {
 	"auth-master", master_open, master_feed, master_event, master_close
+};
+const struct session_class auth_supervisor_class = {
+	"auth-master", supervisor_open, master_feed, master_event, master_close
 };
 const struct session_class auth_userdb_class = {
 	"auth-userdb", userdb_open, master_feed, master_event, master_close

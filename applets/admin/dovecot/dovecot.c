@@ -93,6 +93,7 @@ static bool reload(struct supervisor *sv, struct sv_config *out)
 		mem_free(error);
 		return false;
 	}
+	handoff_renew();
 	return true;
 }
 

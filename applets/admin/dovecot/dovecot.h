@@ -23,6 +23,8 @@ void dovecot_show(const char *file, bool all);
 void handoff_start(struct supervisor *sv, const char *file, int verbose);
 void handoff_message(
 	struct supervisor *sv, struct sv_child *child, int kind, struct wire *w, int fd);
+/* The configuration is a new one: logins from now on get new mail parts. */
+void handoff_renew(void);
 void handoff_ended(struct supervisor *sv, struct sv_child *child);
 
 #endif

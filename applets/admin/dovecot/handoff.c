@@ -4,6 +4,10 @@
  *	login part --LOGIN, fd--> here --REQUEST--> auth --USER uid home mail--> here
  *		--SESSION, fd--> mail part of (service, uid), started when there is none
  *
+ * Several auth processes may live at a time (a reload): the one that granted the login is asked,
+ * over a socket pair that it was sent when it was first needed. A reload leaves mail parts to the
+ * sessions they have; later logins get a new one, with the new settings.
+ *
  * The login part is not believed: what counts is what auth granted to that process,
  * request and cookie. Nor is what children hand us for the log: a line stands there under the
  * name of the process that it is of. A mail part that has been idle asks to end; it may when
@@ -15,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "applets/read/handoff.h"
@@ -22,7 +27,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 #include "conf/dovecot_conf.h"
 #include "net/auth_protocol.h"
 
@@ -46,9 +50,18 @@ struct part {
 	size_t guest_count;
 };
 
+/* Our connection to an auth process of ours. */
+struct auth_peer {
+	struct auth_peer *next;
+	pid_t pid;
+	struct watch watch;
+	struct buf in;
+};
+
 /* A login that waits for auth. */
 struct pending {
 	struct pending *next;
+	struct auth_peer *peer;
 	unsigned long id;
 	struct buf message;		/* the login part's, whole */
 	struct handoff_login login;	/* points into it */
@@ -65,8 +78,7 @@ static struct {
 	struct pending *pending;
 	size_t pending_count;
 	unsigned long last_id;
-	struct watch auth;		/* connection to auth-master */
-	struct buf auth_in;
+	struct auth_peer *peers;
 	struct timer timeout;
 } G;
 
@@ -75,7 +87,6 @@ void handoff_start(struct supervisor *sv, const char *file, int verbose)
 	G.sv = sv;
 	G.file = file;
 	G.verbose = verbose;
-	G.auth.fd = -1;
 }
 
 /* ---- Pending logins ---- */
@@ -166,6 +177,13 @@ static void free_part(struct part *p)
 	}
 	p->child->owner = NULL;
 	mem_free(p);
+}
+
+void handoff_renew(void)
+{
+	for (struct part *p = G.parts; p != NULL; p = p->next) {
+		p->child->leaving = true;
+	}
 }
 
 void handoff_ended(struct supervisor *sv, struct sv_child *child)
@@ -293,18 +311,29 @@ static void may_end(struct sv_child *child, uint64_t counted)
 
 /* ---- auth ---- */
 
-static void auth_lost(const char *why)
+/* auth_lost - the peer is gone, and its pending logins with it */
+static void auth_lost(struct auth_peer *peer, const char *why)
 {
-	if (G.auth.fd >= 0) {
-		int fd = G.auth.fd;
+	struct auth_peer **link = &G.peers;
+	struct pending *p = G.pending;
+	int fd = peer->watch.fd;
 
-		loop_unwatch(G.sv->loop, &G.auth);
-		close(fd);
+	while (*link != peer) {
+		link = &(*link)->next;
 	}
-	buf_free(&G.auth_in);
-	while (G.pending != NULL) {
-		refuse(G.pending, why);
+	*link = peer->next;
+	loop_unwatch(G.sv->loop, &peer->watch);
+	close(fd);
+	while (p != NULL) {
+		struct pending *next = p->next;
+
+		if (p->peer == peer) {
+			refuse(p, why);
+		}
+		p = next;
 	}
+	buf_free(&peer->in);
+	mem_free(peer);
 }
 
 static struct pending *find_pending(const char *id_text)
@@ -350,7 +379,9 @@ static void auth_line(char *text, size_t len)
 
 static void on_auth(struct watch *w, unsigned events)
 {
-	ssize_t n = read(w->fd, buf_reserve(&G.auth_in, READ_SIZE), READ_SIZE);
+	struct auth_peer *peer = w->owner;
+	struct buf *in = &peer->in;
+	ssize_t n = read(w->fd, buf_reserve(in, READ_SIZE), READ_SIZE);
 	char *start, *end;
 
 	(void)events;
@@ -358,43 +389,96 @@ static void on_auth(struct watch *w, unsigned events)
 		return;
 	}
 	if (n <= 0) {
-		auth_lost("the auth process went away");
+		auth_lost(peer, "the auth process went away");
 		return;
 	}
-	buf_added(&G.auth_in, (size_t)n);
-	while (buf_unread(&G.auth_in) > 0) {
-		start = G.auth_in.data + G.auth_in.pos;
-		end = memchr(start, '\n', buf_unread(&G.auth_in));
+	buf_added(in, (size_t)n);
+	while (buf_unread(in) > 0) {
+		start = in->data + in->pos;
+		end = memchr(start, '\n', buf_unread(in));
 		if (end == NULL) {
 			break;
 		}
 		auth_line(start, (size_t)(end - start));
-		buf_consume(&G.auth_in, (size_t)(end - start) + 1);
+		buf_consume(in, (size_t)(end - start) + 1);
 	}
-	if (buf_unread(&G.auth_in) > AUTH_LINE_MAX) {
-		auth_lost("the auth process does not speak its protocol");
+	if (buf_unread(in) > AUTH_LINE_MAX) {
+		auth_lost(peer, "the auth process does not speak its protocol");
+		return;
 	}
-	buf_shrink(&G.auth_in, 0);
+	buf_shrink(in, 0);
+}
+
+/* find_auth - one of our auth processes; NULL: no such, or it has ended */
+static struct sv_child *find_auth(uint64_t pid)
+{
+	struct sv_child *c = G.sv->children;
+
+	while (c != NULL && ((uint64_t)c->pid != pid || strcmp(c->command, "auth") != 0)) {
+		c = c->next;
+	}
+	return c;
+}
+
+/* connect_auth - one end of a socket pair goes to the process; -1: it cannot be reached */
+static int connect_auth(struct sv_child *child)
+{
+	struct buf b = BUF_INIT;
+	size_t mark = wire_begin(&b);
+	int ends[2];
+	bool sent;
+
+	wire_put_int(&b, SERVICE_MSG_MASTER);
+	wire_end(&b, mark);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
+		buf_free(&b);
+		return -1;
+	}
+	sent = sv_tell(child, &b, ends[1]);
+	close(ends[1]);
+	buf_free(&b);
+	if (!sent) {
+		close(ends[0]);
+	}
+	return sent ? ends[0] : -1;
+}
+
+/* get_peer - the connection to the auth process that granted a login; NULL: it is gone */
+static struct auth_peer *get_peer(uint64_t pid)
+{
+	struct auth_peer *peer = G.peers;
+	struct sv_child *child;
+	int fd;
+
+	while (peer != NULL && (uint64_t)peer->pid != pid) {
+		peer = peer->next;
+	}
+	if (peer != NULL) {
+		return peer;
+	}
+	child = find_auth(pid);
+	fd = child != NULL ? connect_auth(child) : -1;
+	if (fd < 0) {
+		return NULL;
+	}
+	peer = mem_alloc(sizeof(*peer));
+	peer->pid = child->pid;
+	loop_watch(G.sv->loop, &peer->watch, fd, LOOP_READ, on_auth, peer);
+	peer->next = G.peers;
+	G.peers = peer;
+	return peer;
 }
 
 /* ask_auth - REQUEST; lines are short, and the socket takes them whole or auth is ill */
-static bool ask_auth(const struct pending *p)
+static void ask_auth(struct pending *p)
 {
 	struct buf b = BUF_INIT;
 	bool good;
 
-	if (G.auth.fd < 0) {
-		struct buf path = BUF_INIT;
-		int fd;
-
-		buf_addf(&path, "%s/auth-master", setting.base_dir);
-		fd = unix_connect(buf_str(&path));
-		buf_free(&path);
-		if (fd < 0) {
-			return false;
-		}
-		loop_watch(G.sv->loop, &G.auth, fd, LOOP_READ, on_auth, NULL);
-		buf_addf(&b, "VERSION\t%d\t%d\n", AUTH_PROTO_MAJOR, AUTH_PROTO_MINOR);
+	p->peer = get_peer(p->login.server_pid);
+	if (p->peer == NULL) {
+		refuse(p, "the auth process that it logged in with is gone");
+		return;
 	}
 	auth_put(&b, "REQUEST");
 	auth_put_number(&b, p->id);
@@ -402,9 +486,11 @@ static bool ask_auth(const struct pending *p)
 	auth_put_number(&b, (unsigned long)p->login.request);
 	auth_put_field(&b, p->login.cookie);
 	auth_end(&b);
-	good = write(G.auth.fd, b.data, b.len) == (ssize_t)b.len;
+	good = write(p->peer->watch.fd, b.data, b.len) == (ssize_t)b.len;
 	buf_free(&b);
-	return good;
+	if (!good) {
+		auth_lost(p->peer, "the auth process cannot be reached");
+	}
 }
 
 static void on_timeout(struct timer *t)
@@ -456,9 +542,10 @@ static void got_login(struct sv_child *child, struct wire *w, int fd)
 		refuse(p, "the hand-off is another process's");
 	} else if (G.pending_count > PENDING_MAX) {
 		refuse(p, "too many logins at once");
-	} else if (!ask_auth(p)) {
-		auth_lost("the auth process cannot be reached");
-	} else if (G.timeout.slot == 0) {
+	} else {
+		ask_auth(p);
+	}
+	if (G.pending != NULL && G.timeout.slot == 0) {
 		loop_timer(G.sv->loop, &G.timeout, 1000, on_timeout, NULL);
 	}
 }

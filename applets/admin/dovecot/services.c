@@ -322,7 +322,6 @@ static void add_auth(struct making *m, bool main_cf)
 			       *n = NULL;
 	struct sv_endpoint *ep;
 
-	spec->single = true;
 	ep = add_unix(m, spec, "login", "auth-client", "base_dir");
 	ep->uid = dovecot_login_uid(&ep->gid);
 	(void)add_unix(m, spec, "auth-master", "auth-master", "base_dir");

@@ -170,14 +170,11 @@ static struct sv_listener *add_listener(struct sv_service *s, int fd, const char
 static void move_listener(struct sv_service *to, struct sv_service *from, struct sv_listener *l,
 	const char *label)
 {
-	struct sv_listener *n;
+	struct sv_listener *n = &to->listeners[to->listener_count++];
 
 	loop_unwatch(from->sv->loop, &l->watch);
-	n = add_listener(to, l->fd, label);
-	label = n->label;
 	*n = *l;
-	n->label = (char *)(uintptr_t)label;
-	n->watch.fd = -1;
+	n->label = mem_strdup(label);
 	l->path = NULL;
 	l->fd = -1;
 }

@@ -24,8 +24,6 @@
 
 enum { BACKLOG = 1024 };
 
-}
-
 /* advice - what to do about an error of bind(2) */
 static const char *advice(int error)
 {
