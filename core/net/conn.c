@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -737,6 +738,13 @@ static void resume(struct session_io *io)
 	server_queue_resume(c);
 }
 
+static bool hung_up(struct session_io *io)
+{
+	struct pollfd p = { .fd = ((struct conn *)io->driver)->fd };
+
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 static void begin_turn(struct conn *c, unsigned arg)
 {
 	bool adopted = buf_unread(&c->in) > 0;
@@ -744,6 +752,7 @@ static void begin_turn(struct conn *c, unsigned arg)
 	(void)arg;
 	c->active = loop_now(c->server->loop);
 	c->io.resume = resume;
+	c->io.hung_up = hung_up;
 	c->io.driver = c;
 	c->io.loop = c->server->loop;
 	c->io.out_high = OUT_HIGH_DEFAULT;

@@ -62,6 +62,8 @@ struct session_io {
 	uint64_t bytes_in, bytes_out;	/* of the application, so far */
 	void (*resume)(struct session_io
 			*io); /* what was pending is done: feed() is called in this turn */
+	/* Has the peer gone, whatever of its input is still to be read? NULL: not known. */
+	bool (*hung_up)(struct session_io *io);
 	void *driver;			/* the driver's own */
 	void *layer; /* of a class that stands between driver and session (applets/read/login.c) */
 };

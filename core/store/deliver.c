@@ -170,6 +170,20 @@ void deliver_set_errno(
 	}
 }
 
+bool deliver_unwanted(const struct deliver_how *how, struct deliver_item *items, size_t count)
+{
+	if (how->wanted == NULL || how->wanted(how->wanted_arg)) {
+		return false;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (items[i].status == DELIVER_NONE) {
+			deliver_set(&items[i], DELIVER_DEFER, "4.3.0",
+				"the delivery agent went away");
+		}
+	}
+	return true;
+}
+
 bool deliver_any_suspect(const struct deliver_item *items, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {

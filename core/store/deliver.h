@@ -46,6 +46,12 @@ struct deliver_how {
 	int lock_ms;			/* how long to wait for the lock */
 	/* the file may belong to another user (deliveries to /file) */
 	bool any_owner;
+	/*
+	 * Asked when the lock is held: does anybody wait for this delivery still? When not, every
+	 * item is DELIVER_DEFER: by now another process may be asked for the same. NULL: yes.
+	 */
+	bool (*wanted)(void *arg);
+	void *wanted_arg;
 };
 
 /*

@@ -8,6 +8,10 @@
  * reader has moved the file since (new/, or cur/ with flags).
  * A crash leaves files in tmp/, which count for nothing.
  *
+ * A maildir needs no lock, but for this: who looks for what may have been delivered before has to
+ * see what a delivery of ours that is under way will have put there. So deliveries share a lock of
+ * the directory, and a look for suspects has it alone (flock(2); where there is none, as before).
+ *
  * The format: https://cr.yp.to/proto/maildir.html
  */
 #include <dirent.h>
@@ -15,9 +19,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -27,7 +33,7 @@
 #include "base/mem.h"
 #include "store/deliver_impl.h"
 
-enum { OPEN_FILES = 64, FILE_BUFFER = 64 * 1024, NAME_SIZE = 200 };
+enum { OPEN_FILES = 64, FILE_BUFFER = 64 * 1024, NAME_SIZE = 200, LOCK_PAUSE_MS = 10 };
 
 struct maildir {
 	int dir, tmp, new;	/* descriptors */
@@ -339,6 +345,25 @@ static void write_all(struct maildir *md, const char *path, const struct deliver
 	mem_free(list);
 }
 
+/* lock_dir - alone or shared, given back by maildir_close(); 0, or -1: another delivery has it */
+static int lock_dir(struct maildir *md, bool alone, int lock_ms)
+{
+	const struct timespec pause = { 0, LOCK_PAUSE_MS * 1000000L };
+	int waited = 0;
+
+	while (flock(md->dir, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR) {
+			return 0;
+		}
+		if (waited >= lock_ms) {
+			return -1;
+		}
+		nanosleep(&pause, NULL);
+		waited += LOCK_PAUSE_MS;
+	}
+	return 0;
+}
+
 int deliver_maildir_batch(
 	const char *path, const struct deliver_how *how, struct deliver_item *items, size_t count)
 {
@@ -347,6 +372,15 @@ int deliver_maildir_batch(
 
 	if (maildir_open(&md, path) != 0) {
 		deliver_set_errno(items, count, "cannot open maildir", path, errno);
+		return 0;
+	}
+	if (lock_dir(&md, deliver_any_suspect(items, count), how->lock_ms) != 0) {
+		deliver_set_errno(items, count, "cannot open maildir", path, EAGAIN);
+		maildir_close(&md);
+		return 1;
+	}
+	if (deliver_unwanted(how, items, count)) {
+		maildir_close(&md);
 		return 0;
 	}
 	if (deliver_any_suspect(items, count) && find_suspects(&md, items, count) != 0) {

@@ -403,6 +403,10 @@ int deliver_mbox_batch(
 		}
 		return err == EAGAIN;
 	}
+	if (deliver_unwanted(how, items, count)) {
+		deliver_mbox_close(&m);
+		return 0;
+	}
 	if ((suspect ? deliver_find(&m, items, count) : deliver_cut_zeros(&m)) != 0) {
 		deliver_set_errno(items, count, "cannot read mailbox", path, errno);
 	}

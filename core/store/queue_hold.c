@@ -4,7 +4,7 @@
  *	0 .. 7		the last id (queue_id.c)
  *	8		the queue manager's claim
  *	MESSAGE + id	a message of a queue manager that ends
- *	AGENT		a delivery agent that may have more in hand than it says
+ *	AGENT + n	a delivery agent that may have more in hand than it says
  *	DELIVERY + id << 11 | n % 2048
  *			a recipient of a delivery agent (one that is taken for another only waits)
  *
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/identity.h"
 #include "base/mem.h"
 #include "store/queue_internal.h"
 
@@ -34,9 +35,24 @@ static const struct {
 	int64_t start, len;
 } regions[] = {
 	[QUEUE_HOLD_MESSAGE] = { INT64_C(1) << 52, ID_RANGE },
-	[QUEUE_HOLD_AGENT] = { INT64_C(1) << 53, 1 },
+	[QUEUE_HOLD_AGENT] = { INT64_C(1) << 53, 1 << 16 },
 	[QUEUE_HOLD_DELIVERY] = { INT64_C(1) << 62, ID_RANGE << N_BITS },
 };
+
+/* open_lock_file - as its directory's owner where we are root; -1 with errno */
+static int open_lock_file(const char *path)
+{
+	struct identity_saved id;
+	int fd = -1, saved;
+
+	if (identity_enter_parent(&id, path) != 0)
+		return -1;
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	saved = errno;
+	identity_leave(&id);
+	errno = saved;
+	return fd;
+}
 
 struct queue_holds *queue_holds_open(const char *queue_directory)
 {
@@ -45,7 +61,7 @@ struct queue_holds *queue_holds_open(const char *queue_directory)
 	int fd;
 
 	buf_addf(&path, "%s/" QUEUE_SUBDIR "/queue.lock", queue_directory);
-	fd = open(buf_str(&path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = open_lock_file(buf_str(&path));
 	buf_free(&path);
 	if (fd < 0)
 		return NULL;
@@ -65,9 +81,19 @@ void queue_holds_close(struct queue_holds *h)
 /* place - the one byte that stands for it */
 static struct flock place(enum queue_hold kind, queue_id id, int64_t n, short type)
 {
-	int64_t at = kind == QUEUE_HOLD_DELIVERY ?
-		(int64_t)(id << N_BITS) | (n & ((1 << N_BITS) - 1)) : (int64_t)id;
+	int64_t at = 0;
 
+	switch (kind) {
+	case QUEUE_HOLD_MESSAGE:
+		at = (int64_t)id;
+		break;
+	case QUEUE_HOLD_AGENT:
+		at = n & 0xffff;
+		break;
+	case QUEUE_HOLD_DELIVERY:
+		at = (int64_t)(id << N_BITS) | (n & ((1 << N_BITS) - 1));
+		break;
+	}
 	return (struct flock){ .l_type = type, .l_whence = SEEK_SET,
 		.l_start = regions[kind].start + at, .l_len = 1 };
 }
@@ -79,12 +105,12 @@ static void set_lock(const struct queue_holds *h, struct flock lock)
 		continue;
 }
 
-void queue_hold(struct queue_holds *h, enum queue_hold kind, queue_id id, int64_t n)
+void queue_hold(const struct queue_holds *h, enum queue_hold kind, queue_id id, int64_t n)
 {
 	set_lock(h, place(kind, id, n, F_RDLCK));
 }
 
-void queue_unhold(struct queue_holds *h, enum queue_hold kind, queue_id id, int64_t n)
+void queue_unhold(const struct queue_holds *h, enum queue_hold kind, queue_id id, int64_t n)
 {
 	set_lock(h, place(kind, id, n, F_UNLCK));
 }

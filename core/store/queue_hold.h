@@ -15,19 +15,19 @@
  *	QUEUE_HOLD_DELIVERY	a delivery agent has this recipient under way; it is not begun
  *				anywhere else meanwhile
  *	QUEUE_HOLD_AGENT	a delivery agent may have recipients under way that it has not said
- *				with the kind above (id and n are 0)
+ *				with the kind above (n: of its name; id is 0)
  *
  * Holds of one process never stand in its own way; several may hold the same.
  */
-enum queue_hold { QUEUE_HOLD_MESSAGE, QUEUE_HOLD_AGENT, QUEUE_HOLD_DELIVERY };
+enum queue_hold { QUEUE_HOLD_MESSAGE, QUEUE_HOLD_DELIVERY, QUEUE_HOLD_AGENT };
 
 struct queue_holds;
 
-/* NULL with errno: the lock file cannot be opened. */
+/* As queue_open_below(). NULL with errno: the lock file cannot be opened. */
 struct queue_holds *queue_holds_open(const char *queue_directory);
 void queue_holds_close(struct queue_holds *h);	/* gives back all; NULL is fine */
-void queue_hold(struct queue_holds *h, enum queue_hold kind, queue_id id, int64_t n);
-void queue_unhold(struct queue_holds *h, enum queue_hold kind, queue_id id, int64_t n);
+void queue_hold(const struct queue_holds *h, enum queue_hold kind, queue_id id, int64_t n);
+void queue_unhold(const struct queue_holds *h, enum queue_hold kind, queue_id id, int64_t n);
 /* By another process? Where the file system has no such locks: no. */
 bool queue_is_held(const struct queue_holds *h, enum queue_hold kind, queue_id id, int64_t n);
 bool queue_any_held(const struct queue_holds *h, enum queue_hold kind);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -691,6 +692,66 @@ TEST(deliver, maildir)
 		"\n\nFrom here on\n>From there\n\nFrom \nFromage\n\nFrom a@x.example  Tue Jan  1 "
 		"00:00:00 2030\nReturn-Path: <a@x.example>\nno end\n"));
 	mem_free(got);
+}
+
+/* nobody - deliver_how.wanted of a delivery whose agent has died */
+static bool nobody(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+/* By the time the lock is ours another agent may have been asked for the same. */
+TEST(deliver, nobody_waits)
+{
+	const struct deliver_how how = { .wanted = nobody };
+	struct deliver_item items[MAILS];
+	struct slice texts[MAILS];
+	char path[2][280], new[300], name[256];
+	struct stat st;
+
+	snprintf(path[0], sizeof(path[0]), "%s/box", unit_tmpdir());
+	snprintf(path[1], sizeof(path[1]), "%s/unwanted/", unit_tmpdir());
+	put_file(path[0], older, strlen(older));
+	for (size_t p = 0; p < 2; p++) {
+		for (size_t i = 0; i < MAILS; i++) {
+			set_item(&items[i], &texts[i], i, false);
+		}
+		CHECK_INT(deliver_to_mailbox(path[p], &how, items, MAILS), 0);
+		for (size_t i = 0; i < MAILS; i++) {
+			CHECK_INT(items[i].status, DELIVER_DEFER);
+		}
+	}
+	CHECK(stat(path[0], &st) == 0 && st.st_size == (off_t)strlen(older));
+	snprintf(new, sizeof(new), "%snew", path[1]);
+	CHECK_INT(count_files(new, name, sizeof(name)), 0);
+}
+
+/* Who looks for what was delivered before waits for a delivery that is under way; others do not. */
+TEST(deliver, maildir_under_way)
+{
+	struct deliver_item items[MAILS];
+	struct slice texts[MAILS];
+	char path[280];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/shared/", unit_tmpdir());
+	deliver_all(path, false, items);
+	fd = open(path, O_RDONLY | O_DIRECTORY);
+	REQUIRE(fd >= 0 && flock(fd, LOCK_SH) == 0);
+	for (size_t i = 0; i < MAILS; i++) {
+		set_item(&items[i], &texts[i], i, i == 1);
+	}
+	CHECK_INT(deliver_to_mailbox(path, &plain_how, items, MAILS), 1);
+	CHECK_INT(items[1].status, DELIVER_DEFER);
+	deliver_all(path, false, items);
+	CHECK_INT(items[1].status, DELIVER_OK);
+	REQUIRE(flock(fd, LOCK_EX) == 0);
+	set_item(&items[0], &texts[0], 0, false);
+	CHECK_INT(deliver_to_mailbox(path, &plain_how, items, 1), 1);
+	close(fd);
+	deliver_all(path, true, items);
+	CHECK_INT(items[1].status, DELIVER_DUPLICATE);
 }
 
 /* in another process: hold the lock until told to end */

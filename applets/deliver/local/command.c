@@ -5,7 +5,8 @@
  *	                    ended:   exit status -> sent, deferred or bounced (sysexits.h)
  *
  * The command gets its own process group, so that command_time_limit ends what it
- * started as well, and an environment made of what is named below: values that come from
+ * started as well, a keeper that waits for it whatever becomes of us (command_keeper.c), and an
+ * environment made of what is named below: values that come from
  * outside have bytes that a shell may act on replaced by '_'.
  *
  * A command without characters that need a shell is executed directly.
@@ -17,6 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -31,7 +34,7 @@
 
 #include "local.h"
 
-enum { COMMANDS_MAX = 20, OUTPUT_MAX = 1000, PIECE = 64 * 1024, WORDS_MAX = 100, FD_MAX = 65536 };
+enum { COMMANDS_MAX = 20, OUTPUT_MAX = 1000, PIECE = 64 * 1024, WORDS_MAX = 100 };
 
 static const char SAFE[] = " \t0123456789!@%-_=+:,./"
 			   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -39,7 +42,8 @@ static const char SAFE[] = " \t0123456789!@%-_=+:,./"
 struct command {
 	struct command *next;
 	struct job *job;
-	pid_t pid;
+	pid_t pid;			/* of its keeper */
+	int ctl;			/* where the keeper hears us */
 	struct watch in, out;		/* its stdin and its output; fd -1: closed */
 	struct timer limit;
 	struct buf data;		/* to be written, the added lines first */
@@ -215,15 +219,19 @@ static _Noreturn void execute(struct arena *a, const char *command)
 	_exit(EX_TEMPFAIL);
 }
 
-/* child - between fork and exec */
-static _Noreturn void child(const struct job *j, const struct queue_envelope *env, int in, int out)
+_Noreturn void command_exec(
+	const struct job *j, const struct queue_envelope *env, int in, int out)
 {
 	struct arena a = ARENA_INIT;
+	pid_t keeper = getppid();
+	sigset_t none;
 
 	setpgid(0, 0);
 	for (int sig = 1; sig < NSIG; sig++) {
 		signal(sig, SIG_DFL);
 	}
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) {
 		_exit(EX_TEMPFAIL);
 	}
@@ -232,6 +240,11 @@ static _Noreturn void child(const struct job *j, const struct queue_envelope *en
 	}
 	set_environment(&a, j, env);
 	become(&j->target->user);
+	/* Without its keeper nobody would know that it runs: it would be begun again. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (getppid() != keeper) {
+		_exit(EX_TEMPFAIL);
+	}
 	enter_directory(&a, j);
 	umask(077);
 	execute(&a, j->target->value);
@@ -272,6 +285,12 @@ static void close_watch(struct watch *w)
 	}
 }
 
+/* tell_keeper - one word */
+static void tell_keeper(const struct command *c, char word)
+{
+	(void)send(c->ctl, &word, 1, MSG_NOSIGNAL);
+}
+
 static void command_free(struct command *c)
 {
 	struct command **p = &G.commands;
@@ -283,6 +302,9 @@ static void command_free(struct command *c)
 	G.command_count--;
 	close_watch(&c->in);
 	close_watch(&c->out);
+	if (c->ctl >= 0) {
+		close(c->ctl);
+	}
 	loop_untimer(G.service.loop, &c->limit);
 	buf_free(&c->data);
 	buf_free(&c->output);
@@ -405,6 +427,7 @@ bool command_ended(pid_t pid, int status)
 	s = outcome(c, status, &dsn, &text);
 	job = c->job;
 	command_free(c);
+	notes_clean_later();
 	job_done(job, s, dsn, buf_str(&text));
 	buf_free(&text);
 	command_begin();
@@ -425,8 +448,7 @@ static void on_limit(struct timer *t)
 	struct command *c = t->owner;
 
 	c->timed_out = true;
-	kill(-c->pid, SIGKILL);
-	kill(c->pid, SIGKILL);
+	tell_keeper(c, KEEPER_KILL);
 }
 
 static void on_output(struct watch *w, unsigned events)
@@ -446,7 +468,7 @@ static bool refill(struct command *c)
 	if (n < 0) {
 		/* Half a message must not count as delivered. */
 		c->unreadable = true;
-		kill(-c->pid, SIGKILL);
+		tell_keeper(c, KEEPER_KILL);
 	}
 	if (n <= 0) {
 		return false;
@@ -476,6 +498,9 @@ static void on_input(struct watch *w, unsigned events)
 		}
 		buf_consume(&c->data, (size_t)n);
 	}
+	if (!c->unreadable) {
+		tell_keeper(c, KEEPER_WHOLE);
+	}
 	close_watch(w);
 }
 
@@ -502,28 +527,31 @@ static bool start(struct command *c)
 	struct queue *queue = local_queue();
 	struct queue_envelope env;
 	struct arena a = ARENA_INIT;
-	int in[2] = { -1, -1 }, out[2] = { -1, -1 };
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, ctl[2] = { -1, -1 };
 	bool known =
 		queue != NULL && queue_get(queue, c->job->recipient->request->r.id, &a, &env) == 1;
 
-	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0) {
+	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 ||
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ctl) != 0) {
 		c->pid = -1;
 	} else {
 		log_flush();
 		c->pid = fork();
 	}
 	if (c->pid == 0) {
-		child(c->job, known ? &env : NULL, in[0], out[1]);
+		keeper_run(c->job, known ? &env : NULL, in, out, ctl[1]);
 	}
 	arena_free(&a);
 	close(in[0]);
 	close(out[1]);
+	close(ctl[1]);
+	c->ctl = ctl[0];
 	if (c->pid < 0) {
 		close(in[1]);
 		close(out[0]);
 		return false;
 	}
-	setpgid(c->pid, c->pid);
+	(void)fd_set_nonblock(c->ctl, true);
 	(void)fd_set_nonblock(in[1], true);
 	(void)fd_set_nonblock(out[0], true);
 	loop_watch(G.service.loop, &c->in, in[1], LOOP_WRITE, on_input, c);
@@ -538,7 +566,7 @@ static void run(struct job *j)
 	struct command *c = mem_alloc(sizeof(*c));
 
 	c->job = j;
-	c->in.fd = c->out.fd = -1;
+	c->in.fd = c->out.fd = c->ctl = -1;
 	c->next = G.commands;
 	G.commands = c;
 	G.command_count++;
@@ -570,6 +598,13 @@ static void command_begin(void)
 
 void command_add(struct job *j)
 {
+	if (j->suspect && note_find(j)) {
+		struct arena *a = &j->recipient->request->arena;
+
+		job_done(j, DELIVERY_SENT, "2.0.0",
+			arena_printf(a, "delivered to command: %s", j->target->value));
+		return;
+	}
 	j->next = NULL;
 	if (G.command_jobs.last != NULL) {
 		G.command_jobs.last->next = j;

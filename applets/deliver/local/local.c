@@ -70,8 +70,13 @@ static void on_child(int signo, void *owner)
 
 static void on_stop(struct service *s, bool soon)
 {
-	(void)soon;
-	clients_drain();
+	if (soon) {
+		clients_drain();
+	} else {
+		/* What has come is done; a client that has nothing here is let go. */
+		underway_publish();
+		clients_wake();
+	}
 	service_done(s);
 }
 
@@ -117,6 +122,8 @@ int local_main(int argc, char **argv)
 	G.scratch = mem_alloc(CONTENT_KEEP);
 	G.service.on_stop = on_stop;
 	loop_signal(G.service.loop, SIGCHLD, on_child, NULL);
+	underway_init();
+	notes_clean_later();
 	G.server = server_new(G.service.loop, &config);
 	service_listen(&G.service, G.server);
 	status = service_run(&G.service);
@@ -124,6 +131,7 @@ int local_main(int argc, char **argv)
 	workers_free();
 	boxes_free();
 	spares_free();
+	underway_free();
 	queue_close(G.queue);
 	mem_free(G.scratch);
 	expand_free();

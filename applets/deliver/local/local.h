@@ -15,6 +15,7 @@
 #include "proto/delivery.h"
 #include "store/deliver.h"
 #include "store/queue.h"
+#include "store/queue_hold.h"
 #include "route/expand.h"
 #include "applets/service.h"
 
@@ -27,6 +28,9 @@
  *	worker.c	as root: a child for each user, which delivers batches
  *	worker_child.c	what that child does
  *	command.c	|command and mailbox_command
+ *	command_keeper.c  who waits for a command, also when we are gone
+ *	command_note.c	what commands have taken
+ *	underway.c	nothing is begun twice, here or by an agent before us
  */
 enum {
 	BATCH_ITEMS = 500,		/* messages delivered under one lock */
@@ -36,7 +40,9 @@ enum {
 	SPARE_CONTENT = 16 * 1024,	/* a spare request keeps this much room for a content */
 	SPARES_MAX = 200,
 	CONTENT_TOTAL = 16 << 20,	/* all of them together; above it content is read again */
-	JOBS_HIGH = 4000		/* above it no request is read */
+	JOBS_HIGH = 4000,		/* above it no request is read */
+	UNDERWAY_BITS = 10,
+	FD_MAX = 65536			/* descriptors that a child closes */
 };
 
 struct box;
@@ -68,6 +74,8 @@ struct request {
 	size_t delivered_count;
 	struct recipient *recipients;	/* r.recipient_count of them */
 	size_t open;			/* recipients without an answer */
+	struct request *underway_next, *wait_next;	/* underway.c */
+	bool underway;
 };
 
 struct recipient {
@@ -117,6 +125,14 @@ extern struct local_state {
 	size_t spare_count;
 	struct timer spare_timer;	/* gives them back when it is quiet */
 	size_t content_bytes;		/* kept in memory, of all requests */
+	/* underway.c */
+	struct request *underway[1 << UNDERWAY_BITS];
+	struct request *wait_first, **wait_tail; /* the same is under way */
+	struct timer wait_timer;
+	struct queue_holds *holds;
+	int64_t agent_until;		/* loop milliseconds */
+	bool draining;			/* a successor takes what is new */
+	struct timer note_timer;
 	char *scratch;			/* CONTENT_KEEP bytes */
 	bool root;			/* deliveries are made by children of the users */
 } local_G;
@@ -138,6 +154,18 @@ bool job_wanted(const struct job *j);
 void job_item(const struct job *j, struct deliver_item *it);
 void spares_free(void);
 void clients_drain(void);		/* answer what is under way, then close */
+void clients_wake(void);
+void request_begin(struct request *q);	/* entered in the table of those under way */
+void request_drop(struct request *q);	/* nobody wants it, and it was not begun */
+
+/* underway.c */
+void underway_init(void);
+/* True: to be begun now. Else it waits, and is begun (or dropped) later. */
+bool underway_enter(struct request *q);
+void underway_leave(struct request *q);
+/* A successor is about to begin: it is told what is under way here, from now to the end. */
+void underway_publish(void);
+void underway_free(void);
 
 /* box.c */
 void box_add(struct job *j);
@@ -174,14 +202,28 @@ void box_worker_free(void);
 /* worker_child.c */
 /* In the child: log lines go to the parent by sock. */
 void worker_log(int sock);
-_Noreturn void worker_child(int sock);
+_Noreturn void worker_child(int sock, pid_t parent);
 /* The messages between worker.c and worker_child.c: kinds; either side. */
 enum { WORKER_PROBE = 1, WORKER_BATCH = 2, WORKER_DATA = 3,	/* to the child */
 	WORKER_PROBED = 4, WORKER_WANT = 5, WORKER_RESULT = 6,	/* from the child */
 	WORKER_LOG = 7 };
 enum { WORKER_INLINE = 64 * 1024, WORKER_PIECE = 256 * 1024 };
 
+/* command_note.c */
+void note_make(const struct job *j);		/* its command has taken the message */
+bool note_find(const struct job *j);
+void notes_clean_later(void);		/* remove those that are not needed any more */
+
+/* command_keeper.c */
+enum { KEEPER_WHOLE = 'W', KEEPER_KILL = 'K' }; /* words to it */
+/* In a process of its own: start and wait for the command. Pipes as pipe(2) made them. */
+_Noreturn void keeper_run(const struct job *j, const struct queue_envelope *env, const int in[2],
+	const int out[2], int ctl);
+
 /* command.c */
+/* In a process of its own: become the user and the command. */
+_Noreturn void command_exec(
+	const struct job *j, const struct queue_envelope *env, int in, int out);
 void command_add(struct job *j);
 bool command_ended(pid_t pid, int status);
 void commands_free(void);

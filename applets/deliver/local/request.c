@@ -212,7 +212,13 @@ static void request_free(struct request *q)
 		}
 	}
 	G.content_bytes -= q->content.len;
+	underway_leave(q);
 	request_keep(q);
+}
+
+void request_drop(struct request *q)
+{
+	request_free(q);
 }
 
 /* answer - the recipient is decided; the request may be gone afterwards */
@@ -298,11 +304,15 @@ static void log_added(struct recipient *rc)
 	buf_free(&text);
 }
 
-/* ended - a target of the recipient has ended; the last one gives the answer */
+/*
+ * ended - a target of the recipient has ended; the last one gives the answer. unsure: it may have
+ * been delivered before, and could not be looked for. Then it stays what it was: under another
+ * address nobody would find it.
+ */
 static void ended(struct recipient *rc, const struct target *t, enum delivery_status status,
-	const char *dsn, const char *text)
+	const char *dsn, const char *text, bool unsure)
 {
-	if (status != DELIVERY_SENT && t->again && rc->targets > 1) {
+	if (status != DELIVERY_SENT && t->again && rc->targets > 1 && !unsure) {
 		/*
 		 * It has an address of its own: it is tried under that, and fails there if
 		 * it must.
@@ -325,7 +335,8 @@ static void ended(struct recipient *rc, const struct target *t, enum delivery_st
 void job_done(struct job *j, enum delivery_status status, const char *dsn, const char *text)
 {
 	G.jobs--;
-	ended(j->recipient, j->target, status, dsn, text);
+	ended(j->recipient, j->target, status, dsn, text,
+		j->suspect && status == DELIVERY_DEFERRED && j->target->kind == TARGET_MAILBOX);
 	if (G.jobs == JOBS_HIGH / 2) {
 		for (struct client *c = G.clients; c != NULL; c = c->next) {
 			if (c->paused) {
@@ -384,16 +395,16 @@ static void begin_target(struct recipient *rc, const struct target *t, bool susp
 		break;
 	case TARGET_REMOTE:
 		add_address(rc, t->value);
-		ended(rc, t, DELIVERY_SENT, "2.0.0", "");
+		ended(rc, t, DELIVERY_SENT, "2.0.0", "", false);
 		break;
 	case TARGET_DISCARD:
-		ended(rc, t, DELIVERY_SENT, "2.0.0", t->value);
+		ended(rc, t, DELIVERY_SENT, "2.0.0", t->value, false);
 		break;
 	case TARGET_FAIL:
-		ended(rc, t, DELIVERY_BOUNCED, t->dsn, t->value);
+		ended(rc, t, DELIVERY_BOUNCED, t->dsn, t->value, false);
 		break;
 	case TARGET_DEFER:
-		ended(rc, t, DELIVERY_DEFERRED, t->dsn, t->value);
+		ended(rc, t, DELIVERY_DEFERRED, t->dsn, t->value, false);
 		break;
 	}
 }
@@ -423,8 +434,7 @@ static void begin_recipient(struct recipient *rc)
 	}
 }
 
-/* begin_request - parsed and linked */
-static void begin_request(struct request *q)
+void request_begin(struct request *q)
 {
 	size_t count = q->r.recipient_count;
 	int64_t len = content_load(q);
@@ -448,7 +458,7 @@ static void begin_request(struct request *q)
 
 			rc->pending = rc->targets = 1;
 			ended(rc, &t, DELIVERY_DEFERRED, "4.3.0",
-				"cannot read the message from the queue");
+				"cannot read the message from the queue", false);
 		}
 	}
 	if (--q->open == 0) {
@@ -481,7 +491,9 @@ static int take_request(struct client *c, struct buf *in)
 		q->next->prev = q;
 	}
 	c->requests = q;
-	begin_request(q);
+	if (underway_enter(q)) {
+		request_begin(q);
+	}
 	return 1;
 }
 
@@ -503,8 +515,14 @@ static void *client_open(struct session_io *io, void *service, struct buf *out)
 static enum session_want client_feed(void *session, struct buf *in, struct buf *out)
 {
 	struct client *c = session;
-	struct queue *together = G.queue != NULL && queue_read_begin(G.queue) == 0 ? G.queue : NULL;
+	struct queue *together;
 	int rc = 1;
+
+	/* A dead one's requests are another's by now, who may have them delivered already. */
+	if (c->io->hung_up != NULL && c->io->hung_up(c->io)) {
+		return SESSION_CLOSE;
+	}
+	together = G.queue != NULL && queue_read_begin(G.queue) == 0 ? G.queue : NULL;
 
 	/* One view of the queue for all that have come: its locks are taken once. */
 	while (rc > 0 && !c->ending && G.jobs < JOBS_HIGH) {
@@ -524,7 +542,7 @@ static enum session_want client_feed(void *session, struct buf *in, struct buf *
 		log_warn("malformed request from the queue manager");
 		return SESSION_CLOSE;
 	}
-	if (c->ending && c->requests == NULL) {
+	if ((c->ending || (G.draining && !c->paused)) && c->requests == NULL) {
 		return SESSION_CLOSE;
 	}
 	return c->paused || c->ending ? SESSION_WAIT : SESSION_READ;
@@ -577,6 +595,13 @@ void clients_drain(void)
 {
 	for (struct client *c = G.clients; c != NULL; c = c->next) {
 		c->ending = true;
+	}
+	clients_wake();
+}
+
+void clients_wake(void)
+{
+	for (struct client *c = G.clients; c != NULL; c = c->next) {
 		client_wake(c);
 	}
 }

@@ -38,7 +38,7 @@
 
 #include "local.h"
 
-enum { WORKERS_MAX = 50, IDLE_SECONDS = 5, INLINE_TOTAL = 8 << 20, FD_MAX = 65536 };
+enum { WORKERS_MAX = 50, IDLE_SECONDS = 5, INLINE_TOTAL = 8 << 20 };
 
 struct worker {
 	struct worker *next;
@@ -107,7 +107,7 @@ static struct worker *worker_start(const struct target *t)
 {
 	struct worker *k;
 	int socks[2];
-	pid_t pid;
+	pid_t parent = getpid(), pid;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks) != 0) {
 		log_warn("socketpair: %m");
@@ -129,7 +129,7 @@ static struct worker *worker_start(const struct target *t)
 		signal(SIGHUP, SIG_IGN);
 		close_others(socks[1]);
 		become(t);
-		worker_child(socks[1]);
+		worker_child(socks[1], parent);
 	}
 	close(socks[1]);
 	(void)fd_set_nonblock(socks[0], true);

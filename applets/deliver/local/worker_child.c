@@ -21,6 +21,7 @@ enum { READ_SIZE = 64 * 1024, PAUSE_MS = 200 };
 /* The socket and what was read from it. */
 struct line {
 	int sock;
+	pid_t parent;		/* whose child we are as long as it lives */
 	struct buf in, out;
 };
 
@@ -183,6 +184,14 @@ static bool take_items(struct line *l, struct wire *w, struct deliver_item *item
 	return wire_ok(w);
 }
 
+/* parent_lives - else another agent is asked for this batch, and looks when our lock is free */
+static bool parent_lives(void *arg)
+{
+	const struct line *l = arg;
+
+	return getppid() == l->parent;
+}
+
 static void batch(struct line *l, struct wire *w)
 {
 	const char *path = wire_get_str(w);
@@ -203,6 +212,8 @@ static void batch(struct line *l, struct wire *w)
 	if (!take_items(l, w, items, contents, count)) {
 		_exit(1);
 	}
+	how.wanted = parent_lives;
+	how.wanted_arg = l;
 	locked = deliver_to_mailbox(path, &how, items, count);
 	mark = wire_begin(&l->out);
 	wire_put_int(&l->out, WORKER_RESULT);
@@ -241,9 +252,9 @@ void worker_log(int sock)
 	log_set_sink(send_log);
 }
 
-_Noreturn void worker_child(int sock)
+_Noreturn void worker_child(int sock, pid_t parent)
 {
-	struct line l = { .sock = sock };
+	struct line l = { .sock = sock, .parent = parent };
 
 	for (;;) {
 		struct wire w;

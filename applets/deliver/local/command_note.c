@@ -1,0 +1,166 @@
+/*
+ * command_note - what a command has taken is written down until the message has left the queue
+ *
+ * A mailbox tells what was delivered to it, a command does not: when the answer got lost (a queue
+ * manager or an agent was killed, the server was stopped meanwhile), or another command of the same
+ * recipient wants the message later, the note keeps it from getting the message twice.
+ *
+ *	pid/command.ID.N.HASH	empty; HASH is of the command and whose rights it has
+ *
+ * It is made by the command's keeper when the command ends with success, not synced (a power cut
+ * ends commands too), and removed some time after the recipient is done. The directory is root's,
+ * or whose the whole server is: with another owner there are no notes.
+ */
+#include <errno.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "conf/params.h"
+
+#include "local.h"
+
+enum { CLEAN_MS = 30000, NAME_SIZE = 80 };
+
+static const char prefix[] = "command.";
+
+/* open_dir - where notes are; -1: there are none. Not through a link, and nobody else's */
+static int open_dir(void)
+{
+	struct buf path = BUF_INIT;
+	struct stat st;
+	int fd;
+
+	if (param.process_id_directory[0] != '/') {
+		buf_addf(&path, "%s/", param.queue_directory);
+	}
+	buf_adds(&path, param.process_id_directory);
+	if (mkdir(buf_str(&path), 0755) == 0) {
+		(void)chmod(buf_str(&path), 0755);
+	}
+	fd = open(buf_str(&path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	buf_free(&path);
+	if (fd >= 0 && (fstat(fd, &st) != 0 || st.st_uid != geteuid() ||
+			       (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/* note_name - of this job's command */
+static void note_name(char out[NAME_SIZE], const struct job *j)
+{
+	const struct recipient *rc = j->recipient;
+	uint64_t sum = UINT64_C(14695981039346656037);	/* FNV-1a */
+
+	for (const char *p = j->target->value; *p != '\0'; p++) {
+		sum = (sum ^ (unsigned char)*p) * UINT64_C(1099511628211);
+	}
+	sum = (sum ^ j->target->user.uid) * UINT64_C(1099511628211);
+	snprintf(out, NAME_SIZE, "%s%s.%llu.%016llx", prefix, rc->request->id,
+		(unsigned long long)rc->r->n, (unsigned long long)sum);
+}
+
+void note_make(const struct job *j)
+{
+	char name[NAME_SIZE];
+	int dir = open_dir(), fd;
+
+	if (dir < 0) {
+		return;
+	}
+	note_name(name, j);
+	fd = openat(dir, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd >= 0) {
+		close(fd);
+	}
+	close(dir);
+}
+
+bool note_find(const struct job *j)
+{
+	char name[NAME_SIZE];
+	int dir = open_dir();
+	struct stat st;
+	bool found;
+
+	if (dir < 0) {
+		return false;
+	}
+	note_name(name, j);
+	found = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+	close(dir);
+	return found;
+}
+
+/* is_done - is the recipient that the note is about out of the queue? Not known: false */
+static bool is_done(const char *name)
+{
+	char id_text[QUEUE_ID_TEXT];
+	const char *id_start = name + sizeof(prefix) - 1, *dot = strchr(id_start, '.');
+	struct queue *queue = local_queue();
+	struct arena a = ARENA_INIT;
+	struct queue_recipient r;
+	int64_t n;
+	queue_id id;
+	int found;
+
+	if (queue == NULL || dot == NULL || (size_t)(dot - id_start) >= sizeof(id_text) ||
+		!str_to_int(arena_strndup(&a, dot + 1, strcspn(dot + 1, ".")), 0, INT64_MAX, &n)) {
+		arena_free(&a);
+		return queue != NULL;
+	}
+	memcpy(id_text, id_start, (size_t)(dot - id_start));
+	id_text[dot - id_start] = '\0';
+	if (!queue_id_parse(id_text, &id)) {
+		arena_free(&a);
+		return true;
+	}
+	found = queue_recipients(queue, id, n, true, &a, &r, 1);
+	arena_free(&a);
+	return found == 0 || (found > 0 && r.n != n);
+}
+
+/* on_clean - notes whose recipients are done go; again later while there are others */
+static void on_clean(struct timer *t)
+{
+	int fd = open_dir();
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *e;
+	bool left = false;
+
+	(void)t;
+	if (d == NULL) {
+		if (fd >= 0) {
+			close(fd);
+		}
+		return;
+	}
+	while ((e = readdir(d)) != NULL) {
+		if (!str_starts(e->d_name, prefix)) {
+			continue;
+		}
+		if (is_done(e->d_name)) {
+			(void)unlinkat(dirfd(d), e->d_name, 0);
+		} else {
+			left = true;
+		}
+	}
+	closedir(d);
+	if (left) {
+		notes_clean_later();
+	}
+}
+
+void notes_clean_later(void)
+{
+	if (G.note_timer.slot == 0) {
+		loop_timer(G.service.loop, &G.note_timer, CLEAN_MS, on_clean, NULL);
+	}
+}
