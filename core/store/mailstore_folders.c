@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -145,6 +147,29 @@ int mailstore_list(
 
 /* ---- Making and removing ---- */
 
+/*
+ * sync_names - a folder's name, and the directories on the way to it, outlive a power cut: mail
+ * that is moved there leaves where it was. Too late to fail, but it is said.
+ */
+static void sync_names(const struct mailstore *ms, const char *path)
+{
+	size_t root = strlen(ms->store->root);
+	char *name = mem_strdup(path), *slash;
+	struct stat st;
+
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode) && dir_sync(path, -1) != 0)
+		log_warn("%s: cannot sync it: %m", path);
+	while (strlen(name) >= root && strncmp(name, ms->store->root, root) == 0) {
+		if (file_sync_name(name, -1) != 0)
+			log_warn("%s: cannot sync its directory: %m", name);
+		slash = strrchr(name, '/');
+		if (slash == NULL || slash == name)
+			break;
+		*slash = '\0';
+	}
+	mem_free(name);
+}
+
 int mailstore_create(struct mailstore *ms, const char *name)
 {
 	size_t len = strlen(name);
@@ -161,6 +186,8 @@ int mailstore_create(struct mailstore *ms, const char *name)
 	rc = ms->store->driver->create(ms, path, directory);
 	if (rc != 0 && ms->code == MAIL_E_EXISTS)
 		store_fail(ms, MAIL_E_EXISTS, "Mailbox already exists");
+	if (rc == 0)
+		sync_names(ms, path);
 	mem_free(path);
 	return rc;
 }
@@ -261,6 +288,10 @@ static int rename_one(struct mailstore *ms, const char *from, const char *to, bo
 
 	if (rc == 0 && files)
 		rc = ms->store->driver->move(ms, old, new);
+	if (rc == 0 && files) {
+		sync_names(ms, new);
+		sync_names(ms, old);
+	}
 	if (rc == 0 && index_folder_rename(ms->store->index, from, to) != 0)
 		rc = store_fail_index(ms);
 	mem_free(old);

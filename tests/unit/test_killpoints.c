@@ -8,17 +8,16 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "store_util.h"
+#include "trace.h"
 #include "unit.h"
 
 #include "base/log.h"
@@ -60,62 +59,24 @@ static bool changes(uint64_t call, const uint64_t args[6])
 	return false;
 }
 
-/* follow - a traced child until its call number `at'; true: it was killed there, false: it ended */
-static bool follow(pid_t pid, int at)
+struct killer {
+	int at, count;
+};
+
+/* kill_there - from trace_run(): true until the call that is asked for */
+static bool kill_there(void *arg, const struct trace_call *call)
 {
-	int status, count = 0;
+	struct killer *k = arg;
 
-	for (;;) {
-		struct __ptrace_syscall_info info;
-
-		REQUIRE(ptrace(PTRACE_SYSCALL, pid, 0, 0) == 0 && waitpid(pid, &status, 0) == pid);
-		if (WIFEXITED(status)) {
-			CHECK_INT(WEXITSTATUS(status), 0);
-			return false;
-		}
-		REQUIRE(WIFSTOPPED(status));
-		if (WSTOPSIG(status) != (SIGTRAP | 0x80))
-			continue;
-		REQUIRE(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) > 0);
-		if (info.op != PTRACE_SYSCALL_INFO_ENTRY ||
-			!changes(info.entry.nr, info.entry.args) ||
-			++count < at)
-			continue;
-		kill(pid, SIGKILL);
-		REQUIRE(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
-		return true;
-	}
-}
-
-/* begin_child - fork(2); nothing that waits to be written is written twice */
-static pid_t begin_child(void)
-{
-	pid_t pid;
-
-	fflush(NULL);
-	pid = fork();
-	REQUIRE(pid >= 0);
-	return pid;
+	return !call->entry || !changes(call->nr, call->args) || ++k->count < k->at;
 }
 
 /* kill_at - do the work, and be killed before call number `at'; false: there are not so many */
 static bool kill_at(void (*work)(void), int at)
 {
-	pid_t pid = begin_child();
-	int status;
+	struct killer k = { .at = at };
 
-	if (pid == 0) {
-		if (ptrace(PTRACE_TRACEME, 0, 0, 0) != 0)
-			_exit(77);
-		raise(SIGSTOP);
-		work();
-		_exit(0);
-	}
-	REQUIRE(waitpid(pid, &status, 0) == pid);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-		unit_skip("processes cannot be traced here");
-	REQUIRE(ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) == 0);
-	return follow(pid, at);
+	return !trace_run(work, kill_there, &k);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
@@ -128,7 +89,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 /* in_child - nothing that is open, or cached, must cross a fork */
 static void in_child(void (*fn)(void))
 {
-	pid_t pid = begin_child();
+	pid_t pid = trace_fork();
 	int status;
 
 	if (pid == 0) {
