@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/dovecot_tree.h"
+#include "conf/params.h"
 
 enum { OVERRIDES_MAX = 100 };
 
@@ -43,6 +44,31 @@ static void tree_free(struct dovecot_tree *t)
 	}
 }
 
+/*
+ * follow_main_cf - where mail is when dovecot.conf does not say: where main.cf, if it was read, has
+ * it delivered (home_mailbox, mail_spool_directory), so that a spool that was moved is moved once
+ */
+static void follow_main_cf(struct dovecot_tree *t)
+{
+	const char *def = dovecot_setting_default("mail_location");
+	const char *path = param.mail_spool_directory;
+	bool home = param.home_mailbox != NULL && param.home_mailbox[0] != '\0';
+	struct buf place = BUF_INIT;
+
+	if (tree_find(&t->root, "mail_location") != NULL || path == NULL || path[0] == '\0')
+		return;
+	if (home)
+		path = param.home_mailbox;
+	/* A name that ends in a slash is a maildir, for local delivery too (local(8)). */
+	buf_adds(&place, str_ends(path, "/") ? "maildir:" : "mbox:~/mail:INBOX=");
+	buf_adds(&place, home ? "~/" : "");
+	buf_add(&place, path, strlen(path) - str_ends(path, "/"));
+	buf_adds(&place, home ? "" : "/%u");
+	if (strcmp(buf_str(&place), def) != 0)
+		tree_set(t, &t->root, "mail_location", buf_str(&place), "main.cf", 0);
+	buf_free(&place);
+}
+
 int dovecot_conf_load(const char *path, bool optional, char **error_r)
 {
 	struct dovecot_tree *next = mem_alloc(sizeof(*next));
@@ -62,6 +88,7 @@ int dovecot_conf_load(const char *path, bool optional, char **error_r)
 		tree_set(next, &next->root, overrides[i], overrides[i] + strlen(overrides[i]) + 1,
 			"-o", 0);
 	dovecot_translate(next);
+	follow_main_cf(next);
 	dovecot_convert(next, &values);
 	tree_free(previous);
 	previous = current;

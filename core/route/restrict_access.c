@@ -1,7 +1,7 @@
 /*
  * restrict_access - check_*_access and what the right-hand sides of access(5) mean
  *
- *	OK, all digits		permit			DUNNO		no opinion
+ *	OK, RELAY, all digits	permit			DUNNO		no opinion
  *	REJECT [text]		554 5.7.1		DEFER [text]	450 4.7.1
  *	4NN text, 5NN text	that code		DEFER_IF_PERMIT, DEFER_IF_REJECT [text]
  *	HOLD, DISCARD [text]	the mail waits, or is accepted and dropped
@@ -228,6 +228,7 @@ static enum restrict_verdict do_filter(struct restrict_run *run, const struct su
 
 static const struct { const char *name; action_fn *fn; } actions[] = {
 	{ "OK",			do_ok },
+	{ "RELAY",		do_ok },
 	{ "DUNNO",		do_dunno },
 	{ "REJECT",		do_reject },
 	{ "DEFER",		do_defer },
@@ -271,7 +272,8 @@ enum restrict_verdict restrict_action(struct restrict_run *run, const char *tabl
 
 	if (n == 0) {
 		log_warn("access table %s entry %s has empty value", table, name);
-		return RESTRICT_OK;
+		return restrict_reject(run, 451, "4.3.5",
+			"<%s>: %s rejected: Server configuration error", name, class_name);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
 		if (slice_ieq((struct slice){ value, n }, actions[i].name)) {

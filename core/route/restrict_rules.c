@@ -442,7 +442,7 @@ static enum restrict_verdict rule_known_login_mismatch(struct restrict_run *run,
 	const struct restrict_rule *rule)
 {
 	(void)rule;
-	return login_mismatch(run, true, false, true);
+	return login_mismatch(run, true, true, true);
 }
 
 static enum restrict_verdict rule_unauth_login_mismatch(struct restrict_run *run,

@@ -223,6 +223,7 @@ in_flow_delay = 0
 
 class Ours(Server):
     name = "pillarbox"
+    options = ()
     own_main = """queue_directory = $DIR/spool
 data_directory = $DIR/spool
 mail_owner = nobody
@@ -244,7 +245,7 @@ dovecot_config_file = $DIR/none
         os.chmod(self.dir + "/log", 0o666)
 
     def command(self):
-        return [dialog.PILLARBOX, "smtpd", "-p", "127.0.0.1:%d" % self.port]
+        return [dialog.PILLARBOX, "smtpd", *self.options, "-p", "127.0.0.1:%d" % self.port]
 
     def run(self, *args, env=(), **kwargs):
         return subprocess.run([dialog.PILLARBOX, *args], check=False, capture_output=True, timeout=WAIT,

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/dovecot_conf.h"
+#include "conf/params.h"
 #include "unit.h"
 
 static const char *write_conf(const char *name, const char *text)
@@ -242,4 +243,31 @@ TEST(dovecot_conf, variables)
 		CHECK_STR(got, expansions[i].want);
 		mem_free(got);
 	}
+}
+
+/* Where mail is follows main.cf unless dovecot.conf says it. */
+TEST(dovecot_conf, follows_main_cf)
+{
+	static const struct {
+		const char *main_cf, *dovecot, *want;
+	} places[] = {
+		{ "", "", "mbox:~/mail:INBOX=/var/mail/%u" },
+		{ "mail_spool_directory = /flash/mail\n", "", "mbox:~/mail:INBOX=/flash/mail/%u" },
+		{ "mail_spool_directory = /flash/mail/\n", "", "maildir:/flash/mail/%u" },
+		{ "home_mailbox = Maildir/\n", "", "maildir:~/Maildir" },
+		{ "home_mailbox = Mailbox\nmail_spool_directory = /x\n", "",
+			"mbox:~/mail:INBOX=~/Mailbox" },
+		{ "home_mailbox = Maildir/\n", "mail_location = mbox:~/m\n", "mbox:~/m" },
+	};
+	char *error = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		CHECK_ROW(places[i].main_cf);
+		write_conf("main.cf", places[i].main_cf);
+		CHECK_INT(conf_load(unit_tmpdir(), false, &error), 0);
+		load(places[i].dovecot);
+		CHECK_STR(setting.mail_location, places[i].want);
+		CHECK_STR(conf_protocol_setting("imap", "mail_location"), places[i].want);
+	}
+	mem_free(error);
 }

@@ -589,14 +589,11 @@ int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject)
 static bool own_domain(const char *domain)
 {
 	char host[256];
-	char *error = NULL;
 
-	if (G.conf == 0) {		/* main.cf says it; without one the host's name */
-		G.conf = conf_load(conf_dir(NULL), true, &error) == 0 ? 1 : -1;
-		mem_free(error);
-	}
-	if (G.conf > 0 && (str_ieq(domain, param.myhostname) || str_ieq(domain, param.mydomain) ||
-			str_ieq(domain, param.myorigin))) {
+	/* main.cf says it; without one the host's name */
+	if (main_cf_known() &&
+	    (str_ieq(domain, param.myhostname) || str_ieq(domain, param.mydomain) ||
+	     str_ieq(domain, param.myorigin))) {
 		return true;
 	}
 	return (gethostname(host, sizeof(host)) == 0 && str_ieq(domain, host)) ||

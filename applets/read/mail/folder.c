@@ -18,13 +18,28 @@
 #include "base/date.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "conf/params.h"
 #include "mime/address.h"
 #include "mime/header.h"
 #include "mime/word.h"
 
 enum { HEADER_WINDOW = 65536, HEADER_STEP = 4096 };
 
-/* own_mailbox - $MAIL, else the mailbox of the user in /var/mail or /var/spool/mail */
+bool main_cf_known(void)
+{
+	char *error = NULL;
+
+	if (G.conf == 0) {
+		G.conf = conf_load(conf_dir(NULL), true, &error) == 0 ? 1 : -1;
+		mem_free(error);
+	}
+	return G.conf > 0;
+}
+
+/*
+ * own_mailbox - $MAIL, else the mailbox of the user where main.cf has it delivered
+ * (mail_spool_directory) when that was moved, else in /var/mail or /var/spool/mail
+ */
 static char *own_mailbox(const char *user)
 {
 	const char *env = getenv("MAIL");
@@ -33,6 +48,15 @@ static char *own_mailbox(const char *user)
 
 	if (user == NULL && env != NULL && env[0] != '\0') {
 		return mem_strdup(env);
+	}
+	if (main_cf_known() && strcmp(param.mail_spool_directory, "/var/mail") != 0) {
+		size_t len = strlen(param.mail_spool_directory);
+
+		/* A directory that ends in a slash holds maildirs, whose own names have none. */
+		buf_addf(&path, "%s%s%s", param.mail_spool_directory,
+			len > 0 && param.mail_spool_directory[len - 1] == '/' ? "" : "/",
+			user != NULL ? user : G.user);
+		return buf_steal(&path);
 	}
 	buf_addf(&path, "/var/spool/mail/%s", user != NULL ? user : G.user);
 	if (stat(buf_str(&path), &st) != 0 && stat("/var/spool/mail", &st) != 0) {

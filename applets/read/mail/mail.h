@@ -92,6 +92,8 @@ bool vars_command(const char *name, size_t name_len, const char *args);
 /* ---- folder.c ---- */
 /* path NULL: the user's own mailbox. 0, 1 no such mailbox or empty and said, -1 error and said. */
 int folder_open(const char *path, const char *user, bool read_only);
+/* Whether main.cf could be read (at the first call): then `param' holds it. */
+bool main_cf_known(void);
 /*
  * Quit the open folder for another; false: that one cannot be opened, said, and the first is as it
  * was, with what is marked in it.

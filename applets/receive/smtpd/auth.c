@@ -43,10 +43,16 @@ static bool is_allowed(const struct smtpd_session *s, struct slice mech)
 		!(slice_ieq(mech, "ANONYMOUS") && has_option(s, "noanonymous"));
 }
 
+/* needs_tls - AUTH comes after STARTTLS only; a port that wants TLS anyway does not ask twice */
+static bool needs_tls(const struct smtpd_session *s)
+{
+	return (param.smtpd_tls_auth_only || s->d->tls_required) && !s->io->tls;
+}
+
 /* offers_auth - is there AUTH at all for this client now? */
 static bool offers_auth(const struct smtpd_session *s)
 {
-	return s->d->auth != NULL && !(param.smtpd_tls_auth_only && !s->io->tls) &&
+	return s->d->auth != NULL && !needs_tls(s) &&
 		match_host(s->d->sasl_exceptions, s->io->peer.host, s->io->peer.addr) <= 0;
 }
 
@@ -174,7 +180,7 @@ static const char *auth_refusal(struct smtpd_session *s, struct slice rest)
 	if (s->tx.open) {
 		return "503 5.5.1 Error: MAIL transaction in progress";
 	}
-	if (param.smtpd_tls_auth_only && !s->io->tls) {
+	if (needs_tls(s)) {
 		return "504 5.5.4 Encryption required for requested authentication mechanism";
 	}
 	if (!offers_auth(s)) {
