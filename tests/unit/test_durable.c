@@ -35,11 +35,11 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
-#include "route/submit.h"
 #include "store/deliver.h"
+#include "store/mailstore.h"
 #include "store/queue.h"
 #include "store/queue_internal.h"
-#include "store/mailstore.h"
+#include "route/submit.h"
 
 enum { TRACKED_MAX = 400, PATH_SIZE = 4096 };
 
@@ -64,7 +64,8 @@ static bool is_outside(const char *path)
 	const char *base = strrchr(path, '/');
 
 	return strncmp(path, unit_tmpdir(), strlen(unit_tmpdir())) != 0 || base == NULL ||
-		strstr(path, "/.pillarbox") != NULL || strncmp(base, "/index.db", 9) == 0 || str_ends(path, "-shm") ||
+		strstr(path, "/.pillarbox") != NULL || strncmp(base, "/index.db", 9) == 0 ||
+		str_ends(path, "-shm") ||
 		str_ends(path, ".lock") || str_ends(path, "/queue.reserve");
 }
 
@@ -148,7 +149,8 @@ static void name_at(const struct trace_call *c, int dirfd, uint64_t address, cha
 	ssize_t n = 0;
 
 	/* To the end of a page, then the next one: behind the text there may be nothing. */
-	for (size_t len = 0; len < sizeof(text) - 1 && memchr(text, '\0', len) == NULL; len += (size_t)n) {
+	for (size_t len = 0; len < sizeof(text) - 1 && memchr(text, '\0', len) == NULL;
+		len += (size_t)n) {
 		there.iov_base = (void *)(uintptr_t)(address + len);
 		there.iov_len = 4096 - (address + len) % 4096;
 		here.iov_base = text + len;
@@ -503,7 +505,8 @@ TEST(durable, move_maildir)
 static void deliver(void)
 {
 	static const struct deliver_how how = { .lock_ms = 0 };
-	struct slice text = SLICE_LIT("Received: by mx (Postfix)\n\tid 4A1B; Tue\nSubject: x\n\nbody\n");
+	struct slice text = SLICE_LIT("Received: by mx (Postfix)\n\tid 4A1B; Tue\n"
+		"Subject: x\n\nbody\n");
 	struct deliver_item item = { .queue_id = "4A1B", .sender = "a@x.example",
 		.recipient = "u1@test.example", .original = "u1@test.example",
 		.read = slice_read, .read_arg = &text };
@@ -605,7 +608,8 @@ TEST(durable, maildrop)
 
 	snprintf(setting, sizeof(setting), "queue_directory=%s", unit_tmpdir());
 	REQUIRE(conf_override(setting) && conf_load("/nonexistent", true, &error) == 0);
-	REQUIRE(mkdir(store_path("maildrop"), 0700) == 0 && mkdir(store_path("queue"), 0500) == 0);
+	REQUIRE(mkdir(store_path("maildrop"), 0700) == 0);
+	REQUIRE(mkdir(store_path("queue"), 0500) == 0);
 	REQUIRE(geteuid() != 0 || chown(store_path("queue"), 65534, 65534) == 0);
 	check_work(submit_mail);
 }
