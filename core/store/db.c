@@ -33,7 +33,7 @@ _Static_assert(SQLITE_VERSION_NUMBER >= 3051003,
 	"older ones can lose commits when two connections write and checkpoint at once "
 	"(sqlite.org/wal.html#walresetbug): remove .deps, or name another SQLITE_DIR");
 
-enum { BUSY_TIMEOUT_MS = 10000 };
+enum { BUSY_TIMEOUT_MS = 10000, BRIEF_TIMEOUT_MS = 2000 };
 
 struct db_stmt {
 	struct db *db;
@@ -249,7 +249,8 @@ struct db *db_open(const char *path, unsigned flags, const char *pragmas, const 
 	db->stmts = count > 0 ? mem_calloc(count, sizeof(*db->stmts)) : NULL;
 	mem_trim_call(&db->trimmer, trim, db);
 	if (open_handle(db, flags) == 0) {
-		sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+		sqlite3_busy_timeout(
+			db->handle, flags & DB_BRIEF ? BRIEF_TIMEOUT_MS : BUSY_TIMEOUT_MS);
 		/* The header is read here, so that a file that is no database is told at once. */
 		if ((!(flags & DB_WAL) || set_wal(db) == 0) &&
 			(pragmas == NULL || db_exec(db, pragmas) == 0) &&

@@ -32,6 +32,7 @@ enum db_flags {
 	DB_CREATE = 2, /* and make it (mode 0600) when it is not there; implies DB_WRITE */
 	DB_IMMUTABLE = 4, /* nobody writes this file (maps): no locks, no journal */
 	DB_WAL = 8, /* write-ahead log; a rollback journal where that cannot be */
+	DB_BRIEF = 64, /* wait two seconds for a lock and not ten */
 	DB_COMBINE = 16 /* gather the log's writes (db_combine.c): for synchronous=FULL only */
 };
 

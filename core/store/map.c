@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "config/features.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
@@ -194,11 +195,8 @@ int map_each(struct map *m, int (*fn)(void *arg, const char *key, const char *va
 
 bool map_file_due(struct map_file *f)
 {
-	struct timespec ts;
-	int64_t now;
+	int64_t now = clock_ms();
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 	if (f->looked != 0 && now - f->looked < param.map_check_interval * 1000)
 		return false;
 	f->looked = now;

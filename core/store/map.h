@@ -44,6 +44,13 @@ int maps_get(struct maps *ms, const char *key, struct buf *value);	/* *value is 
 int maps_get_part(struct maps *ms, const char *key, struct buf *value);
 bool maps_empty(const struct maps *ms);
 
+/*
+ * For a process whose clients wait while it asks a server (tcp, socketmap): an answer that takes
+ * longer is a temporary error. 10 s where nobody says so.
+ */
+enum { MAP_LOOP_WAIT_MS = 2000 };
+void map_wait_at_most(int milliseconds);
+
 /* ---- Building name.db (postmap, postalias) ---- */
 
 struct map_builder;

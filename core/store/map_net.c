@@ -5,9 +5,13 @@
  *	socketmap:inet:host:port:name	netstrings: "name key" -> "OK value",
  *	socketmap:unix:path:name	"NOTFOUND ", "TEMP why", "TIMEOUT why", "PERM why"
  *
- * These block, for up to TIMEOUT_MS: they are for tools and for processes that
- * may wait for a look-up (local, pipe), not for an event loop with clients.
- * The connection is kept and made again when it broke.
+ * These block. Tools and processes that may wait for a look-up (local, pipe) do so for up to
+ * TIMEOUT_MS, an event loop with clients for what it says with map_wait_at_most(). A server that
+ * did not answer in time is not asked again for REST_MS: an error at once, and those clients who
+ * need no such table go on meanwhile.
+ *
+ * All tables of a process that name the same server share its connection, which is kept and made
+ * again when it broke, and what is known of it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,29 +19,41 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/encode.h"
 #include "base/mem.h"
 #include "base/unixsock.h"
 #include "store/map_impl.h"
 
-enum { TIMEOUT_MS = 10000, MAX_REPLY = 100000 };
+enum { TIMEOUT_MS = 10000, REST_MS = 10000, MAX_REPLY = 100000 };
 
 struct server {
+	struct server *next;
+	unsigned refs;
 	char *host, *port; /* host "" and port a path: a unix socket */
-	char *table;		/* socketmap's name */
+	struct addrinfo *addresses;	/* of host; NULL: not asked for yet */
 	int fd;
 	struct buf in;
+	int64_t rest_until;		/* did not answer in time */
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
+/* What a map has as its state. */
+struct table {
+	struct server *server;
+	char *name;		/* socketmap's */
+};
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+/* The servers of this process, for sharing; how long it waits for one. */
+static struct {
+	struct server *list;
+	int wait_ms;
+} G = { .wait_ms = TIMEOUT_MS };
+
+void map_wait_at_most(int milliseconds)
+{
+	G.wait_ms = milliseconds;
 }
 
 /* wait_for - the descriptor to become ready before deadline; 0, or -1 with errno */
@@ -48,7 +64,7 @@ static int wait_for(int fd, short events, int64_t deadline)
 	int rc;
 
 	do {
-		left = deadline - now_ms();
+		left = deadline - clock_ms();
 		rc = left > 0 ? poll(&p, 1, (int)left) : 0;
 	} while (rc < 0 && errno == EINTR);
 	if (rc == 0)
@@ -85,10 +101,27 @@ static int connect_one(const struct addrinfo *ai, int64_t deadline)
 	return -1;
 }
 
+/* find_addresses - once: a name server that is down blocks for longer than any deadline here */
+static int find_addresses(struct map *m, struct server *s)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	int64_t start = clock_ms();
+	int rc;
+
+	if (s->addresses != NULL)
+		return 0;
+	rc = getaddrinfo(s->host, s->port, &hints, &s->addresses);
+	if (rc == 0)
+		return 0;
+	s->addresses = NULL;
+	if (clock_ms() - start > G.wait_ms / 2)
+		s->rest_until = clock_ms() + REST_MS;
+	return map_fail(m, "connect to %s port %s: %s", s->host, s->port, gai_strerror(rc));
+}
+
 static int dial(struct map *m, struct server *s, int64_t deadline)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list;
-	int rc;
+	int saved;
 
 	if (s->fd >= 0)
 		return 0;
@@ -97,16 +130,18 @@ static int dial(struct map *m, struct server *s, int64_t deadline)
 		s->fd = unix_connect(s->port);
 		return s->fd >= 0 ? 0 : map_fail(m, "connect to %s: %s", s->port, strerror(errno));
 	}
-	rc = getaddrinfo(s->host, s->port, &hints, &list);
-	if (rc != 0)
-		return map_fail(m, "connect to %s port %s: %s", s->host, s->port, gai_strerror(rc));
-	for (const struct addrinfo *ai = list; ai != NULL && s->fd < 0; ai = ai->ai_next)
+	if (find_addresses(m, s) != 0)
+		return -1;
+	for (const struct addrinfo *ai = s->addresses; ai != NULL && s->fd < 0; ai = ai->ai_next)
 		s->fd = connect_one(ai, deadline);
-	rc = s->fd >= 0
-		? 0
-		: map_fail(m, "connect to %s port %s: %s", s->host, s->port, strerror(errno));
-	freeaddrinfo(list);
-	return rc;
+	if (s->fd >= 0)
+		return 0;
+	saved = errno;
+	if (saved == ETIMEDOUT)
+		s->rest_until = clock_ms() + REST_MS;
+	freeaddrinfo(s->addresses); /* it may have moved */
+	s->addresses = NULL;
+	return map_fail(m, "connect to %s port %s: %s", s->host, s->port, strerror(saved));
 }
 
 static int send_all(struct server *s, const struct buf *out, int64_t deadline)
@@ -152,9 +187,13 @@ static int receive(struct server *s, int64_t deadline)
 static int exchange(struct map *m, const struct buf *request,
 	int (*complete)(struct buf *in, struct slice *answer), struct slice *answer)
 {
-	struct server *s = m->state;
-	int64_t deadline = now_ms() + TIMEOUT_MS;
+	const struct table *t = m->state;
+	struct server *s = t->server;
+	int64_t deadline = clock_ms() + G.wait_ms;
 	int rc = 0;
+
+	if (clock_ms() < s->rest_until)
+		return map_fail(m, "no answer in time: not asked again for %d s", REST_MS / 1000);
 
 	/* A kept connection may have been closed by the other side: once more with a new one. */
 	for (int try = s->fd >= 0 ? 0 : 1; try < 2; try++) {
@@ -175,43 +214,74 @@ static int exchange(struct map *m, const struct buf *request,
 		rc = errno;
 		hang_up(s);
 	}
+	if (rc == ETIMEDOUT)
+		s->rest_until = clock_ms() + REST_MS;
 	return map_fail(m, "no answer: %s", strerror(rc));
 }
 
-static void close_server(struct map *m)
+static void release_server(struct server *s)
 {
-	struct server *s = m->state;
-
-	if (s == NULL)
+	if (s == NULL || --s->refs > 0)
 		return;
+	for (struct server **at = &G.list; *at != NULL; at = &(*at)->next) {
+		if (*at == s) {
+			*at = s->next;
+			break;
+		}
+	}
 	hang_up(s);
+	if (s->addresses != NULL)
+		freeaddrinfo(s->addresses);
 	mem_free(s->host);
 	mem_free(s->port);
-	mem_free(s->table);
 	buf_free(&s->in);
 	mem_free(s);
 }
 
-/* new_server - from "host:port", the host perhaps in brackets */
-static int new_server(struct map *m, const char *text, size_t len)
+static void close_table(struct map *m)
 {
-	struct server *s = mem_alloc(sizeof(*s));
-	struct slice host = { text, len };
-	const char *colon = NULL;
+	struct table *t = m->state;
 
-	m->state = s;
-	s->fd = -1;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] == ':')
-			colon = text + i;
+	if (t == NULL)
+		return;
+	release_server(t->server);
+	mem_free(t->name);
+	mem_free(t);
+}
+
+/* use_server - the one at host and port, which this process may know already */
+static void use_server(struct map *m, struct slice host, struct slice port)
+{
+	struct table *t = mem_alloc(sizeof(*t));
+	struct server *s = G.list;
+
+	m->state = t;
+	while (s != NULL && !(slice_eq(host, s->host) && slice_eq(port, s->port)))
+		s = s->next;
+	if (s == NULL) {
+		s = mem_alloc(sizeof(*s));
+		s->fd = -1;
+		s->host = mem_strndup(host.ptr, host.len);
+		s->port = mem_strndup(port.ptr, port.len);
+		s->next = G.list;
+		G.list = s;
 	}
+	s->refs++;
+	t->server = s;
+}
+
+/* use_address - from "host:port", the host perhaps in brackets */
+static int use_address(struct map *m, const char *text, size_t len)
+{
+	const char *colon = memrchr(text, ':', len);
+	struct slice host = { text, len };
+
 	if (colon == NULL || colon == text || colon + 1 == text + len)
 		return map_fail(m, "expected host:port");
 	host.len = (size_t)(colon - text);
 	if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
 		host = (struct slice){ host.ptr + 1, host.len - 2 };
-	s->host = mem_strndup(host.ptr, host.len);
-	s->port = mem_strndup(colon + 1, len - (size_t)(colon + 1 - text));
+	use_server(m, host, (struct slice){ colon + 1, len - (size_t)(colon + 1 - text) });
 	return 0;
 }
 
@@ -219,7 +289,7 @@ static int new_server(struct map *m, const char *text, size_t len)
 
 static int open_tcp(struct map *m)
 {
-	return new_server(m, m->name, strlen(m->name));
+	return use_address(m, m->name, strlen(m->name));
 }
 
 static int complete_line(struct buf *in, struct slice *answer)
@@ -274,7 +344,7 @@ const struct map_type map_type_tcp = {
 	.whole = true,
 	.open = open_tcp,
 	.get = get_tcp,
-	.close = close_server,
+	.close = close_table,
 };
 
 /* ---- socketmap ---- */
@@ -282,22 +352,21 @@ const struct map_type map_type_tcp = {
 static int open_socketmap(struct map *m)
 {
 	const char *last = strrchr(m->name, ':');
-	struct server *s;
+	struct table *t;
+	size_t len;
 
-	if (str_starts(m->name, "inet:") && last > m->name + 5) {
-		if (new_server(m, m->name + 5, (size_t)(last - m->name) - 5) != 0)
-			return -1;
-		s = m->state;
-	} else if (str_starts(m->name, "unix:") && last > m->name + 5) {
-		s = mem_alloc(sizeof(*s));
-		m->state = s;
-		s->fd = -1;
-		s->host = mem_strdup("");
-		s->port = mem_strndup(m->name + 5, (size_t)(last - m->name) - 5);
-	} else {
+	if (last == NULL || last <= m->name + 5)
 		return map_fail(m, "expected inet:host:port:name or unix:path:name");
+	len = (size_t)(last - m->name) - 5;
+	if (str_starts(m->name, "unix:")) {
+		use_server(m, (struct slice){ "", 0 }, (struct slice){ m->name + 5, len });
+	} else if (!str_starts(m->name, "inet:")) {
+		return map_fail(m, "expected inet:host:port:name or unix:path:name");
+	} else if (use_address(m, m->name + 5, len) != 0) {
+		return -1;
 	}
-	s->table = mem_strdup(last + 1);
+	t = m->state;
+	t->name = mem_strdup(last + 1);
 	return 0;
 }
 
@@ -324,12 +393,12 @@ static int complete_netstring(struct buf *in, struct slice *answer)
 
 static int get_socketmap(struct map *m, const char *key, struct buf *value)
 {
-	const struct server *s = m->state;
+	const struct table *t = m->state;
 	struct buf request = BUF_INIT;
 	struct slice answer;
 	int rc;
 
-	buf_addf(&request, "%zu:%s %s,", strlen(s->table) + 1 + strlen(key), s->table, key);
+	buf_addf(&request, "%zu:%s %s,", strlen(t->name) + 1 + strlen(key), t->name, key);
 	rc = exchange(m, &request, complete_netstring, &answer);
 	buf_free(&request);
 	if (rc != 0)
@@ -348,5 +417,5 @@ const struct map_type map_type_socketmap = {
 	.whole = true,
 	.open = open_socketmap,
 	.get = get_socketmap,
-	.close = close_server,
+	.close = close_table,
 };

@@ -14,7 +14,8 @@
  * Rows and columns are joined by commas.
  *
  * The database may be written by others: it is opened with locks, read-only,
- * and a look-up that meets a lock waits BUSY_MS.
+ * and a look-up that meets a lock waits BUSY_MS; after that the table is an error at once
+ * for REST_MS, so that an event loop goes on.
  */
 #include <errno.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 
 #include "config/features.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "conf/main_cf.h"
 #include "store/db.h"
@@ -31,7 +33,7 @@
 #define LEFT_OUT \
 	(FEATURE_SQL ? "" : " (this build has no FEATURE_SQL: no views, triggers, WITH ...)")
 
-enum { BUSY_MS = 2000, MAX_RESULT = 1024 * 1024 };
+enum { BUSY_MS = 2000, REST_MS = 10000, MAX_RESULT = 1024 * 1024 };
 
 struct query_table {
 	char *dbpath, *query, *format, *domain;
@@ -41,6 +43,7 @@ struct query_table {
 	struct maps *domains;
 	struct db *db;
 	bool loaded;
+	int64_t rest_until;	/* was locked for all of BUSY_MS */
 };
 
 static void forget(struct query_table *t)
@@ -156,7 +159,7 @@ static int refresh(struct map *m, struct query_table *t)
 	}
 	if (t->db != NULL)
 		return 0;
-	t->db = db_open(t->dbpath, DB_READ, NULL, NULL, 0, NULL, &error);
+	t->db = db_open(t->dbpath, DB_READ | DB_BRIEF, NULL, NULL, 0, NULL, &error);
 	if (t->db == NULL) {
 		rc = map_fail(m, "open database %s%s", error, LEFT_OUT);
 		mem_free(error);
@@ -311,9 +314,8 @@ static int collect(
 	return rc < 0 ? map_fail(m, "%s", db_error(t->db)) : value->len > start;
 }
 
-static int get_sqlite(struct map *m, const char *key, struct buf *value)
+static int ask(struct map *m, struct query_table *t, const char *key, struct buf *value)
 {
-	struct query_table *t = m->state;
 	struct buf query = BUF_INIT;
 	struct db_stmt *s;
 	int rc;
@@ -337,6 +339,20 @@ static int get_sqlite(struct map *m, const char *key, struct buf *value)
 		db_close(t->db);
 		t->db = NULL;
 	}
+	return rc;
+}
+
+static int get_sqlite(struct map *m, const char *key, struct buf *value)
+{
+	struct query_table *t = m->state;
+	int64_t start = clock_ms();
+	int rc;
+
+	if (start < t->rest_until)
+		return map_fail(m, "locked for too long: not asked again for %d s", REST_MS / 1000);
+	rc = ask(m, t, key, value);
+	if (rc < 0 && clock_ms() - start >= BUSY_MS * 3 / 4)
+		t->rest_until = clock_ms() + REST_MS;
 	return rc;
 }
 

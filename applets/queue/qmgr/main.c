@@ -21,6 +21,7 @@
 #include "applets/applets.h"
 #include "base/log.h"
 #include "conf/params.h"
+#include "store/map.h"
 #include "route/resolve.h"
 
 /* Below service.c's own bound. */
@@ -140,6 +141,7 @@ int qmgr_main(int argc, char **argv)
 	/* What agents did cannot be undone: a commit that fails is tried until it succeeds. */
 	queue_keep_failed(G.queue, true);
 	G.batch = queue_batch(G.queue);
+	map_wait_at_most(MAP_LOOP_WAIT_MS);
 	route_init();
 	/* A successor lists the queue while it waits; one started by hand takes nothing from the
 	 * one that runs. */

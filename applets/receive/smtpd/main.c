@@ -207,6 +207,7 @@ static void set_up(struct smtpd *d)
 	d->service_name = G.service.name;
 	d->lmtp = G.lmtp_option || strcmp(G.service.command, "lmtpd") == 0;
 	d->stand_alone = G.service.stdio && !on_socket();
+	map_wait_at_most(MAP_LOOP_WAIT_MS);
 	route_init();
 	d->restrictions = restrict_set_new(&error);
 	if (d->restrictions == NULL) {
