@@ -430,6 +430,23 @@ static void say_size(const struct mailbox *mb, uint32_t count)
 		log_info("%s: indexed %u messages", mb->path, count);
 }
 
+/* check_lead - nothing that is there is hidden without a word; 0, or -1: that is no mailbox */
+static int check_lead(const struct mailbox *mb, const struct found_list *l)
+{
+	if (!l->scan.junk)
+		return 0;
+	if (l->count == 0) {
+		log_error("%s: no mbox: %llu bytes, and none of the lines is a From_ line with a date or "
+			  "a header behind it",
+			mb->path, (unsigned long long)l->scan.lead);
+		return store_fail(mb->ms, MAIL_E_INVALID, "Mailbox isn't a valid mbox file");
+	}
+	if ((int64_t)l->scan.lead != mb->f.sig[4])
+		log_warn("%s: %llu bytes before the first From_ line are not shown", mb->path,
+			(unsigned long long)l->scan.lead);
+	return 0;
+}
+
 int mbox_follow(struct mailbox *mb, bool full)
 {
 	struct found_list l;
@@ -442,7 +459,7 @@ int mbox_follow(struct mailbox *mb, bool full)
 		/* The index is not locked while the file is read: that may take long. */
 		if (scan_changed(mb, full, &l, &tail) != 0)
 			return -1;
-		if (mailbox_begin(mb, false) != 0) {
+		if (check_lead(mb, &l) != 0 || mailbox_begin(mb, false) != 0) {
 			free_found(&l);
 			return -1;
 		}
@@ -474,6 +491,12 @@ int mbox_follow(struct mailbox *mb, bool full)
 	return store_fail(mb->ms, MAIL_E_BUSY, "%s: the index changes all the time", mb->name);
 }
 
+/* can_open - the index alone knows what is in a file that we may not read; 0 or -1 */
+static int can_open(struct mailbox *mb)
+{
+	return mbox_is_open(mb) ? 0 : open_file(mb, false);
+}
+
 static int mbox_sync(struct mailbox *mb, bool full)
 {
 	struct stat st;
@@ -485,7 +508,7 @@ static int mbox_sync(struct mailbox *mb, bool full)
 		return -1;
 	recover = full && mbox_needs_recovery(mb);
 	if (unchanged(mb, &st) && !recover && !(full && (mb->f.state & MBOX_UNVERIFIED)))
-		return 0;
+		return full && st.st_size > 0 ? can_open(mb) : 0;
 	/* Opening, one waits; with a folder open the next look is soon enough. */
 	if (mbox_lock(mb, recover, full ? MBOX_LOCK_MS : MBOX_LOCK_SYNC_MS) != 0)
 		return -1;

@@ -176,11 +176,24 @@ int mbox_writer_end(struct mbox_writer *w)
 
 /* ---- From_ lines ---- */
 
+/* date_at - a date of a From_ line: asctime's, or as in a header ("Tue, 9 Aug 2011 14:21:58 +0800") */
+static bool date_at(const char *p, size_t len, time_t *when_r)
+{
+	size_t letters = 0;
+	int zone;
+
+	while (letters < len && ((p[letters] | 0x20) >= 'a' && (p[letters] | 0x20) <= 'z'))
+		letters++;
+	if (letters != 3 || len < 5)
+		return false;
+	if (p[3] == ',')
+		return date_parse_rfc5322(p, len, when_r, &zone);
+	return p[3] == ' ' && date_parse_asctime(p, len, when_r);
+}
+
 bool mbox_is_from(const char *line, size_t len, time_t *when_r)
 {
-	static const char days[] = "Sun Mon Tue Wed Thu Fri Sat ";
 	const char *nl;
-	char text[4];
 
 	if (len < 6 || memcmp(line, "From ", 5) != 0)
 		return false;
@@ -190,18 +203,60 @@ bool mbox_is_from(const char *line, size_t len, time_t *when_r)
 	len = nl != NULL ? (size_t)(nl - line) : len;
 	while (len > 0 && line[len - 1] == '\r')
 		len--;
-	/*
-	 * The sender may hold blanks; the date begins at the first day of the week that makes one.
-	 */
+	/* The sender may hold blanks; the date begins at the first word that makes one. */
 	for (size_t i = 5; i + 3 < len; i++) {
-		if (line[i - 1] != ' ' || line[i + 3] != ' ')
-			continue;
-		memcpy(text, line + i, 3);
-		text[3] = '\0';
-		if (strstr(days, text) != NULL && date_parse_asctime(line + i, len - i, when_r))
+		if ((line[i - 1] == ' ' || line[i - 1] == '\t') && date_at(line + i, len - i, when_r))
 			return true;
 	}
 	return false;
+}
+
+/* field_length - of a header field's name at the beginning of the line; 0: it is none */
+static size_t field_length(const char *line, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && line[n] > ' ' && line[n] < 0x7f && line[n] != ':')
+		n++;
+	return n < len && line[n] == ':' ? n : 0;
+}
+
+/* is_known - a field that mail has */
+static bool is_known(const char *name, size_t len)
+{
+	static const char *const names[] = { "From", "To", "Cc", "Subject", "Date", "Received",
+		"Message-ID", "Return-Path", "Delivered-To", "Reply-To", "Sender", "MIME-Version",
+		"Content-Type", "X-Original-To" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (strlen(names[i]) == len && strncasecmp(name, names[i], len) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool mbox_is_header(const char *data, size_t len, time_t *date_r)
+{
+	const char *p = data, *end = data + len;
+	bool known = false;
+	int zone;
+
+	*date_r = 0;
+	while (p < end) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t line = (size_t)((nl != NULL ? nl : end) - p), name = field_length(p, line);
+
+		if (line == 0 || (line == 1 && *p == '\r'))
+			break;
+		/* What the look does not reach to its end is decided by what came before. */
+		if (name == 0 && (p == data || (*p != ' ' && *p != '\t')))
+			return nl == NULL && known;
+		known = known || (name > 0 && is_known(p, name));
+		if (name == 4 && strncasecmp(p, "Date", 4) == 0)
+			(void)date_parse_rfc5322(p + 5, line - 5, date_r, &zone);
+		p = nl != NULL ? nl + 1 : end;
+	}
+	return known;
 }
 
 int mbox_separator(int fd, uint64_t size)

@@ -49,6 +49,11 @@ int mbox_writer_end(struct mbox_writer *w);
 
 /* Is the line (up to its end or len) a From_ line? Its date to *when_r. */
 bool mbox_is_from(const char *line, size_t len, time_t *when_r);
+/*
+ * Is this the beginning of a message's header: fields, at least one of them known, up to an empty
+ * line or to the end of the data? Its Date to *date_r, else 0.
+ */
+bool mbox_is_header(const char *data, size_t len, time_t *date_r);
 /* Does the line begin with ">*From ", with at least min '>'? */
 bool mbox_is_quoted(const char *line, size_t len, size_t min);
 

@@ -1,13 +1,19 @@
 /*
  * mbox_scan - find the messages of an mbox file
  *
- * A message begins at a From_ line with a date that stands at the beginning
- * of the file or after an empty line, and ends before the next one. A
+ * A message begins at a From_ line, and ends before the next one. A From_ line is
+ *
+ *	with a date, at the beginning of the file or after an empty line;
+ *	with a date, after any other line, where a header follows (as programs append that do not
+ *	look how the file ends); the same within a header;
+ *	without a date that can be read, at the beginning or after an empty line, where a header follows.
+ *
+ * What else begins with "From " is text. A
  * Content-Length that leads exactly to the end of the file or to a From_ line is
  * believed: programs that write it do not quote. Of the empty lines at the end one
  * is the separator, also when it is the only one after a header. Bytes before the first
- * From_ line belong to nobody and are left alone. What a crash cut off is a
- * message all the same.
+ * From_ line belong to nobody and are left alone; the driver says that they are there. What a
+ * crash cut off is a message all the same.
  *
  * One pass finds everything the index keeps: lengths, the size with CR LF line
  * ends as clients see it, a fingerprint of header and body that stays the same
@@ -17,11 +23,12 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 
-enum { HEADER_MAX = 1 << 30, LENGTH_LOOK = 1024 };
+enum { HEADER_MAX = 1 << 30, LENGTH_LOOK = 1024, HEADER_LOOK = 4096 };
 
 void mbox_scan_open(struct mbox_scan *s, int fd, uint64_t at, uint64_t end, struct arena *a)
 {
@@ -76,18 +83,55 @@ static void tally_line(struct tally *t, const char *line, size_t len)
 	t->bare += is_bare(line, len);
 }
 
+/* header_at - is there a header in the file at offset at? Its Date to *date_r */
+static bool header_at(const struct mbox_scan *s, uint64_t at, time_t *date_r)
+{
+	char look[HEADER_LOOK];
+	size_t want = s->lines.end - at < sizeof(look) ? (size_t)(s->lines.end - at) : sizeof(look);
+	ssize_t n = pread(s->lines.fd, look, want, (off_t)at);
+
+	return n > 0 && mbox_is_header(look, (size_t)n, date_r);
+}
+
+/*
+ * is_from - is the line a From_ line where it stands (blank: at the beginning or after an empty
+ * line), with next as the offset of the one behind it? When to *when_r: of the header or the file
+ * where it has no date
+ */
+static bool is_from(
+	const struct mbox_scan *s, const char *line, size_t len, uint64_t next, bool blank, time_t *when_r)
+{
+	bool dated = mbox_is_from(line, len, when_r);
+	struct stat st;
+	time_t date;
+
+	if (dated ? blank : !blank || len < 6 || memcmp(line, "From ", 5) != 0)
+		return dated;
+	if (!header_at(s, next, &date))
+		return false;
+	if (!dated)
+		*when_r = date != 0 ? date : fstat(s->lines.fd, &st) == 0 ? st.st_mtime : 0;
+	return true;
+}
+
 /* read_header - up to and with the empty line; 0, or -1 with errno */
 static int read_header(struct mbox_scan *s, struct mbox_found *f, struct tally *t)
 {
 	bool start, fresh, counted = false;
 	uint64_t at = 0;
 	const char *line;
+	time_t when;
 	size_t len;
 	int rc;
 
 	while ((rc = mbox_lines_next(&s->lines, &line, &len, &start)) > 0) {
 		enum mbox_line_kind kind;
 
+		if (start && line[0] == 'F' && at > 0 &&
+			is_from(s, line, len, s->lines.at, false, &when)) {
+			mbox_lines_back(&s->lines, len);
+			break;
+		}
 		tally_line(t, line, len);
 		at += len;
 		if (start && is_blank(line, len)) {
@@ -109,6 +153,14 @@ static int read_header(struct mbox_scan *s, struct mbox_found *f, struct tally *
 	}
 	f->m.head_len = (uint32_t)at;
 	return rc < 0 ? -1 : 0;
+}
+
+/* line_length - up to and with its end, or all of the data */
+static size_t line_length(const char *data, size_t len)
+{
+	const char *nl = memchr(data, '\n', len);
+
+	return nl != NULL ? (size_t)(nl - data) + 1 : len;
 }
 
 /*
@@ -141,7 +193,9 @@ static bool length_fits(struct mbox_scan *s, const struct mbox_head *h, uint64_t
 	if (*end_r + skip == s->lines.end)
 		return true;
 	/* The body's last byte ends a line, or the separator does. */
-	return skip > 0 && mbox_is_from(look + skip, (size_t)n - skip, &when);
+	return skip > 0 && is_from(s, look + skip, (size_t)n - skip,
+				   *end_r + skip + line_length(look + skip, (size_t)n - skip), true,
+				   &when);
 }
 
 /* tail_from - the last of the line's bytes, after keep ones, belong to the separator */
@@ -176,8 +230,8 @@ static int read_body(struct mbox_scan *s, struct mbox_found *f, struct tally *t)
 	while ((rc = mbox_lines_next(&s->lines, &line, &len, &start)) > 0) {
 		uint64_t at = s->lines.at - len;
 
-		if (start && line[0] == 'F' && (by_length ? at >= body_end : blank) &&
-			mbox_is_from(line, len, &when)) {
+		if (start && line[0] == 'F' && (!by_length || at >= body_end) &&
+			is_from(s, line, len, s->lines.at, by_length || blank, &when)) {
 			mbox_lines_back(&s->lines, len);
 			break;
 		}
@@ -248,10 +302,12 @@ static int find_first(struct mbox_scan *s, const char **line_r, size_t *len_r, t
 	int rc;
 
 	while ((rc = mbox_lines_next(&s->lines, line_r, len_r, &start)) > 0) {
-		if (start && blank && mbox_is_from(*line_r, *len_r, when))
+		if (start && (*line_r)[0] == 'F' &&
+			is_from(s, *line_r, *len_r, s->lines.at, blank, when))
 			return 1;
 		s->lead += *len_r;
 		blank = start && is_blank(*line_r, *len_r);
+		s->junk = s->junk || !blank;
 	}
 	return rc;
 }

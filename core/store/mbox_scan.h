@@ -18,6 +18,7 @@ struct mbox_scan {
 	struct mbox_lines lines;
 	struct arena *arena;
 	uint64_t lead; /* bytes before the first message */
+	bool junk;     /* ... and there is text in them */
 	bool has_base; /* X-IMAPbase was found: */
 	uint32_t base_validity, base_last;
 	const char *base_keywords;

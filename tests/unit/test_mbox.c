@@ -46,6 +46,13 @@ TEST(mbox, from_lines)
 		{ "From a@b.example Tue Aug 09 14:21:58 2011", 1 },
 		{ "From a@b.example Tue Aug  9 14:21:58 2011 +0800\r\n", 1 },
 		{ "From a@b.example Tue Aug  9 14:21:58 CST 2011\n", 1 },
+		{ "From a@b.example Tue, 09 Aug 2011 14:21:58 +0800\n", 1 },
+		{ "From a@b.example Tue, 9 Aug 2011 14:21:58 +0800 (CST)\n", 1 },
+		{ "From a@b.example tue aug  9 14:21:58 2011\n", 1 },
+		{ "From a@b.example Die Aug  9 14:21:58 2011\n", 1 },
+		{ "From a@b.example\tTue Aug  9 14:21:58 2011\n", 1 },
+		{ "From a@b.example\n", 0 },
+		{ "From b@x  Fri Nov 25 16: 18:08 2016\n", 0 },
 		{ "From \"a b\"@c.example  Tue Aug  9 14:21 2011\n", 1 },
 		{ "From MAILER-DAEMON Fri Jul  8 12:08:34 2011\n", 1 },
 		{ "From Tue to Fri we are closed.\n", 0 },
@@ -368,6 +375,106 @@ TEST(mbox, large_messages)
 }
 
 /* Files that are no mailboxes, or were damaged: nothing crashes, nothing is lost. */
+/* What begins a message, and what is text, by where it stands and what follows. */
+TEST(mbox, finds_messages)
+{
+#define HEAD "From: a@x.example\nSubject: s\n"
+	static const struct {
+		const char *file;
+		uint32_t count;
+	} rows[] = {
+		/* No date, or one that cannot be read: where a header follows. */
+		{ "From a@x.example\n" HEAD "\nHello\n\nFrom b@x.example\nSubject: two\n\nbody\n", 2 },
+		{ "From a@x.example\n" HEAD "\nHello\n\nFrom b@x  Fri Nov 25 16: 18:08 2016\n" HEAD
+		  "\nbody\n", 2 },
+		{ "From a@x.example 2011-08-09 14:21:58\n" HEAD "X-More: " "y\n folded\n\nHello\n", 1 },
+		{ FROM HEAD "\nHello\n\nFrom here on: nothing\nno field\n\n", 1 },
+		{ FROM HEAD "\nHello\n\nFrom him I have:\nX: y\n\nSubject: z\n", 1 },
+		{ FROM HEAD "\nHello\nFrom b@x.example\n" HEAD "\nbody\n", 1 },
+		/* No empty line between: a date, and a header behind it. */
+		{ FROM HEAD "\nHello\n" FROM HEAD "\nbody\n", 2 },
+		{ FROM HEAD "\nHello\n" FROM "no header\n\nbody\n", 1 },
+		{ FROM HEAD FROM HEAD "\nbody\n", 2 },
+		{ FROM FROM HEAD "\nbody\n", 1 },
+		/* Content-Length leads over it. */
+		{ FROM HEAD "Content-Length: 81\n\nHello\n\n" FROM HEAD "\nx\n\n", 1 },
+		{ FROM HEAD "Content-Length: 6\n\nHello\n\nFrom b@x.example\n" HEAD "\nx\n\n", 2 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct mailstore *ms = store_open("mbox");
+		struct mailbox_view *v;
+
+		CHECK_ROW(rows[i].file);
+		store_write("inbox", rows[i].file, strlen(rows[i].file));
+		v = mailbox_open(ms, "INBOX", false);
+		REQUIRE(v != NULL);
+		CHECK_INT(mailbox_count(v), rows[i].count);
+		mailbox_close(v);
+		mailstore_close(ms);
+	}
+	CHECK_ROW(NULL);
+#undef HEAD
+}
+
+/* The time of a message whose From_ line has none is its Date. */
+TEST(mbox, time_without_from_date)
+{
+	static const char file[] = "From a@x.example\nSubject: s\n"
+		"Date: Tue, 9 Aug 2011 14:21:58 +0000\n\nHello\n";
+	struct mailstore *ms = store_open("mbox");
+	struct mailbox_view *v;
+
+	store_write("inbox", file, sizeof(file) - 1);
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(v != NULL);
+	CHECK_INT(mailbox_info(v, 1)->received, 1312899718);
+	mailbox_close(v);
+	mailstore_close(ms);
+}
+
+/* What is there is not hidden: a file without a message cannot be opened, and is not written to. */
+TEST(mbox, no_mailbox_at_all)
+{
+	static const char file[] = "no mailbox at all\n";
+	struct mailstore *ms = store_open("mbox");
+	char *text;
+
+	store_write("inbox", file, sizeof(file) - 1);
+	CHECK(mailbox_open(ms, "INBOX", false) == NULL);
+	CHECK_INT(mailstore_errno(ms), MAIL_E_INVALID);
+	CHECK_INT(store_put(ms, "INBOX", "Subject: new\n\nx\n", 0), 0);
+	text = store_read("inbox", NULL);
+	CHECK_STR(text, file);
+	mem_free(text);
+	mailstore_close(ms);
+}
+
+/* The index knows it, but it may not be read (any more). */
+TEST(mbox, indexed_but_not_readable)
+{
+	static const char file[] = FROM "Subject: s\n\nHello\n";
+	struct mailstore *ms;
+	struct mailbox_view *v;
+
+	if (geteuid() == 0)
+		REQUIRE(setegid(65534) == 0 && chmod(unit_tmpdir(), 0777) == 0 && seteuid(65534) == 0);
+	ms = store_open("mbox");
+	store_write("inbox", file, sizeof(file) - 1);
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(v != NULL && mailbox_count(v) == 1);
+	mailbox_close(v);
+	mailstore_close(ms);
+	REQUIRE(chmod(store_path("inbox"), 0) == 0);
+	/* The last store that was used is kept, with its files open. */
+	mailstore_close(store_open("maildir"));
+	ms = store_open("mbox");
+	CHECK(mailbox_open(ms, "INBOX", false) == NULL);
+	CHECK_INT(mailstore_errno(ms), MAIL_E_PERM);
+	mailstore_close(ms);
+	REQUIRE(getuid() != 0 || (seteuid(0) == 0 && setegid(0) == 0));
+}
+
 TEST(mbox, hostile_files)
 {
 	static const struct {
@@ -379,7 +486,6 @@ TEST(mbox, hostile_files)
 #define ROW(text, count, first) { text, sizeof(text) - 1, count, first }
 		ROW("", 0, NULL),
 		ROW("\n\n\n", 0, NULL),
-		ROW("no mailbox at all\n", 0, NULL),
 		ROW("junk\n\n" MSG("a", "1\n"), 1, "Subject: a\n\n1\n"),
 		ROW(FROM, 1, ""),
 		ROW("From a@b.example Tue Aug  9 14:21:58 2011", 1, ""),
