@@ -297,10 +297,12 @@ bool date_parse_rfc5322(const char *text, size_t len, time_t *when_r, int *zone_
 static bool local_to_time(const struct civil *t, time_t *when_r)
 {
 	struct tm tm = { .tm_year = t->year - 1900, .tm_mon = t->month - 1, .tm_mday = t->day,
-		.tm_hour = t->hour, .tm_min = t->minute, .tm_sec = t->second, .tm_isdst = -1 };
+		.tm_hour = t->hour, .tm_min = t->minute, .tm_sec = t->second, .tm_wday = -1,
+		.tm_isdst = -1 };
 
+	/* -1 is the last second of 1969, and also an error. */
 	*when_r = mktime(&tm);
-	return *when_r != (time_t)-1;
+	return *when_r != (time_t)-1 || tm.tm_wday >= 0;
 }
 
 bool date_parse_asctime(const char *text, size_t len, time_t *when_r)

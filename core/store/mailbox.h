@@ -25,6 +25,9 @@ struct mailstore;
 struct mailbox;
 struct mailbox_view;
 
+/* No time at all, where 0 is one: mail of clocks that were never set is dated 1970. */
+#define MAIL_NOW ((time_t)INT64_MIN)
+
 struct mail_user {
 	const char *name;		/* login name */
 	const char *home;		/* may be "" */
@@ -135,7 +138,8 @@ int mailbox_keyword_bit(struct mailbox_view *v, const char *name, bool create);
  * Look at the files for outside changes (cheap when nothing changed), then bring
  * the view up to date and tell what changed, in an order an IMAP client can be
  * told: expunged (sequence numbers as they were, from the highest), flags
- * changed (new numbers), then the new count. Without expunges (during FETCH,
+ * changed (new numbers), then the new count and how many are recent, if either is another than
+ * the client would think. Without expunges (during FETCH,
  * STORE, SEARCH) those stay for later.
  */
 struct mailbox_changes {
@@ -195,6 +199,11 @@ int mailbox_store(struct mailbox_view *v, const uint32_t *uids, size_t count, en
  * leave. 0 or -1; a maildir does it by itself.
  */
 int mailbox_listed(struct mailbox_view *v, const uint32_t *uids, size_t count);
+/*
+ * A message was read to its end, and is of this size (with CR LF line ends): if the name of its
+ * maildir file said another, the index has the right one from now on. 0 or -1.
+ */
+int mailbox_correct_size(struct mailbox_view *v, uint32_t uid, uint64_t size);
 /* Remove messages from the files. uids NULL: all \Deleted; otherwise those of the list (only
  * \Deleted ones unless force). */
 int mailbox_expunge(struct mailbox_view *v, const uint32_t *uids, size_t count, bool force);
@@ -218,7 +227,7 @@ struct mail_append *mail_append_begin(
 	struct mailstore *ms, const char *folder); /* NULL: mailstore_errno() */
 int mail_append_next(struct mail_append *a, unsigned flags, const char *const *keywords,
 	size_t keyword_count, time_t received,
-	const char *envelope_sender); /* a new message; received 0: now */
+	const char *envelope_sender); /* a new message; received MAIL_NOW: now */
 int mail_append_write(struct mail_append *a, const void *data, size_t len);
 /* Durable: 0; uids in *uids_r (caller frees, may be NULL). The append is gone either way. */
 int mail_append_end(

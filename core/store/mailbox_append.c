@@ -89,7 +89,7 @@ int mail_append_next(struct mail_append *a, unsigned flags, const char *const *k
 	it->offset = a->spooled + a->memory.len;
 	it->flags = flags & ~(unsigned)MAIL_RECENT;
 	it->keywords = keyword_count > 0 ? buf_steal(&names) : NULL;
-	it->received = received != 0 ? received : time(NULL);
+	it->received = received != MAIL_NOW ? received : time(NULL);
 	it->sender = mem_strdup(envelope_sender);
 	a->count++;
 	return 0;

@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 #include "store/mailstore.h"
@@ -87,6 +88,26 @@ int mailbox_store(struct mailbox_view *v, const uint32_t *uids, size_t count, en
 		}
 	}
 	return write_marked(mb, marks, any);
+}
+
+int mailbox_correct_size(struct mailbox_view *v, uint32_t uid, uint64_t size)
+{
+	struct mailbox *mb = v->mb;
+	int64_t i = mailbox_find(mb, uid);
+
+	mb->ms = v->ms;
+	if (mb->store->driver != &maildir_driver || i < 0 || mb->msgs[i].info.size == size)
+		return 0;
+	log_warn("%s: message %u has %llu bytes, its name said %llu", mb->path, uid,
+		(unsigned long long)size, (unsigned long long)mb->msgs[i].info.size);
+	if (mailbox_begin(mb, false) != 0)
+		return -1;
+	i = mailbox_find(mb, uid);
+	if (i >= 0) {
+		mb->msgs[i].info.size = size;
+		mailbox_touch(mb, (uint32_t)i, false);
+	}
+	return mailbox_commit(mb);
 }
 
 int mailbox_listed(struct mailbox_view *v, const uint32_t *uids, size_t count)

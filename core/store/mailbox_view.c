@@ -380,7 +380,7 @@ static void take_new(struct mailbox_view *v, const struct mailbox_changes *c)
 			v->uids[v->count++] = mb->msgs[i++].info.uid;
 	}
 	recent = count_recent(v);
-	if (c != NULL && c->exists != NULL && (v->count > from || recent > v->told_recent))
+	if (c != NULL && c->exists != NULL && (v->count > from || recent != v->told_recent))
 		c->exists(c->arg, v->count, recent);
 	v->told_recent = recent;
 }

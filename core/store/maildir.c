@@ -285,10 +285,31 @@ static int64_t name_number(const char *name, const char *key)
 	return *end == '\0' || *end == ',' || *end == ':' ? v : -1;
 }
 
+uint64_t maildir_bare_ends(const char *data, size_t len, bool *cr)
+{
+	uint64_t n = 0;
+
+	for (const char *p = data; (p = memchr(p, '\n', (size_t)(data + len - p))) != NULL; p++)
+		n += p == data ? !*cr : p[-1] != '\r';
+	*cr = data[len - 1] == '\r';
+	return n;
+}
+
+/*
+ * told_size - with CR LF line ends, as the name says; -1: it does not, or cannot be right (the file
+ * was changed since, or packed)
+ */
+static int64_t told_size(const char *name, int64_t size)
+{
+	int64_t stored = name_number(name, ",S="), shown = name_number(name, ",W=");
+
+	return stored == size && shown >= size && shown <= 2 * size ? shown : -1;
+}
+
 /* measure - sizes and date of a file; 0, or -1: it cannot be read */
 static int measure(const struct mailbox *mb, struct msg *m)
 {
-	int64_t shown = name_number(m->name, ",W=");
+	int64_t shown;
 	char *path = maildir_file(mb, m), *chunk;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
@@ -303,15 +324,12 @@ static int measure(const struct mailbox *mb, struct msg *m)
 	}
 	m->len = (uint64_t)st.st_size;
 	m->info.received = st.st_mtim.tv_sec;
-	m->info.size =
-		shown >= 0 && shown >= (int64_t)st.st_size ? (uint64_t)shown : (uint64_t)st.st_size;
+	shown = told_size(m->name, (int64_t)st.st_size);
+	m->info.size = shown >= 0 ? (uint64_t)shown : (uint64_t)st.st_size;
 	if (shown < 0) {
 		chunk = mem_alloc(READ_CHUNK);
 		while ((n = read(fd, chunk, READ_CHUNK)) > 0) {
-			for (char *p = chunk;
-				(p = memchr(p, '\n', (size_t)(chunk + n - p))) != NULL; p++)
-				m->info.size += p == chunk ? !cr : p[-1] != '\r';
-			cr = chunk[n - 1] == '\r';
+			m->info.size += maildir_bare_ends(chunk, (size_t)n, &cr);
 		}
 		mem_free(chunk);
 	}

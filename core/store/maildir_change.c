@@ -136,6 +136,7 @@ static int write_body(struct mailbox *mb, struct mail_append *a, const struct ap
 	int fd, const char *path, uint64_t *bare_r)
 {
 	char *chunk = mem_alloc(WRITE_CHUNK);
+	bool cr = false;
 	int rc = 0;
 
 	*bare_r = 0;
@@ -147,8 +148,7 @@ static int write_body(struct mailbox *mb, struct mail_append *a, const struct ap
 			rc = -1;
 			break;
 		}
-		for (char *p = chunk; (p = memchr(p, '\n', (size_t)(chunk + n - p))) != NULL; p++)
-			++*bare_r;
+		*bare_r += maildir_bare_ends(chunk, (size_t)n, &cr);
 		if (fd_write_all(fd, chunk, (size_t)n) != 0)
 			rc = store_fail_sys(mb->ms, path, "write", "write");
 		at += (uint64_t)n;

@@ -26,6 +26,8 @@ uint64_t maildir_letters_bits(const struct mailbox *mb);
 void maildir_letters_want(struct mailbox *mb, uint64_t bits);
 void maildir_letters_free(struct mailbox *mb);
 
+/* Line ends of data that are not CR LF; *cr: did the data before end in a CR, and does this? */
+uint64_t maildir_bare_ends(const char *data, size_t len, bool *cr);
 /* "PATH/new/NAME" or cur of m, caller frees. */
 char *maildir_file(const struct mailbox *mb, const struct msg *m);
 

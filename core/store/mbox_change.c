@@ -137,6 +137,16 @@ static int put_from(struct appender *w, const struct append_item *it)
 	return rc;
 }
 
+/* has_open_end - is there a body, and does its last line lack an end? (The reader tells by a blank
+ * line and what is behind it; a header that just ends is no body.) */
+static bool has_open_end(struct mail_append *a, const struct append_item *it)
+{
+	char last;
+
+	return it->len > 0 && append_read(a, it->offset + it->len - 1, &last, 1) == 1 &&
+		last != '\n';
+}
+
 /* put_item - a whole message; 0 or -1 */
 static int put_item(struct appender *w, struct mail_append *a, const struct append_item *it)
 {
@@ -150,6 +160,7 @@ static int put_item(struct appender *w, struct mail_append *a, const struct appe
 	if (it->flags != 0 || m.info.keywords != 0)
 		mbox_meta(&meta, w->mb, &m, false);
 	mbox_writer_init(&out, buf_str(&meta), put, w);
+	out.open_end = has_open_end(a, it);
 	for (uint64_t at = 0; at < it->len && rc == 0;) {
 		size_t want = it->len - at < WRITE_HOLD ? (size_t)(it->len - at) : WRITE_HOLD;
 		int64_t n = append_read(a, it->offset + at, chunk, want);

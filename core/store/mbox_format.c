@@ -63,7 +63,9 @@ static int end_header(struct mbox_writer *w)
 	int rc = 0;
 
 	w->in_header = false;
-	if (w->own_lines)
+	if (w->open_end)
+		rc = w->put(w->arg, MBOX_FENCE_OPEN, sizeof(MBOX_FENCE_OPEN) - 1);
+	else if (w->own_lines)
 		rc = w->put(w->arg, MBOX_FENCE, sizeof(MBOX_FENCE) - 1);
 	return rc == 0 && w->meta[0] != '\0' ? w->put(w->arg, w->meta, strlen(w->meta)) : rc;
 }
@@ -169,14 +171,17 @@ int mbox_writer_end(struct mbox_writer *w)
 
 	if (rc == 0 && w->last != '\n')
 		rc = w->put(w->arg, "\n", 1);
-	if (rc == 0 && w->in_header)
+	if (rc == 0 && w->in_header) {
+		/* A header's lines have ends: there is no body to tell of. */
+		w->open_end = false;
 		rc = end_header(w);
+	}
 	return rc == 0 ? w->put(w->arg, "\n", 1) : rc;
 }
 
 /* ---- From_ lines ---- */
 
-/* date_at - a date of a From_ line: asctime's, or as in a header ("Tue, 9 Aug 2011 14:21:58 +0800") */
+/* date_at - a date of a From_ line: asctime's, or as in a header ("Tue, 9 Aug 2011 14:21:58 +08") */
 static bool date_at(const char *p, size_t len, time_t *when_r)
 {
 	size_t letters = 0;
@@ -205,7 +210,8 @@ bool mbox_is_from(const char *line, size_t len, time_t *when_r)
 		len--;
 	/* The sender may hold blanks; the date begins at the first word that makes one. */
 	for (size_t i = 5; i + 3 < len; i++) {
-		if ((line[i - 1] == ' ' || line[i - 1] == '\t') && date_at(line + i, len - i, when_r))
+		if ((line[i - 1] == ' ' || line[i - 1] == '\t') &&
+			date_at(line + i, len - i, when_r))
 			return true;
 	}
 	return false;
@@ -497,6 +503,8 @@ static void take_value(struct mbox_head *h, enum mbox_line_kind kind, const char
 		h->has_length = take_uint(value, INT64_MAX, &h->length);
 		break;
 	case MBOX_FENCE_LINE:
+		h->open_end = slice_ieq(value, "below, no line end");
+		break;
 	case MBOX_COUNTER:
 	case MBOX_NONE:
 		break;

@@ -23,6 +23,8 @@
  * its header): above the fence all is the message's own, below is bookkeeping.
  */
 #define MBOX_FENCE "X-Pillarbox-Bookkeeping: below\n"
+/* A fence that says, too, that the last line had no end: the one in the file is not its own. */
+#define MBOX_FENCE_OPEN "X-Pillarbox-Bookkeeping: below, no line end\n"
 
 /* 0: go on; anything else stops and is passed on. */
 typedef int mbox_put_fn(void *arg, const char *data, size_t len);
@@ -37,6 +39,7 @@ struct mbox_writer {
 	void *arg;
 	const char *meta;
 	bool in_header, own_lines; /* own_lines: there were some that need the fence */
+	bool open_end; /* set after mbox_writer_init(): the content ends without a line end */
 	bool line_start;
 	char last;
 	size_t held_len; /* the beginning of a line, until it is known what it is */
@@ -120,6 +123,7 @@ struct mbox_head {
 	bool old;	  /* Status: O or R */
 	uint32_t uid;	  /* 0 none */
 	bool has_length, has_base, pseudo;
+	bool open_end;			   /* the end of the last line is not the message's own */
 	uint64_t length;		   /* Content-Length */
 	uint32_t base_validity, base_last; /* X-IMAPbase */
 	char base_keywords[512], keywords[512];

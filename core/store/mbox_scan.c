@@ -6,7 +6,8 @@
  *	with a date, at the beginning of the file or after an empty line;
  *	with a date, after any other line, where a header follows (as programs append that do not
  *	look how the file ends); the same within a header;
- *	without a date that can be read, at the beginning or after an empty line, where a header follows.
+ *	without a date that can be read, at the beginning or after an empty line, where a header
+ *	follows.
  *
  * What else begins with "From " is text. A
  * Content-Length that leads exactly to the end of the file or to a From_ line is
@@ -98,8 +99,8 @@ static bool header_at(const struct mbox_scan *s, uint64_t at, time_t *date_r)
  * line), with next as the offset of the one behind it? When to *when_r: of the header or the file
  * where it has no date
  */
-static bool is_from(
-	const struct mbox_scan *s, const char *line, size_t len, uint64_t next, bool blank, time_t *when_r)
+static bool is_from(const struct mbox_scan *s, const char *line, size_t len, uint64_t next,
+	bool blank, time_t *when_r)
 {
 	bool dated = mbox_is_from(line, len, when_r);
 	struct stat st;
@@ -269,7 +270,7 @@ static int read_body(struct mbox_scan *s, struct mbox_found *f, struct tally *t)
 }
 
 /* settle - the message's numbers out of the totals */
-static void settle(struct mbox_scan *s, struct mbox_found *f, const struct tally *t)
+static void settle(struct mbox_scan *s, struct mbox_found *f, struct tally *t)
 {
 	uint64_t hidden = 0, hidden_bare = 0;
 	struct msg *m = &f->m;
@@ -277,6 +278,11 @@ static void settle(struct mbox_scan *s, struct mbox_found *f, const struct tally
 	for (size_t i = 0; i < t->head.hidden_count; i++) {
 		hidden += t->head.hidden[i].len;
 		hidden_bare += t->head.hidden[i].bare;
+	}
+	/* Only where it still stands as it was written: a body, and the separator behind it. */
+	if (t->head.open_end && m->tail_len > 0 && t->bytes > m->head_len + m->tail_len) {
+		m->tail_len++;
+		t->tail_bare++;
 	}
 	m->cut = (uint32_t)(hidden + t->quotes);
 	m->len = m->from_len + t->bytes;

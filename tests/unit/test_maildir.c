@@ -11,6 +11,7 @@
 #include "unit.h"
 
 #include "base/mem.h"
+#include "base/str.h"
 
 static void make_dirs(const char *name)
 {
@@ -113,6 +114,47 @@ TEST(maildir, imports_uidlist)
 	REQUIRE(v != NULL);
 	CHECK_INT(mailbox_uid_validity(v), 1275660208);
 	check_list(v, "40:b 41:a 50:c ");
+	mailbox_close(v);
+	mailstore_close(ms);
+}
+
+/* What the name says of sizes is believed where it can be right, and put right by reading. */
+TEST(maildir, sizes_in_names)
+{
+	static const struct {
+		const char *name;
+		uint64_t size;
+	} rows[] = {
+		{ "1.a.host,S=5,W=9:2,", 8 },	/* another size */
+		{ "2.b.host,S=6,W=99:2,", 8 },	/* more line ends than bytes */
+		{ "3.c.host,W=9:2,", 8 },
+		{ "4.d.host,S=6,W=8:2,", 8 },
+		{ "5.e.host,S=6,W=9:2,", 9 },	/* could be, and is not */
+	};
+	struct mailstore *ms = store_open("maildir");
+	struct mailbox_view *v;
+	char name[200];
+
+	make_dirs("Maildir");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		snprintf(name, sizeof(name), "Maildir/cur/%s", rows[i].name);
+		store_write(name, "a: b\n\n", 6);
+	}
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(v != NULL && mailbox_count(v) == ARRAY_LEN(rows));
+	for (uint32_t seq = 1; seq <= ARRAY_LEN(rows); seq++) {
+		CHECK_ROW(rows[seq - 1].name);
+		CHECK_INT(mailbox_info(v, seq)->size, rows[seq - 1].size);
+	}
+	CHECK_ROW(NULL);
+	CHECK_INT(mailbox_correct_size(v, mailbox_info(v, 5)->uid, 8), 0);
+	mailbox_close(v);
+	v = mailbox_open(ms, "INBOX", false);
+	CHECK_INT(mailbox_info(v, 5)->size, 8);
+	/* CR CR LF is kept as CR LF. */
+	CHECK(store_put(ms, "INBOX", "a: b\r\r\n\r\nx", 0) != 0);
+	mailbox_view_sync(v, true, NULL);
+	CHECK_INT(mailbox_info(v, 6)->size, 9);
 	mailbox_close(v);
 	mailstore_close(ms);
 }

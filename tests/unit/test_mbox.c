@@ -384,10 +384,10 @@ TEST(mbox, finds_messages)
 		uint32_t count;
 	} rows[] = {
 		/* No date, or one that cannot be read: where a header follows. */
-		{ "From a@x.example\n" HEAD "\nHello\n\nFrom b@x.example\nSubject: two\n\nbody\n", 2 },
+		{ "From a@x.example\n" HEAD "\nHello\n\nFrom b@x.example\nSubject: two\n\nb\n", 2 },
 		{ "From a@x.example\n" HEAD "\nHello\n\nFrom b@x  Fri Nov 25 16: 18:08 2016\n" HEAD
 		  "\nbody\n", 2 },
-		{ "From a@x.example 2011-08-09 14:21:58\n" HEAD "X-More: " "y\n folded\n\nHello\n", 1 },
+		{ "From a@x.example 2011-08-09 14:21:58\n" HEAD "X-M: y\n folded\n\nHello\n", 1 },
 		{ FROM HEAD "\nHello\n\nFrom here on: nothing\nno field\n\n", 1 },
 		{ FROM HEAD "\nHello\n\nFrom him I have:\nX: y\n\nSubject: z\n", 1 },
 		{ FROM HEAD "\nHello\nFrom b@x.example\n" HEAD "\nbody\n", 1 },
@@ -458,7 +458,8 @@ TEST(mbox, indexed_but_not_readable)
 	struct mailbox_view *v;
 
 	if (geteuid() == 0)
-		REQUIRE(setegid(65534) == 0 && chmod(unit_tmpdir(), 0777) == 0 && seteuid(65534) == 0);
+		REQUIRE(chmod(unit_tmpdir(), 0777) == 0 && setegid(65534) == 0 &&
+			seteuid(65534) == 0);
 	ms = store_open("mbox");
 	store_write("inbox", file, sizeof(file) - 1);
 	v = mailbox_open(ms, "INBOX", false);
@@ -610,7 +611,7 @@ TEST(mbox, flags_of_odd_messages)
 {
 	static const char *const texts[] = { "", "\n", "\n\n", "Subject: a\n", "Subject: a\n\n",
 		"Subject: a\n\n\n\n", "Status: b\n", "Status: b\n\n", "\nFrom\nFrom x\n",
-		"no header at all\n", " folded\n\n", "Subject: a\n\nx" };
+		"no header at all\n", " folded\n\n", "Status: a\n\n>From x\nFrom y" };
 	struct mailstore *ms = store_open("mbox");
 	struct mailbox_view *v;
 	uint32_t uids[12];
@@ -622,10 +623,9 @@ TEST(mbox, flags_of_odd_messages)
 		REQUIRE(v != NULL && mailbox_count(v) == 12);
 		for (uint32_t seq = 1; seq <= 12; seq++) {
 			char *text = store_text(v, seq, NULL);
-			const char *want = seq == 12 ? "Subject: a\n\nx\n" : texts[seq - 1];
 
 			CHECK_ROW(texts[seq - 1]);
-			CHECK_STR(text, want);
+			CHECK_STR(text, texts[seq - 1]);
 			CHECK_INT(mailbox_info(v, seq)->uid, uids[seq - 1]);
 			CHECK_INT(mailbox_info(v, seq)->flags, round == 2 ? MAIL_FLAGGED : 0);
 			mem_free(text);

@@ -45,9 +45,7 @@ enum cmd_result cmd_logout(struct imapd *s, struct imap_args *a, struct buf *out
 
 enum cmd_result cmd_id(struct imapd *s, struct imap_args *a, struct buf *out)
 {
-	if (!imap_args_space(a) || !id_parse(a) || !imap_args_end(a)) {
-		return cmd_args_error(s, a);
-	}
+	(void)a;
 	id_put(out);
 	return cmd_ok(s, "ID completed.");
 }
@@ -67,7 +65,7 @@ enum cmd_result cmd_enable(struct imapd *s, struct imap_args *a, struct buf *out
 		return cmd_args_error(s, a);
 	}
 	if (condstore) {
-		s->condstore = s->enabled_condstore = true;
+		imapd_condstore(s, out);
 	}
 	buf_addf(out, "* ENABLED%s\r\n", condstore ? " CONDSTORE" : "");
 	return cmd_ok(s, "Enabled.");

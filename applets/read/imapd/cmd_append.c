@@ -48,7 +48,7 @@ static void let_go(struct imapd *s)
 static bool parse_options(struct imap_args *a, struct imap_flags *flags, time_t *received)
 {
 	memset(flags, 0, sizeof(*flags));
-	*received = 0;
+	*received = MAIL_NOW;
 	if (!imap_args_space(a)) {
 		return false;
 	}

@@ -30,6 +30,7 @@ struct fetch {
 	enum step step;
 	bool marks;			/* \Seen */
 	bool missing;			/* messages were gone */
+	const char *unread;		/* why one that is there could not be read; NULL */
 	struct fetch_text text;		/* of the message at seq, when it is needed */
 	struct buf envelope, structure;	/* from the cache or parsed */
 	const char *gap;		/* before the next item */
@@ -249,6 +250,9 @@ static bool begin_section(struct imapd *s, struct fetch *f, struct buf *out)
 		f->section = f->section->next;
 		return true;
 	}
+	if (f->section->kind == IMAP_SECTION_ALL && f->section->path_count == 0) {
+		(void)mailbox_correct_size(s->view, f->text.place->uid, to.wire);
+	}
 	first = cut_partial(f->section, to.wire - from.wire, &f->left);
 	buf_addf(out, "{%llu}\r\n", (unsigned long long)f->left);
 	count_section(s, f->section, f->left);
@@ -399,6 +403,18 @@ static bool open_message(struct imapd *s, struct fetch *f)
 	return true;
 }
 
+/* not_opened - gone, or there and not to be read: that is another thing, for the log too */
+static void not_opened(struct imapd *s, struct fetch *f)
+{
+	if (mailstore_errno(s->store) == MAIL_E_NOT_FOUND) {
+		f->missing = true;
+		return;
+	}
+	log_error("imap(%s): %s: message %u: %s", s->user, mailbox_name(s->view), f->seq,
+		mailstore_error(s->store));
+	f->unread = store_error_text(s, false);
+}
+
 /* begin_message - the next one, or false when there is none */
 static bool begin_message(struct imapd *s, struct fetch *f)
 {
@@ -417,7 +433,7 @@ static bool begin_message(struct imapd *s, struct fetch *f)
 	cached = !(f->what.items & parsed) || from_cache(s, f, info->uid);
 	f->have_fields = f->light && header_cache_get(s->view, info->uid, &f->fields);
 	if ((!cached || (f->what.sections != NULL && !f->have_fields)) && !open_message(s, f)) {
-		f->missing = true;
+		not_opened(s, f);
 		return true;
 	}
 	f->section = f->what.sections;
@@ -499,6 +515,9 @@ static enum cmd_result finish(struct imapd *s, struct fetch *f)
 			return cmd_store_error(s, false);
 		}
 	}
+	if (f->unread != NULL) {
+		return cmd_no(s, "%s", f->unread);
+	}
 	if (f->missing) {
 		return cmd_no(s, "[EXPUNGEISSUED] Some of the requested messages no longer exist.");
 	}
@@ -546,7 +565,7 @@ enum cmd_result cmd_fetch(struct imapd *s, struct imap_args *a, struct buf *out)
 		f->what.items |= IMAP_FETCH_UID;
 	}
 	if (f->what.items & IMAP_FETCH_MODSEQ) {
-		s->condstore = true;	/* RFC 7162 3.1: it enables */
+		imapd_condstore(s, out);
 	}
 	f->light = f->what.sections != NULL;
 	for (sec = f->what.sections; sec != NULL; sec = sec->next) {

@@ -322,7 +322,8 @@ enum cmd_result cmd_list(struct imapd *s, struct imap_args *a, struct buf *out)
 		!parse_returns(a, l) || !imap_args_end(a)) {
 		return cmd_args_error(s, a);
 	}
-	if (empty) {
+	/* RFC 5258 3: with selection options the empty pattern is one that matches nothing */
+	if (empty && !l->select_subscribed && !l->select_special) {
 		/* RFC 3501 6.3.8: the separator and the root of the reference */
 		buf_addf(out, "* LIST (\\Noselect) \"%c\" \"\"\r\n", mailstore_separator(s->store));
 		return cmd_ok(s, "List completed.");

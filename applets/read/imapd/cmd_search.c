@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "base/date.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "proto/imap_search.h"
 
@@ -29,6 +30,8 @@ struct search {
 	uint32_t *found;		/* numbers or UIDs, ascending */
 	size_t count, room;
 	uint64_t modseq;		/* highest of those found */
+	uint64_t first_modseq, last_modseq;
+	const char *unread;		/* why a message could not be read; NULL */
 	time_t now;
 };
 
@@ -163,7 +166,13 @@ static enum verdict open_mail(struct imapd *s, struct search *se, const struct m
 
 	se->mail = mail_open(s->view, se->seq);
 	if (se->mail == NULL) {
-		return NO;	/* expunged meanwhile: it has no text any more */
+		/* Expunged meanwhile it has no text any more; else the answer would be a guess. */
+		if (mailstore_errno(s->store) != MAIL_E_NOT_FOUND && se->unread == NULL) {
+			log_error("imap(%s): %s: message %u: %s", s->user, mailbox_name(s->view),
+				se->seq, mailstore_error(s->store));
+			se->unread = store_error_text(s, false);
+		}
+		return NO;
 	}
 	search_text_open(se->text, se->mail);
 	if (!se->header_known) {
@@ -216,6 +225,30 @@ static void add_found(struct imapd *s, struct search *se)
 	}
 	se->found[se->count++] = s->uid ? info->uid : se->seq;
 	se->modseq = info->modseq > se->modseq ? info->modseq : se->modseq;
+	se->last_modseq = info->modseq;
+	if (se->count == 1) {
+		se->first_modseq = info->modseq;
+	}
+}
+
+/*
+ * modseq_of - the highest of the messages that the reply names: all, or only the first and the
+ * last one (RFC 4731 3.2)
+ */
+static uint64_t modseq_of(const struct search *se)
+{
+	uint64_t first = se->first_modseq, last = se->last_modseq;
+
+	switch (se->program.returns) {
+	case IMAP_RETURN_MIN:
+		return first;
+	case IMAP_RETURN_MAX:
+		return last;
+	case IMAP_RETURN_MIN | IMAP_RETURN_MAX:
+		return first > last ? first : last;
+	default:
+		return se->modseq;
+	}
 }
 
 /* put_esearch - * ESEARCH (RFC 4731) */
@@ -238,7 +271,7 @@ static void put_esearch(struct imapd *s, const struct search *se, struct buf *ou
 		imap_set_put(out, se->found, se->count);
 	}
 	if (se->count > 0 && se->program.modseq) {
-		buf_addf(out, " MODSEQ %llu", (unsigned long long)se->modseq);
+		buf_addf(out, " MODSEQ %llu", (unsigned long long)modseq_of(se));
 	}
 	buf_adds(out, "\r\n");
 }
@@ -280,7 +313,7 @@ static enum cmd_result finish(struct imapd *s, struct search *se, struct buf *ou
 		put_search(se, out);
 	}
 	let_go(s);
-	return cmd_ok(s, "Search completed.");
+	return se->unread != NULL ? cmd_no(s, "%s", se->unread) : cmd_ok(s, "Search completed.");
 }
 
 static enum cmd_result search_on(struct imapd *s, struct buf *in, struct buf *out)
@@ -340,7 +373,7 @@ enum cmd_result cmd_search(struct imapd *s, struct imap_args *a, struct buf *out
 	}
 	resolve(s, se->program.key);
 	if (se->program.modseq) {
-		s->condstore = true;	/* RFC 7162 3.1: it enables */
+		imapd_condstore(s, out);
 	}
 	if (se->program.text_keys > 0) {
 		se->text = search_text_new(&s->arena, &se->program);

@@ -85,7 +85,8 @@ static enum cmd_result open_mailbox(
 	if (s->view == NULL) {
 		return cmd_store_error(s, false);
 	}
-	s->condstore = s->enabled_condstore || condstore;
+	/* With what is told here anyway. */
+	s->condstore = s->condstore || condstore;
 	put_state(s, out);
 	read_only = mailbox_read_only(s->view);
 	return cmd_ok(s, "[READ-%s] %s completed.", read_only ? "ONLY" : "WRITE",
@@ -220,7 +221,7 @@ enum cmd_result cmd_status(struct imapd *s, struct imap_args *a, struct buf *out
 		return cmd_args_error(s, a);
 	}
 	if (items & HIGHESTMODSEQ) {
-		s->condstore = s->enabled_condstore = true;	/* RFC 7162 3.1: it enables */
+		imapd_condstore(s, out);
 	}
 	imapd_auto_create(s);
 	if (put_status(s, out, name, items) != 0) {

@@ -120,7 +120,6 @@ static enum cmd_result tell_on(struct imapd *s, struct buf *in, struct buf *out)
 static bool store_flags(struct imapd *s, struct store *st, struct buf *out)
 {
 	uint64_t keywords, before = s->keywords_told;
-	bool condstore = s->condstore;
 	size_t i;
 
 	if (!keyword_bits(s, st, &keywords)) {
@@ -149,9 +148,8 @@ static bool store_flags(struct imapd *s, struct store *st, struct buf *out)
 	s->quiet_count = st->count;
 	s->uid_with_flags = s->uid;
 	/* Not silent: MODSEQ goes with the flags below. */
-	s->condstore = condstore && st->silent;
+	s->quiet_follows = !st->silent;
 	imapd_sync(s, out, false);
-	s->condstore = condstore;
 	return true;
 }
 
@@ -166,7 +164,7 @@ enum cmd_result cmd_store(struct imapd *s, struct imap_args *a, struct buf *out)
 		return cmd_no(s, "[READ-ONLY] Mailbox is read-only.");
 	}
 	if (st->conditional) {
-		s->condstore = true;	/* RFC 7162 3.1: it enables */
+		imapd_condstore(s, out);
 	}
 	if (!imapd_uids(s, &st->set, &st->uids, &st->count)) {
 		return CMD_DONE;

@@ -82,12 +82,12 @@ struct imapd {
 
 	/* What the client was told and wants to be told. */
 	uint64_t keywords_told;		/* of the mailbox, by FLAGS */
-	bool condstore;			/* MODSEQ goes with flags (RFC 7162 3.1) */
+	bool condstore;			/* MODSEQ goes with flags: a command enabled it */
 	const uint32_t *quiet;		/* UIDs (ascending) whose flags are not told in this sync */
 	size_t quiet_count;
+	bool quiet_follows;		/* ... nor is their MODSEQ: both go out behind it */
 	bool uid_with_flags;		/* flags are told with UID */
 	unsigned bad;			/* bad commands in a row */
-	bool enabled_condstore;
 	bool auto_made;			/* mailboxes of auto = create were looked after */
 
 	/* IDLE. */
@@ -112,6 +112,8 @@ enum cmd_result cmd_bad(struct imapd *s, const char *why);
 /* NO with the store's error and the response code that belongs to it. create: a missing mailbox is
  * [TRYCREATE]. */
 enum cmd_result cmd_store_error(struct imapd *s, bool create);
+/* Text of that reply, of the session's arena. */
+const char *store_error_text(struct imapd *s, bool create);
 /* BAD for what the grammar missed. */
 enum cmd_result cmd_args_error(struct imapd *s, const struct imap_args *a);
 /* The capabilities after login, without a command name. */
@@ -125,6 +127,11 @@ void put_flags(struct imapd *s, struct buf *out, unsigned flags, uint64_t keywor
 void imapd_sync(struct imapd *s, struct buf *out, bool expunges);
 /* "* FLAGS" and PERMANENTFLAGS when there are keywords the client does not know; force: always. */
 void tell_keywords(struct imapd *s, struct buf *out, bool force);
+/*
+ * A command that enables CONDSTORE: from here on to the end of the connection; the first time the
+ * client hears of the mailbox's HIGHESTMODSEQ (RFC 7162 3.1).
+ */
+void imapd_condstore(struct imapd *s, struct buf *out);
 /* "* n FETCH (FLAGS ...)". */
 void tell_flags_of(struct imapd *s, struct buf *out, uint32_t seq);
 
@@ -201,8 +208,6 @@ bool append_under_way(const struct imapd *s);
 
 /* ---- ID, for both parts (id.c) ---- */
 
-/* Parse ID's argument; true: good (NIL or a list). */
-bool id_parse(struct imap_args *a);
 /* "* ID (...)" */
 void id_put(struct buf *out);
 

@@ -313,8 +313,7 @@ static enum session_want run(struct imap_login *l, struct imap_args *a, struct b
 		buf_adds(out, "* BYE Logging out\r\n");
 		tagged(l, out, "OK Logout completed.");
 		return SESSION_CLOSE;
-	} else if (imap_args_word(a, "ID") && imap_args_space(a) && id_parse(a) &&
-		imap_args_end(a)) {
+	} else if (imap_args_word(a, "ID") && (imap_args_space(a) || imap_args_end(a))) {
 		id_put(out);
 		tagged(l, out, "OK ID completed.");
 	} else if (imap_args_word(a, "STARTTLS") && imap_args_end(a)) {

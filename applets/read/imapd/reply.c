@@ -50,7 +50,7 @@ enum cmd_result cmd_args_error(struct imapd *s, const struct imap_args *a)
 	return cmd_bad(s, a->error != NULL ? a->error : "Invalid arguments");
 }
 
-enum cmd_result cmd_store_error(struct imapd *s, bool create)
+const char *store_error_text(struct imapd *s, bool create)
 {
 	const char *text = mailstore_error(s->store), *code = "";
 
@@ -78,7 +78,13 @@ enum cmd_result cmd_store_error(struct imapd *s, bool create)
 		code = "[SERVERBUG] ";
 		break;
 	}
-	return cmd_no(s, "%s%s", code, text != NULL && *text != '\0' ? text : "Internal error");
+	return arena_printf(&s->arena, "%s%s", code,
+		text != NULL && *text != '\0' ? text : "Internal error");
+}
+
+enum cmd_result cmd_store_error(struct imapd *s, bool create)
+{
+	return cmd_no(s, "%s", store_error_text(s, create));
 }
 
 void put_capabilities(struct buf *out)

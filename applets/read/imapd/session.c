@@ -185,7 +185,6 @@ void imapd_unselect(struct imapd *s)
 		s->view = NULL;
 	}
 	s->keywords_told = 0;
-	s->condstore = s->enabled_condstore;
 }
 
 /* ---- A command's life ---- */

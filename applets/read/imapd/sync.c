@@ -15,6 +15,7 @@
 struct teller {
 	struct imapd *s;
 	struct buf *out;
+	uint32_t known;		/* messages, as the client counts them */
 };
 
 /* known_keywords - bits of the keywords that the mailbox has */
@@ -69,6 +70,15 @@ static bool is_quiet(const struct imapd *s, uint32_t uid)
 	return low < s->quiet_count && s->quiet[low] == uid;
 }
 
+void imapd_condstore(struct imapd *s, struct buf *out)
+{
+	if (!s->condstore && s->view != NULL) {
+		buf_addf(out, "* OK [HIGHESTMODSEQ %llu] Highest\r\n",
+			(unsigned long long)mailbox_highest_modseq(s->view));
+	}
+	s->condstore = true;
+}
+
 void tell_flags_of(struct imapd *s, struct buf *out, uint32_t seq)
 {
 	const struct mail_info *info = mailbox_info(s->view, seq);
@@ -98,6 +108,7 @@ static void on_expunged(void *arg, uint32_t seq, uint32_t uid)
 
 	(void)uid;
 	buf_addf(t->out, "* %u EXPUNGE\r\n", seq);
+	t->known--;
 }
 
 static void on_flags(void *arg, uint32_t seq)
@@ -107,7 +118,7 @@ static void on_flags(void *arg, uint32_t seq)
 
 	if (!is_quiet(t->s, info->uid)) {
 		tell_flags_of(t->s, t->out, seq);
-	} else if (t->s->condstore) {
+	} else if (t->s->condstore && !t->s->quiet_follows) {
 		/* RFC 7162 3.1.3: .SILENT hides flags, not the new mod-sequence */
 		buf_addf(t->out, "* %u FETCH (", seq);
 		if (t->s->uid_with_flags) {
@@ -121,12 +132,15 @@ static void on_exists(void *arg, uint32_t count, uint32_t recent)
 {
 	struct teller *t = arg;
 
-	buf_addf(t->out, "* %u EXISTS\r\n* %u RECENT\r\n", count, recent);
+	if (count != t->known) {
+		buf_addf(t->out, "* %u EXISTS\r\n", count);
+	}
+	buf_addf(t->out, "* %u RECENT\r\n", recent);
 }
 
 void imapd_sync(struct imapd *s, struct buf *out, bool expunges)
 {
-	struct teller t = { s, out };
+	struct teller t = { s, out, s->view != NULL ? mailbox_count(s->view) : 0 };
 	struct mailbox_changes changes = { on_expunged, on_flags, on_exists, &t };
 
 	if (s->view == NULL) {
@@ -144,4 +158,5 @@ void imapd_sync(struct imapd *s, struct buf *out, bool expunges)
 	}
 	s->quiet = NULL;
 	s->quiet_count = 0;
+	s->quiet_follows = false;
 }
