@@ -5,7 +5,7 @@
  * that mean nothing become U+FFFD one by one, so that damage stays local. ASCII and
  * UTF-8 do not pass through iconv.
  *
- * RFC 3629, RFC 2046 4.1.2; Unicode simple case folding for the scripts that have case
+ * RFC 3629, RFC 2046 4.1.2; Unicode case folding for the scripts that have case
  */
 #include "mime/charset.h"
 
@@ -15,6 +15,8 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "config/features.h"
+#include "mime/charset_more.h"
 
 enum { TORN_MAX = 16 };
 static const uint32_t replacement = 0xfffd;
@@ -23,6 +25,8 @@ struct mime_charset {
 	iconv_t cd;		/* (iconv_t)-1: UTF-8 */
 	char torn[TORN_MAX];
 	size_t torn_len;
+	enum charset_more more;	/* what iconv lacks of it */
+	bool shifted;
 };
 
 void utf8_put(struct buf *out, uint32_t c)
@@ -173,6 +177,36 @@ static uint32_t fold(uint32_t c)
 	return c >= 0xff21 && c <= 0xff3a ? c + 32 : c;	/* full width */
 }
 
+/* fold_many - what a character is without case that is several then; NULL: it is one */
+static const char *fold_many(uint32_t c)
+{
+	static const struct {
+		uint16_t code;
+		char to[8];
+	} rows[] = {
+		{ 0xdf, "ss" }, { 0x1e9e, "ss" }, { 0x149, "\xca\xbcn" }, { 0x1f0, "j\xcc\x8c" },
+		{ 0x390, "\xce\xb9\xcc\x88\xcc\x81" }, { 0x3b0, "\xcf\x85\xcc\x88\xcc\x81" },
+		{ 0x587, "\xd5\xa5\xd6\x82" }, { 0x1e96, "h\xcc\xb1" }, { 0x1e97, "t\xcc\x88" },
+		{ 0x1e98, "w\xcc\x8a" }, { 0x1e99, "y\xcc\x8a" }, { 0x1e9a, "a\xca\xbe" },
+		{ 0xfb00, "ff" }, { 0xfb01, "fi" }, { 0xfb02, "fl" }, { 0xfb03, "ffi" },
+		{ 0xfb04, "ffl" }, { 0xfb05, "st" }, { 0xfb06, "st" },
+		{ 0xfb13, "\xd5\xb4\xd5\xb6" }, { 0xfb14, "\xd5\xb4\xd5\xa5" },
+		{ 0xfb15, "\xd5\xb4\xd5\xab" }, { 0xfb16, "\xd5\xbe\xd5\xb6" },
+		{ 0xfb17, "\xd5\xb4\xd5\xad" },
+	};
+
+	if (c > 0xdf && c != 0x149 && c != 0x1f0 && c != 0x390 && c != 0x3b0 && c != 0x587 &&
+		!(c >= 0x1e96 && c <= 0x1e9e) && !(c >= 0xfb00 && c <= 0xfb17)) {
+		return NULL;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (rows[i].code == c) {
+			return rows[i].to;
+		}
+	}
+	return NULL;
+}
+
 void utf8_fold(struct buf *out, const char *s, size_t len)
 {
 	size_t i = 0, n;
@@ -190,8 +224,15 @@ void utf8_fold(struct buf *out, const char *s, size_t len)
 		buf_added(out, run);
 		i += run;
 		if (i < len) {
+			const char *many;
+
 			c = utf8_get(s + i, len - i, &n);
-			utf8_put(out, c < 0 ? replacement : fold((uint32_t)c));
+			many = c < 0 ? NULL : fold_many((uint32_t)c);
+			if (many != NULL) {
+				buf_adds(out, many);
+			} else {
+				utf8_put(out, c < 0 ? replacement : fold((uint32_t)c));
+			}
 			i += n;
 		}
 	}
@@ -210,15 +251,23 @@ static const char *known_name(const char *name)
 {
 	static const char *const other[][2] = {
 		{ "x-gbk", "gbk" },
-		{ "x-sjis", "shift_jis" },
-		{ "ms_kanji", "shift_jis" },
-		{ "windows-31j", "cp932" },
 		{ "ks_c_5601-1987", "euc-kr" },
 		{ "iso-8859-8-i", "iso-8859-8" },
 		{ "x-euc-jp", "euc-jp" },
 		{ "x-big5", "big5" },
 		{ "big5-hkscs", "big5" },
 		{ "x-cp1252", "cp1252" },
+		{ "ibm850", "cp850" },
+		{ "ibm866", "cp866" },
+		{ "ibm437", "cp437" },
+		{ "ibm037", "cp037" },
+		{ "cp936", "gbk" },
+		{ "windows-936", "gbk" },
+		{ "ms936", "gbk" },
+		{ "windows-949", "euc-kr" },
+		{ "cp949", "euc-kr" },
+		{ "windows-950", "big5" },
+		{ "cp950", "big5" },
 	};
 	size_t i;
 
@@ -232,10 +281,14 @@ static const char *known_name(const char *name)
 
 struct mime_charset *mime_charset_open(const char *name)
 {
+	enum charset_more more = MORE_NONE;
 	iconv_t cd = (iconv_t)-1;
 	struct mime_charset *c;
 
 	if (!is_utf8_name(name)) {
+#if FEATURE_CHARSETS
+		name = charset_more_name(name, &more);
+#endif
 		cd = iconv_open("UTF-8", known_name(name));
 		if (cd == (iconv_t)-1) {
 			return NULL;
@@ -243,6 +296,7 @@ struct mime_charset *mime_charset_open(const char *name)
 	}
 	c = mem_alloc(sizeof(*c));
 	c->cd = cd;
+	c->more = more;
 	return c;
 }
 
@@ -264,6 +318,39 @@ static size_t torn_tail(const char *s, size_t len)
 	return 0;
 }
 
+#if FEATURE_CHARSETS
+/* convert_more - as convert(), of a set that iconv lacks in part: character by character */
+static void convert_more(
+	struct mime_charset *c, const char *s, size_t len, struct buf *out, size_t *left_r)
+{
+	struct charset_piece p;
+
+	*left_r = 0;
+	while (len > 0) {
+		charset_more_next(c->more, &c->shifted, s, len, &p);
+		if (p.len == 0) {
+			*left_r = len;
+			return;
+		}
+		if (p.code == MORE_ICONV) {
+			char *in = p.bytes, *to = buf_reserve(out, 16), *start = to;
+			size_t room = 16;
+
+			if (iconv(c->cd, &in, &p.iconv_len, &to, &room) == (size_t)-1) {
+				utf8_put(out, replacement);
+				p.len = c->more == MORE_KR ? p.len : 1;
+			} else {
+				buf_added(out, (size_t)(to - start));
+			}
+		} else if (p.code > 0) {
+			utf8_put(out, (uint32_t)p.code);
+		}
+		s += p.len;
+		len -= p.len;
+	}
+}
+#endif
+
 /* convert - all of s that can be; *left_r: a torn character at the end */
 static void convert(
 	struct mime_charset *c, const char *s, size_t len, struct buf *out, size_t *left_r)
@@ -277,6 +364,12 @@ static void convert(
 		utf8_repair(out, s, len - *left_r);
 		return;
 	}
+#if FEATURE_CHARSETS
+	if (c->more != MORE_NONE) {
+		convert_more(c, s, len, out, left_r);
+		return;
+	}
+#endif
 	while (left > 0) {
 		size_t room = left * 2 + 16;
 		char *to = buf_reserve(out, room), *start = to;
@@ -321,6 +414,7 @@ void mime_charset_end(struct mime_charset *c, struct buf *out)
 		utf8_put(out, replacement);
 		c->torn_len = 0;
 	}
+	c->shifted = false;
 	if (c->cd != (iconv_t)-1) {
 		iconv(c->cd, NULL, NULL, NULL, NULL);
 	}
@@ -350,41 +444,100 @@ bool mime_to_utf8(const char *charset, const char *data, size_t len, struct buf 
 	return known;
 }
 
+struct mime_encoder {
+	iconv_t cd;			/* (iconv_t)-1: the table, or UTF-8 */
+	struct charset_table *table;	/* where iconv has no way into the set */
+};
+
+struct mime_encoder *mime_encoder_open(const char *charset)
+{
+	struct mime_encoder *e = mem_alloc(sizeof(*e));
+
+	e->cd = (iconv_t)-1;
+	if (is_utf8_name(charset) && !str_ieq(charset, "us-ascii")) {
+		return e;
+	}
+#if FEATURE_CHARSETS
+	e->table = charset_table_open(charset);
+#endif
+	if (e->table == NULL) {
+		e->cd = iconv_open(known_name(charset), "UTF-8");
+	}
+	if (e->table == NULL && e->cd == (iconv_t)-1) {
+		mem_free(e);
+		return NULL;
+	}
+	return e;
+}
+
+void mime_encoder_close(struct mime_encoder *e)
+{
+	if (e == NULL) {
+		return;
+	}
+	if (e->cd != (iconv_t)-1) {
+		iconv_close(e->cd);
+	}
+#if FEATURE_CHARSETS
+	charset_table_close(e->table);
+#endif
+	mem_free(e);
+}
+
+/* put_one - the character at s, of n bytes; false: the set lacks it */
+static bool put_one(struct mime_encoder *e, const char *s, size_t n, int32_t code, struct buf *out)
+{
+	char one[16], *in = (char *)s, *to = one;
+	size_t left = n, room = sizeof(one);
+
+#if FEATURE_CHARSETS
+	if (e->table != NULL) {
+		return code >= 0 && charset_table_put(e->table, (uint32_t)code, out);
+	}
+#else
+	(void)code;
+#endif
+	/* Not 0: not there, or replaced by something of iconv's choice. */
+	if (iconv(e->cd, &in, &left, &to, &room) != 0) {
+		return false;
+	}
+	buf_add(out, one, (size_t)(to - one));
+	return true;
+}
+
+bool mime_encoder_put(struct mime_encoder *e, const char *data, size_t len, struct buf *out)
+{
+	bool whole = true;
+	size_t n;
+
+	if (e->cd == (iconv_t)-1 && e->table == NULL) {
+		utf8_repair(out, data, len);
+		return true;
+	}
+	for (size_t i = 0; i < len; i += n) {
+		int32_t code = utf8_get(data + i, len - i, &n);
+
+		if (!put_one(e, data + i, n, code, out)) {
+			whole = false;
+			buf_addc(out, '?');
+		}
+	}
+	return whole;
+}
+
 bool mime_from_utf8(
 	const char *charset, const char *data, size_t len, struct buf *out, bool *lost_r)
 {
-	bool lost = false;
-	iconv_t cd;
-	size_t i, n;
+	struct mime_encoder *e = mime_encoder_open(charset);
+	bool whole;
 
-	if (is_utf8_name(charset) && !str_ieq(charset, "us-ascii")) {
-		utf8_repair(out, data, len);
-		if (lost_r != NULL) {
-			*lost_r = false;
-		}
-		return true;
-	}
-	cd = iconv_open(known_name(charset), "UTF-8");
-	if (cd == (iconv_t)-1) {
+	if (e == NULL) {
 		return false;
 	}
-	for (i = 0; i < len; i += n) {
-		char one[16], *in = (char *)data + i, *to = one;
-		size_t left, room = sizeof(one), rc;
-
-		utf8_get(data + i, len - i, &n);
-		left = n;
-		rc = iconv(cd, &in, &left, &to, &room);
-		if (rc != 0) {		/* not there, or replaced by something of iconv's choice */
-			lost = true;
-			buf_addc(out, '?');
-		} else {
-			buf_add(out, one, (size_t)(to - one));
-		}
-	}
-	iconv_close(cd);
+	whole = mime_encoder_put(e, data, len, out);
+	mime_encoder_close(e);
 	if (lost_r != NULL) {
-		*lost_r = lost;
+		*lost_r = !whole;
 	}
 	return true;
 }

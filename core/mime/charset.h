@@ -11,7 +11,8 @@
 /*
  * Character sets, to UTF-8 and (for sending and for terminals) from it. The tables
  * are iconv(3)'s: with musl UTF-*, ASCII, ISO-8859-*, KOI8, Windows and DOS
- * code pages, GB18030, GBK, GB2312, Big5, EUC-*, Shift_JIS, ISO-2022-JP.
+ * code pages, GB18030, GBK, GB2312, Big5, EUC-*, Shift_JIS, ISO-2022-JP; what it lacks of
+ * these, and some more sets, are in charset_more.c.
  */
 struct mime_charset;
 
@@ -25,6 +26,11 @@ void mime_charset_close(struct mime_charset *c);
 
 /* In one go; unknown names: as UTF-8, repaired. Returns false then. */
 bool mime_to_utf8(const char *charset, const char *data, size_t len, struct buf *out);
+/* From UTF-8, for many texts: some sets need a table that takes a while. NULL: unknown. */
+struct mime_encoder *mime_encoder_open(const char *charset);
+void mime_encoder_close(struct mime_encoder *e);	/* NULL: nothing */
+/* Appended to out; a character the set lacks becomes '?', and false is returned. */
+bool mime_encoder_put(struct mime_encoder *e, const char *data, size_t len, struct buf *out);
 /* UTF-8 to charset; a character it lacks becomes '?'. False: the charset is unknown (nothing
  * added). *lost_r (may be NULL): some became '?'. */
 bool mime_from_utf8(
@@ -39,7 +45,7 @@ bool utf8_valid(const char *s, size_t len);
 void utf8_put(struct buf *out, uint32_t code);
 /* Append with invalid bytes replaced by U+FFFD. */
 void utf8_repair(struct buf *out, const char *s, size_t len);
-/* Append folded for comparing without case (simple folding of every character). */
+/* Append folded for comparing without case (full folding: one character may become several). */
 void utf8_fold(struct buf *out, const char *s, size_t len);
 
 #endif

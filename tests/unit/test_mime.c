@@ -273,6 +273,53 @@ TEST(mime, encoders_and_back)
 	}
 }
 
+/* Into the double-byte sets of terminals, and back; what a set lacks is a question mark. */
+TEST(mime, encodes_double_bytes)
+{
+	static const struct {
+		const char *charset, *in, *out;
+	} rows[] = {
+		{ "gbk", "a\u4f60\u597d\u9371", "a\xc4\xe3\xba\xc3\xe6\x45" },
+		{ "GB2312", "\u4f60\U0001f4a9", "\xc4\xe3?" },
+		{ "big5", "\u4f60\u597d", "\xa7\x41\xa6\x6e" },
+		{ "euc-kr", "\uac00x", "\xb0\xa1x" },
+		{ "gb18030", "\u4f60\u00a5\U0001f4a9\U0010ffff\ufffd\u0e01",
+			"\xc4\xe3\x81\x30\x84\x36\x94\x39\xda\x33\xe3\x32\x9a\x35"
+			"\x84\x31\xa4\x37\x81\x32\xce\x39" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct buf b = BUF_INIT;
+		bool known = mime_from_utf8(
+			rows[i].charset, rows[i].in, strlen(rows[i].in), &b, NULL);
+
+		CHECK_ROW(rows[i].charset);
+		/* A profile without the tables says so. */
+		CHECK(known == (FEATURE_CHARSETS != 0));
+		if (known)
+			CHECK_STR(buf_str(&b), rows[i].out);
+		buf_free(&b);
+	}
+	CHECK_ROW(NULL);
+}
+
+TEST(mime, folds_to_several)
+{
+	static const char *const rows[][2] = {
+		{ "Stra\u00dfe \u1e9e", "strasse ss" },
+		{ "\ufb01n o\ufb03ce \ufb06", "fin office st" },
+		{ "\u0390 \u01f0", "\u03b9\u0308\u0301 j\u030c" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct buf b = BUF_INIT;
+
+		utf8_fold(&b, rows[i][0], strlen(rows[i][0]));
+		CHECK_STR(buf_str(&b), rows[i][1]);
+		buf_free(&b);
+	}
+}
+
 TEST(mime, charsets)
 {
 	static const struct {
@@ -288,6 +335,16 @@ TEST(mime, charsets)
 		{ "shift_jis", "\202\240", "\343\201\202" },
 		{ "iso-2022-jp", "\033$B$\"\033(B!", "\343\201\202!" },
 		{ "euc-kr", "\260\241", "\352\260\200" },
+		{ "windows-31j", "\x87\x40\x93\xfa\xfa\x40\xed\x40 a\xb1",
+			"\u2460\u65e5\u2170\u7e8a a\uff71" },
+		{ "cp932", "\x87\x9c\x81\x40", "\u222a\u3000" },
+		{ "windows-874", "\x80\xa1\xfb \x85", "\u20ac\u0e01\u0e5b \u2026" },
+		{ "macintosh", "Gr\x9f\xa7", "Gr\u00fc\u00df" },
+		{ "ibm850", "\x81\xe1", "\u00fc\u00df" },
+		{ "iso-2022-kr", "\033$)Ca\016\x30\x21\017b\n\016G\x51\017", "a\uac00b\n\ud55c" },
+		{ "gb18030", "\xc4\xe3\x94\x39\xda\x33\x81\x30\x84\x36",
+			"\u4f60\U0001f4a9\u00a5" },
+		{ "gb18030", "\xe3\x32\x9a\x35!", "\U0010ffff!" },
 		{ "utf-8", "ok\303\251\377x\303", "ok\303\251\357\277\275x\357\277\275" },
 		{ "us-ascii", "caf\303\251", "caf\303\251" },
 	};

@@ -58,6 +58,9 @@ struct mail_state {
 	unsigned count;
 	unsigned current;		/* 1.., 0 none; the dot */
 	bool read_only, system_box;	/* not -f: hold and mbox apply */
+	/* show.c */
+	struct mime_encoder *terminal;	/* into the terminal's set, named: */
+	char *terminal_set;
 	/* mail.c */
 	bool interactive;		/* stdin is a terminal */
 	char *user, *home;

@@ -71,13 +71,31 @@ static const char *terminal_charset(void)
 											     : set;
 }
 
+/* terminal_encoder - into the terminal's set; NULL: it is UTF-8, or a set we do not know */
+static struct mime_encoder *terminal_encoder(void)
+{
+	const char *charset = terminal_charset();
+
+	if (charset == NULL) {
+		return NULL;
+	}
+	if (G.terminal_set == NULL || strcmp(G.terminal_set, charset) != 0) {
+		mime_encoder_close(G.terminal);
+		mem_free(G.terminal_set);
+		G.terminal_set = mem_strdup(charset);
+		G.terminal = mime_encoder_open(charset);
+	}
+	return G.terminal;
+}
+
 /* put_text - in the terminal's character set where it is meant for that */
 static void put_text(FILE *to, const char *text, size_t len, bool terminal)
 {
-	const char *charset = terminal ? terminal_charset() : NULL;
+	struct mime_encoder *e = terminal ? terminal_encoder() : NULL;
 	struct buf converted = BUF_INIT;
 
-	if (charset != NULL && mime_from_utf8(charset, text, len, &converted, NULL)) {
+	if (e != NULL) {
+		(void)mime_encoder_put(e, text, len, &converted);
 		fwrite(buf_str(&converted), 1, converted.len, to);
 	} else {
 		fwrite(text, 1, len, to);
