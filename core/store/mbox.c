@@ -436,8 +436,8 @@ static int check_lead(const struct mailbox *mb, const struct found_list *l)
 	if (!l->scan.junk)
 		return 0;
 	if (l->count == 0) {
-		log_error("%s: no mbox: %llu bytes, and none of the lines is a From_ line with a date or "
-			  "a header behind it",
+		log_error("%s: no mbox: %llu bytes, and none of the lines is a From_ line with a "
+			  "date or a header behind it",
 			mb->path, (unsigned long long)l->scan.lead);
 		return store_fail(mb->ms, MAIL_E_INVALID, "Mailbox isn't a valid mbox file");
 	}

@@ -181,7 +181,7 @@ int mbox_writer_end(struct mbox_writer *w)
 
 /* ---- From_ lines ---- */
 
-/* date_at - a date of a From_ line: asctime's, or as in a header ("Tue, 9 Aug 2011 14:21:58 +08") */
+/* date_at - a date of a From_ line: asctime's, or as in a header ("Tue, 9 Aug 2011 14:21 +08") */
 static bool date_at(const char *p, size_t len, time_t *when_r)
 {
 	size_t letters = 0;
