@@ -63,7 +63,7 @@ enum {
 	SERVICE_MSG_LOGIN = 3, /* to master, one descriptor: see applets/read/login.c */
 	SERVICE_MSG_SESSION = 4, /* to a mail part, one descriptor: see applets/read/login.c */
 	SERVICE_MSG_IDLE = 5, /* to master: a mail part has no session left; may it end? */
-	SERVICE_MSG_END = 6, /* to a mail part: you may */
+	SERVICE_MSG_END = 6, /* to a mail part: no session will follow, end with the last */
 	SERVICE_MSG_READY = 7, /* to master: it serves (an older process can go now) */
 	SERVICE_MSG_LEAVING = 8, /* to master: it takes nothing new, another one may start */
 	SERVICE_MSG_LOG = 9, /* to master: lines for the log, see log_set_sink() */

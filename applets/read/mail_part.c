@@ -4,7 +4,8 @@
  * Started by the supervisor for each uid (-M); connections come over the
  * control socket and end here. All sessions of the uid share this process and
  * its loop. Without sessions for a while it asks the supervisor whether it may end, so
- * that none is sent to a process that is about to go.
+ * that none is sent to a process that is about to go. After a reload it is told so unasked, and
+ * ends with its last session.
  *
  * With -S the same sessions run on standard input and output, for whoever started us.
  */
@@ -41,6 +42,7 @@ static struct {
 	struct server *server;
 	struct guest *guests;
 	uint64_t received;		/* sessions we were sent, ever */
+	bool ending;			/* none will be sent any more */
 	struct timer idle;
 	const char *user;		/* -u */
 	const char *ids;		/* -U */
@@ -108,7 +110,9 @@ static void free_guest(struct guest *g)
 	mem_free(g->tag);
 	mem_free(g->rip);
 	mem_free(g);
-	if (G.guests == NULL && !G.service.stdio) {
+	if (G.guests == NULL && G.ending) {
+		service_done(&G.service);
+	} else if (G.guests == NULL && !G.service.stdio) {
 		loop_timer(G.service.loop, &G.idle, IDLE_MS, on_idle, NULL);
 	}
 }
@@ -193,8 +197,11 @@ static void on_message(struct service *s, int kind, struct wire *w, int fd)
 {
 	struct handoff_session m;
 
-	if (kind == SERVICE_MSG_END && G.guests == NULL) {
-		service_done(s);
+	if (kind == SERVICE_MSG_END) {
+		G.ending = true;
+		if (G.guests == NULL) {
+			service_done(s);
+		}
 	} else if (kind == SERVICE_MSG_SESSION && fd >= 0 && handoff_get_session(w, &m)) {
 		G.received++;
 		loop_untimer(s->loop, &G.idle);

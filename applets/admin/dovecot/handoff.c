@@ -179,10 +179,23 @@ static void free_part(struct part *p)
 	mem_free(p);
 }
 
+/* end_part - it gets no session any more */
+static void end_part(struct sv_child *child)
+{
+	struct buf b = BUF_INIT;
+	size_t mark = wire_begin(&b);
+
+	child->leaving = true;
+	wire_put_int(&b, SERVICE_MSG_END);
+	wire_end(&b, mark);
+	(void)sv_tell(child, &b, -1);
+	buf_free(&b);
+}
+
 void handoff_renew(void)
 {
 	for (struct part *p = G.parts; p != NULL; p = p->next) {
-		p->child->leaving = true;
+		end_part(p->child);
 	}
 }
 
@@ -294,19 +307,11 @@ static void take_in(struct pending *p, const struct auth_line *user)
 /* may_end - an idle part has counted as many sessions as we have sent */
 static void may_end(struct sv_child *child, uint64_t counted)
 {
-	struct part *p = child->owner;
-	struct buf b = BUF_INIT;
-	size_t mark;
+	const struct part *p = child->owner;
 
-	if (p == NULL || p->sent != counted) {
-		return;
+	if (p != NULL && p->sent == counted) {
+		end_part(child);
 	}
-	child->leaving = true;
-	mark = wire_begin(&b);
-	wire_put_int(&b, SERVICE_MSG_END);
-	wire_end(&b, mark);
-	(void)sv_tell(child, &b, -1);
-	buf_free(&b);
 }
 
 /* ---- auth ---- */

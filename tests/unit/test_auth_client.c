@@ -1,0 +1,211 @@
+/* test_auth_client - the auth process goes away at every moment, and another one comes */
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/loop.h"
+#include "base/unixsock.h"
+#include "net/auth_client.h"
+#include "unit.h"
+
+enum { TURNS_MAX = 200, TURN_MS = 10 };
+
+/* A server that the test plays itself, and what its client was told. */
+struct rig {
+	struct loop *loop;
+	struct auth_client *client;
+	int listener, server;		/* server: the connection, -1 none */
+	char got[16384];
+	int answers;
+	enum auth_result result;
+	char user[64];
+	unsigned long server_pid;
+};
+
+static void rig_open(struct rig *r)
+{
+	char path[4096];
+
+	memset(r, 0, sizeof(*r));
+	snprintf(path, sizeof(path), "%s/auth", unit_tmpdir());
+	r->loop = loop_new();
+	r->server = -1;
+	/* It is not there yet: no waiting for its greeting. */
+	r->client = auth_client_new(r->loop, path);
+	r->listener = unix_listen(path, 0600);
+	REQUIRE(r->listener >= 0);
+}
+
+static void rig_close(struct rig *r)
+{
+	auth_client_free(r->client);
+	loop_free(r->loop);
+	close(r->listener);
+	if (r->server >= 0) {
+		close(r->server);
+	}
+}
+
+static void on_reply(void *arg, const struct auth_reply *reply)
+{
+	struct rig *r = arg;
+
+	r->answers++;
+	r->result = reply->result;
+	r->server_pid = reply->server_pid;
+	snprintf(r->user, sizeof(r->user), "%s", reply->user);
+}
+
+static struct auth_request *ask(struct rig *r)
+{
+	const struct auth_params p = { .service = "imap", .mech = "PLAIN", .initial = "AHUAcA==",
+		.remote_ip = "", .local_ip = "" };
+
+	return auth_start(r->client, &p, on_reply, r);
+}
+
+/* serve - accept and greet as process pid; false: nobody comes */
+static bool serve(struct rig *r, int pid)
+{
+	for (int i = 0; i < TURNS_MAX && r->server < 0; i++) {
+		loop_turn(r->loop, TURN_MS);
+		r->server = accept4(r->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	}
+	if (r->server < 0) {
+		return false;
+	}
+	return dprintf(r->server, "VERSION\t1\t2\nMECH\tPLAIN\tplaintext\nSPID\t%d\nCUID\t1\n"
+		"COOKIE\tabc\nDONE\n", pid) > 0;
+}
+
+/* hear - turns until the client has sent a text; true: it came */
+static bool hear(struct rig *r, const char *text)
+{
+	size_t len = 0;
+
+	r->got[0] = '\0';
+	for (int i = 0; i < TURNS_MAX && strstr(r->got, text) == NULL; i++) {
+		ssize_t n;
+
+		loop_turn(r->loop, TURN_MS);
+		n = read(r->server, r->got + len, sizeof(r->got) - 1 - len);
+		len += n > 0 ? (size_t)n : 0;
+		r->got[len] = '\0';
+	}
+	return strstr(r->got, text) != NULL;
+}
+
+static void go_away(struct rig *r)
+{
+	close(r->server);
+	r->server = -1;
+}
+
+static void turns_until_answer(struct rig *r)
+{
+	for (int i = 0; i < TURNS_MAX && r->answers == 0; i++) {
+		loop_turn(r->loop, TURN_MS);
+	}
+}
+
+TEST(auth_client, asks_the_successor)
+{
+	struct rig r;
+
+	rig_open(&r);
+	(void)ask(&r);
+	REQUIRE(serve(&r, 100));
+	REQUIRE(hear(&r, "AUTH\t1\tPLAIN\t"));
+	go_away(&r);
+	REQUIRE(serve(&r, 101));
+	CHECK(hear(&r, "AUTH\t1\tPLAIN\tservice=imap\tresp=AHUAcA==\n"));
+	CHECK_INT(r.answers, 0);
+	dprintf(r.server, "OK\t1\tuser=u\n");
+	turns_until_answer(&r);
+	CHECK_INT(r.answers, 1);
+	CHECK_INT(r.result, AUTH_OK);
+	CHECK_STR(r.user, "u");
+	CHECK_INT((long long)r.server_pid, 101);
+	/* Nothing is open: the next one comes back by itself, and with the right process. */
+	go_away(&r);
+	r.answers = 0;
+	loop_turn(r.loop, 0);
+	(void)ask(&r);
+	REQUIRE(serve(&r, 102));
+	CHECK(hear(&r, "AUTH\t2\tPLAIN\t"));
+	CHECK(strstr(r.got, "AUTH\t1\t") == NULL);
+	dprintf(r.server, "FAIL\t2\tuser=u\n");
+	turns_until_answer(&r);
+	CHECK_INT(r.result, AUTH_FAIL);
+	CHECK_INT((long long)r.server_pid, 102);
+	rig_close(&r);
+}
+
+TEST(auth_client, gives_up_in_the_end)
+{
+	struct rig r;
+	int served = 0;
+
+	rig_open(&r);
+	(void)ask(&r);
+	while (r.answers == 0 && served < 20 && serve(&r, 100)) {
+		served++;
+		go_away(&r);
+	}
+	turns_until_answer(&r);
+	CHECK_INT(r.answers, 1);
+	CHECK_INT(r.result, AUTH_TEMPFAIL);
+	CHECK(served >= 2 && served <= 5);
+	rig_close(&r);
+}
+
+TEST(auth_client, an_exchange_is_not_begun_anew)
+{
+	struct auth_request *request;
+	struct rig r;
+
+	rig_open(&r);
+	request = ask(&r);
+	REQUIRE(serve(&r, 100));
+	REQUIRE(hear(&r, "AUTH\t1\t"));
+	dprintf(r.server, "CONT\t1\tPDE+\n");
+	turns_until_answer(&r);
+	CHECK_INT(r.result, AUTH_CONTINUE);
+	auth_continue(request, "cmVwbHk=");
+	CHECK(hear(&r, "CONT\t1\tcmVwbHk=\n"));
+	r.answers = 0;
+	go_away(&r);
+	turns_until_answer(&r);
+	CHECK_INT(r.answers, 1);
+	CHECK_INT(r.result, AUTH_TEMPFAIL);
+	CHECK_INT(accept4(r.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), -1);
+	rig_close(&r);
+}
+
+TEST(auth_client, several_at_once)
+{
+	struct rig r;
+
+	rig_open(&r);
+	for (int i = 0; i < 50; i++) {
+		(void)ask(&r);
+	}
+	REQUIRE(serve(&r, 100));
+	REQUIRE(hear(&r, "AUTH\t1\t"));
+	go_away(&r);
+	REQUIRE(serve(&r, 101));
+	CHECK(hear(&r, "AUTH\t1\t"));
+	for (int i = 1; i <= 50; i++) {
+		dprintf(r.server, "OK\t%d\tuser=u\n", i);
+	}
+	for (int i = 0; i < TURNS_MAX && r.answers < 50; i++) {
+		loop_turn(r.loop, TURN_MS);
+	}
+	CHECK_INT(r.answers, 50);
+	CHECK_INT(r.result, AUTH_OK);
+	rig_close(&r);
+}
