@@ -235,6 +235,7 @@ void login_auth_params(const struct session_io *io, const struct login_protocol 
 	p->local_ip = io->local.addr;
 	p->remote_port = io->peer.port;
 	p->local_port = io->local.port;
+	p->trusted = is_trusted(io);
 	p->secured = io->tls || is_local(io) || is_trusted(io);
 }
 

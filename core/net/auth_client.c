@@ -440,6 +440,9 @@ static void put_params(struct buf *b, unsigned id, const struct auth_params *p)
 	if (p->secured) {
 		auth_put_field(b, "secured");
 	}
+	if (p->trusted) {
+		auth_put_field(b, "no-penalty");
+	}
 	if (p->local_ip != NULL && p->local_ip[0] != '\0') {
 		auth_put_pair(b, "lip", p->local_ip);
 		buf_addf(b, "\tlport=%d", p->local_port);

@@ -45,6 +45,7 @@ struct auth_params {
 	const char *remote_ip, *local_ip;
 	int remote_port, local_port;
 	bool secured;		/* TLS or loopback/trusted */
+	bool trusted;		/* guesses from there do not wait (login_trusted_networks) */
 };
 
 /* fn may be called several times (CONTINUE); after any other result the request is gone. */

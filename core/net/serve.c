@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/unixsock.h"
 #include "net/conn.h"
 #include "net/listen.h"
 
@@ -223,6 +224,7 @@ static void begin_guarded(struct server *s, int fd, const struct sockaddr *sa,
 		struct conn *c = conn_new(s, fd, service);
 
 		(void)str_copy(c->io.peer.host, sizeof(c->io.peer.host), "unknown");
+		c->io.peer_uid = (uid_t)-1;
 		if (sa->sa_family == AF_INET || sa->sa_family == AF_INET6) {
 			sockaddr_text(
 				sa, c->io.peer.addr, sizeof(c->io.peer.addr), &c->io.peer.port);
@@ -234,6 +236,10 @@ static void begin_guarded(struct server *s, int fd, const struct sockaddr *sa,
 					sizeof(c->io.local.addr), &c->io.local.port);
 			}
 		} else {
+			gid_t gid;
+			pid_t pid;
+
+			(void)unix_peer(fd, &c->io.peer_uid, &gid, &pid);
 			/* A unix socket is as local as it gets. */
 			(void)str_copy(c->io.peer.host, sizeof(c->io.peer.host), "localhost");
 			(void)str_copy(c->io.peer.addr, sizeof(c->io.peer.addr), "127.0.0.1");

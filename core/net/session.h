@@ -51,6 +51,7 @@ struct session_io {
 	struct loop *loop;
 	struct session_addr peer;
 	struct session_addr local;
+	uid_t peer_uid; /* of the process behind a unix socket; (uid_t)-1: not known */
 	bool tls; /* the connection is encrypted now; true in open() already when TLS comes first */
 	const char *tls_version;	/* "" when plain */
 	const char *tls_cipher;

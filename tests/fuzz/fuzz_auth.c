@@ -13,6 +13,7 @@
 #include "proto/sasl.h"
 
 #include "applets/admin/auth/auth.h"
+#include "applets/admin/auth/penalty.h"
 
 /* configure - the users are in the file "users", whose hashes may be of any scheme */
 static void configure(void)
@@ -36,6 +37,7 @@ static void sessions(struct slice rest, bool first)
 	struct slice users = fuzz_part(&rest), said = fuzz_part(&rest);
 
 	fuzz_put("users", users.ptr, users.len);
+	state.penalties = penalties_new();
 	state.passdbs = db_load(false);
 	state.userdbs = db_load(true);
 	state.hasher = hasher_new(state.loop, 0);	/* costly hashes wait, and are forgotten */
@@ -49,6 +51,7 @@ static void sessions(struct slice rest, bool first)
 		auth_grant_free(g);
 	}
 	hasher_free(state.hasher);
+	penalties_free(state.penalties);
 	db_free(state.passdbs);
 	db_free(state.userdbs);
 	loop_free(state.loop);

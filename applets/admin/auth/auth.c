@@ -4,7 +4,8 @@
  * One event loop behind three kinds of sockets, told apart by their label:
  *
  *	auth-master	programs of root: who logged in, and as which uid (master.c)
- *	auth-userdb	local programs: what is known about a user (master.c)
+ *	auth-userdb	local programs: what is known about their own user (master.c)
+ *	auth-lookup	the same socket with another mode than 0666: about any user
  *	anything else	smtpd and login processes: is the password right? (client.c)
  *
  * The supervisor asks over a connection of its own to each of its auth processes, which counts
@@ -22,6 +23,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "applets/admin/auth/penalty.h"
 #include "applets/applets.h"
 #include "applets/service.h"
 #include "base/mem.h"
@@ -31,7 +33,7 @@ enum { LINE_HIGH = AUTH_LINE_MAX + 1024, RETIRE_MS = 200 };
 
 static struct {
 	struct service service;
-	struct server *clients, *masters, *userdb;
+	struct server *clients, *masters, *userdb, *lookup;
 	struct server *supervisor;	/* not attached: it does not keep us */
 	struct timer retire;
 	struct auth_state state;
@@ -75,6 +77,7 @@ static void retire(struct timer *t)
 	server_each(G.clients, auth_client_retire, NULL);
 	server_each(G.masters, auth_master_retire, NULL);
 	server_each(G.userdb, auth_master_retire, NULL);
+	server_each(G.lookup, auth_master_retire, NULL);
 	auth_grant_expire(&G.state);
 	if (G.state.grant_count == 0 && server_sessions(G.clients) == 0) {
 		service_done(&G.service);
@@ -129,12 +132,14 @@ int auth_main(int argc, char **argv)
 
 	service_init(&G.service, &info, argc, argv);
 	G.state.loop = G.service.loop;
+	G.state.penalties = penalties_new();
 	G.state.passdbs = db_load(false);
 	G.state.userdbs = db_load(true);
 	G.state.hasher = hasher_new(G.service.loop, (int)setting.auth_worker_max_count);
 	G.clients = new_server(&auth_client_class, true);
 	G.masters = new_server(&auth_master_class, true);
 	G.userdb = new_server(&auth_userdb_class, true);
+	G.lookup = new_server(&auth_lookup_class, true);
 	G.supervisor = new_server(&auth_supervisor_class, false);
 	G.service.on_stop = on_stop;
 	G.service.on_idle = may_end;
@@ -147,6 +152,7 @@ int auth_main(int argc, char **argv)
 
 		server_listen(strcmp(label, "auth-master") == 0	  ? G.masters
 			      : strcmp(label, "auth-userdb") == 0 ? G.userdb
+			      : strcmp(label, "auth-lookup") == 0 ? G.lookup
 								  : G.clients,
 			G.service.listen[i].fd);
 	}

@@ -93,10 +93,15 @@ struct auth_grant {
 	int64_t until;			/* loop milliseconds */
 };
 
+struct penalties;
+struct master;
+
 struct auth_state {
 	struct loop *loop;
 	struct auth_db *passdbs, *userdbs;
 	struct hasher *hasher;
+	struct penalties *penalties;	/* penalty.h */
+	struct master *userdb_sessions;	/* master.c */
 	struct auth_grant *grants;
 	size_t grant_count;
 	bool retiring;			/* a successor serves: connections end when they are idle */
@@ -106,7 +111,7 @@ struct auth_state {
 };
 
 extern const struct session_class auth_client_class, auth_master_class, auth_userdb_class,
-	auth_supervisor_class;
+	auth_lookup_class, auth_supervisor_class;
 
 /* For server_each(): a session ends if nothing is open on it and auth_state.retiring is set. */
 void auth_client_retire(void *session, void *arg);

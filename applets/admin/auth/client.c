@@ -9,8 +9,8 @@
  *
  * A request walks through the passdbs: the first that knows the user and whose
  * password matches decides. A failure is answered after auth_failure_delay, by a
- * timer of its own. Unknown users cost what known ones cost: their password
- * is checked against the last hash seen.
+ * timer of its own; guesses on and on from one address wait before they are looked at (penalty.c).
+ * Unknown users cost what known ones cost: their password is checked against the last hash seen.
  *
  * Dovecot: doc/auth-protocol.txt.
  */
@@ -21,6 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "applets/admin/auth/penalty.h"
 #include "base/crypto.h"
 #include "base/encode.h"
 #include "base/log.h"
@@ -52,6 +53,8 @@ struct request {
 	struct auth_db *db;		/* being asked */
 	struct auth_db *said;		/* the one that `why` is about */
 	bool known, trouble;		/* some database knows the user; some could not be asked */
+	bool held;			/* penalty_enter() counts it */
+	bool no_penalty;		/* from a network that is trusted */
 	struct hash_job *job;
 	struct timer delay;
 	const char *why;		/* for the log */
@@ -59,6 +62,17 @@ struct request {
 };
 
 /* ---- Requests ---- */
+
+/* decide - the guess is over, however it went; the first word counts */
+static void decide(struct request *r, enum penalty_outcome outcome)
+{
+	struct auth_state *st = r->client->state;
+
+	if (r->held) {
+		r->held = false;
+		penalty_leave(st->penalties, r->rip, r->user, loop_now(st->loop), outcome);
+	}
+}
 
 static void free_request(struct request *r)
 {
@@ -71,6 +85,7 @@ static void free_request(struct request *r)
 		*link = r->next;
 		r->client->request_count--;
 	}
+	decide(r, PENALTY_UNDECIDED);
 	hasher_cancel(r->job);
 	loop_untimer(r->client->state->loop, &r->delay);
 	sasl_server_free(&r->sasl);
@@ -116,6 +131,7 @@ static void refuse(struct request *r, const char *why, bool temp)
 {
 	int64_t delay = temp ? 0 : setting.auth_failure_delay * 1000;
 
+	decide(r, temp ? PENALTY_UNDECIDED : PENALTY_FAILED);
 	r->temp = temp;
 	if (setting.auth_verbose || temp) {
 		log_info("auth: %s: %s(%s,%s): %s", temp ? "Error" : "Info",
@@ -134,6 +150,7 @@ static void accept_user(struct request *r, const char *name)
 {
 	struct client *c = r->client;
 
+	decide(r, PENALTY_SUCCEEDED);
 	auth_put(&c->replies, "OK");
 	auth_put_number(&c->replies, r->id);
 	auth_put_pair(&c->replies, "user", name);
@@ -312,6 +329,50 @@ static bool set_user(struct request *r)
 	return true;
 }
 
+static void look_up_password(struct timer *t)
+{
+	struct request *r = t->owner;
+
+	try_next(r, r->client->state->passdbs);
+}
+
+static void look_up_secret(struct timer *t)
+{
+	struct request *r = t->owner;
+	struct sasl_secret secret;
+	bool known = find_secret(r, &secret);
+
+	go_on(r, sasl_server_secret(&r->sasl, known ? &secret : NULL));
+}
+
+/* turn_away - unseen, and no faster than others are refused; lines would only fill the log */
+static void turn_away(struct request *r)
+{
+	int64_t delay = setting.auth_failure_delay * 1000;
+
+	r->temp = true;
+	log_debug(1, "auth: %s: too many guesses from this address wait already", r->rip);
+	loop_timer(r->client->state->loop, &r->delay, delay < 60000 ? delay : 60000, send_fail, r);
+}
+
+/* hold - look_up runs when the address that the guess comes from may make another one */
+static void hold(struct request *r, void (*look_up)(struct timer *t))
+{
+	struct auth_state *st = r->client->state;
+	int wait = r->no_penalty ? 0 :
+		penalty_enter(st->penalties, r->rip, r->user, loop_now(st->loop));
+
+	r->held = !r->no_penalty && wait != PENALTY_REFUSED;
+	if (wait == PENALTY_REFUSED) {
+		turn_away(r);
+	} else if (wait > 0) {
+		loop_timer(st->loop, &r->delay, wait, look_up, r);
+	} else {
+		r->delay.owner = r;
+		look_up(&r->delay);
+	}
+}
+
 static void send_challenge(struct request *r)
 {
 	struct client *c = r->client;
@@ -326,22 +387,18 @@ static void send_challenge(struct request *r)
 
 static void go_on(struct request *r, enum sasl_result result)
 {
-	struct sasl_secret secret;
-
 	switch (result) {
 	case SASL_CHALLENGE:
 		send_challenge(r);
 		break;
 	case SASL_PASSWORD:
 		if (set_user(r)) {
-			try_next(r, r->client->state->passdbs);
+			hold(r, look_up_password);
 		}
 		break;
 	case SASL_SECRET:
 		if (set_user(r)) {
-			bool known = find_secret(r, &secret);
-
-			go_on(r, sasl_server_secret(&r->sasl, known ? &secret : NULL));
+			hold(r, look_up_secret);
 		}
 		break;
 	case SASL_OK:
@@ -390,6 +447,7 @@ static bool cmd_auth(struct client *c, const struct auth_line *line)
 	r->service = arena_strdup(&r->arena, text != NULL ? text : "");
 	text = auth_line_get(line, 3, "rip");
 	r->rip = arena_strdup(&r->arena, text != NULL ? text : "");
+	r->no_penalty = auth_line_get(line, 3, "no-penalty") != NULL;
 	r->no_login = auth_line_get(line, 3, "nologin") != NULL;
 	r->why = "authentication failed";
 	known = sasl_mech_find(auth_line_at(line, 2), &mech) && mech_offered(auth_line_at(line, 2));

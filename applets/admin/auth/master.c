@@ -8,7 +8,9 @@
  *	S: USER id name uid=.. gid=.. home=.. mail=..	or NOTFOUND id, FAIL id [reason=..]
  *
  * REQUEST is answered once for each success that a client got without nologin
- * (a grant), within a minute. The userdb socket has USER alone.
+ * (a grant), within a minute. The userdb socket has USER alone, and while it is everybody's (mode
+ * 0666) a process that is not root's learns about its own uid only, and many connections of one uid
+ * keep nobody else waiting. With another mode whoever may open it may ask for all.
  */
 #include "applets/admin/auth/auth.h"
 
@@ -20,12 +22,18 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { GRANT_MS = 60000, GRANTS_MAX = 10000 };
+enum {
+	GRANT_MS = 60000, GRANTS_MAX = 10000,
+	USERDB_PER_UID = 16, USERDB_ALL = 256, USERDB_IDLE = 60	/* connections, seconds */
+};
 
 struct master {
 	struct session_io *io;
 	struct auth_state *state;
 	bool may_request;		/* the master socket, not the userdb socket */
+	bool may_know_all;
+	struct master *next;		/* on the userdb socket that is everybody's */
+	bool listed;
 	bool stays;			/* the supervisor's, which asks for what was granted */
 	struct arena arena;
 };
@@ -147,6 +155,21 @@ static void default_ids(struct db_user *u)
 	}
 }
 
+static void say_not_found(struct buf *out, unsigned long id)
+{
+	auth_put(out, "NOTFOUND");
+	auth_put_number(out, id);
+	auth_end(out);
+}
+
+/* may_know - on the userdb socket: root all, everybody himself. Others are as if not there. */
+static bool may_know(const struct master *m, const struct db_user *u)
+{
+	uid_t uid = m->io->peer_uid;
+
+	return m->may_know_all || uid == 0 || uid == geteuid() || (u->has_ids && u->uid == uid);
+}
+
 static void put_user(struct master *m, struct buf *out, unsigned long id, const char *name,
 	struct db_user *u)
 {
@@ -154,6 +177,10 @@ static void put_user(struct master *m, struct buf *out, unsigned long id, const 
 	char *home = NULL;
 
 	default_ids(u);
+	if (!may_know(m, u)) {
+		say_not_found(out, id);
+		return;
+	}
 	why = check_ids(m, u);
 	if (why != NULL) {
 		log_error("auth: userdb(%s): %s", name, why);
@@ -198,9 +225,7 @@ static void answer_user(struct master *m, struct buf *out, unsigned long id, con
 		say_fail(out, id, NULL);
 		return;
 	}
-	auth_put(out, "NOTFOUND");
-	auth_put_number(out, id);
-	auth_end(out);
+	say_not_found(out, id);
 }
 
 static void cmd_request(
@@ -281,8 +306,28 @@ static void *master_open(struct session_io *io, void *service, struct buf *out)
 {
 	struct master *m = open_master(io, service, out);
 
-	m->may_request = true;
+	m->may_request = m->may_know_all = true;
 	return m;
+}
+
+static void *lookup_open(struct session_io *io, void *service, struct buf *out)
+{
+	struct master *m = open_master(io, service, out);
+
+	m->may_know_all = true;
+	return m;
+}
+
+/* too_many - of that uid, or of all; root's are few, and not counted */
+static bool too_many(const struct auth_state *st, uid_t uid)
+{
+	size_t all = 0, his = 0;
+
+	for (const struct master *m = st->userdb_sessions; m != NULL; m = m->next) {
+		all++;
+		his += m->io->peer_uid == uid;
+	}
+	return uid != 0 && (his >= USERDB_PER_UID || all >= USERDB_ALL);
 }
 
 static void *supervisor_open(struct session_io *io, void *service, struct buf *out)
@@ -295,7 +340,18 @@ static void *supervisor_open(struct session_io *io, void *service, struct buf *o
 
 static void *userdb_open(struct session_io *io, void *service, struct buf *out)
 {
-	return open_master(io, service, out);
+	struct auth_state *st = service;
+	struct master *m;
+
+	if (too_many(st, io->peer_uid)) {
+		return NULL;
+	}
+	m = open_master(io, service, out);
+	io->timeout = USERDB_IDLE;
+	m->listed = true;
+	m->next = st->userdb_sessions;
+	st->userdb_sessions = m;
+	return m;
 }
 
 static enum session_want master_feed(void *session, struct buf *in, struct buf *out)
@@ -331,14 +387,23 @@ static enum session_want master_event(void *session, enum session_event event, s
 
 static void master_close(void *session)
 {
-	struct master *m = session;
+	struct master *m = session, **link = &m->state->userdb_sessions;
 
+	while (m->listed && *link != m) {
+		link = &(*link)->next;
+	}
+	if (m->listed) {
+		*link = m->next;
+	}
 	arena_free(&m->arena);
 	mem_free(m);
 }
 
 const struct session_class auth_master_class = {
 	"auth-master", master_open, master_feed, master_event, master_close
+};
+const struct session_class auth_lookup_class = {
+	"auth-lookup", lookup_open, master_feed, master_event, master_close
 };
 const struct session_class auth_supervisor_class = {
 	"auth-master", supervisor_open, master_feed, master_event, master_close

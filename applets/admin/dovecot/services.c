@@ -344,6 +344,13 @@ static void add_auth(struct making *m, bool main_cf)
 			spec->endpoints[i].label = "auth-client";
 		}
 	}
+	/* What only some may open is for look-ups of others, as a delivery agent makes them. */
+	for (size_t i = 0; i < spec->endpoint_count; i++) {
+		ep = &spec->endpoints[i];
+		if (strcmp(ep->label, "auth-userdb") == 0 && ep->mode != 0666) {
+			ep->label = "auth-lookup";
+		}
+	}
 	if (main_cf) {
 		add_smtpd_auth(m, spec);
 	}
