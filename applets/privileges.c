@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/prctl.h>
@@ -19,32 +20,31 @@
 #include "base/lock_group.h"
 #include "base/log.h"
 
-enum { CAPABILITY_MAX = 63, CAPABILITY_VERSION = 0x20080522 };
+enum { CAPABILITY_MAX = 63, CAPABILITY_VERSION = 0x20080522, OLD_KERNEL_MAX = 1024 };
 
-/* What a row leaves a process. */
-enum {
-	MAY_ALL = 1,			/* root, as it was started */
-	MAY_EXEC = 2			/* programs that are given more rights (no no_new_privs) */
-};
+#define DAC_READ_SEARCH (UINT64_C(1) << 2)
+#define ALL (~UINT64_C(0))		/* root, as it was started */
 
 static const struct {
 	const char *kind, *user, *groups, *root, *holds;
-	unsigned may;
+	uint64_t capabilities;
 } rows[PROCESS_KINDS] = {
 	[PROCESS_SUPERVISOR] = { "master, dovecot", "root", "as started", "/",
-		"log, listening sockets, control sockets of children", MAY_ALL | MAY_EXEC },
+		"log, listening sockets, control sockets of children", ALL },
 	[PROCESS_LOCAL] = { "local", "root", "as started", "/", "log, control socket, queue.db",
-		MAY_ALL | MAY_EXEC },
+		ALL },
 	[PROCESS_DELIVERY] = { "local (delivery)", "the recipient", "his, of the spool", "/",
-		"log, a socket to local", 0 },
+		"a socket to local", 0 },
 	[PROCESS_QUEUE] = { "smtpd, qmgr, pickup", "mail_owner", "mail_owner's", "/",
 		"log, control socket, queue.db", 0 },
-	[PROCESS_LOGIN] = { "imap-login, pop3-login", "default_login_user", "his", "/",
-		"log, control socket, certificate's key", 0 },
+	[PROCESS_LOGIN] = { "imap-login, pop3-login", "default_login_user", "his", "empty",
+		"control socket, key of the certificate", 0 },
 	[PROCESS_MAIL] = { "imap, pop3", "the mail's owner", "his, mail_access_groups", "/",
-		"log, control socket", 0 },
-	[PROCESS_AUTH] = { "auth", "root", "as started", "/", "log, control socket",
-		MAY_ALL | MAY_EXEC },
+		"control socket", 0 },
+	[PROCESS_AUTH] = { "auth", "default_internal_user", "his", "/",
+		"log, control socket, a socket to its reader", 0 },
+	[PROCESS_READER] = { "auth (reader)", "root", "none", "/", "log, a socket to auth",
+		DAC_READ_SEARCH },
 };
 
 static _Noreturn void cannot(const struct identity *who)
@@ -52,20 +52,20 @@ static _Noreturn void cannot(const struct identity *who)
 	log_fatal("cannot become user %s: %m", who->name);
 }
 
-/* drop_bounding - nothing that is executed later gets capabilities either */
-static void drop_bounding(void)
+/* limit_bounding - nothing that is executed later gets others than these either */
+static void limit_bounding(uint64_t capabilities)
 {
 	for (int i = 0; i <= CAPABILITY_MAX; i++) {
 		/* EINVAL: this kernel has fewer. EPERM: a container without CAP_SETPCAP, where
 		 * no_new_privs has to do. */
-		if (prctl(PR_CAPBSET_DROP, i, 0, 0, 0) != 0) {
+		if (!(capabilities >> i & 1) && prctl(PR_CAPBSET_DROP, i, 0, 0, 0) != 0) {
 			break;
 		}
 	}
 }
 
-/* drop_capabilities - setuid(2) has taken them; also those that exec would hand on */
-static void drop_capabilities(void)
+/* limit_capabilities - to these, of those that we have; also those that exec would hand on */
+static void limit_capabilities(uint64_t capabilities)
 {
 	struct {
 		uint32_t version;
@@ -73,9 +73,15 @@ static void drop_capabilities(void)
 	} head = { CAPABILITY_VERSION, 0 };
 	struct {
 		uint32_t effective, permitted, inheritable;
-	} none[2] = { { 0, 0, 0 }, { 0, 0, 0 } };
+	} now[2] = { { 0, 0, 0 }, { 0, 0, 0 } };
 
-	if (syscall(SYS_capset, &head, none) != 0) {
+	(void)syscall(SYS_capget, &head, now);
+	for (int i = 0; i < 2; i++) {
+		now[i].permitted &= (uint32_t)(capabilities >> (32 * i));
+		now[i].effective = now[i].permitted;
+		now[i].inheritable = 0;
+	}
+	if (syscall(SYS_capset, &head, now) != 0) {
 		log_fatal("cannot give up capabilities: %m");
 	}
 }
@@ -98,25 +104,72 @@ static void change_ids(const struct identity *who)
 	}
 }
 
+/* enter_root - what is outside of that directory is not seen any more */
+static void enter_root(const char *root)
+{
+	if (chroot(root) != 0) {
+		/* A container without CAP_SYS_CHROOT: the other limits stay. */
+		log_warn("%s: cannot be made the root directory: %m", root);
+	} else if (chdir("/") != 0) {
+		log_fatal("chdir / in %s: %m", root);
+	}
+}
+
 void privileges_take(enum process_kind kind, const struct identity *who)
 {
-	if (rows[kind].may & MAY_ALL) {
+	uint64_t capabilities = rows[kind].capabilities;
+
+	if (capabilities == ALL) {
 		return;
 	}
 	if (geteuid() == 0) {
-		if (who->uid != 0) {
-			drop_bounding();
+		if (who->root != NULL) {
+			enter_root(who->root);
 		}
+		limit_bounding(capabilities);
 		change_ids(who);
-		if (who->uid != 0) {
-			drop_capabilities();
-		}
+		limit_capabilities(capabilities);
 		/* Others of that uid neither look into the process nor take its descriptors. */
 		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	}
-	if (!(rows[kind].may & MAY_EXEC)) {
-		(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+void privileges_seal(enum process_kind kind)
+{
+	if (privileges_filter_there(kind)) {
+		privileges_filter(kind);
 	}
+}
+
+/* close_range_of - first to last */
+static void close_range_of(unsigned first, unsigned last)
+{
+	if (first <= last && syscall(SYS_close_range, first, last, 0) != 0) {
+		/* Linux before 5.9: one by one, those that programs really leave open. */
+		for (unsigned fd = first; fd <= last && fd < OLD_KERNEL_MAX; fd++) {
+			(void)close((int)fd);
+		}
+	}
+}
+
+void privileges_keep_only(const int *fds, size_t count)
+{
+	unsigned from = 3, next;
+
+	/* The lowest that is kept, again and again. */
+	do {
+		next = UINT_MAX;
+		for (size_t i = 0; i < count; i++) {
+			if (fds[i] >= (int)from && (unsigned)fds[i] < next) {
+				next = (unsigned)fds[i];
+			}
+		}
+		if (next > from) {
+			close_range_of(from, next == UINT_MAX ? UINT_MAX : next - 1);
+		}
+		from = next + 1;
+	} while (next != UINT_MAX);
 }
 
 void privileges_print(struct buf *out, const char *before)
@@ -126,6 +179,6 @@ void privileges_print(struct buf *out, const char *before)
 	buf_addf(out, form, before, "process", "user", "groups", "caps", "root", "holds");
 	for (size_t i = 0; i < PROCESS_KINDS; i++) {
 		buf_addf(out, form, before, rows[i].kind, rows[i].user, rows[i].groups,
-			rows[i].may & MAY_ALL ? "all" : "none", rows[i].root, rows[i].holds);
+			rows[i].capabilities == ALL ? "all" : "none", rows[i].root, rows[i].holds);
 	}
 }

@@ -1,6 +1,7 @@
 #ifndef APPLETS_PRIVILEGES_H
 #define APPLETS_PRIVILEGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -18,6 +19,7 @@ enum process_kind {
 	PROCESS_LOGIN,
 	PROCESS_MAIL,		/* imapd and pop3d behind the login */
 	PROCESS_AUTH,
+	PROCESS_READER,			/* of auth: reads what only root may */
 	PROCESS_KINDS
 };
 
@@ -28,6 +30,7 @@ struct identity {
 	const gid_t *groups;		/* all supplementary ones */
 	size_t group_count;
 	gid_t lock_group;		/* lock_group_use() takes it for moments; (gid_t)-1 */
+	const char *root;		/* directory that it is to see as /; NULL: all */
 	const char *name;		/* for errors */
 };
 
@@ -37,6 +40,14 @@ struct identity {
  * as root: nobody else can be become, the rest is done.
  */
 void privileges_take(enum process_kind kind, const struct identity *who);
+/* Once everything is open: the system calls that kind does not need are refused from now on. */
+void privileges_seal(enum process_kind kind);
+/* After fork: close every descriptor but the standard ones and these. */
+void privileges_keep_only(const int *fds, size_t count);
+
+/* privileges_filter.c: is there a filter for this kind in this build? */
+bool privileges_filter_there(enum process_kind kind);
+void privileges_filter(enum process_kind kind);
 
 /* The rows as text, a line each, with a head line; a line begins with before. */
 void privileges_print(struct buf *out, const char *before);

@@ -309,13 +309,14 @@ static void open_log(struct service *s)
 
 /* ---- Privileges ---- */
 
-void service_drop_privileges(enum process_kind kind, const char *user)
+/* become - user, or mail_owner; root: what it sees of the file system, NULL all */
+static void become(enum process_kind kind, const char *user, const char *root)
 {
 	const char *what = user == NULL ? "mail_owner" : "user";
 	gid_t groups[GROUPS_MAX];
 	int count = GROUPS_MAX;
 	const struct passwd *pw;
-	struct identity who = { .lock_group = (gid_t)-1, .groups = groups };
+	struct identity who = { .lock_group = (gid_t)-1, .groups = groups, .root = root };
 
 	if (user == NULL) {
 		user = param.mail_owner;
@@ -338,6 +339,23 @@ void service_drop_privileges(enum process_kind kind, const char *user)
 	privileges_take(kind, &who);
 }
 
+void service_drop_privileges(enum process_kind kind, const char *user)
+{
+	become(kind, user, NULL);
+}
+
+/* drop_login - to the account of login processes; started by hand it goes on seeing files */
+static void drop_login(const struct service *s)
+{
+	bool there = getpwnam(setting.default_login_user) != NULL;
+	struct buf empty = BUF_INIT;
+
+	buf_addf(&empty, "%s/empty", setting.base_dir);
+	become(PROCESS_LOGIN, there ? setting.default_login_user : NULL,
+		s->by_master ? buf_str(&empty) : NULL);
+	buf_free(&empty);
+}
+
 static void drop(const struct service *s)
 {
 	unsigned flags = s->private_->info->flags;
@@ -345,12 +363,10 @@ static void drop(const struct service *s)
 	if (flags & SERVICE_ROOT) {
 		return;
 	}
-	if ((flags & SERVICE_LOGIN) && geteuid() == 0 &&
-		getpwnam(setting.default_login_user) != NULL) {
-		service_drop_privileges(PROCESS_LOGIN, setting.default_login_user);
-	} else if (!s->stdio || !(flags & SERVICE_LOGIN)) {
-		service_drop_privileges(
-			flags & SERVICE_LOGIN ? PROCESS_LOGIN : PROCESS_QUEUE, NULL);
+	if (!(flags & SERVICE_LOGIN)) {
+		service_drop_privileges(PROCESS_QUEUE, NULL);
+	} else if (!s->stdio) {
+		drop_login(s);
 	}
 }
 

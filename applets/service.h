@@ -67,7 +67,11 @@ enum {
 	SERVICE_MSG_READY = 7, /* to master: it serves (an older process can go now) */
 	SERVICE_MSG_LEAVING = 8, /* to master: it takes nothing new, another one may start */
 	SERVICE_MSG_LOG = 9, /* to master: lines for the log, see log_set_sink() */
-	SERVICE_MSG_MASTER = 10 /* to auth, one descriptor: the supervisor's own connection */
+	SERVICE_MSG_MASTER = 10, /* to auth, one descriptor: the supervisor's own connection */
+	SERVICE_MSG_AUTH = 11, /* to dovecot, one descriptor: auth is to have it; so to auth */
+	/* To dovecot, a stamp (net/tls.h): is that certificate still the files'? Back, 0: it is;
+	 * 1: they have changed, and a successor comes when what they hold is good. */
+	SERVICE_MSG_CERTIFICATE = 12
 };
 
 struct service;

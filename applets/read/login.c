@@ -8,12 +8,14 @@
  *	imap-login: Info: Disconnected: Connection closed (auth failed, 1 attempts in 2 secs):
  *user=<u>, ...
  *
- * The Login line is written by the supervisor, which alone knows the mail
- * part's pid; we send it along. applets/read/mail_part.c has the other half,
- * applets/admin/dovecot/handoff.c the way between.
+ * The Login line is written by the supervisor, which alone knows the mail part's pid; we send it
+ * along. applets/read/mail_part.c has the other half, applets/admin/dovecot/handoff.c the way
+ * between. Started by the supervisor we see no files and make no connections: it looks at the
+ * certificate's files for us, and hands auth the other end of a socket pair.
  */
 #include "applets/read/login.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -47,6 +49,7 @@ static struct {
 	struct server *plain, *tls_first;
 	struct tls_context *tls;
 	struct match_list *trusted;
+	bool certificate_same;		/* the supervisor said so since it was asked last */
 	struct watch closed[SERVICE_LISTEN_MAX];	/* TLS ports without a certificate */
 } G;
 
@@ -440,10 +443,72 @@ static void load_tls(struct service *s)
 	}
 }
 
+/* ask_about_certificate - the supervisor sees the files; what it says comes as a message */
+static void ask_about_certificate(void *arg)
+{
+	char stamp[TLS_STAMP_SIZE];
+	struct buf b = BUF_INIT;
+	size_t mark = wire_begin(&b);
+
+	tls_context_stamp(G.tls, stamp);
+	wire_put_int(&b, SERVICE_MSG_CERTIFICATE);
+	wire_put_str(&b, stamp);
+	wire_end(&b, mark);
+	(void)service_tell(arg, &b, -1);
+	buf_free(&b);
+}
+
+static void on_message(struct service *s, int kind, struct wire *w, int fd)
+{
+	(void)s;
+	if (kind == SERVICE_MSG_CERTIFICATE && G.tls != NULL) {
+		bool changed = wire_get_int(w) != 0;
+
+		tls_context_set_outdated(G.tls, changed);
+		G.certificate_same = !changed;
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
 /* may_end - when idle: not while only this process has a good certificate */
 static bool may_end(struct service *s)
 {
-	return certificate_may_end(s, G.tls);
+	bool same = G.certificate_same;
+
+	if (G.tls == NULL || !s->by_master) {
+		return certificate_may_end(s, G.tls);
+	}
+	/* The answer has come when we are asked again. */
+	G.certificate_same = false;
+	ask_about_certificate(s);
+	return same;
+}
+
+/* open_auth - a connection to auth that the supervisor hands to it; -1: not now */
+static int open_auth(const char *name, void *arg)
+{
+	struct buf b = BUF_INIT;
+	size_t mark = wire_begin(&b);
+	int ends[2];
+	bool sent;
+
+	(void)name;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
+		return -1;
+	}
+	wire_put_int(&b, SERVICE_MSG_AUTH);
+	wire_end(&b, mark);
+	sent = service_tell(arg, &b, ends[1]);
+	buf_free(&b);
+	close(ends[1]);
+	if (!sent) {
+		close(ends[0]);
+		errno = EAGAIN;
+		return -1;
+	}
+	return ends[0];
 }
 
 /* refuse - a TLS port without a certificate: better no connection than one that says nothing */
@@ -481,7 +546,7 @@ static struct server *new_server(bool tls_first)
 		.class = &visitor_class,
 		.service = &G.login,
 		.tls = G.tls,
-		.tls_denied = service_replace,
+		.tls_denied = G.service.by_master ? ask_about_certificate : service_replace,
 		.tls_denied_arg = &G.service,
 		.tls_first = tls_first,
 		/* TLS connections stay here after the login, too (net/relay.c). */
@@ -512,11 +577,17 @@ int login_part_main(const struct login_protocol *proto, int argc, char **argv)
 	}
 	G.trusted = match_list_new("login_trusted_networks", setting.login_trusted_networks, 0);
 	buf_addf(&path, "%s/login", setting.base_dir);
-	G.login.auth = auth_client_new(G.service.loop, buf_str(&path));
+	G.login.auth = G.service.by_master ?
+		auth_client_new_by(G.service.loop, buf_str(&path), open_auth, &G.service) :
+		auth_client_new(G.service.loop, buf_str(&path));
 	buf_free(&path);
 	G.login.tls_available = G.tls != NULL;
 	G.login.greeting = setting.login_greeting;
 	G.service.on_idle = may_end;
+	G.service.on_message = on_message;
+	if (G.tls != NULL && G.service.by_master) {
+		tls_context_hand_over(G.tls);
+	}
 	G.service.on_stop = on_stop;
 	G.plain = new_server(false);
 	G.tls_first = G.tls != NULL ? new_server(true) : NULL;
@@ -531,6 +602,9 @@ int login_part_main(const struct login_protocol *proto, int argc, char **argv)
 			loop_watch(G.service.loop, &G.closed[i], G.service.listen[i].fd, LOOP_READ,
 				refuse, NULL);
 		}
+	}
+	if (G.service.by_master) {
+		privileges_seal(PROCESS_LOGIN);
 	}
 	return service_run(&G.service);
 }

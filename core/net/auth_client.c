@@ -51,6 +51,8 @@ struct auth_request {
 struct auth_client {
 	struct loop *loop;
 	char *path;
+	int (*open_fn)(const char *name, void *arg);
+	void *open_arg;
 	struct watch watch;
 	unsigned connection;		/* counts them */
 	bool ready;			/* DONE was seen */
@@ -222,7 +224,7 @@ static bool connect_now(struct auth_client *c)
 	if (c->watch.fd >= 0) {
 		return true;
 	}
-	fd = unix_connect(c->path);
+	fd = c->open_fn(c->path, c->open_arg);
 	if (fd < 0) {
 		disconnect(c, strerror(errno));
 		return false;
@@ -383,13 +385,27 @@ static void on_event(struct watch *w, unsigned events)
 
 /* ---- For the caller ---- */
 
+static int connect_path(const char *path, void *arg)
+{
+	(void)arg;
+	return unix_connect(path);
+}
+
 struct auth_client *auth_client_new(struct loop *loop, const char *socket_path)
+{
+	return auth_client_new_by(loop, socket_path, connect_path, NULL);
+}
+
+struct auth_client *auth_client_new_by(struct loop *loop, const char *name,
+	int (*open_fn)(const char *name, void *arg), void *arg)
 {
 	struct auth_client *c = mem_alloc(sizeof(*c));
 	int left = FIRST_WAIT_MS;
 
 	c->loop = loop;
-	c->path = mem_strdup(socket_path);
+	c->path = mem_strdup(name);
+	c->open_fn = open_fn;
+	c->open_arg = arg;
 	c->watch.fd = -1;
 	(void)connect_now(c);
 	while (c->watch.fd >= 0 && !c->ready && left > 0) {

@@ -15,6 +15,12 @@ struct auth_client;
 struct auth_request;
 
 struct auth_client *auth_client_new(struct loop *loop, const char *socket_path);
+/*
+ * The same where the process may not connect by itself: open_fn gives a connected socket, or -1
+ * with errno; name is for the log.
+ */
+struct auth_client *auth_client_new_by(struct loop *loop, const char *name,
+	int (*open_fn)(const char *name, void *arg), void *arg);
 void auth_client_free(struct auth_client *c);
 /* Space-separated mechanism names the server offers; plaintext ones left out when !secure. "" while
  * not connected. */

@@ -17,6 +17,7 @@
 #include "net/tls.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -40,7 +41,7 @@ struct file_stamp {
 };
 
 struct tls_context {
-	bool client, outdated, several;
+	bool client, outdated, several, handed_over;
 	char *cert_file, *key_file;
 	unsigned min_version;
 	bool server_order;
@@ -247,6 +248,9 @@ enum tls_refresh tls_context_refresh(struct tls_context *ctx)
 		return TLS_SAME;
 	}
 	ctx->looked = now;
+	if (ctx->handed_over) {
+		return TLS_DENIED;
+	}
 	readable = look_at(ctx->cert_file, ctx->several, &cert);
 	readable = look_at(ctx->key_file, ctx->several, &key) && readable;
 	if (same_stamp(&cert, &ctx->cert_stamp) && same_stamp(&key, &ctx->key_stamp)) {
@@ -271,6 +275,45 @@ enum tls_refresh tls_context_refresh(struct tls_context *ctx)
 	br_ssl_session_cache_lru_init(&ctx->cache, ctx->cache_store, CACHE_BYTES);
 	ctx->outdated = false;
 	return TLS_LOADED;
+}
+
+void tls_context_hand_over(struct tls_context *ctx)
+{
+	ctx->handed_over = true;
+}
+
+void tls_context_set_outdated(struct tls_context *ctx, bool outdated)
+{
+	ctx->outdated = outdated;
+}
+
+static void put_stamp(
+	const struct file_stamp *cert, const struct file_stamp *key, char out[TLS_STAMP_SIZE])
+{
+	const struct file_stamp *stamps[] = { cert, key };
+	size_t len = 0;
+
+	for (size_t i = 0; i < 2; i++) {
+		len += (size_t)snprintf(out + len, TLS_STAMP_SIZE - len, "%lld.%ld:%lld:%llu ",
+			(long long)stamps[i]->mtime.tv_sec, (long)stamps[i]->mtime.tv_nsec,
+			(long long)stamps[i]->size, (unsigned long long)stamps[i]->inode);
+	}
+}
+
+void tls_context_stamp(const struct tls_context *ctx, char out[TLS_STAMP_SIZE])
+{
+	put_stamp(&ctx->cert_stamp, &ctx->key_stamp, out);
+}
+
+void tls_files_stamp(const struct tls_server_config *config, char out[TLS_STAMP_SIZE])
+{
+	const char *key_file = config->key_file != NULL && config->key_file[0] != '\0' ?
+		config->key_file : config->cert_file;
+	struct file_stamp cert, key;
+
+	(void)look_at(config->cert_file, config->several, &cert);
+	(void)look_at(key_file, config->several, &key);
+	put_stamp(&cert, &key, out);
 }
 
 bool tls_context_outdated(const struct tls_context *ctx)

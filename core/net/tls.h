@@ -34,6 +34,16 @@ void tls_context_free(struct tls_context *ctx);
  */
 enum tls_refresh { TLS_SAME, TLS_LOADED, TLS_BAD, TLS_DENIED };
 enum tls_refresh tls_context_refresh(struct tls_context *ctx);
+/*
+ * From now on another process looks at the files (this one cannot see them any more): a refresh
+ * only says TLS_DENIED, once a second. That process compares stamps, which are texts: of the files
+ * as they were loaded, and as they are. What it finds is set here.
+ */
+enum { TLS_STAMP_SIZE = 160 };
+void tls_context_hand_over(struct tls_context *ctx);
+void tls_context_stamp(const struct tls_context *ctx, char out[TLS_STAMP_SIZE]);
+void tls_files_stamp(const struct tls_server_config *config, char out[TLS_STAMP_SIZE]);
+void tls_context_set_outdated(struct tls_context *ctx, bool outdated);
 /* The files have changed, and what they hold now could not be loaded: an older one is in use. */
 bool tls_context_outdated(const struct tls_context *ctx);
 

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,7 @@ static struct {
 	int verbose;
 	bool foreground, main_cf, by_master, to_stderr;
 	bool good_certificate;		/* when it was last looked at */
+	char bad_stamp[TLS_STAMP_SIZE];	/* of files that hold no good certificate */
 	int lock, ready;
 	struct watch control;
 } G;
@@ -95,6 +97,45 @@ static bool reload(struct supervisor *sv, struct sv_config *out)
 	}
 	handoff_renew();
 	return true;
+}
+
+/* look_at_certificate - is it another one than that with this stamp? A good one gets a successor */
+static bool look_at_certificate(struct sv_child *child, const char *stamp)
+{
+	struct tls_server_config files = { 0 };
+	char now[TLS_STAMP_SIZE], *error = NULL;
+
+	if (!certificate_of_dovecot(&files)) {
+		return false;
+	}
+	tls_files_stamp(&files, now);
+	if (strcmp(now, stamp) == 0) {
+		return false;
+	}
+	if (strcmp(now, G.bad_stamp) == 0) {
+		return true;
+	}
+	if (certificate_check(&files, &error) == 0) {
+		sv_replace(child);
+	} else {
+		/* Said once, not at every connection. */
+		memcpy(G.bad_stamp, now, sizeof(now));
+		log_error("ssl_cert, ssl_key: %s: the certificate loaded before stays", error);
+		mem_free(error);
+	}
+	return true;
+}
+
+void certificate_message(struct sv_child *child, const char *stamp)
+{
+	struct buf b = BUF_INIT;
+	size_t mark = wire_begin(&b);
+
+	wire_put_int(&b, SERVICE_MSG_CERTIFICATE);
+	wire_put_int(&b, look_at_certificate(child, stamp));
+	wire_end(&b, mark);
+	(void)sv_tell(child, &b, -1);
+	buf_free(&b);
 }
 
 static const struct supervisor_hooks hooks = {
@@ -197,6 +238,16 @@ static void take_inherited(void)
 	}
 }
 
+/* say_missing_accounts - what runs as somebody else for lack of an account of its own */
+static void say_missing_accounts(void)
+{
+	if (geteuid() == 0 && getpwnam(setting.default_login_user) == NULL) {
+		log_warn("default_login_user: there is no user %s: login processes run as %s, as "
+			"the queue does (useradd --system --no-create-home %s)",
+			setting.default_login_user, param.mail_owner, setting.default_login_user);
+	}
+}
+
 static int serve(void)
 {
 	struct tls_server_config files = { 0 };
@@ -230,6 +281,7 @@ static int serve(void)
 		loop_watch(loop, &G.control, SERVICE_FD_CONTROL, LOOP_READ, on_master, sv);
 	}
 	log_info("master: Info: Dovecot starting up for %s", setting.protocols);
+	say_missing_accounts();
 	log_flush();
 	say_ready();
 	sv_run(sv);

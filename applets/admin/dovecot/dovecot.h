@@ -19,6 +19,12 @@ uid_t dovecot_login_uid(gid_t *gid_r);
 /* show.c: what the files that were loaded set; all: and the defaults of what they do not. */
 void dovecot_show(const char *file, bool all);
 
+/*
+ * dovecot.c: a login part, which sees no files, asks whether the certificate with this stamp is
+ * still the one in the files; it is answered, and gets a successor when there is a good new one.
+ */
+void certificate_message(struct sv_child *child, const char *stamp);
+
 /* handoff.c: logins to mail parts. */
 void handoff_start(struct supervisor *sv, const char *file, int verbose);
 void handoff_message(

@@ -555,6 +555,21 @@ static void got_login(struct sv_child *child, struct wire *w, int fd)
 	}
 }
 
+/* pass_to_auth - a login part's connection; when that cannot be it sees its end and tries again */
+static void pass_to_auth(int fd)
+{
+	struct sv_child *auth = sv_running(G.sv, "auth");
+	struct buf b = BUF_INIT;
+	size_t mark = wire_begin(&b);
+
+	wire_put_int(&b, SERVICE_MSG_AUTH);
+	wire_end(&b, mark);
+	if (auth != NULL) {
+		(void)sv_tell(auth, &b, fd);
+	}
+	buf_free(&b);
+}
+
 /* starts_with - line is not terminated */
 static bool starts_with(const char *line, size_t len, const char *word)
 {
@@ -631,6 +646,10 @@ void handoff_message(
 	}
 	if (kind == SERVICE_MSG_LOG && reader) {
 		got_log(child, w);
+	} else if (kind == SERVICE_MSG_AUTH && fd >= 0 && reader && !part) {
+		pass_to_auth(fd);
+	} else if (kind == SERVICE_MSG_CERTIFICATE && reader && !part) {
+		certificate_message(child, wire_get_str(w));
 	} else if (kind == SERVICE_MSG_IDLE && part) {
 		may_end(child, wire_get_int(w));
 	}

@@ -414,6 +414,16 @@ static const struct known_protocol *find_protocol(struct slice word)
 	return NULL;
 }
 
+/* make_empty - the directory that is all that login parts see */
+static void make_empty(struct making *m)
+{
+	const char *path = below_base(m, "empty");
+
+	if (layout_make_dir(path, 0755, (uid_t)-1, (gid_t)-1) != 0) {
+		wrong(m, NULL, strerror(errno), path);
+	}
+}
+
 int dovecot_services(
 	struct sv_config *out, const char *file, bool main_cf, int verbose, char **error_r)
 {
@@ -425,6 +435,7 @@ int dovecot_services(
 	if (layout_make_dir(setting.base_dir, 0755, (uid_t)-1, (gid_t)-1) != 0) {
 		wrong(&m, NULL, strerror(errno), setting.base_dir);
 	}
+	make_empty(&m);
 	add_auth(&m, main_cf);
 	while ((word = slice_word(&rest, " ,\t")).ptr != NULL) {
 		const struct known_protocol *p = find_protocol(word);

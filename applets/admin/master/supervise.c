@@ -90,6 +90,28 @@ static void replace_child(struct sv_child *c)
 	}
 }
 
+void sv_replace(struct sv_child *c)
+{
+	replace_child(c);
+}
+
+struct sv_child *sv_running(struct supervisor *sv, const char *command)
+{
+	struct sv_service *s = sv->services;
+
+	while (s != NULL && strcmp(s->command, command) != 0) {
+		s = s->next;
+	}
+	if (s == NULL || sv->stopping) {
+		return NULL;
+	}
+	if (s->child == NULL && s->old == NULL && !s->resting && !s->ended) {
+		s->used = true;
+		start_child(s);
+	}
+	return s->child;
+}
+
 /* child_leaves - it goes by itself (idle, or sent SIGHUP by a stranger): another one may come */
 static void child_leaves(struct sv_child *c)
 {

@@ -139,6 +139,10 @@ void sv_run(struct supervisor *sv);
 void sv_stop(struct supervisor *sv);
 /* A child outside of the services (mail part). NULL: logged. */
 struct sv_child *sv_spawn(struct supervisor *sv, const char *command, const struct sv_start *start);
+/* The child of the service with this command, started when there is none; NULL: not now. */
+struct sv_child *sv_running(struct supervisor *sv, const char *command);
+/* Start a successor of this child of a service, to take its place once it serves. */
+void sv_replace(struct sv_child *child);
 /* False: it cannot be reached. fd stays the caller's. */
 bool sv_tell(struct sv_child *child, const struct buf *msg, int fd);
 void sv_signal(struct sv_child *child, int signo);
