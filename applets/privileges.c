@@ -25,25 +25,29 @@ enum { CAPABILITY_MAX = 63, CAPABILITY_VERSION = 0x20080522, OLD_KERNEL_MAX = 10
 #define DAC_READ_SEARCH (UINT64_C(1) << 2)
 #define ALL (~UINT64_C(0))		/* root, as it was started */
 
+/* Whose groups a process has besides. */
+#define OWN "its user's"
+
 static const struct {
-	const char *kind, *user, *groups, *root, *holds;
+	const char *kind;
+	enum process_user user;
+	const char *groups, *root, *holds;
 	uint64_t capabilities;
 } rows[PROCESS_KINDS] = {
-	[PROCESS_SUPERVISOR] = { "master, dovecot", "root", "as started", "/",
+	[PROCESS_SUPERVISOR] = { "master, dovecot", USER_ROOT, "as started", "/",
 		"log, listening sockets, control sockets of children", ALL },
-	[PROCESS_LOCAL] = { "local", "root", "as started", "/", "log, control socket, queue.db",
-		ALL },
-	[PROCESS_DELIVERY] = { "local (delivery)", "the recipient", "his, of the spool", "/",
+	[PROCESS_LOCAL] = { "local", USER_ROOT, "as started", "/", "log, control socket", ALL },
+	[PROCESS_DELIVERY] = { "local (delivery)", USER_OF_MAIL, "one, the spool's", "/",
 		"a socket to local", 0 },
-	[PROCESS_QUEUE] = { "smtpd, qmgr, pickup", "mail_owner", "mail_owner's", "/",
+	[PROCESS_QUEUE] = { "smtpd, lmtpd, qmgr, pickup", USER_QUEUE, OWN, "/",
 		"log, control socket, queue.db", 0 },
-	[PROCESS_LOGIN] = { "imap-login, pop3-login", "default_login_user", "his", "empty",
-		"control socket, key of the certificate", 0 },
-	[PROCESS_MAIL] = { "imap, pop3", "the mail's owner", "his, mail_access_groups", "/",
+	[PROCESS_LOGIN] = { "imap-login, pop3-login", USER_LOGIN, OWN, "empty",
+		"control socket, certificate's key", 0 },
+	[PROCESS_MAIL] = { "imap, pop3", USER_OF_MAIL, OWN ", mail_access_groups", "/",
 		"control socket", 0 },
-	[PROCESS_AUTH] = { "auth", "default_internal_user", "his", "/",
+	[PROCESS_AUTH] = { "auth", USER_INTERNAL, OWN, "/",
 		"log, control socket, a socket to its reader", 0 },
-	[PROCESS_READER] = { "auth (reader)", "root", "none", "/", "log, a socket to auth",
+	[PROCESS_READER] = { "auth (reader)", USER_ROOT, "none", "/", "a socket to auth",
 		DAC_READ_SEARCH },
 };
 
@@ -172,13 +176,23 @@ void privileges_keep_only(const int *fds, size_t count)
 	} while (next != UINT_MAX);
 }
 
-void privileges_print(struct buf *out, const char *before)
+static const char *capabilities_text(uint64_t capabilities)
 {
-	static const char form[] = "%s%-24s %-20s %-24s %-4s %-7s %s\n";
+	return capabilities == ALL ? "all" : capabilities == 0 ? "none" : "dac_read_search";
+}
 
-	buf_addf(out, form, before, "process", "user", "groups", "caps", "root", "holds");
+void privileges_print(struct buf *out, const char *const users[PROCESS_USERS])
+{
+	static const char form[] = "%-27s  %-14s  %-31s  %-15s  %-5s  %-6s  %-12s  %s\n";
+
+	buf_addf(out, form, "process", "user", "groups", "capabilities", "root", "filter",
+		"no_new_privs", "holds");
 	for (size_t i = 0; i < PROCESS_KINDS; i++) {
-		buf_addf(out, form, before, rows[i].kind, rows[i].user, rows[i].groups,
-			rows[i].capabilities == ALL ? "all" : "none", rows[i].root, rows[i].holds);
+		uint64_t capabilities = rows[i].capabilities;
+
+		buf_addf(out, form, rows[i].kind, users[rows[i].user], rows[i].groups,
+			capabilities_text(capabilities), rows[i].root,
+			privileges_filter_there((enum process_kind)i) ? "yes" : "none",
+			capabilities == ALL ? "no" : "yes", rows[i].holds);
 	}
 }

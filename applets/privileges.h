@@ -9,7 +9,8 @@
 
 /*
  * What each kind of process may do and hold, as one table: a process gives up by its row what the
- * row does not leave it, and `postfix check -v` prints the same rows.
+ * row does not leave it, and `postfix check -v` prints the same rows (as they are where root starts
+ * them; what an ordinary user starts is all his).
  */
 enum process_kind {
 	PROCESS_SUPERVISOR,	/* master, dovecot */
@@ -49,7 +50,10 @@ void privileges_keep_only(const int *fds, size_t count);
 bool privileges_filter_there(enum process_kind kind);
 void privileges_filter(enum process_kind kind);
 
-/* The rows as text, a line each, with a head line; a line begins with before. */
-void privileges_print(struct buf *out, const char *before);
+/* Who a process runs as. */
+enum process_user { USER_ROOT, USER_QUEUE, USER_LOGIN, USER_INTERNAL, USER_OF_MAIL, PROCESS_USERS };
+
+/* The rows as text, a line each below a head line, columns two blanks apart; users: their names. */
+void privileges_print(struct buf *out, const char *const users[PROCESS_USERS]);
 
 #endif

@@ -15,11 +15,13 @@
  * that keep their connection, or an exchange, keep nobody waiting.
  *
  * Started by the supervisor of dovecot.conf with the first connection; ends
- * when nobody is connected any more. Runs as root where there is root, for
- * /etc/shadow; it reads no mail and has no network.
+ * when nobody is connected any more. Started as root it becomes default_internal_user (mail_owner
+ * where there is no such account), and a child of its own reads /etc/shadow and passwd-files
+ * (reader.c). It reads no mail and has no network.
  */
 #include "applets/admin/auth/auth.h"
 
+#include <pwd.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -128,15 +130,30 @@ static struct server *new_server(const struct session_class *class, bool attache
 	return s;
 }
 
+/* give_up_root - what only root may read is left to a child (reader.c) */
+static void give_up_root(struct service *s)
+{
+	bool own = getpwnam(setting.default_internal_user) != NULL;
+
+	(void)s;
+	G.state.passdbs = db_load(false);
+	G.state.userdbs = db_load(true);
+	G.state.root = geteuid() == 0;
+	if (G.state.root) {
+		db_start_reader(G.state.passdbs, G.state.userdbs);
+		service_drop_privileges(
+			PROCESS_AUTH, own ? setting.default_internal_user : NULL);
+	}
+}
+
 int auth_main(int argc, char **argv)
 {
-	static const struct service_info info = { .flags = SERVICE_ROOT | SERVICE_DOVECOT };
+	static const struct service_info info = { .flags = SERVICE_ROOT | SERVICE_DOVECOT,
+		.prepare = give_up_root };
 
 	service_init(&G.service, &info, argc, argv);
 	G.state.loop = G.service.loop;
 	G.state.penalties = penalties_new();
-	G.state.passdbs = db_load(false);
-	G.state.userdbs = db_load(true);
 	G.state.hasher = hasher_new(G.service.loop, (int)setting.auth_worker_max_count);
 	G.clients = new_server(&auth_client_class, true);
 	G.masters = new_server(&auth_master_class, true);

@@ -71,6 +71,11 @@ bool db_denies(const struct auth_db *db); /* deny = yes: who is found may not lo
 /* Strings of out live in a, or until the next look-up. */
 enum db_result db_lookup(
 	struct auth_db *db, const char *user, struct arena *a, struct db_user *out);
+/* Root is about to be given up: from now on a child looks up in what only root may read. */
+void db_start_reader(struct auth_db *passdbs, struct auth_db *userdbs);
+/* The same look-up, in this process whatever was started. */
+enum db_result db_lookup_here(
+	struct auth_db *db, const char *user, struct arena *a, struct db_user *out);
 
 /* ---- passwd_file.c ---- */
 
@@ -99,6 +104,7 @@ struct master;
 struct auth_state {
 	struct loop *loop;
 	struct auth_db *passdbs, *userdbs;
+	bool root;			/* started as root: mail belongs to different users */
 	struct hasher *hasher;
 	struct penalties *penalties;	/* penalty.h */
 	struct master *userdb_sessions;	/* master.c */

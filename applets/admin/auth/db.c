@@ -21,10 +21,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "applets/admin/auth/reader.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 
+enum { DBS_MAX = 64 };
 enum driver { DRIVER_PASSWD, DRIVER_SHADOW, DRIVER_PASSWD_FILE, DRIVER_STATIC, DRIVER_PREFETCH };
 
 struct auth_db {
@@ -36,6 +38,8 @@ struct auth_db {
 	char *username_format;		/* NULL: as it is */
 	struct passwd_file *file;
 	char *fields;			/* static: "uid=vmail gid=vmail ..." */
+	struct reader *reader;		/* NULL: this process looks up itself */
+	size_t number;			/* as the reader knows it */
 };
 
 static const struct {
@@ -286,7 +290,42 @@ static enum db_result look_up_static(const struct auth_db *db, const char *user,
 	return DB_FOUND;
 }
 
+static void set_reader(struct auth_db *db, struct auth_db **dbs, size_t *count)
+{
+	for (; db != NULL; db = db->next) {
+		if ((db->driver == DRIVER_SHADOW || db->driver == DRIVER_PASSWD_FILE) &&
+			*count < DBS_MAX) {
+			db->number = *count;
+			dbs[(*count)++] = db;
+		}
+	}
+}
+
+void db_start_reader(struct auth_db *passdbs, struct auth_db *userdbs)
+{
+	struct auth_db *dbs[DBS_MAX];
+	size_t count = 0;
+	struct reader *reader;
+
+	set_reader(passdbs, dbs, &count);
+	set_reader(userdbs, dbs, &count);
+	if (count == 0) {
+		return;
+	}
+	reader = reader_start(dbs, count);
+	for (size_t i = 0; i < count; i++) {
+		dbs[i]->reader = reader;
+	}
+}
+
 enum db_result db_lookup(struct auth_db *db, const char *user, struct arena *a, struct db_user *out)
+{
+	return db->reader != NULL ? reader_lookup(db->reader, db->number, user, a, out) :
+		db_lookup_here(db, user, a, out);
+}
+
+enum db_result db_lookup_here(
+	struct auth_db *db, const char *user, struct arena *a, struct db_user *out)
 {
 	enum db_result rc = DB_NOT_FOUND;
 

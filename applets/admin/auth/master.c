@@ -118,7 +118,7 @@ static const char *check_ids(struct master *m, const struct db_user *u)
 	if (!u->has_ids) {
 		return "userdb returned no uid: set uid in it, or mail_uid";
 	}
-	if (geteuid() == 0 && u->uid == 0) {
+	if (m->state->root && u->uid == 0) {
 		return "mail access for root is not permitted: use an ordinary user, and an alias "
 		       "for root's mail";
 	}
@@ -137,7 +137,7 @@ static const char *check_ids(struct master *m, const struct db_user *u)
 	return NULL;
 }
 
-static void default_ids(struct db_user *u)
+static void default_ids(const struct master *m, struct db_user *u)
 {
 	int64_t n;
 
@@ -147,7 +147,7 @@ static void default_ids(struct db_user *u)
 									     : (gid_t)u->uid;
 		u->has_ids = true;
 	}
-	if (!u->has_ids && geteuid() != 0) {
+	if (!u->has_ids && !m->state->root) {
 		/* Nothing can be changed anyway. */
 		u->uid = geteuid();
 		u->gid = getegid();
@@ -176,7 +176,7 @@ static void put_user(struct master *m, struct buf *out, unsigned long id, const 
 	const char *why;
 	char *home = NULL;
 
-	default_ids(u);
+	default_ids(m, u);
 	if (!may_know(m, u)) {
 		say_not_found(out, id);
 		return;

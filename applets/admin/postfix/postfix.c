@@ -12,6 +12,7 @@
 #include "applets/admin/postfix/postfix.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,11 +25,13 @@
 #include "applets/admin/master/layout.h"
 #include "applets/admin/master/supervise.h"
 #include "applets/applets.h"
+#include "applets/privileges.h"
 #include "applets/service.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/utf8.h"
+#include "conf/dovecot_conf.h"
 #include "conf/params.h"
 
 enum { STOP_WAIT_MS = 13000, POLL_MS = 20 };
@@ -263,9 +266,35 @@ static int cmd_status(void)
 	return 0;
 }
 
+static const char *user_or_owner(const char *name)
+{
+	return name != NULL && getpwnam(name) != NULL ? name : param.mail_owner;
+}
+
+/* list_processes - what each kind of process may and holds, when root starts them */
+static void list_processes(void)
+{
+	const char *users[PROCESS_USERS] = { [USER_ROOT] = "root",
+		[USER_QUEUE] = param.mail_owner,
+		[USER_LOGIN] = user_or_owner(setting.default_login_user),
+		[USER_INTERNAL] = user_or_owner(setting.default_internal_user),
+		[USER_OF_MAIL] = "the mail's" };
+	struct buf b = BUF_INIT;
+
+	privileges_print(&b, users);
+	(void)fputs(buf_str(&b), stdout);
+	(void)fflush(stdout);
+	buf_free(&b);
+}
+
 static int cmd_check(void)
 {
-	return check_system(true, G.verbose > 0) > 1 ? 1 : 0;
+	int worst = check_system(true, G.verbose > 0);
+
+	if (G.verbose > 0 && worst < 2) {
+		list_processes();
+	}
+	return worst > 1 ? 1 : 0;
 }
 
 static const struct {
