@@ -46,6 +46,8 @@ enum queue_open_mode { QUEUE_READ, QUEUE_WRITE, QUEUE_CREATE };
 /* The directory below queue_directory that queue.db and all that belongs to it is in, mail_owner's
  * alone. */
 #define QUEUE_SUBDIR "queue"
+/* In it: names, a line each, of files there whose mail waits to be taken into queue.db. */
+#define QUEUE_RESCUE "queue.db.rescue"
 
 /*
  * DIR/queue.db. A database that SQLite calls corrupt or that is no database

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -229,47 +230,100 @@ static void settle_dir(int fd, const struct layout_dir *dir, uid_t uid, gid_t gi
 struct moving {
 	int from, to;
 	struct giving give;
+	const char *as;			/* what queue.db becomes, and what hangs on it */
+	bool beside;			/* there is a queue already: only what holds mail moves */
 	int moved, failed;
 };
+
+static bool is_there(int at, const char *name)
+{
+	struct stat st;
+
+	return fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
 
 /* move_one - into the subdirectory, where nothing is replaced; a link is moved, not followed */
 static void move_one(void *arg, const char *name)
 {
+	static const char db[] = "queue.db";
 	struct moving *m = arg;
-	struct stat st;
+	char to[NAME_MAX + 1];
+	bool part = strcmp(name, db) == 0 || str_starts(name, "queue.db-");
 
-	if (fstatat(m->from, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+	if (!is_there(m->from, name)) {
+		return;
+	}
+	if (m->beside && !part && !str_starts(name, "queue.db.corrupt-")) {
+		(void)unlinkat(m->from, name, 0);	/* lock, reserve: the queue has its own */
 		return;
 	}
 	if (geteuid() == 0) {
 		give_one(&m->give, name);
 	}
-	if (fstatat(m->to, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-		errno = EEXIST;
-	} else if (renameat(m->from, name, m->to, name) == 0) {
+	snprintf(to, sizeof(to), "%s%s", part ? m->as : "", part ? name + strlen(db) : name);
+	errno = EEXIST;
+	if (!is_there(m->to, to) && renameat(m->from, name, m->to, to) == 0) {
 		m->moved++;
 		return;
 	}
-	log_error("%s/%s: cannot be moved into %s: %m", param.queue_directory, name, QUEUE_SUBDIR);
+	log_error("%s/%s: cannot be moved to %s/%s: %m", param.queue_directory, name, QUEUE_SUBDIR,
+		to);
 	m->failed++;
+}
+
+/* name_beside - for a second queue, from which the mail is taken into the first; false: none */
+static bool name_beside(int sub, uid_t uid, gid_t gid, char as[NAME_MAX])
+{
+	struct buf line = BUF_INIT;
+	bool ok;
+	int fd;
+
+	for (int i = 1; i == 1 || is_there(sub, as); i++) {
+		snprintf(as, NAME_MAX, "queue.db.earlier-%d", i);
+	}
+	buf_addf(&line, "\n%s\n", as);
+	fd = openat(sub, QUEUE_RESCUE, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC |
+		O_NONBLOCK, 0600);
+	ok = fd >= 0 && (geteuid() != 0 || fchown(fd, uid, gid) == 0) &&
+		fd_write_all(fd, line.data, line.len) == 0 && fsync(fd) == 0;
+	if (!ok) {
+		log_error("%s/%s/%s: %m", param.queue_directory, QUEUE_SUBDIR, QUEUE_RESCUE);
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+	buf_free(&line);
+	return ok;
 }
 
 /*
  * take_over - queue.db and all that belongs to it, from queue_directory into its subdirectory. A
  * crash in between is completed by the next start: until then nobody opens the queue, and the
- * database, without which the rest is none, goes last. False: some of it could not be moved.
+ * database, without which the rest is none, goes last. Where an earlier version has run again since
+ * there are two: the second is put beside the first, which takes the mail out of it (queue_rescue).
+ * False: some of it could not be moved.
  */
 static bool take_over(int at, int sub, uid_t before, uid_t uid, gid_t gid)
 {
-	struct moving m = { .from = at, .to = sub, .give = { at, before, uid, gid } };
+	struct moving m = { .from = at, .to = sub, .give = { at, before, uid, gid },
+		.as = "queue.db", .beside = is_there(sub, "queue.db") };
+	char as[NAME_MAX];
 
+	if (m.beside && is_there(at, "queue.db")) {
+		if (!name_beside(sub, uid, gid, as)) {
+			return false;
+		}
+		m.as = as;
+	} else if (m.beside) {
+		return true;		/* nothing without a database is a queue */
+	}
 	each_file(at, move_one, &m);
 	if (m.moved > 0) {
 		if (fsync(sub) != 0 || fsync(at) != 0) {
 			log_warn("%s: cannot sync it: %m", param.queue_directory);
 		}
-		log_info("%s: the queue of an earlier version: %d files moved into %s",
-			param.queue_directory, m.moved, QUEUE_SUBDIR);
+		log_info("%s: the queue of an earlier version: %d file%s moved into %s",
+			param.queue_directory, m.moved, m.moved == 1 ? "" : "s", QUEUE_SUBDIR);
 	}
 	return m.failed == 0;
 }
