@@ -23,6 +23,7 @@
 #include "base/buf.h"
 #include "base/encode.h"
 #include "base/file.h"
+#include "base/identity.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -91,6 +92,7 @@ static int add_row(void *arg, const char *key, const char *value, int line)
 
 	if (!G.values_are_files)
 		return map_build_put(m->builder, key, value) < 0 ? -1 : 0;
+	/* With the rights of the source's owner, as the source itself (make_table). */
 	data = file_read(value, VALUE_FILE_MAX, &len);
 	if (data == NULL) {
 		log_error("%s, line %d: open %s: %s", m->path, line, value, strerror(errno));
@@ -103,26 +105,34 @@ static int add_row(void *arg, const char *key, const char *value, int line)
 	return rc < 0 ? -1 : 0;
 }
 
-/* make_table - path.db from path, or with -i from stdin; 0 or 1, errors are logged */
+/*
+ * make_table - path.db from path, or with -i from stdin; 0 or 1, errors are logged. Root reads a
+ * source with the rights of its owner, and writes the table with those of the directory's.
+ */
 static int make_table(const char *path)
 {
 	struct making m = { .path = path };
+	struct identity_saved id;
 	struct lines lines;
 	char *error = NULL;
 	int rc;
 
+	m.builder = map_build_begin(path, G.build_flags, &error);
+	if (m.builder == NULL) {
+		log_fatal("%s", error);
+	}
+	if (identity_enter_path(&id, path) != 0) {
+		log_fatal("open %s: %s", path, strerror(errno));
+	}
 	if (G.incremental) {
 		lines_open_fd(&lines, STDIN_FILENO);
 	} else if (lines_open(&lines, path) != 0) {
 		log_fatal("open %s: %s", path, strerror(errno));
 	}
-	m.builder = map_build_begin(path, G.build_flags, &error);
-	if (m.builder == NULL) {
-		log_fatal("%s", error);
-	}
 	rc = map_source_read(&lines, G.incremental ? "stdin" : path,
 		(G.alias ? SOURCE_ALIAS : 0) | (G.exact ? SOURCE_EXACT : 0), add_row, &m, &error);
 	lines_close(&lines);
+	identity_leave(&id);
 	if (rc == 0)
 		rc = map_build_commit(m.builder);
 	if (rc != 0 && (error != NULL || *map_build_error(m.builder) != '\0'))

@@ -26,6 +26,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,7 @@ enum {
 	SCAN_RETRY_MS = 100,		/* another process looks through the maildrop */
 	SCAN_BATCH = 100,		/* files in one commit */
 	READ_SIZE = 65536,
+	COMPLAINTS_MAX = 10,		/* lines about files that are none of ours, a scan */
 	TMP_SECONDS = 24 * 3600,	/* age of an unfinished file that nobody writes any more */
 	SESSION_SECONDS = 300,
 	ACCEPT_BATCH = 64,
@@ -72,6 +74,7 @@ static struct G {
 	int drop_fd;			/* the maildrop directory, -1 none */
 
 	struct taken *taken;		/* files that were committed and removed */
+	int complaints;			/* of this scan */
 } G;
 
 /* ---- The commit ---- */
@@ -317,6 +320,35 @@ static bool is_name(const char *name)
 	return strlen(name) == 32 && strspn(name, "0123456789ABCDEF") == 32;
 }
 
+/*
+ * complain - about a file in the maildrop. Anybody can put thousands there that are none: each scan
+ * has room for so many lines about them, and says how many it has left out.
+ */
+static void complain(const char *name, const char *fmt, ...)
+{
+	struct buf text = BUF_INIT;
+	va_list ap;
+
+	if (++G.complaints > COMPLAINTS_MAX) {
+		return;
+	}
+	va_start(ap, fmt);
+	buf_addvf(&text, fmt, ap);
+	va_end(ap);
+	log_warn("maildrop/%s: %s", name, buf_str(&text));
+	buf_free(&text);
+}
+
+/* end_complaints - the scan is over */
+static void end_complaints(void)
+{
+	if (G.complaints > COMPLAINTS_MAX) {
+		log_warn("maildrop: %d more files that cannot be taken", G.complaints -
+			COMPLAINTS_MAX);
+	}
+	G.complaints = 0;
+}
+
 /* set_aside - keep what cannot be taken, and say so */
 static void set_aside(const char *name, const char *why)
 {
@@ -324,9 +356,22 @@ static void set_aside(const char *name, const char *why)
 
 	(void)str_copy(bad + 4, sizeof(bad) - 4, name);
 	if (renameat(G.drop_fd, name, G.drop_fd, bad) != 0) {
-		log_error("maildrop/%s: %s; cannot rename it: %m", name, why);
+		complain(name, "%s; cannot rename it: %s", why, strerror(errno));
 	} else {
-		log_warn("maildrop/%s: %s; set aside as maildrop/%s", name, why, bad);
+		complain(name, "%s; set aside as maildrop/%s", why, bad);
+	}
+}
+
+/* reject - what is no plain file holds no mail: it goes; a directory may have to stay */
+static void reject(const char *name)
+{
+	struct stat st;
+	uid_t uid = fstatat(G.drop_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_uid : 0;
+
+	if (unlinkat(G.drop_fd, name, 0) == 0 || unlinkat(G.drop_fd, name, AT_REMOVEDIR) == 0) {
+		complain(name, "of uid %lu is no plain file: removed", (unsigned long)uid);
+	} else {
+		set_aside(name, "no plain file");
 	}
 }
 
@@ -410,7 +455,7 @@ static bool take_file(const char *name, int fd, const struct stat *st)
 		if (status == PICKUP_REFUSED) {
 			set_aside(name, text);
 		} else {
-			log_warn("maildrop/%s: %s", name, rc == -2 ? strerror(errno) : text);
+			complain(name, "%s", rc == -2 ? strerror(errno) : text);
 		}
 		enqueue_free(e);
 		return false;
@@ -446,13 +491,17 @@ static bool look_at(const char *name)
 	}
 	fd = openat(G.drop_fd, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) {
-		if (errno != ENOENT) {
-			log_warn("maildrop/%s: %m", name);
+		if (errno == ELOOP || errno == ENXIO) {	/* a link, a socket */
+			reject(name);
+		} else if (errno != ENOENT) {
+			complain(name, "%s", strerror(errno));
 		}
 		return false;
 	}
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1) {
-		set_aside(name, "no plain file, or one with several names");
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		reject(name);
+	} else if (st.st_nlink != 1) {
+		set_aside(name, "has several names");
 	} else {
 		due = take_file(name, fd, &st);
 	}
@@ -495,6 +544,7 @@ static size_t scan_some(void)
 		}
 		closedir(dir);
 	}
+	end_complaints();
 	settle_batch();
 	return batch;
 }

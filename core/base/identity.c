@@ -8,6 +8,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
@@ -35,8 +36,9 @@ int identity_enter(struct identity_saved *id, uid_t uid, gid_t gid)
 	if (geteuid() != 0 || uid == 0) {
 		return 0;
 	}
-	id->uid = geteuid();
-	id->gid = getegid();
+	/* What they are now; (uid_t)-1 changes nothing. */
+	id->uid = (uid_t)setfsuid((uid_t)-1);
+	id->gid = (gid_t)setfsgid((gid_t)-1);
 	id->dumpable = prctl(PR_GET_DUMPABLE) == 1;
 	id->group_count = getgroups((int)(sizeof(id->groups) / sizeof(id->groups[0])), id->groups);
 	if (id->group_count < 0 || setgroups(0, NULL) != 0) {
@@ -73,8 +75,8 @@ void identity_leave(struct identity_saved *id)
 struct walk {
 	int dir;			/* where we are, O_PATH */
 	int links;
-	bool done;
-	char rest[PATH_MAX];
+	char rest[PATH_MAX];		/* what is still to be gone through */
+	char at[PATH_MAX];		/* how we came to dir, without links */
 };
 
 /* step_to - dir becomes the place we are */
@@ -92,13 +94,14 @@ static int step_to(struct walk *w, int dir)
 
 static int step_root(struct walk *w, const char *path)
 {
+	(void)str_copy(w->at, sizeof(w->at), path[0] == '/' ? "/" : "");
 	return step_to(w, open(path[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
 
 /* follow - a link of root's: its text goes before the rest */
 static int follow(struct walk *w, const char *name)
 {
-	char text[PATH_MAX], rest[PATH_MAX];
+	char text[PATH_MAX];
 	ssize_t n = readlinkat(w->dir, name, text, sizeof(text) - 1);
 	size_t tail = strlen(w->rest);
 
@@ -106,15 +109,23 @@ static int follow(struct walk *w, const char *name)
 		return -1;
 	}
 	text[n] = '\0';
-	if (++w->links > LINKS_MAX || (size_t)n + 1 + tail >= sizeof(rest)) {
+	if (++w->links > LINKS_MAX || (size_t)n + tail >= sizeof(w->rest)) {
 		errno = ELOOP;
 		return -1;
 	}
-	memcpy(rest, w->rest, tail + 1);
+	/* What is left begins with a slash, or is empty. */
+	memmove(w->rest + n, w->rest, tail + 1);
 	memcpy(w->rest, text, (size_t)n);
-	w->rest[n] = '/';
-	memcpy(w->rest + n + 1, rest, tail + 1);
 	return text[0] == '/' ? step_root(w, text) : 0;
+}
+
+/* add_name - we are one component on */
+static void add_name(struct walk *w, const char *name)
+{
+	size_t len = strlen(w->at);
+
+	(void)snprintf(w->at + len, sizeof(w->at) - len, "%s%s",
+		len > 0 && w->at[len - 1] != '/' ? "/" : "", name);
 }
 
 /* next_name - the next component; false: there is none */
@@ -143,16 +154,18 @@ static int step(struct walk *w, struct stat *st)
 	}
 	fd = openat(w->dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) {
+		add_name(w, name);
 		return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
 	}
 	if (fstat(fd, st) != 0) {
 		close(fd);
 		return -1;
 	}
-	if (S_ISLNK(st->st_mode)) {
+	if (S_ISLNK(st->st_mode) && st->st_uid == 0) {
 		close(fd);
-		return st->st_uid == 0 ? (follow(w, name) == 0 ? 1 : -1) : 1;
+		return follow(w, name) == 0 ? 1 : -1;
 	}
+	add_name(w, name);
 	return step_to(w, fd) == 0 ? 1 : -1;
 }
 
@@ -169,18 +182,25 @@ static gid_t group_of(const struct stat *st)
 
 int path_owner(const char *path, uid_t *uid_r, gid_t *gid_r)
 {
+	char at[PATH_MAX];
+
+	return path_owner_at(path, uid_r, gid_r, at);
+}
+
+int path_owner_at(const char *path, uid_t *uid_r, gid_t *gid_r, char out[PATH_MAX])
+{
 	struct walk w = { .dir = -1 };
 	struct stat st;
 	int rc = 1;
 
 	*uid_r = geteuid();
 	*gid_r = getegid();
-	if (geteuid() != 0) {
-		return 0;
-	}
-	if (!str_copy(w.rest, sizeof(w.rest), path)) {
+	if (!str_copy(w.rest, sizeof(w.rest), path) || !str_copy(out, PATH_MAX, path)) {
 		errno = ENAMETOOLONG;
 		return -1;
+	}
+	if (geteuid() != 0) {
+		return 0;
 	}
 	if (step_root(&w, path) != 0 || fstat(w.dir, &st) != 0) {
 		rc = -1;
@@ -194,6 +214,11 @@ int path_owner(const char *path, uid_t *uid_r, gid_t *gid_r)
 	}
 	if (w.dir >= 0) {
 		close(w.dir);
+	}
+	/* What is left begins with a slash, but for a relative path none of which was gone. */
+	if (rc >= 0 && snprintf(out, PATH_MAX, "%s%s", w.at, w.rest) >= PATH_MAX) {
+		errno = ENAMETOOLONG;
+		rc = -1;
 	}
 	return rc < 0 ? -1 : 0;
 }
@@ -223,4 +248,18 @@ int identity_enter_parent(struct identity_saved *id, const char *path)
 	memcpy(dir, path, (size_t)(slash - path));
 	dir[slash - path] = '\0';
 	return identity_enter_path(id, dir[0] != '\0' ? dir : "/");
+}
+
+int identity_open(const char *path, int flags, mode_t mode)
+{
+	struct identity_saved id;
+	int fd;
+
+	if ((flags & O_CREAT ? identity_enter_parent(&id, path) : identity_enter_path(&id, path)) !=
+		0) {
+		return -1;
+	}
+	fd = open(path, flags | (id.changed && (flags & O_CREAT) ? O_NOFOLLOW : 0), mode);
+	identity_leave(&id);
+	return fd;
 }

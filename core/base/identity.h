@@ -1,6 +1,7 @@
 #ifndef BASE_IDENTITY_H
 #define BASE_IDENTITY_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -26,11 +27,12 @@ struct identity_saved {
 /*
  * From here on files and names are looked up, made and changed with the rights of uid and gid; the
  * process stays root otherwise (its peers still see root). Until identity_leave() with the same
- * object; not nested, not while another one waits. 0, or -1 with errno and nothing changed. Nothing
- * happens, with 0, where we are not root or uid is root's.
+ * object; an inner pair gives back what the outer one took. 0, or -1 with errno and nothing
+ * changed. Nothing happens, with 0, where we are not root or uid is root's: within the identity of
+ * somebody else it never leads back to root.
  */
 int identity_enter(struct identity_saved *id, uid_t uid, gid_t gid);
-/* Root again; errno is kept. */
+/* As before; errno is kept. */
 void identity_leave(struct identity_saved *id);
 
 /*
@@ -39,9 +41,19 @@ void identity_leave(struct identity_saved *id);
  * 0, or -1 with errno (ELOOP, EACCES, ENAMETOOLONG). Where we are not root: our own ids.
  */
 int path_owner(const char *path, uid_t *uid_r, gid_t *gid_r);
+/*
+ * The same, and the path itself as far as root alone has a say in it, with its links replaced; the
+ * rest is as it was given.
+ */
+int path_owner_at(const char *path, uid_t *uid_r, gid_t *gid_r, char out[PATH_MAX]);
 /* identity_enter() as the owner of the way to path. */
 int identity_enter_path(struct identity_saved *id, const char *path);
 /* The same for the directory that path lies in. */
 int identity_enter_parent(struct identity_saved *id, const char *path);
+/*
+ * open(2) with the rights of the owner of the way to path, of the way to its directory where it is
+ * to be made (O_CREAT); in a place of somebody else's it follows no link at its end then.
+ */
+int identity_open(const char *path, int flags, mode_t mode);
 
 #endif

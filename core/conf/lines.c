@@ -15,12 +15,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/identity.h"
+
 enum { READ_SIZE = 64 * 1024 };
 
 int lines_open(struct lines *l, const char *path)
 {
 	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = identity_open(path, O_RDONLY | O_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -1;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "base/identity.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -277,11 +278,14 @@ int forward_read(struct arena *a, const struct forward_names *n, struct buf *tex
 	return rc;
 }
 
-/* include_open - with rights taken; fd, or -1 with *error_r and *rc_r */
+/*
+ * include_open - with rights taken; fd, or -1 with *error_r and *rc_r. With root's, of an alias of
+ * root's: those of whoever can exchange the file for a link to one that only root may read.
+ */
 static int include_open(
 	struct arena *a, const char *path, struct stat *st, const char **error_r, int *rc_r)
 {
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int fd = identity_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
 
 	*rc_r = -1;
 	if (fd < 0 || fstat(fd, st) != 0) {

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,10 +25,12 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/identity.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 #include "store/db_combine.h"
+#include "store/db_guard.h"
 
 _Static_assert(SQLITE_VERSION_NUMBER >= 3051003,
 	"older ones can lose commits when two connections write and checkpoint at once "
@@ -144,7 +147,8 @@ static char *make_uri(const char *path)
 /* make_file - an empty file of mode 0600, unless there is one; 0, or -1 with the error set */
 static int make_file(struct db *db)
 {
-	int fd = open(db->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = identity_open(
+		db->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd >= 0) {
 		close(fd);
@@ -198,17 +202,25 @@ static int set_wal(struct db *db)
 static int open_handle(struct db *db, unsigned flags)
 {
 	int how = SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOMUTEX;
-	char *uri = NULL;
+	char *uri = NULL, path[PATH_MAX];
+	uid_t uid;
+	gid_t gid;
 	int rc;
 
 	if ((flags & DB_CREATE) && make_file(db) != 0)
 		return -1;
+	db_guard();
+	/* In another's place no link is followed; root's links on the way there are. */
+	if (path_owner_at(db->path, &uid, &gid, path) == 0 && uid != geteuid())
+		how |= SQLITE_OPEN_NOFOLLOW;
+	else
+		snprintf(path, sizeof(path), "%s", db->path);
 	how |= flags & (DB_WRITE | DB_CREATE) ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
 	if (flags & DB_IMMUTABLE) {
-		uri = make_uri(db->path);
+		uri = make_uri(path);
 		how |= SQLITE_OPEN_URI;
 	}
-	rc = sqlite3_open_v2(uri != NULL ? uri : db->path, &db->handle, how,
+	rc = sqlite3_open_v2(uri != NULL ? uri : path, &db->handle, how,
 		flags & DB_COMBINE ? db_combine_vfs() : NULL);
 	mem_free(uri);
 	if (rc == SQLITE_OK) {

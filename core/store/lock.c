@@ -58,8 +58,21 @@ static enum stale remove_locked(const char *dot, int fd, const struct stat *mine
 }
 
 /*
+ * may_lock - has its maker any business with the mailbox? In a directory that everybody may write
+ * to, anybody can make a dotlock for somebody else's, and hold it for ever.
+ */
+static bool may_lock(const struct stat *dot, int mailbox_fd)
+{
+	struct stat box;
+
+	return fstat(mailbox_fd, &box) != 0 || dot->st_uid == 0 || dot->st_uid == geteuid() ||
+		dot->st_uid == box.st_uid || (box.st_mode & S_IWOTH) != 0 ||
+		((box.st_mode & S_IWGRP) != 0 && dot->st_gid == box.st_gid);
+}
+
+/*
  * break_stale - remove the dotlock if it is stale. LOCK_BROKEN: worth trying again at once;
- * LOCK_IGNORED: it is stale, but may not be removed by us
+ * LOCK_IGNORED: it is stale, but may not be removed by us, or is none
  */
 static enum stale break_stale(const char *dot, int mailbox_fd)
 {
@@ -73,8 +86,11 @@ static enum stale break_stale(const char *dot, int mailbox_fd)
 	if (fd < 0 && errno == ENOENT) {
 		return LOCK_BROKEN;
 	}
-	if ((fd >= 0 ? fstat(fd, &mine) : lstat(dot, &mine)) == 0 && S_ISREG(mine.st_mode)
-		&& lock_owner_gone(fd, &mine, mailbox_fd)) {
+	if ((fd >= 0 ? fstat(fd, &mine) : lstat(dot, &mine)) != 0) {
+		result = LOCK_HELD;
+	} else if (!may_lock(&mine, mailbox_fd)) {
+		result = LOCK_IGNORED;
+	} else if (S_ISREG(mine.st_mode) && lock_owner_gone(fd, &mine, mailbox_fd)) {
 		result = fd >= 0 ? remove_locked(dot, fd, &mine) : LOCK_IGNORED;
 	}
 	if (fd >= 0) {

@@ -9,7 +9,8 @@
  * (lock_owner.c), or older than stale_lock_time with a mailbox nobody wrote
  * to, is taken over. Where the directory may not be written (an ordinary
  * user in /var/mail) the fcntl lock alone has to do, as Dovecot and
- * Postfix decide it.
+ * Postfix decide it. It does, too, where the dotlock was made by somebody who has no right to the
+ * mailbox.
  *
  * The fcntl lock belongs to fd (an "open file description" lock), so one
  * process can hold several mailboxes open, and the same one twice.

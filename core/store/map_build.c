@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/identity.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -453,17 +454,22 @@ static int write_file(struct map_builder *b)
 }
 
 /*
- * set_owner - the source's owner and the group of mail_owner, mode 0640: the daemons
+ * set_owner - others: it was made in a place of somebody else's than root, and is that one's. Else
+ * the source's owner and the group of mail_owner, mode 0640: the daemons
  * that look things up run as mail_owner, and nobody else needs to read passwords of relays. Who
  * is not root cannot give files away; then the source's mode rules, without what others may do.
  */
-static int set_owner(struct map_builder *b, int fd)
+static int set_owner(struct map_builder *b, int fd, bool others)
 {
 	const struct passwd *owner = NULL;
 	struct stat st;
 	mode_t mode = 0640;
 	bool have = stat(b->source, &st) == 0;
 
+	/* What others may read in the source they may in the table: mail_owner has no other way. */
+	if (others)
+		return fchmod(fd, have ? st.st_mode & 0644 : 0600) == 0
+			? 0 : fail(b, "change the mode of", b->temp);
 	if (geteuid() == 0) {
 		owner = param.mail_owner != NULL ? getpwnam(param.mail_owner) : NULL;
 		if (fchown(fd, have ? st.st_uid : 0,
@@ -478,13 +484,13 @@ static int set_owner(struct map_builder *b, int fd)
 }
 
 /* finish_file - owner, mode, onto the disk, into its place */
-static int finish_file(struct map_builder *b)
+static int finish_file(struct map_builder *b, bool others)
 {
 	int fd = open(b->temp, O_RDWR | O_CLOEXEC | O_NOFOLLOW), rc;
 
 	if (fd < 0)
 		return fail(b, "open", b->temp);
-	rc = set_owner(b, fd);
+	rc = set_owner(b, fd, others);
 	if (rc == 0 && fsync(fd) != 0)
 		rc = fail(b, "write", b->temp);
 	close(fd);
@@ -498,16 +504,20 @@ static int finish_file(struct map_builder *b)
 
 int map_build_commit(struct map_builder *b)
 {
+	struct identity_saved id;
 	int rc;
 
 	for (size_t n = 0; n < b->count; n++)
 		b->rows[n].cache = load(key_of(b, n), 0);
 	sort_rows(b, b->rows, b->count, 0);
+	if (identity_enter_parent(&id, b->path) != 0)
+		return fail(b, "open the directory of", b->path);
 	rc = write_file(b);
 	if (rc == 0)
-		rc = finish_file(b);
+		rc = finish_file(b, id.changed);
 	if (rc != 0)
 		unlink(b->temp);
+	identity_leave(&id);
 	return rc;
 }
 

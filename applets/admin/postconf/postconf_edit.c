@@ -19,6 +19,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/identity.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -175,7 +176,7 @@ static void replace(const char *path, const char *temp, int fd, const struct buf
 	if (stat(path, &st) != 0)
 		log_fatal("open %s: %s", path, strerror(errno));
 	if (ftruncate(fd, 0) == 0 && fd_write_all(fd, buf_str(text), text->len) == 0 &&
-		(fchown(fd, st.st_uid, st.st_gid) == 0 || geteuid() != 0) &&
+		(fchown(fd, st.st_uid, st.st_gid) == 0 || geteuid() != 0 || st.st_uid != 0) &&
 		fchmod(fd, st.st_mode & 07777) == 0 && fsync(fd) == 0 && rename(temp, path) == 0)
 		return;
 	err = errno;
@@ -188,10 +189,13 @@ void postconf_rewrite(const struct postconf *pc, const char *file, const char *p
 {
 	struct buf path = BUF_INIT, temp = BUF_INIT, out = BUF_INIT;
 	char *real, *text, *error;
+	struct identity_saved id;
 	size_t len;
 	int fd;
 
 	buf_addf(&path, "%s/%s", pc->dir, file);
+	if (identity_enter_path(&id, path.data) != 0)
+		log_fatal("open %s%s: %s", path.data, purpose, strerror(errno));
 	real = realpath(path.data, NULL);
 	if (real == NULL)
 		log_fatal("open %s%s: %s", path.data, purpose, strerror(errno));
@@ -208,6 +212,7 @@ void postconf_rewrite(const struct postconf *pc, const char *file, const char *p
 		log_fatal("%s", error);
 	}
 	replace(real, temp.data, fd, &out);
+	identity_leave(&id);
 	close(fd);
 	free(real);
 	mem_free(text);

@@ -294,6 +294,69 @@ static void make_file(const char *path, uid_t uid, gid_t gid)
 	buf_free(&temp);
 }
 
+/* make_directory - the same for a maildir; path ends in a slash */
+static void make_directory(const char *path, uid_t uid, gid_t gid)
+{
+	struct buf name = BUF_INIT;
+	int fd;
+
+	buf_add(&name, path, strlen(path) - 1);
+	if (mkdir(buf_str(&name), 0700) == 0) {
+		fd = open(buf_str(&name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0 || fchown(fd, uid, gid) != 0) {
+			log_warn("chown %s: %m", path);
+		}
+		if (fd >= 0) {
+			close(fd);
+		}
+	}
+	buf_free(&name);
+}
+
+/* is_public - a directory of root's where everybody may make files and remove their own */
+static bool is_public(const char *dir)
+{
+	struct stat st;
+
+	return stat(dir, &st) == 0 && st.st_uid == 0 && (st.st_mode & S_ISVTX) != 0 &&
+		(st.st_mode & S_IWOTH) != 0;
+}
+
+/*
+ * clear_name - in a mail_spool_directory that everybody may write to, another user can have made
+ * something of a user's name first, and all of that one's mail would wait for ever. It is renamed,
+ * not removed: its owner may have meant it.
+ */
+static void clear_name(const struct box *box)
+{
+	const struct target *t = box_target(box);
+	struct buf path = BUF_INIT, other = BUF_INIT;
+	struct stat st;
+
+	buf_adds(&path, box_path(box));
+	while (path.len > 1 && path.data[path.len - 1] == '/') {
+		path.data[--path.len] = '\0';
+	}
+	if (t->spool && param.strict_mailbox_ownership && lstat(buf_str(&path), &st) == 0 &&
+		st.st_uid != t->user.uid && st.st_uid != 0 &&
+		is_public(param.mail_spool_directory)) {
+		const char *slash = strrchr(buf_str(&path), '/');
+
+		buf_add(&other, path.data, slash != NULL ? (size_t)(slash + 1 - path.data) : 0);
+		buf_addf(&other, "BOGUS.%s.%llu", slash != NULL ? slash + 1 : path.data,
+			(unsigned long long)st.st_ino);
+		if (rename(buf_str(&path), buf_str(&other)) == 0) {
+			log_warn("%s was made by uid %lu: renamed to %s", buf_str(&path),
+				(unsigned long)st.st_uid, buf_str(&other));
+		} else {
+			log_warn("%s was made by uid %lu: cannot be renamed to %s: %m",
+				buf_str(&path), (unsigned long)st.st_uid, buf_str(&other));
+		}
+	}
+	buf_free(&path);
+	buf_free(&other);
+}
+
 /*
  * make_mailbox - what a user may not make in mail_spool_directory, made for them:
  * an empty mailbox (or maildir) that belongs to them
@@ -310,9 +373,7 @@ static void make_mailbox(const struct box *box)
 		return;
 	}
 	if (len > 0 && path[len - 1] == '/') {
-		if (mkdir(path, 0700) == 0 && chown(path, t->user.uid, gid) != 0) {
-			log_warn("chown %s: %m", path);
-		}
+		make_directory(path, t->user.uid, gid);
 		return;
 	}
 	if (stat(param.mail_spool_directory, &st) == 0 && (st.st_mode & S_IWGRP) != 0) {
@@ -329,6 +390,7 @@ bool worker_probe(struct box *box)
 	if (k == NULL) {
 		return false;
 	}
+	clear_name(box);
 	loop_untimer(G.service.loop, &k->idle);
 	k->probing = box;
 	mark = wire_begin(&k->out);
@@ -374,6 +436,7 @@ bool worker_deliver(struct batch *b)
 	if (k == NULL) {
 		return false;
 	}
+	clear_name(b->box);
 	make_mailbox(b->box);
 	loop_untimer(G.service.loop, &k->idle);
 	k->batch = b;
