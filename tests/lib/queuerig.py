@@ -88,6 +88,7 @@ class Agent:
         self.seen = []          # (id, n, address, original, flags), in the order they came
         self.lock = threading.Lock()
         self.connections = 0
+        self.one_by_one = False         # each answer leaves before the next request is looked at
         if os.path.exists(path):
             os.unlink(path)
         self.listener = socket.socket(socket.AF_UNIX)
@@ -131,6 +132,9 @@ class Agent:
                         return
                     if answer is not None:
                         out += self.encode(request, rcpt, *answer)
+                    if self.one_by_one:
+                        connection.sendall(out)
+                        out = b""
             connection.sendall(out)
 
     @staticmethod
