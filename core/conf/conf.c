@@ -412,7 +412,7 @@ int conf_load(const char *dir, bool optional, char **error_r)
 	int rc = read_entries(&next, dir, optional, &error);
 
 	for (size_t n = 0; n < param_count() && rc == 0; n++) {
-		if (param_row(n)->type != PARAM_TYPE_OTHER)
+		if (param_row(n)->type < PARAM_TYPE_GUARD)
 			rc = set_row(&next, &values, n, &error);
 	}
 	if (rc == 0)

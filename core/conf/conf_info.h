@@ -34,4 +34,17 @@ const char *conf_set_value(const char *name);
 /* As conf_expand(), with errors in *error_r (caller frees) and NULL. */
 const char *conf_expand_checked(struct arena *a, const char *text, char **error_r);
 
+/*
+ * Does a value of a guard (expanded) ask for nothing that we would have to do? That is its default,
+ * an empty one, or one whose words are all in harmless; with "!" before it, none of them.
+ */
+bool conf_guard_harmless(const char *def, const char *harmless, const char *value);
+/* Does name = value (as written) protect in a way that nothing acts on? */
+bool conf_guard_refuses(const char *name, const char *value);
+/*
+ * The next name set in main.cf or by -o that conf_guard_refuses(); *at is 0 at first; NULL behind
+ * the last. Rows of postscreen are left out.
+ */
+const char *conf_guard_set(size_t *at);
+
 #endif

@@ -17,6 +17,7 @@ struct settings {
 #define SETTING_TIME(name, def, doc) int64_t name;
 #define SETTING_SIZE(name, def, doc) int64_t name;
 #define SETTING_BOOL(name, def, doc) bool name;
+#define SETTING_GUARD(name, def, harmless, doc)
 #define SETTING_OTHER(name, def, doc)
 #include "../config/settings.def"
 #undef SETTING_STR
@@ -24,6 +25,7 @@ struct settings {
 #undef SETTING_TIME
 #undef SETTING_SIZE
 #undef SETTING_BOOL
+#undef SETTING_GUARD
 #undef SETTING_OTHER
 };
 
@@ -59,6 +61,11 @@ const struct conf_node *conf_next_section(const struct conf_node *parent, const 
 	const struct conf_node *prev);
 /* The plain settings that we know (rows of settings.def), from 0 on; NULL behind the last. */
 const char *dovecot_setting_name(size_t n);
+/*
+ * Every setting of the loaded file that nothing acts on: refused when it protects (SETTING_GUARD,
+ * or a listener with haproxy = yes) and is set to more than conf_guard_harmless() allows.
+ */
+void dovecot_unused(void (*fn)(void *arg, const struct conf_node *node, bool refused), void *arg);
 /* Is this one of them? Its default, or NULL. */
 const char *dovecot_setting_default(const char *name);
 /*

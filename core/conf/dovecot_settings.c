@@ -11,9 +11,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "conf/conf_info.h"
 #include "conf/dovecot_tree.h"
 
-enum setting_type { TYPE_STR, TYPE_INT, TYPE_TIME, TYPE_SIZE, TYPE_BOOL, TYPE_OTHER };
+enum setting_type { TYPE_STR, TYPE_INT, TYPE_TIME, TYPE_SIZE, TYPE_BOOL, TYPE_GUARD,
+	TYPE_OTHER };
 
 struct setting_row {
 	uint32_t max;			/* bounds of TYPE_INT */
@@ -30,6 +32,7 @@ struct texts {
 #define SETTING_TIME(id, def, doc) TEXT(id, def)
 #define SETTING_SIZE(id, def, doc) TEXT(id, def)
 #define SETTING_BOOL(id, def, doc) TEXT(id, def)
+#define SETTING_GUARD(id, def, harmless, doc) TEXT(id, def "\0" harmless)
 #define SETTING_OTHER(id, def, doc) TEXT(id, def)
 #include "../config/settings.def"
 #undef TEXT
@@ -44,6 +47,7 @@ static const struct texts texts = {
 #undef SETTING_TIME
 #undef SETTING_SIZE
 #undef SETTING_BOOL
+#undef SETTING_GUARD
 #undef SETTING_OTHER
 };
 
@@ -61,6 +65,7 @@ static const struct setting_row rows[] = {
 #define SETTING_TIME(id, def, doc) ROW(TIME, id, FIELD(id), 0, 0)
 #define SETTING_SIZE(id, def, doc) ROW(SIZE, id, FIELD(id), 0, 0)
 #define SETTING_BOOL(id, def, doc) ROW(BOOL, id, FIELD(id), 0, 1)
+#define SETTING_GUARD(id, def, harmless, doc) ROW(GUARD, id, 0, 0, 0)
 #define SETTING_OTHER(id, def, doc) ROW(OTHER, id, 0, 0, 0)
 #include "../config/settings.def"
 };
@@ -243,6 +248,48 @@ static bool known_elsewhere(const char *name)
 	return false;
 }
 
+/* is_unused - one setting: does nothing act on it? refused_r: it protects */
+static bool is_unused(const struct conf_node *n, bool *refused_r)
+{
+	int row = find_row(n->key);
+
+	*refused_r = false;
+	if (strcmp(n->key, "haproxy") == 0) {
+		*refused_r = str_istarts(n->value, "y");
+		return true;
+	}
+	if (row < 0 || rows[row].type < TYPE_GUARD) {
+		return false;
+	}
+	if (rows[row].type == TYPE_GUARD) {
+		const char *def = row_default((size_t)row);
+
+		*refused_r = !conf_guard_harmless(def, strchr(def, '\0') + 1, n->value);
+	}
+	return true;
+}
+
+/* walk_unused - a section and those in it */
+static void walk_unused(const struct conf_node *section,
+	void (*fn)(void *arg, const struct conf_node *node, bool refused), void *arg, int depth)
+{
+	bool refused;
+
+	for (const struct conf_node *n = section->first; n != NULL; n = n->next) {
+		if (n->value != NULL && is_unused(n, &refused)) {
+			fn(arg, n, refused);
+		} else if (n->value == NULL && depth < 6 && strcmp(n->key, "plugin") != 0 &&
+			strcmp(n->key, "passdb") != 0 && strcmp(n->key, "userdb") != 0) {
+			walk_unused(n, fn, arg, depth + 1);
+		}
+	}
+}
+
+void dovecot_unused(void (*fn)(void *arg, const struct conf_node *node, bool refused), void *arg)
+{
+	walk_unused(dovecot_conf_root(), fn, arg, 0);
+}
+
 static bool known_section(const char *name)
 {
 	static const char *const known[] = {
@@ -296,7 +343,7 @@ void dovecot_convert(struct dovecot_tree *t, struct settings *out)
 {
 	warn_unknown(&t->root, 0);
 	for (size_t n = 0; n < ARRAY_LEN(rows); n++) {
-		if (rows[n].type != TYPE_OTHER)
+		if (rows[n].type < TYPE_GUARD)
 			set_row(t, out, n);
 	}
 }

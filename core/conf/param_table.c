@@ -21,6 +21,7 @@ struct texts {
 #define PARAM_INT(name, def, min, max, doc) TEXT(name, def)
 #define PARAM_TIME(name, def, unit, min, max, doc) TEXT(name, def)
 #define PARAM_BOOL(name, def, doc) TEXT(name, def)
+#define PARAM_GUARD(name, def, harmless, doc) TEXT(name, def "\0" harmless)
 #define PARAM_OTHER(name, def, doc) TEXT(name, def)
 #include "../config/params.def"
 #undef TEXT
@@ -35,6 +36,7 @@ static const struct texts texts = {
 #undef PARAM_INT
 #undef PARAM_TIME
 #undef PARAM_BOOL
+#undef PARAM_GUARD
 #undef PARAM_OTHER
 };
 
@@ -55,6 +57,7 @@ static const struct param_row rows[] = {
 #define PARAM_INT(name, def, min, max, doc) ROW(INT, name, FIELD(name), 0, min, max)
 #define PARAM_TIME(name, def, unit, min, max, doc) ROW(TIME, name, FIELD(name), unit[0], min, max)
 #define PARAM_BOOL(name, def, doc) ROW(BOOL, name, FIELD(name), 0, 0, 0)
+#define PARAM_GUARD(name, def, harmless, doc) ROW(GUARD, name, 0, 0, 0, 0)
 #define PARAM_OTHER(name, def, doc)
 #include "../config/params.def"
 #undef PARAM_STR
@@ -62,12 +65,14 @@ static const struct param_row rows[] = {
 #undef PARAM_INT
 #undef PARAM_TIME
 #undef PARAM_BOOL
+#undef PARAM_GUARD
 #undef PARAM_OTHER
 #define PARAM_STR(name, def, doc)
 #define PARAM_RAW(name, def, doc)
 #define PARAM_INT(name, def, min, max, doc)
 #define PARAM_TIME(name, def, unit, min, max, doc)
 #define PARAM_BOOL(name, def, doc)
+#define PARAM_GUARD(name, def, harmless, doc)
 #define PARAM_OTHER(name, def, doc) ROW(OTHER, name, 0, 0, 0, 0)
 #include "../config/params.def"
 #undef PARAM_STR
@@ -75,16 +80,18 @@ static const struct param_row rows[] = {
 #undef PARAM_INT
 #undef PARAM_TIME
 #undef PARAM_BOOL
+#undef PARAM_GUARD
 #undef PARAM_OTHER
 };
 
 enum {
-	ACTED_ON = 0
+	SORTED_FIRST = 0
 #define PARAM_STR(name, def, doc) +1
 #define PARAM_RAW(name, def, doc) +1
 #define PARAM_INT(name, def, min, max, doc) +1
 #define PARAM_TIME(name, def, unit, min, max, doc) +1
 #define PARAM_BOOL(name, def, doc) +1
+#define PARAM_GUARD(name, def, harmless, doc) +1
 #define PARAM_OTHER(name, def, doc)
 #include "../config/params.def"
 };
@@ -109,6 +116,12 @@ const char *param_default(size_t n)
 	return (const char *)&texts + rows[n].def;
 }
 
+const char *param_harmless(size_t n)
+{
+	/* Behind the default's NUL. */
+	return rows[n].type == PARAM_TYPE_GUARD ? strchr(param_default(n), '\0') + 1 : "";
+}
+
 /* search - binary, in rows low to high - 1 */
 static int search(const char *name, size_t low, size_t high)
 {
@@ -128,7 +141,7 @@ static int search(const char *name, size_t low, size_t high)
 
 int param_find(const char *name)
 {
-	int n = search(name, 0, ACTED_ON);
+	int n = search(name, 0, SORTED_FIRST);
 
-	return n >= 0 ? n : search(name, ACTED_ON, ARRAY_LEN(rows));
+	return n >= 0 ? n : search(name, SORTED_FIRST, ARRAY_LEN(rows));
 }

@@ -6,10 +6,10 @@
 
 /*
  * config/params.def as data, for conf.c and postconf: rows 0 .. count - 1,
- * those we act on first (sorted), then the others (sorted).
+ * those we act on and the guards first (sorted), then the others (sorted).
  */
 enum param_type { PARAM_TYPE_STR, PARAM_TYPE_RAW, PARAM_TYPE_INT, PARAM_TYPE_TIME, PARAM_TYPE_BOOL,
-	PARAM_TYPE_OTHER };
+	PARAM_TYPE_GUARD, PARAM_TYPE_OTHER };
 
 struct param_row {
 	int64_t min, max;
@@ -23,6 +23,8 @@ size_t param_count(void);
 const struct param_row *param_row(size_t n);
 const char *param_name(size_t n);
 const char *param_default(size_t n);	/* as written in params.def */
+/* Of a PARAM_TYPE_GUARD row: the words of conf_guard_harmless() (conf_info.h). */
+const char *param_harmless(size_t n);
 /* Row of a name, or -1. */
 int param_find(const char *name);
 

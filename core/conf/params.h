@@ -19,6 +19,7 @@
  *   PARAM_INT(name, "default", min, max, "doc")	 int64_t
  *   PARAM_TIME(name, "default", "unit", min, max, "doc")	 int64_t seconds, suffixes s m h d w
  *   PARAM_BOOL(name, "default", "doc")	 bool, yes or no
+ *   PARAM_GUARD(name, "default", "harmless", "doc")	 protects, not acted on: no field, refused
  *   PARAM_OTHER(name, "default", "doc")	 known to Postfix, accepted, not acted on: no field
  * Defaults are text because they may hold $name.
  */
@@ -28,6 +29,7 @@ struct params {
 #define PARAM_INT(name, def, min, max, doc) int64_t name;
 #define PARAM_TIME(name, def, unit, min, max, doc) int64_t name;
 #define PARAM_BOOL(name, def, doc) bool name;
+#define PARAM_GUARD(name, def, harmless, doc)
 #define PARAM_OTHER(name, def, doc)
 #include "../config/params.def"
 #undef PARAM_STR
@@ -35,6 +37,7 @@ struct params {
 #undef PARAM_INT
 #undef PARAM_TIME
 #undef PARAM_BOOL
+#undef PARAM_GUARD
 #undef PARAM_OTHER
 };
 

@@ -192,10 +192,6 @@ static void add_word(struct match_list *l, const char *word, bool negated, int d
 		add_file(l, word, negated, depth);
 	} else if (parse_net(&net, word)) {
 		clear_host_bits(l, &net, word);
-		if (!net.v4 && is_mapped(net.net)) {
-			log_warn("parameter %s: \"%s\" matches nobody: write IPv4 networks as IPv4",
-				l->name, word);
-		}
 		it = add_item(l, ITEM_NET, negated);
 		it->bits = net.bits;
 		it->v4 = net.v4;

@@ -111,7 +111,8 @@ static void read_rule(struct restrict_set *set, const char *what, struct restric
 	}
 	if (row->fn == NULL && !set->warned[row - restrict_rows]) {
 		set->warned[row - restrict_rows] = true;
-		log_warn("%s: restriction %s is known but not acted on", what, rule->name);
+		log_warn("%s: restriction %s is not built: what it is asked about is answered "
+			 "451 4.3.5", what, rule->name);
 	}
 	if (row->fn != NULL && (row->flags & RULE_TABLE) != 0) {
 		rule->table = maps_open(rule->arg, 0);
@@ -169,6 +170,42 @@ struct restrict_list *restrict_parse(struct restrict_set *set, const char *what,
 		list->count++;
 	}
 	return list;
+}
+
+/* each_name - of a list and the classes in it */
+static void each_name(struct arena *a, const char *text,
+	void (*fn)(void *arg, const char *name, enum restrict_kind kind), void *arg, int depth)
+{
+	bool warn = false;
+	char *name;
+
+	while ((name = next_token(a, &text)) != NULL) {
+		const struct restrict_row *row = find_row(name);
+
+		if (row != NULL && (row->flags & RULE_ARG) != 0) {
+			(void)next_token(a, &text);
+		}
+		if (row == NULL && is_class(name)) {
+			const char *value = conf_value(a, name);
+
+			if (value != NULL && depth < CLASS_DEPTH_MAX) {
+				each_name(a, value, fn, arg, depth + 1);
+			}
+		} else if (!str_ieq(name, "warn_if_reject") && strchr(name, ':') == NULL) {
+			fn(arg, name, row == NULL ? RESTRICT_UNKNOWN :
+				row->fn != NULL || warn ? RESTRICT_BUILT : RESTRICT_NOT_BUILT);
+		}
+		warn = str_ieq(name, "warn_if_reject");
+	}
+}
+
+void restrict_each(const char *text,
+	void (*fn)(void *arg, const char *name, enum restrict_kind kind), void *arg)
+{
+	struct arena a = ARENA_INIT;
+
+	each_name(&a, text, fn, arg, 0);
+	arena_free(&a);
 }
 
 /* has_guard - does a list (or a class in it) stop strangers from relaying? */
@@ -361,7 +398,8 @@ static enum restrict_verdict run_rule(struct restrict_run *run, const struct res
 		return restrict_misconfigured(run);
 	}
 	if (rule->row->fn == NULL) {
-		return RESTRICT_DUNNO;
+		/* Nothing can be refused behind warn_if_reject, nor let through. */
+		return rule->warn ? RESTRICT_DUNNO : restrict_misconfigured(run);
 	}
 	run->warn_if_reject = rule->warn;
 	verdict = rule->row->fn(run, rule);

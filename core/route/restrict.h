@@ -28,8 +28,8 @@ struct restrict_set;
 /*
  * Read all lists from param. NULL with a text (caller frees) when neither
  * smtpd_relay_restrictions nor smtpd_recipient_restrictions stops strangers from relaying.
- * Names that are known but not acted on are warned of here; unknown ones answer
- * 451 4.3.5 when they are reached.
+ * Names that are not built and unknown ones are warned of here and answer 451 4.3.5 when they are
+ * reached.
  */
 struct restrict_set *restrict_set_new(char **error_r);
 void restrict_set_free(struct restrict_set *set);
@@ -104,6 +104,14 @@ enum restrict_verdict restrict_end(struct restrict_run *run, bool recipient);
 /* Look the recipient up whatever the lists say (VRFY, LMTP). */
 enum restrict_verdict restrict_unlisted_recipient(struct restrict_run *run);
 enum restrict_verdict restrict_unlisted_sender(struct restrict_run *run);
+
+enum restrict_kind { RESTRICT_BUILT, RESTRICT_NOT_BUILT, RESTRICT_UNKNOWN };
+/*
+ * Look at a list without opening its tables: fn gets each name in it and in the classes it names.
+ * What follows warn_if_reject cannot refuse anything: it counts as built if it is known.
+ */
+void restrict_each(const char *text,
+	void (*fn)(void *arg, const char *name, enum restrict_kind kind), void *arg);
 
 /* Names of all restrictions, for postconf and tests: NULL at the end of the table. */
 const char *restrict_name(size_t n, bool *acted_on_r);

@@ -221,9 +221,8 @@ static enum restrict_verdict do_warn(struct restrict_run *run, const struct subj
 static enum restrict_verdict do_filter(struct restrict_run *run, const struct subject *s,
 	const char *text)
 {
-	(void)run;
-	log_warn("access table %s: FILTER %s for <%s> is not acted on", s->table, text, s->name);
-	return RESTRICT_DUNNO;
+	log_warn("access table %s: FILTER %s for <%s> is not built", s->table, text, s->name);
+	return restrict_misconfigured(run);
 }
 
 static const struct { const char *name; action_fn *fn; } actions[] = {

@@ -23,7 +23,7 @@ enum {
 struct restrict_row {
 	const char *name;
 	unsigned flags;
-	restrict_fn *fn;	/* NULL: known, not acted on */
+	restrict_fn *fn;	/* NULL: known, not built */
 };
 
 extern const struct restrict_row restrict_rows[];

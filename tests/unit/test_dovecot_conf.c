@@ -172,10 +172,10 @@ TEST(dovecot_conf, defaults_and_conversion)
 	CHECK_INT(setting.disable_plaintext_auth, 1);
 	CHECK_INT(setting.imap_idle_notify_interval, 120);
 	CHECK_INT(setting.imap_max_line_length, 65536);
-	CHECK_INT(setting.default_vsz_limit, 256 * 1024 * 1024);
+	CHECK_INT(setting.imap_max_line_length, 65536);
 	CHECK_STR(setting.mail_location, "mbox:~/mail:INBOX=/var/mail/%u");
 	CHECK_STR(setting.protocols, "imap pop3 lmtp");
-	CHECK_INT(setting.mbox_lock_timeout, 300);
+	CHECK_INT(setting.auth_failure_delay, 2);
 	load("imap_idle_notify_interval = 1500 ms\nimap_max_line_length = "
 	     "3kB\nmail_max_userip_connections = unlimited\n"
 	     "auth_failure_delay = 1 hour\nfirst_valid_uid = 0\nauth_verbose = y\n");

@@ -45,6 +45,7 @@ static void configure(void)
 	REQUIRE(server.queue != NULL);
 	server.bare_lf_ok = match_list_new("a", "", 0);
 	server.sasl_exceptions = match_list_new("b", "", 0);
+	server.mechanisms = match_list_new("m", "static:all", 0);
 	server.flush_domains = match_list_new("c", "", 0);
 	server.unlimited = match_list_new("d", "", 0);
 	server.service_name = "smtp";

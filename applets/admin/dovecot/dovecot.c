@@ -78,6 +78,26 @@ static bool load_conf(bool required)
 	return true;
 }
 
+static void refuse_guard(void *arg, const struct conf_node *n, bool refused)
+{
+	bool *any = arg;
+
+	if (refused) {
+		log_error("%s:%d: %s protects, and this build does not act on it", n->file,
+			n->line, n->key);
+		*any = true;
+	}
+}
+
+/* guarded - does dovecot.conf ask for a protection that is not there? Said, a line each */
+static bool guarded(void)
+{
+	bool any = false;
+
+	dovecot_unused(refuse_guard, &any);
+	return any;
+}
+
 static bool reload(struct supervisor *sv, struct sv_config *out)
 {
 	struct tls_server_config files = { 0 };
@@ -85,7 +105,7 @@ static bool reload(struct supervisor *sv, struct sv_config *out)
 
 	(void)sv;
 	log_info("master: Warning: SIGHUP received - reloading configuration");
-	if (!load_conf(false) || (certificate_of_dovecot(&files) &&
+	if (!load_conf(false) || guarded() || (certificate_of_dovecot(&files) &&
 	    !certificate_may_reload(&files, "ssl_cert, ssl_key", &G.good_certificate))) {
 		return false;
 	}
@@ -259,6 +279,9 @@ static int serve(void)
 	umask(022);
 	service_hold_hangup();
 	service_open_log("dovecot", SERVICE_DOVECOT, G.to_stderr);
+	if (guarded()) {
+		die("dovecot.conf has settings that are not acted on: not serving without them");
+	}
 	G.ready = G.foreground ? -1 : daemon_background(FATAL_STATUS);
 	take_lock();
 	daemon_raise_limits();

@@ -265,22 +265,45 @@ static bool is_one_of(const char *name, const char *a, const char *b)
 	return strcmp(name, a) == 0 || strcmp(name, b) == 0;
 }
 
+/*
+ * command_of - the applet's name; a postscreen that tests nothing is the smtpd behind it, which
+ * has the port then (`postfix check' refuses the tests that we do not do)
+ */
+static const char *command_of(const struct master_service *row)
+{
+	const char *slash = strrchr(row->command, '/');
+	const char *command = slash != NULL ? slash + 1 : row->command;
+
+	return strcmp(command, "postscreen") == 0 && row->type == SERVICE_INET ? "smtpd" : command;
+}
+
+/* leave_out - a service of a command that is not there; never a port, which would be closed */
+static void leave_out(const struct master_service *row, const char *command, const char *set_by)
+{
+	if (row->type == SERVICE_INET) {
+		wrong("%s: service %s: there is no command %s here: its port would be closed",
+			set_by, row->name, command);
+	} else if (!is_folded(command)) {
+		log_warn("%s: service %s: no command %s here: left out", set_by, row->name,
+			command);
+	}
+}
+
 static void add_row(struct sv_config *c, const struct master_service *row, const char *path)
 {
 	const char *set_by = arena_printf(&c->arena, "%s, line %d", path, row->line);
-	const char *slash = strrchr(row->command, '/');
-	const char *command = slash != NULL ? slash + 1 : row->command;
+	const char *command = command_of(row);
 	const struct applet *applet = applet_find(command);
 	struct sv_spec *spec;
 
+	if (row->type == SERVICE_PASS) {
+		return;			/* what postscreen hands on */
+	}
 	if (applet != NULL && applet->of != NULL) {
 		applet = applet_find(applet->of);	/* lmtpd is smtpd under another name */
 	}
 	if (applet == NULL || applet->run == APPLET_CALLER) {
-		if (!is_folded(command)) {
-			log_warn("%s: service %s: no command %s here: left out", set_by, row->name,
-				command);
-		}
+		leave_out(row, command, set_by);
 		return;
 	}
 	spec = sv_config_add(c);

@@ -174,8 +174,15 @@ static void check_override(void *arg, const char *value)
  */
 static bool has_own_names(const char *name)
 {
+	/* Rows of OTHER and GUARD do not say it. */
+	static const char *const others[] = { "default_rbl_reply", "message_reject_characters",
+		"message_strip_characters", "smtpd_expansion_filter", "smtpd_reject_footer" };
 	int n = param_find(name);
 
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		if (strcmp(others[i], name) == 0)
+			return true;
+	}
 	return n >= 0 && param_row((size_t)n)->type == PARAM_TYPE_RAW;
 }
 
@@ -199,7 +206,7 @@ static void collect(struct usage *u, const char **names, size_t count)
 	/* Defaults refer to names from before, which may be set and need not be. */
 	u->file = NULL;
 	for (size_t n = 0; n < param_count(); n++) {
-		if (conf_set_value(param_name(n)) == NULL && param_row(n)->type != PARAM_TYPE_RAW)
+		if (conf_set_value(param_name(n)) == NULL && !has_own_names(param_name(n)))
 			use_text(u, param_default(n));
 	}
 }

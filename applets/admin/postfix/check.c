@@ -118,6 +118,20 @@ static void check_main_cf(void)
 	}
 }
 
+/* check_services - what a start would stumble over; then master says it itself */
+static void check_services(void)
+{
+	struct sv_config config;
+	char *error = NULL;
+
+	memset(&config, 0, sizeof(config));
+	if (!G.quiet && master_services(conf_loaded_dir(), &config, &error) != 0) {
+		fatal("%s", error);
+		mem_free(error);
+	}
+	arena_free(&config.arena);
+}
+
 static void check_master_cf(void)
 {
 	struct buf path = BUF_INIT;
@@ -132,6 +146,7 @@ static void check_master_cf(void)
 		mem_free(error);
 	} else {
 		master_cf_free(&cf);
+		check_services();
 	}
 	buf_free(&path);
 }
@@ -441,26 +456,6 @@ static void check_tables(void)
 	arena_free(&a);
 }
 
-/* ---- What is accepted and not acted on ---- */
-
-static void list_unused(void)
-{
-	struct arena a = ARENA_INIT;
-	size_t count;
-	const char **names = conf_set_names(&a, &count);
-
-	for (size_t i = 0; i < count; i++) {
-		int n = param_find(names[i]);
-
-		if (n >= 0 && param_row((size_t)n)->type == PARAM_TYPE_OTHER) {
-			script_info("%s/main.cf, line %d: %s is accepted and not acted on",
-				conf_loaded_dir(), conf_line(names[i]), names[i]);
-		}
-	}
-	arena_free(&a);
-	script_info("TLS: versions 1.0 to 1.2 (there is no TLS 1.3 in this build)");
-}
-
 /* ---- Ports ---- */
 
 /* answers - somebody takes connections there */
@@ -542,8 +537,13 @@ int check_system(bool warnings, bool verbose)
 		check_certificate();
 		check_tables();
 	}
+	if (check_unused(verbose ? UNUSED_LIST : warnings ? UNUSED_REFUSED : UNUSED_COUNT) > 0) {
+		G.worst = 2;
+	}
 	if (verbose) {
-		list_unused();
+		script_info("TLS: versions 1.0 to 1.2 (there is no TLS 1.3 in this build)");
+		script_info("AUTH: smtpd_sasl_mechanism_filter allows %s",
+			param.smtpd_sasl_mechanism_filter);
 		if (G.worst < 2) {
 			list_ports();
 		}

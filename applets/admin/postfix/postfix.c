@@ -239,6 +239,9 @@ static int cmd_reload(void)
 	if (pid == 0) {
 		return script_fatal("the Postfix mail system is not running");
 	}
+	if (check_unused(UNUSED_REFUSED) > 0) {
+		return script_fatal("the running system keeps its configuration");
+	}
 	script_info("refreshing the Postfix mail system");
 	return signal_master(pid, SIGHUP);
 }

@@ -23,5 +23,12 @@ int check_system(bool warnings, bool verbose);
  * are made from their sources. What fails is said; mail that needs such a table waits.
  */
 void check_build_tables(void);
+enum unused_say { UNUSED_REFUSED, UNUSED_COUNT, UNUSED_LIST };
+/*
+ * What main.cf, master.cf and dovecot.conf set and nothing acts on: those that protect are said as
+ * fatal, and their number is the result; of the others nothing is said, or one line with their
+ * number, or a line each.
+ */
+int check_unused(enum unused_say say);
 
 #endif

@@ -7,7 +7,7 @@
  * The command gets its own process group, so that command_time_limit ends what it
  * started as well, a keeper that waits for it whatever becomes of us (command_keeper.c), and an
  * environment made of what is named below: values that come from
- * outside have bytes that a shell may act on replaced by '_'.
+ * outside have bytes that are not in command_expansion_filter replaced by '_'.
  *
  * A command without characters that need a shell is executed directly.
  */
@@ -62,7 +62,7 @@ static void set_clean(const char *name, const char *value)
 	char *copy = mem_strdup(value);
 
 	for (char *p = copy; *p != '\0'; p++) {
-		*p = strchr(SAFE + 2, *p) != NULL ? *p : '_';
+		*p = strchr(param.command_expansion_filter, *p) != NULL ? *p : '_';
 	}
 	setenv(name, copy, 1);
 	mem_free(copy);

@@ -35,11 +35,18 @@ static bool has_option(const struct smtpd_session *s, const char *option)
 }
 
 /* is_allowed - may a mechanism be offered on this connection? */
-static bool is_allowed(const struct smtpd_session *s, struct slice mech)
+static bool is_allowed(const struct smtpd_session *s, struct arena *scratch, struct slice mech)
 {
 	bool plain = slice_ieq(mech, "PLAIN") || slice_ieq(mech, "LOGIN");
+	bool cram = slice_ieq(mech, "CRAM-MD5");
+	bool scram = mech.len > 6 && slice_ieq((struct slice){ mech.ptr, 6 }, "SCRAM-");
 
-	return !(plain && has_option(s, "noplaintext")) &&
+	if ((cram && (has_option(s, "nodictionary") || has_option(s, "noactive"))) ||
+	    (!scram && has_option(s, "mutual_auth")) || has_option(s, "forward_secrecy")) {
+		return false;
+	}
+	return match_domain(s->d->mechanisms, arena_strndup(scratch, mech.ptr, mech.len)) > 0 &&
+		!(plain && has_option(s, "noplaintext")) &&
 		!(slice_ieq(mech, "ANONYMOUS") && has_option(s, "noanonymous"));
 }
 
@@ -74,7 +81,7 @@ const char *auth_offer(struct smtpd_session *s)
 	}
 	rest = slice_of(mechanisms(s));
 	while ((word = slice_word(&rest, " ")).ptr != NULL) {
-		if (is_allowed(s, word)) {
+		if (is_allowed(s, &s->scratch, word)) {
 			list = arena_printf(&s->scratch, "%s%s%.*s", list, *list != '\0' ? " " : "",
 				(int)word.len, word.ptr);
 		}

@@ -23,6 +23,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/conf_info.h"
 #include "conf/params.h"
 #include "net/serve.h"
 #include "route/resolve.h"
@@ -199,6 +200,22 @@ static void open_auth(struct smtpd *d)
 	d->auth = auth_client_new(d->loop, path);
 }
 
+/* refuse_guards - what protects and is not acted on ends the service, with a line each */
+static void refuse_guards(void)
+{
+	const char *name, *last = NULL;
+	size_t at = 0;
+
+	while ((name = conf_guard_set(&at)) != NULL) {
+		log_error("%s = %s protects, and this build does not act on it", name,
+			conf_set_value(name));
+		last = name;
+	}
+	if (last != NULL) {
+		log_fatal("%s and the like are not acted on: not serving without them", last);
+	}
+}
+
 static void set_up(struct smtpd *d)
 {
 	char *error = NULL;
@@ -207,6 +224,7 @@ static void set_up(struct smtpd *d)
 	d->service_name = G.service.name;
 	d->lmtp = G.lmtp_option || strcmp(G.service.command, "lmtpd") == 0;
 	d->stand_alone = G.service.stdio && !on_socket();
+	refuse_guards();
 	map_wait_at_most(MAP_LOOP_WAIT_MS);
 	route_init();
 	d->restrictions = restrict_set_new(&error);
@@ -217,6 +235,8 @@ static void set_up(struct smtpd *d)
 		param.smtpd_forbid_bare_newline_exclusions, match_parent_flag("mynetworks"));
 	d->sasl_exceptions = match_list_new("smtpd_sasl_exceptions_networks",
 		param.smtpd_sasl_exceptions_networks, 0);
+	d->mechanisms = match_list_new("smtpd_sasl_mechanism_filter",
+		param.smtpd_sasl_mechanism_filter, 0);
 	d->flush_domains = match_list_new("fast_flush_domains", param.fast_flush_domains,
 		match_parent_flag("fast_flush_domains"));
 	d->unlimited = match_list_new("smtpd_client_event_limit_exceptions",

@@ -44,6 +44,7 @@ struct smtpd {
 	struct auth_client *auth;	/* NULL: no AUTH */
 	struct match_list *bare_lf_ok;	/* smtpd_forbid_bare_newline_exclusions */
 	struct match_list *sasl_exceptions;
+	struct match_list *mechanisms;	/* smtpd_sasl_mechanism_filter */
 	struct match_list *flush_domains;	/* ETRN */
 	struct match_list *unlimited;	/* smtpd_client_event_limit_exceptions */
 	struct hash clients;		/* connections by address */
