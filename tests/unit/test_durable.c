@@ -10,6 +10,7 @@
  * and on the way there:
  *
  *	- nothing gets its name (rename, link) before its bytes are on the disk
+ *	- what takes the place of a locked file is locked itself
  *	- nothing that got its name by rename goes again before the name was on the disk: such a
  *	  journal would have been there for nothing
  *
@@ -64,7 +65,7 @@ static bool is_outside(const char *path)
 	const char *base = strrchr(path, '/');
 
 	return strncmp(path, unit_tmpdir(), strlen(unit_tmpdir())) != 0 || base == NULL ||
-		strstr(path, "/.pillarbox") != NULL || strncmp(base, "/index.db", 9) == 0 ||
+		str_ends(path, "/.pillarbox") || strncmp(base, "/index.db", 9) == 0 ||
 		str_ends(path, "-shm") ||
 		str_ends(path, ".lock") || str_ends(path, "/queue.reserve");
 }
@@ -312,15 +313,31 @@ static void succeeded(struct disk *d, const struct trace_call *c)
 	}
 }
 
+/* is_locked - has the child, or anybody, an fcntl lock on it? */
+static bool is_locked(const char *path)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	bool locked = fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+
+	if (fd >= 0)
+		close(fd);
+	return locked;
+}
+
 /* watch_call - from trace_run() */
 static bool watch_call(void *arg, const struct trace_call *c)
 {
 	struct disk *d = arg;
 
-	if (c->entry)
+	if (c->entry) {
 		names_of(d, c);
-	else if (c->result >= 0)
+		if (d->from[0] != '\0' && !is_outside(d->to) && is_locked(d->to) &&
+			!is_locked(d->from))
+			broken(d, "is not locked as what it replaces", d->from);
+	} else if (c->result >= 0) {
 		succeeded(d, c);
+	}
 	return true;
 }
 

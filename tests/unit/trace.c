@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,7 +61,8 @@ static bool follow(pid_t pid, trace_fn *fn, void *arg)
 	}
 }
 
-bool trace_run(void (*work)(void), trace_fn *fn, void *arg)
+/* begin - a child that waits to be followed; a call of getppid() marks where the work begins */
+static pid_t begin(void (*work)(void))
 {
 	pid_t pid = trace_fork();
 	int status;
@@ -69,6 +71,7 @@ bool trace_run(void (*work)(void), trace_fn *fn, void *arg)
 		if (ptrace(PTRACE_TRACEME, 0, 0, 0) != 0)
 			_exit(77);
 		raise(SIGSTOP);
+		(void)getppid();
 		work();
 		_exit(0);
 	}
@@ -76,5 +79,41 @@ bool trace_run(void (*work)(void), trace_fn *fn, void *arg)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
 		unit_skip("processes cannot be traced here");
 	REQUIRE(ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) == 0);
-	return follow(pid, fn, arg);
+	return pid;
+}
+
+bool trace_run(void (*work)(void), trace_fn *fn, void *arg)
+{
+	return follow(begin(work), fn, arg);
+}
+
+/* until_mark - to the return from getppid() */
+static void until_mark(pid_t pid)
+{
+	struct __ptrace_syscall_info info = { .op = PTRACE_SYSCALL_INFO_NONE };
+	bool marked = false;
+	int status;
+
+	while (!marked || info.op != PTRACE_SYSCALL_INFO_EXIT) {
+		REQUIRE(ptrace(PTRACE_SYSCALL, pid, 0, 0) == 0);
+		REQUIRE(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
+		REQUIRE(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) > 0);
+		if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
+			marked = info.entry.nr == SYS_getppid;
+	}
+}
+
+int64_t trace_instructions(void (*work)(void))
+{
+	pid_t pid = begin(work);
+	int64_t steps = 0;
+	int status = 0;
+
+	until_mark(pid);
+	while (!WIFEXITED(status) || steps == 0) {
+		if (ptrace(PTRACE_SINGLESTEP, pid, 0, 0) != 0)
+			unit_skip("processes cannot be stepped here");
+		REQUIRE(waitpid(pid, &status, 0) == pid && steps++ < 1000000);
+	}
+	return steps;
 }

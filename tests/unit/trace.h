@@ -22,6 +22,9 @@ typedef bool trace_fn(void *arg, const struct trace_call *call);
  * the test fails); false: fn had it killed. Skips the test where processes cannot be traced.
  */
 bool trace_run(void (*work)(void), trace_fn *fn, void *arg);
+/* Instructions that the work takes, to the end of its process: for what must not tell by its time
+ * what it saw. The same work always takes as many. */
+int64_t trace_instructions(void (*work)(void));
 /* fork(2); nothing that waits to be written is written twice. */
 pid_t trace_fork(void);
 

@@ -167,7 +167,8 @@ static enum scheme_result check_plain(const struct stored *s, const char *passwo
 		buf_adds(&raw, s->hash);
 		match = true;
 	}
-	match = match && raw.len == len && equal_secret(buf_str(&raw), password, len);
+	/* Nothing stored is no password that anybody knows: that would be nopassword. */
+	match = match && len > 0 && raw.len == len && equal_secret(buf_str(&raw), password, len);
 	buf_free(&raw);
 	return match ? SCHEME_MATCH : SCHEME_MISMATCH;
 }
