@@ -28,8 +28,8 @@ static const char *const stored[] = {
 	"NXmatZ/YXts=",
 	"{SCRAM-SHA-1}4096,Xs7sTywgHA+DRuCfuI7V5g==,rWRVxG/Dx5j8JP40ICPpIDt/tBE=,"
 	"cX5mGfk12swQp72GBxntstHOaXY=",
-	"{SCRAM-SHA-256}4096,PJIgq+kGmwE512nZ0Hn69w==,GfQrzPfb+nH24zJvy7x1Fcg7bA+kLZYSPxq2Kb0VVcc=,"
-	"NU8ALFbHYiQF5jBbehXRvSYgVYykIiwqo0f3++6KInY=",
+	"{SCRAM-SHA-256}4096,PJIgq+kGmwE512nZ0Hn69w==,"
+	"GfQrzPfb+nH24zJvy7x1Fcg7bA+kLZYSPxq2Kb0VVcc=,NU8ALFbHYiQF5jBbehXRvSYgVYykIiwqo0f3++6KInY=",
 	"{PBKDF2}$1$XawkMvJYzgpHktMj$5000$12c76e234086e87e0a466e32d2895924ebb5b229",
 	"{MD5-CRYPT}$1$cH5oh8rz$CyEuKPjEBw.rX0/hVe5Ra/",
 	"{SHA256-CRYPT}$5$8Ozn.I2yDWuCfyG9$thiNX8u4xzLqSHlNMvbdMFdyTjwTsgX9W5UZlkfTQkC",
