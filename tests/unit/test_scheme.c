@@ -24,8 +24,8 @@ static const char *const stored[] = {
 	"{SMD5}XenpKt1FXHR2Omp3bquKHyJWX5o=",
 	"{SSHA}E1q1l72OYn4P1yRf1cX2QhE0HayKu7ls",
 	"{SSHA256}RdaP/fjG9HmKgkGAmi0fsBKwzEtjDfjeGEz39+PEARUZVCsl",
-	"{SSHA512}SIjGOGcF84+cM16gkKhNouycSIwQfF1Gcl7xQ2uwk3NoO6QGGZdmdAeFKPtgz+QVwawKFsDBVqx/Ohtp"
-	"NXmatZ/YXts=",
+	"{SSHA512}SIjGOGcF84+cM16gkKhNouycSIwQfF1Gcl7xQ2uwk3NoO6QGGZdmdAeFKPtgz+QVwawKFsDBVqx/"
+	"OhtpNXmatZ/YXts=",
 	"{SCRAM-SHA-1}4096,Xs7sTywgHA+DRuCfuI7V5g==,rWRVxG/Dx5j8JP40ICPpIDt/tBE=,"
 	"cX5mGfk12swQp72GBxntstHOaXY=",
 	"{SCRAM-SHA-256}4096,PJIgq+kGmwE512nZ0Hn69w==,"
@@ -33,8 +33,8 @@ static const char *const stored[] = {
 	"{PBKDF2}$1$XawkMvJYzgpHktMj$5000$12c76e234086e87e0a466e32d2895924ebb5b229",
 	"{MD5-CRYPT}$1$cH5oh8rz$CyEuKPjEBw.rX0/hVe5Ra/",
 	"{SHA256-CRYPT}$5$8Ozn.I2yDWuCfyG9$thiNX8u4xzLqSHlNMvbdMFdyTjwTsgX9W5UZlkfTQkC",
-	"{CRYPT}$6$2y/KXarV1kp5MB82$yoqu/Bn9a5krVhTOT8/ICYhg01WXe6imXA5bRhYF1WA4cugLzze8aF3kiEsS3acD."
-	"NygHCw8GH3KViXTqVj6k/",
+	"{CRYPT}$6$2y/KXarV1kp5MB82$yoqu/Bn9a5krVhTOT8/ICYhg01WXe6imXA5bRhYF1WA4cugLzze8aF3kiEsS"
+	"3acD.NygHCw8GH3KViXTqVj6k/",
 };
 
 TEST(scheme, right_password_alone)
