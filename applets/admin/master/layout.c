@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "base/file.h"
 #include "base/identity.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
 #include "store/queue.h"
@@ -65,6 +67,24 @@ static int open_made(int at, const char *name, mode_t mode, uid_t uid, gid_t gid
 	return -1;
 }
 
+/* make_private - mkdir -p; the directories on the way are for everybody, the last one is not yet */
+static int make_private(const char *dir)
+{
+	char *parent = mem_strdup(dir), *slash = strrchr(parent, '/');
+	int rc = 0;
+
+	while (slash != NULL && slash > parent && slash[1] == '\0') {
+		*slash = '\0';
+		slash = strrchr(parent, '/');
+	}
+	if (slash != NULL && slash > parent) {
+		*slash = '\0';
+		rc = dir_make(parent, 0755);
+	}
+	mem_free(parent);
+	return rc == 0 ? dir_make(dir, 0700) : -1;
+}
+
 int layout_make_dir(const char *dir, mode_t mode, uid_t uid, gid_t gid)
 {
 	struct identity_saved id;
@@ -82,7 +102,7 @@ int layout_make_dir(const char *dir, mode_t mode, uid_t uid, gid_t gid)
 		identity_leave(&id);
 		return rc;
 	}
-	if (dir_make(dir, 0700) != 0) {
+	if (make_private(dir) != 0) {
 		return -1;
 	}
 	fd = open_made(AT_FDCWD, dir, mode, uid, gid);
@@ -90,6 +110,21 @@ int layout_make_dir(const char *dir, mode_t mode, uid_t uid, gid_t gid)
 		close(fd);
 	}
 	return fd >= 0 ? 0 : -1;
+}
+
+int layout_make_spool(void)
+{
+	const struct group *mail = getgrnam("mail");
+	bool root = geteuid() == 0;
+
+	if (param.mail_spool_directory[0] != '/' || access(param.mail_spool_directory, F_OK) == 0) {
+		return 0;
+	}
+	if (layout_make_dir(param.mail_spool_directory, root ? 01777 : 0700, geteuid(),
+		root && mail != NULL ? mail->gr_gid : getegid()) != 0) {
+		return -1;
+	}
+	return 1;
 }
 
 static int open_queue_directory(void)

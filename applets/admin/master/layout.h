@@ -46,7 +46,13 @@ int layout_open_pid(void);
  */
 bool layout_settle(uid_t owner, gid_t group);
 
-/* mkdir -p; what is made gets owner and mode. 0, or -1 with errno. */
+/*
+ * Make mail_spool_directory if it is missing, as the manifest has /var/mail: open to all users,
+ * sticky, and the group's mail. 1 it was made, 0 it is there, -1 with errno.
+ */
+int layout_make_spool(void);
+
+/* mkdir -p; what is made gets owner and mode, what is on the way 0755. 0, or -1 with errno. */
 int layout_make_dir(const char *dir, mode_t mode, uid_t uid, gid_t gid);
 
 #endif

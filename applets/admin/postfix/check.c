@@ -248,6 +248,8 @@ static bool queue_is_anothers(void)
 
 static void check_directories(void)
 {
+	int made;
+
 	if (queue_is_anothers()) {
 		return;
 	}
@@ -256,6 +258,12 @@ static void check_directories(void)
 	}
 	if (layout_make_dir(param.data_directory, 0700, G.owner, G.group) != 0) {
 		warning("data_directory = %s: %s", param.data_directory, strerror(errno));
+	}
+	made = layout_make_spool();
+	if (made > 0) {
+		script_info("mail_spool_directory = %s was missing: made", param.mail_spool_directory);
+	} else if (made < 0) {
+		warning("mail_spool_directory = %s: %s", param.mail_spool_directory, strerror(errno));
 	}
 }
 
