@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "applets/applets.h"
@@ -36,6 +37,7 @@
 #include "conf/master_cf.h"
 #include "conf/params.h"
 #include "net/listen.h"
+#include "store/queue.h"
 
 enum { STOP_SECONDS = 5, SERVERS_MAX = 16, HAND_BACKLOG = 100, GROUPS_MAX = 256,
 	RELAY_WAIT_MS = 500 };
@@ -439,6 +441,33 @@ static void tell_kind(struct service *s, int kind)
 void service_replace(void *arg)
 {
 	tell_kind(arg, SERVICE_MSG_REPLACE);
+}
+
+/* disk_is_full - the one with queue.db, for those who are not root */
+static bool disk_is_full(void)
+{
+	struct buf dir = BUF_INIT;
+	struct statvfs fs;
+	bool full;
+
+	buf_addf(&dir, "%s/" QUEUE_SUBDIR, param.queue_directory);
+	full = statvfs(buf_str(&dir), &fs) == 0 && (fs.f_bavail == 0 ||
+		(fs.f_files > 0 && fs.f_favail == 0));
+	buf_free(&dir);
+	return full;
+}
+
+void service_no_queue(const char *error)
+{
+	if (error == NULL) {
+		error = "queue.db cannot be opened";
+	}
+	if (!disk_is_full()) {
+		log_fatal("%s", error);
+	}
+	log_error("fatal: %s", error);
+	log_flush();
+	exit(SERVICE_EXIT_LATER);
 }
 
 void service_hold_hangup(void)

@@ -74,6 +74,9 @@ enum {
 	SERVICE_MSG_CERTIFICATE = 12
 };
 
+/* Exit status of a daemon that cannot begin now and may soon (a full disk): no failed start. */
+enum { SERVICE_EXIT_LATER = 75 };
+
 struct service;
 struct wire;
 
@@ -135,6 +138,8 @@ void service_done(struct service *s);
 /* Send a control message (msg holds one whole wire message), with fd unless -1; false: master is
  * gone or does not read. */
 bool service_tell(struct service *s, const struct buf *msg, int fd);
+/* queue.db cannot be opened: says why and ends, with SERVICE_EXIT_LATER if the disk is full. */
+_Noreturn void service_no_queue(const char *error);
 /* For server_config.tls_denied: asks master for a successor, which can read the new key. */
 void service_replace(void *s);
 

@@ -601,7 +601,7 @@ static void set_up(void)
 	route_init();
 	G.queue = queue_open_below(param.queue_directory, QUEUE_CREATE, &error);
 	if (G.queue == NULL) {
-		log_fatal("%s", error != NULL ? error : "queue.db cannot be opened");
+		service_no_queue(error);
 	}
 	G.notify = queue_notify_new(G.service.loop, param.queue_directory);
 	G.authorized = match_list_new("authorized_submit_users", param.authorized_submit_users, 0);

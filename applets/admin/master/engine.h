@@ -27,6 +27,7 @@ struct sv_service {
 	struct sv_listener *listeners;
 	size_t listener_count;
 	bool up;			/* some child of it has said that it serves */
+	bool later;			/* the last one could not begin yet (a full disk) */
 	struct sv_child *child;
 	struct sv_child *candidate;	/* a successor that has not said yet that it is ready */
 	struct sv_child *old;		/* single: the one that still finishes */

@@ -151,6 +151,7 @@ static void child_ready(struct sv_child *c)
 		return;
 	}
 	s->up = true;
+	s->later = false;
 	if (s->candidate == c) {
 		candidate_ready(c);
 	}
@@ -382,6 +383,8 @@ static void child_ended(struct sv_child *c, int status)
 		bool current = s->child == c;
 		bool quick = loop_now(sv->loop) - c->started < QUICK_DEATH_MS;
 
+		s->later = WIFEXITED(status) && WEXITSTATUS(status) == SERVICE_EXIT_LATER;
+
 		if (s->candidate == c) {
 			s->candidate = NULL;
 			if (s->child != NULL) {
@@ -474,7 +477,7 @@ static void tell_started(struct supervisor *sv)
 		if (!s->up && s->failures < START_FAILURES) {
 			return;
 		}
-		if (!s->may_end) {
+		if (!s->may_end && !s->later) {
 			out.wanted++;
 			out.up += s->up;
 		}

@@ -79,7 +79,7 @@ struct sv_child {
 
 /* How the start went, of the services that run at once. */
 struct sv_started {
-	size_t wanted, up;		/* those that are not may_end */
+	size_t wanted, up;		/* without may_end, and what waits for room on the disk */
 	const char *failed;		/* command of the first that does not serve, or NULL */
 };
 

@@ -137,7 +137,7 @@ int qmgr_main(int argc, char **argv)
 	G.unsettled_tail = &G.unsettled;
 	G.queue = queue_open_below(param.queue_directory, QUEUE_CREATE, &error);
 	if (G.queue == NULL)
-		log_fatal("%s", error);
+		service_no_queue(error);
 	/* What agents did cannot be undone: a commit that fails is tried until it succeeds. */
 	queue_keep_failed(G.queue, true);
 	G.batch = queue_batch(G.queue);

@@ -164,7 +164,7 @@ static void open_queue(struct smtpd *d)
 
 	d->queue = queue_open_below(param.queue_directory, QUEUE_CREATE, &error);
 	if (d->queue == NULL) {
-		log_fatal("%s", error != NULL ? error : "queue.db cannot be opened");
+		service_no_queue(error);
 	}
 	d->notify = queue_notify_new(d->loop, param.queue_directory);
 	d->on_broken = end_broken;
