@@ -45,7 +45,8 @@ enum { STOP_SECONDS = 5, SERVERS_MAX = 16, HAND_BACKLOG = 100, GROUPS_MAX = 256,
 struct service_private {
 	const struct service_info *info;
 	struct server *servers[SERVERS_MAX];
-	size_t server_count, servers_ended;
+	size_t server_count;
+	bool server_ended;		/* one of them, while stopping */
 	struct watch control;
 	struct timer idle_timer, stop_timer;
 	bool was_idle;			/* at the last look */
@@ -481,12 +482,17 @@ void service_hold_hangup(void)
 
 /* ---- The end ---- */
 
+/* end_if_done - no server has a session any more, and the daemon's own work has ended */
 static void end_if_done(struct service *s)
 {
-	struct service_private *p = s->private_;
-	bool servers_done = p->server_count > 0 ? p->servers_ended == p->server_count : p->stopping;
+	const struct service_private *p = s->private_;
+	size_t sessions = 0;
 
-	if (servers_done && (!p->own_work || p->own_done)) {
+	for (size_t i = 0; i < p->server_count; i++) {
+		sessions += server_sessions(p->servers[i]);
+	}
+	if (p->stopping && (p->server_count == 0 || p->server_ended) && sessions == 0 &&
+		(!p->own_work || p->own_done)) {
 		loop_stop(s->loop);
 	}
 }
@@ -495,7 +501,8 @@ static void server_ended(void *arg)
 {
 	struct service *s = arg;
 
-	s->private_->servers_ended++;
+	/* More than once, where a connection was handed in after the last had ended. */
+	s->private_->server_ended = true;
 	end_if_done(s);
 }
 
@@ -527,7 +534,6 @@ static void start_stop(struct service *s, bool soon)
 	if (s->on_stop != NULL && !p->own_done) {
 		s->on_stop(s, soon);
 	}
-	p->servers_ended = 0;
 	for (size_t i = 0; i < p->server_count; i++) {
 		if (soon) {
 			server_shutdown(p->servers[i], server_ended, s);

@@ -112,7 +112,7 @@ static void on_message(struct service *s, int kind, struct wire *w, int fd)
 	(void)w;
 	if (fd >= 0 && kind == SERVICE_MSG_MASTER) {
 		server_adopt(G.supervisor, fd, NULL, 0);
-	} else if (fd >= 0 && kind == SERVICE_MSG_AUTH) {
+	} else if (fd >= 0 && kind == SERVICE_MSG_AUTH && !G.state.retiring) {
 		server_adopt(G.clients, fd, NULL, 0);
 	} else if (fd >= 0) {
 		close(fd);
