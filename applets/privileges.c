@@ -39,6 +39,7 @@ static const struct {
 	[PROCESS_LOCAL] = { "local", USER_ROOT, "as started", "/", "log, control socket", ALL },
 	[PROCESS_DELIVERY] = { "local (delivery)", USER_OF_MAIL, "one, the spool's", "/",
 		"a socket to local", 0 },
+	[PROCESS_COMMAND] = { "local (command)", USER_OF_MAIL, OWN, "/", "its standard input", 0 },
 	[PROCESS_QUEUE] = { "smtpd, lmtpd, qmgr, pickup", USER_QUEUE, OWN, "/",
 		"log, control socket, queue.db", 0 },
 	[PROCESS_LOGIN] = { "imap-login, pop3-login", USER_LOGIN, OWN, "empty",
@@ -193,6 +194,6 @@ void privileges_print(struct buf *out, const char *const users[PROCESS_USERS])
 		buf_addf(out, form, rows[i].kind, users[rows[i].user], rows[i].groups,
 			capabilities_text(capabilities), rows[i].root,
 			privileges_filter_there((enum process_kind)i) ? "yes" : "none",
-			capabilities == ALL ? "no" : "yes", rows[i].holds);
+			capabilities == ALL || i == PROCESS_COMMAND ? "no" : "yes", rows[i].holds);
 	}
 }
