@@ -261,9 +261,11 @@ static void check_directories(void)
 	}
 	made = layout_make_spool();
 	if (made > 0) {
-		script_info("mail_spool_directory = %s was missing: made", param.mail_spool_directory);
+		script_info("mail_spool_directory = %s was missing: made",
+			param.mail_spool_directory);
 	} else if (made < 0) {
-		warning("mail_spool_directory = %s: %s", param.mail_spool_directory, strerror(errno));
+		warning("mail_spool_directory = %s: %s", param.mail_spool_directory,
+			strerror(errno));
 	}
 }
 
