@@ -259,7 +259,11 @@ int identity_open(const char *path, int flags, mode_t mode)
 		0) {
 		return -1;
 	}
-	fd = open(path, flags | (id.changed && (flags & O_CREAT) ? O_NOFOLLOW : 0), mode);
+	if (id.changed) {
+		/* A pipe that is put there must not hold root up. */
+		flags |= O_NONBLOCK | (flags & O_CREAT ? O_NOFOLLOW : 0);
+	}
+	fd = open(path, flags, mode);
 	identity_leave(&id);
 	return fd;
 }

@@ -52,7 +52,8 @@ int identity_enter_path(struct identity_saved *id, const char *path);
 int identity_enter_parent(struct identity_saved *id, const char *path);
 /*
  * open(2) with the rights of the owner of the way to path, of the way to its directory where it is
- * to be made (O_CREAT); in a place of somebody else's it follows no link at its end then.
+ * to be made (O_CREAT); in a place of somebody else's it follows no link at its end then, and is
+ * not held up by a pipe (O_NONBLOCK).
  */
 int identity_open(const char *path, int flags, mode_t mode);
 

@@ -15,12 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/identity.h"
 #include "base/utf8.h"
 
 enum { LOG_LINE_MAX = 2000, LOG_HOLD_MAX = 16384, FACILITY_MAIL = 2 << 3 };
@@ -95,6 +97,25 @@ void log_open(const char *tag, enum log_target target)
 	}
 }
 
+/*
+ * open_plain - root's log in a directory of somebody else's, who may have put something else in its
+ * place; -1 with errno
+ */
+static int open_plain(const char *path)
+{
+	int fd = open(path,
+		O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+
+	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
+		st.st_uid != geteuid())) {
+		close(fd);
+		errno = EPERM;
+		return -1;
+	}
+	return fd;
+}
+
 int log_open_file(const char *path)
 {
 	int fd;
@@ -104,7 +125,11 @@ int log_open_file(const char *path)
 	} else if (strcmp(path, "/dev/stderr") == 0) {
 		fd = 2;
 	} else {
-		fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+		fd = identity_open(
+			path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+		if (fd < 0 && errno == EACCES && geteuid() == 0) {
+			fd = open_plain(path);
+		}
 	}
 	if (fd < 0) {
 		return -1;

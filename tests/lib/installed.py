@@ -259,6 +259,9 @@ class Root:
         args = ["sendmail", *(["-f", sender] if sender else []), to]
         return self.run(*args, user=user, input=text, text=True)
 
+    def queue_empty(self):
+        return b"queue is empty" in self.run("mailq").stdout
+
     def remove(self):
         for pid in list(self.children):
             self.end(pid)

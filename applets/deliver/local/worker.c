@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "applets/privileges.h"
+#include "base/identity.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -367,9 +368,12 @@ static void make_mailbox(const struct box *box)
 	const struct target *t = box_target(box);
 	size_t len = strlen(path);
 	struct stat st;
-	gid_t gid = t->user.gid;
+	gid_t gid = t->user.gid, group;
+	uid_t owner;
 
-	if (!t->spool || lstat(path, &st) == 0) {
+	/* In a spool of somebody else's root makes nothing. */
+	if (!t->spool || lstat(path, &st) == 0 ||
+		path_owner(param.mail_spool_directory, &owner, &group) != 0 || owner != 0) {
 		return;
 	}
 	if (len > 0 && path[len - 1] == '/') {
