@@ -204,6 +204,9 @@ int path_owner_at(const char *path, uid_t *uid_r, gid_t *gid_r, char out[PATH_MA
 	}
 	if (step_root(&w, path) != 0 || fstat(w.dir, &st) != 0) {
 		rc = -1;
+	} else if (path[0] == '/') {
+		/* Who made an image may own its "/": nothing would be root's. */
+		st.st_uid = 0;
 	}
 	while (rc > 0 && st.st_uid == 0) {
 		rc = step(&w, &st);

@@ -34,6 +34,7 @@
 #include "applets/applets.h"
 #include "base/arena.h"
 #include "base/hash.h"
+#include "base/identity.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -246,11 +247,39 @@ static bool queue_is_anothers(void)
 	return true;
 }
 
+/*
+ * place_is_anothers - root does nothing by path where somebody else can exchange a name on the way
+ * (base/identity.h): no socket could be made there. queue_directory itself is given to root.
+ */
+static bool place_is_anothers(void)
+{
+	struct buf parent = BUF_INIT;
+	uid_t uid = 0;
+	gid_t gid;
+
+	if (geteuid() == 0) {
+		buf_adds(&parent, param.queue_directory);
+		while (parent.len > 1 && parent.data[parent.len - 1] == '/') {
+			parent.data[--parent.len] = '\0';
+		}
+		while (parent.len > 1 && parent.data[parent.len - 1] != '/') {
+			parent.data[--parent.len] = '\0';
+		}
+		if (path_owner(buf_str(&parent), &uid, &gid) == 0 && uid != 0) {
+			fatal("queue_directory = %s lies in a directory of uid %u, who could "
+			      "exchange it: give that to root, or move queue_directory",
+				param.queue_directory, (unsigned)uid);
+		}
+		buf_free(&parent);
+	}
+	return uid != 0;
+}
+
 static void check_directories(void)
 {
 	int made;
 
-	if (queue_is_anothers()) {
+	if (queue_is_anothers() || place_is_anothers()) {
 		return;
 	}
 	for (size_t i = 0; i < layout_dir_count; i++) {
