@@ -77,6 +77,7 @@ TEST(identity, owner_of_a_path)
 	/* Root's links are replaced, the rest is as it was given. */
 	CHECK(path_owner_at(at("root/link/../y"), &uid, &gid, path) == 0 && uid == ALICE);
 	CHECK_STR(path, at("root/alice/x/../y"));
+	CHECK(path_owner("/dev/fd/0", &uid, &gid) == 0 && uid == 0);
 	CHECK(path_owner_at("/etc/../etc/passwd", &uid, &gid, path) == 0 && uid == 0);
 }
 
