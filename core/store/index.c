@@ -14,8 +14,11 @@
  */
 #include "store/index.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,7 +27,12 @@
 
 #include "store/db.h"
 
-enum { EXPUNGED_KEPT = 20000, PRUNE_EVERY = 256 };
+enum {
+	EXPUNGED_KEPT = 20000,
+	PRUNE_EVERY = 256,
+	RESERVE_SIZE = 160 * 1024,
+	LOW_ROOM = 64 * 1024
+};
 
 struct index {
 	struct db *db;
@@ -139,6 +147,91 @@ static int set_aside(const char *path)
 	return rc;
 }
 
+/* ---- Room ---- */
+
+/* reserve_name - beside the index */
+static void reserve_name(struct buf *out, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	buf_add(out, path, slash != NULL ? (size_t)(slash + 1 - path) : 0);
+	buf_adds(out, "index.reserve");
+}
+
+/* room_left - bytes that are free for all where the index is; INT64_MAX: not known */
+static int64_t room_left(const char *path)
+{
+	struct buf dir = BUF_INIT;
+	struct statvfs fs;
+	int rc;
+
+	reserve_name(&dir, path);
+	buf_truncate(&dir, dir.len - strlen("index.reserve"));
+	rc = statvfs(dir.len > 0 ? buf_str(&dir) : ".", &fs);
+	buf_free(&dir);
+	/* A file system without a size of its own has none to run out of. */
+	if (rc != 0 || fs.f_blocks == 0)
+		return INT64_MAX;
+	return (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
+}
+
+/*
+ * keep_reserve - where there is plenty: as much as it takes to open the index (SQLite's shared
+ * memory is 32 KB), to note a few hundred changes, and for the journal of an mbox
+ */
+static void keep_reserve(const char *path)
+{
+	struct buf name = BUF_INIT;
+	struct stat st;
+	int fd;
+
+	reserve_name(&name, path);
+	if (stat(buf_str(&name), &st) != 0 && room_left(path) > RESERVE_SIZE * 2) {
+		fd = open(buf_str(&name), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		/* Blocks that are there in truth; none where a file system cannot promise them. */
+		if (fd >= 0 && fallocate(fd, 0, 0, RESERVE_SIZE) != 0)
+			(void)unlink(buf_str(&name));
+		if (fd >= 0)
+			close(fd);
+	}
+	buf_free(&name);
+}
+
+/* use_reserve - false: there is none */
+static bool use_reserve(const char *path)
+{
+	struct buf name = BUF_INIT;
+	bool used;
+
+	reserve_name(&name, path);
+	used = unlink(buf_str(&name)) == 0;
+	if (used)
+		log_warn("%s: the disk is full: %d KB kept for this are used to go on", path,
+			RESERVE_SIZE / 1024);
+	buf_free(&name);
+	return used;
+}
+
+void index_keep_room(struct index *ix)
+{
+	if (ix->path != NULL)
+		keep_reserve(ix->path);
+}
+
+bool index_is_low(const struct index *ix)
+{
+	return ix->path != NULL && room_left(ix->path) < LOW_ROOM;
+}
+
+bool index_make_room(struct index *ix)
+{
+	bool used = ix->path != NULL && use_reserve(ix->path);
+
+	if (ix->path != NULL && !db_in_transaction(ix->db))
+		(void)db_exec(ix->db, "PRAGMA wal_checkpoint(RESTART)");
+	return used;
+}
+
 static struct db *open_db(const char *path, enum db_fault *fault_r, char **error_r)
 {
 	/* Read by mapping: the 80 pages of 10,000 messages take 70 us instead of 280. */
@@ -160,13 +253,28 @@ static struct db *open_db(const char *path, enum db_fault *fault_r, char **error
 struct index *index_open(const char *path, char **error_r)
 {
 	enum db_fault fault = DB_FAULT_NONE;
-	struct db *db = open_db(path, &fault, error_r);
+	struct db *db;
 	struct index *ix;
+
+	if (path != NULL && room_left(path) < LOW_ROOM)
+		(void)use_reserve(path);
+	db = open_db(path, &fault, error_r);
+	if (db == NULL && fault == DB_FAULT_FULL && path != NULL && use_reserve(path)) {
+		mem_free(*error_r);
+		*error_r = NULL;
+		db = open_db(path, &fault, error_r);
+	}
 
 	if (db == NULL && fault == DB_FAULT_CORRUPT && path != NULL && set_aside(path) == 0) {
 		mem_free(*error_r);
 		*error_r = NULL;
 		db = open_db(path, &fault, error_r);
+	}
+	if (db == NULL && fault == DB_FAULT_FULL && path != NULL) {
+		log_warn("%s; it is kept in memory for this time", *error_r);
+		mem_free(*error_r);
+		*error_r = NULL;
+		return index_open(NULL, error_r);
 	}
 	if (db == NULL)
 		return NULL;
@@ -174,6 +282,7 @@ struct index *index_open(const char *path, char **error_r)
 	ix->db = db;
 	ix->path = mem_strdup(path);
 	ix->full_sync = -1;
+	index_keep_room(ix);
 	return ix;
 }
 
@@ -210,6 +319,8 @@ int index_begin(struct index *ix, bool durable)
 {
 	/* A session that ran out of memory may have left one open. */
 	db_rollback(ix->db);
+	if (index_is_low(ix))
+		(void)index_make_room(ix);
 	if (ix->full_sync != (int)durable) {
 		if (db_exec(ix->db,
 			    durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL") != 0)

@@ -34,7 +34,10 @@ struct index_folder {
 	char *keywords; /* names, in the order of their bits, each followed by a blank; or NULL */
 };
 
-/* path NULL: in memory. NULL with a text (caller frees); a damaged file is set aside and said. */
+/*
+ * path NULL: in memory, as where the disk is so full that it cannot be opened. NULL with a text
+ * (caller frees); a damaged file is set aside and said.
+ */
 struct index *index_open(const char *path, char **error_r);
 void index_close(struct index *ix);
 const char *index_error(const struct index *ix);
@@ -53,6 +56,16 @@ int index_commit(struct index *ix);
 void index_rollback(struct index *ix);
 /* A number that changes when another process has committed. */
 int64_t index_version(struct index *ix);
+
+/*
+ * The disk is full, or nearly: give up the room that was kept for this (index.reserve) and begin
+ * the log anew. True: something was given up. Not within a transaction: then only the first.
+ */
+bool index_make_room(struct index *ix);
+/* Mail has gone: if there is room again, keep some of it for the next time. */
+void index_keep_room(struct index *ix);
+/* Is there next to no room where the index is? Then few messages go into one transaction. */
+bool index_is_low(const struct index *ix);
 
 /* ---- Folders ---- */
 

@@ -13,6 +13,8 @@
 
 #include "store/mailstore.h"
 
+enum { STORE_LOW = 256 };
+
 static int check_writable(struct mailbox_view *v)
 {
 	v->mb->ms = v->ms;
@@ -58,17 +60,23 @@ static int write_marked(struct mailbox *mb, uint8_t *marks, bool any)
 	return rc;
 }
 
-int mailbox_store(struct mailbox_view *v, const uint32_t *uids, size_t count, enum flag_op op,
-	unsigned flags, uint64_t keywords, uint64_t unchanged_since, uint32_t *failed,
-	size_t *failed_count_r)
+/* One change of flags. */
+struct flag_change {
+	enum flag_op op;
+	unsigned flags;
+	uint64_t keywords, unchanged_since;
+	uint32_t *failed;	/* NULL: not asked for */
+	size_t *failed_count;
+};
+
+/* store_some - in one transaction; 0 or -1 */
+static int store_some(
+	struct mailbox *mb, const uint32_t *uids, size_t count, const struct flag_change *c)
 {
-	struct mailbox *mb = v->mb;
 	bool any = false;
 	uint8_t *marks;
 
-	if (failed_count_r != NULL)
-		*failed_count_r = 0;
-	if (check_writable(v) != 0 || mailbox_begin(mb, true) != 0)
+	if (mailbox_begin(mb, true) != 0)
 		return -1;
 	marks = mem_alloc((size_t)mb->count + 1);
 	for (size_t k = 0; k < count; k++) {
@@ -76,18 +84,49 @@ int mailbox_store(struct mailbox_view *v, const uint32_t *uids, size_t count, en
 
 		if (i < 0)
 			continue;
-		if (mb->msgs[i].info.modseq > unchanged_since) {
-			if (failed != NULL && failed_count_r != NULL)
-				failed[(*failed_count_r)++] = uids[k];
+		if (mb->msgs[i].info.modseq > c->unchanged_since) {
+			if (c->failed != NULL && c->failed_count != NULL)
+				c->failed[(*c->failed_count)++] = uids[k];
 			continue;
 		}
-		marks[i] = apply_op(&mb->msgs[i].info, op, flags, keywords);
+		marks[i] = apply_op(&mb->msgs[i].info, c->op, c->flags, c->keywords);
 		if (marks[i]) {
 			mailbox_touch(mb, (uint32_t)i, true);
 			any = true;
 		}
 	}
 	return write_marked(mb, marks, any);
+}
+
+int mailbox_store(struct mailbox_view *v, const uint32_t *uids, size_t count, enum flag_op op,
+	unsigned flags, uint64_t keywords, uint64_t unchanged_since, uint32_t *failed,
+	size_t *failed_count_r)
+{
+	struct index *ix = v->mb->store->index;
+	struct flag_change c = { op, flags, keywords, unchanged_since, failed, failed_count_r };
+	bool low = index_is_low(ix);
+	size_t n, before;
+
+	if (failed_count_r != NULL)
+		*failed_count_r = 0;
+	if (check_writable(v) != 0)
+		return -1;
+	/* On a full disk a few at a time, and from the beginning of the log each time. */
+	for (size_t at = 0; at < count; at += n) {
+		n = low && count - at > STORE_LOW ? STORE_LOW : count - at;
+		before = failed_count_r != NULL ? *failed_count_r : 0;
+		if (store_some(v->mb, uids + at, n, &c) == 0)
+			continue;
+		if (v->ms->code != MAIL_E_NOSPACE || (low && !index_make_room(ix)))
+			return -1;
+		low = true;
+		(void)index_make_room(ix);
+		v->ms->code = MAIL_E_NONE;
+		if (failed_count_r != NULL)
+			*failed_count_r = before;
+		n = 0;
+	}
+	return 0;
 }
 
 int mailbox_correct_size(struct mailbox_view *v, uint32_t uid, uint64_t size)
@@ -204,6 +243,8 @@ int mailbox_expunge(struct mailbox_view *v, const uint32_t *uids, size_t count, 
 	if (rc == 0)
 		rc = remove_marked(mb, uids, count, force);
 	mb->store->driver->unlock(mb);
+	if (rc == 0)
+		index_keep_room(mb->store->index);
 	return rc;
 }
 

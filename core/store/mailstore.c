@@ -29,6 +29,7 @@
 #include "conf/dovecot_conf.h"
 
 #include "store/mailstore.h"
+#include "store/mbox_journal.h"
 
 /* The stores that sessions of this process have open: what they share is found here. */
 static struct G {
@@ -295,6 +296,8 @@ static struct index *open_index(const struct location *l, const char *home, char
 				 "flags are in the mailbox files only",
 				l->index != NULL ? l->index : l->root, strerror(errno));
 		ix = index_open(found ? buf_str(&path) : NULL, error_r);
+		if (found)
+			mbox_journal_sweep(buf_str(&path));
 	}
 	buf_free(&path);
 	return ix;

@@ -148,7 +148,7 @@ static int begin_journal(struct mbox_install *in, const struct stat *st)
 	return 0;
 }
 
-int mbox_install_begin(struct mbox_install *in, struct mailbox *mb, uint64_t start)
+int mbox_install_begin(struct mbox_install *in, struct mailbox *mb, uint64_t start, bool whole)
 {
 	struct stat st;
 
@@ -161,7 +161,7 @@ int mbox_install_begin(struct mbox_install *in, struct mailbox *mb, uint64_t sta
 		store_fail_sys(mb->ms, mb->path, "read", "read");
 		return mbox_install_abort(in);
 	}
-	in->by_rename = may_rename(mb, &st) && begin_rename(in, &st) == 0;
+	in->by_rename = whole && may_rename(mb, &st) && begin_rename(in, &st) == 0;
 	if (in->by_rename ? copy_range(in, 0, start) != 0 : begin_journal(in, &st) != 0)
 		return mbox_install_abort(in);
 	return 0;

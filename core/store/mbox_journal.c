@@ -8,6 +8,11 @@
  *	16 K	the other; whichever is whole (sum) and has the higher number counts
  *	32 K	the new end of the mailbox
  *
+ * Where the disk has no room for that, messages are taken out by moving what is kept a piece at a
+ * time (mbox_slide.c): the journal then holds one piece, its place, and from where on nothing was
+ * moved yet; the head before the last keeps the other of two pieces. After a crash all that was not
+ * moved yet is kept and moved.
+ *
  * A kill leaves these steps done up to one of them. A power cut also leaves each block of the
  * mailbox as it was or as the journal makes it, and, once the cut was begun, the bytes behind
  * the new end as they were or zero: the kernel clears the rest of the last block on the
@@ -22,17 +27,19 @@
  */
 #include "store/mbox_journal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { LOOK_SIZE = 4096, SLOT_SIZE = JOURNAL_CONTENT / 2, SECTOR = 512 };
+enum { LOOK_SIZE = 4096, SLOT_SIZE = JOURNAL_CONTENT / 2, SECTOR = 512, LEFT_SECONDS = 3600 };
 
 static const char MAGIC[8] = "PBXMBOX3";
 
@@ -47,11 +54,14 @@ struct head {
 	uint64_t sum;		/* of the head, with 0 here */
 	uint64_t number;	/* of the head: 1, 2 ... */
 	uint64_t device, path;	/* of the mailbox; the path's sum */
-	uint64_t start, length; /* of the new end */
+	uint64_t start, length; /* of the new end, or of the piece */
+	uint64_t content;	/* where it is in the journal */
+	uint64_t rest;		/* a piece: all from here on was not moved yet; 0 else */
+	uint64_t room;		/* for pieces in the journal */
 	uint64_t old_size;	/* of the mailbox before */
 	struct look behind;	/* the new end: they tell whether the mailbox was cut already */
-	struct look first, last; /* from start on, and up to old_size: they tell whether it still is
-				  * the mailbox that the journal is for */
+	struct look first, last; /* from start (rest) on, and up to old_size: they tell whether it
+				  * still is the mailbox that the journal is for */
 };
 
 _Static_assert(sizeof(struct head) <= SLOT_SIZE, "a head fits its slot");
@@ -137,7 +147,7 @@ static int write_head(int fd, int mailbox, struct head *h)
 	memcpy(h->magic, MAGIC, sizeof(h->magic));
 	if (fdatasync(mailbox) != 0 ||
 		take_look(&h->behind, mailbox, h->start + h->length, h->old_size) != 0 ||
-		take_look(&h->first, mailbox, h->start, h->old_size) != 0 ||
+		take_look(&h->first, mailbox, h->rest > 0 ? h->rest : h->start, h->old_size) != 0 ||
 		take_look(&h->last, mailbox, last_at(h), h->old_size) != 0)
 		return -1;
 	h->sum = head_sum(h);
@@ -152,7 +162,8 @@ static int write_head(int fd, int mailbox, struct head *h)
 int mbox_journal_commit(const struct mailbox *mb, int fd, const char *temporary, const char *path,
 	uint64_t start, uint64_t length)
 {
-	struct head h = { .number = 1, .start = start, .length = length };
+	struct head h = { .number = 1, .start = start, .length = length,
+		.content = JOURNAL_CONTENT };
 	struct stat st;
 
 	if (fstat(mb->fd, &st) != 0)
@@ -209,6 +220,35 @@ void mbox_journal_drop(const char *path)
 		(void)file_sync_name(path, -1);
 }
 
+/* is_leftover - a journal that never got its name, and nobody works on */
+static bool is_leftover(int dir, const char *name)
+{
+	size_t len = strlen(name);
+	struct stat st;
+
+	return strncmp(name, "rewrite-", 8) == 0 && len > 12 &&
+		strcmp(name + len - 4, ".tmp") == 0 &&
+		fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+		st.st_mtime < time(NULL) - LEFT_SECONDS;
+}
+
+void mbox_journal_sweep(const char *path)
+{
+	struct buf name = BUF_INIT;
+	struct dirent *e;
+	DIR *d;
+
+	mbox_directory(&name, path);
+	d = opendir(buf_str(&name));
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		if (is_leftover(dirfd(d), e->d_name))
+			(void)unlinkat(dirfd(d), e->d_name, 0);
+	}
+	if (d != NULL)
+		closedir(d);
+	buf_free(&name);
+}
+
 /* ---- After a crash ---- */
 
 bool mbox_needs_recovery(struct mailbox *mb)
@@ -229,11 +269,11 @@ bool mbox_needs_recovery(struct mailbox *mb)
 /* is_whole - is this a head, and does a journal of that size hold what it says? */
 static bool is_whole(const struct head *h, off_t size)
 {
-	uint64_t content = (uint64_t)size - JOURNAL_CONTENT;
-
 	return memcmp(h->magic, MAGIC, sizeof(MAGIC)) == 0 && head_sum(h) == h->sum &&
-		(h->length == 0 || (size >= JOURNAL_CONTENT && h->length <= content)) &&
-		h->start <= h->old_size && h->old_size <= INT64_MAX / 2 &&
+		h->content <= INT64_MAX / 4 && h->length <= INT64_MAX / 4 &&
+		(h->length == 0 || h->content + h->length <= (uint64_t)size) &&
+		h->start <= h->old_size && h->old_size <= INT64_MAX / 4 &&
+		h->rest <= h->old_size &&
 		h->behind.len <= LOOK_SIZE && h->first.len <= LOOK_SIZE &&
 		h->last.len <= LOOK_SIZE;
 }
@@ -262,7 +302,7 @@ static size_t same_as_new(const struct found *f, uint64_t at, size_t n)
 	size_t same = 0;
 
 	if (pread(f->mailbox, have, n, (off_t)at) != (ssize_t)n ||
-		pread(f->fd, want, n, (off_t)(JOURNAL_CONTENT + at - f->h.start)) != (ssize_t)n)
+		pread(f->fd, want, n, (off_t)(f->h.content + at - f->h.start)) != (ssize_t)n)
 		return 0;
 	while (same < n && (have[same] == want[same] || have[same] == '\0'))
 		same++;
@@ -317,7 +357,7 @@ static bool fits(const struct found *f, const struct look *l, uint64_t at, uint6
 		return false;
 	if (done < f->h.length)
 		known = f->h.length - done < n ? (size_t)(f->h.length - done) : n;
-	if (pread(f->fd, will, known, (off_t)(JOURNAL_CONTENT + done)) != (ssize_t)known)
+	if (pread(f->fd, will, known, (off_t)(f->h.content + done)) != (ssize_t)known)
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		char other = i < known ? will[i] : '\0';
@@ -411,7 +451,7 @@ static bool separated(const struct found *f)
 		rest = f->h.start;
 	return pread(f->mailbox, end, rest, (off_t)(f->h.start - rest)) == (ssize_t)rest &&
 		pread(f->fd, end + 2 - length, length,
-			(off_t)(JOURNAL_CONTENT + f->h.length - length)) == (ssize_t)length &&
+			(off_t)(f->h.content + f->h.length - length)) == (ssize_t)length &&
 		memcmp(end, "\n\n", 2) == 0;
 }
 
@@ -443,7 +483,7 @@ static int keep_appended(struct found *f, uint64_t from)
 
 		if (n <= 0)
 			return -1;
-		if (pwrite(f->fd, f->chunk, (size_t)n, (off_t)(JOURNAL_CONTENT + length)) != n)
+		if (pwrite(f->fd, f->chunk, (size_t)n, (off_t)(f->h.content + length)) != n)
 			return -1;
 		length += (uint64_t)n;
 		from += (uint64_t)n;
@@ -456,16 +496,109 @@ static int keep_appended(struct found *f, uint64_t from)
 	return write_head(f->fd, f->mailbox, &f->h);
 }
 
-/* finish - do what the journal at path says, if it is for this mailbox as it is; 0 or -1 */
-static int finish(struct mailbox *mb, struct found *f, const char *path)
-{
-	uint64_t from = appended_from(f);
+/* ---- Pieces ---- */
 
+/* step_head - the head of a piece that is in the journal, durably; the mailbox, too. 0 or -1 */
+static int step_head(struct mbox_slide *s, struct head *h)
+{
+	struct stat st;
+
+	if (fstat(s->mb->fd, &st) != 0)
+		return -1;
+	h->number = s->number + 1;
+	h->room = s->room;
+	h->device = (uint64_t)st.st_dev;
+	h->path = add_sum(s->mb->path, strlen(s->mb->path));
+	h->old_size = (uint64_t)st.st_size;
+	if (write_head(s->fd, s->mb->fd, h) != 0)
+		return -1;
+	if (s->number == 0 &&
+		(access(s->path, F_OK) == 0 || rename(s->temporary, s->path) != 0 ||
+			file_sync_name(s->path, s->fd) != 0))
+		return -1;
+	s->number++;
+	return 0;
+}
+
+int mbox_slide_put(struct mbox_slide *s, const char *data, size_t len, uint64_t rest)
+{
+	struct head h = { .start = s->at, .length = len, .rest = rest,
+		.content = JOURNAL_CONTENT + (s->number & 1) * s->room };
+
+	if (pwrite(s->fd, data, len, (off_t)h.content) != (ssize_t)len || step_head(s, &h) != 0 ||
+		pwrite(s->mb->fd, data, len, (off_t)s->at) != (ssize_t)len)
+		return -1;
+	s->at += len;
+	return 0;
+}
+
+int mbox_slide_end(struct mbox_slide *s)
+{
+	struct head h = { .start = s->at, .content = JOURNAL_CONTENT };
+
+	if (step_head(s, &h) != 0 || ftruncate(s->mb->fd, (off_t)s->at) != 0 ||
+		fdatasync(s->mb->fd) != 0)
+		return -1;
+	mbox_journal_drop(s->path);
+	return 0;
+}
+
+/* finish_pieces - the last one again, then all that was not moved; 0 or -1 with errno */
+static int finish_pieces(struct mailbox *mb, struct found *f, char *path)
+{
+	struct mbox_slide s = { .mb = mb, .fd = f->fd, .path = path, .number = f->h.number,
+		.at = f->h.start + f->h.length, .room = (size_t)f->h.room };
+	uint64_t from = f->h.rest;
+
+	if (pread(f->fd, f->chunk, (size_t)f->h.length, (off_t)f->h.content) !=
+			(ssize_t)f->h.length ||
+		pwrite(mb->fd, f->chunk, (size_t)f->h.length, (off_t)f->h.start) !=
+			(ssize_t)f->h.length)
+		return -1;
+	while (from < f->size) {
+		size_t want = f->size - from < s.room ? (size_t)(f->size - from) : s.room;
+		ssize_t n = pread(mb->fd, f->chunk, want, (off_t)from);
+
+		if (n <= 0)
+			return -1;
+		from += (uint64_t)n;
+		if (mbox_slide_put(&s, f->chunk, (size_t)n, from) != 0)
+			return -1;
+	}
+	return mbox_slide_end(&s);
+}
+
+/* is_sliding - is what was not moved yet still there, byte for byte? */
+static bool is_sliding(const struct found *f)
+{
+	struct look now[2] = { { 0 }, { 0 } };
+	const struct head *h = &f->h;
+
+	return h->room > 0 && h->room <= JOURNAL_CHUNK && h->length <= h->room &&
+		f->size >= h->old_size &&
+		take_look(&now[0], f->mailbox, h->rest, h->old_size) == 0 &&
+		take_look(&now[1], f->mailbox, last_at(h), h->old_size) == 0 &&
+		now[0].len == h->first.len && now[1].len == h->last.len &&
+		memcmp(now[0].data, h->first.data, (size_t)h->first.len) == 0;
+}
+
+/* finish - do what the journal at path says, if it is for this mailbox as it is; 0 or -1 */
+static int finish(struct mailbox *mb, struct found *f, char *path)
+{
+	uint64_t from;
+
+	if (f->h.rest > 0 && is_sliding(f)) {
+		if (finish_pieces(mb, f, path) != 0)
+			return store_fail_sys(mb->ms, mb->path, "repair", "read and write");
+		log_info("%s: finished a change that was interrupted", mb->path);
+		return 0;
+	}
+	from = f->h.rest > 0 ? f->h.old_size : appended_from(f);
 	if (from == UINT64_MAX) {
 		mbox_journal_drop(path);
 		return 0;
 	}
-	if (!fits(f, &f->h.first, f->h.start, from) ||
+	if (f->h.rest > 0 || !fits(f, &f->h.first, f->h.start, from) ||
 		!fits(f, &f->h.last, last_at(&f->h), from))
 		return put_aside(mb, path, "changed by another program after a crash") == 0
 			       ? 0

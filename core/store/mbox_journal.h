@@ -25,6 +25,27 @@ int mbox_journal_commit(const struct mailbox *mb, int fd, const char *temporary,
 	uint64_t start, uint64_t length);
 /* Its bytes over the mailbox's, and the new length, durably. chunk: JOURNAL_CHUNK bytes. */
 int mbox_journal_apply(int fd, int mailbox, uint64_t start, uint64_t length, char *chunk);
+/*
+ * What is kept of a mailbox moves towards its beginning, a piece at a time; mbox_slide.c. Each
+ * returns 0, or -1 with errno: then the journal, if it has its name, says how to go on.
+ */
+struct mbox_slide {
+	struct mailbox *mb;
+	int fd;			/* the journal */
+	char *path, *temporary; /* its name, and before the first piece */
+	uint64_t number;	/* of the last head, 0 none */
+	uint64_t at;		/* where the next piece goes */
+	size_t room;		/* longest piece */
+};
+/* len bytes go to s->at, durably with the next call; from offset rest on nothing was moved yet. */
+int mbox_slide_put(struct mbox_slide *s, const char *data, size_t len, uint64_t rest);
+/* All is moved: the mailbox ends at s->at. */
+int mbox_slide_end(struct mbox_slide *s);
+/*
+ * Remove what changes left that were killed before they had begun: journals without their name in
+ * the directory of index.db at path that nobody has written to for an hour.
+ */
+void mbox_journal_sweep(const char *path);
 /* The change is made: the journal goes, durably, as it must not come back. */
 void mbox_journal_drop(const char *path);
 

@@ -389,23 +389,21 @@ static int patch_all(struct rewrite *r)
 	return rc;
 }
 
-int mbox_rewrite(struct mailbox *mb, const uint8_t *drop, uint64_t limit)
+/* rewrite - all as it should be; whole: by a new file, where that can be. 0 or -1 */
+static int rewrite(struct rewrite *r, const uint8_t *drop, uint64_t limit, bool whole)
 {
-	struct rewrite r = { .mb = mb };
+	struct mailbox *mb = r->mb;
 	struct mbox_install in;
 	uint64_t start;
-	int rc;
+	int rc = make_plan(r, drop, limit);
 
-	if (mb->fd < 0)
-		return 0;
-	rc = make_plan(&r, drop, limit);
 	if (rc == 0)
-		rc = patch_all(&r);
-	if (rc == 0 && r.from < r.count) {
-		start = r.plans[r.from].after.offset;
-		rc = mbox_install_begin(&in, mb, start);
+		rc = patch_all(r);
+	if (rc == 0 && r->from < r->count) {
+		start = r->plans[r->from].after.offset;
+		rc = mbox_install_begin(&in, mb, start, whole);
 		if (rc == 0) {
-			rc = build_tail(&r, &in, start);
+			rc = build_tail(r, &in, start);
 			rc = rc == 0 ? mbox_install_end(&in) : mbox_install_abort(&in);
 		}
 	} else if (rc == 0) {
@@ -413,6 +411,71 @@ int mbox_rewrite(struct mailbox *mb, const uint8_t *drop, uint64_t limit)
 			     ? 0
 			     : store_fail_sys(mb->ms, mb->path, "write", "read and write");
 	}
+	return rc;
+}
+
+/* is_full - did the last call fail for want of room? */
+static bool is_full(const struct mailbox *mb, int rc)
+{
+	return rc != 0 && mb->ms->code == MAIL_E_NOSPACE;
+}
+
+/* only_remove - the disk is full: messages go, and nothing else is written. 0 or -1 */
+static int only_remove(struct rewrite *r, const uint8_t *drop)
+{
+	struct mailbox *mb = r->mb;
+	struct mbox_part *kept = mem_calloc((size_t)r->count + 1, sizeof(*kept));
+	uint64_t start, at;
+	size_t n = 0;
+	int rc;
+
+	for (r->from = 0; r->from < r->count && !drop[r->plans[r->from].i]; r->from++)
+		r->plans[r->from].action = KEEP;
+	start = at = mb->msgs[r->plans[r->from].i].offset;
+	for (uint32_t k = 0; k < r->count; k++) {
+		struct plan *p = &r->plans[k];
+
+		p->after = mb->msgs[p->i];
+		if (p->after.bits & MSG_DIRTY)
+			p->after.bits |= MSG_LATE;
+		if (k < r->from || p->action == DROP)
+			continue;
+		p->action = KEEP;
+		kept[n++] = (struct mbox_part){ p->after.offset, p->after.len };
+		p->after.offset = at;
+		at += p->after.len;
+	}
+	rc = mbox_slide(mb, start, kept, n);
+	mem_free(kept);
+	/*
+	 * No room even for a journal, and all behind start goes: without one, a power cut in this
+	 * moment may leave zeros and part of what went, but the disk stays full for ever otherwise.
+	 */
+	if (n == 0 && is_full(mb, rc)) {
+		if (ftruncate(mb->fd, (off_t)start) != 0 || fdatasync(mb->fd) != 0)
+			return store_fail_sys(mb->ms, mb->path, "write", "read and write");
+		mb->ms->code = MAIL_E_NONE;
+		rc = 0;
+	}
+	return rc;
+}
+
+int mbox_rewrite(struct mailbox *mb, const uint8_t *drop, uint64_t limit)
+{
+	struct rewrite r = { .mb = mb };
+	int rc;
+
+	if (mb->fd < 0)
+		return 0;
+	rc = rewrite(&r, drop, limit, true);
+	/* Taking mail out has to be possible when nothing else is. */
+	if (drop != NULL && is_full(mb, rc)) {
+		mem_free(r.plans);
+		(void)index_make_room(mb->store->index);
+		rc = rewrite(&r, drop, limit, false);
+	}
+	if (drop != NULL && is_full(mb, rc))
+		rc = only_remove(&r, drop);
 	if (rc == 0)
 		settle(&r);
 	mem_free(r.plans);

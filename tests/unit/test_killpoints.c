@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -127,12 +128,13 @@ static void at_each_point(void (*prepare)(void), void (*work)(void), void (*look
 static const char *kind = "mbox";
 static bool delivered;		/* the last one once more */
 static unsigned lines = 50;	/* of a message */
+static bool small_first;	/* but for the first */
 static const uint32_t moved_uids[MOVED] = { 2, 4 };
 
 static void message(struct buf *b, unsigned number)
 {
 	buf_addf(b, "Message-ID: <%u@x>\nSubject: %u\n\n", number, number);
-	for (unsigned i = 0; i < lines + number; i++)
+	for (unsigned i = 0; i < (small_first && number == 0 ? 100 : lines + number); i++)
 		buf_addf(b, "%u line %u From here to there, and more to fill it\n", number, i);
 }
 
@@ -296,6 +298,51 @@ TEST(killpoints, move_mbox_by_journal)
 {
 	lines = 1000;
 	at_each_point(prepare_link, move, look_at_link);
+}
+
+/* remove_first - no file may become longer than the mailbox is: as on a full disk */
+static void remove_first(void)
+{
+	struct rlimit room = { 420 * 1024, 420 * 1024 };
+	struct mailstore *ms = store_open(kind);
+	struct mailbox_view *v = mailbox_open(ms, "INBOX", false);
+	uint32_t first = 1;
+
+	if (v == NULL || signal(SIGXFSZ, SIG_IGN) == SIG_ERR ||
+		setrlimit(RLIMIT_FSIZE, &room) != 0 ||
+		mailbox_expunge(v, &first, 1, true) != 0)
+		_exit(1);
+	mailbox_close(v);
+	mailstore_close(ms);
+}
+
+/* look_at_rest - new mail comes first; then all but the first message are there, once and whole */
+static void look_at_rest(void)
+{
+	struct mailstore *ms;
+	int here[MAILS], torn;
+	struct buf b = BUF_INIT;
+
+	buf_adds(&b, "From a@b.example Tue Aug  9 14:21:58 2011\n");
+	message(&b, MAILS - 1);
+	buf_addc(&b, '\n');
+	store_append("real", buf_str(&b));
+	buf_free(&b);
+	ms = store_open(kind);
+	count_in(ms, "INBOX", here, &torn);
+	CHECK_INT(torn, 0);
+	for (unsigned i = 1; i < MAILS; i++)
+		CHECK_INT(here[i], i == MAILS - 1 ? 2 : 1);
+	CHECK(here[0] <= 1);
+	look_for_rest(ms);
+	mailstore_close(ms);
+}
+
+TEST(killpoints, remove_on_a_full_disk)
+{
+	lines = 2000;
+	small_first = true;
+	at_each_point(prepare_link, remove_first, look_at_rest);
 }
 
 TEST(killpoints, move_maildir)

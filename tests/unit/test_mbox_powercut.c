@@ -499,6 +499,29 @@ TEST(mbox_powercut, damaged_journal)
 	free_change(&c);
 }
 
+/* What a killed change left before it had begun goes, once it is old; what is written stays. */
+TEST(mbox_powercut, leftovers)
+{
+	static const char *const names[] = { "rewrite-123.tmp", "rewrite-7f.99.tmp",
+		"rewrite-456.tmp" };
+	struct timespec old[2] = { { .tv_sec = 1000000000 }, { .tv_sec = 1000000000 } };
+	char path[300];
+
+	mailstore_close(store_open("mbox"));
+	mailstore_close(store_open("maildir"));
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(path, sizeof(path), "home/mail/.pillarbox/%s", names[i]);
+		store_write(path, "x", 1);
+		if (i < 2)
+			REQUIRE(utimensat(AT_FDCWD, store_path(path), old, 0) == 0);
+	}
+	mailstore_close(store_open("mbox"));
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(path, sizeof(path), "home/mail/.pillarbox/%s", names[i]);
+		CHECK((access(store_path(path), F_OK) == 0) == (i == 2));
+	}
+}
+
 /* Zeros at the end of a mailbox are nobody's, and nothing comes behind them. */
 TEST(mbox_powercut, zeros_at_the_end)
 {
