@@ -14,8 +14,8 @@
  *	- nothing that got its name by rename goes again before the name was on the disk: such a
  *	  journal would have been there for nothing
  *
- * What is not promised is left out: index.db (but for flags and expunges, which are tested by their
- * own), SQLite's shared memory, locks and temporary files that are gone at the end.
+ * What is not promised is left out: index.db and its reserve (but for flags and expunges, which are
+ * tested by their own), SQLite's shared memory, locks and temporary files that are gone at the end.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -65,7 +65,7 @@ static bool is_outside(const char *path)
 	const char *base = strrchr(path, '/');
 
 	return strncmp(path, unit_tmpdir(), strlen(unit_tmpdir())) != 0 || base == NULL ||
-		str_ends(path, "/.pillarbox") || strncmp(base, "/index.db", 9) == 0 ||
+		str_ends(path, "/.pillarbox") || strncmp(base, "/index.", 7) == 0 ||
 		str_ends(path, "-shm") ||
 		str_ends(path, ".lock") || str_ends(path, "/queue.reserve");
 }

@@ -88,6 +88,34 @@ static void end(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
+/* Who has the mailbox has both locks: other programs may know only one of them. */
+TEST(lock_owner, both_locks)
+{
+	struct rig r;
+	struct mailbox_lock *l;
+	int other;
+
+	setup(&r, "", 0);
+	unlink(store_path("box.lock"));
+	l = mailbox_lock(store_path("box"), r.box, true, 0);
+	REQUIRE(l != NULL);
+	CHECK(access(store_path("box.lock"), F_OK) == 0);
+	other = open(store_path("box"), O_RDWR | O_CLOEXEC);
+	CHECK(lock_fcntl(other, F_RDLCK) != 0);
+	mailbox_unlock(l);
+	CHECK(access(store_path("box.lock"), F_OK) != 0);
+	CHECK(lock_fcntl(other, F_WRLCK) == 0);
+	/* For reading the kernel's lock alone, and it may be had by several. */
+	close(other);
+	l = mailbox_lock(store_path("box"), r.box, false, 0);
+	REQUIRE(l != NULL);
+	other = open(store_path("box"), O_RDWR | O_CLOEXEC);
+	CHECK(lock_fcntl(other, F_WRLCK) != 0 && lock_fcntl(other, F_RDLCK) == 0);
+	mailbox_unlock(l);
+	close(other);
+	finish(&r);
+}
+
 /* What a power cut leaves of a dotlock of ours: no bytes, or zeros; the mode says whose it was. */
 TEST(lock_owner, ours_without_its_bytes)
 {
