@@ -176,17 +176,18 @@ static int64_t room_left(const char *path)
 }
 
 /*
- * keep_reserve - where there is plenty: as much as it takes to open the index (SQLite's shared
- * memory is 32 KB), to note a few hundred changes, and for the journal of an mbox
+ * keep_reserve - where there is plenty (so many times of it): as much as it takes to open the
+ * index (SQLite's shared memory is 32 KB), to note a few hundred changes, and for the journal of
+ * an mbox
  */
-static void keep_reserve(const char *path)
+static void keep_reserve(const char *path, int times)
 {
 	struct buf name = BUF_INIT;
 	struct stat st;
 	int fd;
 
 	reserve_name(&name, path);
-	if (stat(buf_str(&name), &st) != 0 && room_left(path) > RESERVE_SIZE * 2) {
+	if (stat(buf_str(&name), &st) != 0 && room_left(path) > RESERVE_SIZE * times) {
 		fd = open(buf_str(&name), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		/* Blocks that are there in truth; none where a file system cannot promise them. */
 		if (fd >= 0 && fallocate(fd, 0, 0, RESERVE_SIZE) != 0)
@@ -215,7 +216,7 @@ static bool use_reserve(const char *path)
 void index_keep_room(struct index *ix)
 {
 	if (ix->path != NULL)
-		keep_reserve(ix->path);
+		keep_reserve(ix->path, 2);
 }
 
 bool index_is_low(const struct index *ix)
@@ -282,7 +283,8 @@ struct index *index_open(const char *path, char **error_r)
 	ix->db = db;
 	ix->path = mem_strdup(path);
 	ix->full_sync = -1;
-	index_keep_room(ix);
+	if (path != NULL)
+		keep_reserve(path, 4);
 	return ix;
 }
 
