@@ -199,6 +199,9 @@ static void add_word(struct match_list *l, const char *word, bool negated, int d
 		it->text = mem_strdup(word);
 	} else if (word[0] != '[' && strchr(word, ':') != NULL) {
 		add_table(l, word, negated);
+	} else if (strchr(word, '/') != NULL) {
+		log_warn("parameter %s: bad net/mask pattern: \"%s\"", l->name, word);
+		add_item(l, ITEM_BAD, negated)->text = mem_strdup(word);
 	} else if (*word != '\0') {
 		bool below = word[0] == '.' && word[1] != '\0';
 

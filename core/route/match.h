@@ -16,6 +16,7 @@
  *	/file		items of a file, one or more a line, # comments
  *	type:table	the name (address) is a key there, or a parent (not for tables of patterns)
  *	!item		matches: the answer is no
+ *	other/text	bad: 1.2.3.0/33
  */
 struct match_list;
 

@@ -413,6 +413,9 @@ static enum restrict_verdict run_rule(struct restrict_run *run, const struct res
 
 enum restrict_verdict restrict_run(struct restrict_run *run, enum restrict_list_name list)
 {
+	if (run->discard) {
+		return RESTRICT_OK;	/* who gets what nobody gets is no matter */
+	}
 	if (run->depth == 0) {
 		name_subject(run, list);
 		run->list = list;
@@ -443,6 +446,9 @@ enum restrict_verdict restrict_run(struct restrict_run *run, enum restrict_list_
 
 enum restrict_verdict restrict_end(struct restrict_run *run, bool recipient)
 {
+	if (run->discard) {
+		return RESTRICT_OK;
+	}
 	if (run->defer_if_permit != NULL) {
 		run->reply = run->defer_if_permit;
 		return RESTRICT_REJECT;

@@ -280,7 +280,7 @@ enum restrict_verdict restrict_action(struct restrict_run *run, const char *tabl
 		}
 	}
 	if (strspn(value, "0123456789") == n) {
-		if (n == 3 && (*value == '4' || *value == '5')) {
+		if (n == 3 && (*value == '4' || *value == '5') && *text != '\0') {
 			int code =
 				(value[0] - '0') * 100 + (value[1] - '0') * 10 + (value[2] - '0');
 

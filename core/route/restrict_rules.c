@@ -145,6 +145,9 @@ static enum restrict_verdict rule_reject_non_fqdn_helo(struct restrict_run *run,
 	if (helo.len > 1 && helo.ptr[helo.len - 1] == '.') {
 		helo.len--;
 	}
+	if (helo.len > 0 && *helo.ptr == '[' && !smtp_valid_literal(helo, NULL)) {
+		return rule_reject_invalid_helo(run, rule);
+	}
 	if (helo.len == 0 || smtp_is_fqdn(helo) || smtp_valid_literal(helo, NULL)) {
 		return RESTRICT_DUNNO;
 	}
@@ -325,6 +328,7 @@ static int authorized(struct restrict_run *run)
 {
 	const char *address = run->query->recipient_full;
 	enum route_class class;
+	struct route route;
 
 	if (address == NULL) {
 		return 1;
@@ -332,8 +336,15 @@ static int authorized(struct restrict_run *run)
 	if (route_class_of(address_domain(address), &class) != 0) {
 		return -1;
 	}
-	return class != ROUTE_OTHER && (param.allow_untrusted_routing || !is_routed(run->arena,
-		address));
+	if (class == ROUTE_OTHER || !is_routed(run->arena, address)) {
+		return class != ROUTE_OTHER;
+	}
+	if (!param.allow_untrusted_routing) {
+		return 0;
+	}
+	/* Where it names a further host through us, that host has to be ours as well. */
+	return route_resolve(run->arena, "", address, &route) < 0 ? -1 :
+		route.class != ROUTE_OTHER;
 }
 
 /* refuse_relay - by code: 454 or 554 */
@@ -404,7 +415,8 @@ static enum restrict_verdict login_mismatch(struct restrict_run *run, bool authe
 	const struct restrict_query *q = run->query;
 	int rc;
 
-	if (q->sender == NULL || *q->sender == '\0' ||
+	/* Where nobody can log in this would keep known senders out for good. */
+	if (!param.smtpd_sasl_auth_enable || q->sender == NULL || *q->sender == '\0' ||
 	    (q->sasl_user != NULL ? !authenticated : !unauthenticated)) {
 		return RESTRICT_DUNNO;
 	}

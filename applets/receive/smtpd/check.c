@@ -220,14 +220,24 @@ void check_stage(struct smtpd_session *s, enum check_stage stage, const char *wh
 	case CHECK_ETRN:
 		c->etrn = what;
 		break;
-	case CHECK_CONNECT:
-	case CHECK_MAIL:
 	case CHECK_DATA:
 	case CHECK_END:
+		/* Of several recipients none is asked about: the answer is for all of them. */
+		if (s->tx.rcpt_count == 1) {
+			c->recipient = s->tx.rcpts->address;
+			c->recipient_full = s->tx.rcpts->r.address;
+		}
+		break;
+	case CHECK_CONNECT:
+	case CHECK_MAIL:
 		break;
 	}
-	/* RFC 5321 4.5.1: whoever has trouble with us can always reach a person. */
-	if (s->d->stand_alone || (stage == CHECK_RCPT && str_ieq(what, "postmaster"))) {
+	/*
+	 * RFC 5321 4.5.1: whoever has trouble with us can always reach a person. And what is
+	 * thrown away needs no check.
+	 */
+	if (s->d->stand_alone || (stage == CHECK_RCPT && str_ieq(what, "postmaster")) ||
+	    s->tx.discard) {
 		then(s, true, &c->run);
 		return;
 	}
