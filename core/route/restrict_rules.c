@@ -303,8 +303,9 @@ static enum restrict_verdict rule_reject_multi_recipient_bounce(struct restrict_
 	const struct restrict_query *q = run->query;
 
 	(void)rule;
-	if (q->sender == NULL || *q->sender != '\0' ||
-	    q->recipient_count + (q->recipient != NULL ? 1 : 0) < 2) {
+	/* At DATA the one that is asked about is among those that were accepted. */
+	if (q->sender == NULL || *q->sender != '\0' || q->recipient_count +
+	    (q->recipient != NULL && run->list < RESTRICT_DATA ? 1 : 0) < 2) {
 		return RESTRICT_DUNNO;
 	}
 	return restrict_reject(run, (int)param.multi_recipient_bounce_reject_code, "5.5.3",
