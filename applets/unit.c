@@ -164,19 +164,6 @@ tmpdir_name(char *path, size_t size, pid_t pid)
 	snprintf(path, size, "/tmp/pillarbox-unit.%ld", (long)pid);
 }
 
-const char *
-unit_tmpdir(void)
-{
-	if (G.dir[0] == '\0') {
-		tmpdir_name(G.dir, sizeof(G.dir), getpid());
-		if (mkdir(G.dir, 0700) != 0) {
-			printf("cannot make %s: %s\n", G.dir, strerror(errno));
-			unit_abort();
-		}
-	}
-	return G.dir;
-}
-
 /* remove_tree - a directory of at most TREE_DEPTH_MAX levels and all in it */
 static void
 remove_tree(int parent, const char *name, int depth)
@@ -198,6 +185,21 @@ remove_tree(int parent, const char *name, int depth)
 	}
 	closedir(dir);
 	unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+const char *
+unit_tmpdir(void)
+{
+	if (G.dir[0] == '\0') {
+		tmpdir_name(G.dir, sizeof(G.dir), getpid());
+		/* What is there already is a namesake's that was killed: the number is ours now. */
+		remove_tree(AT_FDCWD, G.dir, 0);
+		if (mkdir(G.dir, 0700) != 0) {
+			printf("cannot make %s: %s\n", G.dir, strerror(errno));
+			unit_abort();
+		}
+	}
+	return G.dir;
 }
 
 /* run_child - the child's side: never returns */
