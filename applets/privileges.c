@@ -40,6 +40,8 @@ static const struct {
 	[PROCESS_DELIVERY] = { "local (delivery)", USER_OF_MAIL, "one, the spool's", "/",
 		"a socket to local", 0 },
 	[PROCESS_COMMAND] = { "local (command)", USER_OF_MAIL, OWN, "/", "its standard input", 0 },
+	[PROCESS_KEEPER] = { "local (keeper)", USER_ROOT, "as started", "/",
+		"pipes to local and to a command", ALL },
 	[PROCESS_QUEUE] = { "smtpd, lmtpd, qmgr, pickup", USER_QUEUE, OWN, "/",
 		"log, control socket, queue.db", 0 },
 	[PROCESS_LOGIN] = { "imap-login, pop3-login", USER_LOGIN, OWN, "empty",

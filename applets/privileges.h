@@ -17,6 +17,7 @@ enum process_kind {
 	PROCESS_LOCAL,
 	PROCESS_DELIVERY,	/* local's children that became a user */
 	PROCESS_COMMAND,	/* of a user's .forward or an alias: as he would run it himself */
+	PROCESS_KEEPER,		/* local's, which waits for a command whatever becomes of local */
 	PROCESS_QUEUE,		/* smtpd, qmgr, pickup ... */
 	PROCESS_LOGIN,
 	PROCESS_MAIL,		/* imapd and pop3d behind the login */
