@@ -39,6 +39,7 @@ enum severity {
 /* The one mutable global of logging; see DESIGN: config and log are the exceptions. */
 static struct {
 	char tag[64];
+	void (*listener)(const char *severity, const char *text);
 	char host[64];
 	enum log_target target;
 	int fd;			/* file or syslog socket; -1 none */
@@ -151,6 +152,11 @@ void log_set_fd(int fd)
 int log_fd(void)
 {
 	return logger.target == LOG_TO_FILE ? logger.fd : -1;
+}
+
+void log_set_listener(void (*fn)(const char *severity, const char *text))
+{
+	logger.listener = fn;
 }
 
 void log_set_verbose(int level)
@@ -314,6 +320,9 @@ static void emit_format(enum severity sev, const char *fmt, va_list ap)
 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	utf8_printable(text, strlen(text)); /* so that nobody else writes our lines */
+	if (logger.listener != NULL && sev <= SEV_WARN) {
+		logger.listener(severity_text(sev), text);
+	}
 	emit(getpid(), sev, text);
 	errno = saved;
 }

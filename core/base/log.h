@@ -40,6 +40,8 @@ int log_fd(void);
 void log_set_sink(void (*fn)(const char *lines, size_t len));
 /* A line (without its end) that process pid has handed to us; label goes before its text. */
 void log_relayed(pid_t pid, const char *label, const char *line, size_t len);
+/* Besides, fn gets each warning and worse ("warning: ", the text) until it is set to NULL. */
+void log_set_listener(void (*fn)(const char *severity, const char *text));
 void log_set_verbose(int level);	/* -v: 0 to 9 */
 int log_verbose(void);
 /* Hold lines back until log_flush(); event loops write once a turn. */

@@ -179,6 +179,15 @@ static void add_table(struct match_list *l, const char *spec, bool negated)
 	it->text = mem_strdup(spec);
 }
 
+/* looks_like_net - meant as a network, and none: 10.0.0.0/33, 10.0.0/8, [::1]/200 */
+static bool looks_like_net(const char *text)
+{
+	size_t n = strspn(text, text[0] == '[' ? "[]0123456789abcdefABCDEF:." : "0123456789.");
+
+	return n > 0 && text[n] == '/' && text[n + 1] != '\0' &&
+		strspn(text + n + 1, "0123456789") == strlen(text + n + 1);
+}
+
 /* add_word - one item as written */
 static void add_word(struct match_list *l, const char *word, bool negated, int depth)
 {
@@ -197,6 +206,9 @@ static void add_word(struct match_list *l, const char *word, bool negated, int d
 		it->v4 = net.v4;
 		memcpy(it->net, net.net, sizeof(net.net));
 		it->text = mem_strdup(word);
+	} else if (looks_like_net(word)) {
+		log_warn("parameter %s: bad network \"%s\"", l->name, word);
+		add_item(l, ITEM_BAD, negated)->text = mem_strdup(word);
 	} else if (word[0] != '[' && strchr(word, ':') != NULL) {
 		add_table(l, word, negated);
 	} else if (strchr(word, '/') != NULL) {

@@ -330,6 +330,11 @@ struct queue *queue_open_damaged(const char *path, char **error_r)
 	return open_db(q, &fault) == 0 ? q : give_up(q, error_r);
 }
 
+int64_t queue_schema(void)
+{
+	return queue_migrations[queue_migration_count - 1].version;
+}
+
 const char *queue_file_name(size_t n)
 {
 	static const char *const names[] = { "queue.db", "queue.db-wal", "queue.db-shm",

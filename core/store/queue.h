@@ -65,6 +65,8 @@ struct queue *queue_open_below(
  * their owner); NULL behind the last.
  */
 const char *queue_file_name(size_t n);
+/* The newest schema (user_version) of queue.db that this program knows. */
+int64_t queue_schema(void);
 void queue_close(struct queue *q); /* NULL is fine; what was not committed is told ok = false */
 const char *queue_error(const struct queue *q);
 bool queue_is_full(const struct queue *q);		/* the last error was disk full or quota */

@@ -42,7 +42,7 @@ enum { STOP_WAIT_MS = 13000, POLL_MS = 20, FATAL_STATUS = 89 };
 static struct {
 	const char *file;
 	int verbose;
-	bool foreground, main_cf, by_master, to_stderr;
+	bool foreground, main_cf, by_master, to_stderr, show;
 	bool good_certificate;		/* when it was last looked at */
 	char bad_stamp[TLS_STAMP_SIZE];	/* of files that hold no good certificate */
 	int lock, ready;
@@ -69,6 +69,12 @@ static bool load_conf(bool required)
 	}
 	if (dovecot_conf_load(G.file, false, &error) != 0) {
 		if (required) {
+			if (!G.show) {
+				/* For who looks in the log, which is main.cf's so far. */
+				log_error("%s", error);
+				service_open_log("dovecot", 0, G.to_stderr);
+				log_set_tag("dovecot");
+			}
 			log_fatal("%s", error);
 		}
 		log_error("%s: the configuration loaded before stays", error);
@@ -372,6 +378,7 @@ int dovecot_main(int argc, char **argv)
 		case 'a':
 		case 'n':
 			how = opt == 'a' ? "-a" : "-n";
+			G.show = true;
 			break;
 		case 'c':
 			G.file = optarg;

@@ -5,35 +5,34 @@
  *	permissions	configuration and aliases cannot be written by others
  *	directories	those of the queue are there (made if not), with owner and mode
  *	ports		-v: those that should be open, and whether somebody listens
- *	tables		each map parameter names a known type; built tables are there, newer
- *			than their source, readable by mail_owner
+ *	tables		check_tables.c: each is of a known type, there, newer than its source,
+ *			readable by mail_owner
+ *	lists		check_lists.c: networks, domains, restrictions
+ *	names		check_names.c: parameters that nobody knows
+ *	certificates	check_tls.c: and the rest of dovecot.conf
  *
  * Faults that keep the system from starting are "fatal", others warnings. A start makes the tables
  * that are missing, another program's (a hash: of Berkeley DB) or closed to mail_owner, from their
  * sources.
  */
-#include "applets/admin/postfix/postfix.h"
+#include "applets/admin/postfix/check.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "applets/admin/dovecot/dovecot.h"
 #include "applets/admin/master/layout.h"
 #include "applets/admin/master/supervise.h"
-#include "applets/certificate.h"
 #include "applets/applets.h"
 #include "base/arena.h"
-#include "base/hash.h"
 #include "base/identity.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -43,20 +42,20 @@
 #include "conf/master_cf.h"
 #include "conf/param_table.h"
 #include "conf/params.h"
-#include "store/map.h"
 #include "store/queue.h"
 
 static struct {
 	int worst;
 	bool quiet;			/* at start: only what stands in the way */
-	bool building;			/* check_tables() makes what is missing */
 	uid_t owner;
 	gid_t group;
 } G;
 
-#define warning(...) \
-	(G.quiet ? (void)0 : script_warn(__VA_ARGS__), G.worst = G.worst < 1 ? 1 : G.worst)
-#define fatal(...) (script_fatal(__VA_ARGS__), G.worst = 2)
+bool check_says(int severity)
+{
+	G.worst = G.worst < severity ? severity : G.worst;
+	return severity > 1 || !G.quiet;
+}
 
 /* ---- Configuration ---- */
 
@@ -86,7 +85,7 @@ static void check_owner(void)
 }
 
 /* check_file_safe - only its owner (root, or us) may write a file we believe */
-static void check_file_safe(const char *path)
+void check_file_safe(const char *path)
 {
 	struct stat st;
 
@@ -162,17 +161,6 @@ static void check_log(void)
 	}
 }
 
-static void check_certificate(void)
-{
-	struct tls_server_config files = { 0 };
-	char *error = NULL;
-
-	if (certificate_of_smtpd(&files) && certificate_check(&files, &error) != 0) {
-		warning("smtpd_tls_cert_file: %s", error);
-		mem_free(error);
-	}
-}
-
 /* ---- Directories ---- */
 
 /* check_mode - of one directory of the queue */
@@ -196,12 +184,35 @@ static void check_mode(const struct layout_dir *dir, const struct stat *st)
 	}
 }
 
+/* check_queue_schema - by the file's head (user_version): opening it here would change its owner */
+static void check_queue_schema(int dir)
+{
+	unsigned char head[100];
+	int fd = openat(dir, queue_file_name(0), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int64_t version;
+
+	if (fd < 0) {
+		return;
+	}
+	if (pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
+		memcmp(head, "SQLite format 3", 16) == 0) {
+		version = (int64_t)head[60] << 24 | head[61] << 16 | head[62] << 8 | head[63];
+		if (version > queue_schema()) {
+			fatal("%s/%s/%s is of a newer program (schema %lld, this one knows %lld)",
+				param.queue_directory, QUEUE_SUBDIR, queue_file_name(0),
+				(long long)version, (long long)queue_schema());
+		}
+	}
+	close(fd);
+}
+
 /* check_queue_files - a start gives queue.db to mail_owner only together with its directory */
 static void check_queue_files(int dir)
 {
 	const char *name;
 	struct stat st;
 
+	check_queue_schema(dir);
 	if (fstat(dir, &st) != 0 || st.st_uid != G.owner) {
 		return;
 	}
@@ -298,203 +309,6 @@ static void check_directories(void)
 	}
 }
 
-/* ---- Tables ---- */
-
-/*
- * closed_to_owner - a table that root reads and mail_owner cannot: made before there was such a
- * user, or while it was another one
- */
-static bool closed_to_owner(const struct stat *st)
-{
-	gid_t groups[64];
-	int count = ARRAY_LEN(groups);
-
-	if (geteuid() != 0 || G.owner == 0) {
-		return false;
-	}
-	if (st->st_uid == G.owner) {
-		return (st->st_mode & S_IRUSR) == 0;
-	}
-	if (getgrouplist(param.mail_owner, G.group, groups, &count) < 0) {
-		count = (int)ARRAY_LEN(groups);
-	}
-	for (int i = 0; i < count; i++) {
-		if (groups[i] == st->st_gid) {
-			return (st->st_mode & S_IRGRP) == 0;
-		}
-	}
-	return (st->st_mode & S_IROTH) == 0;
-}
-
-/* check_built - name.db of an indexed table: there, not older than its source, not open to others,
- * whole */
-static void check_built(const char *spec, const char *path, const char *parameter)
-{
-	bool alias = str_starts(parameter, "alias_");
-	struct stat source, built;
-	struct buf db = BUF_INIT, value = BUF_INIT;
-	char *error = NULL;
-	struct map *m;
-
-	buf_addf(&db, "%s.db", path);
-	if (stat(buf_str(&db), &built) != 0) {
-		warning("%s: %s: %s: run %s %s", parameter, buf_str(&db), strerror(errno),
-			alias ? "newaliases" : "postmap", alias ? "" : spec);
-	} else {
-		if (stat(path, &source) == 0 && source.st_mtime > built.st_mtime) {
-			warning("database %s is older than source file %s", buf_str(&db), path);
-		}
-		if (built.st_mode & (S_IWGRP | S_IRWXO)) {
-			warning("%s: mode %04o lets others in, 0640 is usual", buf_str(&db),
-				(unsigned)built.st_mode & 07777);
-		}
-		if (closed_to_owner(&built)) {
-			warning("%s: %s cannot read %s (the next start makes it again)", parameter,
-				param.mail_owner, buf_str(&db));
-		}
-		m = map_open(spec, alias ? MAP_SOURCE_ALIAS : 0, &error);
-		if (m != NULL && map_get(m, "postmaster", &value) < 0) {
-			warning("%s: %s: %s", parameter, buf_str(&db), map_error(m));
-		}
-		map_close(m);
-		mem_free(error);
-	}
-	buf_free(&db);
-	buf_free(&value);
-}
-
-/* run_builder - postmap or postalias, by another process of ours; true: it succeeded */
-static bool run_builder(const char *tool, const char *spec)
-{
-	const char *argv[] = { tool, "-c", conf_loaded_dir(), spec, NULL };
-	int self = spawn_self("postfix"), status = -1;
-	pid_t pid = -1;
-
-	log_flush();
-	if (self >= 0) {
-		pid = fork();
-	}
-	if (pid == 0) {
-		(void)fexecve(self, (char **)(uintptr_t)argv, environ);
-		_exit(127);
-	}
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-		;
-	}
-	if (self >= 0) {
-		close(self);
-	}
-	return status == 0;
-}
-
-/* build - name.db, when it is missing, none of ours or closed, and its source is there */
-static void build(const char *spec, const char *path, bool alias)
-{
-	const char *tool = alias ? "postalias" : "postmap", *why = NULL;
-	struct buf value = BUF_INIT, db = BUF_INIT;
-	char *error = NULL;
-	struct stat st, built;
-	struct map *m;
-
-	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) {
-		return;
-	}
-	buf_addf(&db, "%s.db", path);
-	m = map_open(spec, alias ? MAP_SOURCE_ALIAS : 0, &error);
-	if (m == NULL || map_get(m, "postmaster", &value) < 0) {
-		why = m != NULL ? map_error(m) : error;
-	} else if (stat(buf_str(&db), &built) == 0 && closed_to_owner(&built)) {
-		why = "mail_owner cannot read it";
-	}
-	if (why != NULL) {
-		script_info("making the table %s with %s: %s", spec, tool, why);
-		if (!run_builder(tool, spec)) {
-			script_warn("%s %s failed", tool, spec);
-		}
-	}
-	map_close(m);
-	mem_free(error);
-	buf_free(&db);
-	buf_free(&value);
-}
-
-static void check_table(const char *spec, const char *parameter)
-{
-	const char *colon;
-	char *error = NULL;
-	char type[32];
-	struct map *m;
-
-	while (str_starts(spec, "proxy:")) {
-		spec += strlen("proxy:");
-	}
-	colon = strchr(spec, ':');
-	if (colon == NULL || (size_t)(colon - spec) >= sizeof(type)) {
-		return;
-	}
-	memcpy(type, spec, (size_t)(colon - spec));
-	type[colon - spec] = '\0';
-	if (G.building) {
-		if (map_type_is_indexed(type)) {
-			build(spec, colon + 1, str_starts(parameter, "alias_"));
-		}
-		return;
-	}
-	if (map_type_is_indexed(type)) {
-		check_file_safe(colon + 1);
-		check_built(spec, colon + 1, parameter);
-		return;
-	}
-	m = map_open(spec, 0, &error);
-	if (m == NULL) {
-		warning("%s/main.cf, line %d: %s: %s", conf_loaded_dir(), conf_line(parameter),
-			parameter, error);
-		mem_free(error);
-	} else if (colon[1] == '/' && strcmp(type, "static") != 0 && access(colon + 1, R_OK) != 0) {
-		warning("%s: %s: %s", parameter, colon + 1, strerror(errno));
-	}
-	map_close(m);
-}
-
-/* is_map_list - every item of such a parameter is a table */
-static bool is_map_list(const char *name)
-{
-	return str_ends(name, "_maps") || str_ends(name, "_checks") ||
-	       strcmp(name, "alias_database") == 0;
-}
-
-/* check_tables - the tables that main.cf names; braces belong to one item */
-static void check_tables(void)
-{
-	struct arena a = ARENA_INIT;
-	struct hash seen = { NULL, 0, 0 }; /* alias_maps and alias_database are often the same */
-	size_t count;
-	const char **names = conf_set_names(&a, &count);
-
-	for (size_t i = 0; i < count; i++) {
-		const char *p = is_map_list(names[i]) ? conf_value(&a, names[i]) : NULL;
-
-		while (p != NULL && *p != '\0') {
-			const char *start = p + strspn(p, " \t\r\n,");
-			int depth = 0;
-
-			for (p = start; *p != '\0' && (depth > 0 || strchr(" \t\r\n,", *p) == NULL);
-				p++) {
-				depth += *p == '{' ? 1 : *p == '}' ? -1 : 0;
-			}
-			if (p > start) {
-				const char *spec = arena_strndup(&a, start, (size_t)(p - start));
-
-				if (hash_set(&seen, spec, &seen) == NULL) {
-					check_table(spec, names[i]);
-				}
-			}
-		}
-	}
-	hash_free(&seen, NULL);
-	arena_free(&a);
-}
-
 /* ---- Ports ---- */
 
 /* answers - somebody takes connections there */
@@ -572,9 +386,12 @@ int check_system(bool warnings, bool verbose)
 	if (G.worst < 2) {
 		check_directories();
 	}
+	check_dovecot_conf(!warnings);
 	if (warnings) {
-		check_certificate();
-		check_tables();
+		check_certificates();
+		check_tables(G.owner, G.group, false);
+		check_lists();
+		check_names();
 	}
 	if (check_unused(verbose ? UNUSED_LIST : warnings ? UNUSED_REFUSED : UNUSED_COUNT) > 0) {
 		G.worst = 2;
@@ -592,7 +409,5 @@ int check_system(bool warnings, bool verbose)
 
 void check_build_tables(void)
 {
-	G.building = true;
-	check_tables();
-	G.building = false;
+	check_tables(G.owner, G.group, true);
 }

@@ -9,7 +9,7 @@
  *
  * Exit status: 0 done (status: it runs), 1 not.
  */
-#include "applets/admin/postfix/postfix.h"
+#include "applets/admin/postfix/check.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -27,11 +27,13 @@
 #include "applets/applets.h"
 #include "applets/privileges.h"
 #include "applets/service.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/utf8.h"
 #include "conf/dovecot_conf.h"
+#include "conf/main_cf.h"
 #include "conf/params.h"
 
 enum { STOP_WAIT_MS = 13000, POLL_MS = 20 };
@@ -40,6 +42,8 @@ static struct {
 	const char *dir;
 	int verbose;
 	bool log_open;
+	struct buf early;		/* lines from before the log was open */
+	struct hash said;		/* on the terminal */
 } G;
 
 static void emit(const char *severity, const char *fmt, va_list ap)
@@ -54,6 +58,64 @@ static void emit(const char *severity, const char *fmt, va_list ap)
 	if (G.log_open && fd != 1 && fd != 2) {
 		log_info("%s%s", severity, text);
 	}
+}
+
+/* on_warning - of what we call: main.cf, dovecot.conf, tables, lists */
+static void on_warning(const char *severity, const char *text)
+{
+	int fd = log_fd();
+
+	if (!G.log_open) {
+		buf_addf(&G.early, "%s%s\n", severity, text);
+	} else if (check_says(1) && fd != 1 && fd != 2 &&
+		hash_set(&G.said, text, &G) == NULL) {
+		dprintf(2, "postfix/postfix-script: %s%s\n", severity, text);
+	}
+}
+
+static int take_log(void *arg, struct slice name, struct slice value, int line)
+{
+	const char **file = arg;
+
+	(void)line;
+	if (slice_eq(name, "maillog_file")) {
+		*file = mem_strndup(value.ptr, value.len);
+	}
+	return 0;
+}
+
+/* find_log - main.cf cannot be used; as far as it can be read it may say where the log is */
+static void find_log(void)
+{
+	struct buf path = BUF_INIT;
+	const char *file = NULL;
+	char *error = NULL;
+
+	buf_addf(&path, "%s/main.cf", G.dir);
+	(void)main_cf_read(buf_str(&path), take_log, &file, &error);
+	if (file != NULL && strchr(file, '$') == NULL) {
+		param.maillog_file = file;
+	}
+	param.syslog_name = param.syslog_name != NULL ? param.syslog_name : "postfix";
+	mem_free(error);
+	buf_free(&path);
+}
+
+/* open_log - with what there was to say before */
+static void open_log(void)
+{
+	int fd;
+
+	service_open_log("postfix-script", 0, false);
+	G.log_open = true;
+	fd = log_fd();
+	log_set_listener(NULL);
+	for (struct slice rest = { buf_str(&G.early), G.early.len }, line;
+		fd != 1 && fd != 2 && (line = slice_word(&rest, "\n")).ptr != NULL;) {
+		log_info("%.*s", (int)line.len, line.ptr);
+	}
+	buf_free(&G.early);
+	log_set_listener(on_warning);
 }
 
 #define EMIT(severity) do { \
@@ -360,11 +422,13 @@ int postfix_main(int argc, char **argv)
 		if (strcmp(commands[i].name, command) != 0) {
 			continue;
 		}
+		log_set_listener(on_warning);
 		if (conf_load(G.dir, false, &error) != 0) {
+			find_log();
+			open_log();
 			return script_fatal("%s", error);
 		}
-		service_open_log("postfix-script", 0, false);
-		G.log_open = true;
+		open_log();
 		return commands[i].fn();
 	}
 	dprintf(2,
