@@ -341,14 +341,14 @@ unsigned *split_file(const char *args, char **word_r)
 	return list;
 }
 
-static void save_to(const char *args, bool headers, unsigned mark)
+static void save_to(const char *args, unsigned mark)
 {
 	char *name = NULL, *path;
 	unsigned *list = split_file(args, &name);
 
 	path = list != NULL ? path_expand(name[0] != '\0' ? name : "&") : NULL;
 	mem_free(name);
-	if (list != NULL && path != NULL && save_messages(path, list, headers, false) &&
+	if (list != NULL && path != NULL && save_messages(path, list, true, false) &&
 		mark != 0) {
 		mark_list(list, mark, 0);
 	}
@@ -359,13 +359,13 @@ static void save_to(const char *args, bool headers, unsigned mark)
 static void cmd_save(const char *args, const unsigned *list)
 {
 	(void)list;
-	save_to(args, true, MARK_SAVED);
+	save_to(args, MARK_SAVED);
 }
 
 static void cmd_copy(const char *args, const unsigned *list)
 {
 	(void)list;
-	save_to(args, true, 0);
+	save_to(args, 0);
 }
 
 /* save_author - S and C: to a file named after the sender of the first message */
@@ -402,18 +402,33 @@ static void cmd_Copy(const char *args, const unsigned *list)
 static void cmd_move(const char *args, const unsigned *list)
 {
 	(void)list;
-	save_to(args, true, MARK_DELETED);
+	save_to(args, MARK_DELETED);
 	after_delete();
 }
 
+/* cmd_write - the texts to one file, attachments to files of their own */
 static void cmd_write(const char *args, const unsigned *list)
 {
+	char *name = NULL, *path;
+	unsigned *named;
+
 	(void)list;
 	if (args[0] == '\0') {
 		printf("No file specified.\n");
-	} else {
-		save_to(args, false, MARK_SAVED);
+		return;
 	}
+	named = split_file(args, &name);
+	path = named != NULL ? path_expand(name[0] != '\0' ? name : "&") : NULL;
+	if (path != NULL && save_messages(path, named, false, false)) {
+		if (attachments_save(named)) {
+			mark_list(named, MARK_SAVED, 0);
+		} else {
+			G.exit_status = 1;
+		}
+	}
+	mem_free(name);
+	mem_free(path);
+	mem_free(named);
 }
 
 static void cmd_file(const char *args, const unsigned *list)
@@ -814,6 +829,17 @@ void commands_run(void)
 		fflush(stdout);
 		if (!read_command(&line)) {
 			break;
+		}
+		while (line_continues(&line)) {
+			struct buf more = BUF_INIT;
+
+			bool got = read_line(G.in, &more);
+
+			buf_add(&line, buf_str(&more), more.len);
+			buf_free(&more);
+			if (!got) {
+				break;
+			}
 		}
 		text = mem_strdup(buf_str(&line));
 		command_line(text, false);

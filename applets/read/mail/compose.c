@@ -30,6 +30,12 @@ static void count_interrupt(int signo)
 	G.interrupts++;
 }
 
+static void note_hangup(int signo)
+{
+	(void)signo;
+	G.hung = 1;
+}
+
 void draft_free(struct draft *d)
 {
 	buf_free(&d->to);
@@ -66,13 +72,14 @@ static bool wait_input(FILE *in)
 	}
 	sigemptyset(&block);
 	sigaddset(&block, SIGINT);
+	sigaddset(&block, SIGHUP);
 	sigprocmask(SIG_BLOCK, &block, &before);
-	while (rc == 0 && G.interrupts == G.told) {
+	while (rc == 0 && G.interrupts == G.told && !G.hung) {
 		rc = ppoll(&p, 1, NULL, &before);
 		rc = rc < 0 && errno == EINTR ? 0 : rc;
 	}
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	return G.interrupts == G.told;
+	return G.interrupts == G.told && !G.hung;
 }
 
 void interrupts_catch(bool on)
@@ -100,6 +107,9 @@ bool read_line(FILE *in, struct buf *line)
 	if (G.interrupts != G.told) {
 		buf_reset(line);
 		return false;
+	}
+	if (G.hung) {
+		return false;		/* what is there of the line stays */
 	}
 	return c != EOF || line->len > 0;
 }
@@ -500,6 +510,12 @@ static bool read_text(struct draft *d, FILE *in, bool terminal)
 
 	for (;;) {
 		if (!read_line(in, &line)) {
+			if (G.hung) {
+				buf_add(&d->text, buf_str(&line), line.len);
+				keep_dead(d);
+				sent = false;
+				break;
+			}
 			if (!terminal || !interrupted(&killed)) {
 				if (terminal && var_on("ignoreeof") && G.eof_count++ < 3) {
 					printf("Use \".\" to terminate letter.\n");
@@ -548,8 +564,15 @@ static bool read_text(struct draft *d, FILE *in, bool terminal)
 
 int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject)
 {
+	/* Without SA_RESTART: the line being read ends. One that is ignored (nohup) stays so. */
+	struct sigaction act = { .sa_handler = note_hangup }, before;
 	bool go_on = true;
 
+	G.hung = 0;
+	sigaction(SIGHUP, NULL, &before);
+	if (before.sa_handler != SIG_IGN) {
+		sigaction(SIGHUP, &act, NULL);
+	}
 	G.interrupts = G.told = 0;
 	G.eof_count = 0;
 	if (terminal) {
@@ -564,6 +587,10 @@ int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject)
 		}
 	}
 	go_on = go_on && read_text(d, in, terminal);
+	sigaction(SIGHUP, &before, NULL);
+	if (G.hung) {
+		G.quit = G.exit_now = true;	/* nobody is there any more */
+	}
 	if (terminal) {
 		clearerr(in);
 		interrupts_catch(false);

@@ -274,7 +274,6 @@ static int send_mode(struct options *o)
 {
 	int status = 1;
 
-	var_set("sending", "");
 	for (int i = 0; i < o->operand_count; i++) {
 		list_add(&o->draft.to, o->operands[i]);
 	}
@@ -373,12 +372,13 @@ static int run(struct options *o)
 	if (G.interactive) {
 		setvbuf(stdin, NULL, _IONBF, 0);	/* compose.c waits for it with ppoll */
 	}
+	G.sending = !o->have_file && o->user == NULL && (o->operand_count > 0 ||
+		o->draft.cc.len > 0 || o->draft.bcc.len > 0 || o->from_headers);
 	read_rc_files(o);
 	for (size_t i = 0; i < o->set_count; i++) {
 		option_S(o->set[i]);
 	}
-	if (!o->have_file && o->user == NULL && (o->operand_count > 0 || o->draft.cc.len > 0 ||
-		o->draft.bcc.len > 0 || o->from_headers)) {
+	if (G.sending) {
 		return send_mode(o);
 	}
 	if ((o->force_send || o->draft.attachments != NULL || o->quote_file != NULL) &&

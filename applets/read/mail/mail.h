@@ -20,6 +20,7 @@
  *   msglist.c   message lists: 1 3-5 $ * :n /text name
  *   headers.c   the header list
  *   show.c      a message on the screen, MIME decoded
+ *   attach.c    attachments written to files
  *   html.c      the text of an HTML part
  *   compose.c   headers and text from the terminal, ~escapes, replies
  *   send.c      the message that goes to sendmail, with attachments
@@ -63,10 +64,12 @@ struct mail_state {
 	char *terminal_set;
 	/* mail.c */
 	bool interactive;		/* stdin is a terminal */
+	bool sending;			/* called to send: if s */
 	char *user, *home;
 	FILE *in;
 	int exit_status;
 	volatile sig_atomic_t interrupts;	/* compose.c: SIGINT while a line is read */
+	volatile sig_atomic_t hung; /* compose.c: SIGHUP came while a letter was written */
 	int conf;			/* main.cf: 0 not asked for, 1 read, -1 cannot be */
 	int told;			/* how many of them were answered */
 	bool catching;			/* a line is read from a terminal: interrupts count */
@@ -87,6 +90,8 @@ void var_unset(const char *name);
 void vars_print(void);
 /* Run the commands of a file (rc); missing is fine when quiet. False: cannot be read. */
 bool rc_read(const char *path, bool quiet);
+/* Whether the next line belongs to this one: a backslash at its end, which becomes a blank. */
+bool line_continues(struct buf *line);
 /* Expand ~, ~user, %, #, &, +name into a path; mem-allocated. */
 char *path_expand(const char *name);
 /* One rc or typed command of those that only concern variables: true when it was one. */
@@ -152,6 +157,17 @@ void terminal_write(FILE *to, const char *text, size_t len);
 void terminal_text(struct buf *text);
 /* Body only, decoded, each line behind prefix: for replies. */
 void show_quoted(struct buf *out, unsigned n, const char *prefix);
+
+/* ---- attach.c ---- */
+/*
+ * Write the attachments of messages to files: asked for by name on a terminal, else those that have
+ * a name, in the current directory; a file that is there is never written over. False: said.
+ */
+bool attachments_save(const unsigned *list);
+/* The name of a part's file, as its header has it: decoded, empty when it has none. */
+struct mime_part;
+struct slice;
+void attachment_name(struct buf *out, const struct mime_part *p, struct slice header);
 
 /* ---- html.c ---- */
 /* What an HTML part says, in lines of text. */

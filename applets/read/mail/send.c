@@ -28,7 +28,7 @@
 #include "mime/transfer.h"
 #include "mime/word.h"
 
-enum { RECIPIENTS_MAX = 10000, ALIAS_DEPTH = 20, ATTACHMENT_MAX = 1 << 28, LINE_MAX_7BIT = 998 };
+enum { ALIAS_DEPTH = 20, ATTACHMENT_MAX = 1 << 28, LINE_MAX_7BIT = 998 };
 
 static const char user_agent[] = "Heirloom mailx 12.4 7/29/08";
 
@@ -48,6 +48,7 @@ void list_add(struct buf *list, const char *addresses)
 struct expansion {
 	struct buf list;
 	struct hash seen;		/* bare addresses: a set */
+	bool bad;			/* something in it is no address (said) */
 };
 
 static void expand_into(struct expansion *e, struct slice list, int depth);
@@ -91,15 +92,28 @@ static void put_address(struct buf *out, const struct mime_address *m)
 	}
 }
 
+/* refuse_item - nobody is left out in silence: a letter with such a recipient is not sent */
+static void refuse_item(struct expansion *e, struct slice item)
+{
+	fprintf(stderr, "%.*s: not an address\n", (int)(item.len < 200 ? item.len : 200), item.ptr);
+	e->bad = true;
+}
+
 /* add_full - an element with a name, a comment or a group: written anew, the name encoded */
 static void add_full(struct expansion *e, struct slice item)
 {
 	struct arena a = ARENA_INIT;
+	size_t count = 0;
 
 	for (struct mime_address *m = mime_addresses(&a, item); m != NULL; m = m->next) {
 		struct buf one = BUF_INIT, bare = BUF_INIT;
 
-		if (m->mailbox == NULL || m->mailbox[0] == '\0' || mime_address_is_group(m)) {
+		count++;
+		if (mime_address_is_group(m) || mime_address_is_group_end(m)) {
+			continue;
+		}
+		if (m->mailbox == NULL || m->mailbox[0] == '\0' || count == MIME_ADDRESS_MAX) {
+			refuse_item(e, item);
 			continue;
 		}
 		put_address(&bare, m);
@@ -113,6 +127,9 @@ static void add_full(struct expansion *e, struct slice item)
 		buf_free(&one);
 		buf_free(&bare);
 	}
+	if (count == 0) {
+		refuse_item(e, item);
+	}
 	arena_free(&a);
 }
 
@@ -120,9 +137,8 @@ static void add_full(struct expansion *e, struct slice item)
 static void expand_into(struct expansion *e, struct slice list, int depth)
 {
 	struct slice item;
-	int left = RECIPIENTS_MAX;
 
-	while (left-- > 0 && mime_list_next(&list, &item)) {
+	while (mime_list_next(&list, &item)) {
 		char *text = mem_strndup(item.ptr, item.len);
 
 		if (strpbrk(text, "<\"(:") != NULL) {
@@ -461,8 +477,8 @@ static void save_dead(const struct buf *message)
 	buf_free(&path);
 }
 
-/* expand_list - replace a list by its expanded form */
-static void expand_list(struct buf *list)
+/* expand_list - replace a list by its expanded form; false: something in it is no address */
+static bool expand_list(struct buf *list)
 {
 	struct expansion e = { .list = BUF_INIT };
 
@@ -470,14 +486,16 @@ static void expand_list(struct buf *list)
 	hash_free(&e.seen, NULL);
 	buf_free(list);
 	*list = e.list;
+	return !e.bad;
 }
 
-/* collect - the bare addresses of a list into recipients; one that is there already once */
-static size_t collect(struct arena *a, const struct buf *list, char **recipients, size_t count)
+/* collect - the bare addresses of a list into recipients, of which there may be most */
+static size_t collect(
+	struct arena *a, const struct buf *list, char **recipients, size_t count, size_t most)
 {
 	struct slice rest = slice_of(buf_str(list)), item;
 
-	while (count < RECIPIENTS_MAX && mime_list_next(&rest, &item)) {
+	while (count < most && mime_list_next(&rest, &item)) {
 		const char *text = arena_strndup(a, item.ptr, item.len);
 
 		if (strpbrk(text, "<\"(") != NULL) {
@@ -532,12 +550,14 @@ static void say_message(const struct buf *message, char *const *recipients, size
 static int hand_over(const struct buf *message, struct draft *d)
 {
 	struct arena a = ARENA_INIT;
-	char **recipients = mem_calloc(RECIPIENTS_MAX, sizeof(*recipients));
-	size_t count = collect(&a, &d->to, recipients, 0);
+	/* No element is shorter than itself and a comma. */
+	size_t most = (d->to.len + d->cc.len + d->bcc.len) / 2 + 3;
+	char **recipients = mem_calloc(most, sizeof(*recipients));
+	size_t count = collect(&a, &d->to, recipients, 0, most);
 	int status;
 
-	count = collect(&a, &d->cc, recipients, count);
-	count = collect(&a, &d->bcc, recipients, count);
+	count = collect(&a, &d->cc, recipients, count, most);
+	count = collect(&a, &d->bcc, recipients, count, most);
 	if (count == 0) {
 		fprintf(stderr, "No recipients specified\n");
 		status = 1;
@@ -555,10 +575,8 @@ static int hand_over(const struct buf *message, struct draft *d)
 
 int send_to_list(const struct buf *message, struct draft *d)
 {
-	int status;
+	int status = expand_list(&d->to) ? hand_over(message, d) : 1;
 
-	expand_list(&d->to);
-	status = hand_over(message, d);
 	if (status != 0) {
 		save_dead(message);
 	}
@@ -569,13 +587,13 @@ int send_draft(struct draft *d)
 {
 	struct buf message = BUF_INIT;
 	int status = 1;
+	bool good = expand_list(&d->to);
 
-	expand_list(&d->to);
-	expand_list(&d->cc);
-	expand_list(&d->bcc);
+	good = expand_list(&d->cc) && good;
+	good = expand_list(&d->bcc) && good;
 	terminal_text(&d->text);
 	terminal_text(&d->subject);
-	if (make_message(&message, d)) {
+	if (make_message(&message, d) && good) {
 		status = hand_over(&message, d);
 	}
 	if (status != 0) {

@@ -26,7 +26,6 @@ struct showing {
 	struct mime_decoder decoder;
 	bool raw;		/* for a file: nothing is made safe */
 	bool shown;		/* the current part is a text that is shown */
-	bool several;		/* the message has parts: they are named */
 };
 
 bool terminal_safe(int32_t code)
@@ -136,21 +135,36 @@ static bool plain_sibling(const struct mime_part *p)
 	return false;
 }
 
+/* put_label - of a part that is not shown, or that is shown and has a name of its own */
+static void put_label(struct showing *s, const struct mime_part *p, struct slice header)
+{
+	struct buf name = BUF_INIT, label = BUF_INIT;
+
+	attachment_name(&name, p, header);
+	if (!s->raw && (!s->shown || name.len > 0)) {
+		buf_addf(&label, "%s/%s", p->type, p->subtype);
+		if (name.len > 0) {
+			buf_addf(&label, ", %s", buf_str(&name));
+		}
+		buf_adds(s->out, "\n[-- ");
+		put_safe(s->out, buf_str(&label), label.len);
+		buf_adds(s->out, " --]\n");
+	}
+	buf_free(&name);
+	buf_free(&label);
+}
+
 static void part_begins(void *arg, const struct mime_part *p, struct slice header)
 {
 	struct showing *s = arg;
 
-	(void)header;
 	if (p->kind != MIME_LEAF) {
-		s->several = true;
 		return;
 	}
 	s->shown = mime_part_is(p, "text", NULL) && !plain_sibling(p);
 	buf_reset(&s->decoded);
 	mime_decode_init(&s->decoder, p->encoding);
-	if (s->several && !s->shown) {
-		buf_addf(s->out, "\n[-- %s/%s --]\n", p->type, p->subtype);
-	}
+	put_label(s, p, header);
 }
 
 static void part_body(void *arg, const struct mime_part *p, const char *data, size_t len)
