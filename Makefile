@@ -91,7 +91,8 @@ LINK = $(CC) $(CFLAGS) -static -nostartfiles $(LDFLAGS),-pie,--no-dynamic-linker
 else
 LINK = $(CC) $(CFLAGS) -static-pie $(LDFLAGS) -o $@ $(OBJS) $(LIBS)
 endif
-STRIP = strip
+# The compiler's own: the host's would destroy another processor's program.
+STRIP := $(shell $(CC) -print-prog-name=strip)
 endif
 
 off = $(filter -DFEATURE_$(1)=0,$(SWITCHES))
@@ -131,7 +132,8 @@ $(OBJ)/flags: FORCE
 	echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(PIE_FLAGS) $(ARCHIVES) $(SRC)' >$@
 
 $(DEPS)/stamps/all: scripts/deps
-	$(Q)DEPS='$(DEPS)' CC='$(CC)' scripts/deps
+	$(Q)DEPS='$(DEPS)' CC='$(CC)' $(if $(filter-out default,$(origin AR)),AR='$(AR)') HOST='$(HOST)' \
+		scripts/deps
 $(DEPS)/san/stamps/all: scripts/deps
 	$(Q)DEPS='$(DEPS)' scripts/deps --san
 
