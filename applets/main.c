@@ -15,6 +15,7 @@
  * An unknown applet is exit status 127 and "applet not found". */
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -298,6 +299,8 @@ main(int argc, char **argv)
 		return 1;
 	}
 	date_find_zone();
+	/* A file at its limit (ulimit -f) is an error of that write, and not the end of a server. */
+	signal(SIGXFSZ, SIG_IGN);
 	name = strrchr(argv[0], '/');
 	name = name != NULL ? name + 1 : argv[0];
 	if (*name == '-')

@@ -3,7 +3,8 @@
  *
  * Servers write many lines for each mail, so an event loop may hold them
  * back and write once a turn (log_set_buffered). A log that cannot be written
- * must never stop the mail: errors of the log itself are dropped.
+ * must never stop the mail: no write waits, and lines that find no room are
+ * dropped and counted (log_hold.c); the count is said when the log goes on.
  *
  * RFC 3164 (the datagram that /dev/log takes).
  */
@@ -21,11 +22,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/identity.h"
+#include "base/log_hold.h"
 #include "base/utf8.h"
 
-enum { LOG_LINE_MAX = 2000, LOG_HOLD_MAX = 16384, FACILITY_MAIL = 2 << 3 };
+enum { LOG_LINE_MAX = 2000, FACILITY_MAIL = 2 << 3 };
 
 enum severity {
 	SEV_PANIC = 2,
@@ -46,14 +47,10 @@ static struct {
 	void (*sink)(const char *lines, size_t len);
 	int verbose;
 	int buffered;
-	size_t held_len;
 	time_t stamp_time;	/* the second that stamp shows */
 	time_t asked;		/* when /dev/log was last connected to */
 	char stamp[24];
 } logger = { .fd = -1, .tag = "pillarbox" };
-
-/* Apart from the above: what begins as zeroes takes no room in the file. */
-static char held[LOG_HOLD_MAX];
 
 void log_set_tag(const char *tag)
 {
@@ -182,34 +179,6 @@ void log_set_sink(void (*fn)(const char *lines, size_t len))
 	logger.target = LOG_TO_SINK;
 }
 
-/* put_out - complete lines to the file, or to whoever writes them for us; how many bytes, or -1 */
-static ssize_t put_out(const char *lines, size_t len)
-{
-	if (logger.target != LOG_TO_SINK) {
-		return write(logger.fd, lines, len);
-	}
-	logger.sink(lines, len);
-	return (ssize_t)len;
-}
-
-void log_flush(void)
-{
-	size_t done = 0;
-
-	while (done < logger.held_len) {
-		ssize_t n = put_out(held + done, logger.held_len - done);
-
-		if (n < 0 && errno == EINTR) {
-			continue;
-		}
-		if (n <= 0) {
-			break;
-		}
-		done += (size_t)n;
-	}
-	logger.held_len = 0;
-}
-
 /* stamp_now - "Aug 10 02:41:01", made once a second */
 static const char *stamp_now(void)
 {
@@ -242,23 +211,49 @@ static const char *severity_text(enum severity sev)
 	return "";
 }
 
-static void write_line(const char *line, size_t len)
+/* format_lost - the word on lines that were dropped */
+static void format_lost(char *out, size_t size)
 {
-	if (logger.buffered) {
-		if (logger.held_len + len > sizeof(held)) {
-			log_flush();
-		}
-		memcpy(held + logger.held_len, line, len);
-		logger.held_len += len;
+	unsigned long lost = log_hold_lost();
+
+	snprintf(out, size, "%lu line%s of the log could not be written", lost,
+		lost == 1 ? "" : "s");
+}
+
+void log_flush(void)
+{
+	char lost[100], line[400];
+	int n;
+
+	if (logger.target == LOG_TO_SINK)
+		log_hold_give(logger.sink);
+	if (logger.target != LOG_TO_FILE || !log_hold_flush(logger.fd) || log_hold_lost() == 0)
 		return;
-	}
-	while (put_out(line, len) < 0 && errno == EINTR) {
-		continue;
+	format_lost(lost, sizeof(lost));
+	n = snprintf(line, sizeof(line), "%s %s %s[%d]: warning: %s\n", stamp_now(), logger.host,
+		logger.tag, (int)getpid(), lost);
+	if (log_hold_add(logger.fd, line, (size_t)n)) {
+		log_hold_said();
+		(void)log_hold_flush(logger.fd);
 	}
 }
 
-/* emit_syslog - one datagram; a daemon that went away is asked for again once */
-static void emit_syslog(pid_t pid, enum severity sev, const char *text)
+bool log_is_stuck(void)
+{
+	return logger.target == LOG_TO_FILE && log_hold_is_stuck();
+}
+
+static void write_line(const char *line, size_t len)
+{
+	if (logger.target == LOG_TO_SINK && !log_hold_has_room(len))
+		log_flush();
+	(void)log_hold_add(logger.fd, line, len);
+	if (!logger.buffered)
+		log_flush();
+}
+
+/* send_syslog - one datagram, after the word on those that were dropped before it */
+static bool send_syslog(pid_t pid, enum severity sev, const char *text)
 {
 	char line[LOG_LINE_MAX + 200];
 	int level = sev == SEV_PANIC ? 0 : sev == SEV_FATAL ? 2 : sev == SEV_ERROR ? 3 :
@@ -266,10 +261,34 @@ static void emit_syslog(pid_t pid, enum severity sev, const char *text)
 	int n = snprintf(line, sizeof(line), "<%d>%s %s[%d]: %s%s", FACILITY_MAIL | level,
 		stamp_now(), logger.tag, (int)pid, severity_text(sev), text);
 
-	if (logger.fd >= 0 &&
-		(send(logger.fd, line, (size_t)n, MSG_NOSIGNAL) >= 0 || errno == EAGAIN)) {
-		return;
+	return send(logger.fd, line, (size_t)n, MSG_NOSIGNAL) >= 0;
+}
+
+/* try_syslog - false: it is not connected, or no more */
+static bool try_syslog(pid_t pid, enum severity sev, const char *text)
+{
+	char lost[100];
+
+	if (logger.fd < 0)
+		return false;
+	if (log_hold_lost() > 0) {
+		format_lost(lost, sizeof(lost));
+		if (send_syslog(getpid(), SEV_WARN, lost))
+			log_hold_said();
 	}
+	if (send_syslog(pid, sev, text))
+		return true;
+	if (errno != EAGAIN && errno != ENOBUFS)
+		return false;
+	log_hold_lose();
+	return true;
+}
+
+/* emit_syslog - a daemon that went away is asked for again once */
+static void emit_syslog(pid_t pid, enum severity sev, const char *text)
+{
+	if (try_syslog(pid, sev, text))
+		return;
 	if (logger.fd >= 0) {
 		close(logger.fd);
 		logger.fd = -1;
@@ -278,9 +297,7 @@ static void emit_syslog(pid_t pid, enum severity sev, const char *text)
 	}
 	logger.asked = logger.stamp_time;
 	logger.fd = syslog_connect();
-	if (logger.fd >= 0) {
-		(void)send(logger.fd, line, (size_t)n, MSG_NOSIGNAL);
-	}
+	(void)try_syslog(pid, sev, text);
 }
 
 /* emit - a line of process pid */

@@ -2,6 +2,7 @@
 #define BASE_LOG_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -47,6 +48,11 @@ int log_verbose(void);
 /* Hold lines back until log_flush(); event loops write once a turn. */
 void log_set_buffered(int on);
 void log_flush(void);
+/*
+ * Lines wait because the log takes none now (its reader stopped reading, the disk is full), or some
+ * were dropped and that could not be said yet: log_flush() should be called from time to time.
+ */
+bool log_is_stuck(void);
 
 void log_debug(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -25,7 +25,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { EVENTS_PER_TURN = 128, SIGNAL_MAX = 32, HOOK_ROUNDS = 1000, IDLE_MS = 500 };
+enum { EVENTS_PER_TURN = 128, SIGNAL_MAX = 32, HOOK_ROUNDS = 1000, IDLE_MS = 500,
+	STUCK_LOG_MS = 1000 };
 
 struct signal_handler {
 	void (*fn)(int signo, void *owner);
@@ -330,6 +331,9 @@ static int wait_ms(const struct loop *l, int ms)
 {
 	if (l->hooks != NULL) {
 		return 0;
+	}
+	if (log_is_stuck() && (ms < 0 || ms > STUCK_LOG_MS)) {
+		ms = STUCK_LOG_MS;
 	}
 	if (l->timer_count > 0) {
 		int64_t left = l->heap[0]->due - clock_ms();

@@ -115,7 +115,6 @@ int local_main(int argc, char **argv)
 
 	service_init(&G.service, &info, argc, argv);
 	G.root = geteuid() == 0;
-	signal(SIGXFSZ, SIG_IGN);
 	warn_unused();
 	route_init();
 	expand_init();

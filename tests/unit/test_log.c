@@ -1,0 +1,168 @@
+/*
+ * test_log - a log that takes nothing now stops nobody, and says what it dropped
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "store_util.h"
+#include "unit.h"
+
+#define PADDING "----------------------------------------------------------------------------------"
+
+/* count_lines - those of write_lines() in text that are whole and in order */
+static int count_lines(const char *text, long *lost_r, int *torn_r)
+{
+	struct slice rest = slice_of(text), line;
+	int count = 0, last = -1, number;
+
+	*lost_r = *torn_r = 0;
+	while ((line = slice_word(&rest, "\n")).ptr != NULL) {
+		char *one = mem_strndup(line.ptr, line.len), *at;
+
+		if ((at = strstr(one, "warning: ")) != NULL)
+			*lost_r += strtol(at + 9, NULL, 10);
+		else if ((at = strstr(one, "]: line ")) == NULL ||
+			sscanf(at, "]: line %d " PADDING, &number) != 1 || number <= last ||
+			!str_ends(one, PADDING))
+			(*torn_r)++;
+		else
+			count++, last = number;
+		mem_free(one);
+	}
+	return count;
+}
+
+static void write_lines(int from, int to)
+{
+	for (int i = from; i < to; i++)
+		log_info("line %d " PADDING, i);
+}
+
+/* drain - all that is in the pipe now */
+static void drain(int fd, struct buf *b)
+{
+	ssize_t n;
+
+	while ((n = read(fd, buf_reserve(b, 65536), 65536)) > 0)
+		buf_added(b, (size_t)n);
+}
+
+/* A pipe that nobody reads: no call waits, and later every line is there or counted. */
+static void stall(bool buffered)
+{
+	struct buf b = BUF_INIT;
+	int ends[2], count, torn;
+	long lost;
+
+	REQUIRE(pipe(ends) == 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+	alarm(20);
+	log_open("unit", LOG_TO_STDERR);
+	log_set_fd(ends[1]);
+	log_set_buffered(buffered);
+	write_lines(0, 3000);
+	CHECK(log_is_stuck());
+	drain(ends[0], &b);
+	for (int i = 0; i < 10 && log_is_stuck(); i++) {
+		log_flush();
+		drain(ends[0], &b);
+	}
+	CHECK(!log_is_stuck());
+	write_lines(3000, 3010);
+	log_flush();
+	drain(ends[0], &b);
+	count = count_lines(buf_str(&b), &lost, &torn);
+	CHECK(count > 500 && lost > 0);
+	CHECK_INT(torn, 0);
+	CHECK_INT(count + lost, 3010);
+	buf_free(&b);
+	alarm(0);
+}
+
+TEST(log, reader_that_stops)
+{
+	stall(false);
+}
+
+TEST(log, reader_that_stops_buffered)
+{
+	stall(true);
+}
+
+/* An old kernel knows no write to a pipe that does not wait. */
+TEST(log, reader_that_stops_without_nowait)
+{
+	refuse_call(SYS_pwritev2);
+	stall(false);
+}
+
+/* What a process could not write is not written by its child. */
+TEST(log, child_of_a_stalled_process)
+{
+	struct buf b = BUF_INIT;
+	int ends[2], status;
+	char *text, *first;
+	pid_t pid;
+
+	REQUIRE(pipe(ends) == 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+	log_open("unit", LOG_TO_STDERR);
+	log_set_fd(ends[1]);
+	write_lines(0, 1000);
+	drain(ends[0], &b);
+	pid = fork();
+	REQUIRE(pid >= 0);
+	if (pid == 0) {
+		log_info("child");
+		_exit(0);
+	}
+	REQUIRE(waitpid(pid, &status, 0) == pid);
+	buf_reset(&b);
+	drain(ends[0], &b);
+	CHECK(strstr(buf_str(&b), "]: child") != NULL);
+	CHECK(strstr(buf_str(&b), "]: line") == NULL);
+	log_flush();
+	drain(ends[0], &b);
+	text = buf_steal(&b);
+	first = strstr(text, "]: line");
+	CHECK(first != NULL && strstr(text, "warning: ") != NULL);
+	mem_free(text);
+}
+
+/* A file that takes no more, and then does: no line is torn. */
+TEST(log, full_disk)
+{
+	struct rlimit limit = { 10000, RLIM_INFINITY };
+	const char *path = store_path("log");
+	struct buf b = BUF_INIT;
+	long lost;
+	int fd, count, torn;
+
+	signal(SIGXFSZ, SIG_IGN);
+	log_open("unit", LOG_TO_STDERR);
+	REQUIRE(log_open_file(path) == 0 && setrlimit(RLIMIT_FSIZE, &limit) == 0);
+	write_lines(0, 400);
+	CHECK(log_is_stuck());
+	limit.rlim_cur = RLIM_INFINITY;
+	REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+	write_lines(400, 410);
+	CHECK(!log_is_stuck());
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	drain(fd, &b);
+	close(fd);
+	count = count_lines(buf_str(&b), &lost, &torn);
+	/* One stands there torn, and then whole. */
+	CHECK(lost > 0 && torn <= 1);
+	CHECK_INT(count + lost, 410);
+	buf_free(&b);
+}
