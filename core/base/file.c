@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/stat.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -83,6 +85,15 @@ char *file_read(const char *path, size_t max, size_t *len_r)
 		*len_r = len;
 	}
 	return data;
+}
+
+bool file_is_mount(const char *path)
+{
+	struct statx st = { 0 };
+
+	/* The call itself: older musl has no wrapper. */
+	return syscall(SYS_statx, AT_FDCWD, path, 0, 0, &st) == 0 &&
+		(st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
 int dir_make(const char *path, mode_t mode)

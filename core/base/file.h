@@ -1,6 +1,7 @@
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -9,6 +10,8 @@ int fd_write_all(int fd, const void *data, size_t len);
 /* Whole small file into a caller-freed, NUL-terminated string; NULL with errno (EFBIG above max).
  */
 char *file_read(const char *path, size_t max, size_t *len_r);
+/* Is a file mounted there, as containers do with single files? No other can take its name. */
+bool file_is_mount(const char *path);
 /* mkdir -p with the mode given; 0 or -1. */
 int dir_make(const char *path, mode_t mode);
 

@@ -7,10 +7,9 @@
  * New files are made by us with mode 0600 before SQLite sees them; it gives
  * its journal, WAL and shared-memory files the mode and owner of the database.
  *
- * WAL needs shared memory, which some flash and network file systems cannot
+ * WAL needs shared memory, which some file systems (9p, FUSE, network) cannot
  * do. Then a rollback journal (TRUNCATE, which spares the directory a write) takes its place:
- * slower,
- * as safe. That is said once in the log.
+ * slower, as safe. That is said in the log when such a database is made or changed over.
  */
 #include "store/db.h"
 
@@ -21,6 +20,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -163,39 +163,76 @@ static int make_file(struct db *db)
 	return -1;
 }
 
-/* set_wal - write-ahead log, or the fallback; 0 or -1 */
-static int set_wal(struct db *db)
+/* set_journal - PRAGMA journal_mode=MODE, or what it is with NULL; the mode is in db->journal. 0 or
+ * -1 */
+static int set_journal(struct db *db, const char *mode)
 {
-	static const char *const tries[] = { "PRAGMA journal_mode=WAL",
-		"PRAGMA journal_mode=TRUNCATE" };
+	char text[64];
 	sqlite3_stmt *s;
 	int rc;
 
-	for (size_t i = 0; i < 2; i++) {
-		rc = sqlite3_prepare_v2(db->handle, tries[i], -1, &s, NULL);
-		if (rc != SQLITE_OK)
-			return set_error(db, rc);
-		rc = sqlite3_step(s);
-		if (rc == SQLITE_ROW) {
-			const char *mode = (const char *)sqlite3_column_text(s, 0);
+	snprintf(text, sizeof(text), "PRAGMA journal_mode%s%s", mode != NULL ? "=" : "",
+		mode != NULL ? mode : "");
+	rc = sqlite3_prepare_v2(db->handle, text, -1, &s, NULL);
+	if (rc != SQLITE_OK)
+		return set_error(db, rc);
+	rc = sqlite3_step(s);
+	if (rc == SQLITE_ROW) {
+		const char *now = (const char *)sqlite3_column_text(s, 0);
 
-			buf_reset(&db->error);
-			snprintf(db->journal, sizeof(db->journal), "%s", mode != NULL ? mode : "");
-		} else {
-			set_error(db, rc);
-		}
-		sqlite3_finalize(s);
-		if (rc == SQLITE_ROW && (i == 1 || strcmp(db->journal, "wal") == 0))
-			return 0;
-		/* Only what shared memory may cause is tried again without it. */
-		if (rc != SQLITE_ROW && db->fault != DB_FAULT_OTHER)
-			return -1;
-		if (i == 0)
-			log_warn("%s: the file system has no shared memory for a write-ahead log: "
-				 "using a rollback journal",
-				db->path);
+		snprintf(db->journal, sizeof(db->journal), "%s", now != NULL ? now : "");
+	} else {
+		set_error(db, rc);
 	}
-	return -1;
+	sqlite3_finalize(s);
+	return rc == SQLITE_ROW ? 0 : -1;
+}
+
+/*
+ * can_share - can a file beside the database be mapped shared and written to? Asked before the
+ * header is made to say WAL, because then nobody could open the database any more. Not the database
+ * itself: closing it would drop the locks of other handles in this process.
+ */
+static bool can_share(const struct db *db)
+{
+	struct buf path = BUF_INIT;
+	void *page = MAP_FAILED;
+	int fd;
+
+	buf_addf(&path, "%s-map%ld", db->path, (long)getpid());
+	(void)unlink(buf_str(&path));
+	fd = open(buf_str(&path), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0) {
+		page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		(void)unlink(buf_str(&path));
+		close(fd);
+	}
+	if (page != MAP_FAILED)
+		munmap(page, 4096);
+	buf_free(&path);
+	/* Where no file can be made, SQLite will say so of its own. */
+	return page != MAP_FAILED || fd < 0;
+}
+
+/* is_about_sharing - the kind of error that a file system without shared memory makes */
+static bool is_about_sharing(const struct db *db)
+{
+	switch (sqlite3_extended_errcode(db->handle)) {
+	case SQLITE_IOERR_SHMOPEN:
+	case SQLITE_IOERR_SHMSIZE:
+	case SQLITE_IOERR_SHMLOCK:
+	case SQLITE_IOERR_SHMMAP:
+		return db->fault == DB_FAULT_OTHER;
+	default:
+		return false;
+	}
+}
+
+static void say_fallback(const struct db *db)
+{
+	log_warn("%s: the file system has no shared memory for a write-ahead log: using a rollback "
+		 "journal",
+		db->path);
 }
 
 /* open_handle - the file itself; 0 or -1 */
@@ -238,6 +275,50 @@ static int open_handle(struct db *db, unsigned flags)
 }
 
 /*
+ * leave_wal - the header says WAL, and the file system cannot do it: what is in the log goes into
+ * the database, and that is one with a rollback journal from now on. Alone with the file SQLite
+ * needs no shared memory for it, if it is told before it opens the log. 0 or -1
+ */
+static int leave_wal(struct db *db, unsigned flags)
+{
+	sqlite3_close_v2(db->handle);
+	db->handle = NULL;
+	if (open_handle(db, flags) != 0)
+		return -1;
+	sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+	if (db_exec(db, "PRAGMA locking_mode=EXCLUSIVE; SELECT 1 FROM sqlite_master LIMIT 1") != 0 ||
+		set_journal(db, "TRUNCATE") != 0)
+		return -1;
+	/* The lock is given back by the first look after this. */
+	return db_exec(db, "PRAGMA locking_mode=NORMAL; SELECT 1 FROM sqlite_master LIMIT 1");
+}
+
+/* set_wal - write-ahead log, or the fallback; 0 or -1 */
+static int set_wal(struct db *db, unsigned flags)
+{
+	int64_t pages = 0;
+
+	if (set_journal(db, NULL) != 0) {
+		if (!is_about_sharing(db) || leave_wal(db, flags) != 0)
+			return -1;
+		say_fallback(db);
+		return 0;
+	}
+	if (strcmp(db->journal, "wal") == 0)
+		return 0;
+	if (can_share(db) && set_journal(db, "WAL") == 0 && strcmp(db->journal, "wal") == 0)
+		return 0;
+	if (db->fault != DB_FAULT_NONE)
+		return -1;
+	if (db_exec_int(db, "PRAGMA page_count", &pages) != 0 || set_journal(db, "TRUNCATE") != 0)
+		return -1;
+	/* Of a new database; later ones know. */
+	if (pages == 0)
+		say_fallback(db);
+	return 0;
+}
+
+/*
  * trim - a pause in the work: pages go back to the system, which has them in its own cache. Only
  * memory is touched, so that the child of a fork, too, may free its copy.
  */
@@ -264,7 +345,7 @@ struct db *db_open(const char *path, unsigned flags, const char *pragmas, const 
 		sqlite3_busy_timeout(
 			db->handle, flags & DB_BRIEF ? BRIEF_TIMEOUT_MS : BUSY_TIMEOUT_MS);
 		/* The header is read here, so that a file that is no database is told at once. */
-		if ((!(flags & DB_WAL) || set_wal(db) == 0) &&
+		if ((!(flags & DB_WAL) || set_wal(db, flags) == 0) &&
 			(pragmas == NULL || db_exec(db, pragmas) == 0) &&
 			db_exec(db, "SELECT 1 FROM sqlite_master LIMIT 1") == 0) {
 			if (fault_r != NULL)

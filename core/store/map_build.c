@@ -14,6 +14,12 @@
  *
  * The new file lies beside the old one, so that the rename cannot fail half
  * way; until then readers see the old table whole.
+ *
+ * A file that is mounted there by itself (a container's) keeps its name: then
+ * the new bytes are copied over the old ones. A reader must not take a mixture
+ * for a table: the first page is made void before and written last, and who
+ * reads a mounted table looks at its time once more after each look-up
+ * (map_db.c). It is never cut shorter, because readers have it mapped.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -483,6 +489,64 @@ static int set_owner(struct map_builder *b, int fd, bool others)
 	return fchmod(fd, mode) == 0 ? 0 : fail(b, "change the mode of", b->temp);
 }
 
+/* copy_range - bytes from..to of the file in; zeros from its end on. 0 or -1 */
+static int copy_range(int in, int out, off_t from, off_t to)
+{
+	char piece[16384];
+
+	while (from < to) {
+		size_t want = to - from < (off_t)sizeof(piece) ? (size_t)(to - from)
+							       : sizeof(piece);
+		ssize_t n;
+
+		memset(piece, 0, want);
+		n = pread(in, piece, want, from);
+		if (n < 0 || pwrite(out, piece, want, from) != (ssize_t)want)
+			return -1;
+		from += (off_t)want;
+	}
+	return 0;
+}
+
+/* copy_over - the new file in, over the one that keeps its name; 0 or -1 with errno */
+static int copy_over(int in, int out)
+{
+	enum { PAGE = 4096 };
+	static const char zeros[PAGE];
+	struct stat new, old;
+
+	if (fstat(in, &new) != 0 || fstat(out, &old) != 0)
+		return -1;
+	/* No room is found out here, while the old table is whole. */
+	if (new.st_size > old.st_size &&
+		(errno = posix_fallocate(out, old.st_size, new.st_size - old.st_size)) != 0)
+		return -1;
+	if (pwrite(out, zeros, PAGE, 0) != PAGE || fdatasync(out) != 0 ||
+		copy_range(in, out, PAGE, new.st_size > old.st_size ? new.st_size : old.st_size) !=
+			0 ||
+		fdatasync(out) != 0 || copy_range(in, out, 0, PAGE) != 0)
+		return -1;
+	return fsync(out);
+}
+
+/* replace - give the new file its name, or its bytes to the file that cannot lose it */
+static int replace(struct map_builder *b, int in)
+{
+	int out, rc;
+
+	if (rename(b->temp, b->path) == 0)
+		return 0;
+	if (errno != EBUSY || !file_is_mount(b->path))
+		return fail(b, "replace", b->path);
+	out = open(b->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (out < 0)
+		return fail(b, "open", b->path);
+	rc = copy_over(in, out) == 0 ? 0 : fail(b, "write", b->path);
+	close(out);
+	unlink(b->temp);
+	return rc;
+}
+
 /* finish_file - owner, mode, onto the disk, into its place */
 static int finish_file(struct map_builder *b, bool others)
 {
@@ -493,9 +557,9 @@ static int finish_file(struct map_builder *b, bool others)
 	rc = set_owner(b, fd, others);
 	if (rc == 0 && fsync(fd) != 0)
 		rc = fail(b, "write", b->temp);
+	if (rc == 0)
+		rc = replace(b, fd);
 	close(fd);
-	if (rc == 0 && rename(b->temp, b->path) != 0)
-		rc = fail(b, "replace", b->path);
 	if (rc == 0)
 		/* So that it outlives a power cut; if not, the table can be made again. */
 		(void)file_sync_name(b->path, -1);

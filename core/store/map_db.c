@@ -1,9 +1,10 @@
 /* map_db - indexed tables: name.db, an SQLite file made by postmap
  *
  * The types hash, btree, lmdb, cdb, dbm and sdbm are all this. The file is
- * never changed in place (a new one takes its name), so it is opened as
+ * not changed in place (a new one takes its name), so it is opened as
  * immutable: no locks, no journal, pages shared through mmap. A file that took
- * its place is noticed and opened.
+ * its place is noticed and opened. One that is mounted by itself is changed in
+ * place (map_build.c): an answer counts when the file is the same after it.
  *
  * The table holds blocks of rows, keyed by their first key; a look-up finds
  * the one block that can hold the key and walks it (map_block.h).
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
@@ -33,6 +35,7 @@ struct table {
 	char *path; /* name.db */
 	struct db *db;
 	struct map_file file, source;
+	bool in_place;	/* the file is a mount, and is written over */
 };
 
 static bool is_listed(const char *list, const char *spec)
@@ -102,6 +105,7 @@ static int reopen(struct map *m, struct table *t)
 	int rc;
 
 	db_close(t->db);
+	t->in_place = file_is_mount(t->path);
 	t->db = db_open(t->path, DB_READ | DB_IMMUTABLE,
 		"PRAGMA cache_size=-32; PRAGMA mmap_size=1073741824", sql, ARRAY_LEN(sql), &fault,
 		&error);
@@ -212,16 +216,25 @@ static int find_in_block(const unsigned char *data, size_t len, const char *key,
 	return rc;
 }
 
-static int get_db(struct map *m, const char *key, struct buf *value)
+/* is_written_over - was the file changed since it was opened? Then what was read is a mixture. */
+static bool is_written_over(struct table *t)
 {
-	struct table *t = m->state;
+	struct stat st;
+
+	if (!t->in_place || (stat(t->path, &st) == 0 && !map_file_note(&t->file, &st)))
+		return false;
+	db_close(t->db);
+	t->db = NULL;
+	return true;
+}
+
+static int find(struct map *m, struct table *t, const char *key, struct buf *value)
+{
 	struct db_stmt *s;
 	size_t len;
 	const void *data;
 	int rc;
 
-	if (refresh(m, t) != 0)
-		return -1;
 	s = db_start(t->db, Q_FIND, "b", (const void *)key, strlen(key));
 	rc = db_step(s);
 	if (rc > 0) {
@@ -233,6 +246,24 @@ static int get_db(struct map *m, const char *key, struct buf *value)
 				m, "%s is damaged: run \"%s %s\"", t->path, tool(m), m->spec);
 	}
 	return rc < 0 ? map_fail(m, "%s", db_error(t->db)) : rc;
+}
+
+static int get_db(struct map *m, const char *key, struct buf *value)
+{
+	struct table *t = m->state;
+	size_t before = value->len;
+	int rc;
+
+	for (int tries = 0; tries < 3; tries++) {
+		t->file.looked = tries > 0 ? 0 : t->file.looked;
+		if (refresh(m, t) != 0)
+			return -1;
+		rc = find(m, t, key, value);
+		if (!is_written_over(t))
+			return rc;
+		buf_truncate(value, before);
+	}
+	return map_fail(m, "%s is being written", t->path);
 }
 
 /* each_row - all rows of a block */
@@ -283,7 +314,9 @@ static int each_db(
 		result = each_row(data, len, &key, &value, fn, arg, &damaged);
 	}
 	db_reset(s);
-	if (damaged)
+	if (is_written_over(t))
+		result = map_fail(m, "%s is being written", t->path);
+	else if (damaged)
 		map_fail(m, "%s is damaged: run \"%s %s\"", t->path, tool(m), m->spec);
 	buf_free(&key);
 	buf_free(&value);

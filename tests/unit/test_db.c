@@ -5,9 +5,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "store/db.h"
+#include "store_util.h"
 #include "unit.h"
 
 enum { Q_ADD, Q_GET, Q_BAD };
@@ -106,12 +109,14 @@ TEST(db, transactions)
 	CHECK_INT(db_run(db, Q_ADD, "is", (int64_t)1, "a"), 0);
 	db_rollback(db);
 	CHECK(!db_in_transaction(db));
-	CHECK_INT(db_exec_int(db, "SELECT count(*) FROM t", &count), 0);
+	if (db_exec_int(db, "SELECT count(*) FROM t", &count) != 0)
+		CHECK_STR(db_error(db), "");
 	CHECK_INT(count, 0);
 	REQUIRE(db_begin(db) == 0);
 	CHECK_INT(db_run(db, Q_ADD, "is", (int64_t)1, "a"), 0);
 	CHECK_INT(db_commit(db), 0);
-	CHECK_INT(db_exec_int(db, "SELECT count(*) FROM t", &count), 0);
+	if (db_exec_int(db, "SELECT count(*) FROM t", &count) != 0)
+		CHECK_STR(db_error(db), "");
 	CHECK_INT(count, 1);
 	CHECK_INT(db_exec_int(db, "SELECT k FROM t WHERE k > 1", &count), -1);
 	db_close(db);
@@ -276,4 +281,79 @@ TEST(db, rolled_back_writes)
 	db_close(one);
 	db_close(two);
 	db_close(three);
+}
+
+static int64_t rows(struct db *db)
+{
+	int64_t count = -1;
+
+	if (db_exec_int(db, "SELECT count(*) FROM t", &count) != 0)
+		CHECK_STR(db_error(db), "");
+	return count;
+}
+
+/* said - how often the log speaks of the fallback */
+static int said(const char *path)
+{
+	char *text = file_read(path, 100000, NULL);
+	int count = 0;
+
+	for (const char *at = text; at != NULL && (at = strstr(at, "no shared memory")) != NULL; at++)
+		count++;
+	mem_free(text);
+	return count;
+}
+
+/* A new database where nothing can be mapped shared: several handles write, it is said once. */
+TEST(db, without_shared_mmap)
+{
+	char path[512];
+	struct db *one, *two;
+
+	snprintf(path, sizeof(path), "%s", path_of("log"));
+	REQUIRE(log_open_file(path) == 0);
+	refuse_shared_mmap();
+	one = open_new(DB_CREATE | DB_WAL);
+	CHECK_STR(db_journal_mode(one), "truncate");
+	REQUIRE(db_migrate(one, migrations, 2) == 0);
+	two = open_new(DB_CREATE | DB_WAL);
+	CHECK_STR(db_journal_mode(two), "truncate");
+	for (int i = 0; i < 10; i++)
+		CHECK_INT(db_run(i % 2 ? one : two, Q_ADD, "ds", i, "x"), 0);
+	CHECK_INT(rows(one), 10);
+	CHECK_INT(rows(two), 10);
+	CHECK_INT(said(path), 1);
+	db_close(one);
+	db_close(two);
+}
+
+/* One with a log that was moved there: what the log holds is not lost. */
+TEST(db, log_without_shared_mmap)
+{
+	char path[512];
+	struct db *db;
+	int status;
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "%s", path_of("log"));
+	pid = fork();
+	REQUIRE(pid >= 0);
+	if (pid == 0) {		/* ends without closing: the rows are in the log alone */
+		db = open_new(DB_CREATE | DB_WAL);
+		if (db_migrate(db, migrations, 2) != 0 || db_run(db, Q_ADD, "ds", 1, "x") != 0)
+			_exit(1);
+		_exit(0);
+	}
+	REQUIRE(waitpid(pid, &status, 0) == pid && status == 0);
+	REQUIRE(log_open_file(path) == 0);
+	refuse_shared_mmap();
+	db = open_new(DB_CREATE | DB_WAL);
+	CHECK_INT(rows(db), 1);
+	CHECK_STR(db_journal_mode(db), "truncate");
+	CHECK_INT(db_run(db, Q_ADD, "ds", 2, "x"), 0);
+	CHECK_INT(said(path), 1);
+	db_close(db);
+	db = open_new(DB_READ);
+	CHECK_INT(rows(db), 2);
+	db_close(db);
 }

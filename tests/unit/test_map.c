@@ -1,12 +1,18 @@
 /* test_map - indexed tables, their builder, lists of tables, changes on disk */
+#include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "conf/params.h"
 #include "store/map.h"
 #include "unit.h"
 
@@ -368,4 +374,55 @@ TEST(map, modes)
 	 */
 	if (geteuid() != 0)
 		CHECK_INT(st.st_mode & 0777, 0600);
+}
+
+/* A table that is mounted by itself is written over; who reads it meanwhile gets no wrong answer. */
+TEST(map, mounted_table)
+{
+	enum { ROUNDS = 40, ROWS = 2000 };
+	char key[32], from[512];
+	struct map *m;
+	int status, rc = 0;
+	pid_t pid;
+
+	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+		unit_skip("a mount needs root and a kernel that lets it");
+	write_text("t", "");
+	commit(begin("t", 0));
+	snprintf(from, sizeof(from), "%s", path_of("other"));
+	write_text("other", "");
+	REQUIRE(rename(path_of("t.db"), from) == 0);
+	write_text("t.db", "");
+	REQUIRE(mount(from, path_of("t.db"), NULL, MS_BIND, NULL) == 0);
+	pid = fork();
+	REQUIRE(pid >= 0);
+	for (int round = 0; pid == 0 && round < ROUNDS; round++) {
+		struct map_builder *b = begin("t", 0);
+
+		map_build_put(b, "always", "here");
+		for (int i = 0; i < ROWS * (1 + round % 3); i++) {
+			snprintf(key, sizeof(key), "%c%d", "abz"[round % 3], i);
+			map_build_put(b, key, "value");
+		}
+		if (map_build_commit(b) != 0)
+			_exit(1);
+		map_build_abort(b);
+	}
+	if (pid == 0)
+		_exit(0);
+	log_open("unit", LOG_TO_STDERR);
+	log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
+	m = open_map(spec_of("hash", "t"));
+	param.map_check_interval = 0;
+	for (bool seen = false; rc == 0; rc = waitpid(pid, &status, WNOHANG)) {
+		const char *value = get(m, "always");
+
+		seen = seen || strcmp(value, "here") == 0;
+		CHECK(!seen || strcmp(value, "here") == 0 || strcmp(value, "(error)") == 0);
+	}
+	CHECK(rc == pid && status == 0);
+	CHECK_STR(get(m, "always"), "here");
+	CHECK_STR(get(m, "a1"), ROUNDS % 3 == 1 ? "value" : "(none)");
+	map_close(m);
+	umount2(path_of("t.db"), MNT_DETACH);
 }

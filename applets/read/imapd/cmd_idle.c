@@ -2,7 +2,9 @@
  * cmd_idle - IDLE: tell of changes as they happen
  *
  * The store's descriptor wakes us for what other sessions, processes and programs do to the
- * mailbox. Every imap_idle_notify_interval a line goes out, which keeps routers from
+ * mailbox. There may be none (inotify is missing or its limit is used up), and what another host
+ * does to a network file system is not heard of: every mailbox_idle_check_interval we look ourselves.
+ * Every imap_idle_notify_interval a line goes out, which keeps routers from
  * forgetting the connection and finds clients that are gone.
  *
  * RFC 2177
@@ -42,6 +44,25 @@ static void arm_still_here(struct imapd *s)
 	}
 }
 
+static void arm_look(struct imapd *s);
+
+static void on_look(struct timer *t)
+{
+	struct imapd *s = t->owner;
+
+	s->io->resume(s->io);
+	arm_look(s);
+}
+
+static void arm_look(struct imapd *s)
+{
+	int64_t seconds = setting.mailbox_idle_check_interval;
+
+	if (seconds > 0 && s->view != NULL) {
+		loop_timer(s->io->loop, &s->look, seconds * 1000, on_look, s);
+	}
+}
+
 /* leave_idle - nothing wakes us any more */
 static void leave_idle(struct imapd *s)
 {
@@ -49,6 +70,7 @@ static void leave_idle(struct imapd *s)
 	if (s->io->loop != NULL) {
 		loop_unwatch(s->io->loop, &s->notify);
 		loop_untimer(s->io->loop, &s->still_here);
+		loop_untimer(s->io->loop, &s->look);
 	}
 }
 
@@ -97,6 +119,7 @@ enum cmd_result cmd_idle(struct imapd *s, struct imap_args *a, struct buf *out)
 			loop_watch(s->io->loop, &s->notify, fd, LOOP_READ, on_notify, s);
 		}
 		arm_still_here(s);
+		arm_look(s);
 	}
 	return CMD_WAIT;
 }

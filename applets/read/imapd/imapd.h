@@ -92,7 +92,7 @@ struct imapd {
 
 	/* IDLE. */
 	struct watch notify;
-	struct timer still_here;
+	struct timer still_here, look;
 	bool still_due;			/* its line is to be written */
 
 	/* What was fetched last, see fetch_text.h. */

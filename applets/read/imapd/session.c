@@ -511,6 +511,7 @@ static void session_close(void *session)
 	if (s->io->loop != NULL) {
 		loop_untimer(s->io->loop, &s->turn);
 		loop_untimer(s->io->loop, &s->still_here);
+		loop_untimer(s->io->loop, &s->look);
 		loop_unwatch(s->io->loop, &s->notify);
 	}
 	imapd_unselect(s);
