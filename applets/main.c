@@ -299,7 +299,7 @@ main(int argc, char **argv)
 		return 1;
 	}
 	date_find_zone();
-	/* A file at its limit (ulimit -f) is an error of that write, and not the end of a server. */
+	/* A file at its limit (ulimit -f) is an error of that write, not the end of a server. */
 	signal(SIGXFSZ, SIG_IGN);
 	name = strrchr(argv[0], '/');
 	name = name != NULL ? name + 1 : argv[0];

@@ -26,7 +26,7 @@
 
 enum { HELD_MAX = 16384, NOWAIT = 8 /* RWF_NOWAIT */ };
 
-/* The mutable global of logging beside log.c's; it begins as zeroes and takes no room in the file. */
+/* The mutable global of logging beside log.c's; zeroes at first: no room in the file. */
 static struct {
 	char held[HELD_MAX];
 	size_t len;

@@ -31,6 +31,7 @@
 
 #include "store/db_combine.h"
 #include "store/db_guard.h"
+#include "store/db_mend.h"
 
 _Static_assert(SQLITE_VERSION_NUMBER >= 3051003,
 	"older ones can lose commits when two connections write and checkpoint at once "
@@ -128,19 +129,28 @@ static int set_error(struct db *db, int rc)
 	return -1;
 }
 
-/* make_uri - path as a URI, for the immutable flag */
-static char *make_uri(const char *path)
+static void add_escaped(struct buf *uri, const char *path)
+{
+	for (const char *p = path; *p != '\0'; p++) {
+		if (strchr("%?#&=", *p) != NULL)
+			buf_addf(uri, "%%%02x", (unsigned)(unsigned char)*p);
+		else
+			buf_addc(uri, *p);
+	}
+}
+
+/* make_uri - path as a URI, for the immutable flag; wal: its log, for the "mend" VFS, or NULL */
+static char *make_uri(const char *path, const char *wal)
 {
 	struct buf uri = BUF_INIT;
 
 	buf_adds(&uri, "file:");
-	for (const char *p = path; *p != '\0'; p++) {
-		if (*p == '%' || *p == '?' || *p == '#')
-			buf_addf(&uri, "%%%02x", (unsigned)(unsigned char)*p);
-		else
-			buf_addc(&uri, *p);
-	}
+	add_escaped(&uri, path);
 	buf_adds(&uri, "?immutable=1");
+	if (wal != NULL) {
+		buf_adds(&uri, "&wal=");
+		add_escaped(&uri, wal);
+	}
 	return buf_steal(&uri);
 }
 
@@ -195,10 +205,13 @@ static int set_journal(struct db *db, const char *mode)
  */
 static bool can_share(const struct db *db)
 {
+	struct identity_saved id;
 	struct buf path = BUF_INIT;
 	void *page = MAP_FAILED;
 	int fd;
 
+	if (identity_enter_parent(&id, db->path) != 0)
+		return true;
 	buf_addf(&path, "%s-map%ld", db->path, (long)getpid());
 	(void)unlink(buf_str(&path));
 	fd = open(buf_str(&path), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -209,6 +222,7 @@ static bool can_share(const struct db *db)
 	}
 	if (page != MAP_FAILED)
 		munmap(page, 4096);
+	identity_leave(&id);
 	buf_free(&path);
 	/* Where no file can be made, SQLite will say so of its own. */
 	return page != MAP_FAILED || fd < 0;
@@ -254,7 +268,7 @@ static int open_handle(struct db *db, unsigned flags)
 		snprintf(path, sizeof(path), "%s", db->path);
 	how |= flags & (DB_WRITE | DB_CREATE) ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
 	if (flags & DB_IMMUTABLE) {
-		uri = make_uri(path);
+		uri = make_uri(path, NULL);
 		how |= SQLITE_OPEN_URI;
 	}
 	rc = sqlite3_open_v2(uri != NULL ? uri : path, &db->handle, how,
@@ -286,7 +300,7 @@ static int leave_wal(struct db *db, unsigned flags)
 	if (open_handle(db, flags) != 0)
 		return -1;
 	sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
-	if (db_exec(db, "PRAGMA locking_mode=EXCLUSIVE; SELECT 1 FROM sqlite_master LIMIT 1") != 0 ||
+	if (db_exec(db, "PRAGMA locking_mode=EXCLUSIVE; SELECT 1 FROM sqlite_master") != 0 ||
 		set_journal(db, "TRUNCATE") != 0)
 		return -1;
 	/* The lock is given back by the first look after this. */
@@ -330,8 +344,8 @@ static void trim(void *owner)
 		sqlite3_db_release_memory(db->handle);
 }
 
-struct db *db_open(const char *path, unsigned flags, const char *pragmas, const char *const *sql,
-	size_t count, enum db_fault *fault_r, char **error_r)
+/* new_db - nothing is open yet */
+static struct db *new_db(const char *path, const char *const *sql, size_t count)
 {
 	struct db *db = mem_alloc(sizeof(*db));
 
@@ -341,23 +355,71 @@ struct db *db_open(const char *path, unsigned flags, const char *pragmas, const 
 	db->count = count;
 	db->stmts = count > 0 ? mem_calloc(count, sizeof(*db->stmts)) : NULL;
 	mem_trim_call(&db->trimmer, trim, db);
-	if (open_handle(db, flags) == 0) {
-		sqlite3_busy_timeout(
-			db->handle, flags & DB_BRIEF ? BRIEF_TIMEOUT_MS : BUSY_TIMEOUT_MS);
-		/* The header is read here, so that a file that is no database is told at once. */
-		if ((!(flags & DB_WAL) || set_wal(db, flags) == 0) &&
-			(pragmas == NULL || db_exec(db, pragmas) == 0) &&
-			db_exec(db, "SELECT 1 FROM sqlite_master LIMIT 1") == 0) {
-			if (fault_r != NULL)
-				*fault_r = DB_FAULT_NONE;
-			return db;
-		}
-	}
+	return db;
+}
+
+/* finish_open - what opening led to, for the caller to return */
+static struct db *finish_open(struct db *db, bool good, enum db_fault *fault_r, char **error_r)
+{
 	if (fault_r != NULL)
-		*fault_r = db->fault;
+		*fault_r = good ? DB_FAULT_NONE : db->fault;
+	if (good)
+		return db;
 	*error_r = mem_strdup(db_error(db));
 	db_close(db);
 	return NULL;
+}
+
+struct db *db_open(const char *path, unsigned flags, const char *pragmas, const char *const *sql,
+	size_t count, enum db_fault *fault_r, char **error_r)
+{
+	struct db *db = new_db(path, sql, count);
+	bool good = open_handle(db, flags) == 0;
+
+	if (good) {
+		sqlite3_busy_timeout(
+			db->handle, flags & DB_BRIEF ? BRIEF_TIMEOUT_MS : BUSY_TIMEOUT_MS);
+		/* The header is read here, so that a file that is no database is told at once. */
+		good = (!(flags & DB_WAL) || set_wal(db, flags) == 0) &&
+			(pragmas == NULL || db_exec(db, pragmas) == 0) &&
+			db_exec(db, "SELECT 1 FROM sqlite_master LIMIT 1") == 0;
+	}
+	return finish_open(db, good, fault_r, error_r);
+}
+
+struct db *db_open_mended(const char *path, const char *wal, const unsigned char *first_page,
+	const char *const *sql, size_t count, enum db_fault *fault_r, char **error_r)
+{
+	struct db *db = new_db(path, sql, count);
+	char *uri = make_uri(path, wal);
+	int rc;
+
+	db_guard();
+	rc = sqlite3_open_v2(uri, &db->handle,
+		SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY |
+			SQLITE_OPEN_URI,
+		db_mend_vfs());
+	mem_free(uri);
+	if (rc == SQLITE_OK && first_page != NULL)
+		rc = sqlite3_file_control(db->handle, "main", DB_MEND_FIRST_PAGE,
+			(void *)(uintptr_t)first_page);
+	if (rc != SQLITE_OK)
+		set_error(db, rc);
+	return finish_open(db,
+		rc == SQLITE_OK && db_exec(db, "SELECT 1 FROM sqlite_master LIMIT 1") == 0, fault_r,
+		error_r);
+}
+
+bool db_first_page(struct db *db, unsigned char out[DB_PAGE])
+{
+	sqlite3_file *file = NULL;
+
+	return db_exec(db, "PRAGMA wal_checkpoint(PASSIVE)") == 0 &&
+		sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file) ==
+			SQLITE_OK &&
+		file != NULL && file->pMethods != NULL &&
+		file->pMethods->xRead(file, out, DB_PAGE, 0) == SQLITE_OK &&
+		memcmp(out, "SQLite format 3", 16) == 0;
 }
 
 void db_close(struct db *db)

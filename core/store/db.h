@@ -55,6 +55,15 @@ enum db_fault {
  */
 struct db *db_open(const char *path, unsigned flags, const char *pragmas, const char *const *sql,
 	size_t count, enum db_fault *fault_r, char **error_r);
+/*
+ * A damaged database with its log (wal: the path; it need not be there), as whole as can be, to be
+ * read (db_mend.c). first_page: of DB_PAGE bytes, instead of its own, or NULL. Else as db_open().
+ */
+enum { DB_PAGE = 4096 };
+struct db *db_open_mended(const char *path, const char *wal, const unsigned char *first_page,
+	const char *const *sql, size_t count, enum db_fault *fault_r, char **error_r);
+/* The first page of the file, after a checkpoint (of a queue: in its writers' turn). */
+bool db_first_page(struct db *db, unsigned char out[DB_PAGE]);
 void db_close(struct db *db);				/* NULL is fine */
 /* How long to wait for another process's lock; 10,000 at first. */
 void db_set_busy_timeout(struct db *db, int milliseconds);

@@ -120,6 +120,8 @@ int queue_lock(struct queue *q)
 
 void queue_unlock(struct queue *q)
 {
+	if (q->keep_turn)
+		return;
 	if (q->locked)
 		(void)flock(q->lock_fd, LOCK_UN);
 	q->locked = false;
@@ -263,8 +265,9 @@ static int open_writer(struct queue *q)
 	int rc;
 
 	queue_finish_aside(q);
-	if (check_mark(q) != 0)
+	if (check_mark(q) != 0 || queue_check_files(q) != 0)
 		return -1;
+	queue_check_log(q);
 	rc = open_db(q, &fault);
 	if (rc != 0 && fault == DB_FAULT_CORRUPT) {
 		rc = queue_set_aside(q, "file is not a database or is damaged");
@@ -276,6 +279,7 @@ static int open_writer(struct queue *q)
 	if (db_migrate(q->db, queue_migrations, queue_migration_count) != 0)
 		return queue_set_error(q);
 	queue_id_load(q);
+	queue_rescue_log(q);
 	return set_log(q);
 }
 
@@ -321,13 +325,29 @@ static struct queue *give_up(struct queue *q, char **error_r)
 	return NULL;
 }
 
-struct queue *queue_open_damaged(const char *path, char **error_r)
+struct queue *queue_open_damaged(
+	const char *path, const char *wal, const unsigned char *first_page, char **error_r)
 {
 	struct queue *q = new_queue("", mem_strdup(path), QUEUE_READ);
-	enum db_fault fault;
+	char *error = NULL;
+	int64_t tables = 0;
+	struct stat st = { 0 };
 
 	q->damaged = true;
-	return open_db(q, &fault) == 0 ? q : give_up(q, error_r);
+	(void)stat(path, &st);
+	q->dev = st.st_dev;
+	q->ino = st.st_ino;
+	q->db = db_open_mended(path, wal, first_page, queue_sql, Q_COUNT, NULL, &error);
+	if (q->db != NULL &&
+		db_exec_int(q->db,
+			"SELECT count(*) FROM sqlite_master WHERE name IN ('message', 'recipient', "
+			"'chunk')",
+			&tables) == 0 &&
+		tables == 3)
+		return q;
+	buf_adds(&q->error, error != NULL ? error : "its tables are not known");
+	mem_free(error);
+	return give_up(q, error_r);
 }
 
 int64_t queue_schema(void)
@@ -392,6 +412,7 @@ void queue_close(struct queue *q)
 	mem_free(q->committed);
 	buf_free(&q->cache);
 	buf_free(&q->error);
+	mem_free(q->kept_log);
 	mem_free(q->path);
 	mem_free(q->dir);
 	mem_free(q);

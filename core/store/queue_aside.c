@@ -23,13 +23,21 @@
 
 enum { PATH_SIZE = 4096, TRIES = 100 };
 
-/* free_name - a name for the database that nothing has; false when 100 damaged ones of this second
- * lie there */
-static bool free_name(const struct queue *q, char out[PATH_SIZE])
+static bool is_free(const char *name, const char *tail)
+{
+	char path[PATH_SIZE + 16];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s%s", name, tail);
+	return lstat(path, &st) != 0 && errno == ENOENT;
+}
+
+/* queue_free_name - a name for the database that neither it nor its log has; false when 100 damaged
+ * ones of this second lie there */
+bool queue_free_name(const struct queue *q, char out[PATH_SIZE])
 {
 	struct tm tm;
 	char stamp[32];
-	struct stat st;
 	time_t now = time(NULL);
 
 	gmtime_r(&now, &tm);
@@ -40,7 +48,7 @@ static bool free_name(const struct queue *q, char out[PATH_SIZE])
 
 		if (n >= PATH_SIZE)
 			return false;
-		if (lstat(out, &st) != 0 && errno == ENOENT)
+		if (is_free(out, "") && is_free(out, "-wal"))
 			return true;
 	}
 	return false;
@@ -67,7 +75,7 @@ int queue_set_aside(struct queue *q, const char *why)
 {
 	char to[PATH_SIZE];
 
-	if (!free_name(q, to))
+	if (!queue_free_name(q, to))
 		return queue_set_error_text(q, "cannot be set aside: no free name");
 	/* First: a crash in between must not leave mail in a file that nobody looks into. */
 	queue_rescue_later(q, to);
@@ -96,6 +104,8 @@ void queue_mark(const struct queue *q)
 {
 	char name[PATH_SIZE];
 
+	if (q->damaged)
+		return;
 	mark_name(q, name);
 	(void)queue_make_file(q->dir, name);
 }

@@ -91,6 +91,8 @@ struct queue {
 	int lock_fd; /* DIR/queue.lock: writers' turns (flock), the last id (bytes 0-7), qmgr's
 			claim (byte 8) */
 	bool locked;
+	bool keep_turn;			/* queue_unlock() does nothing: more is to come */
+	char *kept_log;			/* a damaged log that is to be looked through, or NULL */
 	dev_t dev;			/* of the database we have open */
 	ino_t ino;
 	struct buf error;
@@ -162,11 +164,22 @@ void queue_rescue_later(const struct queue *q, const char *path);
 /* Before opening, under the lock: complete a move that a crash interrupted, so that a database and
  * its log stay together. */
 void queue_finish_aside(struct queue *q);
-/* queue.c: the damaged file at path, to read what is left of it. NULL with a text (caller frees).
- */
-struct queue *queue_open_damaged(const char *path, char **error_r);
+/* queue.c: the damaged file at path, to read what is left of it, with its log (db_open_mended()).
+ * NULL with a text (caller frees). */
+struct queue *queue_open_damaged(
+	const char *path, const char *wal, const unsigned char *first_page, char **error_r);
 /* As queue_next(), downwards. */
 int queue_before(struct queue *q, queue_id before, struct arena *a, struct queue_envelope *env);
+
+/* queue_damage.c, before opening for writing, in our turn: what SQLite would misunderstand is set
+ * aside. 0, or -1 with the error set */
+int queue_check_files(struct queue *q);
+/* Commits behind damage in the log, which SQLite would overwrite: said, and the log kept. */
+void queue_check_log(struct queue *q);
+/* queue_rescue.c: after opening, still in our turn: mail out of a log that was kept. */
+void queue_rescue_log(struct queue *q);
+/* queue_aside.c: a free name for what is to be kept beside the database. */
+bool queue_free_name(const struct queue *q, char out[4096]);
 
 void queue_mark(const struct queue *q);
 void queue_unmark(const struct queue *q);

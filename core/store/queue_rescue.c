@@ -2,8 +2,10 @@
  *
  * What can still be read whole (envelope, recipients that are not done, every
  * byte of the content) goes into the new queue under the same id. The walk goes
- * from the eldest message up to the first damaged page, then from the newest
- * down. The damaged file stays as it is, with whatever could not be read.
+ * from the eldest message up, over damaged pages. It sees the database mended
+ * (db_mend.c): one that is cut short, whose header is damaged, that is empty
+ * beside a whole log, or whose log goes on behind damage. The damaged file
+ * stays as it is, with whatever could not be read.
  *
  * DIR/queue.db.rescue names the files that wait for this (in DIR: directories in it are not
  * believed); queue_set_aside() writes it before it moves them, and it is removed when they were
@@ -23,7 +25,9 @@
 
 #include "store/queue_internal.h"
 
-enum { PATH_SIZE = 4096, LIST_MAX = 65536, RCPTS_AT_ONCE = 200, COMMIT_EVERY = 100 };
+enum { PATH_SIZE = 4096, LIST_MAX = 65536, RCPTS_AT_ONCE = 200, COMMIT_EVERY = 100,
+	GAPS_MAX = 1000 };
+#define ID_MAX ((queue_id)INT64_MAX >> 14)
 
 struct rescue {
 	struct queue *to, *from;
@@ -163,33 +167,104 @@ static queue_id walk(struct rescue *r, bool up, queue_id at, queue_id stop)
 	return at;
 }
 
-/* rescue_file - false: not all that can be had is in the new queue yet */
-static bool rescue_file(struct queue *q, const char *path)
+/*
+ * behind_damage - the first message that can be found some way behind at, where a page cannot be
+ * read: ids are times, so the way is doubled until there is one. 0: none
+ */
+static queue_id behind_damage(struct rescue *r, queue_id at)
 {
-	struct rescue r = { .to = q };
-	char *error = NULL;
-	queue_id last;
+	struct arena a = ARENA_INIT;
+	struct queue_envelope env;
+	queue_id found = 0;
 
-	if (access(path, F_OK) != 0 && errno == ENOENT)
-		return true;	/* a crash came before it was moved there: it got another name */
-	r.from = queue_open_damaged(path, &error);
-	if (r.from == NULL) {
-		log_warn("%s: nothing can be read from it: %s", path, error);
-		mem_free(error);
-		return true;
+	for (queue_id step = 1000; found == 0 && at + step < ID_MAX; step *= 2)
+		if (queue_next(r->from, at + step, &a, &env) > 0 && env.id > at)
+			found = env.id;
+	arena_free(&a);
+	return found;
+}
+
+/* walk_all - up to the end, over damaged pages; behind each of them also down to it */
+static void walk_all(struct rescue *r)
+{
+	queue_id at = walk(r, true, 0, 0), next;
+
+	for (int gaps = 0; gaps < GAPS_MAX && !r->failed; gaps++) {
+		next = behind_damage(r, at);
+		if (next == 0)
+			break;
+		walk(r, false, next + 1, at);
+		at = walk(r, true, next, 0);
 	}
-	last = walk(&r, true, 0, 0);
-	walk(&r, false, (queue_id)INT64_MAX >> 14, last);
+	walk(r, false, ID_MAX, at);
+}
+
+/* open_damaged - by its own first page, or else that of the queue that takes its place */
+static struct queue *open_damaged(struct queue *q, const char *path, const char *wal)
+{
+	unsigned char page[DB_PAGE];
+	char *error = NULL;
+	struct queue *from = queue_open_damaged(path, wal, NULL, &error);
+
+	if (from == NULL && queue_lock(q) == 0) {
+		bool have = db_first_page(q->db, page);
+
+		queue_unlock(q);
+		if (have) {
+			mem_free(error);
+			error = NULL;
+			from = queue_open_damaged(path, wal, page, &error);
+		}
+	}
+	if (from == NULL)
+		log_warn("%s: nothing can be read from it: %s", path,
+			error != NULL ? error : queue_error(q));
+	mem_free(error);
+	return from;
+}
+
+/* rescue_from - false: not all that can be had is in the new queue yet */
+static bool rescue_from(struct queue *q, const char *path, const char *wal, const char *name)
+{
+	struct rescue r = { .to = q, .from = open_damaged(q, path, wal) };
+
+	if (r.from == NULL)
+		return true;
+	walk_all(&r);
 	store(&r);
 	if (r.failed)
 		log_warn("%s: not all of its messages could be taken from it: tried again later",
-			path);
+			name);
 	else
-		log_info("%s: %ld message%s taken from it into the new queue, %ld damaged", path,
+		log_info("%s: %ld message%s taken from it into the new queue, %ld damaged", name,
 			r.taken, r.taken == 1 ? "" : "s", r.damaged);
 	queue_close(r.from);
 	buf_free(&r.piece);
 	return !r.failed;
+}
+
+/* rescue_file - a file of the list, with its log */
+static bool rescue_file(struct queue *q, const char *path)
+{
+	char wal[PATH_SIZE + 16];
+
+	if (access(path, F_OK) != 0 && errno == ENOENT)
+		return true;	/* a crash came before it was moved there: it got another name */
+	snprintf(wal, sizeof(wal), "%s-wal", path);
+	return rescue_from(q, path, wal, path);
+}
+
+void queue_rescue_log(struct queue *q)
+{
+	if (q->kept_log == NULL)
+		return;
+	/* Till the end nobody else may write, and nothing be copied back into the pages we read. */
+	q->keep_turn = true;
+	if (db_exec(q->db, "PRAGMA wal_autocheckpoint=0") == 0)
+		(void)rescue_from(q, q->path, q->kept_log, q->kept_log);
+	q->keep_turn = false;
+	mem_free(q->kept_log);
+	q->kept_log = NULL;
 }
 
 void queue_rescue(struct queue *q)

@@ -298,8 +298,8 @@ static int said(const char *path)
 	char *text = file_read(path, 100000, NULL);
 	int count = 0;
 
-	for (const char *at = text; at != NULL && (at = strstr(at, "no shared memory")) != NULL; at++)
-		count++;
+	for (const char *at = text; at != NULL; count += at != NULL)
+		at = strstr(at + (at != text), "no shared memory");
 	mem_free(text);
 	return count;
 }

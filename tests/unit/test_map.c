@@ -376,7 +376,7 @@ TEST(map, modes)
 		CHECK_INT(st.st_mode & 0777, 0600);
 }
 
-/* A table that is mounted by itself is written over; who reads it meanwhile gets no wrong answer. */
+/* A table that is mounted by itself is written over; its readers get no wrong answer meanwhile. */
 TEST(map, mounted_table)
 {
 	enum { ROUNDS = 40, ROWS = 2000 };

@@ -16,75 +16,8 @@
 #include "base/str.h"
 #include "store/db.h"
 #include "store/queue.h"
+#include "queue_util.h"
 #include "unit.h"
-
-static const struct queue_envelope plain = { .sender = "a@example.com",
-	.envid = "",
-	.full_name = "",
-	.client_name = "",
-	.client_addr = "",
-	.helo = "",
-	.proto = "",
-	.sasl_user = "",
-	.reason = "" };
-
-static struct queue *open_queue(const char *dir, enum queue_open_mode mode)
-{
-	char *error = NULL;
-	struct queue *q = queue_open(dir, mode, &error);
-
-	if (q == NULL)
-		CHECK_STR(error, "");
-	REQUIRE(q != NULL);
-	return q;
-}
-
-static void tell(void *arg, bool ok)
-{
-	*(int *)arg = ok ? 1 : -1;
-}
-
-static queue_id end_one(struct queue *q, size_t size, int *told)
-{
-	static char data[10000];
-	struct queue_message *m = queue_begin(q, &plain);
-	struct queue_recipient r = {
-		.address = "r@x", .original = "", .orcpt = "", .dsn = "", .reason = ""
-	};
-	queue_id id = queue_message_id(m);
-
-	memset(data, 'm', sizeof(data));
-	queue_add_recipient(m, &r);
-	for (size_t at = 0; at < size; ) {
-		size_t n = size - at < sizeof(data) ? size - at : sizeof(data);
-
-		if (queue_write(m, data, n) != 0) {
-			queue_abort(m);
-			*told = -1;
-			return id;
-		}
-		at += n;
-	}
-	queue_end(m, tell, told);
-	return id;
-}
-
-/* is_whole - the message, its recipient and all of its content are there */
-static bool is_whole(struct queue *q, queue_id id, size_t size)
-{
-	struct arena a = ARENA_INIT;
-	struct queue_envelope env;
-	struct queue_recipient r[2];
-	char data[1000];
-	int64_t at = 0, n;
-	bool ok = queue_get(q, id, &a, &env) == 1 && env.size == (int64_t)size &&
-		queue_recipients(q, id, 0, true, &a, r, 2) == 1 && strcmp(r[0].address, "r@x") == 0;
-
-	while ((n = queue_read(q, id, at, data, sizeof(data))) > 0)
-		at += n;
-	arena_free(&a);
-	return ok && n == 0 && at == (int64_t)size;
-}
 
 static void copy_file(const char *from_dir, const char *to_dir, const char *name)
 {
@@ -122,7 +55,7 @@ TEST(queue_crash, copies_at_commit_points)
 {
 	enum { ROUNDS = 12, BATCH = 5 };
 	const char *dir = unit_tmpdir();
-	struct queue *q = open_queue(dir, QUEUE_CREATE);
+	struct queue *q = queue_util_open(dir, QUEUE_CREATE);
 	queue_id ids[ROUNDS][BATCH], removed = 0;
 	size_t sizes[BATCH] = { 10, 4096, 70000, 0, 1500000 };
 	int told;
@@ -132,21 +65,21 @@ TEST(queue_crash, copies_at_commit_points)
 		struct queue *c;
 
 		for (int i = 0; i < BATCH; i++)
-			ids[round][i] = end_one(q, sizes[i], &told);
+			ids[round][i] = queue_util_add(q, sizes[i], &told);
 		if (round == 3)
 			queue_remove(q, removed = ids[0][1]);
 		snapshot(dir, copy, round * 2);
-		c = open_queue(copy, QUEUE_WRITE);
+		c = queue_util_open(copy, QUEUE_WRITE);
 		for (int i = 0; i < BATCH; i++)
-			CHECK(!is_whole(c, ids[round][i], sizes[i]));
-		CHECK(round == 0 || is_whole(c, ids[0][1], sizes[1]) == (round <= 3));
+			CHECK(!queue_util_whole(c, ids[round][i], sizes[i]));
+		CHECK(round == 0 || queue_util_whole(c, ids[0][1], sizes[1]) == (round <= 3));
 		queue_close(c);
 		CHECK_INT(queue_commit(q), 0);
 		snapshot(dir, copy, round * 2 + 1);
-		c = open_queue(copy, QUEUE_WRITE);
+		c = queue_util_open(copy, QUEUE_WRITE);
 		for (int past = 0; past <= round; past++)
 			for (int i = 0; i < BATCH; i++)
-				CHECK(is_whole(c, ids[past][i], sizes[i]) ==
+				CHECK(queue_util_whole(c, ids[past][i], sizes[i]) ==
 					(ids[past][i] != removed));
 		queue_close(c);
 	}
@@ -162,18 +95,18 @@ TEST(queue_crash, killed_writer)
 	queue_id id;
 	pid_t pid;
 
-	queue_close(open_queue(dir, QUEUE_CREATE));
+	queue_close(queue_util_open(dir, QUEUE_CREATE));
 	for (int round = 0; round < 5; round++) {
 		REQUIRE(pipe(fds) == 0);
 		pid = fork();
 		if (pid == 0) {
-			q = open_queue(dir, QUEUE_WRITE);
+			q = queue_util_open(dir, QUEUE_WRITE);
 			for (;;) {
 				queue_id batch[7];
 				int told = 0;
 
 				for (int i = 0; i < 7; i++)
-					batch[i] = end_one(q, (size_t)i * 3000, &told);
+					batch[i] = queue_util_add(q, (size_t)i * 3000, &told);
 				if (queue_commit(q) != 0 || write(fds[1], batch, sizeof(batch)) < 0)
 					_exit(1);
 			}
@@ -189,7 +122,7 @@ TEST(queue_crash, killed_writer)
 		CHECK(WIFSIGNALED(status));
 		close(fds[0]);
 	}
-	q = open_queue(dir, QUEUE_WRITE);
+	q = queue_util_open(dir, QUEUE_WRITE);
 	for (queue_id after = 0;;) {
 		struct arena a = ARENA_INIT;
 		struct queue_envelope env;
@@ -198,7 +131,7 @@ TEST(queue_crash, killed_writer)
 		if (rc == 1) {
 			after = env.id;
 			found++;
-			CHECK(is_whole(q, env.id, (size_t)env.size));
+			CHECK(queue_util_whole(q, env.id, (size_t)env.size));
 		}
 		arena_free(&a);
 		if (rc != 1)
@@ -211,57 +144,26 @@ TEST(queue_crash, killed_writer)
 
 /* ---- Damage ---- */
 
-/* overwrite - len bytes of nonsense at offset of the database in dir */
-static void overwrite(const char *dir, off_t offset, size_t len)
-{
-	char path[600], junk[8192];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/queue.db", dir);
-	memset(junk, 0xa5, sizeof(junk));
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	REQUIRE(fd >= 0);
-	for (size_t at = 0; at < len; at += sizeof(junk))
-		REQUIRE(pwrite(fd, junk, sizeof(junk), offset + (off_t)at) ==
-			(ssize_t)sizeof(junk));
-	close(fd);
-}
-
-/* count_aside - files set aside */
-static int count_aside(const char *dir)
-{
-	DIR *d = opendir(dir);
-	struct dirent *e;
-	int count = 0;
-
-	REQUIRE(d != NULL);
-	while ((e = readdir(d)) != NULL)
-		count += str_starts(e->d_name, "queue.db.corrupt-") &&
-			 !str_ends(e->d_name, "-wal") && !str_ends(e->d_name, "-shm");
-	closedir(d);
-	return count;
-}
-
 TEST(queue_crash, no_database)
 {
 	const char *dir = unit_tmpdir();
-	struct queue *q = open_queue(dir, QUEUE_CREATE);
+	struct queue *q = queue_util_open(dir, QUEUE_CREATE);
 	int told = 0;
 
-	end_one(q, 100, &told);
+	queue_util_add(q, 100, &told);
 	CHECK_INT(queue_commit(q), 0);
 	queue_close(q);
-	overwrite(dir, 0, 8192);
+	queue_util_overwrite(dir, 0, 8192);
 	log_open("unit", LOG_TO_STDERR);
-	q = open_queue(dir, QUEUE_CREATE);
-	CHECK_INT(count_aside(dir), 1);
-	end_one(q, 100, &told);
+	q = queue_util_open(dir, QUEUE_CREATE);
+	CHECK_INT(queue_util_aside(dir), 1);
+	queue_util_add(q, 100, &told);
 	CHECK_INT(queue_commit(q), 0);
 	queue_close(q);
 	/* Again, within the same second: both are kept. */
-	overwrite(dir, 0, 8192);
-	queue_close(open_queue(dir, QUEUE_CREATE));
-	CHECK_INT(count_aside(dir), 2);
+	queue_util_overwrite(dir, 0, 8192);
+	queue_close(queue_util_open(dir, QUEUE_CREATE));
+	CHECK_INT(queue_util_aside(dir), 2);
 }
 
 /* Damage met while running: an error, no further use; the next to open sets it aside. */
@@ -286,23 +188,23 @@ TEST(queue_crash, rescue)
 
 		snprintf(sub, sizeof(sub), "%s/page%d", dir, page);
 		REQUIRE(mkdir(sub, 0700) == 0);
-		q = open_queue(sub, QUEUE_CREATE);
+		q = queue_util_open(sub, QUEUE_CREATE);
 		for (int i = 0; i < MAILS; i++)
-			ids[i] = end_one(q, (size_t)i * 300, &told);
+			ids[i] = queue_util_add(q, (size_t)i * 300, &told);
 		CHECK_INT(queue_commit(q), 0);
 		queue_close(q);
-		overwrite(sub, 4096 * page, 4096);
-		q = open_queue(sub, QUEUE_CREATE);
+		queue_util_overwrite(sub, 4096 * page, 4096);
+		q = queue_util_open(sub, QUEUE_CREATE);
 		for (int i = 0; i < MAILS && !queue_is_broken(q); i++)
-			whole += is_whole(q, ids[i], (size_t)i * 300);
+			whole += queue_util_whole(q, ids[i], (size_t)i * 300);
 		CHECK(queue_is_broken(q) || whole == MAILS);
 		queue_close(q);
-		q = open_queue(sub, QUEUE_CREATE);
-		if (count_aside(sub) == 1)
+		q = queue_util_open(sub, QUEUE_CREATE);
+		if (queue_util_aside(sub) == 1)
 			queue_rescue(q);
 		whole = 0;
 		for (int i = 0; i < MAILS; i++)
-			whole += is_whole(q, ids[i], (size_t)i * 300);
+			whole += queue_util_whole(q, ids[i], (size_t)i * 300);
 		rows = queue_scan(q, 0, out, MAILS + 1);
 		CHECK_INT(rows, whole);
 		best = whole > best ? whole : best;
@@ -350,10 +252,10 @@ TEST(queue_crash, rescue_is_the_owners)
 	REQUIRE(chown(dir, OWNER, OWNER) == 0);
 	log_open("unit", LOG_TO_STDERR);
 	log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
-	queue_close(open_queue(dir, QUEUE_CREATE));
-	overwrite(dir, 0, 8192);
-	queue_close(open_queue(dir, QUEUE_CREATE));
-	CHECK_INT(count_aside(dir), 1);
+	queue_close(queue_util_open(dir, QUEUE_CREATE));
+	queue_util_overwrite(dir, 0, 8192);
+	queue_close(queue_util_open(dir, QUEUE_CREATE));
+	CHECK_INT(queue_util_aside(dir), 1);
 	snprintf(list, sizeof(list), "%s/queue.db.rescue", dir);
 	REQUIRE(stat(list, &st) == 0);
 	CHECK_INT(st.st_uid, OWNER);
@@ -365,18 +267,18 @@ TEST(queue_crash, rescue_needs_room)
 {
 	enum { MAILS = 40, SIZE = 20000 };
 	const char *dir = unit_tmpdir();
-	struct queue *q = open_queue(dir, QUEUE_CREATE);
+	struct queue *q = queue_util_open(dir, QUEUE_CREATE);
 	struct queue_entry out[MAILS + 1];
 	int told = 0, rows;
 
 	for (int i = 0; i < MAILS; i++)
-		end_one(q, SIZE, &told);
+		queue_util_add(q, SIZE, &told);
 	CHECK_INT(queue_commit(q), 0);
 	queue_close(q);
 	log_open("unit", LOG_TO_STDERR);
 	log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
 	set_aside(dir, "");
-	q = open_queue(dir, QUEUE_CREATE);
+	q = queue_util_open(dir, QUEUE_CREATE);
 	queue_keep_failed(q, true);
 	limit_files(300 * 1024);
 	queue_rescue(q);
@@ -387,7 +289,7 @@ TEST(queue_crash, rescue_needs_room)
 	rows = queue_scan(q, 0, out, MAILS + 1);
 	CHECK_INT(rows, MAILS);
 	for (int i = 0; i < rows; i++)
-		CHECK(is_whole(q, out[i].id, SIZE));
+		CHECK(queue_util_whole(q, out[i].id, SIZE));
 	queue_close(q);
 }
 
@@ -404,8 +306,8 @@ TEST(queue_crash, half_set_aside)
 	pid = fork();
 	REQUIRE(pid >= 0);
 	if (pid == 0) {		/* ends without closing: its mail is in the log alone */
-		q = open_queue(dir, QUEUE_CREATE);
-		id = end_one(q, 4096, &told);
+		q = queue_util_open(dir, QUEUE_CREATE);
+		id = queue_util_add(q, 4096, &told);
 		if (queue_commit(q) != 0 || write(id_pipe[1], &id, sizeof(id)) != sizeof(id))
 			_exit(1);
 		_exit(0);
@@ -414,32 +316,32 @@ TEST(queue_crash, half_set_aside)
 	log_open("unit", LOG_TO_STDERR);
 	log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
 	set_aside(dir, "-wal");
-	q = open_queue(dir, QUEUE_CREATE);
-	CHECK_INT(count_aside(dir), 1);
+	q = queue_util_open(dir, QUEUE_CREATE);
+	CHECK_INT(queue_util_aside(dir), 1);
 	queue_rescue(q);
-	CHECK(is_whole(q, id, 4096));
+	CHECK(queue_util_whole(q, id, 4096));
 	queue_close(q);
 }
 
 TEST(queue_crash, damage_while_running)
 {
 	const char *dir = unit_tmpdir();
-	struct queue *q = open_queue(dir, QUEUE_CREATE);
+	struct queue *q = queue_util_open(dir, QUEUE_CREATE);
 	int told = 0;
 
 	for (int i = 0; i < 300; i++)
-		end_one(q, 4096, &told);
+		queue_util_add(q, 4096, &told);
 	CHECK_INT(queue_commit(q), 0);
 	queue_close(q);
-	CHECK_INT(count_aside(dir), 0);
+	CHECK_INT(queue_util_aside(dir), 0);
 	/* All but the first page; the header and the schema are sound. */
-	overwrite(dir, 4096 * 9, 4096 * 200);
-	q = open_queue(dir, QUEUE_CREATE);
-	CHECK_INT(count_aside(dir), 0);
+	queue_util_overwrite(dir, 4096 * 9, 4096 * 200);
+	q = queue_util_open(dir, QUEUE_CREATE);
+	CHECK_INT(queue_util_aside(dir), 0);
 	for (int i = 0; i < 300 && !queue_is_broken(q); i++) {
 		struct queue_entry out[300];
 
-		end_one(q, 4096, &told);
+		queue_util_add(q, 4096, &told);
 		(void)queue_commit(q);
 		(void)queue_scan(q, 0, out, 300);
 	}
@@ -447,24 +349,24 @@ TEST(queue_crash, damage_while_running)
 	CHECK(strstr(queue_error(q), "malformed") != NULL);
 	queue_close(q);
 	log_open("unit", LOG_TO_STDERR);
-	q = open_queue(dir, QUEUE_CREATE);
-	CHECK_INT(count_aside(dir), 1);
+	q = queue_util_open(dir, QUEUE_CREATE);
+	CHECK_INT(queue_util_aside(dir), 1);
 	told = 0;
-	end_one(q, 4096, &told);
+	queue_util_add(q, 4096, &told);
 	CHECK_INT(queue_commit(q), 0);
 	CHECK_INT(told, 1);
 	queue_close(q);
-	queue_close(open_queue(dir, QUEUE_WRITE));
-	CHECK_INT(count_aside(dir), 1);
+	queue_close(queue_util_open(dir, QUEUE_WRITE));
+	CHECK_INT(queue_util_aside(dir), 1);
 }
 
 /* A mark without damage: the database is used again. */
 TEST(queue_crash, mark_without_damage)
 {
 	const char *dir = unit_tmpdir();
-	struct queue *q = open_queue(dir, QUEUE_CREATE);
+	struct queue *q = queue_util_open(dir, QUEUE_CREATE);
 	int told = 0;
-	queue_id id = end_one(q, 4096, &told);
+	queue_id id = queue_util_add(q, 4096, &told);
 	char path[600];
 
 	CHECK_INT(queue_commit(q), 0);
@@ -472,8 +374,8 @@ TEST(queue_crash, mark_without_damage)
 	snprintf(path, sizeof(path), "%s/queue.db.bad", dir);
 	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 	log_open("unit", LOG_TO_STDERR);
-	q = open_queue(dir, QUEUE_WRITE);
-	CHECK(is_whole(q, id, 4096));
+	q = queue_util_open(dir, QUEUE_WRITE);
+	CHECK(queue_util_whole(q, id, 4096));
 	CHECK(access(path, F_OK) != 0);
 	queue_close(q);
 }
@@ -482,18 +384,19 @@ TEST(queue_crash, mark_without_damage)
 TEST(queue_crash, replaced_under_us)
 {
 	const char *dir = unit_tmpdir();
-	struct queue *q = open_queue(dir, QUEUE_CREATE), *reader = open_queue(dir, QUEUE_READ);
+	struct queue *q = queue_util_open(dir, QUEUE_CREATE);
+	struct queue *reader = queue_util_open(dir, QUEUE_READ);
 	struct arena a = ARENA_INIT;
 	struct queue_envelope env;
 	char from[600], to[600];
 	int told = 0;
 
-	end_one(q, 100, &told);
+	queue_util_add(q, 100, &told);
 	CHECK_INT(queue_commit(q), 0);
 	snprintf(from, sizeof(from), "%s/queue.db", dir);
 	snprintf(to, sizeof(to), "%s/elsewhere", dir);
 	REQUIRE(rename(from, to) == 0);
-	end_one(q, 100, &told);
+	queue_util_add(q, 100, &told);
 	CHECK_INT(queue_commit(q), -1);
 	CHECK_INT(told, -1);
 	CHECK(queue_is_broken(q));
@@ -511,7 +414,7 @@ TEST(queue_crash, newer_schema)
 	char path[600], *error = NULL;
 	struct db *db;
 
-	queue_close(open_queue(dir, QUEUE_CREATE));
+	queue_close(queue_util_open(dir, QUEUE_CREATE));
 	snprintf(path, sizeof(path), "%s/queue.db", dir);
 	db = db_open(path, DB_WRITE, NULL, none, 0, NULL, &error);
 	REQUIRE(db != NULL);
@@ -524,7 +427,7 @@ TEST(queue_crash, newer_schema)
 		CHECK(strstr(error, "newer") != NULL && strstr(error, path) != NULL);
 		mem_free(error);
 	}
-	CHECK_INT(count_aside(dir), 0);
+	CHECK_INT(queue_util_aside(dir), 0);
 }
 
 TEST(queue_crash, missing)
@@ -549,57 +452,57 @@ TEST(queue_crash, missing)
  * it goes on. */
 TEST(queue_crash, full)
 {
-	struct queue *q = open_queue(unit_tmpdir(), QUEUE_CREATE);
+	struct queue *q = queue_util_open(unit_tmpdir(), QUEUE_CREATE);
 	int told = 0;
-	queue_id first = end_one(q, 4096, &told), second, third;
+	queue_id first = queue_util_add(q, 4096, &told), second, third;
 
 	CHECK_INT(queue_commit(q), 0);
 	limit_files(300 * 1024);
-	second = end_one(q, 900 * 1024, &told);		/* in memory until the commit */
+	second = queue_util_add(q, 900 * 1024, &told);		/* in memory until the commit */
 	CHECK_INT(queue_commit(q), -1);
 	CHECK_INT(told, -1);
 	if (!queue_is_full(q))
 		CHECK_STR(queue_error(q), "disk full");
 	CHECK(!queue_is_broken(q));
 	told = 0;
-	third = end_one(q, 5 * 1024 * 1024, &told);	/* leaves in pieces */
+	third = queue_util_add(q, 5 * 1024 * 1024, &told);	/* leaves in pieces */
 	(void)queue_commit(q);
 	CHECK_INT(told, -1);
 	CHECK(queue_is_full(q));
 	limit_files(RLIM_INFINITY);
 	CHECK_INT(queue_commit(q), 0);
-	CHECK(is_whole(q, first, 4096));
-	CHECK(!is_whole(q, second, 900 * 1024));
-	CHECK(!is_whole(q, third, 5 * 1024 * 1024));
-	second = end_one(q, 900 * 1024, &told);
+	CHECK(queue_util_whole(q, first, 4096));
+	CHECK(!queue_util_whole(q, second, 900 * 1024));
+	CHECK(!queue_util_whole(q, third, 5 * 1024 * 1024));
+	second = queue_util_add(q, 900 * 1024, &told);
 	CHECK_INT(queue_commit(q), 0);
 	CHECK_INT(told, 1);
-	CHECK(is_whole(q, second, 900 * 1024));
+	CHECK(queue_util_whole(q, second, 900 * 1024));
 	queue_close(q);
 }
 
 /* With queue_keep_failed() what failed is done as soon as there is room. */
 TEST(queue_crash, full_and_kept)
 {
-	struct queue *q = open_queue(unit_tmpdir(), QUEUE_CREATE);
+	struct queue *q = queue_util_open(unit_tmpdir(), QUEUE_CREATE);
 	int told = 0;
-	queue_id first = end_one(q, 4096, &told), second;
+	queue_id first = queue_util_add(q, 4096, &told), second;
 
 	CHECK_INT(queue_commit(q), 0);
 	queue_keep_failed(q, true);
 	limit_files(100 * 1024);
 	told = 0;
-	second = end_one(q, 700 * 1024, &told);
+	second = queue_util_add(q, 700 * 1024, &told);
 	queue_remove(q, first);
 	CHECK_INT(queue_commit(q), -1);
 	CHECK_INT(queue_commit(q), -1);
 	CHECK_INT(told, 0);
 	CHECK(queue_pending(q));
-	CHECK(is_whole(q, first, 4096));
+	CHECK(queue_util_whole(q, first, 4096));
 	limit_files(RLIM_INFINITY);
 	CHECK_INT(queue_commit(q), 0);
 	CHECK_INT(told, 1);
-	CHECK(!is_whole(q, first, 4096));
-	CHECK(is_whole(q, second, 700 * 1024));
+	CHECK(!queue_util_whole(q, first, 4096));
+	CHECK(queue_util_whole(q, second, 700 * 1024));
 	queue_close(q);
 }

@@ -3,7 +3,7 @@
  *
  * The store's descriptor wakes us for what other sessions, processes and programs do to the
  * mailbox. There may be none (inotify is missing or its limit is used up), and what another host
- * does to a network file system is not heard of: every mailbox_idle_check_interval we look ourselves.
+ * does to a network file system is not heard of: we look every mailbox_idle_check_interval.
  * Every imap_idle_notify_interval a line goes out, which keeps routers from
  * forgetting the connection and finds clients that are gone.
  *
