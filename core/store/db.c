@@ -277,6 +277,9 @@ static int open_handle(struct db *db, unsigned flags)
 	if (rc == SQLITE_OK) {
 		if (flags & DB_COMBINE)
 			db_combine_watch(db->handle);
+		/* Who may only read does not copy the log back when it is the last to close. */
+		if ((how & SQLITE_OPEN_READONLY) != 0)
+			sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 		/* The default takes 120 KB a handle; a process has one for each of its tables. */
 		sqlite3_db_config(db->handle, SQLITE_DBCONFIG_LOOKASIDE, NULL,
 			flags & DB_IMMUTABLE ? 0 : 256, flags & DB_IMMUTABLE ? 0 : 64);
@@ -437,6 +440,19 @@ void db_close(struct db *db)
 	mem_free(db->path);
 	buf_free(&db->error);
 	mem_free(db);
+}
+
+void db_keep_log(struct db *db)
+{
+	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+}
+
+int db_set_busy(struct db *db)
+{
+	db->fault = DB_FAULT_BUSY;
+	buf_reset(&db->error);
+	buf_addf(&db->error, "%s: another process keeps its lock", db->path);
+	return -1;
 }
 
 void db_set_busy_timeout(struct db *db, int milliseconds)

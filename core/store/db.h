@@ -65,6 +65,10 @@ struct db *db_open_mended(const char *path, const char *wal, const unsigned char
 /* The first page of the file, after a checkpoint (of a queue: in its writers' turn). */
 bool db_first_page(struct db *db, unsigned char out[DB_PAGE]);
 void db_close(struct db *db);				/* NULL is fine */
+/* db_close() will not copy the log back into the database. */
+void db_keep_log(struct db *db);
+/* The error of a caller who waited for another process in vain; -1. */
+int db_set_busy(struct db *db);
 /* How long to wait for another process's lock; 10,000 at first. */
 void db_set_busy_timeout(struct db *db, int milliseconds);
 const char *db_journal_mode(const struct db *db);	/* "wal", "truncate" with DB_WAL; else "" */

@@ -9,14 +9,18 @@
  * there.
  *
  * Several processes of one user (imapd's and pop3d's mail parts, mail) share
- * the file. An index is never deleted for being damaged: it is set aside as
+ * the file. Whoever writes has flock() of its directory too, and the log is copied
+ * back into the database only under it: no other writer is at work then. An
+ * index is never deleted for being damaged: it is set aside as
  * index.db.corrupt-TIME.
  */
 #include "store/index.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -31,12 +35,15 @@ enum {
 	EXPUNGED_KEPT = 20000,
 	PRUNE_EVERY = 256,
 	RESERVE_SIZE = 160 * 1024,
-	LOW_ROOM = 64 * 1024
+	LOW_ROOM = 64 * 1024,
+	LOCK_TRIES = 1000,
+	LOCK_PAUSE_US = 10000
 };
 
 struct index {
 	struct db *db;
 	char *path;
+	int lock_fd;	/* the directory; -1: it cannot be had, SQLite's own locks must do */
 	int full_sync; /* PRAGMA synchronous as it is now: 1 FULL, 0 NORMAL, -1 unknown */
 };
 
@@ -147,6 +154,42 @@ static int set_aside(const char *path)
 	return rc;
 }
 
+/* ---- Turns ---- */
+
+/* take_turn - wait for the others, but not without end; false: somebody keeps it */
+static bool take_turn(const struct index *ix)
+{
+	for (int i = 0; ix->lock_fd >= 0 && i < LOCK_TRIES; i++) {
+		if (flock(ix->lock_fd, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return true;	/* the file system has none */
+		usleep(LOCK_PAUSE_US);
+	}
+	return ix->lock_fd < 0;
+}
+
+static void end_turn(const struct index *ix)
+{
+	if (ix->lock_fd >= 0)
+		(void)flock(ix->lock_fd, LOCK_UN);
+}
+
+/* open_lock - the directory that index.db is in */
+static int open_lock(const char *path)
+{
+	const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+	struct buf dir = BUF_INIT;
+	int fd = -1;
+
+	if (slash != NULL) {
+		buf_add(&dir, path, (size_t)(slash + 1 - path));
+		fd = open(buf_str(&dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	buf_free(&dir);
+	return fd;
+}
+
 /* ---- Room ---- */
 
 /* reserve_name - beside the index */
@@ -228,8 +271,10 @@ bool index_make_room(struct index *ix)
 {
 	bool used = ix->path != NULL && use_reserve(ix->path);
 
-	if (ix->path != NULL && !db_in_transaction(ix->db))
+	if (ix->path != NULL && !db_in_transaction(ix->db) && take_turn(ix)) {
 		(void)db_exec(ix->db, "PRAGMA wal_checkpoint(RESTART)");
+		end_turn(ix);
+	}
 	return used;
 }
 
@@ -254,45 +299,50 @@ static struct db *open_db(const char *path, enum db_fault *fault_r, char **error
 struct index *index_open(const char *path, char **error_r)
 {
 	enum db_fault fault = DB_FAULT_NONE;
-	struct db *db;
-	struct index *ix;
+	struct index *ix = mem_alloc(sizeof(*ix));
 
+	ix->path = mem_strdup(path);
+	ix->lock_fd = open_lock(path);
+	ix->full_sync = -1;
+	/* If somebody keeps it SQLite's own locks must do: a new handle copies nothing back. */
+	(void)take_turn(ix);
 	if (path != NULL && room_left(path) < LOW_ROOM)
 		(void)use_reserve(path);
-	db = open_db(path, &fault, error_r);
-	if (db == NULL && fault == DB_FAULT_FULL && path != NULL && use_reserve(path)) {
+	ix->db = open_db(path, &fault, error_r);
+	if (ix->db == NULL && fault == DB_FAULT_FULL && path != NULL && use_reserve(path)) {
 		mem_free(*error_r);
 		*error_r = NULL;
-		db = open_db(path, &fault, error_r);
+		ix->db = open_db(path, &fault, error_r);
 	}
-
-	if (db == NULL && fault == DB_FAULT_CORRUPT && path != NULL && set_aside(path) == 0) {
+	if (ix->db == NULL && fault == DB_FAULT_CORRUPT && path != NULL && set_aside(path) == 0) {
 		mem_free(*error_r);
 		*error_r = NULL;
-		db = open_db(path, &fault, error_r);
+		ix->db = open_db(path, &fault, error_r);
 	}
-	if (db == NULL && fault == DB_FAULT_FULL && path != NULL) {
-		log_warn("%s; it is kept in memory for this time", *error_r);
-		mem_free(*error_r);
-		*error_r = NULL;
-		return index_open(NULL, error_r);
+	end_turn(ix);
+	if (ix->db != NULL) {
+		if (path != NULL)
+			keep_reserve(path, 4);
+		return ix;
 	}
-	if (db == NULL)
+	index_close(ix);
+	if (fault != DB_FAULT_FULL || path == NULL)
 		return NULL;
-	ix = mem_alloc(sizeof(*ix));
-	ix->db = db;
-	ix->path = mem_strdup(path);
-	ix->full_sync = -1;
-	if (path != NULL)
-		keep_reserve(path, 4);
-	return ix;
+	log_warn("%s; it is kept in memory for this time", *error_r);
+	mem_free(*error_r);
+	*error_r = NULL;
+	return index_open(NULL, error_r);
 }
 
 void index_close(struct index *ix)
 {
 	if (ix == NULL)
 		return;
+	if (ix->db != NULL && !take_turn(ix))
+		db_keep_log(ix->db);
 	db_close(ix->db);
+	if (ix->lock_fd >= 0)
+		close(ix->lock_fd);
 	mem_free(ix->path);
 	mem_free(ix);
 }
@@ -320,7 +370,7 @@ const char *index_path(const struct index *ix)
 int index_begin(struct index *ix, bool durable)
 {
 	/* A session that ran out of memory may have left one open. */
-	db_rollback(ix->db);
+	index_rollback(ix);
 	if (index_is_low(ix))
 		(void)index_make_room(ix);
 	if (ix->full_sync != (int)durable) {
@@ -329,7 +379,13 @@ int index_begin(struct index *ix, bool durable)
 			return -1;
 		ix->full_sync = durable;
 	}
-	return db_begin(ix->db);
+	/* First SQLite's lock, which tells who is busy: ours is only kept for a copy back then. */
+	if (db_begin(ix->db) != 0)
+		return -1;
+	if (take_turn(ix))
+		return 0;
+	db_rollback(ix->db);
+	return db_set_busy(ix->db);
 }
 
 int index_begin_read(struct index *ix)
@@ -339,12 +395,16 @@ int index_begin_read(struct index *ix)
 
 int index_commit(struct index *ix)
 {
-	return db_commit(ix->db);
+	int rc = db_commit(ix->db);
+
+	end_turn(ix);
+	return rc;
 }
 
 void index_rollback(struct index *ix)
 {
 	db_rollback(ix->db);
+	end_turn(ix);
 }
 
 int64_t index_version(struct index *ix)

@@ -11,6 +11,9 @@
  * The kernel also gives the lock back when its holder dies. The lock's file
  * is also the counter of ids (queue_id.c).
  *
+ * The log is copied back into the database within a turn only: when a commit
+ * makes it long, and by the last one who closes. Readers never do that.
+ *
  * While it holds the lock a writer checks that the name still leads to the
  * file it has open: a damaged database is set aside by renaming, and nothing
  * must be written to the old one.
@@ -405,6 +408,9 @@ void queue_close(struct queue *q)
 		return;
 	queue_forget(q);
 	queue_read_end(q);
+	/* The last to close copies the log back: in the writers' turn, as all of that. */
+	if (q->db != NULL && q->lock_fd >= 0)
+		take_turn(q);
 	db_close(q->db);
 	if (q->lock_fd >= 0)
 		close(q->lock_fd);
