@@ -281,9 +281,22 @@ source_get()
 	return 1
 }
 
-# kernel_fetch METAPACKAGE DIR - unpack the kernel that METAPACKAGE depends on
-# into DIR, with the system's package lists or, where there are none, our own
+# kernel_fetch METAPACKAGE DIR [PATTERN]... - unpack the kernel that METAPACKAGE
+# depends on into DIR, with the system's package lists or, where there are none,
+# our own; what else of the package is wanted is named by PATTERNs
 kernel_fetch()
+{
+	kf_meta=$1
+	kf_dir=$2
+	shift 2
+	kernel_download "$kf_meta" "$kf_dir" || return 1
+	dpkg-deb --fsys-tarfile "$kf_dir/$kf_name"_*.deb |
+		tar -x -C "$kf_dir" --wildcards './boot/vmlinuz-*' "$@" || return 1
+	rm -rf "$kf_dir/$kf_name"_*.deb "$kf_dir/apt"
+}
+
+# kernel_download METAPACKAGE DIR - the package itself, whose name is in $kf_name then
+kernel_download()
 {
 	kf_name=$(LC_ALL=C apt-cache depends "$1" 2>/dev/null |
 		sed -n 's/.*Depends: \(linux-image-[0-9][^ ]*\).*/\1/p' | head -n 1)
@@ -298,7 +311,4 @@ kernel_fetch()
 		[ -n "$kf_name" ] || return 1
 		(cd "$2" && private_apt "$2/apt" download "$kf_name") >"$2/apt.log" 2>&1 || return 1
 	fi
-	dpkg-deb --fsys-tarfile "$2/$kf_name"_*.deb | tar -x -C "$2" --wildcards './boot/vmlinuz-*' ||
-		return 1
-	rm -rf "$2/$kf_name"_*.deb "$2/apt"
 }
