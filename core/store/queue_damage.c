@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/identity.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -155,7 +156,8 @@ static void keep_torn(const struct queue *q, int fd)
 		q->path, kept ? "; kept as " : "", kept ? to : "");
 }
 
-void queue_check_log(struct queue *q)
+/* check_log - with the rights of whose the queue is */
+static void check_log(struct queue *q)
 {
 	int fd = open_part(q, "-wal");
 	struct wal w;
@@ -175,4 +177,14 @@ void queue_check_log(struct queue *q)
 	if (holds)
 		wal_free(&w);
 	close(fd);
+}
+
+void queue_check_log(struct queue *q)
+{
+	struct identity_saved id;
+
+	if (identity_enter_parent(&id, q->path) != 0)
+		return;
+	check_log(q);
+	identity_leave(&id);
 }
