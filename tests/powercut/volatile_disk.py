@@ -1,8 +1,9 @@
 """volatile_disk - a disk with a volatile write cache, as an NBD server for qemu
 
 Disk(socket, image).serve() in a process of its own. What is written stays in memory until a flush (or
-a write with FUA). SIGUSR1 is the power cut: of the writes that were not flushed some reach the image
-and the rest is lost, after one of MODES:
+a write with FUA). SIGUSR1 announces the power cut: some requests later, at best when a flush is asked
+for and before it is done, and after two seconds at the latest, some of the writes that were not flushed reach
+the image and the rest is lost, after one of MODES:
 
     lost      none of them
     prefix    the first of them, in the order they came
@@ -19,7 +20,7 @@ import socket
 import struct
 
 MODES = ("lost", "prefix", "subset", "torn")
-BLOCK, SECTOR, KEEP_MAX = 4096, 512, 20000
+BLOCK, SECTOR, KEEP_MAX, LATEST = 4096, 512, 20000, 2
 READ, WRITE, DISCONNECT, FLUSH = 0, 1, 2, 3
 OPTION_EXPORT, OPTION_ABORT, OPTION_INFO, OPTION_GO = 1, 2, 6, 7
 FLAGS = 1 | 4 | 8           # has flags, flush, FUA
@@ -35,7 +36,21 @@ class Disk:
         self.listener.bind(path)
         self.listener.listen(1)
         self.flushes = self.writes = 0
-        signal.signal(signal.SIGUSR1, self.cut)
+        self.left = None            # requests until the cut, when it was announced
+        signal.signal(signal.SIGUSR1, self.announce)
+        signal.signal(signal.SIGALRM, self.cut)
+
+    def announce(self, *_):
+        self.left = self.random.randint(1, 40)
+        signal.setitimer(signal.ITIMER_REAL, LATEST)
+
+    def count_down(self, kind):
+        """A request: is it the one at which the power fails?"""
+        if self.left is None:
+            return
+        self.left -= 1
+        if self.pending and (self.left <= 0 or (kind == FLUSH and self.random.random() < 0.3)):
+            self.cut()
 
     def cut(self, *_):
         """The power fails: what was not flushed is kept in part; the process ends."""
@@ -121,6 +136,7 @@ class Disk:
         while True:
             _, flags, kind, handle, offset, length = struct.unpack(">IHHQQI", receive(connection, 28))
             data, error = b"", 0
+            self.count_down(kind)
             if kind == READ:
                 data = self.read(offset, length)
             elif kind == WRITE:
