@@ -3,8 +3,8 @@
  *
  * Loads the kernel modules that /powercut/modules names, puts what is to survive on the disk
  * (/dev/vda, ext4), brings the network card up and becomes pillarbox' own init. With "nosync" on
- * the kernel's command line no sync reaches the disk from then on: a filter answers 0 for the calls,
- * so that the script can prove that it notices a server that forgets them.
+ * the kernel's command line no sync reaches the disk from then on: a filter answers the calls with
+ * 0, so that the script can prove that it notices a server that forgets them.
  */
 #include <arpa/inet.h>
 #include <errno.h>
