@@ -433,7 +433,8 @@ static void say_size(const struct mailbox *mb, uint32_t count)
 /* check_lead - nothing that is there is hidden without a word; 0, or -1: that is no mailbox */
 static int check_lead(const struct mailbox *mb, const struct found_list *l)
 {
-	if (!l->scan.junk)
+	/* Known, and said when it was new: also when the mail behind it has all been removed. */
+	if (!l->scan.junk || (mb->f.uid_next > 1 && (int64_t)l->scan.lead == mb->f.sig[4]))
 		return 0;
 	if (l->count == 0) {
 		log_error("%s: no mbox: %llu bytes, and none of the lines is a From_ line with a "
@@ -441,9 +442,8 @@ static int check_lead(const struct mailbox *mb, const struct found_list *l)
 			mb->path, (unsigned long long)l->scan.lead);
 		return store_fail(mb->ms, MAIL_E_INVALID, "Mailbox isn't a valid mbox file");
 	}
-	if ((int64_t)l->scan.lead != mb->f.sig[4])
-		log_warn("%s: %llu bytes before the first From_ line are not shown", mb->path,
-			(unsigned long long)l->scan.lead);
+	log_warn("%s: %llu bytes before the first From_ line are not shown", mb->path,
+		(unsigned long long)l->scan.lead);
 	return 0;
 }
 

@@ -188,6 +188,7 @@ static int look_again(struct mailbox *mb, uint32_t i, uint64_t end)
 	int rc;
 
 	mbox_scan_open(&s, mb->fd, m->offset, end, &a);
+	s.listed = true;
 	rc = mbox_scan_next(&s, &f);
 	mbox_scan_close(&s);
 	arena_free(&a);

@@ -87,10 +87,13 @@ static void tally_line(struct tally *t, const char *line, size_t len)
 /* header_at - is there a header in the file at offset at? Its Date to *date_r */
 static bool header_at(const struct mbox_scan *s, uint64_t at, time_t *date_r)
 {
-	char look[HEADER_LOOK];
-	size_t want = s->lines.end - at < sizeof(look) ? (size_t)(s->lines.end - at) : sizeof(look);
+	char look[HEADER_LOOK + 1];
+	size_t want = s->lines.end - at < HEADER_LOOK ? (size_t)(s->lines.end - at) : HEADER_LOOK;
 	ssize_t n = pread(s->lines.fd, look, want, (off_t)at);
 
+	/* The last line of the file ends there, as it will when something is appended. */
+	if (n > 0 && at + (uint64_t)n == s->lines.end && look[n - 1] != '\n')
+		look[n++] = '\n';
 	return n > 0 && mbox_is_header(look, (size_t)n, date_r);
 }
 
@@ -326,7 +329,7 @@ int mbox_scan_next(struct mbox_scan *s, struct mbox_found *out)
 	int rc;
 
 	do {
-		bool first = s->lines.at == 0;
+		bool first = s->lines.at == 0 && !s->listed;
 
 		memset(out, 0, sizeof(*out));
 		memset(&t, 0, sizeof(t));

@@ -19,6 +19,7 @@ struct mbox_scan {
 	struct arena *arena;
 	uint64_t lead; /* bytes before the first message */
 	bool junk;     /* ... and there is text in them */
+	bool listed;   /* what begins here is known to be a message, not folder-internal data */
 	bool has_base; /* X-IMAPbase was found: */
 	uint32_t base_validity, base_last;
 	const char *base_keywords;

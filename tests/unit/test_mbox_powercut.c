@@ -253,7 +253,8 @@ static void look(const struct change *c, enum append append)
 	list = store_read("real", &len);
 	REQUIRE(list != NULL);
 	CHECK(memchr(list, '\0', len) == NULL);
-	CHECK(len >= c->after.len && memcmp(list, c->after.data, c->after.len) == 0);
+	CHECK(len >= c->after.len &&
+		(c->after.len == 0 || memcmp(list, c->after.data, c->after.len) == 0));
 	CHECK(append != NOTHING || len == c->after.len);
 	CHECK(append != FOREIGN || (len == c->after.len + sizeof(NEWS) - 1 &&
 		memcmp(list + c->after.len, NEWS, sizeof(NEWS) - 1) == 0));
@@ -346,8 +347,8 @@ static void cut_begun(const struct change *c)
 		snprintf(row, sizeof(row), "%s: zeros behind %zu, state %u", c->what, end, state);
 		buf_reset(&mailbox);
 		for (size_t at = 0; at < size; at++) {
-			bool zero =
-				at >= block ? gone : (state >> (at / SECTOR - first + 1) & 1) != 0;
+			bool zero = at >= block ? gone
+				: at >= end && (state >> (at / SECTOR - first + 1) & 1) != 0;
 
 			buf_addc(&mailbox,
 				at < end       ? c->after.data[at]
