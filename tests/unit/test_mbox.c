@@ -1,6 +1,7 @@
 /*
  * test_mbox - the mbox driver: what is read, followed, written
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -447,6 +448,51 @@ TEST(mbox, no_mailbox_at_all)
 	text = store_read("inbox", NULL);
 	CHECK_STR(text, file);
 	mem_free(text);
+	mailstore_close(ms);
+}
+
+/* Whether a message begins there does not change with the end of the file's last line. */
+TEST(mbox, last_line_without_end)
+{
+	static const char file[] = FROM "Subject: s\n\nHello\n\nFrom z\nSubject: two\nno header";
+	struct mailstore *ms = store_open("mbox");
+	struct mailbox_view *v;
+	char *list;
+
+	store_write("inbox", file, sizeof(file) - 1);
+	CHECK(store_put(ms, "INBOX", "Subject: new\n\nx\n", 0) != 0);
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(v != NULL);
+	list = store_list(v);
+	CHECK_STR(list, "1:s 2:new ");
+	mem_free(list);
+	mailbox_close(v);
+	mailstore_close(ms);
+}
+
+/* Text before the first message was there before, and makes nothing of a mailbox without mail. */
+TEST(mbox, emptied_behind_text)
+{
+	static const char file[] = "text\n\n" FROM "Subject: s\n\nHello\n";
+	static const struct timespec times[2] = { { .tv_sec = 1312900000 }, { .tv_sec = 1312900000 } };
+	struct mailstore *ms = store_open("mbox");
+	struct mailbox_view *v;
+	uint32_t uid;
+
+	store_write("inbox", file, sizeof(file) - 1);
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(v != NULL && mailbox_count(v) == 1);
+	uid = mailbox_info(v, 1)->uid;
+	CHECK_INT(mailbox_expunge(v, &uid, 1, true), 0);
+	mailbox_close(v);
+	mailstore_close(ms);
+	/* Another program has touched it: it is read anew. */
+	REQUIRE(utimensat(AT_FDCWD, store_path("inbox"), times, 0) == 0);
+	ms = store_open("mbox");
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(v != NULL);
+	CHECK_INT(mailbox_count(v), 0);
+	mailbox_close(v);
 	mailstore_close(ms);
 }
 
