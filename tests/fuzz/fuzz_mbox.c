@@ -141,8 +141,8 @@ static void deliver(bool suspect)
 }
 
 /*
- * again - open anew, the index knowing nothing or all. NULL: bytes without a message are no mailbox,
- * and that is said
+ * again - open anew, the index knowing nothing or all. NULL: bytes without a message are no
+ * mailbox, and that is said
  */
 static struct mailbox_view *again(unsigned how, struct mailstore **ms, struct mailbox_view *v)
 {

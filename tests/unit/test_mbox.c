@@ -474,7 +474,8 @@ TEST(mbox, last_line_without_end)
 TEST(mbox, emptied_behind_text)
 {
 	static const char file[] = "text\n\n" FROM "Subject: s\n\nHello\n";
-	static const struct timespec times[2] = { { .tv_sec = 1312900000 }, { .tv_sec = 1312900000 } };
+	static const struct timespec times[2] = { { .tv_sec = 1312900000 },
+		{ .tv_sec = 1312900000 } };
 	struct mailstore *ms = store_open("mbox");
 	struct mailbox_view *v;
 	uint32_t uid;
