@@ -83,9 +83,12 @@ struct usage {
 
 static void use_text(struct usage *u, const char *text);
 
+/* is_known - a parameter, or what a program sets for itself when it starts */
 static bool is_known(const char *name)
 {
-	return param_find(name) >= 0 || conf_service_default(name) != NULL;
+	return param_find(name) >= 0 || conf_service_default(name) != NULL ||
+		strcmp(name, "service_name") == 0 || strcmp(name, "process_name") == 0 ||
+		strcmp(name, "process_id") == 0;
 }
 
 /* use_name - somebody refers to name */
