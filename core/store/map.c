@@ -19,7 +19,7 @@
 #include "conf/params.h"
 #include "store/map_impl.h"
 
-enum { MAX_TABLES = 100 };
+enum { MAX_TABLES = 100, MISS_MS = 5 };
 
 /* Sorted by name. */
 static const struct map_type *const types[] = {
@@ -200,6 +200,14 @@ bool map_file_due(struct map_file *f)
 	if (f->looked != 0 && now - f->looked < param.map_check_interval * 1000)
 		return false;
 	f->looked = now;
+	return true;
+}
+
+bool map_file_missed(struct map_file *f)
+{
+	if (f->looked == 0 || clock_ms() - f->looked < MISS_MS)
+		return false;
+	f->looked = 0;
 	return true;
 }
 

@@ -259,7 +259,7 @@ static int get_db(struct map *m, const char *key, struct buf *value)
 		if (refresh(m, t) != 0)
 			return -1;
 		rc = find(m, t, key, value);
-		if (!is_written_over(t))
+		if (!is_written_over(t) && (rc != 0 || tries > 0 || !map_file_missed(&t->file)))
 			return rc;
 		buf_truncate(value, before);
 	}

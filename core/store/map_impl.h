@@ -62,6 +62,11 @@ struct map_file {
 };
 /* Is it time to look at the file again (map_check_interval)? */
 bool map_file_due(struct map_file *f);
+/*
+ * A key was not found: true when the file is to be looked at now, whatever map_check_interval, and
+ * the key asked for again. What was added a moment ago (newaliases, then mail) is no unknown user.
+ */
+bool map_file_missed(struct map_file *f);
 /* Take note of what is there. True: it differs from what was noted before. */
 bool map_file_note(struct map_file *f, const struct stat *st);
 

@@ -74,7 +74,7 @@ def wait_for(condition, seconds=20, step=0.02):
         time.sleep(step)
 
 
-_claims = []
+_claims = {}
 
 
 def claim_base(base):
@@ -85,14 +85,18 @@ def claim_base(base):
     except OSError:
         name.close()
         return False
-    _claims.append(name)
+    _claims[base] = name
     return True
 
 
 def free_base():
-    """A BASE whose ports (BASE+24 .. BASE+995) are free now, and this test's until it ends."""
+    """A BASE whose ports (BASE+24 .. BASE+995) are free now, and this test's until it ends.
+
+    Below the ports that connections get (from 32768 on): one of those may be anybody's at any time.
+    """
     offsets = (24, 25, 110, 143, 465, 587, 993, 995)
-    for base in range(31000 + os.getpid() % 20 * 1000, 60000, 1000):
+    for n in range(100):            # steps of 200: none of the offsets falls on another base's
+        base = 11000 + (os.getpid() + n) % 100 * 200
         if not claim_base(base):
             continue
         socks = []
@@ -173,6 +177,8 @@ class Sandbox:
     def remove(self):
         self.stop()
         self.kill()
+        if self.base in _claims:
+            _claims.pop(self.base).close()
         if not os.environ.get("FLOW_KEEP"):
             shutil.rmtree(self.dir, ignore_errors=True)
 

@@ -109,6 +109,25 @@ static void row(unsigned n, char *key, size_t size)
 		"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijkl");
 }
 
+/* What was not there a moment ago is found at once: newaliases, then mail. */
+TEST(map, a_missed_key_is_looked_for_in_the_new_file)
+{
+	struct map_builder *b = begin("new", 0);
+	struct map *m;
+
+	CHECK_INT(map_build_put(b, "old", "1"), 1);
+	commit(b);
+	param.map_check_interval = 1000;
+	m = open_map(spec_of("hash", "new"));
+	CHECK_STR(get(m, "team"), "(none)");
+	b = begin("new", 0);
+	CHECK_INT(map_build_put(b, "team", "2"), 1);
+	commit(b);
+	usleep(20000);
+	CHECK_STR(get(m, "team"), "2");
+	map_close(m);
+}
+
 enum { MANY = 20000 };
 
 TEST(map, many_rows_come_back)
