@@ -224,6 +224,7 @@ in_flow_delay = 0
 class Ours(Server):
     name = "pillarbox"
     options = ()
+    pickup = None
     own_main = """queue_directory = $DIR/spool
 data_directory = $DIR/spool
 mail_owner = nobody
@@ -243,6 +244,24 @@ dovecot_config_file = $DIR/none
         with open(self.dir + "/log", "w"):
             pass
         os.chmod(self.dir + "/log", 0o666)
+
+    def start(self):
+        """smtpd, and pickup, to which root's sendmail gives its mail."""
+        path = self.spool + "/public/pickup"
+        self.pickup = subprocess.Popen([dialog.PILLARBOX, "pickup", "-p", path], cwd=self.dir,
+                                       env=dict(os.environ, MAIL_CONFIG=self.conf, TZ="UTC0"),
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + WAIT
+        while not os.path.exists(path) and time.monotonic() < end:
+            time.sleep(0.01)
+        super().start()
+
+    def stop(self):
+        super().stop()
+        if self.pickup is not None:
+            self.pickup.terminate()
+            self.pickup.wait(WAIT)
+            self.pickup = None
 
     def command(self):
         return [dialog.PILLARBOX, "smtpd", *self.options, "-p", "127.0.0.1:%d" % self.port]
