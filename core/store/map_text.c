@@ -116,6 +116,11 @@ static int get_texthash(struct map *m, const char *key, struct buf *value)
 	if (refresh_text(m, t) != 0)
 		return -1;
 	found = hash_get(&t->rows, key);
+	if (found == NULL && map_file_missed(&t->file)) {
+		if (refresh_text(m, t) != 0)
+			return -1;
+		found = hash_get(&t->rows, key);
+	}
 	if (found == NULL)
 		return 0;
 	buf_adds(value, found);

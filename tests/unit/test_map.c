@@ -126,6 +126,14 @@ TEST(map, a_missed_key_is_looked_for_in_the_new_file)
 	usleep(20000);
 	CHECK_STR(get(m, "team"), "2");
 	map_close(m);
+	write_text("text", "old 1\n");
+	m = open_map(spec_of("texthash", "text"));
+	CHECK_STR(get(m, "old"), "1");
+	CHECK_STR(get(m, "team"), "(none)");
+	write_text("text", "old 1\nteam 22\n");
+	usleep(20000);
+	CHECK_STR(get(m, "team"), "22");
+	map_close(m);
 }
 
 enum { MANY = 20000 };
