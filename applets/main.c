@@ -15,6 +15,7 @@
  * An unknown applet is exit status 127 and "applet not found". */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -285,6 +286,20 @@ run_self(int argc, char **argv)
 	return applet != NULL ? run_applet(applet, argc - 1, argv + 1) : not_found(argv[1]);
 }
 
+/*
+ * hold_standard - who starts us may have closed standard input, output or error: the next file that
+ * is opened would get that number, and messages would be written into it. Process 1 is left alone:
+ * init opens the console when the kernel could not.
+ */
+static void
+hold_standard(void)
+{
+	for (int fd = getpid() == 1 ? 3 : 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+			(void)open("/", O_PATH);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -293,6 +308,7 @@ main(int argc, char **argv)
 
 	if (argc < 1)
 		return EXIT_NOT_FOUND;
+	hold_standard();
 	/* One binary is every applet: a setuid bit on it would be on all of them. */
 	if (getuid() != geteuid() || getgid() != getegid()) {
 		fprintf(stderr, "pillarbox: refusing to run setuid or setgid: remove that bit\n");
