@@ -9,6 +9,7 @@
 #include "applets/privileges.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -203,9 +204,24 @@ void privileges_print(struct buf *out, const char *const users[PROCESS_USERS])
 #ifdef __SANITIZE_ADDRESS__
 int __lsan_is_turned_off(void);
 
-/* The search for leaks at a process's end needs /proc: in an empty root it would never end. */
+/*
+ * The search for leaks at a process's end needs /proc and a few descriptors: in an empty root, or
+ * at the limit of descriptors, it would never end.
+ */
 int __lsan_is_turned_off(void)
 {
-	return access("/proc/self/task", F_OK) != 0;
+	int task = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int more = task >= 0 ? dup(task) : -1, last = more >= 0 ? dup(more) : -1;
+
+	if (last >= 0) {
+		close(last);
+	}
+	if (more >= 0) {
+		close(more);
+	}
+	if (task >= 0) {
+		close(task);
+	}
+	return last < 0;
 }
 #endif
