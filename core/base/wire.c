@@ -58,6 +58,11 @@ void wire_end(struct buf *b, size_t mark)
 	store_u32(b->data + b->pos + mark, buf_unread(b) - mark - 4);
 }
 
+size_t wire_announced(const struct buf *b)
+{
+	return buf_unread(b) >= 4 ? load_u32(buf_head(b)) : 0;
+}
+
 int wire_next(const struct buf *b, struct wire *w, size_t *size_r)
 {
 	size_t have = buf_unread(b);

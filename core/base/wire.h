@@ -34,6 +34,7 @@ struct wire {
  * b changes; then buf_consume(b, *size_r)); 0 more bytes needed; -1 too long.
  */
 int wire_next(const struct buf *b, struct wire *w, size_t *size_r);
+size_t wire_announced(const struct buf *b); /* the length that message is to have; 0: not known */
 uint64_t wire_get_int(struct wire *w);			/* 0 when bad */
 const char *wire_get_str(struct wire *w);		/* "" when bad; points into the message */
 const char *wire_get_bytes(struct wire *w, size_t *len_r);
