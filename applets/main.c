@@ -43,15 +43,13 @@ static const struct applet table[] = {
 	{ NULL, NULL, APPLET_NONE, APPLET_CALLER, NULL, NULL, NULL }
 };
 
-const struct applet *
-applet_table(size_t *count_r)
+const struct applet *applet_table(size_t *count_r)
 {
 	*count_r = ARRAY_LEN(table) - 1;
 	return table;
 }
 
-const struct applet *
-applet_find(const char *name)
+const struct applet *applet_find(const char *name)
 {
 	size_t low = 0, high = ARRAY_LEN(table) - 1;
 
@@ -59,18 +57,19 @@ applet_find(const char *name)
 		size_t mid = low + (high - low) / 2;
 		int order = strcmp(name, table[mid].name);
 
-		if (order == 0)
+		if (order == 0) {
 			return &table[mid];
-		if (order < 0)
+		}
+		if (order < 0) {
 			high = mid;
-		else
+		} else {
 			low = mid + 1;
+		}
 	}
 	return NULL;
 }
 
-const char *
-applet_dir_path(enum applet_dir dir)
+const char *applet_dir_path(enum applet_dir dir)
 {
 	switch (dir) {
 	case APPLET_NONE:
@@ -86,32 +85,32 @@ applet_dir_path(enum applet_dir dir)
 }
 
 /* print_usage - an applet's usage; an alias shows its applet's under its name */
-static void
-print_usage(FILE *out, const struct applet *applet)
+static void print_usage(FILE *out, const struct applet *applet)
 {
 	const struct applet *real = applet->of != NULL ? applet_find(applet->of) : applet;
 
-	if (real == NULL)
+	if (real == NULL) {
 		real = applet;
+	}
 	fprintf(out, "Usage: %s %s", applet->name, real->usage != NULL ? real->usage : "\n");
-	if (real->summary != NULL)
+	if (real->summary != NULL) {
 		fprintf(out, "\n%s%s%s\n", real->summary, applet->of != NULL ? "; stands for " : "",
-		    applet->of != NULL ? applet->of : "");
+			applet->of != NULL ? applet->of : "");
+	}
 }
 
-int
-applet_usage(const char *name)
+int applet_usage(const char *name)
 {
 	const struct applet *applet = applet_find(name);
 
-	if (applet != NULL)
+	if (applet != NULL) {
 		print_usage(stderr, applet);
+	}
 	return 1;
 }
 
 /* print_about - what is said when nothing was asked */
-static void
-print_about(void)
+static void print_about(void)
 {
 	size_t column = 0;
 
@@ -136,8 +135,7 @@ print_about(void)
 }
 
 /* print_features - --features: what a profile left out is 0 */
-static void
-print_features(void)
+static void print_features(void)
 {
 	static const struct {
 		const char *name;
@@ -152,63 +150,64 @@ print_features(void)
 		{ "FEATURE_UNIT", FEATURE_UNIT },
 	};
 
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		printf("%s=%d\n", rows[i].name, rows[i].on);
+	}
 }
 
 /* print_list - --list and --list-full */
-static void
-print_list(int full)
+static void print_list(int full)
 {
 	for (size_t i = 0; table[i].name != NULL; i++) {
 		const char *dir = applet_dir_path(table[i].dir);
 
-		if (!full)
+		if (!full) {
 			printf("%s\n", table[i].name);
-		else if (dir != NULL)
+		} else if (dir != NULL) {
 			printf("%s/%s\n", dir, table[i].name);
+		}
 	}
 }
 
 /* self_path - the path of the running binary, from the kernel */
-static int
-self_path(char *path, size_t size)
+static int self_path(char *path, size_t size)
 {
 	ssize_t n = readlink("/proc/self/exe", path, size - 1);
 
-	if (n <= 0)
+	if (n <= 0) {
 		return -1;
+	}
 	path[n] = '\0';
 	return 0;
 }
 
 /* replace_link - make link point to self, replacing an older link; a file or
  * directory of that name that is no link of ours is left and reported */
-static int
-replace_link(const char *self, const char *path, int symbolic)
+static int replace_link(const char *self, const char *path, int symbolic)
 {
 	struct stat st, own;
 	int rc;
 
 	if (lstat(path, &st) == 0) {
 		int ours = S_ISLNK(st.st_mode) ||
-		    (stat(self, &own) == 0 && own.st_dev == st.st_dev && own.st_ino == st.st_ino);
+			(stat(self, &own) == 0 && own.st_dev == st.st_dev &&
+				own.st_ino == st.st_ino);
 
 		if (!ours || unlink(path) != 0) {
 			fprintf(stderr, "pillarbox: %s: %s\n", path,
-			    ours ? strerror(errno) : "is there and no link, left alone");
+				ours ? strerror(errno) : "is there and no link, left alone");
 			return -1;
 		}
 	}
 	rc = symbolic ? symlink(self, path) : link(self, path);
-	if (rc != 0)
+	if (rc != 0) {
 		fprintf(stderr, "pillarbox: %s: %s\n", path, strerror(errno));
+	}
 	return rc;
 }
 
 /* install_links - --install [-s] [DIR]; exit status */
-static int
-install_links(int argc, char **argv)
+static int install_links(int argc, char **argv)
 {
 	char self[4096], path[4608];
 	int symbolic = 0, failed = 0, arg = 2;
@@ -224,29 +223,30 @@ install_links(int argc, char **argv)
 	for (size_t i = 0; table[i].name != NULL; i++) {
 		const char *dir = applet_dir_path(table[i].dir);
 
-		if (dir == NULL)
+		if (dir == NULL) {
 			continue;
-		if (arg < argc)
+		}
+		if (arg < argc) {
 			snprintf(path, sizeof(path), "%s/%s", argv[arg], table[i].name);
-		else
+		} else {
 			snprintf(path, sizeof(path), "/usr/%s/%s", dir, table[i].name);
-		if (strcmp(path, self) != 0 && replace_link(self, path, symbolic) != 0)
+		}
+		if (strcmp(path, self) != 0 && replace_link(self, path, symbolic) != 0) {
 			failed = 1;
+		}
 	}
 	return failed;
 }
 
 /* not_found - the message and status for a name that is no applet */
-static int
-not_found(const char *name)
+static int not_found(const char *name)
 {
 	fprintf(stderr, "%s: applet not found\n", name);
 	return EXIT_NOT_FOUND;
 }
 
 /* run_applet - start it; a lone --help is answered here for all of them */
-static int
-run_applet(const struct applet *applet, int argc, char **argv)
+static int run_applet(const struct applet *applet, int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
 		print_usage(stdout, applet);
@@ -256,8 +256,7 @@ run_applet(const struct applet *applet, int argc, char **argv)
 }
 
 /* run_self - called by our own name: options, or the applet in argv[1] */
-static int
-run_self(int argc, char **argv)
+static int run_self(int argc, char **argv)
 {
 	const struct applet *applet;
 
@@ -273,12 +272,14 @@ run_self(int argc, char **argv)
 		print_features();
 		return 0;
 	}
-	if (strcmp(argv[1], "--install") == 0)
+	if (strcmp(argv[1], "--install") == 0) {
 		return install_links(argc, argv);
+	}
 	if (strcmp(argv[1], "--help") == 0) {
 		applet = applet_find(argv[2]);
-		if (applet == NULL)
+		if (applet == NULL) {
 			return not_found(argv[2]);
+		}
 		print_usage(stdout, applet);
 		return 0;
 	}
@@ -291,23 +292,23 @@ run_self(int argc, char **argv)
  * is opened would get that number, and messages would be written into it. Process 1 is left alone:
  * init opens the console when the kernel could not.
  */
-static void
-hold_standard(void)
+static void hold_standard(void)
 {
 	for (int fd = getpid() == 1 ? 3 : 0; fd <= 2; fd++) {
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0) {
 			(void)open("/", O_PATH);
+		}
 	}
 }
 
-int
-main(int argc, char **argv)
+int main(int argc, char **argv)
 {
 	const struct applet *applet;
 	const char *name;
 
-	if (argc < 1)
+	if (argc < 1) {
 		return EXIT_NOT_FOUND;
+	}
 	hold_standard();
 	/* One binary is every applet: a setuid bit on it would be on all of them. */
 	if (getuid() != geteuid() || getgid() != getegid()) {
@@ -319,12 +320,15 @@ main(int argc, char **argv)
 	signal(SIGXFSZ, SIG_IGN);
 	name = strrchr(argv[0], '/');
 	name = name != NULL ? name + 1 : argv[0];
-	if (*name == '-')
+	if (*name == '-') {
 		name++;
+	}
 	applet = applet_find(name);
-	if (applet != NULL)
+	if (applet != NULL) {
 		return run_applet(applet, argc, argv);
-	if (strncmp(name, "pillarbox", 9) == 0 || strcmp(name, "exe") == 0)
+	}
+	if (strncmp(name, "pillarbox", 9) == 0 || strcmp(name, "exe") == 0) {
 		return run_self(argc, argv);
+	}
 	return not_found(name);
 }

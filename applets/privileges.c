@@ -24,7 +24,7 @@
 enum { CAPABILITY_MAX = 63, CAPABILITY_VERSION = 0x20080522, OLD_KERNEL_MAX = 1024 };
 
 #define DAC_READ_SEARCH (UINT64_C(1) << 2)
-#define ALL (~UINT64_C(0))		/* root, as it was started */
+#define ALL (~UINT64_C(0)) /* root, as it was started */
 
 /* Whose groups a process has besides. */
 #define OWN "its user's"

@@ -13,16 +13,16 @@
  * them; what an ordinary user starts is all his).
  */
 enum process_kind {
-	PROCESS_SUPERVISOR,	/* master, dovecot */
+	PROCESS_SUPERVISOR, /* master, dovecot */
 	PROCESS_LOCAL,
-	PROCESS_DELIVERY,	/* local's children that became a user */
-	PROCESS_COMMAND,	/* of a user's .forward or an alias: as he would run it himself */
-	PROCESS_KEEPER,		/* local's, which waits for a command whatever becomes of local */
-	PROCESS_QUEUE,		/* smtpd, qmgr, pickup ... */
+	PROCESS_DELIVERY, /* local's children that became a user */
+	PROCESS_COMMAND,  /* of a user's .forward or an alias: as he would run it himself */
+	PROCESS_KEEPER,   /* local's, which waits for a command whatever becomes of local */
+	PROCESS_QUEUE,    /* smtpd, qmgr, pickup ... */
 	PROCESS_LOGIN,
-	PROCESS_MAIL,		/* imapd and pop3d behind the login */
+	PROCESS_MAIL, /* imapd and pop3d behind the login */
 	PROCESS_AUTH,
-	PROCESS_READER,			/* of auth: reads what only root may */
+	PROCESS_READER, /* of auth: reads what only root may */
 	PROCESS_KINDS
 };
 
@@ -30,11 +30,11 @@ enum process_kind {
 struct identity {
 	uid_t uid;
 	gid_t gid;
-	const gid_t *groups;		/* all supplementary ones */
+	const gid_t *groups; /* all supplementary ones */
 	size_t group_count;
-	gid_t lock_group;		/* lock_group_use() takes it for moments; (gid_t)-1 */
-	const char *root;		/* directory that it is to see as /; NULL: all */
-	const char *name;		/* for errors */
+	gid_t lock_group; /* lock_group_use() takes it for moments; (gid_t)-1 */
+	const char *root; /* directory that it is to see as /; NULL: all */
+	const char *name; /* for errors */
 };
 
 /*

@@ -61,6 +61,7 @@ enum { OFFSET_NUMBER = 0, OFFSET_MACHINE = 4, OFFSET_ARGS = 16 };
 enum { X32_BIT = 0x40000000, MODE_FILTER = 2, PROGRAM_MAX = 200 };
 
 /* What every sealed process does. */
+/* clang-format off */
 static const int calls[] = {
 	SYS_read, SYS_readv, SYS_write, SYS_writev, SYS_close, SYS_recvmsg, SYS_sendmsg,
 	SYS_ppoll, SYS_getrandom, SYS_munmap, SYS_mremap, SYS_madvise, SYS_brk, SYS_futex,
@@ -100,8 +101,10 @@ static const int calls[] = {
 	SYS_sigreturn,
 #endif
 };
+/* clang-format on */
 
 /* And a login part: its clients. */
+/* clang-format off */
 static const int login_calls[] = {
 	SYS_shutdown, SYS_accept4, SYS_getsockname, SYS_getpeername, SYS_getsockopt,
 	SYS_setsockopt, SYS_epoll_ctl, SYS_epoll_pwait,
@@ -109,8 +112,10 @@ static const int login_calls[] = {
 	SYS_epoll_wait,
 #endif
 };
+/* clang-format on */
 
 /* And auth's reader: files that it opens to read. */
+/* clang-format off */
 static const int reader_calls[] = {
 	SYS_lseek, SYS_pread64, SYS_faccessat,
 #ifdef SYS_access
@@ -138,6 +143,7 @@ static const int reader_calls[] = {
 	SYS_statx,
 #endif
 };
+/* clang-format on */
 
 struct making {
 	struct instruction code[PROGRAM_MAX];

@@ -39,21 +39,26 @@
 #include "net/listen.h"
 #include "store/queue.h"
 
-enum { STOP_SECONDS = 5, SERVERS_MAX = 16, HAND_BACKLOG = 100, GROUPS_MAX = 256,
-	RELAY_WAIT_MS = 500 };
+enum {
+	STOP_SECONDS = 5,
+	SERVERS_MAX = 16,
+	HAND_BACKLOG = 100,
+	GROUPS_MAX = 256,
+	RELAY_WAIT_MS = 500
+};
 
 struct service_private {
 	const struct service_info *info;
 	struct server *servers[SERVERS_MAX];
 	size_t server_count;
-	bool server_ended;		/* one of them, while stopping */
+	bool server_ended; /* one of them, while stopping */
 	struct watch control;
 	struct timer idle_timer, stop_timer;
-	bool was_idle;			/* at the last look */
+	bool was_idle; /* at the last look */
 	bool debug, stopping, own_work, own_done;
-	int log_fd;			/* inherited, -1 none */
-	char *fds_text;			/* SERVICE_ENV as it was; the labels point into it */
-	const char *hand_listen;	/* -p */
+	int log_fd;              /* inherited, -1 none */
+	char *fds_text;          /* SERVICE_ENV as it was; the labels point into it */
+	const char *hand_listen; /* -p */
 	int status;
 };
 
@@ -74,8 +79,8 @@ static _Noreturn void usage(const struct service *s)
 /* override - -o name=value */
 static void override(struct service *s, const char *assignment)
 {
-	bool good = s->private_->info->flags & SERVICE_DOVECOT ? dovecot_conf_override(assignment) :
-		conf_override(assignment);
+	bool good = s->private_->info->flags & SERVICE_DOVECOT ? dovecot_conf_override(assignment)
+							       : conf_override(assignment);
 
 	if (!good) {
 		fprintf(stderr, "%s: -o %s: name=value is wanted\n", s->command, assignment);
@@ -259,7 +264,7 @@ void service_open_log(const char *command, unsigned flags, bool to_stderr)
 	if (to_stderr) {
 		log_open(command, LOG_TO_STDERR);
 	} else if ((flags & SERVICE_DOVECOT) && setting.log_path[0] != '\0' &&
-	    strcmp(setting.log_path, "syslog") != 0) {
+		strcmp(setting.log_path, "syslog") != 0) {
 		open_file_log(tag, "log_path", setting.log_path);
 	} else if (param.maillog_file[0] != '\0') {
 		open_file_log(tag, "maillog_file", param.maillog_file);
@@ -281,7 +286,8 @@ static void relay_log(const char *lines, size_t len)
 	wire_end(&b, mark);
 	if (unix_send_fds(SERVICE_FD_CONTROL, b.data, b.len, NULL, 0) == (ssize_t)b.len ||
 		(errno == EAGAIN && poll(&p, 1, RELAY_WAIT_MS) == 1 &&
-		 unix_send_fds(SERVICE_FD_CONTROL, b.data, b.len, NULL, 0) == (ssize_t)b.len)) {
+			unix_send_fds(SERVICE_FD_CONTROL, b.data, b.len, NULL, 0) ==
+				(ssize_t)b.len)) {
 		G.lost = 0;
 	} else {
 		for (size_t i = 0; i < len; i++) {
@@ -304,7 +310,7 @@ static void open_log(struct service *s)
 		log_set_sink(relay_log);
 	} else if (!s->private_->debug && s->private_->log_fd >= 0) {
 		make_tag(tag, s->command, s->private_->info->flags);
-		log_set_tag(tag);		/* the file is open: see service_init() */
+		log_set_tag(tag); /* the file is open: see service_init() */
 	} else {
 		service_open_log(s->command, s->private_->info->flags, s->private_->debug);
 	}
@@ -424,8 +430,8 @@ static void on_control(struct watch *w, unsigned events)
 bool service_tell(struct service *s, const struct buf *msg, int fd)
 {
 	return s->by_master && msg->len <= SERVICE_MSG_MAX &&
-	       unix_send_fds(SERVICE_FD_CONTROL, msg->data, msg->len, &fd, fd >= 0 ? 1 : 0) ==
-		       (ssize_t)msg->len;
+		unix_send_fds(SERVICE_FD_CONTROL, msg->data, msg->len, &fd, fd >= 0 ? 1 : 0) ==
+		(ssize_t)msg->len;
 }
 
 static void tell_kind(struct service *s, int kind)
@@ -452,8 +458,8 @@ static bool disk_is_full(void)
 	bool full;
 
 	buf_addf(&dir, "%s/" QUEUE_SUBDIR, param.queue_directory);
-	full = statvfs(buf_str(&dir), &fs) == 0 && (fs.f_bavail == 0 ||
-		(fs.f_files > 0 && fs.f_favail == 0));
+	full = statvfs(buf_str(&dir), &fs) == 0 &&
+		(fs.f_bavail == 0 || (fs.f_files > 0 && fs.f_favail == 0));
 	buf_free(&dir);
 	return full;
 }

@@ -45,10 +45,10 @@ enum { SERVICE_FD_CONTROL = 3, SERVICE_FD_LOG = 4, SERVICE_FD_LISTEN = 6, SERVIC
 enum { SERVICE_SUCCESSOR = 1, SERVICE_AGAIN = 2 }; /* HOW: a sum of these */
 
 enum {
-	SERVICE_ROOT = 1,		/* keeps root (auth, local); others become mail_owner */
-	SERVICE_DOVECOT = 2,		/* dovecot.conf instead of main.cf, Dovecot's log tag */
-	SERVICE_LOGIN = 4,		/* becomes default_login_user (else mail_owner) */
-	SERVICE_RELAYED = 8		/* master writes its log lines (SERVICE_MSG_LOG) */
+	SERVICE_ROOT = 1,    /* keeps root (auth, local); others become mail_owner */
+	SERVICE_DOVECOT = 2, /* dovecot.conf instead of main.cf, Dovecot's log tag */
+	SERVICE_LOGIN = 4,   /* becomes default_login_user (else mail_owner) */
+	SERVICE_RELAYED = 8  /* master writes its log lines (SERVICE_MSG_LOG) */
 };
 
 /*
@@ -60,15 +60,15 @@ enum {
 	SERVICE_MSG_WAKEUP = 1, /* to the daemon: master.cf's wakeup timer */
 	SERVICE_MSG_REPLACE =
 		2, /* to master: start a successor, as on reload (a new key only root can read) */
-	SERVICE_MSG_LOGIN = 3, /* to master, one descriptor: see applets/read/login.c */
+	SERVICE_MSG_LOGIN = 3,   /* to master, one descriptor: see applets/read/login.c */
 	SERVICE_MSG_SESSION = 4, /* to a mail part, one descriptor: see applets/read/login.c */
-	SERVICE_MSG_IDLE = 5, /* to master: a mail part has no session left; may it end? */
-	SERVICE_MSG_END = 6, /* to a mail part: no session will follow, end with the last */
-	SERVICE_MSG_READY = 7, /* to master: it serves (an older process can go now) */
+	SERVICE_MSG_IDLE = 5,    /* to master: a mail part has no session left; may it end? */
+	SERVICE_MSG_END = 6,     /* to a mail part: no session will follow, end with the last */
+	SERVICE_MSG_READY = 7,   /* to master: it serves (an older process can go now) */
 	SERVICE_MSG_LEAVING = 8, /* to master: it takes nothing new, another one may start */
-	SERVICE_MSG_LOG = 9, /* to master: lines for the log, see log_set_sink() */
+	SERVICE_MSG_LOG = 9,     /* to master: lines for the log, see log_set_sink() */
 	SERVICE_MSG_MASTER = 10, /* to auth, one descriptor: the supervisor's own connection */
-	SERVICE_MSG_AUTH = 11, /* to dovecot, one descriptor: auth is to have it; so to auth */
+	SERVICE_MSG_AUTH = 11,   /* to dovecot, one descriptor: auth is to have it; so to auth */
 	/* To dovecot, a stamp (net/tls.h): is that certificate still the files'? Back, 0: it is;
 	 * 1: they have changed, and a successor comes when what they hold is good. */
 	SERVICE_MSG_CERTIFICATE = 12
@@ -81,8 +81,8 @@ struct service;
 struct wire;
 
 struct service_info {
-	const char *options;		/* getopt letters of the daemon's own; NULL: none */
-	bool (*option)(struct service *s, int opt, const char *arg);	/* false: usage */
+	const char *options; /* getopt letters of the daemon's own; NULL: none */
+	bool (*option)(struct service *s, int opt, const char *arg); /* false: usage */
 	unsigned flags;
 	/* Configuration is there, privileges are not dropped yet: open what only root can read. */
 	void (*prepare)(struct service *s);
@@ -90,19 +90,19 @@ struct service_info {
 
 struct service_listener {
 	int fd;
-	const char *label;		/* dovecot.conf: name of the listener; else "" */
+	const char *label; /* dovecot.conf: name of the listener; else "" */
 };
 
 struct service {
-	const char *command;		/* argv[0] without a path: "smtpd", "lmtpd" */
-	const char *name, *type;	/* -n, -t; by hand: command, "inet" */
-	const char *conf_path;		/* -c as given, or NULL */
-	bool stdio;			/* -S */
+	const char *command;     /* argv[0] without a path: "smtpd", "lmtpd" */
+	const char *name, *type; /* -n, -t; by hand: command, "inet" */
+	const char *conf_path;   /* -c as given, or NULL */
+	bool stdio;              /* -S */
 	bool by_master;
 	/* An older process serves on until service_run() is reached: what cannot be loaded is
 	 * fatal, and nothing is lost. */
 	bool successor;
-	bool again;			/* the same master ran this service before */
+	bool again; /* the same master ran this service before */
 	struct loop *loop;
 	struct service_listener listen[SERVICE_LISTEN_MAX];
 	size_t listen_count;
@@ -118,8 +118,8 @@ struct service {
 	void (*on_message)(struct service *s, int kind, struct wire *w, int fd);
 	/* Asked when all attached servers were without sessions for idle_seconds: true: end now. */
 	bool (*on_idle)(struct service *s);
-	int idle_seconds;		/* 0: never; default param.max_idle when by_master */
-	void *owner;			/* the daemon's own */
+	int idle_seconds; /* 0: never; default param.max_idle when by_master */
+	void *owner;      /* the daemon's own */
 
 	struct service_private *private_;
 };

@@ -41,7 +41,7 @@
 struct mount_row {
 	const char *type;
 	const char *path;
-	mode_t mode;		/* of the directory, made where it is missing */
+	mode_t mode; /* of the directory, made where it is missing */
 	unsigned long flags;
 	const char *options;
 };
@@ -55,59 +55,60 @@ static const struct mount_row mounts[] = {
 };
 
 /* mount_all - what can be mounted is; EBUSY means somebody has done it */
-static void
-mount_all(void)
+static void mount_all(void)
 {
 	for (size_t i = 0; i < ARRAY_LEN(mounts); i++) {
 		const struct mount_row *row = &mounts[i];
 
 		mkdir(row->path, row->mode);
 		if (mount(row->type, row->path, row->type, row->flags, row->options) != 0 &&
-		    errno != EBUSY)
+			errno != EBUSY) {
 			fprintf(stderr, "init: cannot mount %s: %s\n", row->path, strerror(errno));
+		}
 	}
 }
 
 /* open_console - descriptors 0 to 2, where the kernel could not give them */
-static void
-open_console(void)
+static void open_console(void)
 {
 	int fd;
 
-	do
+	do {
 		fd = open("/dev/console", O_RDWR | O_NOCTTY);
-	while (fd >= 0 && fd < 2);
-	if (fd > 2)
+	} while (fd >= 0 && fd < 2);
+	if (fd > 2) {
 		close(fd);
+	}
 }
 
 /* set_hostname - the first line of /etc/hostname, if there is one */
-static void
-set_hostname(void)
+static void set_hostname(void)
 {
 	char name[65] = "";
 	FILE *file = fopen("/etc/hostname", "re");
 
-	if (file == NULL)
+	if (file == NULL) {
 		return;
+	}
 	if (fgets(name, sizeof(name), file) != NULL) {
 		name[strcspn(name, " \t\r\n")] = '\0';
-		if (name[0] != '\0')
+		if (name[0] != '\0') {
 			sethostname(name, strlen(name));
+		}
 	}
 	fclose(file);
 }
 
 /* loopback_up - "lo" exists from the start, but is down: 0, or -1 and errno */
-static int
-loopback_up(void)
+static int loopback_up(void)
 {
 	struct ifreq request;
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	int rc;
 
-	if (fd < 0)
+	if (fd < 0) {
 		return -1;
+	}
 	memset(&request, 0, sizeof(request));
 	str_copy(request.ifr_name, sizeof(request.ifr_name), "lo");
 	request.ifr_flags = IFF_UP | IFF_RUNNING;
@@ -117,8 +118,7 @@ loopback_up(void)
 }
 
 /* become_master - the same binary under another name; returns on error only */
-static void
-become_master(int foreground)
+static void become_master(int foreground)
 {
 	char *argv[] = { "master", foreground ? "-i" : "-d", NULL };
 
@@ -127,8 +127,7 @@ become_master(int foreground)
 }
 
 /* build_aliases - run newaliases: an image comes with the text file only */
-static void
-build_aliases(void)
+static void build_aliases(void)
 {
 	char *argv[] = { "newaliases", NULL };
 	int status = -1;
@@ -138,28 +137,29 @@ build_aliases(void)
 		execv("/proc/self/exe", argv);
 		_exit(127);
 	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
 		fprintf(stderr, "init: newaliases failed\n");
+	}
 }
 
 /* reap_until - wait at most seconds for a child of ours, reaping all others */
-static int
-reap_until(pid_t pid, int seconds)
+static int reap_until(pid_t pid, int seconds)
 {
 	for (int tick = 0; tick < seconds * 20; tick++) {
 		pid_t gone = waitpid(-1, NULL, WNOHANG);
 
-		if (gone == pid || (gone < 0 && errno == ECHILD))
+		if (gone == pid || (gone < 0 && errno == ECHILD)) {
 			return 0;
-		if (gone <= 0)
+		}
+		if (gone <= 0) {
 			usleep(50000);
+		}
 	}
 	return -1;
 }
 
 /* demonstrate - master as a child, the journey, then stop it; exit status */
-static int
-demonstrate(void)
+static int demonstrate(void)
 {
 	pid_t pid;
 	int failed;
@@ -175,38 +175,41 @@ demonstrate(void)
 		_exit(1);
 	}
 	failed = journey_run();
-	if (waitpid(pid, NULL, WNOHANG) != 0)
+	if (waitpid(pid, NULL, WNOHANG) != 0) {
 		failed += journey_step("stop", "master had ended before it was told to");
-	else if (kill(pid, SIGTERM) != 0 || reap_until(pid, STOP_SECONDS) != 0)
+	} else if (kill(pid, SIGTERM) != 0 || reap_until(pid, STOP_SECONDS) != 0) {
 		failed += journey_step("stop", "master did not end after SIGTERM");
-	else
+	} else {
 		failed += journey_step("stop", NULL);
+	}
 	journey_summary();
 	return failed > 0;
 }
 
-int
-init_main(int argc, char **argv)
+int init_main(int argc, char **argv)
 {
 	int demo = 0, status = 1, first = getpid() == 1;
 
 	/* The kernel passes on every word of its command line that it does not
 	 * know: all but -d is ignored. */
-	for (int i = 1; i < argc; i++)
+	for (int i = 1; i < argc; i++) {
 		demo |= strcmp(argv[i], "-d") == 0;
+	}
 	if (first) {
 		mount_all();
 		open_console();
 		set_hostname();
-		if (loopback_up() != 0)
+		if (loopback_up() != 0) {
 			fprintf(stderr, "init: cannot bring lo up: %s\n", strerror(errno));
+		}
 		setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
 		build_aliases();
 	}
-	if (demo)
+	if (demo) {
 		status = demonstrate();
-	else
+	} else {
 		become_master(1);
+	}
 	fflush(stdout);
 	if (first) {
 		/* Process 1 must not end: the kernel would panic. */

@@ -36,12 +36,12 @@
 enum { VALUE_FILE_MAX = 10 * 1024 * 1024 };
 
 static struct G {
-	bool alias;		/* postalias */
+	bool alias;            /* postalias */
 	bool values_are_files; /* -F */
-	bool exact;		/* -f */
+	bool exact;            /* -f */
 	bool incremental;      /* -i */
-	bool sequence;		/* -s */
-	bool json;	  /* -j */
+	bool sequence;         /* -s */
+	bool json;             /* -j */
 	bool header, body;     /* -h, -b */
 	unsigned build_flags;
 	const char *query, *delete;
@@ -54,8 +54,9 @@ static void load_config(const char *dash_c)
 	char *error = NULL;
 
 	if (conf_load(conf_dir(dash_c), dash_c == NULL && (env == NULL || *env == '\0'), &error) !=
-		0)
+		0) {
 		log_fatal("%s", error);
+	}
 }
 
 static unsigned map_flags(void)
@@ -69,8 +70,9 @@ static struct map *open_table(const char *spec)
 	char *error = NULL;
 	struct map *m = map_open(spec, map_flags(), &error);
 
-	if (m == NULL)
+	if (m == NULL) {
 		log_fatal("%s: %s", spec, error);
+	}
 	return m;
 }
 
@@ -90,8 +92,9 @@ static int add_row(void *arg, const char *key, const char *value, int line)
 	size_t len;
 	int rc;
 
-	if (!G.values_are_files)
+	if (!G.values_are_files) {
 		return map_build_put(m->builder, key, value) < 0 ? -1 : 0;
+	}
 	/* With the rights of the source's owner, as the source itself (make_table). */
 	data = file_read(value, VALUE_FILE_MAX, &len);
 	if (data == NULL) {
@@ -133,10 +136,12 @@ static int make_table(const char *path)
 		(G.alias ? SOURCE_ALIAS : 0) | (G.exact ? SOURCE_EXACT : 0), add_row, &m, &error);
 	lines_close(&lines);
 	identity_leave(&id);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = map_build_commit(m.builder);
-	if (rc != 0 && (error != NULL || *map_build_error(m.builder) != '\0'))
+	}
+	if (rc != 0 && (error != NULL || *map_build_error(m.builder) != '\0')) {
 		log_error("%s", error != NULL ? error : map_build_error(m.builder));
+	}
 	mem_free(error);
 	map_build_abort(m.builder);
 	return rc != 0;
@@ -184,10 +189,11 @@ int newaliases_run(void)
 	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
 		spec = mem_strndup(word.ptr, word.len);
 		split_spec(spec, &type);
-		if (map_type_is_indexed(type))
+		if (map_type_is_indexed(type)) {
 			rc |= make_one(spec);
-		else
+		} else {
 			log_debug(1, "%s: tables of this type are not made: skipped", spec);
+		}
 		mem_free(type);
 		mem_free(spec);
 	}
@@ -210,12 +216,14 @@ static void print_value(const char *key, const char *value)
 		buf_free(&decoded);
 		return;
 	}
-	if (key != NULL)
+	if (key != NULL) {
 		printf(G.alias ? "%s:\t" : "%s\t", key);
+	}
 	if (G.values_are_files) {
-		if (!base64_decode(&decoded, value, strlen(value)))
+		if (!base64_decode(&decoded, value, strlen(value))) {
 			log_fatal(
 				"key %s: value is not base64 encoded", key != NULL ? key : G.query);
+		}
 		fwrite(buf_str(&decoded), 1, decoded.len, stdout);
 		buf_free(&decoded);
 	} else {
@@ -240,11 +248,13 @@ static int ask_all(struct map **tables, const char *key, bool show_key)
 	for (; *tables != NULL && rc == 0; tables++) {
 		rc = map_get(*tables, key, &value);
 		/* What it was has been logged. */
-		if (rc < 0)
+		if (rc < 0) {
 			log_fatal("table %s: query error", map_spec(*tables));
+		}
 	}
-	if (rc > 0)
+	if (rc > 0) {
 		print_value(show_key ? key : NULL, buf_str(&value));
+	}
 	buf_free(&value);
 	return rc;
 }
@@ -257,12 +267,15 @@ static bool read_line(struct buf *line)
 	ssize_t n = getline(&text, &room, stdin);
 
 	buf_reset(line);
-	if (n > 0 && text[n - 1] == '\n')
+	if (n > 0 && text[n - 1] == '\n') {
 		n--;
-	if (n > 0 && text[n - 1] == '\r')
+	}
+	if (n > 0 && text[n - 1] == '\r') {
 		n--;
-	if (n >= 0)
+	}
+	if (n >= 0) {
 		buf_add(line, text, (size_t)n);
+	}
 	free(text);
 	return n >= 0;
 }
@@ -273,8 +286,9 @@ static int ask_stdin(struct map **tables)
 	struct buf line = BUF_INIT;
 	int found = 0;
 
-	while (read_line(&line))
+	while (read_line(&line)) {
 		found |= ask_all(tables, buf_str(&line), true);
+	}
 	buf_free(&line);
 	return found;
 }
@@ -299,12 +313,14 @@ static int ask_message(struct map **tables)
 			in_body = true;
 			continue;
 		}
-		if (header.len > 0)
+		if (header.len > 0) {
 			buf_addc(&header, '\n');
+		}
 		buf_adds(&header, buf_str(&line));
 	}
-	if (header.len > 0 && G.header)
+	if (header.len > 0 && G.header) {
 		found |= ask_all(tables, buf_str(&header), true);
+	}
 	buf_free(&header);
 	buf_free(&line);
 	return found;
@@ -315,11 +331,13 @@ static struct map **open_tables(char **specs)
 	size_t count = 0;
 	struct map **tables;
 
-	while (specs[count] != NULL)
+	while (specs[count] != NULL) {
 		count++;
+	}
 	tables = mem_calloc(count + 1, sizeof(*tables));
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		tables[i] = open_table(specs[i]);
+	}
 	return tables;
 }
 
@@ -328,14 +346,16 @@ static int run_query(char **specs)
 	struct map **tables = open_tables(specs);
 	int found;
 
-	if (strcmp(G.query, "-") != 0)
+	if (strcmp(G.query, "-") != 0) {
 		found = ask_all(tables, G.query, false);
-	else if (G.header || G.body)
+	} else if (G.header || G.body) {
 		found = ask_message(tables);
-	else
+	} else {
 		found = ask_stdin(tables);
-	for (struct map **m = tables; *m != NULL; m++)
+	}
+	for (struct map **m = tables; *m != NULL; m++) {
 		map_close(*m);
+	}
 	mem_free(tables);
 	return found > 0 ? 0 : 1;
 }
@@ -347,8 +367,9 @@ static int run_sequence(char **specs)
 	for (; *specs != NULL; specs++) {
 		struct map *m = open_table(*specs);
 
-		if (map_each(m, print_row, NULL) != 0)
+		if (map_each(m, print_row, NULL) != 0) {
 			rc = 1;
+		}
 		map_close(m);
 	}
 	return rc;
@@ -363,22 +384,27 @@ static int delete_from(const char *spec, struct buf *keys)
 	struct buf db = BUF_INIT;
 	int found = 0;
 
-	if (!map_type_is_indexed(type))
+	if (!map_type_is_indexed(type)) {
 		log_fatal("%s: keys of such a table cannot be deleted", spec);
+	}
 	buf_addf(&db, "%s.db", path);
-	if (access(db.data, F_OK) != 0)
+	if (access(db.data, F_OK) != 0) {
 		log_fatal("open database %s: %s", db.data, strerror(errno));
+	}
 	b = map_build_begin(path, MAP_INCREMENTAL, &error);
-	if (b == NULL)
+	if (b == NULL) {
 		log_fatal("%s", error);
+	}
 	for (size_t at = 0; at < keys->len; at += strlen(key) + 1) {
 		key = keys->data + at;
-		if (!G.exact)
+		if (!G.exact) {
 			str_lower(key);
+		}
 		found |= map_build_del(b, key) > 0;
 	}
-	if (found && map_build_commit(b) != 0)
+	if (found && map_build_commit(b) != 0) {
 		log_fatal("%s", map_build_error(b));
+	}
 	map_build_abort(b);
 	buf_free(&db);
 	mem_free(type);
@@ -393,11 +419,13 @@ static int run_delete(char **specs)
 	if (strcmp(G.delete, "-") != 0) {
 		buf_add(&keys, G.delete, strlen(G.delete) + 1);
 	} else {
-		while (read_line(&line))
+		while (read_line(&line)) {
 			buf_add(&keys, buf_str(&line), strlen(buf_str(&line)) + 1);
+		}
 	}
-	for (; *specs != NULL; specs++)
+	for (; *specs != NULL; specs++) {
 		found |= delete_from(*specs, &keys);
+	}
 	buf_free(&keys);
 	buf_free(&line);
 	return found ? 0 : 1;
@@ -474,15 +502,19 @@ static int newaliases_main(int argc, char **argv)
 	int opt, verbose = 0;
 
 	while ((opt = getopt(argc, argv, "c:C:o:v")) > 0) {
-		if (opt == '?')
+		if (opt == '?') {
 			return applet_usage("newaliases");
-		if (opt == 'c' || opt == 'C')
+		}
+		if (opt == 'c' || opt == 'C') {
 			dash_c = optarg;
-		if (opt == 'v')
+		}
+		if (opt == 'v') {
 			log_set_verbose(++verbose);
+		}
 		/* sendmail's one-letter options (-oA...) have no '=', and mean nothing here. */
-		if (opt == 'o')
+		if (opt == 'o') {
 			conf_override(optarg);
+		}
 	}
 	load_config(dash_c);
 	return newaliases_run();
@@ -494,35 +526,43 @@ int postmap_main(int argc, char **argv)
 	int opt, verbose = 0, rc = 0;
 
 	log_open(name, LOG_TO_STDERR);
-	if (strcmp(name, "newaliases") == 0)
+	if (strcmp(name, "newaliases") == 0) {
 		return newaliases_main(argc, argv);
+	}
 	G.alias = strcmp(name, "postalias") == 0;
 	while ((opt = getopt(argc, argv,
 			G.alias ? "Nc:d:fijnoprsq:uvw" : "Nbc:d:fFhijmnopq:rsuUvw")) > 0) {
-		if (opt == 'c')
+		if (opt == 'c') {
 			dash_c = optarg;
-		else if (opt == 'v')
+		} else if (opt == 'v') {
 			log_set_verbose(++verbose);
-		else if (!take_option(opt))
+		} else if (!take_option(opt)) {
 			return applet_usage(name);
+		}
 	}
-	if (optind == argc)
+	if (optind == argc) {
 		return applet_usage(name);
-	if ((G.query != NULL) + (G.delete != NULL) + G.sequence + G.incremental > 1)
+	}
+	if ((G.query != NULL) + (G.delete != NULL) + G.sequence + G.incremental > 1) {
 		log_fatal("specify only one of -d, -i, -q, -s");
-	if ((G.header || G.body) && (G.query == NULL || strcmp(G.query, "-") != 0))
+	}
+	if ((G.header || G.body) && (G.query == NULL || strcmp(G.query, "-") != 0)) {
 		log_fatal("-h and -b work with -q - only");
+	}
 	load_config(dash_c);
-	if (G.query != NULL)
+	if (G.query != NULL) {
 		rc = run_query(argv + optind);
-	else if (G.delete != NULL)
+	} else if (G.delete != NULL) {
 		rc = run_delete(argv + optind);
-	else if (G.sequence)
+	} else if (G.sequence) {
 		rc = run_sequence(argv + optind);
-	else
-		for (char **spec = argv + optind; *spec != NULL; spec++)
+	} else {
+		for (char **spec = argv + optind; *spec != NULL; spec++) {
 			rc |= make_one(*spec);
-	if (fflush(stdout) != 0)
+		}
+	}
+	if (fflush(stdout) != 0) {
 		log_fatal("write: %s", strerror(errno));
+	}
 	return rc;
 }

@@ -73,8 +73,9 @@ void list_put_end(struct buf *b, enum list_kind kind)
 
 static enum list_queue queue_of(const struct list_walk *w, const struct queue_envelope *env)
 {
-	if (w->is_active != NULL && w->is_active(env->id))
+	if (w->is_active != NULL && w->is_active(env->id)) {
 		return LIST_ACTIVE;
+	}
 	switch (env->state) {
 	case QUEUE_INCOMING:
 		return LIST_INCOMING;
@@ -143,8 +144,9 @@ static void put_drop(struct buf *out, int dir, const char *name)
 	struct stat st;
 	ssize_t n;
 
-	if (fd < 0)
+	if (fd < 0) {
 		return;
+	}
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
 		n = read(fd, buf_reserve(&in, DROP_READ), DROP_READ);
 		if (n > 0) {
@@ -165,12 +167,14 @@ void list_maildrop(struct buf *out)
 
 	snprintf(path, sizeof(path), "%s/maildrop", param.queue_directory);
 	d = opendir(path);
-	if (d == NULL)
+	if (d == NULL) {
 		return;
+	}
 	while (count < DROPS_MAX && (e = readdir(d)) != NULL) {
 		if (strlen(e->d_name) != DROP_NAME ||
-			strspn(e->d_name, "0123456789ABCDEF") != DROP_NAME)
+			strspn(e->d_name, "0123456789ABCDEF") != DROP_NAME) {
 			continue;
+		}
 		put_drop(out, dirfd(d), e->d_name);
 		count++;
 	}
@@ -181,11 +185,13 @@ int list_walk(struct list_walk *w, struct queue *q, struct buf *out, int max)
 {
 	int count;
 
-	if (!w->dropped)
+	if (!w->dropped) {
 		list_maildrop(out);
+	}
 	w->dropped = true;
-	if (q == NULL)
+	if (q == NULL) {
 		return 0;
+	}
 	w->out = out;
 	count = queue_list(q, w->id, w->id == 0 ? -1 : w->n, max, put_row, w);
 	return count < 0 ? -1 : count == max;

@@ -13,9 +13,9 @@
  */
 enum list_kind {
 	LIST_END = 0,
-	LIST_MESSAGE = 1,	/* struct list_message */
-	LIST_RECIPIENT = 2,	/* address, reason */
-	LIST_DENIED = 3		/* the peer is no authorized_mailq_users */
+	LIST_MESSAGE = 1,   /* struct list_message */
+	LIST_RECIPIENT = 2, /* address, reason */
+	LIST_DENIED = 3     /* the peer is no authorized_mailq_users */
 };
 
 enum list_queue {
@@ -26,16 +26,16 @@ enum list_queue {
 	LIST_MAILDROP,
 	LIST_CORRUPT
 };
-const char *list_queue_name(enum list_queue q);		/* "active", as in Postfix's directories */
+const char *list_queue_name(enum list_queue q); /* "active", as in Postfix's directories */
 
 struct list_message {
 	enum list_queue queue;
-	const char *id;		/* as text; a maildrop file has its name */
-	int64_t arrival;	/* seconds since 1970 */
+	const char *id;  /* as text; a maildrop file has its name */
+	int64_t arrival; /* seconds since 1970 */
 	int64_t size;
 	bool forced_expire;
 	const char *sender;
-	const char *reason;	/* of the message as a whole, or "" */
+	const char *reason; /* of the message as a whole, or "" */
 };
 
 void list_put_message(struct buf *b, const struct list_message *m);
@@ -44,12 +44,12 @@ void list_put_end(struct buf *b, enum list_kind kind);
 
 /* Where a walk through the queue stands; zeroed: at its beginning. */
 struct list_walk {
-	bool dropped;			/* the maildrop was put */
+	bool dropped; /* the maildrop was put */
 	queue_id id;
 	int64_t n;
-	queue_id shown;			/* whose LIST_MESSAGE was put */
-	bool (*is_active)(queue_id id);	/* NULL: none is */
-	struct buf *out;		/* while walking */
+	queue_id shown;                 /* whose LIST_MESSAGE was put */
+	bool (*is_active)(queue_id id); /* NULL: none is */
+	struct buf *out;                /* while walking */
 };
 
 /* The maildrop's files, which pickup has not taken yet; those that can be read. */

@@ -26,8 +26,9 @@ static void add_clean(struct buf *b, const char *s)
 	size_t from = b->len;
 
 	buf_adds(b, s);
-	if (b->len > from)
+	if (b->len > from) {
 		utf8_printable(b->data + from, b->len - from);
+	}
 }
 
 /* arrival_text - "Tue Aug  9 14:21:58 2011", local time */
@@ -37,8 +38,9 @@ static void arrival_text(char out[TIME_SIZE], int64_t arrival)
 	struct tm tm;
 
 	if (localtime_r(&when, &tm) == NULL ||
-		strftime(out, TIME_SIZE, "%a %b %e %H:%M:%S %Y", &tm) == 0)
+		strftime(out, TIME_SIZE, "%a %b %e %H:%M:%S %Y", &tm) == 0) {
 		snprintf(out, TIME_SIZE, "-");
+	}
 }
 
 static void plain_message(struct listing *l, const struct list_message *m)
@@ -66,8 +68,9 @@ static void plain_reason(struct listing *l, const char *reason)
 	const char *text = *reason != '\0' ? reason : "reason unavailable";
 	size_t len = strlen(text);
 
-	if (strcmp(buf_str(&l->reason), reason) == 0)
+	if (strcmp(buf_str(&l->reason), reason) == 0) {
 		return;
+	}
 	buf_reset(&l->reason);
 	buf_adds(&l->reason, reason);
 	buf_addf(l->out, "%*s(", len < REASON_COLUMNS ? (int)(REASON_COLUMNS - len) : 0, "");
@@ -108,8 +111,9 @@ static void json_recipient(struct listing *l, const char *address, const char *r
 
 static void close_message(struct listing *l)
 {
-	if (l->open)
+	if (l->open) {
 		buf_adds(l->out, l->json ? "]}\n" : "\n");
+	}
 	l->open = false;
 }
 
@@ -118,12 +122,14 @@ void listing_message(struct listing *l, const struct list_message *m)
 	struct list_message shown = *m;
 
 	close_message(l);
-	if (*shown.sender == '\0')
+	if (*shown.sender == '\0') {
 		shown.sender = "MAILER-DAEMON";
-	if (l->json)
+	}
+	if (l->json) {
 		json_message(l, &shown);
-	else
+	} else {
 		plain_message(l, &shown);
+	}
 	l->open = true;
 	l->recipients = 0;
 	l->count++;
@@ -133,10 +139,11 @@ void listing_message(struct listing *l, const struct list_message *m)
 
 static void add_recipient(struct listing *l, const char *address, const char *reason)
 {
-	if (l->json)
+	if (l->json) {
 		json_recipient(l, address, reason);
-	else
+	} else {
 		plain_recipient(l, address, reason);
+	}
 	l->recipients++;
 }
 
@@ -152,8 +159,9 @@ static int take_message(struct listing *l, struct wire *w)
 	m.forced_expire = wire_get_int(w) != 0;
 	m.sender = wire_get_str(w);
 	m.reason = wire_get_str(w);
-	if (!wire_ok(w) || q > LIST_CORRUPT)
+	if (!wire_ok(w) || q > LIST_CORRUPT) {
 		return -1;
+	}
 	listing_message(l, &m);
 	return 1;
 }
@@ -168,8 +176,9 @@ int listing_take(struct listing *l, struct wire *w, bool *denied_r)
 	case LIST_RECIPIENT:
 		address = wire_get_str(w);
 		reason = wire_get_str(w);
-		if (!wire_ok(w) || !l->open)
+		if (!wire_ok(w) || !l->open) {
 			return -1;
+		}
 		add_recipient(l, address, reason);
 		return 1;
 	case LIST_END:
@@ -184,14 +193,16 @@ int listing_take(struct listing *l, struct wire *w, bool *denied_r)
 void listing_end(struct listing *l)
 {
 	close_message(l);
-	if (l->json)
+	if (l->json) {
 		return;
-	if (l->count == 0)
+	}
+	if (l->count == 0) {
 		buf_adds(l->out, "Mail queue is empty\n");
-	else
+	} else {
 		buf_addf(l->out, "-- %lld Kbytes in %lld Request%s.\n",
 			(long long)(l->bytes / 1024), (long long)l->count,
 			l->count == 1 ? "" : "s");
+	}
 }
 
 void listing_free(struct listing *l)

@@ -11,14 +11,14 @@
  */
 struct listing {
 	bool json;
-	bool long_ids;			/* enable_long_queue_ids: wider columns */
+	bool long_ids; /* enable_long_queue_ids: wider columns */
 	struct buf *out;
 
 	/* The listing's own; zero at first. */
 	int64_t count, bytes;
-	bool open;			/* a message whose recipients come now */
+	bool open; /* a message whose recipients come now */
 	size_t recipients;
-	struct buf reason;		/* shown last, for this message */
+	struct buf reason; /* shown last, for this message */
 };
 
 /* 1 taken, 0 it was the end, -1 malformed or out of order; LIST_DENIED is -1 with *denied_r. */

@@ -37,11 +37,11 @@ enum {
 struct cat {
 	unsigned show;
 	bool types, offsets, by_id;
-	int64_t skip;			/* -s */
-	const char *token;		/* the message as named by the caller */
-	int64_t at;			/* offset of the next record */
+	int64_t skip;      /* -s */
+	const char *token; /* the message as named by the caller */
+	int64_t at;        /* offset of the next record */
 	bool in_header;
-	struct buf line;		/* of the content, not yet whole */
+	struct buf line; /* of the content, not yet whole */
 };
 
 static _Noreturn void usage(void)
@@ -58,28 +58,34 @@ static bool head(struct cat *c, char type, size_t len, unsigned what)
 	int64_t at = c->at;
 
 	c->at += 1 + (len < 128 ? 1 : len < 16384 ? 2 : 3) + (int64_t)len;
-	if ((c->show & what) == 0 || at < c->skip)
+	if ((c->show & what) == 0 || at < c->skip) {
 		return false;
-	if (c->offsets)
+	}
+	if (c->offsets) {
 		printf("%9lld ", (long long)at);
-	if (c->types)
+	}
+	if (c->types) {
 		printf("%3d ", type);
+	}
 	return true;
 }
 
 /* record - NAME: text */
 static void record(struct cat *c, char type, const char *name, const char *text)
 {
-	if (head(c, type, strlen(text), SHOW_ENVELOPE))
+	if (head(c, type, strlen(text), SHOW_ENVELOPE)) {
 		printf("%s: %s\n", name, text);
+	}
 }
 
 static void attribute(struct cat *c, const char *name, const char *value)
 {
-	if (*value == '\0')
+	if (*value == '\0') {
 		return;
-	if (head(c, 'A', strlen(name) + strlen(value) + 1, SHOW_ENVELOPE))
+	}
+	if (head(c, 'A', strlen(name) + strlen(value) + 1, SHOW_ENVELOPE)) {
 		printf("named_attribute: %s=%s\n", name, value);
+	}
 }
 
 static void time_record(struct cat *c, char type, const char *name, size_t len, int64_t us)
@@ -89,17 +95,20 @@ static void time_record(struct cat *c, char type, const char *name, size_t len, 
 	struct tm tm;
 
 	if (localtime_r(&when, &tm) == NULL ||
-		strftime(text, sizeof(text), "%a %b %e %H:%M:%S %Y", &tm) == 0)
+		strftime(text, sizeof(text), "%a %b %e %H:%M:%S %Y", &tm) == 0) {
 		snprintf(text, sizeof(text), "-");
-	if (head(c, type, len, SHOW_ENVELOPE))
+	}
+	if (head(c, type, len, SHOW_ENVELOPE)) {
 		printf("%s: %s\n", name, text);
+	}
 }
 
 /* marker - *** MESSAGE CONTENTS 5CFBB21DB *** */
 static void marker(struct cat *c, char type, size_t len, const char *what)
 {
-	if (head(c, type, len, SHOW_ENVELOPE))
+	if (head(c, type, len, SHOW_ENVELOPE)) {
 		printf("*** %s %s ***\n", what, c->token);
+	}
 }
 
 /* ---- Parts ---- */
@@ -125,9 +134,9 @@ static void show_client(struct cat *c, const struct queue_envelope *env)
 	attribute(c, "sasl_username", env->sasl_user);
 	attribute(c, "envelope_id", env->envid);
 	number_attribute(c, "ret_flags",
-		env->flags & QUEUE_F_RET_FULL	? 1
-		: env->flags & QUEUE_F_RET_HDRS ? 2
-						: 0);
+		env->flags & QUEUE_F_RET_FULL           ? 1
+			: env->flags & QUEUE_F_RET_HDRS ? 2
+							: 0);
 	attribute(c, "encoding", env->flags & QUEUE_F_8BIT ? "8bit" : "");
 }
 
@@ -135,8 +144,9 @@ static void show_recipient(struct cat *c, const struct queue_recipient *r)
 {
 	attribute(c, "dsn_orig_rcpt", r->orcpt);
 	number_attribute(c, "notify_flags", r->notify);
-	if (*r->original != '\0')
+	if (*r->original != '\0') {
 		record(c, 'O', "original_recipient", r->original);
+	}
 	record(c, r->done ? 'D' : 'R', r->done ? "done_recipient" : "recipient", r->address);
 }
 
@@ -149,8 +159,9 @@ static void show_recipients(struct cat *c, struct queue *q, queue_id id)
 
 	do {
 		count = queue_recipients(q, id, from, false, &a, r, RCPTS_AT_ONCE);
-		if (count < 0)
+		if (count < 0) {
 			log_fatal("%s", queue_error(q));
+		}
 		for (int i = 0; i < count; i++) {
 			show_recipient(c, &r[i]);
 			from = r[i].n + 1;
@@ -165,8 +176,9 @@ static void show_envelope(struct cat *c, struct queue *q, const struct queue_env
 	int64_t count = queue_count_recipients(q, env->id, NULL);
 	char text[128], id[QUEUE_ID_TEXT];
 
-	if (c->show & SHOW_ENVELOPE)
+	if (c->show & SHOW_ENVELOPE) {
 		printf("*** ENVELOPE RECORDS %s ***\n", c->token);
+	}
 	queue_id_text(env->id, id);
 	/* size, offset of the content, recipients, flags, size again, SMTPUTF8 */
 	snprintf(text, sizeof(text), "%15lld %15d %15lld %15d %15lld %15d", (long long)env->size, 0,
@@ -176,8 +188,9 @@ static void show_envelope(struct cat *c, struct queue *q, const struct queue_env
 	time_record(c, 'A', "create_time", 22, env->arrival);
 	attribute(c, "log_ident", id);
 	attribute(c, "rewrite_context", env->flags & QUEUE_F_LOCAL ? "local" : "remote");
-	if (*env->full_name != '\0')
+	if (*env->full_name != '\0') {
 		record(c, 'F', "sender_fullname", env->full_name);
+	}
 	record(c, 'S', "sender", env->sender);
 	show_client(c, env);
 	show_recipients(c, q, env->id);
@@ -187,8 +200,9 @@ static void show_envelope(struct cat *c, struct queue *q, const struct queue_env
 static void show_line(struct cat *c, const char *line, size_t len)
 {
 	/* The blank line belongs to the body. */
-	if (c->in_header && len == 0)
+	if (c->in_header && len == 0) {
 		c->in_header = false;
+	}
 	if (head(c, 'N', len < LINE_RECORD_MAX ? len : LINE_RECORD_MAX,
 		    c->in_header ? SHOW_HEADER : SHOW_BODY)) {
 		fwrite(line, 1, len, stdout);
@@ -220,10 +234,12 @@ static void show_content(struct cat *c, struct queue *q, queue_id id)
 		show_piece(c, data, (size_t)n);
 		at += n;
 	}
-	if (n < 0)
+	if (n < 0) {
 		log_fatal("%s", queue_error(q));
-	if (c->line.len > 0)
+	}
+	if (c->line.len > 0) {
 		show_line(c, buf_str(&c->line), c->line.len);
+	}
 	buf_free(&c->line);
 	mem_free(data);
 }
@@ -235,8 +251,9 @@ static bool show_message(struct cat *c, struct queue *q, queue_id id)
 	struct queue_envelope env;
 	int rc = queue_get(q, id, &a, &env);
 
-	if (rc < 0)
+	if (rc < 0) {
 		log_fatal("%s", queue_error(q));
+	}
 	if (rc > 0) {
 		c->at = 0;
 		show_envelope(c, q, &env);
@@ -254,10 +271,12 @@ static bool show_message(struct cat *c, struct queue *q, queue_id id)
 /* show_other - no message of the queue: a file of this name is none of ours */
 static int show_other(const struct cat *c)
 {
-	if (c->by_id)
+	if (c->by_id) {
 		log_fatal("open queue file %s: No such file or directory", c->token);
-	if (access(c->token, R_OK) != 0)
+	}
+	if (access(c->token, R_OK) != 0) {
 		log_fatal("open %s: %m", c->token);
+	}
 	log_warn("%s: input is not a valid queue file", c->token);
 	return 1;
 }
@@ -272,21 +291,24 @@ static int show_all(struct cat *c, char **tokens)
 	service_drop_privileges(PROCESS_QUEUE, NULL);
 	q = queue_open_below(param.queue_directory, QUEUE_READ, &error);
 	/* A queue that nobody has put a message into yet: no message is there. */
-	if (q == NULL && errno != ENOENT)
+	if (q == NULL && errno != ENOENT) {
 		log_fatal("%s", error);
+	}
 	for (; *tokens != NULL; tokens++) {
 		c->token = *tokens;
 		if (!queue_id_parse(c->token, &id)) {
-			if (c->by_id)
+			if (c->by_id) {
 				log_fatal("bad mail queue ID: %s", c->token);
+			}
 			status |= show_other(c);
 		} else if (q == NULL || !show_message(c, q, id)) {
 			status |= show_other(c);
 		}
 	}
 	queue_close(q);
-	if (fflush(stdout) != 0)
+	if (fflush(stdout) != 0) {
 		log_fatal("write error: %m");
+	}
 	return status;
 }
 
@@ -325,8 +347,9 @@ int postcat_main(int argc, char **argv)
 			c.by_id = true;
 			break;
 		case 's':
-			if (!str_to_int(optarg, 0, INT64_MAX, &c.skip))
+			if (!str_to_int(optarg, 0, INT64_MAX, &c.skip)) {
 				log_fatal("bad offset: %s", optarg);
+			}
 			break;
 		case 'v':
 			log_set_verbose(++verbose);
@@ -335,11 +358,14 @@ int postcat_main(int argc, char **argv)
 			usage();
 		}
 	}
-	if (c.show == 0)
+	if (c.show == 0) {
 		c.show = SHOW_ENVELOPE | SHOW_HEADER | SHOW_BODY;
-	if (optind == argc)
+	}
+	if (optind == argc) {
 		usage();
-	if (conf_load(conf_dir(dir), false, &error) != 0)
+	}
+	if (conf_load(conf_dir(dir), false, &error) != 0) {
 		log_fatal("%s", error);
+	}
 	return show_all(&c, argv + optind);
 }

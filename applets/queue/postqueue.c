@@ -60,11 +60,13 @@ static const char *user_name(void)
 /* print - what is in out, when it is enough or all of it */
 static void print(struct buf *out, size_t at_least)
 {
-	if (out->len < at_least)
+	if (out->len < at_least) {
 		return;
+	}
 	if (fwrite(buf_str(out), 1, out->len, stdout) != out->len ||
-		(at_least == 0 && fflush(stdout) != 0))
+		(at_least == 0 && fflush(stdout) != 0)) {
 		log_fatal("output write error: %m");
+	}
 	buf_reset(out);
 }
 
@@ -79,18 +81,22 @@ static int take_all(struct listing *l, struct buf *in)
 	while ((rc = wire_next(in, &w, &size)) > 0) {
 		int more = listing_take(l, &w, &denied);
 
-		if (denied)
+		if (denied) {
 			fail("User %s(%ld) is not allowed to view the mail queue", user_name(),
 				(long)getuid());
-		if (more < 0)
+		}
+		if (more < 0) {
 			fail("malformed answer from the %s showq service", param.mail_name);
-		if (more == 0)
+		}
+		if (more == 0) {
 			return 0;
+		}
 		buf_consume(in, size);
 		print(l->out, WRITE_SIZE);
 	}
-	if (rc < 0)
+	if (rc < 0) {
 		fail("malformed answer from the %s showq service", param.mail_name);
+	}
 	return 1;
 }
 
@@ -103,8 +109,9 @@ static void list_remote(struct listing *l, int fd)
 	(void)fd_set_nonblock(fd, false);
 	do {
 		n = read(fd, buf_reserve(&in, READ_SIZE), READ_SIZE);
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && errno == EINTR) {
 			continue;
+		}
 		if (n <= 0) {
 			print(l->out, 0);
 			fail("the list of the queue ends in the "
@@ -129,13 +136,15 @@ static void list_direct(struct listing *l)
 	snprintf(path, sizeof(path), "%s/" QUEUE_SUBDIR "/queue.db", param.queue_directory);
 	if (access(path, F_OK) == 0 || errno != ENOENT) {
 		q = queue_open_below(param.queue_directory, QUEUE_READ, &error);
-		if (q == NULL)
+		if (q == NULL) {
 			fail("%s", error);
+		}
 	}
 	do {
 		rc = list_walk(&walk, q, &in, ROWS_AT_ONCE);
-		if (rc < 0)
+		if (rc < 0) {
 			fail("%s", queue_error(q));
+		}
 		(void)take_all(l, &in);
 	} while (rc > 0);
 	queue_close(q);
@@ -202,8 +211,9 @@ static void flush_queue(enum qmgr_message kind, const char *text)
 {
 	queue_id id;
 
-	if (kind == QMGR_FLUSH_ID && !queue_id_parse(text, &id))
+	if (kind == QMGR_FLUSH_ID && !queue_id_parse(text, &id)) {
 		fail("Cannot flush queue ID - invalid name: \"%.100s\"", text);
+	}
 	switch (queue_ask_qmgr(param.queue_directory, kind, text, ASK_SECONDS)) {
 	case QMGR_OK:
 		return;
@@ -217,8 +227,9 @@ static void flush_queue(enum qmgr_message kind, const char *text)
 		fail("User %s(%ld) is not allowed to flush the mail queue", user_name(),
 			(long)getuid());
 	}
-	if (errno == EACCES || errno == EPERM)
+	if (errno == EACCES || errno == EPERM) {
 		fail("Connect to the %s qmgr service: %m", param.mail_name);
+	}
 	fail("Cannot flush mail queue - mail system is down");
 }
 
@@ -229,14 +240,16 @@ static void load(const char *dir, int status)
 {
 	char *error = NULL;
 
-	if (conf_load(conf_dir(dir), false, &error) != 0)
+	if (conf_load(conf_dir(dir), false, &error) != 0) {
 		log_fatal_status(status, "%s", error);
+	}
 }
 
 static void set_mode(enum mode *mode, enum mode to)
 {
-	if (*mode != MODE_NONE)
+	if (*mode != MODE_NONE) {
 		usage();
+	}
 	*mode = to;
 }
 
@@ -249,11 +262,13 @@ static int mailq_main(int argc, char **argv)
 	log_open("mailq", LOG_TO_STDERR);
 	opterr = 0;
 	while ((opt = getopt(argc, argv, "A:B:C:L:N:O:R:V:X:b:c:f:h:imno:p:q:r:tvx")) != -1) {
-		if (opt == 'C' || opt == 'c')
+		if (opt == 'C' || opt == 'c') {
 			dir = optarg;
+		}
 	}
-	if (optind < argc)
+	if (optind < argc) {
 		log_fatal_status(EX_TEMPFAIL, "display queue mode requires no recipient");
+	}
 	load(dir, EX_TEMPFAIL);
 	log_open("postqueue", LOG_TO_STDERR);
 	list_queue(false);
@@ -268,8 +283,9 @@ int postqueue_main(int argc, char **argv)
 	int opt, verbose = 0;
 
 	log_open("postqueue", LOG_TO_STDERR);
-	if (strcmp(name, "mailq") == 0)
+	if (strcmp(name, "mailq") == 0) {
 		return mailq_main(argc, argv);
+	}
 	opterr = 0;
 	while ((opt = getopt(argc, argv, "c:fi:jps:v")) != -1) {
 		switch (opt) {
@@ -300,8 +316,9 @@ int postqueue_main(int argc, char **argv)
 			usage();
 		}
 	}
-	if (optind < argc || mode == MODE_NONE)
+	if (optind < argc || mode == MODE_NONE) {
 		usage();
+	}
 	load(dir, EX_UNAVAILABLE);
 	switch (mode) {
 	case MODE_LIST:

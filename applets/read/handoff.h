@@ -15,25 +15,25 @@
  * was read point into it.
  */
 struct handoff_login {
-	const char *service;		/* "imap", "pop3" */
-	uint64_t client_pid, request;	/* with the cookie: what auth granted */
-	uint64_t server_pid;		/* the auth process that granted it */
+	const char *service;          /* "imap", "pop3" */
+	uint64_t client_pid, request; /* with the cookie: what auth granted */
+	uint64_t server_pid;          /* the auth process that granted it */
 	const char *cookie;
-	const char *user;		/* for the log until auth has confirmed it */
+	const char *user; /* for the log until auth has confirmed it */
 	const char *line; /* log line; HANDOFF_MPID stands where the mail process's pid belongs */
-	const char *refusal;		/* what the client is told when the hand-off fails */
+	const char *refusal; /* what the client is told when the hand-off fails */
 	const char *rip, *session, *tag;
-	const char *unread;		/* bytes read ahead */
+	const char *unread; /* bytes read ahead */
 	size_t unread_len;
 };
 
 #define HANDOFF_MPID "\001"
 
 struct handoff_session {
-	const char *user, *home, *mail;	/* mail: mail_location */
+	const char *user, *home, *mail; /* mail: mail_location */
 	uint64_t uid, gid;
 	const char *rip, *session, *tag;
-	const char *refusal;		/* when the mail part cannot take it */
+	const char *refusal; /* when the mail part cannot take it */
 	const char *unread;
 	size_t unread_len;
 };

@@ -49,8 +49,8 @@ static struct {
 	struct server *plain, *tls_first;
 	struct tls_context *tls;
 	struct match_list *trusted;
-	bool certificate_same;		/* the supervisor said so since it was asked last */
-	struct watch closed[SERVICE_LISTEN_MAX];	/* TLS ports without a certificate */
+	bool certificate_same; /* the supervisor said so since it was asked last */
+	struct watch closed[SERVICE_LISTEN_MAX]; /* TLS ports without a certificate */
 } G;
 
 /* One connection: the layer between driver and protocol. */
@@ -58,11 +58,11 @@ struct visitor {
 	struct session_io *io;
 	void *inner;
 	time_t since;
-	int attempts;			/* failed */
-	char user[LOGIN_NAME_MAX];	/* of the last attempt */
+	int attempts;              /* failed */
+	char user[LOGIN_NAME_MAX]; /* of the last attempt */
 	char mech[24];
 	char session[20];
-	const char *why;		/* how it ended */
+	const char *why; /* how it ended */
 	bool refused_plain;
 	/* set by login_handoff() */
 	bool leaving;
@@ -92,7 +92,7 @@ static bool put_variable(
 
 	if (len == 1 && *name == 'u') {
 		put_name(b, v->user);
-		return true;			/* user=<> is written as well */
+		return true; /* user=<> is written as well */
 	}
 	if (len == 1 && *name == 'm') {
 		buf_adds(b, v->mech);
@@ -109,10 +109,11 @@ static bool put_variable(
 	} else if (len == 1 && *name == 'e') {
 		buf_adds(b, mpid);
 	} else if (len == 1 && *name == 'c') {
-		buf_adds(b, v->io->tls ? "TLS"
-			    : login_plaintext_ok(v->io) && setting.disable_plaintext_auth
-				    ? "secured"
-				    : "");
+		buf_adds(b,
+			v->io->tls ? "TLS"
+				: login_plaintext_ok(v->io) && setting.disable_plaintext_auth
+				? "secured"
+				: "");
 	} else if (len == 1 && *name == 'k' && v->io->tls) {
 		buf_addf(b, "%s with cipher %s (%d/%d bits)", v->io->tls_version, v->io->tls_cipher,
 			v->io->tls_bits, v->io->tls_bits);
@@ -209,7 +210,7 @@ static void log_end(const struct visitor *v)
 static bool is_trusted(const struct session_io *io)
 {
 	return G.trusted != NULL && io->peer.addr[0] != '\0' &&
-	       match_host(G.trusted, NULL, io->peer.addr) == 1;
+		match_host(G.trusted, NULL, io->peer.addr) == 1;
 }
 
 static bool is_local(const struct session_io *io)
@@ -230,8 +231,8 @@ bool login_plaintext_ok(const struct session_io *io)
 	return ok;
 }
 
-void login_auth_params(const struct session_io *io, const struct login_protocol *proto,
-	struct auth_params *p)
+void login_auth_params(
+	const struct session_io *io, const struct login_protocol *proto, struct auth_params *p)
 {
 	p->service = proto->name;
 	p->remote_ip = io->peer.addr;
@@ -354,9 +355,8 @@ static void visitor_close(void *session)
 	mem_free(v);
 }
 
-static const struct session_class visitor_class = {
-	"login", visitor_open, visitor_feed, visitor_event, visitor_close
-};
+static const struct session_class visitor_class = { "login", visitor_open, visitor_feed,
+	visitor_event, visitor_close };
 
 /* ---- Leaving ---- */
 
@@ -563,8 +563,8 @@ static struct server *new_server(bool tls_first)
 int login_part_main(const struct login_protocol *proto, int argc, char **argv)
 {
 	static const struct service_info info = {
-		.flags = SERVICE_DOVECOT | SERVICE_LOGIN | SERVICE_RELAYED,
-		.prepare = load_tls };
+		.flags = SERVICE_DOVECOT | SERVICE_LOGIN | SERVICE_RELAYED, .prepare = load_tls
+	};
 	struct buf path = BUF_INIT;
 
 	G.proto = proto;
@@ -577,9 +577,9 @@ int login_part_main(const struct login_protocol *proto, int argc, char **argv)
 	}
 	G.trusted = match_list_new("login_trusted_networks", setting.login_trusted_networks, 0);
 	buf_addf(&path, "%s/login", setting.base_dir);
-	G.login.auth = G.service.by_master ?
-		auth_client_new_by(G.service.loop, buf_str(&path), open_auth, &G.service) :
-		auth_client_new(G.service.loop, buf_str(&path));
+	G.login.auth = G.service.by_master
+		? auth_client_new_by(G.service.loop, buf_str(&path), open_auth, &G.service)
+		: auth_client_new(G.service.loop, buf_str(&path));
 	buf_free(&path);
 	G.login.tls_available = G.tls != NULL;
 	G.login.greeting = setting.login_greeting;

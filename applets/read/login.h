@@ -26,17 +26,17 @@
  * pop3d and imapd each give one of these and call login_main().
  */
 struct login_protocol {
-	const char *name; /* "pop3", "imap": service name for auth and the log */
-	const char *tls_name;			/* "pop3s", "imaps" */
-	const struct session_class *login;	/* before: service is struct login_service * */
-	const struct session_class *mail;	/* after: service is struct mail_service * */
+	const char *name;                  /* "pop3", "imap": service name for auth and the log */
+	const char *tls_name;              /* "pop3s", "imaps" */
+	const struct session_class *login; /* before: service is struct login_service * */
+	const struct session_class *mail;  /* after: service is struct mail_service * */
 };
 
 /* Given to login->open as service. */
 struct login_service {
 	struct auth_client *auth;
-	bool tls_available;		/* STLS/STARTTLS can be offered */
-	const char *greeting;		/* setting.login_greeting */
+	bool tls_available;   /* STLS/STARTTLS can be offered */
+	const char *greeting; /* setting.login_greeting */
 };
 
 /* May a plaintext mechanism be used on this connection (TLS, loopback, trusted network, or
@@ -61,8 +61,8 @@ int login_failed(struct session_io *io, const char *user, const char *mech, cons
 /* Given to mail->open as service, one a session. */
 struct mail_service {
 	struct mail_user user;
-	const char *tag;		/* from login_handoff() */
-	bool preauth; /* -S: nobody logged in, greet with PREAUTH (IMAP), +OK (POP3) */
+	const char *tag; /* from login_handoff() */
+	bool preauth;    /* -S: nobody logged in, greet with PREAUTH (IMAP), +OK (POP3) */
 };
 
 /*

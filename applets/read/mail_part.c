@@ -41,11 +41,11 @@ static struct {
 	const struct login_protocol *proto;
 	struct server *server;
 	struct guest *guests;
-	uint64_t received;		/* sessions we were sent, ever */
-	bool ending;			/* none will be sent any more */
+	uint64_t received; /* sessions we were sent, ever */
+	bool ending;       /* none will be sent any more */
 	struct timer idle;
-	const char *user;		/* -u */
-	const char *ids;		/* -U */
+	const char *user; /* -u */
+	const char *ids;  /* -U */
 	uid_t uid;
 	gid_t gid;
 } G;
@@ -156,9 +156,8 @@ static void guest_close(void *session)
 	free_guest(g);
 }
 
-static const struct session_class guest_class = {
-	"mail", guest_open, guest_feed, guest_event, guest_close
-};
+static const struct session_class guest_class = { "mail", guest_open, guest_feed, guest_event,
+	guest_close };
 
 /* too_many - mail_max_userip_connections */
 static bool too_many(const struct handoff_session *m)
@@ -350,8 +349,10 @@ static bool option(struct service *s, int opt, const char *arg)
 
 int mail_part_main(const struct login_protocol *proto, int argc, char **argv)
 {
-	static const struct service_info info = { .options = "Mu:U:", .option = option,
-		.flags = SERVICE_DOVECOT | SERVICE_ROOT | SERVICE_RELAYED, .prepare = become_user };
+	static const struct service_info info = { .options = "Mu:U:",
+		.option = option,
+		.flags = SERVICE_DOVECOT | SERVICE_ROOT | SERVICE_RELAYED,
+		.prepare = become_user };
 	struct server_config config = { .class = &guest_class, .in_high = MAIL_IN_HIGH };
 
 	G.proto = proto;

@@ -52,11 +52,11 @@
 
 enum {
 	SCAN_SECONDS = 60,
-	SCAN_RETRY_MS = 100,		/* another process looks through the maildrop */
-	SCAN_BATCH = 100,		/* files in one commit */
+	SCAN_RETRY_MS = 100, /* another process looks through the maildrop */
+	SCAN_BATCH = 100,    /* files in one commit */
 	READ_SIZE = 65536,
-	COMPLAINTS_MAX = 10,		/* lines about files that are none of ours, a scan */
-	TMP_SECONDS = 24 * 3600,	/* age of an unfinished file that nobody writes any more */
+	COMPLAINTS_MAX = 10,     /* lines about files that are none of ours, a scan */
+	TMP_SECONDS = 24 * 3600, /* age of an unfinished file that nobody writes any more */
 	SESSION_SECONDS = 300,
 	ACCEPT_BATCH = 64,
 	IN_HIGH = 256 * 1024
@@ -71,10 +71,10 @@ static struct G {
 	struct loop_hook commit_hook;
 	struct timer scan_timer;
 	struct watch accept[SERVICE_LISTEN_MAX];
-	int drop_fd;			/* the maildrop directory, -1 none */
+	int drop_fd; /* the maildrop directory, -1 none */
 
-	struct taken *taken;		/* files that were committed and removed */
-	int complaints;			/* of this scan */
+	struct taken *taken; /* files that were committed and removed */
+	int complaints;      /* of this scan */
 } G;
 
 /* ---- The commit ---- */
@@ -102,7 +102,7 @@ static void run_commit(struct loop_hook *h)
 
 /* ---- Sessions on the socket ---- */
 
-struct client {				/* given to open() */
+struct client { /* given to open() */
 	uid_t uid;
 };
 
@@ -110,7 +110,7 @@ struct session {
 	struct session_io *io;
 	uid_t uid;
 	struct enqueue *enqueue;
-	struct waiting *waiting;	/* the commit is due */
+	struct waiting *waiting; /* the commit is due */
 	struct buf held;
 };
 
@@ -177,9 +177,10 @@ static void session_committed(void *arg, bool ok, const char *id)
 
 	if (s != NULL) {
 		s->waiting = NULL;
-		answer(&s->held, ok ? PICKUP_OK : PICKUP_RETRY, ok ? id :
-			queue_is_full(G.queue) ? "insufficient system storage" :
-			"queue file write error");
+		answer(&s->held, ok ? PICKUP_OK : PICKUP_RETRY,
+			ok                               ? id
+				: queue_is_full(G.queue) ? "insufficient system storage"
+							 : "queue file write error");
 		s->io->resume(s->io);
 	}
 	mem_free(w);
@@ -267,8 +268,9 @@ static enum session_want session_event(void *session, enum session_event event, 
 		}
 		return SESSION_CLOSE;
 	case SESSION_EV_SHUTDOWN:
-		return s->waiting != NULL ? SESSION_WAIT : s->enqueue != NULL ? SESSION_READ :
-			SESSION_CLOSE;
+		return s->waiting != NULL    ? SESSION_WAIT
+			: s->enqueue != NULL ? SESSION_READ
+					     : SESSION_CLOSE;
 	case SESSION_EV_TLS_UP:
 	case SESSION_EV_TLS_FAILED:
 	case SESSION_EV_DRAINED:
@@ -310,7 +312,7 @@ static void on_accept(struct watch *w, unsigned events)
 
 /* ---- The maildrop ---- */
 
-struct drop {				/* a file that waits for its commit */
+struct drop { /* a file that waits for its commit */
 	char name[64];
 };
 
@@ -343,8 +345,8 @@ static void complain(const char *name, const char *fmt, ...)
 static void end_complaints(void)
 {
 	if (G.complaints > COMPLAINTS_MAX) {
-		log_warn("maildrop: %d more files that cannot be taken", G.complaints -
-			COMPLAINTS_MAX);
+		log_warn("maildrop: %d more files that cannot be taken",
+			G.complaints - COMPLAINTS_MAX);
 	}
 	G.complaints = 0;
 }
@@ -414,7 +416,7 @@ static int read_drop(int fd, struct enqueue *e)
 		size_t size;
 
 		if (n <= 0) {
-			rc = n < 0 ? -2 : -1;	/* it ends before END */
+			rc = n < 0 ? -2 : -1; /* it ends before END */
 			break;
 		}
 		buf_added(&in, (size_t)n);
@@ -474,9 +476,9 @@ static bool look_at(const char *name)
 	int fd, marked;
 
 	if (!is_name(name)) {
-		if (str_starts(name, "tmp.") && fstatat(G.drop_fd, name, &st,
-		    AT_SYMLINK_NOFOLLOW) == 0 &&
-		    time(NULL) - st.st_mtime > TMP_SECONDS) {
+		if (str_starts(name, "tmp.") &&
+			fstatat(G.drop_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			time(NULL) - st.st_mtime > TMP_SECONDS) {
 			log_info("maildrop/%s: never finished, removed", name);
 			(void)unlinkat(G.drop_fd, name, 0);
 		}
@@ -491,7 +493,7 @@ static bool look_at(const char *name)
 	}
 	fd = openat(G.drop_fd, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) {
-		if (errno == ELOOP || errno == ENXIO) {	/* a link, a socket */
+		if (errno == ELOOP || errno == ENXIO) { /* a link, a socket */
 			reject(name);
 		} else if (errno != ENOENT) {
 			complain(name, "%s", strerror(errno));
@@ -563,8 +565,7 @@ static void scan(struct timer *t)
 	(void)flock(G.drop_fd, LOCK_UN);
 	/* A full batch: there may be more, after the sessions had their turn. */
 	loop_timer(G.service.loop, &G.scan_timer, batch == SCAN_BATCH ? 0 : SCAN_SECONDS * 1000,
-		scan,
-		NULL);
+		scan, NULL);
 }
 
 static void on_wakeup(struct service *s)
@@ -631,8 +632,7 @@ int pickup_main(int argc, char **argv)
 	service_attach(&G.service, G.server);
 	for (size_t i = 0; i < G.service.listen_count; i++) {
 		loop_watch(G.service.loop, &G.accept[i], G.service.listen[i].fd, LOOP_READ,
-			on_accept,
-			NULL);
+			on_accept, NULL);
 	}
 	return service_run(&G.service);
 }

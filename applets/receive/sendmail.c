@@ -40,24 +40,24 @@ enum { READ_SIZE = 65536, HEADERS_MAX = 10 * 1024 * 1024, RECIPIENTS_MAX = 10000
 static struct G {
 	struct arena arena;
 	struct submit *submit;
-	const char *sender;		/* NULL: the caller */
+	const char *sender; /* NULL: the caller */
 	const char *full_name;
 	const char *envid;
 	unsigned flags, notify;
-	bool from_headers;		/* -t */
-	bool keep_dots;			/* -i */
-	char mode;			/* of -b */
-	const char *queue_run;		/* of -q, "" none given; NULL: no -q */
+	bool from_headers;     /* -t */
+	bool keep_dots;        /* -i */
+	char mode;             /* of -b */
+	const char *queue_run; /* of -q, "" none given; NULL: no -q */
 	const char **recipients;
 	size_t recipient_count;
 	/* The reader. */
-	bool at_line, done;		/* at a line's start; the dot came */
-	size_t crs;			/* CRs that are held back */
-	bool dot;			/* a dot at the line's start is held back */
-	bool strip_cr, decided;		/* sendmail_fix_line_endings */
+	bool at_line, done;     /* at a line's start; the dot came */
+	size_t crs;             /* CRs that are held back */
+	bool dot;               /* a dot at the line's start is held back */
+	bool strip_cr, decided; /* sendmail_fix_line_endings */
 	bool in_body;
-	uint64_t size;			/* of the content so far */
-	struct buf headers;		/* -t: until they are complete */
+	uint64_t size;      /* of the content so far */
+	struct buf headers; /* -t: until they are complete */
 } G = { .mode = 'm', .at_line = true };
 
 /* user - who calls, for messages: "name(uid)" */
@@ -65,14 +65,14 @@ static const char *user(void)
 {
 	const struct passwd *pw = getpwuid(getuid());
 
-	return arena_printf(&G.arena, "%s(%ld)", pw != NULL ? pw->pw_name : "unknown",
-		(long)getuid());
+	return arena_printf(
+		&G.arena, "%s(%ld)", pw != NULL ? pw->pw_name : "unknown", (long)getuid());
 }
 
 static _Noreturn void die(int status, const char *text)
 {
 	fprintf(stderr, "sendmail: fatal: %s: %s\n", user(), text);
-	submit_free(G.submit);		/* what was written so far goes */
+	submit_free(G.submit); /* what was written so far goes */
 	exit(status);
 }
 
@@ -151,8 +151,8 @@ static void parse_options(int argc, char **argv)
 {
 	int opt, verbose = 0;
 
-	while ((opt =
-	    getopt(argc, argv, "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q::tvx")) != -1) {
+	while ((opt = getopt(argc, argv, "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q::tvx")) !=
+		-1) {
 		switch (opt) {
 		case 'B':
 			G.flags |= str_ieq(optarg, "8BITMIME") ? QUEUE_F_8BIT : 0;
@@ -201,7 +201,7 @@ static void parse_options(int argc, char **argv)
 		case '?':
 			exit(EX_USAGE);
 		default:
-			break;		/* accepted for Sendmail's sake */
+			break; /* accepted for Sendmail's sake */
 		}
 	}
 }
@@ -214,8 +214,8 @@ static void add_recipient(const char *address)
 		die(EX_USAGE, "too many recipients");
 	}
 	if ((G.recipient_count & (G.recipient_count + 1)) == 0) {
-		const char **more = arena_alloc(&G.arena,
-			(G.recipient_count * 2 + 2) * sizeof(*more));
+		const char **more =
+			arena_alloc(&G.arena, (G.recipient_count * 2 + 2) * sizeof(*more));
 
 		if (G.recipient_count > 0) {
 			memcpy(more, G.recipients, G.recipient_count * sizeof(*more));
@@ -255,7 +255,7 @@ static void add_item(struct slice item)
 		struct buf b = BUF_INIT;
 
 		if (m->domain == NULL || m->mailbox == NULL || *m->mailbox == '\0') {
-			continue;	/* a group's start or end */
+			continue; /* a group's start or end */
 		}
 		mime_address_put(&b, m);
 		add_recipient(arena_strdup(&G.arena, buf_str(&b)));
@@ -277,7 +277,8 @@ static void add_list(struct slice value)
 static void read_recipients(void)
 {
 	static const char *const names[2][3] = {
-		{ "Resent-To", "Resent-Cc", "Resent-Bcc" }, { "To", "Cc", "Bcc" },
+		{ "Resent-To", "Resent-Cc", "Resent-Bcc" },
+		{ "To", "Cc", "Bcc" },
 	};
 	struct slice header = { buf_str(&G.headers), G.headers.len };
 	size_t before = G.recipient_count;
@@ -308,7 +309,7 @@ static void write_out(const char *data, size_t len)
 	if (param.message_size_limit > 0 && G.size > (uint64_t)param.message_size_limit) {
 		die(EX_UNAVAILABLE, "message file too big");
 	}
-	(void)submit_write(G.submit, data, len);	/* submit_end() says what went wrong */
+	(void)submit_write(G.submit, data, len); /* submit_end() says what went wrong */
 }
 
 /* caller - the sender when none is given: the login name */
@@ -358,9 +359,9 @@ static const char *given_sender(void)
 	if (m != NULL && m->next != NULL) {
 		warn(arena_printf(&G.arena, "-f option specified malformed sender: %s", sender));
 	}
-	if (m != NULL && m->mailbox != NULL && *m->mailbox != '\0' &&
-	    m->domain != NULL && (!m->broken || strchr(sender, '<') != NULL)) {
-		mime_address_put(&b, m);	/* this one only */
+	if (m != NULL && m->mailbox != NULL && *m->mailbox != '\0' && m->domain != NULL &&
+		(!m->broken || strchr(sender, '<') != NULL)) {
+		mime_address_put(&b, m); /* this one only */
 		sender = arena_strdup(&G.arena, buf_str(&b));
 		buf_free(&b);
 	}
@@ -382,8 +383,7 @@ static void begin(void)
 	}
 	G.submit = submit_new();
 	submit_envelope(G.submit, sender, G.full_name != NULL ? G.full_name : caller_name(),
-		G.envid,
-		G.flags);
+		G.envid, G.flags);
 	for (size_t i = 0; i < G.recipient_count; i++) {
 		submit_recipient(G.submit, G.recipients[i], G.notify, NULL);
 	}
@@ -470,7 +470,7 @@ static void take(const char *data, size_t len)
 			p++;
 			continue;
 		}
-		if (G.crs > 0) {	/* they stood inside a line */
+		if (G.crs > 0) { /* they stood inside a line */
 			if (G.dot) {
 				put(".", 1, false);
 				G.dot = false;
@@ -520,7 +520,8 @@ static int deliver(void)
 	G.strip_cr = strcmp(param.sendmail_fix_line_endings, "never") != 0;
 	if (!G.from_headers) {
 		if (G.recipient_count == 0) {
-			die(EX_USAGE, "Recipient addresses must be specified on the command line or"
+			die(EX_USAGE,
+				"Recipient addresses must be specified on the command line or"
 				" via the -t option");
 		}
 		begin();
@@ -530,8 +531,8 @@ static int deliver(void)
 		if (n > 0) {
 			take(data, (size_t)n);
 		} else if (errno != EINTR) {
-			die(EX_IOERR, arena_printf(&G.arena, "error reading input: %s",
-				strerror(errno)));
+			die(EX_IOERR,
+				arena_printf(&G.arena, "error reading input: %s", strerror(errno)));
 		}
 	}
 	mem_free(data);
@@ -623,7 +624,7 @@ int sendmail_main(int argc, char **argv)
 		run_applet("postfix", "start", NULL);
 	case 'h':
 	case 'H':
-		return EX_OK;		/* Sendmail's host status: nothing to purge */
+		return EX_OK; /* Sendmail's host status: nothing to purge */
 	case 'a':
 	case 'm':
 	case 'v':

@@ -17,7 +17,7 @@ enum { BLOCK_FIRST = 512, BLOCK_MAX = 32768 };
 
 struct arena_block {
 	struct arena_block *next;
-	size_t size;			/* bytes in data */
+	size_t size; /* bytes in data */
 	max_align_t data[];
 };
 
@@ -47,7 +47,7 @@ void *arena_alloc(struct arena *a, size_t size)
 	char *ptr;
 
 	if (need < size) {
-		need = size;	/* overflow: let mem_realloc refuse it */
+		need = size; /* overflow: let mem_realloc refuse it */
 	}
 	if (block == NULL || block->size - a->used < need) {
 		block = add_block(a, need);
@@ -63,7 +63,7 @@ char *arena_strndup(struct arena *a, const char *s, size_t len)
 {
 	char *copy = arena_alloc(a, len + 1);
 
-	if (len > 0) {		/* an empty slice may have no address */
+	if (len > 0) { /* an empty slice may have no address */
 		memcpy(copy, s, len);
 	}
 	return copy;

@@ -12,7 +12,7 @@
  */
 enum digest { DIGEST_MD5, DIGEST_SHA1, DIGEST_SHA224, DIGEST_SHA256, DIGEST_SHA384, DIGEST_SHA512 };
 
-enum { DIGEST_MAX = 64 };		/* bytes of the longest */
+enum { DIGEST_MAX = 64 }; /* bytes of the longest */
 
 size_t digest_size(enum digest d);
 /* Digest of the parts, one after the other. */

@@ -252,7 +252,7 @@ static bool civil_to_time(const struct civil *t, int zone, time_t *when_r)
 		return false;
 	}
 	*when_r = (time_t)(date_days(t->year, t->month, t->day) * 86400 + t->hour * 3600 +
-			   t->minute * 60 + t->second - (int64_t)zone * 60);
+		t->minute * 60 + t->second - (int64_t)zone * 60);
 	return true;
 }
 
@@ -263,7 +263,7 @@ bool date_parse_rfc5322(const char *text, size_t len, time_t *when_r, int *zone_
 	int zone;
 
 	skip_blank(&c);
-	if (take_letters(&c).len > 0) {		/* day of the week: not believed, only skipped */
+	if (take_letters(&c).len > 0) { /* day of the week: not believed, only skipped */
 		skip_blank(&c);
 		take_char(&c, ',');
 		skip_blank(&c);
@@ -272,7 +272,7 @@ bool date_parse_rfc5322(const char *text, size_t len, time_t *when_r, int *zone_
 		return false;
 	}
 	skip_blank(&c);
-	take_char(&c, '-');			/* 09-Aug-2011, as some programs write it */
+	take_char(&c, '-'); /* 09-Aug-2011, as some programs write it */
 	if (!take_month(&c, &t.month)) {
 		return false;
 	}
@@ -296,8 +296,13 @@ bool date_parse_rfc5322(const char *text, size_t len, time_t *when_r, int *zone_
 /* local_to_time - a date without a zone is local time */
 static bool local_to_time(const struct civil *t, time_t *when_r)
 {
-	struct tm tm = { .tm_year = t->year - 1900, .tm_mon = t->month - 1, .tm_mday = t->day,
-		.tm_hour = t->hour, .tm_min = t->minute, .tm_sec = t->second, .tm_wday = -1,
+	struct tm tm = { .tm_year = t->year - 1900,
+		.tm_mon = t->month - 1,
+		.tm_mday = t->day,
+		.tm_hour = t->hour,
+		.tm_min = t->minute,
+		.tm_sec = t->second,
+		.tm_wday = -1,
 		.tm_isdst = -1 };
 
 	/* -1 is the last second of 1969, and also an error. */

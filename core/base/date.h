@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <time.h>
 
-enum { DATE_SIZE = 48 };	/* room for any of these */
+enum { DATE_SIZE = 48 }; /* room for any of these */
 
 /* "Tue, 09 Aug 2011 14:21:58 +0800 (CST)", local time; RFC 5322 3.3, with zone name as MTAs add it
  * when named. */

@@ -44,7 +44,7 @@ bool base64_decode(struct buf *out, const char *text, size_t len)
 	}
 	if (len > 0) {
 		pad = (size_t)(text[len - 1] == '=') +
-		      (size_t)(text[len - 1] == '=' && text[len - 2] == '=');
+			(size_t)(text[len - 1] == '=' && text[len - 2] == '=');
 	}
 	for (size_t i = 0; i < len; i += 4) {
 		size_t chars = i + 4 == len ? 4 - pad : 4;
@@ -63,7 +63,7 @@ bool base64_decode(struct buf *out, const char *text, size_t len)
 		bytes[1] = (char)(v >> 8);
 		bytes[2] = (char)v;
 		if (v & (chars == 2 ? 0xffffu : chars == 3 ? 0xffu : 0u)) {
-			return false;	/* bits that no byte holds */
+			return false; /* bits that no byte holds */
 		}
 		buf_add(out, bytes, chars - 1);
 	}
@@ -159,14 +159,15 @@ void json_encode(struct buf *out, const char *text)
 	for (; *text != '\0'; text += n) {
 		n = 1;
 		at = strchr(plain, *text);
-		if (at != NULL)
+		if (at != NULL) {
 			buf_addf(out, "\\%c", letters[at - plain]);
-		else if ((unsigned char)*text < 0x20 || *text == 0x7f)
+		} else if ((unsigned char)*text < 0x20 || *text == 0x7f) {
 			buf_addf(out, "\\u%04X", (unsigned)(unsigned char)*text);
-		else if (utf8_get(text, strlen(text), &n) < 0)
+		} else if (utf8_get(text, strlen(text), &n) < 0) {
 			buf_adds(out, "\\uFFFD");
-		else
+		} else {
 			buf_add(out, text, n);
+		}
 	}
 	buf_addc(out, '"');
 }

@@ -127,7 +127,7 @@ int dir_sync_at(int dir, int fd)
 	saved = errno;
 	close(at);
 	errno = saved;
-	if (rc != 0 && errno == EINVAL) {	/* this file system has no such thing */
+	if (rc != 0 && errno == EINVAL) { /* this file system has no such thing */
 		return fd >= 0 ? syncfs(fd) : 0;
 	}
 	return rc;

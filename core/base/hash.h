@@ -19,13 +19,13 @@ struct hash_entry {
 
 struct hash {
 	struct hash_entry **slots;
-	size_t slot_count;	/* power of two, 0 when nothing was added */
+	size_t slot_count; /* power of two, 0 when nothing was added */
 	size_t count;
 };
 
-void *hash_get(const struct hash *h, const char *key);			/* NULL: none */
+void *hash_get(const struct hash *h, const char *key);        /* NULL: none */
 void *hash_set(struct hash *h, const char *key, void *value); /* the value replaced, or NULL */
-void *hash_del(struct hash *h, const char *key); /* the value removed, or NULL */
+void *hash_del(struct hash *h, const char *key);              /* the value removed, or NULL */
 /* Walk: start with NULL; the table must not change meanwhile. */
 struct hash_entry *hash_next(const struct hash *h, struct hash_entry *prev);
 /* free_value may be NULL. */

@@ -73,10 +73,10 @@ void identity_leave(struct identity_saved *id)
 /* ---- Whose a path is ---- */
 
 struct walk {
-	int dir;			/* where we are, O_PATH */
+	int dir; /* where we are, O_PATH */
 	int links;
-	char rest[PATH_MAX];		/* what is still to be gone through */
-	char at[PATH_MAX];		/* how we came to dir, without links */
+	char rest[PATH_MAX]; /* what is still to be gone through */
+	char at[PATH_MAX];   /* how we came to dir, without links */
 };
 
 /* step_to - dir becomes the place we are */

@@ -43,12 +43,12 @@ static struct {
 	void (*listener)(const char *severity, const char *text);
 	char host[64];
 	enum log_target target;
-	int fd;			/* file or syslog socket; -1 none */
+	int fd; /* file or syslog socket; -1 none */
 	void (*sink)(const char *lines, size_t len);
 	int verbose;
 	int buffered;
-	time_t stamp_time;	/* the second that stamp shows */
-	time_t asked;		/* when /dev/log was last connected to */
+	time_t stamp_time; /* the second that stamp shows */
+	time_t asked;      /* when /dev/log was last connected to */
 	char stamp[24];
 } logger = { .fd = -1, .tag = "pillarbox" };
 
@@ -101,12 +101,12 @@ void log_open(const char *tag, enum log_target target)
  */
 static int open_plain(const char *path)
 {
-	int fd = open(path,
-		O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
 	struct stat st;
 
-	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
-		st.st_uid != geteuid())) {
+	if (fd >= 0 &&
+		(fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
+			st.st_uid != geteuid())) {
 		close(fd);
 		errno = EPERM;
 		return -1;
@@ -225,10 +225,12 @@ void log_flush(void)
 	char lost[100], line[400];
 	int n;
 
-	if (logger.target == LOG_TO_SINK)
+	if (logger.target == LOG_TO_SINK) {
 		log_hold_give(logger.sink);
-	if (logger.target != LOG_TO_FILE || !log_hold_flush(logger.fd) || log_hold_lost() == 0)
+	}
+	if (logger.target != LOG_TO_FILE || !log_hold_flush(logger.fd) || log_hold_lost() == 0) {
 		return;
+	}
 	format_lost(lost, sizeof(lost));
 	n = snprintf(line, sizeof(line), "%s %s %s[%d]: warning: %s\n", stamp_now(), logger.host,
 		logger.tag, (int)getpid(), lost);
@@ -245,19 +247,25 @@ bool log_is_stuck(void)
 
 static void write_line(const char *line, size_t len)
 {
-	if (logger.target == LOG_TO_SINK && !log_hold_has_room(len))
+	if (logger.target == LOG_TO_SINK && !log_hold_has_room(len)) {
 		log_flush();
+	}
 	(void)log_hold_add(logger.fd, line, len);
-	if (!logger.buffered)
+	if (!logger.buffered) {
 		log_flush();
+	}
 }
 
 /* send_syslog - one datagram, after the word on those that were dropped before it */
 static bool send_syslog(pid_t pid, enum severity sev, const char *text)
 {
 	char line[LOG_LINE_MAX + 200];
-	int level = sev == SEV_PANIC ? 0 : sev == SEV_FATAL ? 2 : sev == SEV_ERROR ? 3 :
-		sev == SEV_WARN ? 4 : sev == SEV_INFO ? 6 : 7;
+	int level = sev == SEV_PANIC ? 0
+		: sev == SEV_FATAL   ? 2
+		: sev == SEV_ERROR   ? 3
+		: sev == SEV_WARN    ? 4
+		: sev == SEV_INFO    ? 6
+				     : 7;
 	int n = snprintf(line, sizeof(line), "<%d>%s %s[%d]: %s%s", FACILITY_MAIL | level,
 		stamp_now(), logger.tag, (int)pid, severity_text(sev), text);
 
@@ -269,17 +277,21 @@ static bool try_syslog(pid_t pid, enum severity sev, const char *text)
 {
 	char lost[100];
 
-	if (logger.fd < 0)
+	if (logger.fd < 0) {
 		return false;
+	}
 	if (log_hold_lost() > 0) {
 		format_lost(lost, sizeof(lost));
-		if (send_syslog(getpid(), SEV_WARN, lost))
+		if (send_syslog(getpid(), SEV_WARN, lost)) {
 			log_hold_said();
+		}
 	}
-	if (send_syslog(pid, sev, text))
+	if (send_syslog(pid, sev, text)) {
 		return true;
-	if (errno != EAGAIN && errno != ENOBUFS)
+	}
+	if (errno != EAGAIN && errno != ENOBUFS) {
 		return false;
+	}
 	log_hold_lose();
 	return true;
 }
@@ -287,13 +299,14 @@ static bool try_syslog(pid_t pid, enum severity sev, const char *text)
 /* emit_syslog - a daemon that went away is asked for again once */
 static void emit_syslog(pid_t pid, enum severity sev, const char *text)
 {
-	if (try_syslog(pid, sev, text))
+	if (try_syslog(pid, sev, text)) {
 		return;
+	}
 	if (logger.fd >= 0) {
 		close(logger.fd);
 		logger.fd = -1;
 	} else if (logger.asked == logger.stamp_time) {
-		return;			/* no daemon listens: asked for at most once a second */
+		return; /* no daemon listens: asked for at most once a second */
 	}
 	logger.asked = logger.stamp_time;
 	logger.fd = syslog_connect();
@@ -361,11 +374,12 @@ void log_relayed(pid_t pid, const char *label, const char *line, size_t len)
 	emit(pid, sev, text);
 }
 
-#define EMIT(sev) do { \
-		va_list ap; \
-		va_start(ap, fmt); \
+#define EMIT(sev)                          \
+	do {                               \
+		va_list ap;                \
+		va_start(ap, fmt);         \
 		emit_format(sev, fmt, ap); \
-		va_end(ap); \
+		va_end(ap);                \
 	} while (0)
 
 void log_debug(int level, const char *fmt, ...)

@@ -15,10 +15,10 @@
  * errno is available as %m.
  */
 enum log_target {
-	LOG_TO_STDERR,		/* tools run by hand: "postmap: warning: text" */
-	LOG_TO_SYSLOG,		/* /dev/log, facility mail; stderr too when there is none */
-	LOG_TO_FILE,		/* maillog_file */
-	LOG_TO_SINK		/* another process writes our lines: log_set_sink() */
+	LOG_TO_STDERR, /* tools run by hand: "postmap: warning: text" */
+	LOG_TO_SYSLOG, /* /dev/log, facility mail; stderr too when there is none */
+	LOG_TO_FILE,   /* maillog_file */
+	LOG_TO_SINK    /* another process writes our lines: log_set_sink() */
 };
 
 /* tag is what stands before [pid]: "postfix/smtpd", "imap-login". Copied. */
@@ -43,7 +43,7 @@ void log_set_sink(void (*fn)(const char *lines, size_t len));
 void log_relayed(pid_t pid, const char *label, const char *line, size_t len);
 /* Besides, fn gets each warning and worse ("warning: ", the text) until it is set to NULL. */
 void log_set_listener(void (*fn)(const char *severity, const char *text));
-void log_set_verbose(int level);	/* -v: 0 to 9 */
+void log_set_verbose(int level); /* -v: 0 to 9 */
 int log_verbose(void);
 /* Hold lines back until log_flush(); event loops write once a turn. */
 void log_set_buffered(int on);

@@ -31,16 +31,17 @@ static struct {
 	char held[HELD_MAX];
 	size_t len;
 	unsigned long lost;
-	pid_t owner;		/* whose the lines and the count are, while stuck */
+	pid_t owner; /* whose the lines and the count are, while stuck */
 	bool stuck;
-	bool torn;		/* a file took part of a line */
+	bool torn; /* a file took part of a line */
 } G;
 
 /* disown - the child of a fork has nothing to do with what its parent could not write */
 static void disown(void)
 {
-	if (!G.stuck || G.owner == getpid())
+	if (!G.stuck || G.owner == getpid()) {
 		return;
+	}
 	G.len = 0;
 	G.lost = 0;
 	G.stuck = G.torn = false;
@@ -59,11 +60,13 @@ static ssize_t write_pipe(int fd, const char *data, size_t len)
 	ssize_t n = syscall(SYS_pwritev2, fd, &part, 1, -1L, -1L, NOWAIT);
 	int flags;
 
-	if (n >= 0 || errno == EAGAIN || errno == EINTR || errno == EPIPE)
+	if (n >= 0 || errno == EAGAIN || errno == EINTR || errno == EPIPE) {
 		return n;
+	}
 	flags = fcntl(fd, F_GETFL);
-	if (flags >= 0 && !(flags & O_NONBLOCK))
+	if (flags >= 0 && !(flags & O_NONBLOCK)) {
 		(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+	}
 	return write(fd, data, len);
 }
 
@@ -72,14 +75,18 @@ static ssize_t write_now(int fd, mode_t type, const char *data, size_t len)
 {
 	struct pollfd p = { fd, POLLOUT, 0 };
 
-	if (S_ISREG(type))
+	if (S_ISREG(type)) {
 		return write(fd, data, len);
-	if (S_ISSOCK(type))
+	}
+	if (S_ISSOCK(type)) {
 		return send(fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (S_ISFIFO(type))
+	}
+	if (S_ISFIFO(type)) {
 		return write_pipe(fd, data, len);
-	if (poll(&p, 1, 0) == 1)
+	}
+	if (poll(&p, 1, 0) == 1) {
 		return write(fd, data, len);
+	}
 	errno = EAGAIN;
 	return -1;
 }
@@ -89,8 +96,9 @@ static size_t piece(mode_t type, const char *data, size_t len)
 {
 	const char *end;
 
-	if (S_ISREG(type) || len <= PIPE_BUF)
+	if (S_ISREG(type) || len <= PIPE_BUF) {
 		return len;
+	}
 	end = memrchr(data, '\n', PIPE_BUF);
 	return end != NULL ? (size_t)(end + 1 - data) : PIPE_BUF;
 }
@@ -102,20 +110,24 @@ static size_t write_held(int fd)
 	size_t done = 0;
 	ssize_t n = 0;
 
-	if (fstat(fd, &st) != 0)
+	if (fstat(fd, &st) != 0) {
 		return 0;
+	}
 	if (G.torn && S_ISREG(st.st_mode)) {
-		if (write(fd, "\n", 1) != 1)
+		if (write(fd, "\n", 1) != 1) {
 			return 0;
+		}
 		G.torn = false;
 	}
 	while (done < G.len) {
 		n = write_now(fd, st.st_mode, G.held + done,
 			piece(st.st_mode, G.held + done, G.len - done));
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && errno == EINTR) {
 			continue;
-		if (n <= 0)
+		}
+		if (n <= 0) {
 			break;
+		}
 		done += (size_t)n;
 	}
 	return done;
@@ -126,8 +138,9 @@ static size_t write_held(int fd)
 static void keep_rest(size_t done)
 {
 	G.torn = done > 0 && G.held[done - 1] != '\n';
-	while (done > 0 && G.held[done - 1] != '\n')
+	while (done > 0 && G.held[done - 1] != '\n') {
 		done--;
+	}
 	G.len -= done;
 	memmove(G.held, G.held + done, G.len);
 }
@@ -137,17 +150,20 @@ bool log_hold_flush(int fd)
 	int saved = errno;
 
 	disown();
-	if (G.len == 0)
+	if (G.len == 0) {
 		return true;
+	}
 	errno = EBADF;
 	keep_rest(fd >= 0 ? write_held(fd) : 0);
 	/* Nobody will ever read it: nothing is worth keeping, and nothing to be counted. */
-	if (G.len > 0 && (errno == EPIPE || errno == EBADF))
+	if (G.len > 0 && (errno == EPIPE || errno == EBADF)) {
 		G.len = G.lost = 0;
-	if (G.len > 0)
+	}
+	if (G.len > 0) {
 		mark_stuck();
-	else
+	} else {
 		G.stuck = G.lost > 0;
+	}
 	errno = saved;
 	return G.len == 0;
 }
@@ -164,8 +180,9 @@ void log_hold_give(void (*fn)(const char *lines, size_t len))
 	disown();
 	len = G.len;
 	G.len = 0;
-	if (len > 0)
+	if (len > 0) {
 		fn(G.held, len);
+	}
 }
 
 bool log_hold_add(int fd, const char *line, size_t len)

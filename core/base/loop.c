@@ -25,8 +25,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { EVENTS_PER_TURN = 128, SIGNAL_MAX = 32, HOOK_ROUNDS = 1000, IDLE_MS = 500,
-	STUCK_LOG_MS = 1000 };
+enum {
+	EVENTS_PER_TURN = 128,
+	SIGNAL_MAX = 32,
+	HOOK_ROUNDS = 1000,
+	IDLE_MS = 500,
+	STUCK_LOG_MS = 1000
+};
 
 struct signal_handler {
 	void (*fn)(int signo, void *owner);
@@ -91,7 +96,7 @@ int64_t loop_now(const struct loop *l)
 static uint32_t epoll_bits(unsigned events)
 {
 	return (events & LOOP_READ ? EPOLLIN | EPOLLRDHUP : 0u) |
-	       (events & LOOP_WRITE ? EPOLLOUT : 0u);
+		(events & LOOP_WRITE ? EPOLLOUT : 0u);
 }
 
 void loop_watch(struct loop *l, struct watch *w, int fd, unsigned events, watch_fn *fn, void *owner)
@@ -137,7 +142,7 @@ void loop_unwatch(struct loop *l, struct watch *w)
 
 static void call_ready(struct loop *l)
 {
-	for (l->ready_at = 0; l->ready_at < l->ready_count; ) {
+	for (l->ready_at = 0; l->ready_at < l->ready_count;) {
 		struct epoll_event *ev = &l->ready[l->ready_at++];
 		struct watch *w = ev->data.ptr;
 		unsigned events = 0;

@@ -21,32 +21,35 @@ typedef void watch_fn(struct watch *w, unsigned events);
 typedef void timer_fn(struct timer *t);
 
 struct watch {
-	int fd;			/* -1: not watched */
+	int fd; /* -1: not watched */
 	unsigned events;
 	watch_fn *fn;
 	void *owner;
-	unsigned generation;	/* private: guards against events of a closed fd */
+	unsigned generation; /* private: guards against events of a closed fd */
 };
 
-#define WATCH_INIT { .fd = -1 }
+#define WATCH_INIT       \
+	{                \
+		.fd = -1 \
+	}
 
 struct timer {
-	int64_t due;		/* private: loop milliseconds */
+	int64_t due; /* private: loop milliseconds */
 	timer_fn *fn;
 	void *owner;
-	unsigned slot;		/* private: place in the heap + 1, 0 when not set */
+	unsigned slot; /* private: place in the heap + 1, 0 when not set */
 };
 
 struct loop_hook {
 	void (*fn)(struct loop_hook *h);
 	void *owner;
-	struct loop_hook *next;	/* private */
-	bool queued;		/* private */
+	struct loop_hook *next; /* private */
+	bool queued;            /* private */
 };
 
-struct loop *loop_new(void);			/* exits the process when epoll cannot be had */
+struct loop *loop_new(void); /* exits the process when epoll cannot be had */
 void loop_free(struct loop *l);
-void loop_run(struct loop *l);			/* until loop_stop() */
+void loop_run(struct loop *l); /* until loop_stop() */
 void loop_stop(struct loop *l);
 /* One turn; waits at most ms milliseconds (-1: until something happens). */
 void loop_turn(struct loop *l, int ms);
@@ -57,7 +60,7 @@ int64_t loop_now(const struct loop *l);
 void loop_watch(
 	struct loop *l, struct watch *w, int fd, unsigned events, watch_fn *fn, void *owner);
 void loop_want(struct loop *l, struct watch *w, unsigned events); /* change what is asked for */
-void loop_unwatch(struct loop *l, struct watch *w);			/* does not close the fd */
+void loop_unwatch(struct loop *l, struct watch *w);               /* does not close the fd */
 
 void loop_timer(
 	struct loop *l, struct timer *t, int64_t ms, timer_fn *fn, void *owner); /* set or move */

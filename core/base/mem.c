@@ -29,7 +29,7 @@ enum { KEEP_FIRST = 14, KEEP_LAST = 18, KEEP_TOTAL = 1 << 20 };
 
 #ifndef MEM_KEEPS
 #ifdef __SANITIZE_ADDRESS__
-#define MEM_KEEPS 0		/* a kept block would hide its use after the free */
+#define MEM_KEEPS 0 /* a kept block would hide its use after the free */
 #else
 #define MEM_KEEPS 1
 #endif
@@ -84,7 +84,7 @@ static int keep_class(size_t size)
 		return -1;
 	}
 	while (((size_t)1 << (KEEP_FIRST + class)) < size) {
-		class++;
+		class ++;
 	}
 	return class;
 }
@@ -118,7 +118,7 @@ static bool keep_block(void *ptr)
 		return false;
 	}
 	while (class < KEEP_LAST - KEEP_FIRST && ((size_t)2 << (KEEP_FIRST + class)) <= size) {
-		class++;
+		class ++;
 	}
 	if (kept_total + ((size_t)1 << (KEEP_FIRST + class)) > KEEP_TOTAL) {
 		return false;
@@ -154,7 +154,7 @@ void mem_trim(void)
 	for (struct mem_trimmer *t = trimmers; t != NULL; t = t->next) {
 		t->fn(t->owner);
 	}
-	for (size_t class = 0; class < sizeof(kept) / sizeof(kept[0]); class++) {
+	for (size_t class = 0; class < sizeof(kept) / sizeof(kept[0]); class ++) {
 		while (kept[class] != NULL) {
 			struct kept *next = kept[class]->next;
 
@@ -177,9 +177,9 @@ void *mem_alloc(size_t size)
 
 void *mem_realloc(void *old, size_t size)
 {
-	void *ptr = must_fail()	  ? NULL
-		    : old == NULL ? new_block(size, false)
-				  : realloc(old, size ? size : 1);
+	void *ptr = must_fail() ? NULL
+		: old == NULL   ? new_block(size, false)
+				: realloc(old, size ? size : 1);
 
 	if (ptr == NULL) {
 		out_of_memory(size);

@@ -39,7 +39,7 @@ struct mem_trimmer {
 	void *owner;
 };
 void mem_trim_call(struct mem_trimmer *t, void (*fn)(void *owner), void *owner);
-void mem_trim_forget(struct mem_trimmer *t);	/* not added: nothing */
+void mem_trim_forget(struct mem_trimmer *t); /* not added: nothing */
 
 /*
  * mem_guard_enter(&g) is 0 at first and 1 when memory ran out further down;

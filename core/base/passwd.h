@@ -16,8 +16,8 @@ struct passwd_table {
 	ino_t ino;
 	off_t size;
 	time_t looked;
-	char *data;		/* the text, split into strings */
-	struct hash lines;	/* name -> its line in data behind the name */
+	char *data;        /* the text, split into strings */
+	struct hash lines; /* name -> its line in data behind the name */
 };
 
 /*

@@ -17,7 +17,7 @@
 
 #include <elf.h>
 
-enum { TAG_RELRSZ = 35, TAG_RELR = 36 };	/* not in the elf.h of that musl */
+enum { TAG_RELRSZ = 35, TAG_RELR = 36 }; /* not in the elf.h of that musl */
 
 extern const Elf64_Dyn _DYNAMIC[] __attribute__((visibility("hidden")));
 extern char __ehdr_start[] __attribute__((visibility("hidden")));
@@ -26,18 +26,19 @@ void start_relocate(void);
 
 /* start_relocate - an even row is the address of a word; an odd one is a bitmap
  * of which of the next 63 words are to be relocated as well */
-__attribute__((used, visibility("hidden"), optimize("no-stack-protector"))) void
-start_relocate(void)
+__attribute__((used, visibility("hidden"), optimize("no-stack-protector"))) void start_relocate(
+	void)
 {
 	size_t base = (size_t)__ehdr_start, bytes = 0;
 	const size_t *row = NULL;
 	size_t *word = NULL;
 
 	for (const Elf64_Dyn *entry = _DYNAMIC; entry->d_tag != DT_NULL; entry++) {
-		if (entry->d_tag == TAG_RELR)
+		if (entry->d_tag == TAG_RELR) {
 			row = (const size_t *)(base + entry->d_un.d_ptr);
-		else if (entry->d_tag == TAG_RELRSZ)
+		} else if (entry->d_tag == TAG_RELRSZ) {
 			bytes = entry->d_un.d_val;
+		}
 	}
 	for (; bytes > 0; bytes -= sizeof(*row), row++) {
 		if ((*row & 1) == 0) {
@@ -45,9 +46,11 @@ start_relocate(void)
 			*word++ += base;
 			continue;
 		}
-		for (size_t i = 0, bits = *row >> 1; bits != 0; i++, bits >>= 1)
-			if ((bits & 1) != 0)
+		for (size_t i = 0, bits = *row >> 1; bits != 0; i++, bits >>= 1) {
+			if ((bits & 1) != 0) {
 				word[i] += base;
+			}
+		}
 		word += 8 * sizeof(*row) - 1;
 	}
 }

@@ -65,7 +65,7 @@ struct slice slice_word(struct slice *rest, const char *delims)
 		i++;
 	}
 	if (rest->len == 0) {
-		return word;		/* ptr may be NULL, which takes no arithmetic */
+		return word; /* ptr may be NULL, which takes no arithmetic */
 	}
 	rest->ptr += i;
 	rest->len -= i;

@@ -16,9 +16,9 @@ struct slice {
 #define SLICE_LIT(s) ((struct slice){ (s), sizeof(s) - 1 })
 
 struct slice slice_of(const char *s);
-bool slice_eq(struct slice a, const char *b);		/* exact */
-bool slice_ieq(struct slice a, const char *b);		/* ASCII case ignored */
-struct slice slice_trim(struct slice s);		/* SP HT CR LF off both ends */
+bool slice_eq(struct slice a, const char *b);  /* exact */
+bool slice_ieq(struct slice a, const char *b); /* ASCII case ignored */
+struct slice slice_trim(struct slice s);       /* SP HT CR LF off both ends */
 
 /*
  * Next word of *rest, split at any byte of delims (runs count once); empty
@@ -26,11 +26,11 @@ struct slice slice_trim(struct slice s);		/* SP HT CR LF off both ends */
  */
 struct slice slice_word(struct slice *rest, const char *delims);
 
-bool str_ieq(const char *a, const char *b);		/* ASCII case ignored */
+bool str_ieq(const char *a, const char *b); /* ASCII case ignored */
 bool str_starts(const char *s, const char *prefix);
-bool str_istarts(const char *s, const char *prefix);	/* ASCII case ignored */
+bool str_istarts(const char *s, const char *prefix); /* ASCII case ignored */
 bool str_ends(const char *s, const char *suffix);
-void str_lower(char *s);				/* ASCII, in place */
+void str_lower(char *s); /* ASCII, in place */
 /* strlcpy: copy with truncation, always NUL-terminated; true when it fitted. */
 bool str_copy(char *dst, size_t size, const char *src);
 

@@ -24,7 +24,7 @@ enum { FDS_MAX = 4 };
 struct place {
 	struct sockaddr_un addr;
 	struct identity_saved id;
-	int back;			/* the working directory before; -1: it has not changed */
+	int back; /* the working directory before; -1: it has not changed */
 };
 
 static void close_keeping_errno(int fd)
@@ -116,9 +116,8 @@ int unix_own(const char *path, uid_t uid, gid_t gid)
 	if (fd < 0 || path_owner(path, &owner, &group) != 0 || fstat(fd, &st) != 0) {
 		saved = errno;
 	} else if (!S_ISSOCK(st.st_mode) || st.st_nlink != 1 ||
-		(st.st_uid != owner && st.st_uid != geteuid()) ||
-		(st.st_uid == 0 && owner != 0)) {
-		saved = EPERM;		/* not the one that was made a moment ago */
+		(st.st_uid != owner && st.st_uid != geteuid()) || (st.st_uid == 0 && owner != 0)) {
+		saved = EPERM; /* not the one that was made a moment ago */
 	} else {
 		rc = syscall(SYS_fchownat, fd, "", uid, gid, AT_EMPTY_PATH) == 0 ? 0 : -1;
 		saved = errno;
@@ -193,7 +192,9 @@ ssize_t unix_recv_fds(int sock, void *data, size_t len, int *fds, size_t max, si
 {
 	union fd_control control;
 	struct iovec iov = { data, len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.data,
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.data,
 		.msg_controllen = sizeof(control.data) };
 	ssize_t n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
 
@@ -216,7 +217,7 @@ ssize_t unix_recv_fds(int sock, void *data, size_t len, int *fds, size_t max, si
 			if (*count_r < max) {
 				fds[(*count_r)++] = fd;
 			} else {
-				close(fd);	/* more than we asked for: not ours to keep */
+				close(fd); /* more than we asked for: not ours to keep */
 			}
 		}
 	}

@@ -125,7 +125,7 @@ const char *wire_get_str(struct wire *w)
 	size_t len;
 	const char *s = wire_get_bytes(w, &len);
 
-	if (strlen(s) != len) {		/* a NUL inside is no string */
+	if (strlen(s) != len) { /* a NUL inside is no string */
 		w->bad = true;
 		return "";
 	}

@@ -83,8 +83,9 @@ const char *conf_service_default(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(service_suffixes); i++) {
 		/* "default_..." itself is a parameter of its own. */
-		if (str_ends(name, service_suffixes[i].suffix) && param_find(name) < 0)
+		if (str_ends(name, service_suffixes[i].suffix) && param_find(name) < 0) {
 			return service_suffixes[i].def;
+		}
 	}
 	return NULL;
 }
@@ -130,13 +131,15 @@ static const char *find_out(struct state *s, enum found what)
 {
 	struct buf a = BUF_INIT, b = BUF_INIT, c = BUF_INIT, out = BUF_INIT;
 
-	if (s->found[what] != NULL || s->finding[what])
+	if (s->found[what] != NULL || s->finding[what]) {
 		return s->found[what] != NULL ? s->found[what] : "";
+	}
 	s->finding[what] = true;
 	switch (what) {
 	case FOUND_MYHOSTNAME:
-		if (is_set(s, "mydomain"))
+		if (is_set(s, "mydomain")) {
 			expand_name(s, &a, "mydomain");
+		}
 		default_myhostname(&out, a.len > 0 ? a.data : "localdomain");
 		break;
 	case FOUND_MYDOMAIN:
@@ -147,10 +150,11 @@ static const char *find_out(struct state *s, enum found what)
 		expand_name(s, &a, "inet_interfaces");
 		expand_name(s, &b, "inet_protocols");
 		expand_name(s, &c, "mynetworks_style");
-		if (default_mynetworks(&out, buf_str(&a), buf_str(&b), buf_str(&c)) != 0)
+		if (default_mynetworks(&out, buf_str(&a), buf_str(&b), buf_str(&c)) != 0) {
 			log_warn("%s/main.cf: mynetworks_style: unknown value \"%s\": using "
 				 "\"host\"",
 				s->dir, buf_str(&c));
+		}
 		break;
 	case FOUND_COUNT:
 		break;
@@ -170,8 +174,9 @@ static const char *default_value(struct state *s, const char *name)
 	int n = param_find(name);
 
 	for (int i = 0; i < FOUND_COUNT; i++) {
-		if (strcmp(name, found_names[i]) == 0)
+		if (strcmp(name, found_names[i]) == 0) {
 			return find_out(s, (enum found)i);
+		}
 	}
 	return n >= 0 ? param_default((size_t)n) : conf_service_default(name);
 }
@@ -182,8 +187,9 @@ static const char *raw_value(struct state *s, const char *name)
 	const char *value = hash_get(&overrides, name);
 	const struct entry *e;
 
-	if (value != NULL)
+	if (value != NULL) {
 		return value;
+	}
 	e = hash_get(&s->entries, name);
 	return e != NULL ? e->value : default_value(s, name);
 }
@@ -201,8 +207,9 @@ bool conf_override(const char *assignment)
 	char *text, *name;
 	struct assignment a;
 
-	if (whole.len >= 2 && whole.ptr[0] == '{' && whole.ptr[whole.len - 1] == '}')
+	if (whole.len >= 2 && whole.ptr[0] == '{' && whole.ptr[whole.len - 1] == '}') {
 		whole = (struct slice){ whole.ptr + 1, whole.len - 2 };
+	}
 	text = mem_strndup(whole.ptr, whole.len);
 	if (assignment_split(text, &a) != NULL) {
 		mem_free(text);
@@ -226,9 +233,10 @@ static int add_entry(void *arg, struct slice name, struct slice value, int line)
 	e->line = line;
 	old = hash_set(&s->entries, key, e);
 	/* config_directory was entered before the file was read. */
-	if (old != NULL && old->line > 0 && strcmp(old->value, e->value) != 0)
+	if (old != NULL && old->line > 0 && strcmp(old->value, e->value) != 0) {
 		log_warn("%s/main.cf, line %d: overriding earlier entry: %s=%s", s->dir, line, key,
 			old->value);
+	}
 	mem_free(key);
 	return 0;
 }
@@ -238,8 +246,9 @@ static const char *where(struct state *s, const char *name)
 {
 	const struct entry *e = hash_get(&s->entries, name);
 
-	if (hash_get(&overrides, name) != NULL)
+	if (hash_get(&overrides, name) != NULL) {
 		return "option -o";
+	}
 	return e != NULL ? arena_printf(&s->arena, "%s/main.cf, line %d", s->dir, e->line)
 			 : arena_printf(&s->arena, "%s/main.cf", s->dir);
 }
@@ -251,8 +260,9 @@ static bool convert_number(const struct param_row *row, const char *text, int64_
 	char digits[32];
 	bool good;
 
-	if (t.len >= sizeof(digits))
+	if (t.len >= sizeof(digits)) {
 		return false;
+	}
 	memcpy(digits, t.ptr, t.len);
 	digits[t.len] = '\0';
 	if (row->type == PARAM_TYPE_BOOL) {
@@ -270,16 +280,17 @@ static void warn_bad(struct state *s, size_t n, const char *value, const char *d
 	const struct param_row *row = param_row(n);
 	struct buf want = BUF_INIT;
 
-	if (row->type == PARAM_TYPE_BOOL)
+	if (row->type == PARAM_TYPE_BOOL) {
 		buf_adds(&want, "yes or no");
-	else if (row->type == PARAM_TYPE_TIME)
+	} else if (row->type == PARAM_TYPE_TIME) {
 		buf_addf(&want, "a time such as %s, at least %lld s", "30s, 5m, 2h or 1d",
 			(long long)row->min);
-	else if (row->max == INT64_MAX)
+	} else if (row->max == INT64_MAX) {
 		buf_addf(&want, "a number from %lld", (long long)row->min);
-	else
+	} else {
 		buf_addf(&want, "a number from %lld to %lld", (long long)row->min,
 			(long long)row->max);
+	}
 	log_warn("%s: bad value: %s = %s: not %s: using the default %s", where(s, param_name(n)),
 		param_name(n), value, buf_str(&want), def);
 	buf_free(&want);
@@ -300,15 +311,17 @@ static int set_number(
 		if (rc == 0) {
 			warn_bad(s, n, value, buf_str(&def));
 			/* A default that refers to something bad ends as its lowest value. */
-			if (!convert_number(row, buf_str(&def), &v))
+			if (!convert_number(row, buf_str(&def), &v)) {
 				v = row->min;
+			}
 		}
 		buf_free(&def);
 	}
-	if (row->type == PARAM_TYPE_BOOL)
+	if (row->type == PARAM_TYPE_BOOL) {
 		*(bool *)field = v != 0;
-	else
+	} else {
 		*(int64_t *)field = v;
+	}
 	return rc;
 }
 
@@ -329,11 +342,12 @@ static int set_row(struct state *s, struct params *out, size_t n, char **error_r
 		return 0;
 	}
 	rc = expand(s, &value, raw, &error);
-	if (rc == 0 && row->type == PARAM_TYPE_STR)
+	if (rc == 0 && row->type == PARAM_TYPE_STR) {
 		*(const char **)((char *)out + row->field) =
 			arena_strdup(&s->arena, buf_str(&value));
-	else if (rc == 0)
+	} else if (rc == 0) {
 		rc = set_number(s, out, n, buf_str(&value), &error);
+	}
 	if (rc != 0) {
 		*error_r = mem_strdup(arena_printf(&s->arena, "%s: parameter %s: %s",
 			where(s, param_name(n)), param_name(n), error));
@@ -351,15 +365,17 @@ static int read_myorigin(struct state *s, struct params *out, char **error_r)
 	ssize_t n;
 	int fd;
 
-	if (out->myorigin[0] != '/')
+	if (out->myorigin[0] != '/') {
 		return 0;
+	}
 	fd = open(out->myorigin, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	n = fd >= 0 ? read(fd, line, sizeof(line)) : -1;
 	if (n < 0) {
 		*error_r = mem_strdup(arena_printf(&s->arena, "%s: parameter myorigin: open %s: %s",
 			where(s, "myorigin"), out->myorigin, strerror(errno)));
-		if (fd >= 0)
+		if (fd >= 0) {
 			close(fd);
+		}
 		return -1;
 	}
 	close(fd);
@@ -412,11 +428,13 @@ int conf_load(const char *dir, bool optional, char **error_r)
 	int rc = read_entries(&next, dir, optional, &error);
 
 	for (size_t n = 0; n < param_count() && rc == 0; n++) {
-		if (param_row(n)->type < PARAM_TYPE_GUARD)
+		if (param_row(n)->type < PARAM_TYPE_GUARD) {
 			rc = set_row(&next, &values, n, &error);
+		}
 	}
-	if (rc == 0)
+	if (rc == 0) {
 		rc = read_myorigin(&next, &values, &error);
+	}
 	if (rc != 0) {
 		*error_r = error;
 		state_free(&next);
@@ -451,8 +469,9 @@ const char *conf_expand_checked(struct arena *a, const char *text, char **error_
 	struct buf out = BUF_INIT;
 	const char *result = NULL;
 
-	if (expand(&current, &out, text, error_r) == 0)
+	if (expand(&current, &out, text, error_r) == 0) {
 		result = arena_strdup(a, buf_str(&out));
+	}
 	buf_free(&out);
 	return result;
 }
@@ -489,8 +508,9 @@ int conf_line(const char *name)
 {
 	const struct entry *e = hash_get(&current.entries, name);
 
-	if (e != NULL)
+	if (e != NULL) {
 		return e->line;
+	}
 	return hash_get(&overrides, name) != NULL ? 0 : -1;
 }
 
@@ -518,11 +538,13 @@ const char **conf_set_names(struct arena *a, size_t *count_r)
 		arena_alloc(a, (current.entries.count + overrides.count) * sizeof(*names));
 	size_t n = 0;
 
-	for (struct hash_entry *e = NULL; (e = hash_next(&current.entries, e)) != NULL;)
+	for (struct hash_entry *e = NULL; (e = hash_next(&current.entries, e)) != NULL;) {
 		names[n++] = arena_strdup(a, e->key);
+	}
 	for (struct hash_entry *e = NULL; (e = hash_next(&overrides, e)) != NULL;) {
-		if (hash_get(&current.entries, e->key) == NULL)
+		if (hash_get(&current.entries, e->key) == NULL) {
 			names[n++] = arena_strdup(a, e->key);
+		}
 	}
 	qsort(names, n, sizeof(*names), compare_names);
 	*count_r = n;

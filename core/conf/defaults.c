@@ -39,8 +39,9 @@ void default_myhostname(struct buf *out, const char *domain)
 {
 	char name[256];
 
-	if (gethostname(name, sizeof(name)) != 0 || name[0] == '\0' || name[0] == '(')
+	if (gethostname(name, sizeof(name)) != 0 || name[0] == '\0' || name[0] == '(') {
 		str_copy(name, sizeof(name), "localhost");
+	}
 	name[sizeof(name) - 1] = '\0';
 	buf_adds(out, name);
 	if (strchr(name, '.') == NULL) {
@@ -71,17 +72,20 @@ static int count_bits(const unsigned char *mask, size_t len)
 {
 	int bits = 0;
 
-	for (size_t i = 0; i < len * 8 && (mask[i / 8] & (0x80 >> (i % 8))); i++)
+	for (size_t i = 0; i < len * 8 && (mask[i / 8] & (0x80 >> (i % 8))); i++) {
 		bits++;
+	}
 	return bits;
 }
 
 static int class_bits(const unsigned char *addr)
 {
-	if (addr[0] < 128)
+	if (addr[0] < 128) {
 		return 8;
-	if (addr[0] < 192)
+	}
+	if (addr[0] < 192) {
 		return 16;
+	}
 	return addr[0] < 224 ? 24 : 32;
 }
 
@@ -91,14 +95,17 @@ static void add_network(
 {
 	struct network n = { .family = family, .bits = bits };
 
-	for (size_t i = 0; i < len * 8 && i < (size_t)bits; i++)
+	for (size_t i = 0; i < len * 8 && i < (size_t)bits; i++) {
 		n.addr[i / 8] |= addr[i / 8] & (0x80 >> (i % 8));
-	for (size_t i = 0; i < nets->count; i++) {
-		if (memcmp(&nets->list[i], &n, sizeof(n)) == 0)
-			return;
 	}
-	if (nets->count < MAX_NETWORKS)
+	for (size_t i = 0; i < nets->count; i++) {
+		if (memcmp(&nets->list[i], &n, sizeof(n)) == 0) {
+			return;
+		}
+	}
+	if (nets->count < MAX_NETWORKS) {
 		nets->list[nets->count++] = n;
+	}
 }
 
 /* name_is - does a host name or address of inet_interfaces mean this address? */
@@ -108,14 +115,17 @@ static bool name_is(struct slice word, int family, const unsigned char *addr, si
 	char name[256];
 	bool found = false;
 
-	if (word.len > 2 && word.ptr[0] == '[' && word.ptr[word.len - 1] == ']')
+	if (word.len > 2 && word.ptr[0] == '[' && word.ptr[word.len - 1] == ']') {
 		word = (struct slice){ word.ptr + 1, word.len - 2 };
-	if (word.len >= sizeof(name))
+	}
+	if (word.len >= sizeof(name)) {
 		return false;
+	}
 	memcpy(name, word.ptr, word.len);
 	name[word.len] = '\0';
-	if (getaddrinfo(name, NULL, &hints, &list) != 0)
+	if (getaddrinfo(name, NULL, &hints, &list) != 0) {
 		return false;
+	}
 	for (ai = list; ai != NULL && !found; ai = ai->ai_next) {
 		size_t n;
 		const unsigned char *a = address_bytes(ai->ai_addr, &n);
@@ -133,11 +143,13 @@ static bool listened_on(
 	struct slice rest = slice_of(interfaces), word;
 
 	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		if (slice_ieq(word, "all"))
+		if (slice_ieq(word, "all")) {
 			return true;
+		}
 		if (slice_ieq(word, "loopback-only")) {
-			if (ifa->ifa_flags & IFF_LOOPBACK)
+			if (ifa->ifa_flags & IFF_LOOPBACK) {
 				return true;
+			}
 		} else if (name_is(word, ifa->ifa_addr->sa_family, addr, len)) {
 			return true;
 		}
@@ -150,8 +162,9 @@ static bool has_word(const char *list, const char *word)
 	struct slice rest = slice_of(list), w;
 
 	while ((w = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		if (slice_ieq(w, word) || slice_ieq(w, "all"))
+		if (slice_ieq(w, word) || slice_ieq(w, "all")) {
 			return true;
+		}
 	}
 	return false;
 }
@@ -166,16 +179,19 @@ static void collect(struct networks *nets, const struct ifaddrs *list, int famil
 		int bits;
 
 		if (ifa->ifa_addr == NULL || ifa->ifa_addr->sa_family != family ||
-			!(ifa->ifa_flags & IFF_UP))
+			!(ifa->ifa_flags & IFF_UP)) {
 			continue;
+		}
 		addr = address_bytes(ifa->ifa_addr, &len);
-		if (!listened_on(interfaces, ifa, addr, len))
+		if (!listened_on(interfaces, ifa, addr, len)) {
 			continue;
+		}
 		bits = (int)len * 8;
-		if (style == STYLE_CLASS && family == AF_INET)
+		if (style == STYLE_CLASS && family == AF_INET) {
 			bits = class_bits(addr);
-		else if (style != STYLE_HOST && ifa->ifa_netmask != NULL)
+		} else if (style != STYLE_HOST && ifa->ifa_netmask != NULL) {
 			bits = count_bits(address_bytes(ifa->ifa_netmask, &(size_t){ 0 }), len);
+		}
 		add_network(nets, family, addr, len, bits);
 	}
 }
@@ -197,7 +213,7 @@ int default_mynetworks(
 	struct buf *out, const char *interfaces, const char *protocols, const char *style)
 {
 	enum style how = str_ieq(style, "class") ? STYLE_CLASS
-		: str_ieq(style, "subnet")	 ? STYLE_SUBNET
+		: str_ieq(style, "subnet")       ? STYLE_SUBNET
 						 : STYLE_HOST;
 	struct networks nets = { .count = 0 };
 	struct ifaddrs *list;
@@ -205,12 +221,15 @@ int default_mynetworks(
 	if (getifaddrs(&list) != 0) {
 		buf_adds(out, "127.0.0.0/8 [::1]/128");
 	} else {
-		if (has_word(protocols, "ipv4"))
+		if (has_word(protocols, "ipv4")) {
 			collect(&nets, list, AF_INET, interfaces, how);
-		if (has_word(protocols, "ipv6"))
+		}
+		if (has_word(protocols, "ipv6")) {
 			collect(&nets, list, AF_INET6, interfaces, how);
-		if (list == NULL)
+		}
+		if (list == NULL) {
 			buf_adds(out, "127.0.0.0/8 [::1]/128");
+		}
 		freeifaddrs(list);
 		print_networks(out, &nets);
 	}

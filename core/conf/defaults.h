@@ -14,7 +14,7 @@ void default_mydomain(struct buf *out, const char *myhostname);
  * protocols and style are the values of inet_interfaces, inet_protocols and
  * mynetworks_style. 0, or -1 when style is none we know (then as host).
  */
-int default_mynetworks(struct buf *out, const char *interfaces, const char *protocols,
-	const char *style);
+int default_mynetworks(
+	struct buf *out, const char *interfaces, const char *protocols, const char *style);
 
 #endif

@@ -28,8 +28,9 @@ bool dovecot_conf_override(const char *assignment)
 	const char *equals = strchr(assignment, '=');
 	char *copy;
 
-	if (equals == NULL || equals == assignment || override_count == OVERRIDES_MAX)
+	if (equals == NULL || equals == assignment || override_count == OVERRIDES_MAX) {
 		return false;
+	}
 	copy = mem_strdup(assignment);
 	copy[equals - assignment] = '\0';
 	overrides[override_count++] = copy;
@@ -55,17 +56,20 @@ static void follow_main_cf(struct dovecot_tree *t)
 	bool home = param.home_mailbox != NULL && param.home_mailbox[0] != '\0';
 	struct buf place = BUF_INIT;
 
-	if (tree_find(&t->root, "mail_location") != NULL || path == NULL || path[0] == '\0')
+	if (tree_find(&t->root, "mail_location") != NULL || path == NULL || path[0] == '\0') {
 		return;
-	if (home)
+	}
+	if (home) {
 		path = param.home_mailbox;
+	}
 	/* A name that ends in a slash is a maildir, for local delivery too (local(8)). */
 	buf_adds(&place, str_ends(path, "/") ? "maildir:" : "mbox:~/mail:INBOX=");
 	buf_adds(&place, home ? "~/" : "");
 	buf_add(&place, path, strlen(path) - str_ends(path, "/"));
 	buf_adds(&place, home ? "" : "/%u");
-	if (strcmp(buf_str(&place), def) != 0)
+	if (strcmp(buf_str(&place), def) != 0) {
 		tree_set(t, &t->root, "mail_location", buf_str(&place), "main.cf", 0);
+	}
 	buf_free(&place);
 }
 
@@ -84,9 +88,10 @@ int dovecot_conf_load(const char *path, bool optional, char **error_r)
 		tree_free(next);
 		return -1;
 	}
-	for (size_t i = 0; i < override_count; i++)
+	for (size_t i = 0; i < override_count; i++) {
 		tree_set(next, &next->root, overrides[i], overrides[i] + strlen(overrides[i]) + 1,
 			"-o", 0);
+	}
 	dovecot_translate(next);
 	follow_main_cf(next);
 	dovecot_convert(next, &values);
@@ -110,8 +115,9 @@ const struct conf_node *conf_section(
 	for (const struct conf_node *n = parent->first; n != NULL; n = n->next) {
 		if (n->value == NULL && strcmp(n->key, key) == 0 &&
 			(name == NULL ? n->name == NULL
-				      : n->name != NULL && strcmp(n->name, name) == 0))
+				      : n->name != NULL && strcmp(n->name, name) == 0)) {
 			return n;
+		}
 	}
 	return NULL;
 }
@@ -128,8 +134,9 @@ const struct conf_node *conf_next_section(
 {
 	const struct conf_node *n = prev != NULL ? prev->next : parent->first;
 
-	while (n != NULL && (n->value != NULL || strcmp(n->key, key) != 0))
+	while (n != NULL && (n->value != NULL || strcmp(n->key, key) != 0)) {
 		n = n->next;
+	}
 	return n;
 }
 
@@ -141,16 +148,18 @@ const char *conf_protocol_setting(const char *protocol, const char *name)
 	while ((n = conf_next_section(dovecot_conf_root(), "protocol", n)) != NULL) {
 		bool other = n->name != NULL && n->name[0] == '!';
 
-		if (n->name != NULL && (strcmp(n->name + other, protocol) == 0) != other)
+		if (n->name != NULL && (strcmp(n->name + other, protocol) == 0) != other) {
 			value = conf_setting(n, name, value);
+		}
 	}
 	return value;
 }
 
 const char *dovecot_file_path(const char *value)
 {
-	while (*value == '<' || isspace((unsigned char)*value))
+	while (*value == '<' || isspace((unsigned char)*value)) {
 		value++;
+	}
 	return value;
 }
 
@@ -214,9 +223,10 @@ static bool variable(const struct variables *v, char letter, struct buf *out)
 /* change_case - of what begins at from */
 static void change_case(struct buf *b, size_t from, bool upper)
 {
-	for (size_t i = from; i < b->len; i++)
+	for (size_t i = from; i < b->len; i++) {
 		b->data[i] = (char)(upper ? toupper((unsigned char)b->data[i])
 					  : tolower((unsigned char)b->data[i]));
+	}
 }
 
 /* keep_part - the user or domain part of an address that begins at from */
@@ -226,8 +236,9 @@ static void keep_part(struct buf *b, size_t from, bool domain)
 	char *rest;
 
 	if (!domain) {
-		if (at != NULL)
+		if (at != NULL) {
 			buf_truncate(b, (size_t)(at - b->data));
+		}
 		return;
 	}
 	rest = mem_strdup(at != NULL ? at + 1 : "");
@@ -245,21 +256,24 @@ static void long_variable(const struct variables *v, const char *text, size_t le
 
 	word = slice_trim(slice_word(&rest, "|"));
 	for (size_t i = 0; i < ARRAY_LEN(variable_names) && !found; i++) {
-		if (slice_eq(word, variable_names[i].name))
+		if (slice_eq(word, variable_names[i].name)) {
 			found = variable(v, variable_names[i].letter, out);
+		}
 	}
-	if (!found && word.len == 1)
+	if (!found && word.len == 1) {
 		found = variable(v, word.ptr[0], out);
+	}
 	if (!found) {
 		buf_addf(out, "UNSUPPORTED_VARIABLE_%.*s", (int)word.len, word.ptr);
 		return;
 	}
 	while ((word = slice_word(&rest, "|")).ptr != NULL) {
 		word = slice_trim(word);
-		if (slice_eq(word, "lower") || slice_eq(word, "upper"))
+		if (slice_eq(word, "lower") || slice_eq(word, "upper")) {
 			change_case(out, from, slice_eq(word, "upper"));
-		else if (slice_eq(word, "username") || slice_eq(word, "domain"))
+		} else if (slice_eq(word, "username") || slice_eq(word, "domain")) {
 			keep_part(out, from, slice_eq(word, "domain"));
+		}
 	}
 }
 
@@ -269,10 +283,12 @@ static void cut(struct buf *b, size_t from, size_t offset, size_t width)
 	size_t len = b->len - from;
 	char *part;
 
-	if (offset > len)
+	if (offset > len) {
 		offset = len;
-	if (width == 0 || width > len - offset)
+	}
+	if (width == 0 || width > len - offset) {
 		width = len - offset;
+	}
 	part = mem_strndup(buf_str(b) + from + offset, width);
 	buf_truncate(b, from);
 	buf_adds(b, part);
@@ -285,13 +301,15 @@ static const char *short_variable(const struct variables *v, const char *p, stru
 	size_t offset = 0, width = 0, from = out->len;
 	bool lower = false, upper = false;
 
-	while (isdigit((unsigned char)*p) && width < 10000)
+	while (isdigit((unsigned char)*p) && width < 10000) {
 		width = width * 10 + (size_t)(*p++ - '0');
+	}
 	if (*p == '.') {
 		offset = width;
 		width = 0;
-		for (p++; isdigit((unsigned char)*p) && width < 10000; p++)
+		for (p++; isdigit((unsigned char)*p) && width < 10000; p++) {
 			width = width * 10 + (size_t)(*p - '0');
+		}
 	}
 	for (; *p == 'L' || *p == 'U' || *p == 'T'; p++) {
 		lower = lower || *p == 'L';
@@ -305,14 +323,17 @@ static const char *short_variable(const struct variables *v, const char *p, stru
 	} else if (*p == '%') {
 		buf_addc(out, *p++);
 	} else if (*p != '\0') {
-		if (*p == 'H' || !variable(v, *p, out))
+		if (*p == 'H' || !variable(v, *p, out)) {
 			buf_addf(out, "UNSUPPORTED_VARIABLE_%c", *p);
+		}
 		p++;
 	}
-	if (lower || upper)
+	if (lower || upper) {
 		change_case(out, from, upper);
-	if (offset > 0 || width > 0)
+	}
+	if (offset > 0 || width > 0) {
 		cut(out, from, offset, width);
+	}
 	return p;
 }
 
@@ -327,8 +348,9 @@ char *dovecot_expand(const char *text, const char *user, const char *home, const
 
 		buf_add(&out, text, n);
 		text += n;
-		if (*text == '%')
+		if (*text == '%') {
 			text = short_variable(&v, text + 1, &out);
+		}
 	}
 	return buf_steal(&out);
 }

@@ -31,11 +31,11 @@ struct settings {
 
 extern struct settings setting;
 
-struct conf_node {			/* a section or a setting */
-	char *key;			/* "service", "port" */
-	char *name;			/* section name ("imap-login") or NULL */
-	char *value;			/* a setting's, as written; NULL: a section */
-	struct conf_node *first, *next;	/* children, sibling */
+struct conf_node {                      /* a section or a setting */
+	char *key;                      /* "service", "port" */
+	char *name;                     /* section name ("imap-login") or NULL */
+	char *value;                    /* a setting's, as written; NULL: a section */
+	struct conf_node *first, *next; /* children, sibling */
 	const char *file;
 	int line;
 };
@@ -52,13 +52,13 @@ int dovecot_conf_load(const char *path, bool optional, char **error_r);
 bool dovecot_conf_override(const char *assignment);
 /* Root of the tree; sections of the same key and name are merged. */
 const struct conf_node *dovecot_conf_root(void);
-const struct conf_node *conf_section(const struct conf_node *parent, const char *key,
-	const char *name);
+const struct conf_node *conf_section(
+	const struct conf_node *parent, const char *key, const char *name);
 /* Value of a setting inside a section, def when it is not there. */
 const char *conf_setting(const struct conf_node *section, const char *key, const char *def);
 /* Next sibling section with that key after prev (NULL: the first). */
-const struct conf_node *conf_next_section(const struct conf_node *parent, const char *key,
-	const struct conf_node *prev);
+const struct conf_node *conf_next_section(
+	const struct conf_node *parent, const char *key, const struct conf_node *prev);
 /* The plain settings that we know (rows of settings.def), from 0 on; NULL behind the last. */
 const char *dovecot_setting_name(size_t n);
 /*

@@ -69,19 +69,23 @@ static void join_location(struct dovecot_tree *t, struct conf_node *section, con
 	const struct conf_node *from = path != NULL ? path : driver;
 	struct buf b = BUF_INIT;
 
-	if (from == NULL)
+	if (from == NULL) {
 		return;
-	if (driver == NULL)
+	}
+	if (driver == NULL) {
 		driver = tree_find(&t->root, "mail_driver");
-	if (path == NULL)
+	}
+	if (path == NULL) {
 		path = tree_find(&t->root, "mail_path");
+	}
 	buf_addf(&b, "%s:%s", driver != NULL ? driver->value : "maildir",
 		path != NULL ? path->value : "");
 	for (size_t i = 0; i < ARRAY_LEN(location_parts); i++) {
 		const struct conf_node *part = tree_find(section, location_parts[i].name);
 
-		if (part != NULL)
+		if (part != NULL) {
 			buf_addf(&b, "%s%s", location_parts[i].tag, part->value);
+		}
 	}
 	tree_set(t, section, name, b.data, from->file, from->line);
 	buf_free(&b);
@@ -93,11 +97,13 @@ static void join_list(struct dovecot_tree *t, const struct conf_node *section)
 	const struct conf_node *old = tree_find(&t->root, section->key);
 	struct buf b = BUF_INIT;
 
-	if (old != NULL)
+	if (old != NULL) {
 		buf_adds(&b, old->value);
+	}
 	for (const struct conf_node *n = section->first; n != NULL; n = n->next) {
-		if (n->value != NULL && str_ieq(n->value, "yes"))
+		if (n->value != NULL && str_ieq(n->value, "yes")) {
 			buf_addf(&b, "%s%s", b.len > 0 ? " " : "", n->key);
+		}
 	}
 	tree_set(t, &t->root, section->key, buf_str(&b), section->file, section->line);
 	buf_free(&b);
@@ -118,34 +124,42 @@ static void join_args(struct dovecot_tree *t, struct conf_node *db)
 			db, strcmp(db->key, "passdb") == 0 ? "passdb_driver" : "userdb_driver");
 		tree_set(t, db, "driver", n != NULL ? n->value : db->name, db->file, db->line);
 	}
-	if (tree_find(db, "args") != NULL)
+	if (tree_find(db, "args") != NULL) {
 		return;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
 		n = tree_find(db, schemes[i]);
-		if (n != NULL)
+		if (n != NULL) {
 			buf_addf(&b, "scheme=%s ", n->value);
+		}
 	}
 	n = tree_find(db, "default_pass_scheme");
-	if (n != NULL)
+	if (n != NULL) {
 		buf_addf(&b, "scheme=%s ", n->value);
+	}
 	n = tree_find(db, "auth_username_format");
-	if (n != NULL)
+	if (n != NULL) {
 		buf_addf(&b, "username_format=%s ", n->value);
+	}
 	n = tree_find(db, "password");
-	if (n == NULL)
+	if (n == NULL) {
 		n = tree_find(db, "passdb_static_password");
-	if (n != NULL)
+	}
+	if (n != NULL) {
 		buf_addf(&b, "password=%s ", n->value);
+	}
 	for (const struct conf_node *f = conf_section(db, "fields", NULL),
 				    *s = f != NULL ? f->first : NULL;
 		s != NULL; s = s->next) {
-		if (s->value != NULL)
+		if (s->value != NULL) {
 			buf_addf(&b, "%s=%s ", s->key, s->value);
+		}
 	}
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 		n = tree_find(db, paths[i]);
-		if (n != NULL)
+		if (n != NULL) {
 			buf_addf(&b, "%s ", n->value);
+		}
 	}
 	if (b.len > 0) {
 		buf_truncate(&b, b.len - 1);
@@ -160,15 +174,19 @@ void dovecot_translate(struct dovecot_tree *t)
 
 	join_location(t, &t->root, "mail_location");
 	for (struct conf_node *n = t->root.first; n != NULL; n = n->next) {
-		if (n->value != NULL)
+		if (n->value != NULL) {
 			continue;
-		if (strcmp(n->key, "namespace") == 0)
+		}
+		if (strcmp(n->key, "namespace") == 0) {
 			join_location(t, n, "location");
-		if (strcmp(n->key, "passdb") == 0 || strcmp(n->key, "userdb") == 0)
+		}
+		if (strcmp(n->key, "passdb") == 0 || strcmp(n->key, "userdb") == 0) {
 			join_args(t, n);
+		}
 		for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-			if (strcmp(n->key, lists[i]) == 0 && n->name == NULL)
+			if (strcmp(n->key, lists[i]) == 0 && n->name == NULL) {
 				join_list(t, n);
+			}
 		}
 	}
 }

@@ -48,8 +48,9 @@ static int fail(struct parser *p, const char *what, const char *detail)
 	struct buf b = BUF_INIT;
 
 	buf_addf(&b, "%s:%d: %s", p->path, p->line, what);
-	if (detail != NULL)
+	if (detail != NULL) {
 		buf_addf(&b, ": %.100s", detail);
+	}
 	*p->error_r = buf_steal(&b);
 	return -1;
 }
@@ -57,8 +58,9 @@ static int fail(struct parser *p, const char *what, const char *detail)
 struct conf_node *tree_find(const struct conf_node *section, const char *key)
 {
 	for (struct conf_node *n = section->first; n != NULL; n = n->next) {
-		if (n->value != NULL && strcmp(n->key, key) == 0)
+		if (n->value != NULL && strcmp(n->key, key) == 0) {
 			return n;
+		}
 	}
 	return NULL;
 }
@@ -69,8 +71,9 @@ static struct conf_node *add_node(struct dovecot_tree *t, struct conf_node *sect
 {
 	struct conf_node *n = arena_alloc(&t->arena, sizeof(*n)), **where = &section->first;
 
-	while (*where != NULL)
+	while (*where != NULL) {
 		where = &(*where)->next;
+	}
 	n->key = arena_strdup(&t->arena, key);
 	n->file = file;
 	n->line = line;
@@ -84,8 +87,9 @@ struct conf_node *tree_set(struct dovecot_tree *t, struct conf_node *section, co
 {
 	struct conf_node *n = tree_find(section, key);
 
-	if (n == NULL)
+	if (n == NULL) {
 		n = add_node(t, section, key, file, line);
+	}
 	n->value = arena_strdup(&t->arena, value);
 	n->file = file;
 	n->line = line;
@@ -103,8 +107,9 @@ struct conf_node *tree_section(struct dovecot_tree *t, struct conf_node *parent,
 	for (n = parent->first; n != NULL && !own; n = n->next) {
 		if (n->value == NULL && strcmp(n->key, key) == 0 &&
 			(name == NULL ? n->name == NULL
-				      : n->name != NULL && strcmp(n->name, name) == 0))
+				      : n->name != NULL && strcmp(n->name, name) == 0)) {
 			return n;
+		}
 	}
 	n = add_node(t, parent, key, file, line);
 	n->name = arena_strdup(&t->arena, name);
@@ -119,17 +124,20 @@ static void cut_comment(struct parser *p, char *line)
 			char quote = *c++;
 
 			for (; *c != '\0' && *c != quote; c++) {
-				if (*c == '\\' && c[1] != '\0')
+				if (*c == '\\' && c[1] != '\0') {
 					c++;
+				}
 			}
-			if (*c == '\0')
+			if (*c == '\0') {
 				return;
+			}
 		} else if (*c == '#') {
-			if (c > line && !isspace((unsigned char)c[-1]))
+			if (c > line && !isspace((unsigned char)c[-1])) {
 				log_warn("%s:%d: ambiguous '#' is taken as a comment: put a blank "
 					 "before it, or "
 					 "quote the value",
 					p->path, p->line);
+			}
 			*c = '\0';
 			return;
 		}
@@ -140,11 +148,13 @@ static char *trim(char *s)
 {
 	size_t len;
 
-	while (isspace((unsigned char)*s))
+	while (isspace((unsigned char)*s)) {
 		s++;
+	}
 	len = strlen(s);
-	while (len > 0 && isspace((unsigned char)s[len - 1]))
+	while (len > 0 && isspace((unsigned char)s[len - 1])) {
 		len--;
+	}
 	s[len] = '\0';
 	return s;
 }
@@ -154,11 +164,13 @@ static bool unquote(char *s)
 {
 	size_t len = strlen(s), out = 0;
 
-	if (len < 2 || (s[0] != '"' && s[0] != '\'') || s[len - 1] != s[0])
+	if (len < 2 || (s[0] != '"' && s[0] != '\'') || s[len - 1] != s[0]) {
 		return false;
+	}
 	for (size_t i = 1; i < len - 1; i++) {
-		if (s[i] == '\\' && i + 1 < len - 1)
+		if (s[i] == '\\' && i + 1 < len - 1) {
 			i++;
+		}
 		s[out++] = s[i];
 	}
 	s[out] = '\0';
@@ -174,8 +186,9 @@ static const char *current_value(struct parser *p, const char *name)
 	for (int i = p->depth; i >= 0; i--) {
 		const struct conf_node *n = tree_find(p->stack[i], key);
 
-		if (n != NULL)
+		if (n != NULL) {
 			return n->value;
+		}
 	}
 	return dovecot_setting_default(key);
 }
@@ -191,21 +204,24 @@ static void expand_variables(struct parser *p, const char *value, struct buf *ou
 
 		buf_add(out, value, n);
 		value += n;
-		if (*value == '\0')
+		if (*value == '\0') {
 			break;
+		}
 		env = str_starts(value + 1, "ENV:");
 		set = str_starts(value + 1, "SET:");
 		name = value + 1 + (env || set ? 4 : 0);
 		n = 0;
-		while (isalnum((unsigned char)name[n]) || name[n] == '_')
+		while (isalnum((unsigned char)name[n]) || name[n] == '_') {
 			n++;
+		}
 		copy = mem_strndup(name, n);
 		known = n == 0 ? NULL : env ? getenv(copy) : current_value(p, copy);
 		mem_free(copy);
-		if (known != NULL || env)
+		if (known != NULL || env) {
 			buf_adds(out, known != NULL ? known : "");
-		else
+		} else {
 			buf_add(out, value, (size_t)(name + n - value));
+		}
 		value = name + n;
 	}
 }
@@ -216,18 +232,21 @@ static int set_value(struct parser *p, const char *key, char *value)
 	struct buf out = BUF_INIT;
 	bool inverted;
 
-	if (p->tree->nodes > NODES_MAX)
+	if (p->tree->nodes > NODES_MAX) {
 		return fail(p, "too many settings", NULL);
-	if (!unquote(value) && strchr(value, '$') != NULL)
+	}
+	if (!unquote(value) && strchr(value, '$') != NULL) {
 		expand_variables(p, value, &out);
-	else
+	} else {
 		buf_adds(&out, value);
+	}
 	key = dovecot_old_name(key, &inverted);
-	if (inverted)
+	if (inverted) {
 		tree_set(p->tree, p->stack[p->depth], key,
 			str_ieq(buf_str(&out), "yes") ? "no" : "yes", p->path, p->line);
-	else
+	} else {
 		tree_set(p->tree, p->stack[p->depth], key, buf_str(&out), p->path, p->line);
+	}
 	buf_free(&out);
 	return 0;
 }
@@ -241,24 +260,29 @@ static int include_pattern(struct parser *p, char *pattern, bool optional)
 	int rc;
 
 	unquote(pattern);
-	if (*pattern == '\0')
+	if (*pattern == '\0') {
 		return fail(p, "include without a file name", NULL);
-	if (*pattern != '/' && slash != NULL)
+	}
+	if (*pattern != '/' && slash != NULL) {
 		buf_add(&full, p->path, (size_t)(slash - p->path) + 1);
+	}
 	buf_adds(&full, pattern);
 	rc = glob(full.data, 0, NULL, &found);
 	if (rc == GLOB_NOMATCH) {
 		/* A directory without files is fine, a missing file is not. */
 		rc = 0;
-		if (!optional && strpbrk(pattern, "*?[") == NULL)
+		if (!optional && strpbrk(pattern, "*?[") == NULL) {
 			rc = fail(p, "no such file", full.data);
+		}
 		buf_free(&full);
 		return rc;
 	}
-	if (rc != 0)
+	if (rc != 0) {
 		rc = fail(p, "cannot look for files", full.data);
-	for (size_t i = 0; rc == 0 && i < found.gl_pathc; i++)
+	}
+	for (size_t i = 0; rc == 0 && i < found.gl_pathc; i++) {
 		rc = parse_file(p, found.gl_pathv[i], optional);
+	}
 	globfree(&found);
 	buf_free(&full);
 	return rc;
@@ -269,17 +293,20 @@ static int open_section(struct parser *p, char *head)
 {
 	char *key = trim(head), *name;
 
-	for (name = key; *name != '\0' && !isspace((unsigned char)*name); name++)
+	for (name = key; *name != '\0' && !isspace((unsigned char)*name); name++) {
 		continue;
+	}
 	if (*name != '\0') {
 		*name++ = '\0';
 		name = trim(name);
 		unquote(name);
 	}
-	if (*key == '\0')
+	if (*key == '\0') {
 		return fail(p, "section without a type", NULL);
-	if (p->depth + 1 == DEPTH_MAX || p->tree->nodes > NODES_MAX)
+	}
+	if (p->depth + 1 == DEPTH_MAX || p->tree->nodes > NODES_MAX) {
 		return fail(p, "too many sections", key);
+	}
 	p->stack[p->depth + 1] = tree_section(
 		p->tree, p->stack[p->depth], key, *name != '\0' ? name : NULL, p->path, p->line);
 	p->depth++;
@@ -296,19 +323,23 @@ static int parse_section_line(struct parser *p, char *line, char *brace, int flo
 	int rc, opened;
 
 	*brace = '\0';
-	if (open_section(p, line) != 0)
+	if (open_section(p, line) != 0) {
 		return -1;
+	}
 	opened = p->depth;
 	rest = trim(brace + 1);
 	len = strlen(rest);
-	if (len == 0)
+	if (len == 0) {
 		return 0;
-	if (rest[len - 1] != '}')
+	}
+	if (rest[len - 1] != '}') {
 		return parse_line(p, rest, floor);
+	}
 	rest[len - 1] = '\0';
 	rc = parse_line(p, rest, opened);
-	if (rc == 0 && p->depth != opened)
+	if (rc == 0 && p->depth != opened) {
 		rc = fail(p, "section is not closed", p->stack[p->depth]->key);
+	}
 	p->depth = opened - 1;
 	return rc;
 }
@@ -321,28 +352,35 @@ static int parse_line(struct parser *p, char *line, int floor)
 {
 	char *text = trim(line), *equals, *brace;
 
-	if (*text == '\0')
+	if (*text == '\0') {
 		return 0;
+	}
 	if (strcmp(text, "}") == 0) {
-		if (p->depth == floor)
+		if (p->depth == floor) {
 			return fail(p, "unexpected '}'", NULL);
+		}
 		p->depth--;
 		return 0;
 	}
-	if (str_starts(text, "!include_try") && isspace((unsigned char)text[12]))
+	if (str_starts(text, "!include_try") && isspace((unsigned char)text[12])) {
 		return include_pattern(p, trim(text + 12), true);
-	if (str_starts(text, "!include") && isspace((unsigned char)text[8]))
+	}
+	if (str_starts(text, "!include") && isspace((unsigned char)text[8])) {
 		return include_pattern(p, trim(text + 8), false);
+	}
 	equals = strchr(text, '=');
 	brace = strchr(text, '{');
-	if (brace != NULL && (equals == NULL || brace < equals))
+	if (brace != NULL && (equals == NULL || brace < equals)) {
 		return parse_section_line(p, text, brace, floor);
-	if (equals == NULL)
+	}
+	if (equals == NULL) {
 		return fail(p, "expecting '=' or '{'", text);
+	}
 	*equals = '\0';
 	text = trim(text);
-	if (*text == '\0')
+	if (*text == '\0') {
 		return fail(p, "setting without a name", NULL);
+	}
 	return set_value(p, text, trim(equals + 1));
 }
 
@@ -353,25 +391,29 @@ static int parse_text(struct parser *p, char *text)
 	int floor = p->depth, rc = 0, first = 1;
 	char *next;
 
-	if (str_starts(text, "\xef\xbb\xbf"))
+	if (str_starts(text, "\xef\xbb\xbf")) {
 		text += 3;
+	}
 	p->line = 0;
 	for (; text != NULL && rc == 0; text = next) {
 		char *piece;
 		size_t len;
 
 		next = strchr(text, '\n');
-		if (next != NULL)
+		if (next != NULL) {
 			*next++ = '\0';
+		}
 		p->line++;
 		piece = trim(text);
-		if (*piece == '#')
+		if (*piece == '#') {
 			continue;
+		}
 		cut_comment(p, piece);
 		piece = trim(piece);
 		len = strlen(piece);
-		if (line.len == 0)
+		if (line.len == 0) {
 			first = p->line;
+		}
 		if (len > 0 && piece[len - 1] == '\\') {
 			piece[len - 1] = '\0';
 			buf_adds(&line, trim(piece));
@@ -390,8 +432,9 @@ static int parse_text(struct parser *p, char *text)
 			rc = parse_line(p, piece, floor);
 		}
 	}
-	if (rc == 0 && line.len > 0)
+	if (rc == 0 && line.len > 0) {
 		rc = fail(p, "the last line ends in '\\'", NULL);
+	}
 	if (rc == 0 && p->depth != floor) {
 		p->line = p->stack[p->depth]->line;
 		rc = fail(p, "section is not closed", p->stack[p->depth]->key);
@@ -408,12 +451,14 @@ static int parse_file(struct parser *p, const char *path, bool optional)
 	size_t len;
 	char *text;
 
-	if (p->includes == INCLUDE_MAX)
+	if (p->includes == INCLUDE_MAX) {
 		return fail(p, "too many files within files", path);
+	}
 	text = file_read(path, FILE_MAX, &len);
 	if (text == NULL) {
-		if (optional && (errno == ENOENT || errno == EACCES))
+		if (optional && (errno == ENOENT || errno == EACCES)) {
 			return 0;
+		}
 		return fail(p, strerror(errno), path);
 	}
 	p->path = arena_strdup(&p->tree->arena, path);

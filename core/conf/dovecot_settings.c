@@ -14,17 +14,16 @@
 #include "conf/conf_info.h"
 #include "conf/dovecot_tree.h"
 
-enum setting_type { TYPE_STR, TYPE_INT, TYPE_TIME, TYPE_SIZE, TYPE_BOOL, TYPE_GUARD,
-	TYPE_OTHER };
+enum setting_type { TYPE_STR, TYPE_INT, TYPE_TIME, TYPE_SIZE, TYPE_BOOL, TYPE_GUARD, TYPE_OTHER };
 
 struct setting_row {
-	uint32_t max;			/* bounds of TYPE_INT */
+	uint32_t max; /* bounds of TYPE_INT */
 	uint16_t name, def, field;
 	uint8_t type, min;
 };
 
 struct texts {
-#define TEXT(id, def) \
+#define TEXT(id, def)             \
 	char n_##id[sizeof(#id)]; \
 	char d_##id[sizeof(def)];
 #define SETTING_STR(id, def, doc) TEXT(id, def)
@@ -52,12 +51,12 @@ static const struct texts texts = {
 };
 
 static const struct setting_row rows[] = {
-#define ROW(kind, id, offset, low, high) \
-	{ .type = TYPE_##kind, \
+#define ROW(kind, id, offset, low, high)                \
+	{ .type = TYPE_##kind,                          \
 		.name = offsetof(struct texts, n_##id), \
-		.def = offsetof(struct texts, d_##id), \
-		.field = offset, \
-		.min = low, \
+		.def = offsetof(struct texts, d_##id),  \
+		.field = offset,                        \
+		.min = low,                             \
 		.max = high },
 #define FIELD(id) offsetof(struct settings, id)
 #define SETTING_STR(id, def, doc) ROW(STR, id, FIELD(id), 0, 0)
@@ -85,8 +84,9 @@ static const char *row_default(size_t n)
 static int find_row(const char *name)
 {
 	for (size_t n = 0; n < ARRAY_LEN(rows); n++) {
-		if (strcmp(row_name(n), name) == 0)
+		if (strcmp(row_name(n), name) == 0) {
 			return (int)n;
+		}
 	}
 	return -1;
 }
@@ -151,30 +151,35 @@ static bool convert_quantity(enum setting_type type, const char *text, int64_t *
 	const char *unit = text + digits;
 	int64_t factor = 1;
 
-	if (digits == 0 || digits >= sizeof(number))
+	if (digits == 0 || digits >= sizeof(number)) {
 		return false;
+	}
 	memcpy(number, text, digits);
 	number[digits] = '\0';
-	while (isspace((unsigned char)*unit))
+	while (isspace((unsigned char)*unit)) {
 		unit++;
+	}
 	if (type == TYPE_TIME &&
 		(str_ieq(unit, "ms") || str_istarts(unit, "msec") ||
 			str_istarts(unit, "millisec"))) {
 		/* Whole seconds are kept; a fraction is not nothing. */
-		if (!str_to_int(number, 0, INT64_MAX - 999, out))
+		if (!str_to_int(number, 0, INT64_MAX - 999, out)) {
 			return false;
+		}
 		*out = (*out + 999) / 1000;
 		return true;
 	}
 	if (*unit != '\0') {
 		factor = 0;
 		for (size_t i = 0; i < ARRAY_LEN(units); i++) {
-			if (units[i].type == type && str_ieq(units[i].name, unit))
+			if (units[i].type == type && str_ieq(units[i].name, unit)) {
 				factor = units[i].factor;
+			}
 		}
 	}
-	if (factor == 0 || !str_to_int(number, 0, INT64_MAX / factor, out))
+	if (factor == 0 || !str_to_int(number, 0, INT64_MAX / factor, out)) {
 		return false;
+	}
 	*out *= factor;
 	return true;
 }
@@ -191,8 +196,9 @@ static bool convert(const struct setting_row *row, const char *text, int64_t *ou
 		*out = row->type == TYPE_INT ? (int64_t)row->max : INT64_MAX;
 		return true;
 	}
-	if (row->type == TYPE_INT)
+	if (row->type == TYPE_INT) {
 		return str_to_int(text, row->min, row->max, out);
+	}
 	return convert_quantity((enum setting_type)row->type, text, out);
 }
 
@@ -208,15 +214,17 @@ static void set_row(struct dovecot_tree *t, struct settings *out, size_t n)
 		return;
 	}
 	if (node == NULL || !convert(&rows[n], node->value, &v)) {
-		if (node != NULL)
+		if (node != NULL) {
 			log_warn("%s:%d: bad value: %s = %s: using the default %s", node->file,
 				node->line, node->key, node->value, row_default(n));
+		}
 		convert(&rows[n], row_default(n), &v);
 	}
-	if (rows[n].type == TYPE_BOOL)
+	if (rows[n].type == TYPE_BOOL) {
 		*(bool *)field = v != 0;
-	else
+	} else {
 		*(int64_t *)field = v;
+	}
 }
 
 /*
@@ -242,8 +250,9 @@ static bool known_elsewhere(const char *name)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
-		if (strcmp(known[i], name) == 0)
+		if (strcmp(known[i], name) == 0) {
 			return true;
+		}
 	}
 	return false;
 }
@@ -318,8 +327,9 @@ static bool known_section(const char *name)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
-		if (strcmp(known[i], name) == 0)
+		if (strcmp(known[i], name) == 0) {
 			return true;
+		}
 	}
 	return false;
 }
@@ -328,14 +338,17 @@ static bool known_section(const char *name)
 static void warn_unknown(const struct conf_node *section, int depth)
 {
 	for (const struct conf_node *n = section->first; n != NULL; n = n->next) {
-		if (n->value != NULL && find_row(n->key) < 0 && !known_elsewhere(n->key))
+		if (n->value != NULL && find_row(n->key) < 0 && !known_elsewhere(n->key)) {
 			log_warn("%s:%d: unknown setting: %s", n->file, n->line, n->key);
-		if (n->value == NULL && !known_section(n->key))
+		}
+		if (n->value == NULL && !known_section(n->key)) {
 			log_warn("%s:%d: unknown section: %s", n->file, n->line, n->key);
+		}
 		if (n->value == NULL && depth < 4 &&
 			(strcmp(n->key, "protocol") == 0 || strcmp(n->key, "remote") == 0 ||
-				str_starts(n->key, "local")))
+				str_starts(n->key, "local"))) {
 			warn_unknown(n, depth + 1);
+		}
 	}
 }
 
@@ -343,7 +356,8 @@ void dovecot_convert(struct dovecot_tree *t, struct settings *out)
 {
 	warn_unknown(&t->root, 0);
 	for (size_t n = 0; n < ARRAY_LEN(rows); n++) {
-		if (rows[n].type < TYPE_GUARD)
+		if (rows[n].type < TYPE_GUARD) {
 			set_row(t, out, n);
+		}
 	}
 }

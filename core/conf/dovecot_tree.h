@@ -8,7 +8,7 @@
 
 /* What the parts of the dovecot.conf reader share; not for others. */
 struct dovecot_tree {
-	struct arena arena;		/* all nodes and texts */
+	struct arena arena; /* all nodes and texts */
 	struct conf_node root;
 	size_t nodes;
 };

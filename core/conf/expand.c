@@ -47,15 +47,17 @@ static size_t name_length(const char *s, size_t len)
 {
 	size_t n = 0;
 
-	while (n < len && (isalnum((unsigned char)s[n]) || s[n] == '_'))
+	while (n < len && (isalnum((unsigned char)s[n]) || s[n] == '_')) {
 		n++;
+	}
 	return n;
 }
 
 static size_t skip_blank(const char *s, size_t len, size_t i)
 {
-	while (i < len && isspace((unsigned char)s[i]))
+	while (i < len && isspace((unsigned char)s[i])) {
 		i++;
+	}
 	return i;
 }
 
@@ -66,10 +68,11 @@ static size_t closing(const char *s, size_t len)
 	int level = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		if (s[i] == open)
+		if (s[i] == open) {
 			level++;
-		else if (s[i] == shut && --level == 0)
+		} else if (s[i] == shut && --level == 0) {
 			return i;
+		}
 	}
 	return len;
 }
@@ -81,17 +84,19 @@ static int add_value(struct run *r, const char *value, const char *name)
 	int rc = 0;
 
 	if (r->e->recursive && strchr(value, '$') != NULL) {
-		if (r->depth >= MAX_DEPTH)
+		if (r->depth >= MAX_DEPTH) {
 			return fail(r, "unreasonable macro call nesting", name, strlen(name));
+		}
 		/* The look-up's memory is not ours. */
 		buf_adds(&copy, value);
 		rc = expand_range(r, copy.data, copy.len);
 		buf_free(&copy);
 		return rc;
 	}
-	for (const char *p = value; *p != '\0'; p++)
+	for (const char *p = value; *p != '\0'; p++) {
 		buf_addc(r->out,
 			r->e->filter == NULL || strchr(r->e->filter, *p) != NULL ? *p : '_');
+	}
 	return 0;
 }
 
@@ -105,8 +110,9 @@ static int braced(struct run *r, const char *s, size_t len, size_t *i, struct sl
 {
 	size_t end = closing(s + *i, len - *i);
 
-	if (end == len - *i)
+	if (end == len - *i) {
 		return fail(r, "missing '}'", s + *i, len - *i);
+	}
 	*out = (struct slice){ s + *i + 1, end - 1 };
 	*i = skip_blank(s, len, *i + end + 1);
 	return 0;
@@ -124,14 +130,17 @@ static int parse_branches(struct run *r, const char *s, size_t len, struct branc
 		*first = (struct slice){ s + 1, len - 1 };
 		return 0;
 	}
-	if (braced(r, s, len, &i, first) != 0)
+	if (braced(r, s, len, &i, first) != 0) {
 		return -1;
+	}
 	if (i < len && s[0] == '?' && s[i] == ':') {
 		i = skip_blank(s, len, i + 1);
-		if (i >= len || s[i] != '{')
+		if (i >= len || s[i] != '{') {
 			return fail(r, "'{' expected after ':'", s, len);
-		if (braced(r, s, len, &i, &b->if_false) != 0)
+		}
+		if (braced(r, s, len, &i, &b->if_false) != 0) {
 			return -1;
+		}
 	}
 	return i < len ? fail(r, "unexpected input", s + i, len - i) : 0;
 }
@@ -161,14 +170,18 @@ int compat_level_compare(const char *a, const char *b, bool *ok_r)
 		char *end_a, *end_b;
 		unsigned long va = strtoul(a, &end_a, 10), vb = strtoul(b, &end_b, 10);
 
-		if (part == 0 && (!isdigit((unsigned char)*a) || !isdigit((unsigned char)*b)))
+		if (part == 0 && (!isdigit((unsigned char)*a) || !isdigit((unsigned char)*b))) {
 			break;
-		if ((*end_a != '\0' && *end_a != '.') || (*end_b != '\0' && *end_b != '.'))
+		}
+		if ((*end_a != '\0' && *end_a != '.') || (*end_b != '\0' && *end_b != '.')) {
 			break;
-		if (va != vb)
+		}
+		if (va != vb) {
 			return va < vb ? -1 : 1;
-		if (*end_a == '\0' && *end_b == '\0')
+		}
+		if (*end_a == '\0' && *end_b == '\0') {
 			return 0;
+		}
 		a = *end_a == '.' ? end_a + 1 : end_a;
 		b = *end_b == '.' ? end_b + 1 : end_b;
 	}
@@ -218,18 +231,20 @@ static int compare(struct run *r, size_t op, struct slice left, struct slice rig
 	int order, rc = -1;
 
 	if (expand_side(r, left, &a) == 0 && expand_side(r, right, &b) == 0) {
-		if (operators[op].level)
+		if (operators[op].level) {
 			order = compat_level_compare(a, b, &ok);
-		else if (all_digits(a) && all_digits(b))
+		} else if (all_digits(a) && all_digits(b)) {
 			order = compare_numbers(a, b);
-		else
+		} else {
 			order = strcmp(a, b);
-		if (!ok)
+		}
+		if (!ok) {
 			fail(r, "malformed compatibility level", a, strlen(a));
-		else
-			rc = order < 0	    ? operators[op].less
+		} else {
+			rc = order < 0      ? operators[op].less
 				: order > 0 ? operators[op].more
 					    : operators[op].equal;
+		}
 	}
 	mem_free(a);
 	mem_free(b);
@@ -244,29 +259,37 @@ static int expand_relation(struct run *r, const char *s, size_t len)
 	size_t i = 0, op;
 	int holds;
 
-	if (braced(r, s, len, &i, &left) != 0)
+	if (braced(r, s, len, &i, &left) != 0) {
 		return -1;
+	}
 	for (op = 0; op < ARRAY_LEN(operators); op++) {
 		size_t n = strlen(operators[op].text);
 
-		if (len - i >= n && memcmp(s + i, operators[op].text, n) == 0)
+		if (len - i >= n && memcmp(s + i, operators[op].text, n) == 0) {
 			break;
+		}
 	}
-	if (op == ARRAY_LEN(operators))
+	if (op == ARRAY_LEN(operators)) {
 		return fail(r, "\"==\" or \"!=\" or \"<\" or \"<=\" or \">=\" or \">\" expected at",
 			s + i, len - i);
+	}
 	i = skip_blank(s, len, i + strlen(operators[op].text));
-	if (i >= len || s[i] != '{')
+	if (i >= len || s[i] != '{') {
 		return fail(r, "\"{expression}\" expected at", s + i, len - i);
-	if (braced(r, s, len, &i, &right) != 0)
+	}
+	if (braced(r, s, len, &i, &right) != 0) {
 		return -1;
-	if (i < len && s[i] != '?' && s[i] != ':')
+	}
+	if (i < len && s[i] != '?' && s[i] != ':') {
 		return fail(r, "\"?\" expected at", s + i, len - i);
-	if (i < len && parse_branches(r, s + i, len - i, &b) != 0)
+	}
+	if (i < len && parse_branches(r, s + i, len - i, &b) != 0) {
 		return -1;
+	}
 	holds = compare(r, op, left, right);
-	if (holds < 0)
+	if (holds < 0) {
 		return -1;
+	}
 	return holds ? expand_range(r, b.if_true.ptr, b.if_true.len)
 		     : expand_range(r, b.if_false.ptr, b.if_false.len);
 }
@@ -280,17 +303,19 @@ static int expand_name(
 	struct branches b;
 	int rc = 0;
 
-	if (++r->lookups > MAX_LOOKUPS)
+	if (++r->lookups > MAX_LOOKUPS) {
 		return fail(r, "too many macros", name.ptr, name.len);
+	}
 	key = mem_strndup(name.ptr, name.len);
 	value = r->e->lookup(r->e->arg, key);
 	if (rest_len > 0) {
 		bool set = value != NULL && *value != '\0';
 
 		rc = parse_branches(r, rest, rest_len, &b);
-		if (rc == 0)
+		if (rc == 0) {
 			rc = set ? expand_range(r, b.if_true.ptr, b.if_true.len)
 				 : expand_range(r, b.if_false.ptr, b.if_false.len);
+		}
 	} else if (value != NULL) {
 		rc = add_value(r, value, key);
 	} else if (r->e->keep_unknown) {
@@ -306,15 +331,18 @@ static int expand_bracket(struct run *r, const char *s, size_t len, struct slice
 	size_t i = skip_blank(s, len, 0), n;
 	struct slice name;
 
-	if (i < len && s[i] == '{')
+	if (i < len && s[i] == '{') {
 		return expand_relation(r, s + i, len - i);
+	}
 	n = name_length(s + i, len - i);
-	if (n == 0)
+	if (n == 0) {
 		return fail(r, "empty macro name", whole.ptr, whole.len);
+	}
 	name = (struct slice){ s + i, n };
 	i = skip_blank(s, len, i + n);
-	if (i < len && s[i] != '?' && s[i] != ':')
+	if (i < len && s[i] != '?' && s[i] != ':') {
 		return fail(r, "attribute name syntax error at", s + i, len - i);
+	}
 	return expand_name(r, name, s + i, len - i, whole);
 }
 
@@ -330,14 +358,16 @@ static int expand_dollar(struct run *r, const char *text, size_t len, size_t *us
 	}
 	if (len > 1 && (text[1] == '{' || text[1] == '(')) {
 		n = closing(text + 1, len - 1);
-		if (n == len - 1)
+		if (n == len - 1) {
 			return fail(r, "truncated macro reference", text, len);
+		}
 		*used_r = n + 2;
 		return expand_bracket(r, text + 2, n - 1, (struct slice){ text, n + 2 });
 	}
 	n = name_length(text + 1, len - 1);
-	if (n == 0)
+	if (n == 0) {
 		return fail(r, "empty macro name", text, len);
+	}
 	*used_r = n + 1;
 	return expand_name(
 		r, (struct slice){ text + 1, n }, NULL, 0, (struct slice){ text, n + 1 });
@@ -348,19 +378,22 @@ static int expand_range(struct run *r, const char *text, size_t len)
 {
 	int rc = 0;
 
-	if (r->depth >= MAX_DEPTH)
+	if (r->depth >= MAX_DEPTH) {
 		return fail(r, "unreasonable macro call nesting", text, len);
+	}
 	r->depth++;
 	for (size_t i = 0, n; i < len && rc == 0; i += n) {
 		const char *dollar = memchr(text + i, '$', len - i);
 
 		n = dollar != NULL ? (size_t)(dollar - text) - i : len - i;
-		if (n > 0)
+		if (n > 0) {
 			buf_add(r->out, text + i, n);
-		else
+		} else {
 			rc = expand_dollar(r, text + i, len - i, &n);
-		if (rc == 0 && r->out->len > MAX_OUTPUT)
+		}
+		if (rc == 0 && r->out->len > MAX_OUTPUT) {
 			rc = fail(r, "value grows without bound", text, len);
+		}
 	}
 	r->depth--;
 	return rc;

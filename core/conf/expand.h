@@ -21,9 +21,9 @@ struct expand {
 	/* Value of name, or NULL when there is none; valid until the next look-up. */
 	const char *(*lookup)(void *arg, const char *name);
 	void *arg;
-	bool recursive;			/* values are expanded themselves */
-	const char *filter;		/* NULL, or the bytes values may hold: others become '_' */
-	bool keep_unknown;		/* $name without a value stays as written; else it is "" */
+	bool recursive;     /* values are expanded themselves */
+	const char *filter; /* NULL, or the bytes values may hold: others become '_' */
+	bool keep_unknown;  /* $name without a value stays as written; else it is "" */
 };
 
 /* Append the expansion of text. 0, or -1 with what is wrong in *error_r (caller frees). */

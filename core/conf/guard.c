@@ -51,8 +51,8 @@ bool conf_guard_refuses(const char *name, const char *value)
 	if (n >= 0 && param_row((size_t)n)->type == PARAM_TYPE_GUARD) {
 		const char *def = conf_expand(&a, param_default((size_t)n));
 
-		refused = !conf_guard_harmless(def, param_harmless((size_t)n),
-			conf_expand(&a, value));
+		refused = !conf_guard_harmless(
+			def, param_harmless((size_t)n), conf_expand(&a, value));
 	} else if (strcmp(name, "smtpd_sasl_type") == 0) {
 		/* saslauthd and its like are not asked: other passwords than meant would count. */
 		refused = strcmp(conf_expand(&a, value), "dovecot") != 0;
@@ -71,13 +71,13 @@ const char *conf_guard_set(size_t *at)
 
 		/* What postscreen does not do is of interest where there is one. */
 		if (param_row(n)->type == PARAM_TYPE_GUARD && conf_set_value(name) != NULL &&
-		    !str_starts(name, "postscreen_") &&
-		    conf_guard_refuses(name, conf_set_value(name))) {
+			!str_starts(name, "postscreen_") &&
+			conf_guard_refuses(name, conf_set_value(name))) {
 			return name;
 		}
 	}
 	if ((*at)++ == param_count() && param.smtpd_sasl_auth_enable &&
-	    conf_set_value(sasl) != NULL && conf_guard_refuses(sasl, conf_set_value(sasl))) {
+		conf_set_value(sasl) != NULL && conf_guard_refuses(sasl, conf_set_value(sasl))) {
 		return sasl;
 	}
 	return NULL;

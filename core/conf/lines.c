@@ -24,8 +24,9 @@ int lines_open(struct lines *l, const char *path)
 	struct stat st;
 	int fd = identity_open(path, O_RDONLY | O_CLOEXEC, 0);
 
-	if (fd < 0)
+	if (fd < 0) {
 		return -1;
+	}
 	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
 		close(fd);
 		errno = EISDIR;
@@ -54,13 +55,15 @@ static int fill(struct lines *l)
 {
 	ssize_t n;
 
-	if (l->eof)
+	if (l->eof) {
 		return 0;
+	}
 	do {
 		n = read(l->fd, buf_reserve(&l->in, READ_SIZE), READ_SIZE);
 	} while (n < 0 && errno == EINTR);
-	if (n < 0)
+	if (n < 0) {
 		return -1;
+	}
 	if (n == 0) {
 		l->eof = true;
 		return 0;
@@ -94,16 +97,19 @@ static int read_physical(struct lines *l)
 	l->next_long = false;
 	for (;;) {
 		end = memchr(buf_head(&l->in), '\n', buf_unread(&l->in));
-		if (end != NULL)
+		if (end != NULL) {
 			break;
+		}
 		any = any || buf_unread(&l->in) > 0;
 		take(l, buf_unread(&l->in));
 		rc = fill(l);
-		if (rc < 0)
+		if (rc < 0) {
 			return -1;
+		}
 		if (rc == 0) {
-			if (!any)
+			if (!any) {
 				return 0;
+			}
 			break;
 		}
 	}
@@ -112,8 +118,9 @@ static int read_physical(struct lines *l)
 		buf_consume(&l->in, 1);
 	}
 	l->physical++;
-	if (l->next.len > 0 && l->next.data[l->next.len - 1] == '\r')
+	if (l->next.len > 0 && l->next.data[l->next.len - 1] == '\r') {
 		buf_truncate(&l->next, l->next.len - 1);
+	}
 	if (l->physical == 1 && l->next.len >= 3 && memcmp(l->next.data, "\xef\xbb\xbf", 3) == 0) {
 		memmove(l->next.data, l->next.data + 3, l->next.len - 3);
 		buf_truncate(&l->next, l->next.len - 3);
@@ -135,12 +142,15 @@ static int read_meaningful(struct lines *l)
 
 	for (;;) {
 		rc = read_physical(l);
-		if (rc <= 0)
+		if (rc <= 0) {
 			return rc;
-		for (i = 0; i < l->next.len && is_blank(l->next.data[i]); i++)
+		}
+		for (i = 0; i < l->next.len && is_blank(l->next.data[i]); i++) {
 			continue;
-		if (i < l->next.len && l->next.data[i] != '#')
+		}
+		if (i < l->next.len && l->next.data[i] != '#') {
 			return 1;
+		}
 	}
 }
 
@@ -166,17 +176,21 @@ int lines_next(struct lines *l)
 
 	buf_reset(&l->text);
 	l->has_nul = l->too_long = l->orphan = false;
-	if (!l->have_next)
+	if (!l->have_next) {
 		rc = read_meaningful(l);
-	if (rc <= 0)
+	}
+	if (rc <= 0) {
 		return rc;
+	}
 	l->number = l->physical;
 	l->orphan = is_blank(l->next.data[0]);
 	append(l);
-	while ((rc = read_meaningful(l)) > 0 && is_blank(l->next.data[0]))
+	while ((rc = read_meaningful(l)) > 0 && is_blank(l->next.data[0])) {
 		append(l);
-	if (rc < 0)
+	}
+	if (rc < 0) {
 		return -1;
+	}
 	l->have_next = rc > 0;
 	return 1;
 }

@@ -24,16 +24,19 @@ const char *assignment_split(const char *text, struct assignment *out)
 	const char *equals = memchr(line.ptr, '=', line.len);
 	size_t n;
 
-	if (equals == line.ptr)
+	if (equals == line.ptr) {
 		return "missing attribute name";
-	if (equals == NULL)
+	}
+	if (equals == NULL) {
 		return "missing '=' after attribute name";
+	}
 	n = (size_t)(equals - line.ptr);
 	out->name = slice_trim((struct slice){ line.ptr, n });
 	out->value = slice_trim((struct slice){ equals + 1, line.len - n - 1 });
 	if (memchr(out->name.ptr, ' ', out->name.len) != NULL ||
-		memchr(out->name.ptr, '\t', out->name.len) != NULL)
+		memchr(out->name.ptr, '\t', out->name.len) != NULL) {
 		return "missing '=' after attribute name";
+	}
 	return NULL;
 }
 
@@ -55,18 +58,21 @@ static int take_line(const char *path, const struct lines *l,
 	struct assignment a;
 	const char *wrong;
 
-	if (l->has_nul)
+	if (l->has_nul) {
 		return set_error(error_r, path, l, "NUL byte in the line");
-	if (l->too_long)
+	}
+	if (l->too_long) {
 		return set_error(error_r, path, l, "line too long");
+	}
 	if (l->orphan) {
 		log_warn("%s, line %d: logical line must not start with whitespace: \"%.60s\"",
 			path, l->number, buf_str(&l->text));
 		return 0;
 	}
 	wrong = assignment_split(buf_str(&l->text), &a);
-	if (wrong != NULL)
+	if (wrong != NULL) {
 		return set_error(error_r, path, l, wrong);
+	}
 	return fn(arg, a.name, a.value, l->number);
 }
 
@@ -87,8 +93,9 @@ int main_cf_read(const char *path,
 	}
 	while ((rc = lines_next(&l)) > 0) {
 		rc = take_line(path, &l, fn, arg, error_r);
-		if (rc != 0)
+		if (rc != 0) {
 			break;
+		}
 	}
 	if (rc < 0 && *error_r == NULL) {
 		buf_addf(&error, "read %s: %s", path, strerror(errno));

@@ -40,8 +40,9 @@ static int fail(struct row *r, const char *what, struct slice text)
 	struct buf b = BUF_INIT;
 
 	buf_addf(&b, "%s, line %d: %s", r->path, r->line, what);
-	if (text.ptr != NULL)
+	if (text.ptr != NULL) {
 		buf_addf(&b, ": \"%.*s\"", text.len > 60 ? 60 : (int)text.len, text.ptr);
+	}
 	*r->error_r = buf_steal(&b);
 	return -1;
 }
@@ -68,8 +69,9 @@ static int yes_no(struct row *r, const char *name, bool def, bool *out)
 	struct slice text;
 	int rc = field(r, name, &text);
 
-	if (rc != 0)
+	if (rc != 0) {
 		return rc;
+	}
 	*out = def;
 	if (slice_eq(text, "y") || slice_eq(text, "n")) {
 		*out = text.ptr[0] == 'y';
@@ -87,12 +89,14 @@ static bool number(struct slice text, int *out)
 	char digits[16];
 	int64_t v;
 
-	if (text.len >= sizeof(digits))
+	if (text.len >= sizeof(digits)) {
 		return false;
+	}
 	memcpy(digits, text.ptr, text.len);
 	digits[text.len] = '\0';
-	if (!str_to_int(digits, 0, 1000000000, &v))
+	if (!str_to_int(digits, 0, 1000000000, &v)) {
 		return false;
+	}
 	*out = (int)v;
 	return true;
 }
@@ -107,8 +111,9 @@ static int read_type(struct row *r, struct master_service *s)
 	};
 	struct slice text;
 
-	if (field(r, "type", &text) != 0)
+	if (field(r, "type", &text) != 0) {
 		return -1;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		if (slice_eq(text, names[i])) {
 			s->type = (enum service_type)i;
@@ -127,10 +132,12 @@ static int read_wakeup(struct row *r, struct master_service *s)
 {
 	struct slice text;
 
-	if (field(r, "wakeup", &text) != 0)
+	if (field(r, "wakeup", &text) != 0) {
 		return -1;
-	if (slice_eq(text, "-"))
+	}
+	if (slice_eq(text, "-")) {
 		return 0;
+	}
 	if (text.ptr[text.len - 1] == '?') {
 		s->wakeup_if_used = true;
 		text.len--;
@@ -142,8 +149,9 @@ static int read_max_procs(struct row *r, struct master_service *s)
 {
 	struct slice text;
 
-	if (field(r, "maxproc", &text) != 0)
+	if (field(r, "maxproc", &text) != 0) {
 		return -1;
+	}
 	if (slice_eq(text, "-")) {
 		s->max_procs_default = true;
 		s->max_procs =
@@ -159,25 +167,29 @@ int master_cf_argument(struct slice *rest, struct slice *out)
 	size_t i;
 
 	*rest = slice_trim(*rest);
-	if (rest->len == 0)
+	if (rest->len == 0) {
 		return 0;
+	}
 	for (i = 0; i < rest->len; i++) {
 		char c = rest->ptr[i];
 
-		if (c == '{')
+		if (c == '{') {
 			level++;
-		else if (c == '}' && level > 0)
+		} else if (c == '}' && level > 0) {
 			level--;
-		else if (level == 0 && strchr(BLANKS, c) != NULL)
+		} else if (level == 0 && strchr(BLANKS, c) != NULL) {
 			break;
+		}
 	}
-	if (level > 0)
+	if (level > 0) {
 		return -1;
+	}
 	*out = (struct slice){ rest->ptr, i };
 	rest->ptr += i;
 	rest->len -= i;
-	if (out->ptr[0] == '{' && out->ptr[out->len - 1] == '}')
+	if (out->ptr[0] == '{' && out->ptr[out->len - 1] == '}') {
 		*out = slice_trim((struct slice){ out->ptr + 1, out->len - 2 });
+	}
 	return 1;
 }
 
@@ -189,8 +201,9 @@ static int read_arguments(struct row *r, struct master_service *s)
 
 	s->argv = mem_calloc(1, sizeof(*s->argv));
 	while ((rc = master_cf_argument(&r->rest, &arg)) > 0) {
-		if (n == MAX_ARGUMENTS)
+		if (n == MAX_ARGUMENTS) {
 			return fail(r, "too many arguments", arg);
+		}
 		s->argv = mem_realloc(s->argv, (n + 2) * sizeof(*s->argv));
 		s->argv[n++] = mem_strndup(arg.ptr, arg.len);
 		s->argv[n] = NULL;
@@ -204,17 +217,20 @@ static int read_row(struct row *r, struct master_service *s)
 	struct slice name, command;
 
 	s->line = r->line;
-	if (field(r, "service", &name) != 0)
+	if (field(r, "service", &name) != 0) {
 		return -1;
+	}
 	s->name = mem_strndup(name.ptr, name.len);
 	if (read_type(r, s) != 0 || yes_no(r, "private", true, &s->private_) != 0 ||
 		yes_no(r, "unprivileged", true, &s->unpriv) != 0 ||
 		yes_no(r, "chroot", false, &s->chroot) != 0 || read_wakeup(r, s) != 0 ||
-		read_max_procs(r, s) != 0 || field(r, "command", &command) != 0)
+		read_max_procs(r, s) != 0 || field(r, "command", &command) != 0) {
 		return -1;
+	}
 	/* A TCP port cannot be private. */
-	if (s->type == SERVICE_INET)
+	if (s->type == SERVICE_INET) {
 		s->private_ = false;
+	}
 	s->command = mem_strndup(command.ptr, command.len);
 	return read_arguments(r, s);
 }
@@ -223,15 +239,17 @@ static void free_service(struct master_service *s)
 {
 	mem_free(s->name);
 	mem_free(s->command);
-	for (char **arg = s->argv; arg != NULL && *arg != NULL; arg++)
+	for (char **arg = s->argv; arg != NULL && *arg != NULL; arg++) {
 		mem_free(*arg);
+	}
 	mem_free(s->argv);
 }
 
 void master_cf_free(struct master_cf *cf)
 {
-	for (size_t i = 0; i < cf->count; i++)
+	for (size_t i = 0; i < cf->count; i++) {
 		free_service(&cf->services[i]);
+	}
 	mem_free(cf->services);
 	*cf = (struct master_cf){ NULL, 0 };
 }
@@ -261,10 +279,12 @@ static int take_line(struct master_cf *cf, const struct lines *l, const char *pa
 	struct row r = { path, l->number, slice_of(buf_str(&l->text)), error_r };
 	struct master_service s = { .name = NULL };
 
-	if (l->has_nul)
+	if (l->has_nul) {
 		return fail(&r, "NUL byte in the line", r.rest);
-	if (l->too_long || cf->count == MAX_SERVICES)
+	}
+	if (l->too_long || cf->count == MAX_SERVICES) {
 		return fail(&r, "line too long or too many services", r.rest);
+	}
 	if (l->orphan) {
 		log_warn("%s, line %d: logical line must not start with whitespace: \"%.60s\"",
 			path, l->number, buf_str(&l->text));
@@ -301,8 +321,9 @@ int master_cf_read(const char *path, struct master_cf *out, char **error_r)
 		}
 	}
 	lines_close(&l);
-	if (rc != 0)
+	if (rc != 0) {
 		master_cf_free(out);
+	}
 	return rc;
 }
 
@@ -331,11 +352,13 @@ int service_port(const char *name)
 	const struct servent *entry;
 	int64_t port;
 
-	if (str_to_int(name, 1, 65535, &port))
+	if (str_to_int(name, 1, 65535, &port)) {
 		return (int)port;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
-		if (str_ieq(name, known[i].name))
+		if (str_ieq(name, known[i].name)) {
 			return known[i].port;
+		}
 	}
 	entry = getservbyname(name, "tcp");
 	return entry != NULL ? ntohs((uint16_t)entry->s_port) : 0;

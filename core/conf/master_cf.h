@@ -10,17 +10,17 @@
 enum service_type { SERVICE_INET, SERVICE_UNIX, SERVICE_FIFO, SERVICE_PASS };
 
 struct master_service {
-	char *name;			/* "smtp", "127.0.0.1:10025", "pickup" */
+	char *name; /* "smtp", "127.0.0.1:10025", "pickup" */
 	enum service_type type;
-	bool private_;			/* socket under private/ rather than public/ */
+	bool private_; /* socket under private/ rather than public/ */
 	bool unpriv;
-	bool chroot;			/* read, not acted on */
-	int wakeup;			/* seconds, 0 none */
-	bool wakeup_if_used;		/* '?' after the number */
-	int max_procs;			/* 0: no limit */
-	bool max_procs_default;		/* '-' was written: default_process_limit */
-	char *command;			/* "smtpd" */
-	char **argv;			/* behind the command, NULL-terminated, braces resolved */
+	bool chroot;            /* read, not acted on */
+	int wakeup;             /* seconds, 0 none */
+	bool wakeup_if_used;    /* '?' after the number */
+	int max_procs;          /* 0: no limit */
+	bool max_procs_default; /* '-' was written: default_process_limit */
+	char *command;          /* "smtpd" */
+	char **argv;            /* behind the command, NULL-terminated, braces resolved */
 	int line;
 };
 

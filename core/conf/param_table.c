@@ -13,7 +13,7 @@
 #include "conf/params.h"
 
 struct texts {
-#define TEXT(name, def) \
+#define TEXT(name, def)               \
 	char n_##name[sizeof(#name)]; \
 	char d_##name[sizeof(def)];
 #define PARAM_STR(name, def, doc) TEXT(name, def)
@@ -43,13 +43,13 @@ static const struct texts texts = {
 _Static_assert(sizeof(struct texts) < UINT16_MAX, "offsets of 16 bits reach all texts");
 
 static const struct param_row rows[] = {
-#define ROW(kind, id, field_, unit_, min_, max_) \
-	{ .type = PARAM_TYPE_##kind, \
+#define ROW(kind, id, field_, unit_, min_, max_)        \
+	{ .type = PARAM_TYPE_##kind,                    \
 		.name = offsetof(struct texts, n_##id), \
-		.def = offsetof(struct texts, d_##id), \
-		.field = field_, \
-		.unit = unit_, \
-		.min = min_, \
+		.def = offsetof(struct texts, d_##id),  \
+		.field = field_,                        \
+		.unit = unit_,                          \
+		.min = min_,                            \
 		.max = max_ },
 #define FIELD(name) offsetof(struct params, name)
 #define PARAM_STR(name, def, doc) ROW(STR, name, FIELD(name), 0, 0, 0)
@@ -129,12 +129,14 @@ static int search(const char *name, size_t low, size_t high)
 		size_t mid = low + (high - low) / 2;
 		int order = strcmp(name, param_name(mid));
 
-		if (order == 0)
+		if (order == 0) {
 			return (int)mid;
-		if (order < 0)
+		}
+		if (order < 0) {
 			high = mid;
-		else
+		} else {
 			low = mid + 1;
+		}
 	}
 	return -1;
 }

@@ -23,12 +23,12 @@ enum { COMMENT_DEPTH_MAX = 50 };
 struct parser {
 	struct arena *arena;
 	const char *p, *end;
-	struct buf phrase;	/* words joined by a blank */
-	struct buf word;	/* local part: the last words that dots join */
-	size_t name_len;	/* of phrase: what comes before word */
-	unsigned words;		/* runs in phrase that dots do not join */
-	bool quoted;		/* the phrase had a quoted string */
-	struct buf comment;	/* the last one */
+	struct buf phrase;  /* words joined by a blank */
+	struct buf word;    /* local part: the last words that dots join */
+	size_t name_len;    /* of phrase: what comes before word */
+	unsigned words;     /* runs in phrase that dots do not join */
+	bool quoted;        /* the phrase had a quoted string */
+	struct buf comment; /* the last one */
 	bool have_comment;
 	struct mime_address **tail;
 	size_t count;
@@ -110,7 +110,7 @@ static void read_quoted(struct parser *ps, struct buf *out)
 /* read_phrase - words up to a special; sets phrase, word, name_len, words */
 static void read_phrase(struct parser *ps)
 {
-	bool dot = false;	/* the last word ended in one, so the next belongs to it */
+	bool dot = false; /* the last word ended in one, so the next belongs to it */
 
 	buf_reset(&ps->phrase);
 	buf_reset(&ps->word);
@@ -285,8 +285,8 @@ static void add_plain(struct parser *ps)
 		m->domain = keep(ps, &domain);
 		m->broken = ps->words != 1 || domain.len == 0;
 		if (ps->words > 1) {
-			m->name = alone ? arena_strndup(ps->arena, ps->phrase.data, ps->name_len) :
-				keep(ps, &ps->phrase);
+			m->name = alone ? arena_strndup(ps->arena, ps->phrase.data, ps->name_len)
+					: keep(ps, &ps->phrase);
 		}
 	}
 	skip_rest(ps);

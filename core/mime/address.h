@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-enum { MIME_ADDRESS_MAX = 10000 };	/* addresses of one field; the rest is left out */
+enum { MIME_ADDRESS_MAX = 10000 }; /* addresses of one field; the rest is left out */
 
 /*
  * One element of an address list (RFC 5322 3.4 and 4.4). A group
@@ -17,12 +17,12 @@ enum { MIME_ADDRESS_MAX = 10000 };	/* addresses of one field; the rest is left o
  */
 struct mime_address {
 	struct mime_address *next;
-	const char *name;	/* display name or, without one, comment; quotes and escapes undone,
+	const char *name;    /* display name or, without one, comment; quotes and escapes undone,
 				   encoded words left alone (see word.h); NULL none */
-	const char *route;	/* obsolete "@a,@b", NULL none */
-	const char *mailbox;	/* local part, quotes undone */
+	const char *route;   /* obsolete "@a,@b", NULL none */
+	const char *mailbox; /* local part, quotes undone */
 	const char *domain;
-	bool broken;		/* something had to be guessed */
+	bool broken; /* something had to be guessed */
 };
 
 /*

@@ -22,10 +22,10 @@ enum { TORN_MAX = 16 };
 static const uint32_t replacement = 0xfffd;
 
 struct mime_charset {
-	iconv_t cd;		/* (iconv_t)-1: UTF-8 */
+	iconv_t cd; /* (iconv_t)-1: UTF-8 */
 	char torn[TORN_MAX];
 	size_t torn_len;
-	enum charset_more more;	/* what iconv lacks of it */
+	enum charset_more more; /* what iconv lacks of it */
 	bool shifted;
 };
 
@@ -130,11 +130,14 @@ static uint32_t fold_greek(uint32_t c)
 	switch (c) {
 	case 0x386:
 		return 0x3ac;
-	case 0x388: case 0x389: case 0x38a:
+	case 0x388:
+	case 0x389:
+	case 0x38a:
 		return c + 37;
 	case 0x38c:
 		return 0x3cc;
-	case 0x38e: case 0x38f:
+	case 0x38e:
+	case 0x38f:
 		return c + 63;
 	case 0x3c2:
 		return 0x3c3;
@@ -168,13 +171,13 @@ static uint32_t fold(uint32_t c)
 	if (c >= 0x400 && c < 0x530) {
 		return fold_cyrillic(c);
 	}
-	if (c >= 0x531 && c <= 0x556) {		/* Armenian */
+	if (c >= 0x531 && c <= 0x556) { /* Armenian */
 		return c + 48;
 	}
-	if (c >= 0x1e00 && c < 0x1f00) {	/* Latin, additional */
+	if (c >= 0x1e00 && c < 0x1f00) { /* Latin, additional */
 		return c == 0x1e9e ? 0xdf : c >= 0x1e96 && c <= 0x1e9f ? c : c | 1;
 	}
-	return c >= 0xff21 && c <= 0xff3a ? c + 32 : c;	/* full width */
+	return c >= 0xff21 && c <= 0xff3a ? c + 32 : c; /* full width */
 }
 
 /* fold_many - what a character is without case that is several then; NULL: it is one */
@@ -184,14 +187,29 @@ static const char *fold_many(uint32_t c)
 		uint16_t code;
 		char to[8];
 	} rows[] = {
-		{ 0xdf, "ss" }, { 0x1e9e, "ss" }, { 0x149, "\xca\xbcn" }, { 0x1f0, "j\xcc\x8c" },
-		{ 0x390, "\xce\xb9\xcc\x88\xcc\x81" }, { 0x3b0, "\xcf\x85\xcc\x88\xcc\x81" },
-		{ 0x587, "\xd5\xa5\xd6\x82" }, { 0x1e96, "h\xcc\xb1" }, { 0x1e97, "t\xcc\x88" },
-		{ 0x1e98, "w\xcc\x8a" }, { 0x1e99, "y\xcc\x8a" }, { 0x1e9a, "a\xca\xbe" },
-		{ 0xfb00, "ff" }, { 0xfb01, "fi" }, { 0xfb02, "fl" }, { 0xfb03, "ffi" },
-		{ 0xfb04, "ffl" }, { 0xfb05, "st" }, { 0xfb06, "st" },
-		{ 0xfb13, "\xd5\xb4\xd5\xb6" }, { 0xfb14, "\xd5\xb4\xd5\xa5" },
-		{ 0xfb15, "\xd5\xb4\xd5\xab" }, { 0xfb16, "\xd5\xbe\xd5\xb6" },
+		{ 0xdf, "ss" },
+		{ 0x1e9e, "ss" },
+		{ 0x149, "\xca\xbcn" },
+		{ 0x1f0, "j\xcc\x8c" },
+		{ 0x390, "\xce\xb9\xcc\x88\xcc\x81" },
+		{ 0x3b0, "\xcf\x85\xcc\x88\xcc\x81" },
+		{ 0x587, "\xd5\xa5\xd6\x82" },
+		{ 0x1e96, "h\xcc\xb1" },
+		{ 0x1e97, "t\xcc\x88" },
+		{ 0x1e98, "w\xcc\x8a" },
+		{ 0x1e99, "y\xcc\x8a" },
+		{ 0x1e9a, "a\xca\xbe" },
+		{ 0xfb00, "ff" },
+		{ 0xfb01, "fi" },
+		{ 0xfb02, "fl" },
+		{ 0xfb03, "ffi" },
+		{ 0xfb04, "ffl" },
+		{ 0xfb05, "st" },
+		{ 0xfb06, "st" },
+		{ 0xfb13, "\xd5\xb4\xd5\xb6" },
+		{ 0xfb14, "\xd5\xb4\xd5\xa5" },
+		{ 0xfb15, "\xd5\xb4\xd5\xab" },
+		{ 0xfb16, "\xd5\xbe\xd5\xb6" },
 		{ 0xfb17, "\xd5\xb4\xd5\xad" },
 	};
 
@@ -355,7 +373,7 @@ static void convert_more(
 static void convert(
 	struct mime_charset *c, const char *s, size_t len, struct buf *out, size_t *left_r)
 {
-	char *in = (char *)s;	/* iconv's prototype lacks const; it does not write there */
+	char *in = (char *)s; /* iconv's prototype lacks const; it does not write there */
 	size_t left = len;
 
 	*left_r = 0;
@@ -445,8 +463,8 @@ bool mime_to_utf8(const char *charset, const char *data, size_t len, struct buf 
 }
 
 struct mime_encoder {
-	iconv_t cd;			/* (iconv_t)-1: the table, or UTF-8 */
-	struct charset_table *table;	/* where iconv has no way into the set */
+	iconv_t cd;                  /* (iconv_t)-1: the table, or UTF-8 */
+	struct charset_table *table; /* where iconv has no way into the set */
 };
 
 struct mime_encoder *mime_encoder_open(const char *charset)

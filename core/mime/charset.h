@@ -28,7 +28,7 @@ void mime_charset_close(struct mime_charset *c);
 bool mime_to_utf8(const char *charset, const char *data, size_t len, struct buf *out);
 /* From UTF-8, for many texts: some sets need a table that takes a while. NULL: unknown. */
 struct mime_encoder *mime_encoder_open(const char *charset);
-void mime_encoder_close(struct mime_encoder *e);	/* NULL: nothing */
+void mime_encoder_close(struct mime_encoder *e); /* NULL: nothing */
 /* Appended to out; a character the set lacks becomes '?', and false is returned. */
 bool mime_encoder_put(struct mime_encoder *e, const char *data, size_t len, struct buf *out);
 /* UTF-8 to charset; a character it lacks becomes '?'. False: the charset is unknown (nothing

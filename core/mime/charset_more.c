@@ -22,6 +22,7 @@
 #if FEATURE_CHARSETS
 
 /* cp932 beyond JIS X 0208: NEC's row 13, then NEC's and IBM's selection. */
+/* clang-format off */
 static const uint16_t cp932_more[] = {
 	0x2460, 0x2461, 0x2462, 0x2463, 0x2464, 0x2465, 0x2466, 0x2467, 0x2468, 0x2469,
 	0x246a, 0x246b, 0x246c, 0x246d, 0x246e, 0x246f, 0x2470, 0x2471, 0x2472, 0x2473,
@@ -111,16 +112,22 @@ static const uint16_t cp932_more[] = {
 	0x9b75, 0x9b72, 0x9b8f, 0x9bb1, 0x9bbb, 0x9c00, 0x9d70, 0x9d6b, 0xfa2d, 0x9e19,
 	0x9ed1,
 };
+/* clang-format on */
 
 /* Where the lead bytes begin in it, and their first and last second byte. */
 static const struct {
 	unsigned char lead, first, last;
 } cp932_rows[] = {
-	{ 0x87, 0x40, 0x9c }, { 0xed, 0x40, 0xfc }, { 0xee, 0x40, 0xfc },
-	{ 0xfa, 0x40, 0xfc }, { 0xfb, 0x40, 0xfc }, { 0xfc, 0x40, 0x4b },
+	{ 0x87, 0x40, 0x9c },
+	{ 0xed, 0x40, 0xfc },
+	{ 0xee, 0x40, 0xfc },
+	{ 0xfa, 0x40, 0xfc },
+	{ 0xfb, 0x40, 0xfc },
+	{ 0xfc, 0x40, 0x4b },
 };
 
 /* Mac OS Roman, from 0x80 on. */
+/* clang-format off */
 static const uint16_t mac_roman[128] = {
 	0x00c4, 0x00c5, 0x00c7, 0x00c9, 0x00d1, 0x00d6, 0x00dc, 0x00e1, 0x00e0, 0x00e2,
 	0x00e4, 0x00e3, 0x00e5, 0x00e7, 0x00e9, 0x00e8, 0x00ea, 0x00eb, 0x00ed, 0x00ec,
@@ -136,14 +143,17 @@ static const uint16_t mac_roman[128] = {
 	0x00d3, 0x00d4, 0xf8ff, 0x00d2, 0x00da, 0x00db, 0x00d9, 0x0131, 0x02c6, 0x02dc,
 	0x00af, 0x02d8, 0x02d9, 0x02da, 0x00b8, 0x02dd, 0x02db, 0x02c7,
 };
+/* clang-format on */
 
 /* windows-874, from 0x80 to 0x9f; what follows is TIS-620. */
+/* clang-format off */
 static const uint16_t cp874[32] = {
 	0x20ac, 0, 0, 0, 0, 0x2026, 0, 0, 0, 0,
 	0, 0, 0, 0, 0, 0, 0, 0x2018, 0x2019, 0x201c,
 	0x201d, 0x2022, 0x2013, 0x2014, 0, 0, 0, 0, 0, 0,
 	0, 0,
 };
+/* clang-format on */
 
 enum { REPLACEMENT = 0xfffd, FOUR_BYTE_BMP = 189000 /* four-byte codes before U+10000 */ };
 
@@ -155,18 +165,29 @@ const char *charset_more_name(const char *name, enum charset_more *kind_r)
 		const char *name, *iconv;
 		enum charset_more kind;
 	} rows[] = {
-		{ "shift_jis", "shift_jis", MORE_CP932 }, { "x-sjis", "shift_jis", MORE_CP932 },
-		{ "shift-jis", "shift_jis", MORE_CP932 }, { "sjis", "shift_jis", MORE_CP932 },
-		{ "ms_kanji", "shift_jis", MORE_CP932 }, { "cp932", "shift_jis", MORE_CP932 },
-		{ "windows-31j", "shift_jis", MORE_CP932 }, { "ms932", "shift_jis", MORE_CP932 },
+		{ "shift_jis", "shift_jis", MORE_CP932 },
+		{ "x-sjis", "shift_jis", MORE_CP932 },
+		{ "shift-jis", "shift_jis", MORE_CP932 },
+		{ "sjis", "shift_jis", MORE_CP932 },
+		{ "ms_kanji", "shift_jis", MORE_CP932 },
+		{ "cp932", "shift_jis", MORE_CP932 },
+		{ "windows-31j", "shift_jis", MORE_CP932 },
+		{ "ms932", "shift_jis", MORE_CP932 },
 		{ "windows-932", "shift_jis", MORE_CP932 },
-		{ "windows-874", "tis-620", MORE_CP874 }, { "cp874", "tis-620", MORE_CP874 },
-		{ "ibm874", "tis-620", MORE_CP874 }, { "x-windows-874", "tis-620", MORE_CP874 },
-		{ "macintosh", "us-ascii", MORE_MAC }, { "x-mac-roman", "us-ascii", MORE_MAC },
-		{ "mac", "us-ascii", MORE_MAC }, { "macroman", "us-ascii", MORE_MAC },
-		{ "iso-2022-kr", "euc-kr", MORE_KR }, { "csiso2022kr", "euc-kr", MORE_KR },
-		{ "gb18030", "gb18030", MORE_GB18030 }, { "gb18030-2005", "gb18030", MORE_GB18030 },
-		{ "gbk", "gbk", MORE_GB18030 }, { "x-gbk", "gbk", MORE_GB18030 },
+		{ "windows-874", "tis-620", MORE_CP874 },
+		{ "cp874", "tis-620", MORE_CP874 },
+		{ "ibm874", "tis-620", MORE_CP874 },
+		{ "x-windows-874", "tis-620", MORE_CP874 },
+		{ "macintosh", "us-ascii", MORE_MAC },
+		{ "x-mac-roman", "us-ascii", MORE_MAC },
+		{ "mac", "us-ascii", MORE_MAC },
+		{ "macroman", "us-ascii", MORE_MAC },
+		{ "iso-2022-kr", "euc-kr", MORE_KR },
+		{ "csiso2022kr", "euc-kr", MORE_KR },
+		{ "gb18030", "gb18030", MORE_GB18030 },
+		{ "gb18030-2005", "gb18030", MORE_GB18030 },
+		{ "gbk", "gbk", MORE_GB18030 },
+		{ "x-gbk", "gbk", MORE_GB18030 },
 	};
 
 	*kind_r = MORE_NONE;
@@ -184,8 +205,9 @@ static void iconvs(struct charset_piece *p, const char *s, size_t n, unsigned ch
 {
 	p->code = MORE_ICONV;
 	p->len = p->iconv_len = n;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		p->bytes[i] = (char)((unsigned char)s[i] | mask);
+	}
 }
 
 static void is(struct charset_piece *p, int32_t code, size_t len)
@@ -200,10 +222,11 @@ static int32_t cp932_code(unsigned char lead, unsigned char second)
 	size_t at = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(cp932_rows); i++) {
-		if (cp932_rows[i].lead == lead)
+		if (cp932_rows[i].lead == lead) {
 			return second >= cp932_rows[i].first && second <= cp932_rows[i].last
-				       ? cp932_more[at + second - cp932_rows[i].first]
-				       : 0;
+				? cp932_more[at + second - cp932_rows[i].first]
+				: 0;
+		}
 		at += (size_t)(cp932_rows[i].last - cp932_rows[i].first) + 1;
 	}
 	return 0;
@@ -218,10 +241,11 @@ static void next_cp932(const char *s, size_t len, struct charset_piece *p)
 		iconvs(p, s, 1, 0);
 	} else if (len >= 2) {
 		code = cp932_code(lead, (unsigned char)s[1]);
-		if (code > 0)
+		if (code > 0) {
 			is(p, code, 2);
-		else
+		} else {
 			iconvs(p, s, 2, 0);
+		}
 	}
 }
 
@@ -229,8 +253,9 @@ static void next_cp874(unsigned char b, struct charset_piece *p)
 {
 	int32_t code = b < 0x80 ? b : b < 0xa0 ? cp874[b - 0x80] : b == 0xa0 ? 0xa0 : 0;
 
-	if ((b > 0xa0 && b <= 0xda) || (b >= 0xdf && b <= 0xfb))
+	if ((b > 0xa0 && b <= 0xda) || (b >= 0xdf && b <= 0xfb)) {
 		code = 0xe00 + (b - 0xa0);
+	}
 	is(p, code > 0 || b == 0 ? code : REPLACEMENT, 1);
 }
 
@@ -247,8 +272,9 @@ static void next_kr(bool *shifted, const char *s, size_t len, struct charset_pie
 		*shifted = b == 016;
 		is(p, 0, 1);
 	} else if (*shifted && b > 0x20 && b < 0x7f) {
-		if (len >= 2)
+		if (len >= 2) {
 			iconvs(p, s, 2, 0x80);
+		}
 	} else {
 		*shifted = *shifted && b != '\n';
 		is(p, b < 0x80 ? b : REPLACEMENT, 1);
@@ -266,17 +292,19 @@ static void next_gb18030(const char *s, size_t len, struct charset_piece *p)
 	size_t n = b[0] < 0x81 || b[0] == 0xff ? 1 : len < 2 ? 0 : is_digit(s[1]) ? 4 : 2;
 	int32_t code;
 
-	if (n == 0 || len < n)
+	if (n == 0 || len < n) {
 		return;
+	}
 	if (n < 4 || b[0] < 0x90) {
 		iconvs(p, s, n, 0);
 		return;
 	}
 	code = (((b[0] - 0x90) * 10 + (b[1] - '0')) * 126 + (b[2] - 0x81)) * 10 + (b[3] - '0');
-	if (b[2] < 0x81 || b[2] == 0xff || !is_digit(s[3]) || code > 0xfffff)
+	if (b[2] < 0x81 || b[2] == 0xff || !is_digit(s[3]) || code > 0xfffff) {
 		is(p, REPLACEMENT, 1);
-	else
+	} else {
 		is(p, 0x10000 + code, 4);
+	}
 }
 
 void charset_more_next(
@@ -309,8 +337,8 @@ void charset_more_next(
 /* ---- From Unicode ---- */
 
 struct charset_table {
-	bool four_byte;		/* GB18030: what has no double byte has four */
-	uint16_t codes[65536];	/* double bytes; 0 none */
+	bool four_byte;        /* GB18030: what has no double byte has four */
+	uint16_t codes[65536]; /* double bytes; 0 none */
 };
 
 /* fill - decode every double byte there can be */
@@ -321,12 +349,14 @@ static void fill(struct charset_table *t, iconv_t cd)
 		size_t left = 2, room = sizeof(out), n;
 		int32_t c;
 
-		if ((code & 0xff) < 0x40 || iconv(cd, &from, &left, &to, &room) != 0)
+		if ((code & 0xff) < 0x40 || iconv(cd, &from, &left, &to, &room) != 0) {
 			continue;
+		}
 		c = utf8_get(out, (size_t)(to - out), &n);
 		/* Of two codes the first is the usual one. */
-		if (c > 0x7f && c < 0x10000 && n == (size_t)(to - out) && t->codes[c] == 0)
+		if (c > 0x7f && c < 0x10000 && n == (size_t)(to - out) && t->codes[c] == 0) {
 			t->codes[c] = (uint16_t)code;
+		}
 	}
 }
 
@@ -340,13 +370,16 @@ struct charset_table *charset_table_open(const char *name)
 	iconv_t cd;
 	size_t i = 0;
 
-	while (i < ARRAY_LEN(names) && !str_ieq(name, names[i]))
+	while (i < ARRAY_LEN(names) && !str_ieq(name, names[i])) {
 		i++;
-	if (i == ARRAY_LEN(names))
+	}
+	if (i == ARRAY_LEN(names)) {
 		return NULL;
+	}
 	cd = iconv_open("UTF-8", known[i]);
-	if (cd == (iconv_t)-1)
+	if (cd == (iconv_t)-1) {
 		return NULL;
+	}
 	t = mem_alloc(sizeof(*t));
 	t->four_byte = i == 0;
 	fill(t, cd);
@@ -364,11 +397,13 @@ static void put_four(const struct charset_table *t, uint32_t code, struct buf *o
 {
 	uint32_t n = code >= 0x10000 ? FOUR_BYTE_BMP + (code - 0x10000) : code - 0x80;
 
-	for (uint32_t c = 0x80; code < 0x10000 && c < code; c++)
+	for (uint32_t c = 0x80; code < 0x10000 && c < code; c++) {
 		n -= t->codes[c] != 0;
+	}
 	/* Surrogates have no codes at all. */
-	if (code >= 0xe000 && code < 0x10000)
+	if (code >= 0xe000 && code < 0x10000) {
 		n -= 0x800;
+	}
 	buf_addc(out, (char)(0x81 + n / 12600));
 	buf_addc(out, (char)('0' + n / 1260 % 10));
 	buf_addc(out, (char)(0x81 + n / 10 % 126));

@@ -16,11 +16,11 @@ enum charset_more { MORE_NONE, MORE_CP932, MORE_CP874, MORE_MAC, MORE_KR, MORE_G
 /* The name as iconv knows it; *kind_r: what it lacks. */
 const char *charset_more_name(const char *name, enum charset_more *kind_r);
 
-enum { MORE_ICONV = -1 };	/* not a character: *piece is iconv's */
+enum { MORE_ICONV = -1 }; /* not a character: *piece is iconv's */
 struct charset_piece {
-	int32_t code;		/* the character; 0 none (a shift); MORE_ICONV */
-	size_t len;		/* bytes of the input it takes; 0: torn */
-	char bytes[4];		/* for iconv, iconv_len of them */
+	int32_t code;  /* the character; 0 none (a shift); MORE_ICONV */
+	size_t len;    /* bytes of the input it takes; 0: torn */
+	char bytes[4]; /* for iconv, iconv_len of them */
 	size_t iconv_len;
 };
 /* The next character of s (len is not 0); *shifted is the state, false at first. */

@@ -10,14 +10,14 @@
 #include "mime/source.h"
 
 enum {
-	MIME_HEADER_MAX = 1 << 20	/* a header that is longer ends there */
+	MIME_HEADER_MAX = 1 << 20 /* a header that is longer ends there */
 };
 
 /* One field of a header (RFC 5322 2.2). Slices point into the header's bytes. */
 struct mime_field {
-	struct slice name;	/* without blanks before the colon; empty: no field */
-	struct slice value;	/* with its folds; without leading blanks and the last line end */
-	struct slice raw;	/* all of it, with line end */
+	struct slice name;  /* without blanks before the colon; empty: no field */
+	struct slice value; /* with its folds; without leading blanks and the last line end */
+	struct slice raw;   /* all of it, with line end */
 };
 
 /*

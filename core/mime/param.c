@@ -17,7 +17,7 @@
 #include "mime/charset.h"
 #include "mime/word.h"
 
-enum { PIECES_MAX = 100 };	/* of one value */
+enum { PIECES_MAX = 100 }; /* of one value */
 
 struct reader {
 	struct arena *arena;
@@ -116,9 +116,9 @@ static const char *keep(struct reader *r)
 /* One raw parameter and, for a piece, where it belongs. */
 struct piece {
 	struct mime_param *param;
-	size_t base;		/* length of the name without "*n*" */
-	int number;		/* -1: no piece */
-	bool coded;		/* name ends in '*' */
+	size_t base; /* length of the name without "*n*" */
+	int number;  /* -1: no piece */
+	bool coded;  /* name ends in '*' */
 	bool used;
 };
 
@@ -149,7 +149,7 @@ static struct piece *find_piece(
 
 	for (i = 0; i < count; i++) {
 		if (!all[i].used && all[i].number == number && all[i].base == first->base &&
-		    strncasecmp(all[i].param->name, first->param->name, first->base) == 0) {
+			strncasecmp(all[i].param->name, first->param->name, first->base) == 0) {
 			return &all[i];
 		}
 	}
@@ -178,8 +178,8 @@ static void join_pieces(struct reader *r, struct piece *all, size_t count, struc
 		next = find_piece(all, count, first, number + 1);
 	}
 	first->param->value = keep(r);
-	first->param->name = arena_printf(r->arena, "%.*s%s", (int)first->base, first->param->name,
-		coded ? "*" : "");
+	first->param->name = arena_printf(
+		r->arena, "%.*s%s", (int)first->base, first->param->name, coded ? "*" : "");
 	first->used = false;
 }
 
@@ -215,7 +215,7 @@ struct mime_param *mime_params(struct arena *a, struct slice value, const char *
 	if (read_token(&r, "/")) {
 		*main_r = keep(&r);
 		skip_blanks(&r);
-		if (r.p < r.end && *r.p == '/') {	/* blanks round the slash */
+		if (r.p < r.end && *r.p == '/') { /* blanks round the slash */
 			r.p++;
 			if (read_token(&r, "/")) {
 				*main_r = arena_printf(a, "%s/%s", *main_r, buf_str(&r.text));

@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-enum { MIME_PARAM_MAX = 200 };	/* parameters of one field */
+enum { MIME_PARAM_MAX = 200 }; /* parameters of one field */
 
 /*
  * A parameter of Content-Type or Content-Disposition. Pieces of a long value
@@ -17,8 +17,8 @@ enum { MIME_PARAM_MAX = 200 };	/* parameters of one field */
  */
 struct mime_param {
 	struct mime_param *next;
-	const char *name;	/* as written */
-	const char *value;	/* quotes and escapes undone */
+	const char *name;  /* as written */
+	const char *value; /* quotes and escapes undone */
 };
 
 /*

@@ -18,9 +18,9 @@
 #include <string.h>
 
 enum {
-	BODY_WINDOW = 1 << 16, /* bytes asked for at a time */
+	BODY_WINDOW = 1 << 16,              /* bytes asked for at a time */
 	LOOK_AHEAD = MIME_BOUNDARY_MAX + 8, /* of a line: enough to tell a boundary */
-	JOIN_MAX = 50, /* fields of the same name that are joined */
+	JOIN_MAX = 50,                      /* fields of the same name that are joined */
 	JOIN_BYTES = 1 << 16
 };
 
@@ -38,18 +38,18 @@ struct mime_parser {
 	struct mime_source *source;
 	const struct mime_listener *listener;
 	struct mime_part *root, *current;
-	struct boundary *open;		/* innermost first */
+	struct boundary *open; /* innermost first */
 	enum parser_state state;
 	unsigned parts;
-	struct mime_pos pos;		/* of the next byte */
-	struct mime_pos line_end;	/* before the last line end, while line_start */
-	uint64_t lines;			/* line ends before pos */
+	struct mime_pos pos;      /* of the next byte */
+	struct mime_pos line_end; /* before the last line end, while line_start */
+	uint64_t lines;           /* line ends before pos */
 	bool line_start;
 	bool last_cr;
-	bool skip_line;			/* in the rest of a boundary line */
-	bool cut_short;			/* the header just read ended at a boundary */
-	const char *held;		/* line end not yet told to the listener */
-	size_t joined[MIME_F_COUNT];	/* fields of this header that were joined */
+	bool skip_line;              /* in the rest of a boundary line */
+	bool cut_short;              /* the header just read ended at a boundary */
+	const char *held;            /* line end not yet told to the listener */
+	size_t joined[MIME_F_COUNT]; /* fields of this header that were joined */
 };
 
 static const struct {
@@ -159,7 +159,7 @@ static void set_type(struct mime_parser *mp, struct mime_part *p)
 	p->params = mime_params(mp->arena, slice_of(value), &full);
 	slash = full != NULL ? strchr(full, '/') : NULL;
 	if (slash == NULL) {
-		p->typed = full != NULL && str_ieq(full, "text");	/* RFC 1049 */
+		p->typed = full != NULL && str_ieq(full, "text"); /* RFC 1049 */
 	} else if (slash > full && slash[1] != '\0' && strchr(slash + 1, '/') == NULL) {
 		p->type = arena_strndup(mp->arena, full, (size_t)(slash - full));
 		p->subtype = slash + 1;
@@ -181,7 +181,7 @@ static void push_boundary(struct mime_parser *mp, struct mime_part *p)
 		return;
 	}
 	len = strlen(text);
-	while (len > 1 && text[len - 1] == ' ') {	/* RFC 2046 5.1.1: cannot end in a blank */
+	while (len > 1 && text[len - 1] == ' ') { /* RFC 2046 5.1.1: cannot end in a blank */
 		len--;
 	}
 	b = arena_alloc(mp->arena, sizeof(*b));
@@ -364,7 +364,7 @@ static size_t read_header(struct mime_parser *mp)
 		p->body = mp->line_end;
 	}
 	p->end = p->body;
-	p->lines = mp->lines - (p->body.raw < mp->pos.raw);	/* those before it, until it ends */
+	p->lines = mp->lines - (p->body.raw < mp->pos.raw); /* those before it, until it ends */
 	mp->line_start = true;
 	set_kind(mp, p);
 	if (mp->current != p) {
@@ -422,7 +422,7 @@ static void at_boundary(struct mime_parser *mp, struct boundary *b, bool closing
 		mp->open = b->outer;
 		mp->state = IN_BODY;
 	} else {
-		mp->state = IN_HEADER;		/* begin_part() once the line is over */
+		mp->state = IN_HEADER; /* begin_part() once the line is over */
 	}
 }
 
@@ -442,7 +442,7 @@ static size_t skip_boundary_line(struct mime_parser *mp, const char *s, size_t l
 	bool cr = n > 1 ? s[n - 2] == '\r' : mp->last_cr;
 
 	if (lf == NULL && n > 1 && s[n - 1] == '\r') {
-		n--;		/* its LF is in the next window */
+		n--; /* its LF is in the next window */
 	}
 	advance(mp, s, n);
 	if (lf != NULL) {
@@ -492,7 +492,7 @@ static size_t read_lines(struct mime_parser *mp, const char *s, size_t len, bool
 		n = lf != NULL ? (size_t)(lf - s) + 1 - at : len - at;
 		if (lf == NULL) {
 			if (s[len - 1] == '\r' && !last) {
-				n--;	/* its LF may follow */
+				n--; /* its LF may follow */
 			}
 			if (n == 0) {
 				break;

@@ -23,8 +23,8 @@
  * parts as children; a message/rfc822 has one child, whose head is its body.
  */
 enum {
-	MIME_PARTS_MAX = 1000, /* parts of a message; what comes after is not looked into */
-	MIME_DEPTH_MAX = 100,  /* depth of nesting; a container at that depth is a leaf */
+	MIME_PARTS_MAX = 1000,  /* parts of a message; what comes after is not looked into */
+	MIME_DEPTH_MAX = 100,   /* depth of nesting; a container at that depth is a leaf */
 	MIME_BOUNDARY_MAX = 200 /* bytes of a boundary that are compared; RFC 2046 allows 70 */
 };
 
@@ -56,16 +56,16 @@ enum mime_known {
 struct mime_part {
 	struct mime_part *parent, *child, *next;
 	enum mime_kind kind;
-	unsigned number;		/* 1.. among its siblings */
-	unsigned depth;			/* 0 the message itself */
+	unsigned number; /* 1.. among its siblings */
+	unsigned depth;  /* 0 the message itself */
 	struct mime_pos head, body, end;
-	uint64_t lines;			/* line ends in the body */
+	uint64_t lines;             /* line ends in the body */
 	const char *type, *subtype; /* as written; "text", "plain" (or digest's "message", "rfc822")
 				       by default */
-	bool typed;			/* there was a usable Content-Type */
+	bool typed;                 /* there was a usable Content-Type */
 	struct mime_param *params;
 	enum mime_encoding encoding;
-	const char *field[MIME_F_COUNT];	/* addresses and envelope only of messages */
+	const char *field[MIME_F_COUNT]; /* addresses and envelope only of messages */
 };
 
 /* Compared in any case; subtype NULL: any. */

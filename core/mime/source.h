@@ -18,9 +18,9 @@ struct mime_source {
 	 * call. */
 	const char *(*bytes)(void *arg, uint64_t offset, size_t *len_r);
 	void *arg;
-	const char *mem;	/* instead of bytes(): the whole message */
+	const char *mem; /* instead of bytes(): the whole message */
 	size_t mem_len;
-	struct buf bounce;	/* private: joins windows that are too short */
+	struct buf bounce; /* private: joins windows that are too short */
 };
 
 void mime_source_memory(struct mime_source *s, const char *data, size_t len);
@@ -37,8 +37,8 @@ const char *mime_source_at(struct mime_source *s, uint64_t offset, size_t least,
 
 /* A place in a message, counted both ways. */
 struct mime_pos {
-	uint64_t raw;		/* bytes as stored */
-	uint64_t wire;		/* bytes with every LF as CRLF */
+	uint64_t raw;  /* bytes as stored */
+	uint64_t wire; /* bytes with every LF as CRLF */
 };
 
 /* Line ends of data that are a bare LF; *last_cr: the byte before data was CR, updated. */

@@ -99,9 +99,8 @@ static bool put_addresses(struct buf *out, const char *field)
 
 void mime_envelope_put(struct buf *out, const struct mime_part *p)
 {
-	static const enum mime_known lists[] = {
-		MIME_F_FROM, MIME_F_SENDER, MIME_F_REPLY_TO, MIME_F_TO, MIME_F_CC, MIME_F_BCC
-	};
+	static const enum mime_known lists[] = { MIME_F_FROM, MIME_F_SENDER, MIME_F_REPLY_TO,
+		MIME_F_TO, MIME_F_CC, MIME_F_BCC };
 	size_t i;
 
 	buf_addc(out, '(');
@@ -114,7 +113,7 @@ void mime_envelope_put(struct buf *out, const struct mime_part *p)
 
 		buf_addc(out, ' ');
 		if (!put_addresses(out, p->field[lists[i]]) &&
-		    !(by_from && put_addresses(out, p->field[MIME_F_FROM]))) {
+			!(by_from && put_addresses(out, p->field[MIME_F_FROM]))) {
 			buf_adds(out, "NIL");
 		}
 	}
@@ -172,7 +171,7 @@ static void put_extension(struct buf *out, const struct mime_part *p)
 		buf_adds(out, " NIL");
 	}
 	rest = slice_of(p->field[MIME_F_LANGUAGE] != NULL ? p->field[MIME_F_LANGUAGE] : "");
-	rest.len = strcspn(rest.ptr, ";");	/* parameters there are none (RFC 3282 2) */
+	rest.len = strcspn(rest.ptr, ";"); /* parameters there are none (RFC 3282 2) */
 	while ((word = slice_word(&rest, ", \t")).ptr != NULL) {
 		buf_adds(out, any ? " " : " (");
 		imap_put_string(out, word.ptr, word.len);
@@ -186,8 +185,8 @@ static void put_extension(struct buf *out, const struct mime_part *p)
 /* put_encoding - the first word of Content-Transfer-Encoding as written */
 static void put_encoding(struct buf *out, const struct mime_part *p)
 {
-	struct slice rest = slice_of(
-		p->field[MIME_F_ENCODING] != NULL ? p->field[MIME_F_ENCODING] : "");
+	struct slice rest =
+		slice_of(p->field[MIME_F_ENCODING] != NULL ? p->field[MIME_F_ENCODING] : "");
 	struct slice word = slice_word(&rest, " \t;(");
 
 	if (word.len == 0) {
@@ -206,7 +205,7 @@ static void put_multipart(struct buf *out, const struct mime_part *p, bool exten
 	for (child = p->child; child != NULL; child = child->next) {
 		mime_structure_put(out, child, extended);
 	}
-	if (p->child == NULL) {		/* the grammar wants at least one */
+	if (p->child == NULL) { /* the grammar wants at least one */
 		buf_adds(
 			out, "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0");
 		buf_adds(out, extended ? " NIL NIL NIL NIL)" : ")");
@@ -238,7 +237,7 @@ void mime_structure_put(struct buf *out, const struct mime_part *p, bool extende
 	if (opaque) {
 		type = "application";
 		subtype = "octet-stream";
-	} else if (p->kind == MIME_MESSAGE) {	/* clients compare with just this */
+	} else if (p->kind == MIME_MESSAGE) { /* clients compare with just this */
 		type = "message";
 		subtype = "rfc822";
 	}

@@ -50,6 +50,7 @@ void mime_decode_init(struct mime_decoder *d, enum mime_encoding encoding)
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /* Value + 1 of a base64 letter, 0 for other bytes. */
+/* clang-format off */
 static const unsigned char base64_value[256] = {
 	['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,
 	['H'] = 8,  ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14,
@@ -62,6 +63,7 @@ static const unsigned char base64_value[256] = {
 	['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63,
 	['/'] = 64
 };
+/* clang-format on */
 
 static void decode_base64(
 	struct mime_decoder *d, const unsigned char *p, size_t len, struct buf *out)

@@ -14,8 +14,8 @@ enum mime_encoding {
 	MIME_BINARY,
 	MIME_BASE64,
 	MIME_QP,
-	MIME_UUENCODE,		/* x-uuencode and its other names: decoding only */
-	MIME_UNKNOWN		/* passes through unchanged */
+	MIME_UUENCODE, /* x-uuencode and its other names: decoding only */
+	MIME_UNKNOWN   /* passes through unchanged */
 };
 
 enum mime_encoding mime_encoding_parse(struct slice value);
@@ -23,9 +23,9 @@ const char *mime_encoding_name(enum mime_encoding e);
 
 struct mime_decoder {
 	enum mime_encoding encoding;
-	unsigned bits, count;		/* base64: bits held, letters of the group so far */
-	bool ended;			/* base64: padding was seen; uuencode: end line */
-	bool begun;			/* uuencode */
+	unsigned bits, count; /* base64: bits held, letters of the group so far */
+	bool ended;           /* base64: padding was seen; uuencode: end line */
+	bool begun;           /* uuencode */
 	char held[256]; /* QP: blanks at the line's end, an unfinished '='; uuencode: a line */
 	size_t held_len;
 };
@@ -37,7 +37,7 @@ void mime_decode(struct mime_decoder *d, const char *data, size_t len, struct bu
 void mime_decode_end(struct mime_decoder *d, struct buf *out);
 
 struct mime_encoder {
-	enum mime_encoding encoding;	/* MIME_BASE64 or MIME_QP; others pass through */
+	enum mime_encoding encoding; /* MIME_BASE64 or MIME_QP; others pass through */
 	unsigned char held[3];
 	size_t held_len;
 	size_t column;

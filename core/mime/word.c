@@ -19,13 +19,13 @@
 #include "mime/transfer.h"
 
 enum { WORD_MAX = 75, CHARSET_MAX = 40 };
-enum { FRAME = 12, LEAST = FRAME + 12 };	/* "=?UTF-8?Q?" and "?="; with one character */
+enum { FRAME = 12, LEAST = FRAME + 12 }; /* "=?UTF-8?Q?" and "?="; with one character */
 
 struct word {
 	char charset[CHARSET_MAX];
-	char encoding;		/* 'b', 'q' */
+	char encoding; /* 'b', 'q' */
 	struct slice text;
-	size_t size;		/* of all of it */
+	size_t size; /* of all of it */
 };
 
 /* read_word - at "=?": an encoded word? */
@@ -113,7 +113,7 @@ static bool blank_only(const char *p, const char *end)
 void mime_words_decode(struct buf *out, struct slice text, const char *fallback)
 {
 	struct buf flat = BUF_INIT, bytes = BUF_INIT;
-	char charset[CHARSET_MAX] = "";		/* of what is in bytes */
+	char charset[CHARSET_MAX] = ""; /* of what is in bytes */
 	const char *p, *end, *plain;
 	bool after_word = false;
 
@@ -229,7 +229,7 @@ static bool needs_encoding(const char *s, size_t len)
 
 	for (i = 0; i < len; i++) {
 		if ((unsigned char)s[i] >= 127 || ((unsigned char)s[i] < ' ' && s[i] != '\t') ||
-		    (s[i] == '=' && i + 1 < len && s[i + 1] == '?')) {
+			(s[i] == '=' && i + 1 < len && s[i + 1] == '?')) {
 			return true;
 		}
 	}

@@ -30,8 +30,8 @@
 
 enum {
 	FIRST_WAIT_MS = 500,
-	ANSWER_MS = 150000,		/* Dovecot's own limit for a request */
-	TRIES_MAX = 4,			/* connections that a request is put on */
+	ANSWER_MS = 150000, /* Dovecot's own limit for a request */
+	TRIES_MAX = 4,      /* connections that a request is put on */
 	MECHS_MAX = 512,
 	READ_SIZE = 4096
 };
@@ -43,9 +43,9 @@ struct auth_request {
 	void (*fn)(void *arg, const struct auth_reply *reply);
 	void *arg;
 	struct timer timer;
-	struct buf first;		/* its line while unanswered; may hold a password */
+	struct buf first; /* its line while unanswered; may hold a password */
 	int tries;
-	unsigned connection;		/* the one that it was put on */
+	unsigned connection; /* the one that it was put on */
 };
 
 struct auth_client {
@@ -54,18 +54,18 @@ struct auth_client {
 	int (*open_fn)(const char *name, void *arg);
 	void *open_arg;
 	struct watch watch;
-	unsigned connection;		/* counts them */
-	bool ready;			/* DONE was seen */
-	bool closed;			/* by the server, and not yet complained about */
-	struct buf in, out, held;	/* held: lines that wait for DONE */
-	char mechs[MECHS_MAX], safe_mechs[MECHS_MAX];	/* all; those that are not plaintext */
+	unsigned connection;      /* counts them */
+	bool ready;               /* DONE was seen */
+	bool closed;              /* by the server, and not yet complained about */
+	struct buf in, out, held; /* held: lines that wait for DONE */
+	char mechs[MECHS_MAX], safe_mechs[MECHS_MAX]; /* all; those that are not plaintext */
 	char new_mechs[MECHS_MAX], new_safe[MECHS_MAX];
 	char cookie[64];
 	unsigned long server_pid;
 	unsigned last_id;
 	struct auth_request *requests;
 	struct loop_hook broken_hook;
-	bool said;			/* that the server is not there */
+	bool said; /* that the server is not there */
 };
 
 static void on_event(struct watch *w, unsigned events);
@@ -208,8 +208,8 @@ static void flush(struct auth_client *c)
 		if (n > 0) {
 			buf_consume(&c->out, (size_t)n);
 		} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
-			disconnect(c, errno == EPIPE || errno == ECONNRESET ? NULL :
-				strerror(errno));
+			disconnect(
+				c, errno == EPIPE || errno == ECONNRESET ? NULL : strerror(errno));
 			return;
 		}
 	}
@@ -278,12 +278,16 @@ static void got_done(struct auth_client *c)
 static void got_answer(struct auth_client *c, const struct auth_line *line, enum auth_result result)
 {
 	struct auth_request *r = find_request(c, auth_line_at(line, 1));
-	struct auth_reply reply = { .result = result, .user = "", .challenge = "", .reason = "",
-		.server_pid = c->server_pid, .cookie = c->cookie };
+	struct auth_reply reply = { .result = result,
+		.user = "",
+		.challenge = "",
+		.reason = "",
+		.server_pid = c->server_pid,
+		.cookie = c->cookie };
 	const char *text;
 
 	if (r == NULL) {
-		return;				/* cancelled */
+		return; /* cancelled */
 	}
 	reply.request_id = r->id;
 	forget_first(r);
@@ -396,8 +400,8 @@ struct auth_client *auth_client_new(struct loop *loop, const char *socket_path)
 	return auth_client_new_by(loop, socket_path, connect_path, NULL);
 }
 
-struct auth_client *auth_client_new_by(struct loop *loop, const char *name,
-	int (*open_fn)(const char *name, void *arg), void *arg)
+struct auth_client *auth_client_new_by(
+	struct loop *loop, const char *name, int (*open_fn)(const char *name, void *arg), void *arg)
 {
 	struct auth_client *c = mem_alloc(sizeof(*c));
 	int left = FIRST_WAIT_MS;
@@ -451,7 +455,7 @@ static void put_params(struct buf *b, unsigned id, const struct auth_params *p)
 	auth_put_field(b, p->mech);
 	auth_put_pair(b, "service", p->service);
 	if (strcmp(p->service, "imap") != 0 && strcmp(p->service, "pop3") != 0) {
-		auth_put_field(b, "nologin");		/* nobody will ask for the grant */
+		auth_put_field(b, "nologin"); /* nobody will ask for the grant */
 	}
 	if (p->secured) {
 		auth_put_field(b, "secured");
@@ -468,7 +472,7 @@ static void put_params(struct buf *b, unsigned id, const struct auth_params *p)
 		buf_addf(b, "\trport=%d", p->remote_port);
 	}
 	if (p->initial != NULL) {
-		auth_put_pair(b, "resp", p->initial);	/* always the last one */
+		auth_put_pair(b, "resp", p->initial); /* always the last one */
 	}
 	auth_end(b);
 }

@@ -27,31 +27,31 @@ void auth_client_free(struct auth_client *c);
 const char *auth_client_mechs(struct auth_client *c, bool secure);
 
 enum auth_result {
-	AUTH_OK,		/* user is set */
-	AUTH_CONTINUE,		/* challenge (base64) is set: answer with auth_request_continue() */
-	AUTH_FAIL,		/* wrong */
-	AUTH_TEMPFAIL		/* no answer, server down: say try later */
+	AUTH_OK,       /* user is set */
+	AUTH_CONTINUE, /* challenge (base64) is set: answer with auth_request_continue() */
+	AUTH_FAIL,     /* wrong */
+	AUTH_TEMPFAIL  /* no answer, server down: say try later */
 };
 
 struct auth_reply {
 	enum auth_result result;
-	const char *user;	/* as normalised by the server */
-	const char *challenge;	/* base64 */
-	const char *reason;	/* for the log */
-	unsigned request_id; /* with client pid: what the mail process proves itself with (cookie
+	const char *user;      /* as normalised by the server */
+	const char *challenge; /* base64 */
+	const char *reason;    /* for the log */
+	unsigned request_id;   /* with client pid: what the mail process proves itself with (cookie
 				handoff) */
-	unsigned long server_pid;	/* the auth process that said so, and knows it (SPID) */
-	const char *cookie;	/* hex; for the handoff to a mail process */
+	unsigned long server_pid; /* the auth process that said so, and knows it (SPID) */
+	const char *cookie;       /* hex; for the handoff to a mail process */
 };
 
 struct auth_params {
-	const char *service;	/* "smtp", "imap", "pop3" */
+	const char *service; /* "smtp", "imap", "pop3" */
 	const char *mech;
-	const char *initial;	/* base64, NULL: none */
+	const char *initial; /* base64, NULL: none */
 	const char *remote_ip, *local_ip;
 	int remote_port, local_port;
-	bool secured;		/* TLS or loopback/trusted */
-	bool trusted;		/* guesses from there do not wait (login_trusted_networks) */
+	bool secured; /* TLS or loopback/trusted */
+	bool trusted; /* guesses from there do not wait (login_trusted_networks) */
 };
 
 /* fn may be called several times (CONTINUE); after any other result the request is gone. */

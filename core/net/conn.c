@@ -32,9 +32,9 @@
 #include "base/mem.h"
 
 enum {
-	READ_SIZE = 65536,	/* one read(2) */
-	BURSTS = 16,		/* DRAINED rounds in one turn: others wait meanwhile */
-	CLOSE_SECONDS = 10,	/* to take the last output */
+	READ_SIZE = 65536,  /* one read(2) */
+	BURSTS = 16,        /* DRAINED rounds in one turn: others wait meanwhile */
+	CLOSE_SECONDS = 10, /* to take the last output */
 	LINGER_SECONDS = 2,
 	OUT_HIGH_DEFAULT = 65536
 };
@@ -140,7 +140,7 @@ static void feed_all(struct conn *c)
 	if (c->eof && c->state == CONN_OPEN && !c->waiting && !c->over_high) {
 		c->state = CONN_CLOSING;
 	} else if (c->state == CONN_OPEN && !c->waiting && c->server->config.in_high > 0 &&
-	    buf_unread(&c->in) >= (size_t)c->server->config.in_high) {
+		buf_unread(&c->in) >= (size_t)c->server->config.in_high) {
 		/* The session wants more than it can ever get. */
 		c->io.error = "too much input without an end";
 		tell(c, SESSION_EV_ERROR);
@@ -159,7 +159,7 @@ static void drive(struct conn *c)
 			return;
 		}
 		if (c->state != CONN_OPEN || !c->over_high || conn_pending(c) > 0 ||
-		    (c->out_fd < 0 && ++bursts > BURSTS)) {
+			(c->out_fd < 0 && ++bursts > BURSTS)) {
 			return;
 		}
 		c->over_high = false;
@@ -195,7 +195,7 @@ static int write_some(struct conn *c, struct buf *b)
 			buf_consume(b, (size_t)n);
 			c->active = loop_now(c->server->loop);
 		}
-	} while (c->out_fd >= 0 && n > 0 && buf_unread(b) > 0);	/* stdio blocks: write it all */
+	} while (c->out_fd >= 0 && n > 0 && buf_unread(b) > 0); /* stdio blocks: write it all */
 	return n < 0 && !would_block() ? -1 : 0;
 }
 
@@ -290,7 +290,7 @@ static void tls_fail(struct conn *c, const char *why)
 	struct buf *wire = &c->tls->wire_out;
 
 	if (buf_unread(wire) > 0) {
-		(void)!write(c->fd, buf_head(wire), buf_unread(wire));	/* the alert, if it fits */
+		(void)!write(c->fd, buf_head(wire), buf_unread(wire)); /* the alert, if it fits */
 	}
 	conn_broken(c, SESSION_EV_TLS_FAILED, why);
 }
@@ -444,7 +444,7 @@ static void give_back(struct buf *b, struct buf *scratch)
 	}
 	if (buf_unread(b) > 0) {
 		if (buf_unread(b) + 256 > b->cap / 2) {
-			return;			/* well used: keep it */
+			return; /* well used: keep it */
 		}
 		buf_add(&left, buf_head(b), buf_unread(b));
 	}
@@ -680,7 +680,7 @@ static void timeout_turn(struct conn *c, unsigned arg)
 			return;
 		}
 		if (left > 0) {
-			return;			/* set_timeout() arms it again */
+			return; /* set_timeout() arms it again */
 		}
 		tell(c, SESSION_EV_TIMEOUT);
 		c->active = loop_now(c->server->loop);

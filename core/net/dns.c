@@ -31,8 +31,9 @@
 
 enum {
 	HOSTS_MAX_BYTES = 1 << 20,
-	VALUES_MAX = 64,		/* addresses or exchangers of one answer that are used */
-	QUERY_MS = 3000, QUERY_TRIES = 2
+	VALUES_MAX = 64, /* addresses or exchangers of one answer that are used */
+	QUERY_MS = 3000,
+	QUERY_TRIES = 2
 };
 
 struct channel;
@@ -49,7 +50,7 @@ struct channel {
 	ares_channel ares;
 	struct dns_watch *watches;
 	struct timer timer;
-	unsigned pending;		/* questions under way */
+	unsigned pending; /* questions under way */
 	bool retired;
 };
 
@@ -60,13 +61,13 @@ struct host_line {
 
 struct dns {
 	struct loop *loop;
-	struct channel *channels;	/* the first one takes new questions */
+	struct channel *channels; /* the first one takes new questions */
 	struct timer sweep;
 	time_t looked;
 	struct timespec resolv_time, hosts_time;
 	struct host_line *hosts;
 	size_t host_count;
-	char *servers;			/* instead of resolv.conf's; NULL: those */
+	char *servers; /* instead of resolv.conf's; NULL: those */
 };
 
 enum query_kind { QUERY_PEER, QUERY_HOST, QUERY_MX };
@@ -74,9 +75,9 @@ enum query_kind { QUERY_PEER, QUERY_HOST, QUERY_MX };
 struct dns_query {
 	struct channel *channel;
 	enum query_kind kind;
-	dns_answer_fn *fn;		/* NULL: cancelled */
+	dns_answer_fn *fn; /* NULL: cancelled */
 	void *arg;
-	char addr[64];			/* PEER: what must be among the addresses */
+	char addr[64]; /* PEER: what must be among the addresses */
 	char *name;
 	bool starting, done;
 };
@@ -183,8 +184,8 @@ static bool names_hold(const char *names, const char *name)
 	return false;
 }
 
-static size_t hosts_addrs(const struct dns *d, const char *name, bool v4, bool v6,
-	const char *values[VALUES_MAX])
+static size_t hosts_addrs(
+	const struct dns *d, const char *name, bool v4, bool v6, const char *values[VALUES_MAX])
 {
 	size_t count = 0;
 
@@ -272,7 +273,7 @@ static void add_channel(struct dns *d)
 		ARES_OPT_SOCK_STATE_CB;
 
 	memset(&options, 0, sizeof(options));
-	options.flags = ARES_FLAG_NOSEARCH;		/* mail domains are complete */
+	options.flags = ARES_FLAG_NOSEARCH; /* mail domains are complete */
 	options.timeout = QUERY_MS;
 	options.tries = QUERY_TRIES;
 	options.lookups = lookups;
@@ -471,21 +472,18 @@ static enum dns_status map_status(int status)
 }
 
 /* addr_texts - the addresses of an answer as text */
-static size_t addr_texts(const struct ares_addrinfo *info, char room[VALUES_MAX][64],
-	const char *values[VALUES_MAX])
+static size_t addr_texts(
+	const struct ares_addrinfo *info, char room[VALUES_MAX][64], const char *values[VALUES_MAX])
 {
 	size_t count = 0;
 
 	for (const struct ares_addrinfo_node *n = info->nodes; n != NULL && count < VALUES_MAX;
-	    n = n->ai_next) {
-		const void *raw =
-			n->ai_family == AF_INET6
-				? (const void *)&(
-					  (const struct sockaddr_in6 *)(const void *)n->ai_addr)
-					  ->sin6_addr
-				: (const void *)&(
-					  (const struct sockaddr_in *)(const void *)n->ai_addr)
-					  ->sin_addr;
+		n = n->ai_next) {
+		const void *raw = n->ai_family == AF_INET6
+			? (const void *)&((const struct sockaddr_in6 *)(const void *)n->ai_addr)
+				  ->sin6_addr
+			: (const void *)&((const struct sockaddr_in *)(const void *)n->ai_addr)
+				  ->sin_addr;
 
 		if (inet_ntop(n->ai_family, raw, room[count], 64) != NULL) {
 			values[count] = room[count];
@@ -498,7 +496,7 @@ static size_t addr_texts(const struct ares_addrinfo *info, char room[VALUES_MAX]
 static void on_addrs(void *arg, int status, int timeouts, struct ares_addrinfo *info)
 {
 	struct dns_query *q = arg;
-	char (*room)[64] = mem_alloc(VALUES_MAX * 64);
+	char(*room)[64] = mem_alloc(VALUES_MAX * 64);
 	const char *values[VALUES_MAX];
 	size_t count = 0;
 	enum dns_status st = map_status(status);
@@ -653,7 +651,7 @@ struct mx_row {
 static int by_priority(const void *a, const void *b)
 {
 	return (int)((const struct mx_row *)a)->priority -
-	       (int)((const struct mx_row *)b)->priority;
+		(int)((const struct mx_row *)b)->priority;
 }
 
 static void on_mx(void *arg, int status, int timeouts, unsigned char *reply, int len)
@@ -661,7 +659,7 @@ static void on_mx(void *arg, int status, int timeouts, unsigned char *reply, int
 	struct dns_query *q = arg;
 	struct ares_mx_reply *list = NULL;
 	struct mx_row rows[VALUES_MAX] = { { 0 } };
-	char (*room)[300] = mem_alloc(VALUES_MAX * 300);
+	char(*room)[300] = mem_alloc(VALUES_MAX * 300);
 	const char *values[VALUES_MAX];
 	size_t count = 0;
 	enum dns_status st;

@@ -11,9 +11,9 @@
  * socket for both families, else 0.0.0.0).
  */
 enum {
-	LISTEN_V4 = 1,			/* of "*": which families */
+	LISTEN_V4 = 1, /* of "*": which families */
 	LISTEN_V6 = 2,
-	LISTEN_SHARED = 4		/* SO_REUSEPORT: beside others that have it set */
+	LISTEN_SHARED = 4 /* SO_REUSEPORT: beside others that have it set */
 };
 
 /* flags: LISTEN_...; fd, or -1 with a text (caller frees) and errno. */

@@ -9,10 +9,10 @@
 /* PEM files (RFC 7468), as certificate authorities, tools and editors leave them. */
 
 struct pem_object {
-	char name[64];			/* "CERTIFICATE", "RSA PRIVATE KEY" */
-	int line;			/* of its BEGIN, from 1 */
-	bool encrypted;			/* by a passphrase: Proc-Type (RFC 1421) or its name */
-	bool damaged;			/* no END, or not base64; der is empty then */
+	char name[64];  /* "CERTIFICATE", "RSA PRIVATE KEY" */
+	int line;       /* of its BEGIN, from 1 */
+	bool encrypted; /* by a passphrase: Proc-Type (RFC 1421) or its name */
+	bool damaged;   /* no END, or not base64; der is empty then */
 	struct buf der;
 };
 

@@ -197,7 +197,7 @@ static void begin(struct conn *c)
 		}
 	}
 	if (s->config.lookup_names && c->io.peer.addr[0] != '\0' &&
-	    strcmp(c->io.peer.host, "unknown") == 0) {
+		strcmp(c->io.peer.host, "unknown") == 0) {
 		struct dns_query *q;
 
 		if (s->dns == NULL) {
@@ -281,10 +281,10 @@ static bool accept_failed(struct server *s)
 		return true;
 	case ECONNABORTED:
 	case EINTR:
-	case EPERM:		/* a firewall said no */
+	case EPERM: /* a firewall said no */
 		return false;
 	default:
-		return true;	/* EAGAIN; anything else comes back with the next event */
+		return true; /* EAGAIN; anything else comes back with the next event */
 	}
 }
 

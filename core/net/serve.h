@@ -20,18 +20,18 @@ struct server;
 
 struct server_config {
 	const struct session_class *class;
-	void *service;			/* passed to class->open */
-	struct tls_context *tls;	/* NULL: SESSION_TLS is refused */
+	void *service;           /* passed to class->open */
+	struct tls_context *tls; /* NULL: SESSION_TLS is refused */
 	/* A new certificate is there and only root can read it: ask for a successor. NULL: keep the
 	 * old one. */
 	void (*tls_denied)(void *arg);
 	void *tls_denied_arg;
-	bool tls_first;			/* wrapper mode: 465, 993, 995 */
-	int max_sessions; /* 0: no limit; above it a connection waits in the backlog */
-	int max_per_address;		/* 0: no limit */
+	bool tls_first;        /* wrapper mode: 465, 993, 995 */
+	int max_sessions;      /* 0: no limit; above it a connection waits in the backlog */
+	int max_per_address;   /* 0: no limit */
 	const char *busy_text; /* sent to a connection over max_per_address, e.g. "421 4.7.0 ..." */
-	bool lookup_names;		/* peer.host by PTR and back (net/dns.h), else "unknown" */
-	int in_high;			/* bytes of unconsumed input after which reading pauses */
+	bool lookup_names;     /* peer.host by PTR and back (net/dns.h), else "unknown" */
+	int in_high;           /* bytes of unconsumed input after which reading pauses */
 	/*
 	 * SESSION_HANDOFF: fd and what was read and not consumed leave for another process;
 	 * fd belongs to the callee. NULL: not used. A TLS connection stays: fd is then one end of

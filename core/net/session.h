@@ -24,22 +24,22 @@
 enum session_want { SESSION_READ, SESSION_WAIT, SESSION_TLS, SESSION_HANDOFF, SESSION_CLOSE };
 
 enum session_event {
-	SESSION_EV_TLS_UP, /* the handshake is done; io->tls_* are set */
+	SESSION_EV_TLS_UP,     /* the handshake is done; io->tls_* are set */
 	SESSION_EV_TLS_FAILED, /* the connection is about to close; io->error says why */
-	SESSION_EV_TIMEOUT, /* no input for io->timeout seconds, or the peer takes no output that
+	SESSION_EV_TIMEOUT,    /* no input for io->timeout seconds, or the peer takes no output that
 			       long */
-	SESSION_EV_EOF, /* the peer closed its side */
-	SESSION_EV_ERROR, /* the connection is gone; io->error says why */
+	SESSION_EV_EOF,        /* the peer closed its side */
+	SESSION_EV_ERROR,      /* the connection is gone; io->error says why */
 	SESSION_EV_NO_MEMORY, /* an allocation failed inside feed(); the session is ended after this
 			       */
-	SESSION_EV_SHUTDOWN, /* the server stops: finish what is under way, then SESSION_CLOSE */
+	SESSION_EV_SHUTDOWN,  /* the server stops: finish what is under way, then SESSION_CLOSE */
 	SESSION_EV_DRAINED /* all output was sent, after a feed() that left more than io->out_high
 			    */
 };
 
 struct session_addr {
-	char host[256];		/* verified name, or "unknown" */
-	char addr[64];		/* "127.0.0.1", "::1", "" on stdio without a socket */
+	char host[256]; /* verified name, or "unknown" */
+	char addr[64];  /* "127.0.0.1", "::1", "" on stdio without a socket */
 	int port;
 };
 
@@ -53,20 +53,20 @@ struct session_io {
 	struct session_addr local;
 	uid_t peer_uid; /* of the process behind a unix socket; (uid_t)-1: not known */
 	bool tls; /* the connection is encrypted now; true in open() already when TLS comes first */
-	const char *tls_version;	/* "" when plain */
+	const char *tls_version; /* "" when plain */
 	const char *tls_cipher;
 	int tls_bits;
-	const char *error;		/* for the failure events */
+	const char *error; /* for the failure events */
 	int timeout; /* seconds without input until SESSION_EV_TIMEOUT; the session may change it */
 	size_t out_high; /* session stops producing above this much output (default 65536) and waits
 			    for DRAINED */
-	uint64_t bytes_in, bytes_out;	/* of the application, so far */
+	uint64_t bytes_in, bytes_out; /* of the application, so far */
 	void (*resume)(struct session_io
 			*io); /* what was pending is done: feed() is called in this turn */
 	/* Has the peer gone, whatever of its input is still to be read? NULL: not known. */
 	bool (*hung_up)(struct session_io *io);
-	void *driver;			/* the driver's own */
-	void *layer; /* of a class that stands between driver and session (applets/read/login.c) */
+	void *driver; /* the driver's own */
+	void *layer;  /* of a class that stands between driver and session (applets/read/login.c) */
 };
 
 struct session_class {

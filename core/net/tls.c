@@ -30,8 +30,8 @@
 #include "net/tls_pem.h"
 
 enum {
-	SERVER_OUT = 8192 + 85,		/* our records: 8 KB and BearSSL's overhead */
-	CACHE_BYTES = 16384		/* about 160 sessions to resume */
+	SERVER_OUT = 8192 + 85, /* our records: 8 KB and BearSSL's overhead */
+	CACHE_BYTES = 16384     /* about 160 sessions to resume */
 };
 
 struct file_stamp {
@@ -50,7 +50,7 @@ struct tls_context {
 	struct tls_keys *keys;
 	br_ssl_session_cache_lru cache;
 	unsigned char *cache_store;
-	struct tls_anchors anchors;	/* client; none: no verification */
+	struct tls_anchors anchors; /* client; none: no verification */
 };
 
 /* For clients that do not verify: only the key of the first certificate matters. */
@@ -62,7 +62,7 @@ struct no_verify {
 
 struct tls {
 	br_ssl_engine_context *engine;
-	struct tls_keys *keys;		/* referenced while we use them */
+	struct tls_keys *keys; /* referenced while we use them */
 	bool up;
 	union {
 		br_ssl_server_context server;
@@ -118,8 +118,9 @@ static unsigned nv_end_chain(const br_x509_class **ctx)
 	if (nv->seen == 0) {
 		return BR_ERR_X509_EMPTY_CHAIN;
 	}
-	return br_x509_decoder_get_pkey(&nv->decoder) != NULL ? 0 :
-		(unsigned)br_x509_decoder_last_error(&nv->decoder);
+	return br_x509_decoder_get_pkey(&nv->decoder) != NULL
+		? 0
+		: (unsigned)br_x509_decoder_last_error(&nv->decoder);
 }
 
 static const br_x509_pkey *nv_get_pkey(const br_x509_class *const *ctx, unsigned *usages)
@@ -183,7 +184,9 @@ static bool same_stamp(const struct file_stamp *a, const struct file_stamp *b)
 static struct tls_keys *load_keys(const struct tls_context *ctx, char **error_r)
 {
 	return tls_keys_load(&(struct tls_server_config){ .cert_file = ctx->cert_file,
-		.key_file = ctx->key_file, .several = ctx->several }, error_r);
+				     .key_file = ctx->key_file,
+				     .several = ctx->several },
+		error_r);
 }
 
 struct tls_context *tls_server_context(const struct tls_server_config *config, char **error_r)
@@ -191,8 +194,9 @@ struct tls_context *tls_server_context(const struct tls_server_config *config, c
 	struct tls_context *ctx = mem_alloc(sizeof(*ctx));
 
 	ctx->cert_file = mem_strdup(config->cert_file);
-	ctx->key_file = mem_strdup(config->key_file != NULL && config->key_file[0] != '\0' ?
-		config->key_file : config->cert_file);
+	ctx->key_file = mem_strdup(config->key_file != NULL && config->key_file[0] != '\0'
+			? config->key_file
+			: config->cert_file);
 	ctx->min_version = bear_version(config->min_version);
 	ctx->server_order = config->server_order;
 	ctx->several = config->several;
@@ -216,7 +220,7 @@ struct tls_context *tls_client_context(const char *ca_file, int min_version, cha
 	ctx->client = true;
 	ctx->min_version = bear_version(min_version);
 	if (ca_file != NULL && ca_file[0] != '\0' &&
-	    tls_anchors_load(ca_file, &ctx->anchors, error_r) != 0) {
+		tls_anchors_load(ca_file, &ctx->anchors, error_r) != 0) {
 		tls_context_free(ctx);
 		return NULL;
 	}
@@ -307,8 +311,9 @@ void tls_context_stamp(const struct tls_context *ctx, char out[TLS_STAMP_SIZE])
 
 void tls_files_stamp(const struct tls_server_config *config, char out[TLS_STAMP_SIZE])
 {
-	const char *key_file = config->key_file != NULL && config->key_file[0] != '\0' ?
-		config->key_file : config->cert_file;
+	const char *key_file = config->key_file != NULL && config->key_file[0] != '\0'
+		? config->key_file
+		: config->cert_file;
 	struct file_stamp cert, key;
 
 	(void)look_at(config->cert_file, config->several, &cert);
@@ -323,16 +328,14 @@ bool tls_context_outdated(const struct tls_context *ctx)
 
 /* ---- Connections ---- */
 
-static const uint16_t rsa_suites[] = {
-	BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-	BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, BR_TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384,
-	BR_TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256, BR_TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA,
-	BR_TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, BR_TLS_RSA_WITH_AES_256_GCM_SHA384,
-	BR_TLS_RSA_WITH_AES_128_GCM_SHA256, BR_TLS_RSA_WITH_AES_256_CCM,
-	BR_TLS_RSA_WITH_AES_128_CCM, BR_TLS_RSA_WITH_AES_256_CBC_SHA256,
-	BR_TLS_RSA_WITH_AES_128_CBC_SHA256, BR_TLS_RSA_WITH_AES_256_CBC_SHA,
-	BR_TLS_RSA_WITH_AES_128_CBC_SHA
-};
+static const uint16_t rsa_suites[] = { BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	BR_TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384, BR_TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256,
+	BR_TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, BR_TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA,
+	BR_TLS_RSA_WITH_AES_256_GCM_SHA384, BR_TLS_RSA_WITH_AES_128_GCM_SHA256,
+	BR_TLS_RSA_WITH_AES_256_CCM, BR_TLS_RSA_WITH_AES_128_CCM,
+	BR_TLS_RSA_WITH_AES_256_CBC_SHA256, BR_TLS_RSA_WITH_AES_128_CBC_SHA256,
+	BR_TLS_RSA_WITH_AES_256_CBC_SHA, BR_TLS_RSA_WITH_AES_128_CBC_SHA };
 
 static const uint16_t ec_suites[] = { BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
 	BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -423,7 +426,7 @@ void tls_free(struct tls *t)
 {
 	if (t != NULL) {
 		tls_keys_unref(t->keys);
-		memset(t, 0, offsetof(struct tls, in));		/* session keys */
+		memset(t, 0, offsetof(struct tls, in)); /* session keys */
 		mem_free(t);
 	}
 }

@@ -11,15 +11,15 @@
  * application in and out. This header is all that the rest of the tree knows;
  * behind it is BearSSL (TLS 1.0 to 1.2), and another library can stand there.
  */
-struct tls_context;	/* certificate and key, or trust anchors; shared by sessions */
-struct tls;		/* one connection: about 34 KB */
+struct tls_context; /* certificate and key, or trust anchors; shared by sessions */
+struct tls;         /* one connection: about 34 KB */
 
 struct tls_server_config {
-	const char *cert_file;		/* PEM chain; may hold the key as well */
-	const char *key_file;		/* PEM; NULL or "": in cert_file */
-	bool several;			/* both are lists of files (white space, commas) */
-	int min_version;		/* 10, 11, 12 for TLS 1.0 .. 1.2 */
-	bool server_order;		/* prefer our order of suites */
+	const char *cert_file; /* PEM chain; may hold the key as well */
+	const char *key_file;  /* PEM; NULL or "": in cert_file */
+	bool several;          /* both are lists of files (white space, commas) */
+	int min_version;       /* 10, 11, 12 for TLS 1.0 .. 1.2 */
+	bool server_order;     /* prefer our order of suites */
 };
 
 /* NULL with a text naming the file (caller frees). */
@@ -61,9 +61,9 @@ void tls_free(struct tls *t);
 int tls_process(struct tls *t, struct buf *wire_in, struct buf *plain_in, struct buf *plain_out,
 	struct buf *wire_out);
 void tls_close_notify(struct tls *t, struct buf *wire_out);
-bool tls_is_up(const struct tls *t);			/* handshake done */
-const char *tls_version_name(const struct tls *t);	/* "TLSv1.2" */
-const char *tls_cipher_name(const struct tls *t);	/* "ECDHE-RSA-AES256-GCM-SHA384" */
+bool tls_is_up(const struct tls *t);               /* handshake done */
+const char *tls_version_name(const struct tls *t); /* "TLSv1.2" */
+const char *tls_cipher_name(const struct tls *t);  /* "ECDHE-RSA-AES256-GCM-SHA384" */
 int tls_cipher_bits(const struct tls *t);
 const char *tls_error(const struct tls *t);
 

@@ -57,14 +57,18 @@ static void refuse_key(const struct pem_object *o, const char *path, char **erro
 	unsigned bits;
 
 	if (o->encrypted) {
-		fail(error_r, "%s: the private key is encrypted: store it without a passphrase "
-			      "(openssl pkey)", path);
+		fail(error_r,
+			"%s: the private key is encrypted: store it without a passphrase "
+			"(openssl pkey)",
+			path);
 		return;
 	}
 	x509_key_kind(&kind, &bits, buf_head(&o->der), o->der.len);
 	if (o->damaged || kind.len == 0) {
-		fail(error_r, "%s: line %d: the private key is damaged or of an unknown form "
-			      "(%s)", path, o->line, o->name);
+		fail(error_r,
+			"%s: line %d: the private key is damaged or of an unknown form "
+			"(%s)",
+			path, o->line, o->name);
 	} else {
 		fail(error_r, "%s: the private key is %s: " SERVED, path, buf_str(&kind));
 	}
@@ -133,7 +137,7 @@ static bool prove(const struct tls_keys *k, struct proof *p)
 
 		p->len = (sk->n_bitlen + 7) / 8;
 		return br_rsa_pkcs1_sign_get_default()(BR_HASH_OID_SHA256, proof_hash,
-			sizeof(proof_hash), sk, p->bytes) != 0;
+			       sizeof(proof_hash), sk, p->bytes) != 0;
 	} else {
 		const br_ec_private_key *sk = br_skey_decoder_get_ec(&k->key);
 		br_ec_public_key mine;
@@ -360,8 +364,8 @@ static void *copy_bytes(const void *data, size_t len)
 }
 
 /* make_anchor - false: not a certificate we can use */
-static bool make_anchor(br_x509_trust_anchor *ta, const struct pem_object *o,
-	br_x509_decoder_context *dc)
+static bool make_anchor(
+	br_x509_trust_anchor *ta, const struct pem_object *o, br_x509_decoder_context *dc)
 {
 	struct buf dn = BUF_INIT;
 	struct x509_names names;

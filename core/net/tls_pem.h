@@ -15,8 +15,8 @@ struct tls_keys {
 	unsigned refs;
 	br_x509_certificate *chain;
 	size_t count;
-	int key_type;			/* BR_KEYTYPE_RSA, BR_KEYTYPE_EC */
-	unsigned issuer_key_type;	/* of the first certificate's signature */
+	int key_type;             /* BR_KEYTYPE_RSA, BR_KEYTYPE_EC */
+	unsigned issuer_key_type; /* of the first certificate's signature */
 	br_skey_decoder_context key;
 };
 

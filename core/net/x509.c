@@ -193,7 +193,7 @@ void x509_key_kind(struct buf *out, unsigned *bits, const void *der, size_t len)
 	if (tag == TAG_SEQUENCE && tag2 == TAG_BITS && second.len > 0) { /* RFC 5280 4.1 */
 		add_algorithm(out, bits, first, (struct slice){ second.ptr + 1, second.len - 1 });
 	} else if (tag == TAG_INTEGER && tag2 == TAG_SEQUENCE &&
-		   tag3 == TAG_OCTETS) { /* RFC 5208 5 */
+		tag3 == TAG_OCTETS) { /* RFC 5208 5 */
 		add_algorithm(out, bits, second, third);
 	} else if (tag == TAG_INTEGER && tag2 == TAG_OCTETS) { /* RFC 5915 3 */
 		if (tag3 == 0xa0) {

@@ -11,9 +11,9 @@
 
 /* Slices are into the bytes given. */
 struct x509_names {
-	size_t len;			/* of the certificate; a "TRUSTED" one has more */
-	struct slice issuer, subject;	/* whole names, to be compared */
-	struct slice public_key;	/* SubjectPublicKeyInfo */
+	size_t len;                   /* of the certificate; a "TRUSTED" one has more */
+	struct slice issuer, subject; /* whole names, to be compared */
+	struct slice public_key;      /* SubjectPublicKeyInfo */
 };
 
 /* False: not the outline of a certificate. */

@@ -66,8 +66,9 @@ static unsigned get_flags(struct wire *w)
 
 bool delivery_get_request(struct wire *w, struct arena *a, struct delivery_request *r)
 {
-	if (wire_get_int(w) != KIND_REQUEST)
+	if (wire_get_int(w) != KIND_REQUEST) {
 		return false;
+	}
 	r->serial = wire_get_int(w);
 	r->id = wire_get_int(w);
 	r->sender = arena_strdup(a, wire_get_str(w));
@@ -103,8 +104,9 @@ void delivery_put_answer(struct buf *b, const struct delivery_answer *a)
 	wire_put_str(b, a->dsn);
 	wire_put_str(b, a->text);
 	wire_put_int(b, a->added_count);
-	for (size_t i = 0; i < a->added_count; i++)
+	for (size_t i = 0; i < a->added_count; i++) {
 		wire_put_str(b, a->added[i]);
+	}
 	wire_put_str(b, a->owner);
 	wire_end(b, mark);
 }
@@ -113,20 +115,23 @@ bool delivery_get_answer(struct wire *w, struct arena *a, struct delivery_answer
 {
 	uint64_t status;
 
-	if (wire_get_int(w) != KIND_ANSWER)
+	if (wire_get_int(w) != KIND_ANSWER) {
 		return false;
+	}
 	r->serial = wire_get_int(w);
 	r->n = wire_get_int(w);
 	status = wire_get_int(w);
-	if (status > DELIVERY_BOUNCED)
+	if (status > DELIVERY_BOUNCED) {
 		return false;
+	}
 	r->status = (enum delivery_status)status;
 	r->dsn = arena_strdup(a, wire_get_str(w));
 	r->text = arena_strdup(a, wire_get_str(w));
 	r->added_count = get_count(w, ADDED_MIN);
 	r->added = arena_alloc(a, r->added_count * sizeof(*r->added));
-	for (size_t i = 0; i < r->added_count && !w->bad; i++)
+	for (size_t i = 0; i < r->added_count && !w->bad; i++) {
 		r->added[i] = arena_strdup(a, wire_get_str(w));
+	}
 	r->owner = arena_strdup(a, wire_get_str(w));
 	return wire_ok(w);
 }

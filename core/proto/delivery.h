@@ -20,23 +20,23 @@
 enum { DELIVERY_SUSPECT = 1, DELIVERY_TRACE = 2 /* verify only */ };
 
 struct delivery_recipient {
-	uint64_t n;			/* queue_recipient.n */
+	uint64_t n; /* queue_recipient.n */
 	const char *address;
-	const char *original;		/* "" same */
+	const char *original; /* "" same */
 	const char *orcpt;
 	unsigned notify;
-	unsigned flags;			/* DELIVERY_SUSPECT */
+	unsigned flags; /* DELIVERY_SUSPECT */
 };
 
 struct delivery_request {
-	uint64_t serial;		/* names the request in answers */
-	uint64_t id;			/* queue_id */
+	uint64_t serial; /* names the request in answers */
+	uint64_t id;     /* queue_id */
 	const char *sender;
 	const char *envid;
 	const char *nexthop;
-	int64_t size, arrival;		/* bytes; microseconds */
-	int64_t active_since;		/* microseconds: when qmgr picked it up (delays=) */
-	unsigned env_flags;		/* QUEUE_F_* */
+	int64_t size, arrival; /* bytes; microseconds */
+	int64_t active_since;  /* microseconds: when qmgr picked it up (delays=) */
+	unsigned env_flags;    /* QUEUE_F_* */
 	size_t recipient_count;
 	struct delivery_recipient *recipients;
 };
@@ -45,9 +45,9 @@ enum delivery_status { DELIVERY_SENT, DELIVERY_DEFERRED, DELIVERY_BOUNCED };
 
 struct delivery_answer {
 	uint64_t serial;
-	uint64_t n;			/* recipient */
+	uint64_t n; /* recipient */
 	enum delivery_status status;
-	const char *dsn;		/* "2.0.0" */
+	const char *dsn;  /* "2.0.0" */
 	const char *text; /* for the DSN and mailq; the agent has logged the line itself */
 	/*
 	 * New recipients that take this one's place (alias to another host, .forward):
@@ -57,7 +57,7 @@ struct delivery_answer {
 	 */
 	size_t added_count;
 	const char **added;
-	const char *owner;		/* owner-alias: their envelope sender, or "" */
+	const char *owner; /* owner-alias: their envelope sender, or "" */
 };
 
 void delivery_put_request(struct buf *b, const struct delivery_request *r);

@@ -18,9 +18,10 @@ void delivery_delay(char out[DELIVERY_DELAY_SIZE], int64_t us)
 	int64_t unit = us < 1000000 ? 10000 : us < 10000000 ? 100000 : 1000000, v;
 	int decimals = us < 1000000 ? 2 : us < 10000000 ? 1 : 0;
 
-	if (us < 0)
+	if (us < 0) {
 		us = 0;
-	v = (us + unit / 2) / unit * unit;	/* rounded; now in whole units */
+	}
+	v = (us + unit / 2) / unit * unit; /* rounded; now in whole units */
 	snprintf(out, DELIVERY_DELAY_SIZE, "%lld.%02lld", (long long)(v / 1000000),
 		(long long)(v % 1000000 / 10000));
 	/* Rounding up (0.996) may have made a digit more than is wanted: it is a zero then. */
@@ -30,8 +31,9 @@ void delivery_delay(char out[DELIVERY_DELAY_SIZE], int64_t us)
 		bool point = out[len - 1] == '.';
 
 		out[--len] = '\0';
-		if (point)
+		if (point) {
 			break;
+		}
 	}
 }
 

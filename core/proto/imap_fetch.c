@@ -17,9 +17,8 @@
 /* put_label - "BODY[" section "]" and, of a partial fetch, "<first>" */
 static const char *put_label(struct imap_args *a, const struct imap_section *s)
 {
-	static const char *const kinds[] = {
-		"", "HEADER", "HEADER.FIELDS", "HEADER.FIELDS.NOT", "TEXT", "MIME"
-	};
+	static const char *const kinds[] = { "", "HEADER", "HEADER.FIELDS", "HEADER.FIELDS.NOT",
+		"TEXT", "MIME" };
 	struct buf b = BUF_INIT;
 	const char *label;
 	size_t i;
@@ -71,7 +70,7 @@ static bool parse_path(struct imap_args *a, struct imap_section *s)
 			return true;
 		}
 		if (a->p >= a->end || *a->p < '0' || *a->p > '9') {
-			a->p--;		/* the word after it needs to see the dot */
+			a->p--; /* the word after it needs to see the dot */
 			return true;
 		}
 	}
@@ -166,7 +165,7 @@ static bool parse_partial(struct imap_args *a, struct imap_section *s)
 	}
 	s->partial = true;
 	if (!imap_args_number64(a, &s->offset) || !imap_args_char(a, '.') ||
-	    !imap_args_number64(a, &s->length) || s->length == 0 || !imap_args_char(a, '>')) {
+		!imap_args_number64(a, &s->length) || s->length == 0 || !imap_args_char(a, '>')) {
 		return imap_args_fail(a, "Invalid partial");
 	}
 	return true;
@@ -291,7 +290,7 @@ bool imap_args_fetch_modifiers(struct imap_args *a, struct imap_fetch *out)
 		return true;
 	}
 	if (!imap_args_char(a, '(') || !imap_args_word(a, "CHANGEDSINCE") || !imap_args_space(a) ||
-	    !imap_args_number64(a, &out->changed_since) || !imap_args_char(a, ')')) {
+		!imap_args_number64(a, &out->changed_since) || !imap_args_char(a, ')')) {
 		return imap_args_fail(a, "Invalid FETCH modifiers");
 	}
 	out->changed = true;

@@ -87,7 +87,7 @@ enum imap_match imap_match(const char *pattern, const char *name, char separator
 	if (str_istarts(name, "INBOX") && (name[5] == '\0' || name[5] == separator)) {
 		memcpy(n.data, "INBOX", 5);
 		for (i = 0; i < 5 && (pattern[i] & ~0x20) == "INBOX"[i]; i++) {
-			p.data[i] = "INBOX"[i];		/* "in%" */
+			p.data[i] = "INBOX"[i]; /* "in%" */
 		}
 	}
 	m = match_here(buf_str(&p), buf_str(&n), separator, &steps);

@@ -12,7 +12,7 @@ void imap_put_mailbox(struct buf *out, const char *utf8);
 enum imap_match {
 	IMAP_MATCH_NO,
 	IMAP_MATCH_YES,
-	IMAP_MATCH_PARENT	/* the name itself not, but a name below it might */
+	IMAP_MATCH_PARENT /* the name itself not, but a name below it might */
 };
 
 /* "INBOX" as the first component is compared in any case. */

@@ -208,7 +208,7 @@ bool imap_args_number64(struct imap_args *a, uint64_t *out)
 	while (a->p < a->end && *a->p >= '0' && *a->p <= '9') {
 		uint64_t digit = (uint64_t)(*a->p - '0');
 
-		if (n > (INT64_MAX - digit) / 10) {	/* RFC 7162: 63 bits */
+		if (n > (INT64_MAX - digit) / 10) { /* RFC 7162: 63 bits */
 			return imap_args_fail(a, "Number too large");
 		}
 		n = n * 10 + digit;
@@ -271,15 +271,14 @@ bool imap_args_date_time(struct imap_args *a, time_t *out)
 	const char *text;
 
 	if (!imap_args_peek(a, '"') || !quoted(a, &text) ||
-	    !date_parse_imap(text, strlen(text), out)) {
+		!date_parse_imap(text, strlen(text), out)) {
 		return imap_args_fail(a, "Invalid internal date");
 	}
 	return true;
 }
 
-static const char *const flag_names[] = {
-	"\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft", "\\Recent"
-};
+static const char *const flag_names[] = { "\\Seen", "\\Answered", "\\Flagged", "\\Deleted",
+	"\\Draft", "\\Recent" };
 
 unsigned imap_flag_bit(struct slice name)
 {

@@ -16,18 +16,18 @@
  */
 struct imap_args {
 	const char *p, *end;
-	struct arena *arena;	/* strings that are decoded live here */
-	const char *error;	/* the first one */
+	struct arena *arena; /* strings that are decoded live here */
+	const char *error;   /* the first one */
 };
 
 void imap_args_init(struct imap_args *a, struct arena *arena, const char *text, size_t len);
 /* Set error unless one is set; always false. */
 bool imap_args_fail(struct imap_args *a, const char *error);
 
-bool imap_args_end(struct imap_args *a);		/* nothing is left */
-bool imap_args_space(struct imap_args *a);		/* the blank between arguments */
-bool imap_args_peek(const struct imap_args *a, char c);	/* the next byte is c; no error */
-bool imap_args_char(struct imap_args *a, char c);	/* the same, taken; no error */
+bool imap_args_end(struct imap_args *a);                /* nothing is left */
+bool imap_args_space(struct imap_args *a);              /* the blank between arguments */
+bool imap_args_peek(const struct imap_args *a, char c); /* the next byte is c; no error */
+bool imap_args_char(struct imap_args *a, char c);       /* the same, taken; no error */
 /* The word is next (any case, and not part of a longer atom): taken; no error. */
 bool imap_args_word(struct imap_args *a, const char *word);
 
@@ -36,10 +36,10 @@ bool imap_args_atom(struct imap_args *a, struct slice *out);
 /* tag: ASTRING-CHARs but '+'. */
 bool imap_args_tag(struct imap_args *a, struct slice *out);
 /* Strings without NUL; NUL-terminated in the arena. */
-bool imap_args_string(struct imap_args *a, const char **out);	/* quoted or literal */
-bool imap_args_astring(struct imap_args *a, const char **out);	/* or an atom with ']' */
-bool imap_args_nstring(struct imap_args *a, const char **out);	/* or NIL: NULL */
-bool imap_args_pattern(struct imap_args *a, const char **out);	/* list-mailbox: or with % and * */
+bool imap_args_string(struct imap_args *a, const char **out);  /* quoted or literal */
+bool imap_args_astring(struct imap_args *a, const char **out); /* or an atom with ']' */
+bool imap_args_nstring(struct imap_args *a, const char **out); /* or NIL: NULL */
+bool imap_args_pattern(struct imap_args *a, const char **out); /* list-mailbox: or with % and * */
 bool imap_args_number(struct imap_args *a, uint32_t *out);
 bool imap_args_nz_number(struct imap_args *a, uint32_t *out);
 bool imap_args_number64(struct imap_args *a, uint64_t *out);

@@ -17,8 +17,8 @@
 enum { LINE, ANNOUNCED, LITERAL, DRAIN, SKIP };
 
 enum {
-	HEAD = 128,	/* of what is passed over, kept to name it in the answer */
-	TAIL = 32	/* of a skipped line, kept to see an announcement */
+	HEAD = 128, /* of what is passed over, kept to name it in the answer */
+	TAIL = 32   /* of a skipped line, kept to see an announcement */
 };
 
 /* parse_announcement - does the line end in {n}, {n+} or ~{n}, outside quotes? */
@@ -195,7 +195,7 @@ bool imap_reader_skipping(const struct imap_reader *r)
 
 void imap_reader_accept(struct imap_reader *r)
 {
-	buf_adds(&r->text, "\r\n");	/* imap_parse.h finds the literal's bytes behind it */
+	buf_adds(&r->text, "\r\n"); /* imap_parse.h finds the literal's bytes behind it */
 	r->state = LITERAL;
 }
 

@@ -19,14 +19,14 @@
  * fed in pieces of any size.
  */
 struct imap_reader {
-	struct buf text;	/* the command so far, without its last line end */
-	size_t max;		/* bytes text may have; set by the owner */
-	size_t line;		/* private: where the current line begins in text */
-	size_t begun;		/* private: in text, of a line that is passed over */
-	uint64_t size;		/* of the literal announced, or what is left of it */
-	bool sync;		/* it waits for "+ " */
-	int state;		/* private */
-	bool refused;		/* private: what is passed over was answered */
+	struct buf text; /* the command so far, without its last line end */
+	size_t max;      /* bytes text may have; set by the owner */
+	size_t line;     /* private: where the current line begins in text */
+	size_t begun;    /* private: in text, of a line that is passed over */
+	uint64_t size;   /* of the literal announced, or what is left of it */
+	bool sync;       /* it waits for "+ " */
+	int state;       /* private */
+	bool refused;    /* private: what is passed over was answered */
 };
 
 enum imap_read {
@@ -56,7 +56,7 @@ void imap_reader_streamed(struct imap_reader *r);
 
 /* Is it passing over a line that is too long and has no end so far? */
 bool imap_reader_skipping(const struct imap_reader *r);
-void imap_reader_reset(struct imap_reader *r);	/* for the next command */
+void imap_reader_reset(struct imap_reader *r); /* for the next command */
 void imap_reader_free(struct imap_reader *r);
 
 #endif

@@ -17,7 +17,7 @@
 struct parser {
 	struct imap_args *a;
 	struct imap_search *out;
-	struct mime_charset *charset;	/* NULL: UTF-8 */
+	struct mime_charset *charset; /* NULL: UTF-8 */
 	unsigned depth;
 };
 
@@ -36,8 +36,8 @@ static struct imap_key *negate(struct parser *ps, struct imap_key *k)
 {
 	struct imap_key *not = new_key(ps, IMAP_KEY_NOT);
 
-	not->child = k;
-	return not;
+	not ->child = k;
+	return not ;
 }
 
 static struct imap_key *flag_key(struct parser *ps, unsigned flags)
@@ -179,7 +179,7 @@ static bool parse_argument(struct parser *ps, size_t row, struct imap_key *k)
 		}
 		k->number = (uint64_t)(days > 0 ? days : 0);
 		if (k->kind == IMAP_KEY_SENT_BEFORE || k->kind == IMAP_KEY_SENT_ON ||
-		    k->kind == IMAP_KEY_SENT_SINCE) {
+			k->kind == IMAP_KEY_SENT_SINCE) {
 			count_text(ps, k, false);
 		}
 		return true;
@@ -250,7 +250,7 @@ static struct imap_key *parse_or(struct parser *ps)
 	struct imap_key *k = new_key(ps, IMAP_KEY_OR);
 
 	if (!imap_args_space(ps->a) || (k->child = parse_key(ps)) == NULL ||
-	    !imap_args_space(ps->a) || (k->child->next = parse_key(ps)) == NULL) {
+		!imap_args_space(ps->a) || (k->child->next = parse_key(ps)) == NULL) {
 		return NULL;
 	}
 	return k;

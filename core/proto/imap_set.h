@@ -11,7 +11,7 @@
 
 /* Sequence sets (RFC 3501 9 sequence-set): "1:3,7,9:*". */
 struct imap_range {
-	uint32_t first, last;	/* 0: '*' */
+	uint32_t first, last; /* 0: '*' */
 };
 
 struct imap_set {

@@ -18,12 +18,12 @@
  */
 enum pickup_kind { PICKUP_BEGIN = 1, PICKUP_RECIPIENT, PICKUP_DATA, PICKUP_END, PICKUP_ANSWER };
 
-enum { PICKUP_DATA_MAX = 32768 };	/* bytes of content in one message */
+enum { PICKUP_DATA_MAX = 32768 }; /* bytes of content in one message */
 
 enum pickup_status {
 	PICKUP_OK,
-	PICKUP_RETRY,		/* not now: no room, the queue cannot be written */
-	PICKUP_REFUSED		/* never: too big, too many hops, nobody to send it to,
+	PICKUP_RETRY,  /* not now: no room, the queue cannot be written */
+	PICKUP_REFUSED /* never: too big, too many hops, nobody to send it to,
 		not authorized */
 };
 
@@ -31,7 +31,7 @@ struct pickup_message {
 	enum pickup_kind kind;
 	/* BEGIN */
 	const char *sender, *full_name, *envid;
-	unsigned flags;			/* QUEUE_F_8BIT, _SMTPUTF8, _RET_* */
+	unsigned flags; /* QUEUE_F_8BIT, _SMTPUTF8, _RET_* */
 	/* RECIPIENT */
 	const char *address, *orcpt;
 	unsigned notify;
@@ -40,7 +40,7 @@ struct pickup_message {
 	size_t len;
 	/* ANSWER */
 	enum pickup_status status;
-	const char *text;		/* the queue id, or why not */
+	const char *text; /* the queue id, or why not */
 };
 
 void pickup_put(struct buf *b, const struct pickup_message *m);

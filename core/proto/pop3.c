@@ -14,16 +14,18 @@ struct slice pop3_verb(struct slice line, char *verb, size_t size)
 	struct slice rest = line;
 	size_t n = 0;
 
-	while (n < line.len && line.ptr[n] != ' ')
+	while (n < line.len && line.ptr[n] != ' ') {
 		n++;
+	}
 	rest.ptr += n;
 	rest.len -= n;
 	while (rest.len > 0 && rest.ptr[0] == ' ') {
 		rest.ptr++;
 		rest.len--;
 	}
-	if (n >= size)
+	if (n >= size) {
 		n = 0;
+	}
 	for (size_t i = 0; i < n; i++) {
 		char c = line.ptr[i];
 
@@ -39,16 +41,20 @@ enum pop3_number pop3_number(struct slice *args, bool more, uint64_t *out)
 	size_t n = 0;
 
 	for (; n < args->len && args->ptr[n] >= '0' && args->ptr[n] <= '9'; n++) {
-		if (v > (UINT64_MAX - 9) / 10)
+		if (v > (UINT64_MAX - 9) / 10) {
 			return POP3_NUMBER_LARGE;
+		}
 		v = v * 10 + (uint64_t)(args->ptr[n] - '0');
 	}
-	if (n == 0)
+	if (n == 0) {
 		return POP3_NUMBER_NONE;
-	if (n < args->len && (!more || args->ptr[n] != ' '))
+	}
+	if (n < args->len && (!more || args->ptr[n] != ' ')) {
 		return POP3_NUMBER_NOISE;
-	while (n < args->len && args->ptr[n] == ' ')
+	}
+	while (n < args->len && args->ptr[n] == ' ') {
 		n++;
+	}
 	args->ptr += n;
 	args->len -= n;
 	*out = v;
@@ -65,8 +71,9 @@ void pop3_body_begin(struct pop3_body *b, uint64_t lines)
 /* end_line - an LF came; the line was empty when nothing but perhaps a CR was before it */
 static void end_line(struct pop3_body *b, bool empty)
 {
-	if (b->in_body && b->lines != POP3_ALL)
+	if (b->in_body && b->lines != POP3_ALL) {
 		b->lines--;
+	}
 	b->in_body = b->in_body || empty;
 	b->done = b->in_body && b->lines == 0;
 	b->line_start = true;
@@ -85,8 +92,9 @@ size_t pop3_body_add(struct pop3_body *b, struct buf *out, const char *data, siz
 		bool empty =
 			b->line_start ? n == 0 || (n == 1 && cr) : n == 0 && b->cr && b->only_cr;
 
-		if (b->line_start && n > 0 && *p == '.')
+		if (b->line_start && n > 0 && *p == '.') {
 			buf_addc(out, '.');
+		}
 		buf_add(out, p, n);
 		if (nl == NULL) {
 			b->only_cr = b->line_start && n == 1 && cr;
@@ -103,8 +111,9 @@ size_t pop3_body_add(struct pop3_body *b, struct buf *out, const char *data, siz
 
 void pop3_body_end(struct pop3_body *b, struct buf *out)
 {
-	if (!b->line_start)
+	if (!b->line_start) {
 		buf_adds(out, b->cr ? "\n" : "\r\n");
+	}
 	buf_adds(out, ".\r\n");
 }
 
@@ -113,14 +122,16 @@ void pop3_body_end(struct pop3_body *b, struct buf *out)
 /* add_number - "%08Xu": padded with zeros or not, hex or decimal */
 static void add_number(struct buf *out, uint32_t v, int width, bool hex, bool upper)
 {
-	if (width > 32)
+	if (width > 32) {
 		width = 32;
-	if (hex && upper)
+	}
+	if (hex && upper) {
 		buf_addf(out, "%0*" PRIX32, width, v);
-	else if (hex)
+	} else if (hex) {
 		buf_addf(out, "%0*" PRIx32, width, v);
-	else
+	} else {
 		buf_addf(out, "%0*" PRIu32, width, v);
+	}
 }
 
 void pop3_uidl(
@@ -137,28 +148,34 @@ void pop3_uidl(
 			buf_addc(out, *p);
 			continue;
 		}
-		for (p++; *p >= '0' && *p <= '9'; p++)
+		for (p++; *p >= '0' && *p <= '9'; p++) {
 			width = width < 100 ? width * 10 + (*p - '0') : width;
+		}
 		/* "X" is hex; with "L" before it in small letters, as Dovecot reads it. */
 		for (; *p == 'X' || *p == 'x' || *p == 'L' || *p == 'U'; p++) {
 			hex = hex || *p == 'X' || *p == 'x';
 			upper = upper || *p == 'U';
 		}
-		if (*p == '\0')
+		if (*p == '\0') {
 			break;
-		if (*p == 'u' || *p == 'v')
+		}
+		if (*p == 'u' || *p == 'v') {
 			add_number(out, *p == 'u' ? uid : validity, width, hex, upper);
-		else if (*p == 'f' || *p == 'g')
+		} else if (*p == 'f' || *p == 'g') {
 			buf_adds(out, name);
-		else
+		} else {
 			buf_addc(out, *p);
+		}
 	}
-	if (out->len - start > UIDL_MAX)
+	if (out->len - start > UIDL_MAX) {
 		buf_truncate(out, start + UIDL_MAX);
-	for (size_t i = start; i < out->len; i++) {
-		if (out->data[i] < 0x21 || out->data[i] > 0x7e)
-			out->data[i] = '_';
 	}
-	if (out->len == start)
+	for (size_t i = start; i < out->len; i++) {
+		if (out->data[i] < 0x21 || out->data[i] > 0x7e) {
+			out->data[i] = '_';
+		}
+	}
+	if (out->len == start) {
 		add_number(out, uid, 8, true, false);
+	}
 }

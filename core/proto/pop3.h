@@ -32,7 +32,7 @@ struct pop3_body {
 	bool in_body;
 	bool line_start;  /* nothing of the line yet */
 	bool cr, only_cr; /* the last byte was a CR; and all there is of the line */
-	bool done;	  /* all lines that are wanted are there */
+	bool done;        /* all lines that are wanted are there */
 };
 void pop3_body_begin(struct pop3_body *b, uint64_t lines);
 /* How many bytes of data were taken: less than len only when done. */

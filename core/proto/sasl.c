@@ -146,13 +146,14 @@ static enum sasl_result cram_verify(struct sasl_server *s, const struct sasl_sec
 	bool good;
 
 	if (secret == NULL || secret->plain == NULL) {
-		return fail(s, secret == NULL ? "unknown user"
-					      : "CRAM-MD5 needs a plain password in the database");
+		return fail(s,
+			secret == NULL ? "unknown user"
+				       : "CRAM-MD5 needs a plain password in the database");
 	}
 	hmac_of(DIGEST_MD5, secret->plain, strlen(secret->plain), &text, 1, sum);
 	hex_encode(&hex, sum, digest_size(DIGEST_MD5));
 	good = hex_decode(&sent, s->nonce, 32) && sent.len == 16 &&
-	       equal_secret(sent.data, sum, 16);
+		equal_secret(sent.data, sum, 16);
 	buf_free(&hex);
 	buf_free(&sent);
 	return good ? SASL_OK : fail(s, "Password mismatch");
@@ -216,8 +217,9 @@ static enum sasl_result scram_first(struct sasl_server *s, struct slice r)
 	const char *name, *nonce;
 
 	if (has_nul(r) || (text[0] != 'n' && text[0] != 'y') || text[1] != ',') {
-		return fail(s, text[0] == 'p' ? "channel binding is not offered"
-					      : "malformed SCRAM message");
+		return fail(s,
+			text[0] == 'p' ? "channel binding is not offered"
+				       : "malformed SCRAM message");
 	}
 	rest += 2;
 	if (*rest == 'a') {
@@ -395,8 +397,8 @@ static enum sasl_result scram_final(struct sasl_server *s, struct slice r)
 
 /* ---- All of them ---- */
 
-enum sasl_result sasl_server_start(struct sasl_server *s, enum sasl_mech mech, const char *host,
-	const struct slice *initial)
+enum sasl_result sasl_server_start(
+	struct sasl_server *s, enum sasl_mech mech, const char *host, const struct slice *initial)
 {
 	memset(s, 0, sizeof(*s));
 	s->mech = mech;

@@ -43,12 +43,12 @@ enum sasl_result { SASL_CHALLENGE, SASL_PASSWORD, SASL_SECRET, SASL_OK, SASL_FAI
 
 struct sasl_server {
 	enum sasl_mech mech;
-	struct arena arena;		/* all strings below; sasl_server_free() */
+	struct arena arena; /* all strings below; sasl_server_free() */
 	int step;
-	const char *authzid;		/* whom to act as; "" same as user */
-	const char *user;		/* as sent */
+	const char *authzid; /* whom to act as; "" same as user */
+	const char *user;    /* as sent */
 	const char *password;
-	struct buf challenge;		/* raw, to be base64 encoded */
+	struct buf challenge; /* raw, to be base64 encoded */
 	const char *error;
 	/* SCRAM */
 	const char *client_first_bare, *server_first, *nonce, *gs2;
@@ -59,14 +59,14 @@ struct sasl_server {
 
 /* What a password database knows, for CRAM-MD5 and SCRAM. */
 struct sasl_secret {
-	const char *plain;		/* the password, or NULL */
+	const char *plain; /* the password, or NULL */
 	const char *scram; /* "ROUNDS,SALT,STOREDKEY,SERVERKEY" in base64, of this mechanism's
 			      digest, or NULL */
 };
 
 /* host is named in CRAM-MD5's challenge. initial: decoded initial response, NULL: none. */
-enum sasl_result sasl_server_start(struct sasl_server *s, enum sasl_mech mech, const char *host,
-	const struct slice *initial);
+enum sasl_result sasl_server_start(
+	struct sasl_server *s, enum sasl_mech mech, const char *host, const struct slice *initial);
 enum sasl_result sasl_server_step(struct sasl_server *s, struct slice response);
 /* After SASL_SECRET; secret NULL: no such user (goes on as if, and fails at the end). */
 enum sasl_result sasl_server_secret(struct sasl_server *s, const struct sasl_secret *secret);

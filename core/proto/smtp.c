@@ -98,7 +98,7 @@ bool smtp_parse_size(struct slice text, uint64_t *size_r)
 {
 	uint64_t size = 0;
 
-	if (!smtp_is_number(text) || text.len > 18) {	/* RFC 1870 3 allows 20; 18 always fit */
+	if (!smtp_is_number(text) || text.len > 18) { /* RFC 1870 3 allows 20; 18 always fit */
 		return false;
 	}
 	for (size_t i = 0; i < text.len; i++) {
@@ -129,7 +129,7 @@ bool smtp_parse_notify(struct slice text, unsigned *notify_r)
 		notify |= 1U << i;
 	}
 	if (notify == 0 || ((notify & 1) != 0 && notify != 1)) {
-		return false;		/* nothing was said; NEVER stands alone */
+		return false; /* nothing was said; NEVER stands alone */
 	}
 	*notify_r = notify;
 	return true;
@@ -185,7 +185,7 @@ static size_t read_embedded(struct slice text, uint32_t *code_r)
 		code = code << 4 | (uint32_t)(c <= '9' ? c - '0' : c - 'A' + 10);
 	}
 	if (i < 5 || i == text.len || text.ptr[i] != '}' || code <= 0x20 || code == 0x7f ||
-	    code > 0x10ffff) {
+		code > 0x10ffff) {
 		return 0;
 	}
 	*code_r = code;
@@ -241,8 +241,8 @@ const char *smtp_parse_orcpt(struct arena *a, struct slice text)
 			return NULL;
 		}
 	}
-	address = slice_ieq(type, "utf-8") ? decode_utf8_xtext(a, value) :
-		decode_xtext(a, value, false);
+	address = slice_ieq(type, "utf-8") ? decode_utf8_xtext(a, value)
+					   : decode_xtext(a, value, false);
 	if (address == NULL) {
 		return NULL;
 	}
@@ -286,7 +286,7 @@ void smtp_put_reply(struct buf *out, const char *text)
 	if (lf != NULL && (size_t)(lf - text) < head) {
 		lf = NULL;
 	}
-	for (const char *p = text + head; ; p = lf + 1, lf = strchr(p, '\n')) {
+	for (const char *p = text + head;; p = lf + 1, lf = strchr(p, '\n')) {
 		if (lf == NULL) {
 			put_line(out, (struct slice){ text, head }, '\0', slice_of(p));
 			return;

@@ -35,14 +35,14 @@ bool smtp_keyword(struct slice *rest, const char *keyword);
 /* ---- Paths ---- */
 
 enum {
-	SMTP_PATH_NULL = 1,	/* <> is fine (MAIL) */
-	SMTP_PATH_STRICT = 2	/* only <...>; otherwise a bare word is taken too */
+	SMTP_PATH_NULL = 1,  /* <> is fine (MAIL) */
+	SMTP_PATH_STRICT = 2 /* only <...>; otherwise a bare word is taken too */
 };
 
 struct smtp_path {
-	const char *address;	/* owned by the arena; "" is the null path */
-	bool utf8;		/* bytes above 127 (RFC 6531) */
-	bool utf8_domain;	/* in the domain */
+	const char *address; /* owned by the arena; "" is the null path */
+	bool utf8;           /* bytes above 127 (RFC 6531) */
+	bool utf8_domain;    /* in the domain */
 };
 
 /*
@@ -73,9 +73,9 @@ bool smtp_is_fqdn(struct slice name);
 /* ---- ESMTP parameters ---- */
 
 struct smtp_param {
-	struct slice text;	/* the whole, for "Unsupported option: text" */
+	struct slice text; /* the whole, for "Unsupported option: text" */
 	struct slice key;
-	struct slice value;	/* ptr NULL when there is no '=' */
+	struct slice value; /* ptr NULL when there is no '=' */
 };
 
 /* The next of *rest; false at the end. */

@@ -17,7 +17,7 @@
 
 #include <string.h>
 
-enum { CRS_HELD_MAX = 64 };	/* a longer run of CRs is data up to its last ones */
+enum { CRS_HELD_MAX = 64 }; /* a longer run of CRs is data up to its last ones */
 
 void smtp_data_init(struct smtp_data *d, unsigned flags)
 {
@@ -74,8 +74,8 @@ static void take_byte(struct smtp_data *d, char c, struct buf *out)
 	case SMTP_DATA_LINE_LF:
 		if (c == '.' && (d->flags & SMTP_DATA_BDAT) == 0) {
 			/* After a bare LF the dot is stuffing but can never end the message. */
-			d->state = d->state == SMTP_DATA_LINE || lenient ? SMTP_DATA_DOT :
-				SMTP_DATA_TEXT;
+			d->state = d->state == SMTP_DATA_LINE || lenient ? SMTP_DATA_DOT
+									 : SMTP_DATA_TEXT;
 			return;
 		}
 		break;
@@ -116,7 +116,7 @@ static size_t take_lines(struct smtp_data *d, const char *in, size_t len, struct
 		size_t line, text;
 
 		if (d->state == SMTP_DATA_DOT || d->state == SMTP_DATA_DOT_CR ||
-		    d->state == SMTP_DATA_CR) {
+			d->state == SMTP_DATA_CR) {
 			break;
 		}
 		if (*p == '.' && d->state != SMTP_DATA_TEXT && (d->flags & SMTP_DATA_BDAT) == 0) {
@@ -135,7 +135,7 @@ static size_t take_lines(struct smtp_data *d, const char *in, size_t len, struct
 			}
 			done += text;
 			if (text < line) {
-				break;		/* CRs at the end of what we have: byte by byte */
+				break; /* CRs at the end of what we have: byte by byte */
 			}
 			continue;
 		}

@@ -22,25 +22,25 @@
  * sender took for content cannot become the next command here.
  */
 enum smtp_data_state {
-	SMTP_DATA_LINE,		/* at a line's start; the line before, if any, ended with CRLF */
-	SMTP_DATA_LINE_LF,	/* the same after a bare LF */
+	SMTP_DATA_LINE,    /* at a line's start; the line before, if any, ended with CRLF */
+	SMTP_DATA_LINE_LF, /* the same after a bare LF */
 	SMTP_DATA_TEXT,
-	SMTP_DATA_CR,		/* crs CRs are held back */
-	SMTP_DATA_DOT,		/* "." at a line's start was taken away */
-	SMTP_DATA_DOT_CR,	/* "." CR */
+	SMTP_DATA_CR,     /* crs CRs are held back */
+	SMTP_DATA_DOT,    /* "." at a line's start was taken away */
+	SMTP_DATA_DOT_CR, /* "." CR */
 	SMTP_DATA_END
 };
 
 enum {
-	SMTP_DATA_LENIENT = 1,	/* any of CRLF and LF around the dot ends the message */
+	SMTP_DATA_LENIENT = 1, /* any of CRLF and LF around the dot ends the message */
 	SMTP_DATA_BDAT = 2
 };
 
 struct smtp_data {
 	enum smtp_data_state state;
 	unsigned flags;
-	unsigned crs;		/* CRs held back */
-	uint64_t bare_lf;	/* how many were seen */
+	unsigned crs;     /* CRs held back */
+	uint64_t bare_lf; /* how many were seen */
 };
 
 void smtp_data_init(struct smtp_data *d, unsigned flags);

@@ -170,8 +170,8 @@ static bool skip_route(struct slice *s)
 			continue;
 		}
 		if (c == ':' && host.len > 0 && host.ptr[0] == '[' &&
-		    host.ptr[host.len - 1] != ']') {
-			continue;	/* the colon of [IPv6:...] */
+			host.ptr[host.len - 1] != ']') {
+			continue; /* the colon of [IPv6:...] */
 		}
 		if (!smtp_valid_hostname(host) && !smtp_valid_literal(host, NULL)) {
 			return false;
@@ -239,8 +239,8 @@ static bool valid_domain(struct slice *domain)
 static bool is_dot_string(const char *raw, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (raw[i] == '.' ? i == 0 || i + 1 == n || raw[i - 1] == '.' :
-		    !is_atext((unsigned char)raw[i])) {
+		if (raw[i] == '.' ? i == 0 || i + 1 == n || raw[i - 1] == '.'
+				  : !is_atext((unsigned char)raw[i])) {
 			return false;
 		}
 	}
@@ -306,7 +306,7 @@ bool smtp_parse_path(struct arena *a, struct slice *rest, unsigned flags, struct
 	}
 	end = path_end(s, bare);
 	if (!bare && end == s.len) {
-		return false;		/* no '>' */
+		return false; /* no '>' */
 	}
 	inner = slice_trim((struct slice){ s.ptr, end });
 	s.ptr += end + (bare ? 0 : 1);

@@ -44,13 +44,15 @@ bool utf7_encode(struct buf *out, const char *utf8, size_t len)
 		int32_t code = utf8_get(p, (size_t)(end - p), &n);
 		uint32_t point = (uint32_t)code;
 
-		if (code <= 0)
+		if (code <= 0) {
 			return false;
+		}
 		p += n;
 		if (point >= 0x20 && point < 0x7f) {
 			if (shifted) {
-				if (b.count > 0)
+				if (b.count > 0) {
 					buf_addc(out, digits[b.value << (6 - b.count) & 63]);
+				}
 				buf_addc(out, '-');
 				shifted = false;
 			}
@@ -69,8 +71,9 @@ bool utf7_encode(struct buf *out, const char *utf8, size_t len)
 		put_unit(out, &b, point);
 	}
 	if (shifted) {
-		if (b.count > 0)
+		if (b.count > 0) {
 			buf_addc(out, digits[b.value << (6 - b.count) & 63]);
+		}
 		buf_addc(out, '-');
 	}
 	return true;
@@ -86,23 +89,26 @@ static bool decode_shifted(struct buf *out, const char *text, size_t len)
 		const char *digit = strchr(digits, text[i]);
 		uint32_t unit;
 
-		if (digit == NULL || *digit == '\0')
+		if (digit == NULL || *digit == '\0') {
 			return false;
+		}
 		value = value << 6 | (uint32_t)(digit - digits);
 		count += 6;
-		if (count < 16)
+		if (count < 16) {
 			continue;
+		}
 		count -= 16;
 		unit = value >> count & 0xffff;
 		if (high != 0) {
-			if (unit < 0xdc00 || unit > 0xdfff)
+			if (unit < 0xdc00 || unit > 0xdfff) {
 				return false;
+			}
 			utf8_put(out, 0x10000 + ((high - 0xd800) << 10) + (unit - 0xdc00));
 			high = 0;
 		} else if (unit >= 0xd800 && unit <= 0xdbff) {
 			high = unit;
 		} else if ((unit >= 0x20 && unit < 0x7f) || (unit >= 0xdc00 && unit <= 0xdfff) ||
-			   unit == 0) {
+			unit == 0) {
 			return false;
 		} else {
 			utf8_put(out, unit);
@@ -120,16 +126,18 @@ bool utf7_decode(struct buf *out, const char *text, size_t len)
 		const char *end;
 		size_t n;
 
-		if ((unsigned char)text[i] < 0x20 || (unsigned char)text[i] > 0x7e)
+		if ((unsigned char)text[i] < 0x20 || (unsigned char)text[i] > 0x7e) {
 			return false;
+		}
 		if (text[i] != '&') {
 			buf_addc(out, text[i]);
 			just_ended = false;
 			continue;
 		}
 		end = memchr(text + i + 1, '-', len - i - 1);
-		if (end == NULL)
+		if (end == NULL) {
 			return false;
+		}
 		n = (size_t)(end - (text + i + 1));
 		if (n == 0) {
 			buf_addc(out, '&');

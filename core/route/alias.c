@@ -20,7 +20,7 @@ struct parser {
 	struct alias_item *items;
 	size_t count, room;
 	struct buf word;
-	size_t phrase;		/* count where the words since the last comma began */
+	size_t phrase; /* count where the words since the last comma began */
 };
 
 static void push(struct parser *ps, enum alias_kind kind, const char *text)
@@ -100,9 +100,9 @@ static void quoted(struct parser *ps)
 	}
 	ps->p += ps->p < ps->end;
 	whole = ps->word.len == 0 && (ps->p == ps->end || strchr(", \t\r\n(", *ps->p) != NULL);
-	if (whole && plain.len > 0
-		&& (strchr("|/\\", plain.data[0]) != NULL
-			|| str_istarts(buf_str(&plain), ":include:"))) {
+	if (whole && plain.len > 0 &&
+		(strchr("|/\\", plain.data[0]) != NULL ||
+			str_istarts(buf_str(&plain), ":include:"))) {
 		push_word(ps, buf_str(&plain));
 	} else {
 		buf_add(&ps->word, start, (size_t)(ps->p - start));

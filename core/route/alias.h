@@ -10,16 +10,16 @@
  * files and the right-hand sides of address tables.
  */
 enum alias_kind {
-	ALIAS_ADDRESS,		/* user, user@domain, "quoted user"@domain, Name <user@domain> */
-	ALIAS_USER,		/* \user: that user's mailbox, no aliases, no .forward */
-	ALIAS_COMMAND,		/* |command, "|command with, commas" */
-	ALIAS_FILE,		/* /file, /maildir/ */
-	ALIAS_INCLUDE		/* :include:/file */
+	ALIAS_ADDRESS, /* user, user@domain, "quoted user"@domain, Name <user@domain> */
+	ALIAS_USER,    /* \user: that user's mailbox, no aliases, no .forward */
+	ALIAS_COMMAND, /* |command, "|command with, commas" */
+	ALIAS_FILE,    /* /file, /maildir/ */
+	ALIAS_INCLUDE  /* :include:/file */
 };
 
 struct alias_item {
 	enum alias_kind kind;
-	const char *text;	/* without '\', '|', ":include:" and quotes */
+	const char *text; /* without '\', '|', ":include:" and quotes */
 };
 
 /*

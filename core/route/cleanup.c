@@ -26,16 +26,22 @@
 #include "route/cleanup_header.h"
 
 enum cleanup_state {
-	STATE_START,		/* nothing came yet */
+	STATE_START, /* nothing came yet */
 	STATE_HEADER,
-	STATE_LONG_HEADER,	/* inside a header above header_size_limit, which passes */
+	STATE_LONG_HEADER, /* inside a header above header_size_limit, which passes */
 	STATE_BODY
 };
 
 /* Headers that were seen, one bit each. */
 enum {
-	SEEN_FROM = 1, SEEN_DATE = 2, SEEN_MESSAGE_ID = 4, SEEN_RECIPIENT = 8,
-	SEEN_RESENT = 16, SEEN_RESENT_FROM = 32, SEEN_RESENT_DATE = 64, SEEN_RESENT_MESSAGE_ID = 128
+	SEEN_FROM = 1,
+	SEEN_DATE = 2,
+	SEEN_MESSAGE_ID = 4,
+	SEEN_RECIPIENT = 8,
+	SEEN_RESENT = 16,
+	SEEN_RESENT_FROM = 32,
+	SEEN_RESENT_DATE = 64,
+	SEEN_RESENT_MESSAGE_ID = 128
 };
 
 struct cleanup {
@@ -44,12 +50,12 @@ struct cleanup {
 	enum cleanup_status status;
 	/* the logical header being read; complete lines and the start of the next */
 	struct buf header;
-	size_t line;		/* where the line being read begins in header */
-	bool at_line;		/* the next byte begins a line (STATE_LONG_HEADER) */
+	size_t line;  /* where the line being read begins in header */
+	bool at_line; /* the next byte begins a line (STATE_LONG_HEADER) */
 	unsigned seen;
-	unsigned drop;		/* bit n: row n of headers[] is in message_drop_headers */
-	bool any_header;		/* one of the message itself went by */
-	bool drop_others;	/* names that are no row are there too */
+	unsigned drop;    /* bit n: row n of headers[] is in message_drop_headers */
+	bool any_header;  /* one of the message itself went by */
+	bool drop_others; /* names that are no row are there too */
 	int hops;
 	char *message_id;
 };
@@ -62,30 +68,30 @@ static const struct header_row {
 	enum header_kind kind;
 	unsigned seen;
 } headers[] = {
-	{ "From",			KIND_SENDER,	SEEN_FROM },
-	{ "To",				KIND_RECIPIENT,	SEEN_RECIPIENT },
-	{ "Received",			KIND_HOP,	0 },
-	{ "Date",			KIND_PLAIN,	SEEN_DATE },
-	{ "Message-ID",			KIND_ID,	SEEN_MESSAGE_ID },
-	{ "Cc",				KIND_RECIPIENT,	SEEN_RECIPIENT },
-	{ "Bcc",			KIND_RECIPIENT,	SEEN_RECIPIENT },
-	{ "Sender",			KIND_SENDER,	0 },
-	{ "Reply-To",			KIND_SENDER,	0 },
-	{ "Return-Path",		KIND_PLAIN,	0 },
-	{ "Errors-To",			KIND_SENDER,	0 },
-	{ "Mail-Followup-To",		KIND_SENDER,	0 },
-	{ "Return-Receipt-To",		KIND_SENDER,	0 },
-	{ "Disposition-Notification-To", KIND_SENDER,	0 },
-	{ "Apparently-To",		KIND_RECIPIENT,	0 },
-	{ "Content-Length",		KIND_PLAIN,	0 },
-	{ "Resent-From",		KIND_SENDER,	SEEN_RESENT | SEEN_RESENT_FROM },
-	{ "Resent-Sender",		KIND_SENDER,	SEEN_RESENT },
-	{ "Resent-Reply-To",		KIND_SENDER,	SEEN_RESENT },
-	{ "Resent-To",			KIND_RECIPIENT,	SEEN_RESENT | SEEN_RECIPIENT },
-	{ "Resent-Cc",			KIND_RECIPIENT,	SEEN_RESENT | SEEN_RECIPIENT },
-	{ "Resent-Bcc",			KIND_RECIPIENT,	SEEN_RESENT | SEEN_RECIPIENT },
-	{ "Resent-Date",		KIND_PLAIN,	SEEN_RESENT | SEEN_RESENT_DATE },
-	{ "Resent-Message-ID",		KIND_ID,	SEEN_RESENT | SEEN_RESENT_MESSAGE_ID },
+	{ "From", KIND_SENDER, SEEN_FROM },
+	{ "To", KIND_RECIPIENT, SEEN_RECIPIENT },
+	{ "Received", KIND_HOP, 0 },
+	{ "Date", KIND_PLAIN, SEEN_DATE },
+	{ "Message-ID", KIND_ID, SEEN_MESSAGE_ID },
+	{ "Cc", KIND_RECIPIENT, SEEN_RECIPIENT },
+	{ "Bcc", KIND_RECIPIENT, SEEN_RECIPIENT },
+	{ "Sender", KIND_SENDER, 0 },
+	{ "Reply-To", KIND_SENDER, 0 },
+	{ "Return-Path", KIND_PLAIN, 0 },
+	{ "Errors-To", KIND_SENDER, 0 },
+	{ "Mail-Followup-To", KIND_SENDER, 0 },
+	{ "Return-Receipt-To", KIND_SENDER, 0 },
+	{ "Disposition-Notification-To", KIND_SENDER, 0 },
+	{ "Apparently-To", KIND_RECIPIENT, 0 },
+	{ "Content-Length", KIND_PLAIN, 0 },
+	{ "Resent-From", KIND_SENDER, SEEN_RESENT | SEEN_RESENT_FROM },
+	{ "Resent-Sender", KIND_SENDER, SEEN_RESENT },
+	{ "Resent-Reply-To", KIND_SENDER, SEEN_RESENT },
+	{ "Resent-To", KIND_RECIPIENT, SEEN_RESENT | SEEN_RECIPIENT },
+	{ "Resent-Cc", KIND_RECIPIENT, SEEN_RESENT | SEEN_RECIPIENT },
+	{ "Resent-Bcc", KIND_RECIPIENT, SEEN_RESENT | SEEN_RECIPIENT },
+	{ "Resent-Date", KIND_PLAIN, SEEN_RESENT | SEEN_RESENT_DATE },
+	{ "Resent-Message-ID", KIND_ID, SEEN_RESENT | SEEN_RESENT_MESSAGE_ID },
 };
 
 /* put - content out, unless something failed before */
@@ -167,7 +173,7 @@ static size_t name_length(const char *line, size_t len)
 	size_t n = 0, end;
 
 	while (n < len && (unsigned char)line[n] > 32 && (unsigned char)line[n] < 127 &&
-	    line[n] != ':') {
+		line[n] != ':') {
 		n++;
 	}
 	end = n;
@@ -221,8 +227,8 @@ static void put_missing(struct cleanup *c)
 		return;
 	}
 	if ((c->config.flags & CLEANUP_LOCAL) == 0 && !param.always_add_missing_headers &&
-	    *param.remote_header_rewrite_domain == '\0') {
-		return;		/* a stranger's: only where its headers are rewritten, too */
+		*param.remote_header_rewrite_domain == '\0') {
+		return; /* a stranger's: only where its headers are rewritten, too */
 	}
 	if ((c->seen & id) == 0) {
 		struct tm tm;
@@ -296,7 +302,7 @@ static void take_header(struct cleanup *c, size_t len)
 	c->seen |= headers[row].seen;
 	value = (const char *)memchr(text, ':', len) + 1;
 	if (headers[row].kind == KIND_HOP && ++c->hops >= param.hopcount_limit &&
-	    c->status == CLEANUP_OK) {
+		c->status == CLEANUP_OK) {
 		c->status = CLEANUP_HOPS;
 	}
 	if (headers[row].kind == KIND_ID) {
@@ -375,7 +381,7 @@ static void take_line(struct cleanup *c)
 	if (c->state == STATE_START) {
 		if (is_from_line(line, len)) {
 			take_from_line(c);
-			return;		/* another may follow: mail that went through two mboxes */
+			return; /* another may follow: mail that went through two mboxes */
 		}
 		c->state = STATE_HEADER;
 	}
@@ -510,7 +516,7 @@ enum cleanup_status cleanup_end(struct cleanup *c)
 {
 	if (c->state != STATE_BODY) {
 		if (c->header.len > c->line) {
-			buf_addc(&c->header, '\n');	/* the last line had no end */
+			buf_addc(&c->header, '\n'); /* the last line had no end */
 			take_line(c);
 		}
 		if (c->header.len > 0 && c->state != STATE_BODY) {

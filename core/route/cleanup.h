@@ -42,15 +42,15 @@ enum {
 
 enum cleanup_status {
 	CLEANUP_OK,
-	CLEANUP_HOPS,		/* more than hopcount_limit Received headers */
-	CLEANUP_WRITE		/* put() failed */
+	CLEANUP_HOPS, /* more than hopcount_limit Received headers */
+	CLEANUP_WRITE /* put() failed */
 };
 
 struct cleanup_config {
 	unsigned flags;
-	const char *queue_id;		/* as text; for the Message-ID that is made */
-	const char *sender;		/* envelope sender, complete; for the From that is made */
-	const char *full_name;		/* of the submitter, or "" */
+	const char *queue_id;  /* as text; for the Message-ID that is made */
+	const char *sender;    /* envelope sender, complete; for the From that is made */
+	const char *full_name; /* of the submitter, or "" */
 	time_t arrival;
 	/* 0, or -1: what is left is dropped */
 	int (*put)(void *arg, const void *data, size_t len);
@@ -78,11 +78,11 @@ struct cleanup_trace {
 	/* client_addr "" : a local submission by uid */
 	const char *helo, *client_name, *client_addr;
 	uid_t uid;
-	const char *tls;	/* "TLSv1.2 with cipher ECDHE... (256/256 bits)" or NULL */
-	const char *sasl_user;	/* for smtpd_sasl_authenticated_header, or NULL */
-	const char *proto;	/* "ESMTPS" */
+	const char *tls;       /* "TLSv1.2 with cipher ECDHE... (256/256 bits)" or NULL */
+	const char *sasl_user; /* for smtpd_sasl_authenticated_header, or NULL */
+	const char *proto;     /* "ESMTPS" */
 	const char *queue_id;
-	const char *recipient;	/* of a message with one recipient; NULL: left out */
+	const char *recipient; /* of a message with one recipient; NULL: left out */
 	time_t when;
 };
 

@@ -28,8 +28,8 @@ const char *cleanup_address(struct arena *a, const char *address)
 	}
 	/* What is no address by the grammar stays as it is: whoever delivers it says why not. */
 	plain = smtp_plain_address(a, text);
-	return rewrite_address(a, plain != NULL ? plain : arena_strndup(a, text.ptr, text.len),
-		REWRITE_LOCAL);
+	return rewrite_address(
+		a, plain != NULL ? plain : arena_strndup(a, text.ptr, text.len), REWRITE_LOCAL);
 }
 
 /*

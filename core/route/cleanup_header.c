@@ -29,10 +29,10 @@ enum { COMMENT_DEPTH_MAX = 50, ADDRESS_TOKENS_MAX = 10240 };
 /* One pass over a value. */
 struct walk {
 	const char *p, *end;
-	size_t words;		/* of the element so far */
-	const char *start, *stop;	/* the last word: a run without blanks */
-	bool angle;		/* inside <> */
-	const char *route;	/* "@a,@b:" before the address in <>, or NULL */
+	size_t words;             /* of the element so far */
+	const char *start, *stop; /* the last word: a run without blanks */
+	bool angle;               /* inside <> */
+	const char *route;        /* "@a,@b:" before the address in <>, or NULL */
 	size_t tokens;
 };
 
@@ -144,14 +144,14 @@ static bool next_address(struct walk *w)
 				return true;
 			}
 		} else if (c == ':') {
-			w->words = w->angle ? 2 : 0;	/* a route, or a group's name */
+			w->words = w->angle ? 2 : 0; /* a route, or a group's name */
 			w->p++;
 		} else {
 			w->start = w->p;
 			w->p = w->stop = skip_word(w->p, w->end);
 			w->words++;
 			if (w->start == w->stop) {
-				w->p++;		/* a byte that fits nowhere */
+				w->p++; /* a byte that fits nowhere */
 			}
 		}
 	}
@@ -174,12 +174,13 @@ static bool needs_completion(const char *start, const char *stop)
 			at = p;
 		}
 	}
-	return at == NULL || (at + 1 < stop && at[1] != '[' && (stop[-1] == '.' ||
-		memchr(at, '.', (size_t)(stop - at)) == NULL));
+	return at == NULL ||
+		(at + 1 < stop && at[1] != '[' &&
+			(stop[-1] == '.' || memchr(at, '.', (size_t)(stop - at)) == NULL));
 }
 
-bool cleanup_complete_header(struct buf *out, const char *text, size_t len, size_t value,
-	bool local)
+bool cleanup_complete_header(
+	struct buf *out, const char *text, size_t len, size_t value, bool local)
 {
 	struct walk w = { .p = text + value, .end = text + len };
 	struct arena a = ARENA_INIT;
@@ -251,9 +252,9 @@ void cleanup_put_mailbox(struct buf *out, const char *address, const char *full_
 	for (char *p = name; *p != '\0'; p++) {
 		*p = (unsigned char)*p < 0x20 || *p == 0x7f ? ' ' : *p;
 	}
-	for (size_t n = strlen(name); n > 0 && !utf8_valid(name, n) && utf8_valid(full_name,
-		strlen(full_name)); n--) {
-		name[n - 1] = '\0';	/* cut inside a character */
+	for (size_t n = strlen(name);
+		n > 0 && !utf8_valid(name, n) && utf8_valid(full_name, strlen(full_name)); n--) {
+		name[n - 1] = '\0'; /* cut inside a character */
 	}
 	if (*name == '\0') {
 		buf_adds(out, address);
@@ -297,8 +298,7 @@ void cleanup_received(struct buf *out, const struct cleanup_trace *t)
 	date_rfc5322(date, t->when, true);
 	if (*t->client_addr == '\0') {
 		buf_addf(out, "Received: by %s (%s, from userid %ld)\n\tid %s; %s\n",
-			param.myhostname,
-			param.mail_name, (long)t->uid, t->queue_id, date);
+			param.myhostname, param.mail_name, (long)t->uid, t->queue_id, date);
 		return;
 	}
 	buf_adds(out, "Received: from ");

@@ -12,8 +12,8 @@
  * completed (route/rewrite.h; local: as for our own users, else as remote_header_rewrite_domain
  * says). True: *out has the new text; false: nothing has to change and out is empty.
  */
-bool cleanup_complete_header(struct buf *out, const char *text, size_t len, size_t value,
-	bool local);
+bool cleanup_complete_header(
+	struct buf *out, const char *text, size_t len, size_t value, bool local);
 
 /*
  * "Full Name <address>" as header_from_format has it, quoted where RFC 5322 wants quotes;

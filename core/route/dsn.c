@@ -50,8 +50,8 @@ struct notice {
 	const struct kind_texts *kind;
 	struct buf out;
 	char boundary[128];
-	bool eight_bit;			/* in addresses and reasons */
-	struct buf content;		/* what is returned */
+	bool eight_bit;     /* in addresses and reasons */
+	struct buf content; /* what is returned */
 	bool full, unreadable, content_eight_bit;
 };
 
@@ -195,8 +195,9 @@ static void add_words(struct notice *n)
 	struct buf *out = &n->out;
 	char date[DATE_SIZE];
 
-	begin_part(n, "Notification", n->eight_bit ? "text/plain; charset=utf-8"
-						   : "text/plain; charset=us-ascii", n->eight_bit);
+	begin_part(n, "Notification",
+		n->eight_bit ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii",
+		n->eight_bit);
 	buf_addf(
 		out, "This is the mail system at host %s.\n\n%s", param.myhostname, n->kind->intro);
 	if (n->m->kind == DSN_KIND_DELAY && n->m->last_try > 0) {
@@ -325,7 +326,8 @@ static void add_content(struct notice *n)
 			n->full ? "" : " Headers");
 		begin_part(n, description,
 			n->full ? n->m->smtputf8 ? "message/global" : "message/rfc822"
-				: n->m->smtputf8 ? "message/global-headers" : "text/rfc822-headers",
+				: n->m->smtputf8 ? "message/global-headers"
+						 : "text/rfc822-headers",
 			n->content_eight_bit);
 		buf_add(out, n->content.data, n->content.len);
 		if (n->content.len == 0 || n->content.data[n->content.len - 1] != '\n') {
@@ -345,10 +347,10 @@ int dsn_write(
 	for (size_t i = 0; i < m->recipient_count; i++) {
 		const struct dsn_recipient *r = &m->recipients[i];
 
-		n.eight_bit = n.eight_bit || has_eight_bit(r->address, strlen(r->address))
-			|| has_eight_bit(r->original, strlen(r->original))
-			|| has_eight_bit(r->text, strlen(r->text))
-			|| has_eight_bit(r->diagnostic, strlen(r->diagnostic));
+		n.eight_bit = n.eight_bit || has_eight_bit(r->address, strlen(r->address)) ||
+			has_eight_bit(r->original, strlen(r->original)) ||
+			has_eight_bit(r->text, strlen(r->text)) ||
+			has_eight_bit(r->diagnostic, strlen(r->diagnostic));
 	}
 	load_content(&n);
 	add_headers(&n);

@@ -17,35 +17,35 @@
  * (by which local delivery recognises it after a crash).
  */
 enum dsn_kind {
-	DSN_KIND_FAILURE,	/* undeliverable */
-	DSN_KIND_DELAY,		/* delay_warning_time is over */
-	DSN_KIND_SUCCESS	/* NOTIFY=SUCCESS: delivered, relayed, expanded */
+	DSN_KIND_FAILURE, /* undeliverable */
+	DSN_KIND_DELAY,   /* delay_warning_time is over */
+	DSN_KIND_SUCCESS  /* NOTIFY=SUCCESS: delivered, relayed, expanded */
 };
 
 struct dsn_recipient {
-	const char *address;	/* final recipient */
-	const char *original;	/* as given at RCPT, "" when the same */
-	const char *orcpt;	/* RFC 3461 "type;address" (xtext decoded) or "" */
+	const char *address;  /* final recipient */
+	const char *original; /* as given at RCPT, "" when the same */
+	const char *orcpt;    /* RFC 3461 "type;address" (xtext decoded) or "" */
 	/* "failed", "delayed", "delivered", "relayed", "expanded"; "" after the kind */
 	const char *action;
-	const char *status;	/* "5.1.1" */
-	const char *text;	/* the reason as the log has it */
-	const char *remote_mta;	/* host that said so, or "" */
-	const char *diagnostic;	/* its reply ("550 5.1.1 no such user"), "": text says it all */
+	const char *status;     /* "5.1.1" */
+	const char *text;       /* the reason as the log has it */
+	const char *remote_mta; /* host that said so, or "" */
+	const char *diagnostic; /* its reply ("550 5.1.1 no such user"), "": text says it all */
 };
 
 struct dsn_message {
 	enum dsn_kind kind;
-	const char *queue_id;	/* of the original */
-	const char *envid;	/* RFC 3461 ENVID or "" */
-	const char *sender;	/* of the original */
-	const char *to;		/* whom the notice goes to: the sender, or postmaster */
-	time_t arrival;		/* of the original */
-	time_t last_try;	/* DELAY: until when it will be tried (Will-Retry-Until), else 0 */
+	const char *queue_id; /* of the original */
+	const char *envid;    /* RFC 3461 ENVID or "" */
+	const char *sender;   /* of the original */
+	const char *to;       /* whom the notice goes to: the sender, or postmaster */
+	time_t arrival;       /* of the original */
+	time_t last_try;      /* DELAY: until when it will be tried (Will-Retry-Until), else 0 */
 	bool smtputf8;
 	/* return the whole message (RET=FULL), else the headers; bounce_size_limit rules anyway */
 	bool full;
-	int64_t size;		/* of the original's content */
+	int64_t size; /* of the original's content */
 	const struct dsn_recipient *recipients;
 	size_t recipient_count;
 	/*

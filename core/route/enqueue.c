@@ -26,14 +26,14 @@ struct enqueue {
 	struct queue_message *message;
 	struct cleanup *cleanup;
 	struct arena arena;
-	struct hash seen;		/* recipients, to drop doubles */
+	struct hash seen; /* recipients, to drop doubles */
 	struct queue_envelope env;
-	const char *sender;		/* as given, for the log */
+	const char *sender; /* as given, for the log */
 	uid_t uid;
 	enum step step;
 	uint64_t size;
 	enum pickup_status status;
-	const char *text;		/* why not */
+	const char *text; /* why not */
 	time_t arrival;
 	char id[QUEUE_ID_TEXT];
 	void (*done)(void *arg, bool ok, const char *id);
@@ -113,7 +113,9 @@ static void begin_content(struct enqueue *e)
 		.arg = e,
 	};
 	const struct cleanup_trace trace = {
-		.helo = "", .client_name = "", .client_addr = "",
+		.helo = "",
+		.client_name = "",
+		.client_addr = "",
 		.uid = e->uid,
 		.queue_id = e->id,
 		.when = e->arrival,
@@ -136,8 +138,9 @@ static void note_status(struct enqueue *e, enum cleanup_status status)
 		fail(e, PICKUP_REFUSED, "too many hops");
 		break;
 	case CLEANUP_WRITE:
-		fail(e, PICKUP_RETRY, queue_is_full(e->q) ? "insufficient system storage" :
-			"queue file write error");
+		fail(e, PICKUP_RETRY,
+			queue_is_full(e->q) ? "insufficient system storage"
+					    : "queue file write error");
 		break;
 	}
 }

@@ -37,8 +37,8 @@ enum { DEPTH_MAX = 100, TARGETS_MAX = 50000 };
 /* alias_maps, opened. */
 static struct {
 	struct maps *aliases;
-	struct maps *commands;		/* mailbox_command_maps */
-	struct hash warned;		/* .forward files everybody can read */
+	struct maps *commands; /* mailbox_command_maps */
+	struct hash warned;    /* .forward files everybody can read */
 	/* all of the tables are root's own: includes are read as root */
 	bool trusted;
 } compiled;
@@ -48,7 +48,7 @@ enum source { FROM_ENVELOPE, FROM_ALIAS, FROM_FORWARD, FROM_INCLUDE, FROM_LUSER 
 /* One step of the chain that led to an address. */
 struct step {
 	enum source source;
-	const char *name;		/* alias key, user's name or path */
+	const char *name; /* alias key, user's name or path */
 	const struct step *up;
 	int depth;
 };
@@ -57,8 +57,8 @@ struct expander {
 	struct arena *a;
 	const struct expand_env *env;
 	struct expansion *out;
-	struct hash seen;		/* what was delivered to: drops duplicates */
-	const char *domain;		/* of the recipient we began with */
+	struct hash seen;   /* what was delivered to: drops duplicates */
+	const char *domain; /* of the recipient we began with */
 	/* of the file being followed; NULL: default_privs */
 	const struct local_user *rights;
 };
@@ -66,9 +66,9 @@ struct expander {
 /* The address being looked at. */
 struct where {
 	const char *address;
-	const char *local;		/* without quotes, with extension, lower case for aliases */
-	const char *bare;		/* without extension */
-	const char *extension;		/* "" none */
+	const char *local;     /* without quotes, with extension, lower case for aliases */
+	const char *bare;      /* without extension */
+	const char *extension; /* "" none */
 	const char *delimiter;
 	const char *domain;
 };
@@ -89,8 +89,8 @@ static bool tables_trusted(void)
 			continue;
 		}
 		snprintf(name, sizeof(name), "%.*s", (int)(word.ptr + word.len - path), path);
-		if (stat(name, &st) == 0
-			&& (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)) {
+		if (stat(name, &st) == 0 &&
+			(st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)) {
 			return false;
 		}
 	}
@@ -236,8 +236,8 @@ static void add_file(
 	}
 }
 
-static void add_command(struct expander *x, const struct where *w, const char *command,
-	const struct step *step)
+static void add_command(
+	struct expander *x, const struct where *w, const char *command, const struct step *step)
 {
 	uid_t uid = x->rights != NULL ? x->rights->uid : (uid_t)-1;
 	struct target *t;
@@ -480,9 +480,9 @@ static void set_owner(struct expander *x, const char *name)
 	owner = arena_printf(x->a, "owner-%s", name);
 	if (maps_get(compiled.aliases, owner, &value) > 0) {
 		owner = address_make(x->a, owner, "");
-		if (param.expand_owner_alias
-			&& alias_parse(x->a, buf_str(&value), value.len, &items) == 1
-			&& items[0].kind == ALIAS_ADDRESS) {
+		if (param.expand_owner_alias &&
+			alias_parse(x->a, buf_str(&value), value.len, &items) == 1 &&
+			items[0].kind == ALIAS_ADDRESS) {
 			owner = items[0].text;
 		}
 		x->out->owner = rewrite_address(x->a, owner, REWRITE_LOCAL);
@@ -507,8 +507,8 @@ static bool try_alias(
 	rc = maps_get(compiled.aliases, name, &value);
 	if (rc < 0) {
 		add_again(x, TARGET_DEFER, w, "4.3.0", "alias database unavailable");
-	} else if (rc > 0
-		&& (in_chain(step, FROM_ALIAS, name) != NULL || step->depth > DEPTH_MAX)) {
+	} else if (rc > 0 &&
+		(in_chain(step, FROM_ALIAS, name) != NULL || step->depth > DEPTH_MAX)) {
 		log_warn("possible alias database loop for %s", name);
 		add_problem(x, TARGET_FAIL, w, "5.4.6",
 			arena_printf(x->a, "possible alias database loop for %s", name));
@@ -604,10 +604,10 @@ static void expand_user(struct expander *x, const struct where *w, const struct 
 	if (own != NULL || !try_forward(x, w, u, step)) {
 		/* a: a, b: as a recipient of its own, a would mean b too. */
 		add_mailbox(x, w, u,
-			own == NULL
-				&& !(step->source == FROM_ALIAS
-					&& (str_ieq(step->name, w->local)
-						|| str_ieq(step->name, w->bare))));
+			own == NULL &&
+				!(step->source == FROM_ALIAS &&
+					(str_ieq(step->name, w->local) ||
+						str_ieq(step->name, w->bare))));
 	}
 }
 
@@ -650,8 +650,8 @@ static void expand_address(struct expander *x, const char *address, const struct
 	/* A bare name in a file of ours is a user here, whatever myorigin says. */
 	if (!first && address_at(address) == NULL) {
 		address = strpbrk(address, "!%") == NULL
-			? arena_printf(
-				x->a, "%s%s%s", address, x->domain[0] != '\0' ? "@" : "", x->domain)
+			? arena_printf(x->a, "%s%s%s", address, x->domain[0] != '\0' ? "@" : "",
+				  x->domain)
 			: rewrite_address(x->a, address, REWRITE_LOCAL);
 	} else if (!first) {
 		address = rewrite_address(x->a, address, REWRITE_LOCAL);
@@ -671,14 +671,14 @@ static void expand_address(struct expander *x, const char *address, const struct
 	} else if (step->depth > DEPTH_MAX) {
 		add_problem(x, TARGET_FAIL, &w, "5.4.6",
 			arena_printf(x->a, "too many aliases on the way to %s", address));
-	} else if (!try_alias(x, &w, w.local, step)
-		&& (w.extension[0] == '\0' || !try_alias(x, &w, w.bare, step))) {
+	} else if (!try_alias(x, &w, w.local, step) &&
+		(w.extension[0] == '\0' || !try_alias(x, &w, w.bare, step))) {
 		expand_user(x, &w, step);
 	}
 }
 
-void expand_recipient(struct arena *a, const struct expand_env *env, const char *address,
-	struct expansion *out)
+void expand_recipient(
+	struct arena *a, const struct expand_env *env, const char *address, struct expansion *out)
 {
 	struct expander x = { .a = a, .env = env, .out = out, .domain = address_domain(address) };
 	const struct step start = { FROM_ENVELOPE, "", NULL, 0 };

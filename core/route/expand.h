@@ -21,22 +21,22 @@ void expand_init(void);
 void expand_free(void);
 
 enum target_kind {
-	TARGET_MAILBOX,		/* value: path, '/' at the end: maildir */
-	TARGET_FILE,		/* the same, but the file may belong to anybody */
-	TARGET_COMMAND,		/* value: command line */
-	TARGET_REMOTE,		/* value: address for another transport or another table */
-	TARGET_DISCARD,		/* /dev/null, an empty list; value: what the log says */
-	TARGET_FAIL,		/* value: why; dsn */
+	TARGET_MAILBOX, /* value: path, '/' at the end: maildir */
+	TARGET_FILE,    /* the same, but the file may belong to anybody */
+	TARGET_COMMAND, /* value: command line */
+	TARGET_REMOTE,  /* value: address for another transport or another table */
+	TARGET_DISCARD, /* /dev/null, an empty list; value: what the log says */
+	TARGET_FAIL,    /* value: why; dsn */
 	TARGET_DEFER
 };
 
 struct target {
 	enum target_kind kind;
-	const char *address;		/* to= of the log: the address that led here */
+	const char *address; /* to= of the log: the address that led here */
 	const char *value;
 	const char *dsn;
-	struct local_user user;		/* whose rights it is delivered with */
-	const char *local, *extension, *domain;	/* of address, for a command's environment */
+	struct local_user user;                 /* whose rights it is delivered with */
+	const char *local, *extension, *domain; /* of address, for a command's environment */
 	/* below mail_spool_directory: its group is needed for locks */
 	bool spool;
 	/* address leads here when it is tried as a recipient of its own */
@@ -47,7 +47,7 @@ struct target {
 struct expansion {
 	struct target *first, *last;
 	size_t count;
-	const char *owner;		/* envelope sender after owner-alias, or NULL */
+	const char *owner; /* envelope sender after owner-alias, or NULL */
 };
 
 struct expand_env {
@@ -57,7 +57,7 @@ struct expand_env {
 };
 
 /* At least one target, duplicates dropped. Everything is owned by a. */
-void expand_recipient(struct arena *a, const struct expand_env *env, const char *address,
-	struct expansion *out);
+void expand_recipient(
+	struct arena *a, const struct expand_env *env, const char *address, struct expansion *out);
 
 #endif

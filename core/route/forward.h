@@ -13,12 +13,12 @@
 
 /* What $name stands for in forward_path, luser_relay, mailbox_command. */
 struct forward_names {
-	const struct local_user *user;	/* $user $home $shell */
-	const char *recipient;		/* $recipient: the whole address */
+	const struct local_user *user; /* $user $home $shell */
+	const char *recipient;         /* $recipient: the whole address */
 	const char *local, *domain;
-	const char *extension;		/* without the delimiter, "" none */
-	const char *delimiter;		/* the one that was there, "" none */
-	struct hash *warned;		/* files warned of, once each; NULL: do not warn */
+	const char *extension; /* without the delimiter, "" none */
+	const char *delimiter; /* the one that was there, "" none */
+	struct hash *warned;   /* files warned of, once each; NULL: do not warn */
 };
 
 /* text with its $names, as it is safe in a path or address: other bytes become '_'. */

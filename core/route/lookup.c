@@ -67,8 +67,8 @@ static bool needs_quotes(const char *local)
 	for (; *local != '\0'; local++) {
 		unsigned char c = (unsigned char)*local;
 
-		if (c <= 0x20 || c == 0x7f || strchr("()<>[]:;@\\,\"", c) != NULL
-			|| (c == '.' && last == '.')) {
+		if (c <= 0x20 || c == 0x7f || strchr("()<>[]:;@\\,\"", c) != NULL ||
+			(c == '.' && last == '.')) {
 			return true;
 		}
 		last = (char)c;
@@ -105,15 +105,15 @@ const char *address_extension(const char *local)
 {
 	size_t n;
 
-	if (param.recipient_delimiter[0] == '\0' || str_ieq(local, "postmaster")
-		|| str_ieq(local, "mailer-daemon") || str_ieq(local, param.double_bounce_sender)) {
+	if (param.recipient_delimiter[0] == '\0' || str_ieq(local, "postmaster") ||
+		str_ieq(local, "mailer-daemon") || str_ieq(local, param.double_bounce_sender)) {
 		return NULL;
 	}
 	if (param.owner_request_special && strchr(param.recipient_delimiter, '-') != NULL) {
 		size_t len = strlen(local);
 
-		if (str_istarts(local, "owner-")
-			|| (len > 8 && str_ieq(local + len - 8, "-request"))) {
+		if (str_istarts(local, "owner-") ||
+			(len > 8 && str_ieq(local + len - 8, "-request"))) {
 			return NULL;
 		}
 	}

@@ -34,10 +34,10 @@ char *address_make(struct arena *a, const char *local, const char *domain);
 const char *address_extension(const char *local);
 
 enum {
-	LOOKUP_FULL = 1,	/* user+ext@domain, user@domain */
-	LOOKUP_LOCAL = 2,	/* user+ext, user: when the domain is local or equals myorigin */
-	LOOKUP_DOMAIN = 4,	/* @domain */
-	LOOKUP_BARE = 8,	/* LOCAL whatever the domain is */
+	LOOKUP_FULL = 1,   /* user+ext@domain, user@domain */
+	LOOKUP_LOCAL = 2,  /* user+ext, user: when the domain is local or equals myorigin */
+	LOOKUP_DOMAIN = 4, /* @domain */
+	LOOKUP_BARE = 8,   /* LOCAL whatever the domain is */
 	LOOKUP_ALL = 7
 };
 

@@ -29,9 +29,9 @@ enum item_kind { ITEM_NAME, ITEM_BELOW, ITEM_NET, ITEM_TABLE, ITEM_BAD };
 struct item {
 	enum item_kind kind;
 	bool negated;
-	char *text;		/* name, name after the dot, or the item for messages */
+	char *text; /* name, name after the dot, or the item for messages */
 	struct map *table;
-	unsigned char net[16];	/* IPv4 as ::ffff:0:0/96 */
+	unsigned char net[16]; /* IPv4 as ::ffff:0:0/96 */
 	int bits;
 	bool v4;
 };
@@ -277,8 +277,7 @@ bool match_list_empty(const struct match_list *l)
 }
 
 /* table_get - is key there? Whole or a part; 1, 0, -1 with a warning */
-static int table_get(const struct match_list *l, const struct item *it, const char *key,
-	bool whole)
+static int table_get(const struct match_list *l, const struct item *it, const char *key, bool whole)
 {
 	struct buf value = BUF_INIT;
 	int rc = (whole ? map_get : map_get_part)(it->table, key, &value);
@@ -314,8 +313,8 @@ static bool name_matches(const struct match_list *l, const struct item *it, cons
 	if (!below && len == n) {
 		return strcmp(domain, it->text) == 0;
 	}
-	return len > n + 1 && (below || (l->flags & MATCH_PARENT) != 0)
-		&& domain[len - n - 1] == '.' && strcmp(domain + len - n, it->text) == 0;
+	return len > n + 1 && (below || (l->flags & MATCH_PARENT) != 0) &&
+		domain[len - n - 1] == '.' && strcmp(domain + len - n, it->text) == 0;
 }
 
 /* match_name - one item against a name in lower case: 1, 0, -1 */

@@ -21,8 +21,8 @@
 struct match_list;
 
 enum {
-	MATCH_PARENT = 1,	/* a domain stands for its subdomains too */
-	MATCH_USER = 2		/* user@domain keys are allowed: a full address may be asked for */
+	MATCH_PARENT = 1, /* a domain stands for its subdomains too */
+	MATCH_USER = 2    /* user@domain keys are allowed: a full address may be asked for */
 };
 
 /*

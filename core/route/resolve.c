@@ -154,10 +154,10 @@ void route_init(void)
 	compiled.alias = match_list_new("virtual_alias_domains", param.virtual_alias_domains, 0);
 	compiled.mailbox =
 		match_list_new("virtual_mailbox_domains", param.virtual_mailbox_domains, 0);
-	compiled.relay = match_list_new("relay_domains", param.relay_domains,
-		match_parent_flag("relay_domains"));
-	compiled.mynetworks = match_list_new("mynetworks", param.mynetworks,
-		match_parent_flag("mynetworks"));
+	compiled.relay = match_list_new(
+		"relay_domains", param.relay_domains, match_parent_flag("relay_domains"));
+	compiled.mynetworks =
+		match_list_new("mynetworks", param.mynetworks, match_parent_flag("mynetworks"));
 	compiled.own = own_addresses();
 	for (int i = 0; i < TABLE_COUNT; i++) {
 		compiled.tables[i] = maps_open(lists[i], 0);
@@ -290,14 +290,14 @@ static int strip_local(struct arena *a, const char **address)
 		*address = address_make(a, local, at + 1);
 		return 1;
 	}
-	if (param.swap_bangpath && (next = strchr(local, '!')) != NULL && next > local
-		&& next[1] != '\0') {
-		*address = address_make(a, next + 1,
-			arena_strndup(a, local, (size_t)(next - local)));
+	if (param.swap_bangpath && (next = strchr(local, '!')) != NULL && next > local &&
+		next[1] != '\0') {
+		*address =
+			address_make(a, next + 1, arena_strndup(a, local, (size_t)(next - local)));
 		return 1;
 	}
-	if (param.allow_percent_hack && (at = strrchr(local, '%')) != NULL && at > local
-		&& at[1] != '\0') {
+	if (param.allow_percent_hack && (at = strrchr(local, '%')) != NULL && at > local &&
+		at[1] != '\0') {
 		*at = '\0';
 		*address = address_make(a, local, at + 1);
 		return 1;
@@ -344,8 +344,9 @@ static int sender_lookup(struct arena *a, enum table t, const char *sender, cons
 /* route_away - relay_domains and the rest: relayhost, sender-dependent next hops; 1 or -1 */
 static int route_away(struct arena *a, const char *sender, const char *domain, struct route *r)
 {
-	const char *hop = domain, *transport = r->class == ROUTE_RELAY ? param.relay_transport
-								       : param.default_transport;
+	const char *hop = domain,
+		   *transport = r->class == ROUTE_RELAY ? param.relay_transport
+							: param.default_transport;
 	int rc = sender_lookup(a, TABLE_SENDER_RELAYHOST, sender, &hop);
 
 	if (rc == 0 || (rc > 0 && str_ieq(hop, "DUNNO"))) {
@@ -397,16 +398,16 @@ static int transport_lookup(
 	if (rc == 0) {
 		rc = maps_get_part(maps, domain, value);
 	}
-	while (rc == 0 && domain[0] != '[' && (dot = strchr(dot + 1, '.')) != NULL
-		&& dot[1] != '\0') {
+	while (rc == 0 && domain[0] != '[' && (dot = strchr(dot + 1, '.')) != NULL &&
+		dot[1] != '\0') {
 		rc = maps_get_part(maps, dot + parent, value);
 	}
 	return rc != 0 ? rc : maps_get(maps, "*", value);
 }
 
 /* apply_transport_maps - 1, or -1 */
-static int apply_transport_maps(struct arena *a, const char *address, const char *domain,
-	struct route *r)
+static int apply_transport_maps(
+	struct arena *a, const char *address, const char *domain, struct route *r)
 {
 	struct buf value = BUF_INIT;
 	int rc;
@@ -585,12 +586,12 @@ const char *route_refusal(struct arena *a, const char *address)
 
 	/* Nearly nobody has such a thing: then there is nothing to look for. */
 	if (maps_empty(compiled.tables[TABLE_TRANSPORT]) && !is_refuser(param.local_transport) &&
-	    !is_refuser(param.virtual_transport) && !is_refuser(param.relay_transport) &&
-	    !is_refuser(param.default_transport)) {
+		!is_refuser(param.virtual_transport) && !is_refuser(param.relay_transport) &&
+		!is_refuser(param.default_transport)) {
 		return NULL;
 	}
 	if (find_route(a, "", address, &r) != 1 || !is_refuser(r.transport) ||
-	    renamed(a, address) != 0) {
+		renamed(a, address) != 0) {
 		return NULL;
 	}
 	return arena_printf(a, "%s:%s", r.transport, r.nexthop);
@@ -655,19 +656,20 @@ static const char *with_user(
 		return address_make(a, address_local(a, address), result + 1);
 	}
 	local = address_local(a, result);
-	if (ext == NULL || strstr(param.propagate_unmatched_extensions, "virtual") == NULL
-		|| address_extension(local) != NULL) {
+	if (ext == NULL || strstr(param.propagate_unmatched_extensions, "virtual") == NULL ||
+		address_extension(local) != NULL) {
 		return result;
 	}
 	return address_make(a, arena_printf(a, "%s%s", local, ext), address_domain(result));
 }
 
 /* An expansion of virtual_alias_maps under way. */
-struct virtual {
+struct virtual
+{
 	struct arena *a;
 	const char **list;
 	size_t count, room;
-	size_t left;			/* look-ups that may be done: aliases may meet again */
+	size_t left; /* look-ups that may be done: aliases may meet again */
 	bool failed;
 };
 
@@ -703,8 +705,8 @@ static void virtual_results(
 	size_t n = alias_parse(v->a, text, strlen(text), &items);
 
 	for (size_t i = 0; i < n && !v->failed; i++) {
-		const char *to = rewrite_address(v->a,
-			with_user(v->a, items[i].text, address, ext), REWRITE_LOCAL);
+		const char *to = rewrite_address(
+			v->a, with_user(v->a, items[i].text, address, ext), REWRITE_LOCAL);
 
 		if (str_ieq(to, address)) {
 			virtual_add(v, to);

@@ -16,11 +16,11 @@ void route_init(void);
 void route_free(void);
 
 enum route_class {
-	ROUTE_LOCAL,		/* mydestination, or [address] of ours */
-	ROUTE_ALIAS,		/* virtual_alias_domains */
-	ROUTE_VIRTUAL,		/* virtual_mailbox_domains */
-	ROUTE_RELAY,		/* relay_domains */
-	ROUTE_OTHER		/* the rest of the world */
+	ROUTE_LOCAL,   /* mydestination, or [address] of ours */
+	ROUTE_ALIAS,   /* virtual_alias_domains */
+	ROUTE_VIRTUAL, /* virtual_mailbox_domains */
+	ROUTE_RELAY,   /* relay_domains */
+	ROUTE_OTHER    /* the rest of the world */
 };
 const char *route_class_name(enum route_class c);
 
@@ -31,11 +31,11 @@ struct route {
 	enum route_class class;
 	/* service of master.cf: "local", "smtp", "relay", "virtual", "lmtp"... */
 	const char *transport;
-	const char *nexthop;	/* "test.example", "[relay.example]:587", "unix:private/x" */
-	const char *recipient;	/* the address as the agent is to see it (user@domain) */
-	bool routed;		/* it named another host through one of ours: u%d@here */
-	const char *dsn;	/* for 0 and -1: "5.1.1", "4.3.0" */
-	const char *text;	/* for 0 and -1: why, for the log, mailq and the DSN */
+	const char *nexthop;   /* "test.example", "[relay.example]:587", "unix:private/x" */
+	const char *recipient; /* the address as the agent is to see it (user@domain) */
+	bool routed;           /* it named another host through one of ours: u%d@here */
+	const char *dsn;       /* for 0 and -1: "5.1.1", "4.3.0" */
+	const char *text;      /* for 0 and -1: why, for the log, mailq and the DSN */
 };
 
 /*

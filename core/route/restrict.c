@@ -101,7 +101,7 @@ static void read_rule(struct restrict_set *set, const char *what, struct restric
 	if ((row->flags & RULE_ARG) != 0) {
 		rule->arg = next_token(&set->arena, text);
 		if (rule->arg == NULL ||
-		    ((row->flags & RULE_TABLE) != 0 && strchr(rule->arg, ':') == NULL)) {
+			((row->flags & RULE_TABLE) != 0 && strchr(rule->arg, ':') == NULL)) {
 			log_warn("restriction %s: bad argument \"%s\": need %s", rule->name,
 				rule->arg != NULL ? rule->arg : "",
 				(row->flags & RULE_TABLE) != 0 ? "maptype:mapname" : "a word");
@@ -112,7 +112,8 @@ static void read_rule(struct restrict_set *set, const char *what, struct restric
 	if (row->fn == NULL && !set->warned[row - restrict_rows]) {
 		set->warned[row - restrict_rows] = true;
 		log_warn("%s: restriction %s is not built: what it is asked about is answered "
-			 "451 4.3.5", what, rule->name);
+			 "451 4.3.5",
+			what, rule->name);
 	}
 	if (row->fn != NULL && (row->flags & RULE_TABLE) != 0) {
 		rule->table = maps_open(rule->arg, 0);
@@ -120,8 +121,8 @@ static void read_rule(struct restrict_set *set, const char *what, struct restric
 	}
 }
 
-struct restrict_list *restrict_parse(struct restrict_set *set, const char *what, const char *text,
-	int depth)
+struct restrict_list *restrict_parse(
+	struct restrict_set *set, const char *what, const char *text, int depth)
 {
 	struct restrict_list *list = arena_alloc(&set->arena, sizeof(*list));
 	const char *rest = text;
@@ -133,7 +134,7 @@ struct restrict_list *restrict_parse(struct restrict_set *set, const char *what,
 		most++;
 	}
 	list->rules = arena_alloc(&set->arena, (most + 1) * sizeof(*list->rules));
-	for (rest = text; list->count < most; ) {
+	for (rest = text; list->count < most;) {
 		struct restrict_rule *rule = &list->rules[list->count];
 
 		name = next_token(&set->arena, &rest);
@@ -149,7 +150,9 @@ struct restrict_list *restrict_parse(struct restrict_set *set, const char *what,
 		warn = false;
 		/* The old form: a table alone, looked up by what the list is about. */
 		if (strchr(name, ':') != NULL) {
-			static const struct { const char *list, *rule; } implied[] = {
+			static const struct {
+				const char *list, *rule;
+			} implied[] = {
 				{ "smtpd_client_restrictions", "check_client_access" },
 				{ "smtpd_helo_restrictions", "check_helo_access" },
 				{ "smtpd_sender_restrictions", "check_sender_access" },
@@ -192,8 +195,10 @@ static void each_name(struct arena *a, const char *text,
 				each_name(a, value, fn, arg, depth + 1);
 			}
 		} else if (!str_ieq(name, "warn_if_reject") && strchr(name, ':') == NULL) {
-			fn(arg, name, row == NULL ? RESTRICT_UNKNOWN :
-				row->fn != NULL || warn ? RESTRICT_BUILT : RESTRICT_NOT_BUILT);
+			fn(arg, name,
+				row == NULL                       ? RESTRICT_UNKNOWN
+					: row->fn != NULL || warn ? RESTRICT_BUILT
+								  : RESTRICT_NOT_BUILT);
 		}
 		warn = str_ieq(name, "warn_if_reject");
 	}
@@ -226,12 +231,14 @@ static bool has_guard(const struct restrict_list *list)
 
 struct restrict_set *restrict_set_new(char **error_r)
 {
-	const struct { const char *name, *text; } lists[RESTRICT_LISTS] = {
+	const struct {
+		const char *name, *text;
+	} lists[RESTRICT_LISTS] = {
 		[RESTRICT_CLIENT] = { "smtpd_client_restrictions",
 			param.smtpd_client_restrictions },
 		[RESTRICT_HELO] = { "smtpd_helo_restrictions", param.smtpd_helo_restrictions },
 		[RESTRICT_SENDER] = { "smtpd_sender_restrictions",
-		param.smtpd_sender_restrictions },
+			param.smtpd_sender_restrictions },
 		[RESTRICT_RELAY] = { "smtpd_relay_restrictions", param.smtpd_relay_restrictions },
 		[RESTRICT_RECIPIENT] = { "smtpd_recipient_restrictions",
 			param.smtpd_recipient_restrictions },
@@ -250,7 +257,8 @@ struct restrict_set *restrict_set_new(char **error_r)
 	if (!has_guard(set->lists[RESTRICT_RELAY]) && !has_guard(set->lists[RESTRICT_RECIPIENT])) {
 		struct buf b = BUF_INIT;
 
-		buf_adds(&b, "in parameter smtpd_relay_restrictions or"
+		buf_adds(&b,
+			"in parameter smtpd_relay_restrictions or"
 			" smtpd_recipient_restrictions, specify at least one working instance of:"
 			" reject_unauth_destination, defer_unauth_destination, reject, defer,"
 			" defer_if_permit or check_relay_domains");
@@ -288,8 +296,8 @@ const char *restrict_name(size_t n, bool *acted_on_r)
 
 /* ---- Answers ---- */
 
-enum restrict_verdict restrict_reject(struct restrict_run *run, int code, const char *dsn,
-	const char *fmt, ...)
+enum restrict_verdict restrict_reject(
+	struct restrict_run *run, int code, const char *dsn, const char *fmt, ...)
 {
 	char text[REPLY_MAX];
 	const char *reply;
@@ -406,15 +414,17 @@ static enum restrict_verdict run_rule(struct restrict_run *run, const struct res
 	run->warn_if_reject = false;
 	log_debug(2, "restriction %s%s%s: %s", rule->name, rule->arg != NULL ? " " : "",
 		rule->arg != NULL ? rule->arg : "",
-		verdict == RESTRICT_OK ? "permit" : verdict == RESTRICT_REJECT ? run->reply :
-		verdict == RESTRICT_PENDING ? "waits" : "no opinion");
+		verdict == RESTRICT_OK                ? "permit"
+			: verdict == RESTRICT_REJECT  ? run->reply
+			: verdict == RESTRICT_PENDING ? "waits"
+						      : "no opinion");
 	return verdict;
 }
 
 enum restrict_verdict restrict_run(struct restrict_run *run, enum restrict_list_name list)
 {
 	if (run->discard) {
-		return RESTRICT_OK;	/* who gets what nobody gets is no matter */
+		return RESTRICT_OK; /* who gets what nobody gets is no matter */
 	}
 	if (run->depth == 0) {
 		name_subject(run, list);
@@ -453,13 +463,13 @@ enum restrict_verdict restrict_end(struct restrict_run *run, bool recipient)
 		run->reply = run->defer_if_permit;
 		return RESTRICT_REJECT;
 	}
-	run->defer_if_reject = NULL;	/* what nobody has is refused for good */
+	run->defer_if_reject = NULL; /* what nobody has is refused for good */
 	if (recipient && param.smtpd_reject_unlisted_sender && !run->unlisted_sender_checked &&
-	    restrict_unlisted_sender(run) == RESTRICT_REJECT) {
+		restrict_unlisted_sender(run) == RESTRICT_REJECT) {
 		return RESTRICT_REJECT;
 	}
 	if (recipient && param.smtpd_reject_unlisted_recipient && !run->unlisted_checked &&
-	    restrict_unlisted_recipient(run) == RESTRICT_REJECT) {
+		restrict_unlisted_recipient(run) == RESTRICT_REJECT) {
 		return RESTRICT_REJECT;
 	}
 	return RESTRICT_OK;

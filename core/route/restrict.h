@@ -18,8 +18,14 @@
  * RESTRICT_PENDING and is called again by the next restrict_run().
  */
 enum restrict_list_name {
-	RESTRICT_CLIENT, RESTRICT_HELO, RESTRICT_SENDER, RESTRICT_RELAY, RESTRICT_RECIPIENT,
-	RESTRICT_DATA, RESTRICT_END_OF_DATA, RESTRICT_ETRN,
+	RESTRICT_CLIENT,
+	RESTRICT_HELO,
+	RESTRICT_SENDER,
+	RESTRICT_RELAY,
+	RESTRICT_RECIPIENT,
+	RESTRICT_DATA,
+	RESTRICT_END_OF_DATA,
+	RESTRICT_ETRN,
 	RESTRICT_LISTS
 };
 
@@ -37,16 +43,16 @@ void restrict_set_free(struct restrict_set *set);
 /* What is known so far; the texts live as long as the run. */
 struct restrict_query {
 	const char *client_name, *client_addr, *local_addr;
-	const char *helo;		/* "" not said */
-	const char *sender;		/* as given, "" null, NULL no MAIL yet */
-	const char *sender_full;	/* rewritten */
-	const char *recipient;		/* as given, NULL none */
-	const char *recipient_full;	/* rewritten */
-	const char *etrn;		/* domain, or NULL */
-	const char *sasl_user;		/* NULL not logged in */
-	bool tls;			/* encrypted */
-	bool pipelined;			/* input waits that should not be there yet */
-	unsigned recipient_count;	/* accepted ones of this mail */
+	const char *helo;           /* "" not said */
+	const char *sender;         /* as given, "" null, NULL no MAIL yet */
+	const char *sender_full;    /* rewritten */
+	const char *recipient;      /* as given, NULL none */
+	const char *recipient_full; /* rewritten */
+	const char *etrn;           /* domain, or NULL */
+	const char *sasl_user;      /* NULL not logged in */
+	bool tls;                   /* encrypted */
+	bool pipelined;             /* input waits that should not be there yet */
+	unsigned recipient_count;   /* accepted ones of this mail */
 	/*
 	 * Things to be logged that do not end the evaluation: what is "reject_warning",
 	 * "hold", "discard", "redirect", "bcc", "info", "warn".
@@ -57,34 +63,37 @@ struct restrict_query {
 
 enum restrict_verdict { RESTRICT_DUNNO, RESTRICT_OK, RESTRICT_REJECT, RESTRICT_PENDING };
 
-struct restrict_header {		/* PREPEND */
+struct restrict_header { /* PREPEND */
 	struct restrict_header *next;
 	const char *text;
 };
 
-enum { RESTRICT_DEPTH = 20 };		/* lists inside lists (classes, access actions) */
+enum { RESTRICT_DEPTH = 20 }; /* lists inside lists (classes, access actions) */
 
 /* One evaluation; zeroed and filled by restrict_begin(). */
 struct restrict_run {
 	struct restrict_set *set;
 	const struct restrict_query *query;
-	struct arena *arena;		/* owns the texts below */
+	struct arena *arena; /* owns the texts below */
 	/* Results. */
 	/* of RESTRICT_REJECT: "554 5.7.1 <a@b>: Relay access denied" */
 	const char *reply;
 	bool hold, discard;
-	const char *redirect, *bcc;	/* NULL none */
+	const char *redirect, *bcc; /* NULL none */
 	struct restrict_header *prepend;
 	/* Private. */
 	enum restrict_list_name list;
-	const char *name, *class_name;	/* what a reply is about: <name>: class rejected */
-	const char *defer_if_permit, *defer_if_reject;	/* replies, NULL none */
+	const char *name, *class_name; /* what a reply is about: <name>: class rejected */
+	const char *defer_if_permit, *defer_if_reject; /* replies, NULL none */
 	bool warn_if_reject;
-	bool unlisted_checked;		/* the recipient was looked up */
+	bool unlisted_checked; /* the recipient was looked up */
 	bool unlisted_sender_checked;
-	struct { const void *list; size_t at; } frames[RESTRICT_DEPTH];
+	struct {
+		const void *list;
+		size_t at;
+	} frames[RESTRICT_DEPTH];
 	size_t depth;
-	void *waiting;			/* of the rule that is pending */
+	void *waiting; /* of the rule that is pending */
 };
 
 void restrict_begin(struct restrict_run *run, struct restrict_set *set,

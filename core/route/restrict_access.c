@@ -26,8 +26,8 @@ struct subject {
 	const char *table, *name, *class_name;
 };
 
-typedef enum restrict_verdict action_fn(struct restrict_run *run, const struct subject *s,
-	const char *text);
+typedef enum restrict_verdict action_fn(
+	struct restrict_run *run, const struct subject *s, const char *text);
 
 const char *restrict_split_dsn(struct restrict_run *run, const char **text, const char *def)
 {
@@ -35,7 +35,7 @@ const char *restrict_split_dsn(struct restrict_run *run, const char **text, cons
 	size_t n = strspn(p, "0123456789.");
 
 	if (n >= 5 && n <= 9 && (p[n] == ' ' || p[n] == '\t' || p[n] == '\0') && p[1] == '.' &&
-	    (p[0] == '2' || p[0] == '4' || p[0] == '5')) {
+		(p[0] == '2' || p[0] == '4' || p[0] == '5')) {
 		*text = p + n + strspn(p + n, " \t");
 		return arena_strndup(run->arena, p, n);
 	}
@@ -78,35 +78,35 @@ static enum restrict_verdict refuse(struct restrict_run *run, const struct subje
 		*text != '\0' ? text : "Access denied");
 }
 
-static enum restrict_verdict do_ok(struct restrict_run *run, const struct subject *s,
-	const char *text)
+static enum restrict_verdict do_ok(
+	struct restrict_run *run, const struct subject *s, const char *text)
 {
 	(void)run, (void)s, (void)text;
 	return RESTRICT_OK;
 }
 
-static enum restrict_verdict do_dunno(struct restrict_run *run, const struct subject *s,
-	const char *text)
+static enum restrict_verdict do_dunno(
+	struct restrict_run *run, const struct subject *s, const char *text)
 {
 	(void)run, (void)s, (void)text;
 	return RESTRICT_DUNNO;
 }
 
-static enum restrict_verdict do_reject(struct restrict_run *run, const struct subject *s,
-	const char *text)
+static enum restrict_verdict do_reject(
+	struct restrict_run *run, const struct subject *s, const char *text)
 {
 	return refuse(run, s, (int)param.access_map_reject_code, "5.7.1", text);
 }
 
-static enum restrict_verdict do_defer(struct restrict_run *run, const struct subject *s,
-	const char *text)
+static enum restrict_verdict do_defer(
+	struct restrict_run *run, const struct subject *s, const char *text)
 {
 	return refuse(run, s, (int)param.access_map_defer_code, "4.7.1", text);
 }
 
 /* defer_text - the reply that a DEFER_IF action may turn into later */
-static const char *defer_text(struct restrict_run *run, const struct subject *s, const char *text,
-	const char *def)
+static const char *defer_text(
+	struct restrict_run *run, const struct subject *s, const char *text, const char *def)
 {
 	const char *dsn = fit_dsn(run, s->class_name, restrict_split_dsn(run, &text, "4.7.1"));
 
@@ -115,8 +115,8 @@ static const char *defer_text(struct restrict_run *run, const struct subject *s,
 		*text != '\0' ? text : def);
 }
 
-static enum restrict_verdict do_defer_if_permit(struct restrict_run *run, const struct subject *s,
-	const char *text)
+static enum restrict_verdict do_defer_if_permit(
+	struct restrict_run *run, const struct subject *s, const char *text)
 {
 	if (run->defer_if_permit == NULL) {
 		run->defer_if_permit = defer_text(run, s, text, "Service unavailable");
@@ -124,8 +124,8 @@ static enum restrict_verdict do_defer_if_permit(struct restrict_run *run, const 
 	return RESTRICT_DUNNO;
 }
 
-static enum restrict_verdict do_defer_if_reject(struct restrict_run *run, const struct subject *s,
-	const char *text)
+static enum restrict_verdict do_defer_if_reject(
+	struct restrict_run *run, const struct subject *s, const char *text)
 {
 	if (run->defer_if_reject == NULL) {
 		run->defer_if_reject = defer_text(run, s, text, "Service unavailable");
@@ -137,28 +137,29 @@ static enum restrict_verdict do_defer_if_reject(struct restrict_run *run, const 
 static void tell(struct restrict_run *run, const struct subject *s, const char *what,
 	const char *verb, const char *text)
 {
-	run->query->log(run->query->arg, what, arena_printf(run->arena, "<%s>: %s %s%s%s", s->name,
-		s->class_name, verb, *text != '\0' ? " " : "", text));
+	run->query->log(run->query->arg, what,
+		arena_printf(run->arena, "<%s>: %s %s%s%s", s->name, s->class_name, verb,
+			*text != '\0' ? " " : "", text));
 }
 
-static enum restrict_verdict do_hold(struct restrict_run *run, const struct subject *s,
-	const char *text)
+static enum restrict_verdict do_hold(
+	struct restrict_run *run, const struct subject *s, const char *text)
 {
 	tell(run, s, "hold", *text != '\0' ? text : "triggers HOLD action", "");
 	run->hold = true;
 	return RESTRICT_DUNNO;
 }
 
-static enum restrict_verdict do_discard(struct restrict_run *run, const struct subject *s,
-	const char *text)
+static enum restrict_verdict do_discard(
+	struct restrict_run *run, const struct subject *s, const char *text)
 {
 	tell(run, s, "discard", *text != '\0' ? text : "triggers DISCARD action", "");
 	run->discard = true;
 	return RESTRICT_OK;
 }
 
-static enum restrict_verdict do_redirect(struct restrict_run *run, const struct subject *s,
-	const char *text)
+static enum restrict_verdict do_redirect(
+	struct restrict_run *run, const struct subject *s, const char *text)
 {
 	if (strchr(text, '@') == NULL) {
 		log_warn("access table %s entry \"REDIRECT %s\" requires user@domain target",
@@ -170,8 +171,8 @@ static enum restrict_verdict do_redirect(struct restrict_run *run, const struct 
 	return RESTRICT_DUNNO;
 }
 
-static enum restrict_verdict do_bcc(struct restrict_run *run, const struct subject *s,
-	const char *text)
+static enum restrict_verdict do_bcc(
+	struct restrict_run *run, const struct subject *s, const char *text)
 {
 	if (strchr(text, '@') == NULL) {
 		log_warn("access table %s entry \"BCC %s\" requires user@domain target", s->table,
@@ -183,8 +184,8 @@ static enum restrict_verdict do_bcc(struct restrict_run *run, const struct subje
 	return RESTRICT_DUNNO;
 }
 
-static enum restrict_verdict do_prepend(struct restrict_run *run, const struct subject *s,
-	const char *text)
+static enum restrict_verdict do_prepend(
+	struct restrict_run *run, const struct subject *s, const char *text)
 {
 	struct restrict_header *header, **tail = &run->prepend;
 
@@ -202,50 +203,53 @@ static enum restrict_verdict do_prepend(struct restrict_run *run, const struct s
 	return RESTRICT_DUNNO;
 }
 
-static enum restrict_verdict do_info(struct restrict_run *run, const struct subject *s,
-	const char *text)
+static enum restrict_verdict do_info(
+	struct restrict_run *run, const struct subject *s, const char *text)
 {
 	(void)s;
 	run->query->log(run->query->arg, "info", text);
 	return RESTRICT_DUNNO;
 }
 
-static enum restrict_verdict do_warn(struct restrict_run *run, const struct subject *s,
-	const char *text)
+static enum restrict_verdict do_warn(
+	struct restrict_run *run, const struct subject *s, const char *text)
 {
 	(void)s;
 	run->query->log(run->query->arg, "warn", text);
 	return RESTRICT_DUNNO;
 }
 
-static enum restrict_verdict do_filter(struct restrict_run *run, const struct subject *s,
-	const char *text)
+static enum restrict_verdict do_filter(
+	struct restrict_run *run, const struct subject *s, const char *text)
 {
 	log_warn("access table %s: FILTER %s for <%s> is not built", s->table, text, s->name);
 	return restrict_misconfigured(run);
 }
 
-static const struct { const char *name; action_fn *fn; } actions[] = {
-	{ "OK",			do_ok },
-	{ "RELAY",		do_ok },
-	{ "DUNNO",		do_dunno },
-	{ "REJECT",		do_reject },
-	{ "DEFER",		do_defer },
-	{ "DEFER_IF_PERMIT",	do_defer_if_permit },
-	{ "DEFER_IF_REJECT",	do_defer_if_reject },
-	{ "HOLD",		do_hold },
-	{ "DISCARD",		do_discard },
-	{ "REDIRECT",		do_redirect },
-	{ "BCC",		do_bcc },
-	{ "PREPEND",		do_prepend },
-	{ "INFO",		do_info },
-	{ "WARN",		do_warn },
-	{ "FILTER",		do_filter },
+static const struct {
+	const char *name;
+	action_fn *fn;
+} actions[] = {
+	{ "OK", do_ok },
+	{ "RELAY", do_ok },
+	{ "DUNNO", do_dunno },
+	{ "REJECT", do_reject },
+	{ "DEFER", do_defer },
+	{ "DEFER_IF_PERMIT", do_defer_if_permit },
+	{ "DEFER_IF_REJECT", do_defer_if_reject },
+	{ "HOLD", do_hold },
+	{ "DISCARD", do_discard },
+	{ "REDIRECT", do_redirect },
+	{ "BCC", do_bcc },
+	{ "PREPEND", do_prepend },
+	{ "INFO", do_info },
+	{ "WARN", do_warn },
+	{ "FILTER", do_filter },
 };
 
 /* run_list - the right-hand side is a list of restrictions; parsed once a text */
-static enum restrict_verdict run_list(struct restrict_run *run, const struct subject *s,
-	const char *value)
+static enum restrict_verdict run_list(
+	struct restrict_run *run, const struct subject *s, const char *value)
 {
 	struct restrict_set *set = run->set;
 	struct restrict_list *list = hash_get(&set->actions, value);
@@ -262,8 +266,7 @@ static enum restrict_verdict run_list(struct restrict_run *run, const struct sub
 }
 
 enum restrict_verdict restrict_action(struct restrict_run *run, const char *table,
-	const char *value,
-	const char *name, const char *class_name)
+	const char *value, const char *name, const char *class_name)
 {
 	const struct subject s = { table, name, class_name };
 	size_t n = strcspn(value, " \t");
@@ -293,15 +296,13 @@ enum restrict_verdict restrict_action(struct restrict_run *run, const char *tabl
 
 /* finish - a look-up's result */
 static enum restrict_verdict finish(struct restrict_run *run, const struct restrict_rule *rule,
-	int rc,
-	struct buf *value, const char *name, const char *class_name)
+	int rc, struct buf *value, const char *name, const char *class_name)
 {
 	enum restrict_verdict verdict = RESTRICT_DUNNO;
 
 	if (rc > 0) {
-		verdict = restrict_action(run, rule->arg, arena_strdup(run->arena, buf_str(value)),
-			name,
-			class_name);
+		verdict = restrict_action(
+			run, rule->arg, arena_strdup(run->arena, buf_str(value)), name, class_name);
 	} else if (rc < 0) {
 		log_warn("%s: table lookup error for \"%s\"", rule->arg, name);
 		verdict = restrict_reject(run, 451, "4.3.5",
@@ -311,8 +312,8 @@ static enum restrict_verdict finish(struct restrict_run *run, const struct restr
 	return verdict;
 }
 
-enum restrict_verdict restrict_client_access(struct restrict_run *run,
-	const struct restrict_rule *rule)
+enum restrict_verdict restrict_client_access(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	const struct restrict_query *q = run->query;
 	struct buf value = BUF_INIT;
@@ -322,52 +323,57 @@ enum restrict_verdict restrict_client_access(struct restrict_run *run,
 		arena_printf(run->arena, "%s[%s]", q->client_name, q->client_addr), "Client host");
 }
 
-enum restrict_verdict restrict_helo_access(struct restrict_run *run,
-	const struct restrict_rule *rule)
+enum restrict_verdict restrict_helo_access(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	struct buf value = BUF_INIT;
-	int rc = *run->query->helo != '\0' ?
-		access_find_domain(rule->table, run->query->helo, &value) : 0;
+	int rc = *run->query->helo != '\0'
+		? access_find_domain(rule->table, run->query->helo, &value)
+		: 0;
 
 	return finish(run, rule, rc, &value, run->query->helo, "Helo command");
 }
 
-enum restrict_verdict restrict_sender_access(struct restrict_run *run,
-	const struct restrict_rule *rule)
+enum restrict_verdict restrict_sender_access(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	struct buf value = BUF_INIT;
-	int rc = run->query->sender != NULL ?
-		access_find_mail(rule->table, run->query->sender_full, &value) : 0;
+	int rc = run->query->sender != NULL
+		? access_find_mail(rule->table, run->query->sender_full, &value)
+		: 0;
 
 	return finish(run, rule, rc, &value, run->query->sender, "Sender address");
 }
 
-enum restrict_verdict restrict_recipient_access(struct restrict_run *run,
-	const struct restrict_rule *rule)
+enum restrict_verdict restrict_recipient_access(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	struct buf value = BUF_INIT;
-	int rc = run->query->recipient != NULL ?
-		access_find_mail(rule->table, run->query->recipient_full, &value) : 0;
+	int rc = run->query->recipient != NULL
+		? access_find_mail(rule->table, run->query->recipient_full, &value)
+		: 0;
 
 	return finish(run, rule, rc, &value, run->query->recipient, "Recipient address");
 }
 
-enum restrict_verdict restrict_sasl_access(struct restrict_run *run,
-	const struct restrict_rule *rule)
+enum restrict_verdict restrict_sasl_access(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	struct buf value = BUF_INIT;
-	int rc = run->query->sasl_user != NULL ?
-		access_find_key(rule->table, run->query->sasl_user, &value) : 0;
+	int rc = run->query->sasl_user != NULL
+		? access_find_key(rule->table, run->query->sasl_user, &value)
+		: 0;
 
 	return finish(run, rule, rc, &value, run->query->sasl_user, "SASL login name");
 }
 
-enum restrict_verdict restrict_etrn_access(struct restrict_run *run,
-	const struct restrict_rule *rule)
+enum restrict_verdict restrict_etrn_access(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	struct buf value = BUF_INIT;
-	int rc = run->query->etrn != NULL ?
-		access_find_domain(rule->table, run->query->etrn, &value) : 0;
+	int rc = run->query->etrn != NULL
+		? access_find_domain(rule->table, run->query->etrn, &value)
+		: 0;
 
 	return finish(run, rule, rc, &value, run->query->etrn, "Etrn command");
 }

@@ -10,20 +10,20 @@
 
 struct restrict_rule;
 
-typedef enum restrict_verdict restrict_fn(struct restrict_run *run,
-	const struct restrict_rule *rule);
+typedef enum restrict_verdict restrict_fn(
+	struct restrict_run *run, const struct restrict_rule *rule);
 
 enum {
-	RULE_ARG = 1,		/* a word follows */
-	RULE_TABLE = 2,		/* that word is type:name */
-	RULE_GUARD = 4		/* stops strangers from relaying */
+	RULE_ARG = 1,   /* a word follows */
+	RULE_TABLE = 2, /* that word is type:name */
+	RULE_GUARD = 4  /* stops strangers from relaying */
 };
 
 /* A row of the table. */
 struct restrict_row {
 	const char *name;
 	unsigned flags;
-	restrict_fn *fn;	/* NULL: known, not built */
+	restrict_fn *fn; /* NULL: known, not built */
 };
 
 extern const struct restrict_row restrict_rows[];
@@ -31,12 +31,12 @@ extern const size_t restrict_row_count;
 
 /* A restriction where it stands in a list. */
 struct restrict_rule {
-	const struct restrict_row *row;	/* NULL: unknown name, or nested */
-	const char *name;		/* as written */
-	const char *arg;		/* or NULL */
-	struct maps *table;		/* RULE_TABLE */
-	struct restrict_list *nested;	/* a restriction class */
-	bool warn;			/* warn_if_reject stands before it */
+	const struct restrict_row *row; /* NULL: unknown name, or nested */
+	const char *name;               /* as written */
+	const char *arg;                /* or NULL */
+	struct maps *table;             /* RULE_TABLE */
+	struct restrict_list *nested;   /* a restriction class */
+	bool warn;                      /* warn_if_reject stands before it */
 };
 
 struct restrict_list {
@@ -47,16 +47,16 @@ struct restrict_list {
 struct restrict_set {
 	struct arena arena;
 	struct restrict_list *lists[RESTRICT_LISTS];
-	struct hash actions;		/* access(5) right-hand sides that are lists, parsed */
-	bool *warned;			/* by row: said that it is not acted on */
-	struct maps *login_maps;	/* smtpd_sender_login_maps */
-	struct restrict_rule **tables;	/* rules with an open table */
+	struct hash actions;           /* access(5) right-hand sides that are lists, parsed */
+	bool *warned;                  /* by row: said that it is not acted on */
+	struct maps *login_maps;       /* smtpd_sender_login_maps */
+	struct restrict_rule **tables; /* rules with an open table */
 	size_t table_count, table_cap;
 };
 
 /* Parse a list into the set; depth bounds classes within classes. */
-struct restrict_list *restrict_parse(struct restrict_set *set, const char *what, const char *text,
-	int depth);
+struct restrict_list *restrict_parse(
+	struct restrict_set *set, const char *what, const char *text, int depth);
 
 /*
  * Answer with a rejection: code, enhanced code and text. It becomes a log line
@@ -73,8 +73,7 @@ enum restrict_verdict restrict_enter(struct restrict_run *run, const struct rest
 
 /* access(5) look-up result: do what the right-hand side says. restrict_access.c */
 enum restrict_verdict restrict_action(struct restrict_run *run, const char *table,
-	const char *value,
-	const char *name, const char *class_name);
+	const char *value, const char *name, const char *class_name);
 
 /*
  * An enhanced code at the head of text (RFC 3463), in the run's arena, or the default; *text

@@ -29,20 +29,18 @@ static enum restrict_verdict rule_reject(struct restrict_run *run, const struct 
 {
 	(void)rule;
 	return restrict_reject(run, (int)param.reject_code, "5.7.1",
-		"<%s>: %s rejected: Access denied",
-		run->name, run->class_name);
+		"<%s>: %s rejected: Access denied", run->name, run->class_name);
 }
 
 static enum restrict_verdict rule_defer(struct restrict_run *run, const struct restrict_rule *rule)
 {
 	(void)rule;
 	return restrict_reject(run, (int)param.defer_code, "4.3.2",
-		"<%s>: %s rejected: Try again later",
-		run->name, run->class_name);
+		"<%s>: %s rejected: Try again later", run->name, run->class_name);
 }
 
-static enum restrict_verdict rule_defer_if_permit(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_defer_if_permit(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	(void)rule;
 	if (run->defer_if_permit == NULL) {
@@ -53,8 +51,8 @@ static enum restrict_verdict rule_defer_if_permit(struct restrict_run *run,
 	return RESTRICT_DUNNO;
 }
 
-static enum restrict_verdict rule_defer_if_reject(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_defer_if_reject(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	(void)rule;
 	if (run->defer_if_reject == NULL) {
@@ -67,60 +65,63 @@ static enum restrict_verdict rule_defer_if_reject(struct restrict_run *run,
 
 /* ---- Who the client is ---- */
 
-static enum restrict_verdict rule_permit_mynetworks(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_permit_mynetworks(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	int rc = route_mynetworks_match(run->query->client_addr);
 
 	(void)rule;
 	if (rc < 0) {
-		return restrict_reject(run, 451, "4.3.0", "<%s>: Temporary lookup failure",
-			run->name);
+		return restrict_reject(
+			run, 451, "4.3.0", "<%s>: Temporary lookup failure", run->name);
 	}
 	return rc > 0 ? RESTRICT_OK : RESTRICT_DUNNO;
 }
 
 /* rule_permit_inet_interfaces - the client's address is one of ours: it is this host */
-static enum restrict_verdict rule_permit_inet_interfaces(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_permit_inet_interfaces(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	const char *addr = run->query->client_addr;
 
 	(void)rule;
 	return strcmp(addr, "127.0.0.1") == 0 || strcmp(addr, "::1") == 0 ||
-		(*addr != '\0' && strcmp(addr, run->query->local_addr) == 0) ? RESTRICT_OK :
-		RESTRICT_DUNNO;
+			(*addr != '\0' && strcmp(addr, run->query->local_addr) == 0)
+		? RESTRICT_OK
+		: RESTRICT_DUNNO;
 }
 
-static enum restrict_verdict rule_permit_sasl_authenticated(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_permit_sasl_authenticated(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	(void)rule;
 	return run->query->sasl_user != NULL ? RESTRICT_OK : RESTRICT_DUNNO;
 }
 
-static enum restrict_verdict rule_reject_plaintext_session(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_reject_plaintext_session(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	(void)rule;
-	return run->query->tls ? RESTRICT_DUNNO : restrict_reject(run,
-		(int)param.plaintext_reject_code,
-		"5.7.1", "Session encryption is required");
+	return run->query->tls ? RESTRICT_DUNNO
+			       : restrict_reject(run, (int)param.plaintext_reject_code, "5.7.1",
+					 "Session encryption is required");
 }
 
-static enum restrict_verdict rule_reject_unauth_pipelining(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_reject_unauth_pipelining(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	(void)rule;
-	return run->query->pipelined ? restrict_reject(run, 503, "5.5.0",
-		"<%s>: %s rejected: Improper use of SMTP command pipelining", run->name,
-		run->class_name) : RESTRICT_DUNNO;
+	return run->query->pipelined
+		? restrict_reject(run, 503, "5.5.0",
+			  "<%s>: %s rejected: Improper use of SMTP command pipelining", run->name,
+			  run->class_name)
+		: RESTRICT_DUNNO;
 }
 
 /* ---- HELO ---- */
 
-static enum restrict_verdict rule_reject_invalid_helo(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_reject_invalid_helo(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	struct slice helo = slice_of(run->query->helo);
 
@@ -136,8 +137,8 @@ static enum restrict_verdict rule_reject_invalid_helo(struct restrict_run *run,
 		*helo.ptr == '[' ? "invalid ip address" : "Invalid name");
 }
 
-static enum restrict_verdict rule_reject_non_fqdn_helo(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_reject_non_fqdn_helo(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	struct slice helo = slice_of(run->query->helo);
 
@@ -158,8 +159,8 @@ static enum restrict_verdict rule_reject_non_fqdn_helo(struct restrict_run *run,
 /* ---- Addresses ---- */
 
 /* non_fqdn - the domain as the client gave it has to be whole */
-static enum restrict_verdict non_fqdn(struct restrict_run *run, const char *address,
-	const char *class_name)
+static enum restrict_verdict non_fqdn(
+	struct restrict_run *run, const char *address, const char *class_name)
 {
 	const char *domain;
 
@@ -174,15 +175,15 @@ static enum restrict_verdict non_fqdn(struct restrict_run *run, const char *addr
 		"<%s>: %s rejected: need fully-qualified address", address, class_name);
 }
 
-static enum restrict_verdict rule_reject_non_fqdn_sender(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_reject_non_fqdn_sender(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	(void)rule;
 	return non_fqdn(run, run->query->sender, "Sender address");
 }
 
-static enum restrict_verdict rule_reject_non_fqdn_recipient(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_reject_non_fqdn_recipient(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	(void)rule;
 	/* RFC 5321 4.5.1: postmaster needs no domain. */
@@ -237,14 +238,13 @@ static enum restrict_verdict refused_by_route(struct restrict_run *run, const ch
 	later = str_istarts(text, "retry:");
 	text = strchr(text, ':') + 1;
 	dsn = restrict_split_dsn(run, &text, dsn);
-	return restrict_reject(run, later ? 450 : 550, dsn, "<%s>: %s rejected: %s", address,
-		class_name, text);
+	return restrict_reject(
+		run, later ? 450 : 550, dsn, "<%s>: %s rejected: %s", address, class_name, text);
 }
 
 /* unlisted - nobody of that name here */
 static enum restrict_verdict unlisted(struct restrict_run *run, const char *address,
-	const char *full,
-	const char *dsn, const char *class_name)
+	const char *full, const char *dsn, const char *class_name)
 {
 	enum route_class class = ROUTE_OTHER;
 	int rc = route_recipient_exists(full, &class);
@@ -273,8 +273,8 @@ enum restrict_verdict restrict_unlisted_recipient(struct restrict_run *run)
 		"Recipient address");
 }
 
-static enum restrict_verdict rule_reject_unlisted_recipient(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_reject_unlisted_recipient(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	(void)rule;
 	return restrict_unlisted_recipient(run);
@@ -286,26 +286,27 @@ enum restrict_verdict restrict_unlisted_sender(struct restrict_run *run)
 		return RESTRICT_DUNNO;
 	}
 	run->unlisted_sender_checked = true;
-	return unlisted(run, run->query->sender, run->query->sender_full, "5.1.0",
-		"Sender address");
+	return unlisted(
+		run, run->query->sender, run->query->sender_full, "5.1.0", "Sender address");
 }
 
-static enum restrict_verdict rule_reject_unlisted_sender(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_reject_unlisted_sender(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	(void)rule;
 	return restrict_unlisted_sender(run);
 }
 
-static enum restrict_verdict rule_reject_multi_recipient_bounce(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_reject_multi_recipient_bounce(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	const struct restrict_query *q = run->query;
 
 	(void)rule;
 	/* At DATA the one that is asked about is among those that were accepted. */
-	if (q->sender == NULL || *q->sender != '\0' || q->recipient_count +
-	    (q->recipient != NULL && run->list < RESTRICT_DATA ? 1 : 0) < 2) {
+	if (q->sender == NULL || *q->sender != '\0' ||
+		q->recipient_count + (q->recipient != NULL && run->list < RESTRICT_DATA ? 1 : 0) <
+			2) {
 		return RESTRICT_DUNNO;
 	}
 	return restrict_reject(run, (int)param.multi_recipient_bounce_reject_code, "5.5.3",
@@ -344,8 +345,7 @@ static int authorized(struct restrict_run *run)
 		return 0;
 	}
 	/* Where it names a further host through us, that host has to be ours as well. */
-	return route_resolve(run->arena, "", address, &route) < 0 ? -1 :
-		route.class != ROUTE_OTHER;
+	return route_resolve(run->arena, "", address, &route) < 0 ? -1 : route.class != ROUTE_OTHER;
 }
 
 /* refuse_relay - by code: 454 or 554 */
@@ -356,27 +356,27 @@ static enum restrict_verdict refuse_relay(struct restrict_run *run, int code)
 	if (rc < 0) {
 		return restrict_no_answer(run, run->query->recipient);
 	}
-	return rc > 0 ? RESTRICT_DUNNO : restrict_reject(run, code, "5.7.1",
-		"<%s>: Relay access denied",
-		run->query->recipient);
+	return rc > 0 ? RESTRICT_DUNNO
+		      : restrict_reject(run, code, "5.7.1", "<%s>: Relay access denied",
+				run->query->recipient);
 }
 
-static enum restrict_verdict rule_reject_unauth_destination(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_reject_unauth_destination(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	(void)rule;
 	return refuse_relay(run, (int)param.relay_domains_reject_code);
 }
 
-static enum restrict_verdict rule_defer_unauth_destination(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_defer_unauth_destination(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	(void)rule;
 	return refuse_relay(run, (int)(param.relay_domains_reject_code - 100));
 }
 
-static enum restrict_verdict rule_permit_auth_destination(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_permit_auth_destination(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	int rc = authorized(run);
 
@@ -394,8 +394,7 @@ static int sender_owned(struct restrict_run *run, const char *user)
 {
 	struct buf owners = BUF_INIT;
 	int rc = lookup_address(run->arena, run->set->login_maps, run->query->sender_full,
-		LOOKUP_ALL,
-		&owners, NULL, NULL);
+		LOOKUP_ALL, &owners, NULL, NULL);
 	struct slice rest = { buf_str(&owners), owners.len }, word;
 	int answer = rc < 0 ? -1 : rc == 0 ? 2 : 0;
 
@@ -410,15 +409,15 @@ static int sender_owned(struct restrict_run *run, const char *user)
 }
 
 /* login_mismatch - authenticated and known: which cases are looked at */
-static enum restrict_verdict login_mismatch(struct restrict_run *run, bool authenticated,
-	bool unauthenticated, bool known_only)
+static enum restrict_verdict login_mismatch(
+	struct restrict_run *run, bool authenticated, bool unauthenticated, bool known_only)
 {
 	const struct restrict_query *q = run->query;
 	int rc;
 
 	/* Where nobody can log in this would keep known senders out for good. */
 	if (!param.smtpd_sasl_auth_enable || q->sender == NULL || *q->sender == '\0' ||
-	    (q->sasl_user != NULL ? !authenticated : !unauthenticated)) {
+		(q->sasl_user != NULL ? !authenticated : !unauthenticated)) {
 		return RESTRICT_DUNNO;
 	}
 	rc = sender_owned(run, q->sasl_user);
@@ -426,40 +425,40 @@ static enum restrict_verdict login_mismatch(struct restrict_run *run, bool authe
 		return restrict_no_answer(run, q->sender);
 	}
 	if (q->sasl_user == NULL) {
-		return rc == 2 ? RESTRICT_DUNNO : restrict_reject(run, 553, "5.7.1",
-			"<%s>: Sender address rejected: not logged in", q->sender);
+		return rc == 2 ? RESTRICT_DUNNO
+			       : restrict_reject(run, 553, "5.7.1",
+					 "<%s>: Sender address rejected: not logged in", q->sender);
 	}
 	if (rc == 1 || (rc == 2 && known_only)) {
 		return RESTRICT_DUNNO;
 	}
 	return restrict_reject(run, 553, "5.7.1",
-		"<%s>: Sender address rejected: not owned by user %s",
-		q->sender, q->sasl_user);
+		"<%s>: Sender address rejected: not owned by user %s", q->sender, q->sasl_user);
 }
 
-static enum restrict_verdict rule_sender_login_mismatch(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_sender_login_mismatch(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	(void)rule;
 	return login_mismatch(run, true, true, false);
 }
 
-static enum restrict_verdict rule_auth_login_mismatch(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_auth_login_mismatch(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	(void)rule;
 	return login_mismatch(run, true, false, false);
 }
 
-static enum restrict_verdict rule_known_login_mismatch(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_known_login_mismatch(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	(void)rule;
 	return login_mismatch(run, true, true, true);
 }
 
-static enum restrict_verdict rule_unauth_login_mismatch(struct restrict_run *run,
-	const struct restrict_rule *rule)
+static enum restrict_verdict rule_unauth_login_mismatch(
+	struct restrict_run *run, const struct restrict_rule *rule)
 {
 	(void)rule;
 	return login_mismatch(run, false, true, false);
@@ -472,83 +471,83 @@ static enum restrict_verdict rule_unauth_login_mismatch(struct restrict_run *run
 #define GUARD RULE_GUARD
 
 const struct restrict_row restrict_rows[] = {
-	{ "check_ccert_access",                          TABLE, NULL },
-	{ "check_client_a_access",                       TABLE, NULL },
-	{ "check_client_access",                         TABLE, restrict_client_access },
-	{ "check_client_mx_access",                      TABLE, NULL },
-	{ "check_client_ns_access",                      TABLE, NULL },
-	{ "check_etrn_access",                           TABLE, restrict_etrn_access },
-	{ "check_helo_a_access",                         TABLE, NULL },
-	{ "check_helo_access",                           TABLE, restrict_helo_access },
-	{ "check_helo_mx_access",                        TABLE, NULL },
-	{ "check_helo_ns_access",                        TABLE, NULL },
-	{ "check_policy_service",                        ARG,   NULL },
-	{ "check_recipient_a_access",                    TABLE, NULL },
-	{ "check_recipient_access",                      TABLE, restrict_recipient_access },
-	{ "check_recipient_maps",                        0,     rule_reject_unlisted_recipient },
-	{ "check_recipient_mx_access",                   TABLE, NULL },
-	{ "check_recipient_ns_access",                   TABLE, NULL },
-	{ "check_relay_domains",                         GUARD, rule_reject_unauth_destination },
-	{ "check_reverse_client_hostname_a_access",      TABLE, NULL },
-	{ "check_reverse_client_hostname_access",        TABLE, NULL },
-	{ "check_reverse_client_hostname_mx_access",     TABLE, NULL },
-	{ "check_reverse_client_hostname_ns_access",     TABLE, NULL },
-	{ "check_sasl_access",                           TABLE, restrict_sasl_access },
-	{ "check_sender_a_access",                       TABLE, NULL },
-	{ "check_sender_access",                         TABLE, restrict_sender_access },
-	{ "check_sender_mx_access",                      TABLE, NULL },
-	{ "check_sender_ns_access",                      TABLE, NULL },
-	{ "defer",                                       GUARD, rule_defer },
-	{ "defer_if_permit",                             GUARD, rule_defer_if_permit },
-	{ "defer_if_reject",                             0,     rule_defer_if_reject },
-	{ "defer_unauth_destination",                    GUARD, rule_defer_unauth_destination },
-	{ "permit",                                      0,     rule_permit },
-	{ "permit_auth_destination",                     0,     rule_permit_auth_destination },
-	{ "permit_dnswl_client",                         ARG,   NULL },
-	{ "permit_inet_interfaces",                      0,     rule_permit_inet_interfaces },
-	{ "permit_mx_backup",                            0,     NULL },
-	{ "permit_mynetworks",                           0,     rule_permit_mynetworks },
-	{ "permit_naked_ip_address",                     0,     NULL },
-	{ "permit_rhswl_client",                         ARG,   NULL },
-	{ "permit_sasl_authenticated",                   0,     rule_permit_sasl_authenticated },
-	{ "permit_tls_all_clientcerts",                  0,     NULL },
-	{ "permit_tls_clientcerts",                      0,     NULL },
-	{ "reject",                                      GUARD, rule_reject },
-	{ "reject_authenticated_sender_login_mismatch",  0,     rule_auth_login_mismatch },
-	{ "reject_invalid_helo_hostname",                0,     rule_reject_invalid_helo },
-	{ "reject_invalid_hostname",                     0,     rule_reject_invalid_helo },
-	{ "reject_known_sender_login_mismatch",          0,     rule_known_login_mismatch },
-	{ "reject_maps_rbl",                             0,     NULL },
-	{ "reject_multi_recipient_bounce",              0,     rule_reject_multi_recipient_bounce },
-	{ "reject_non_fqdn_helo_hostname",               0,     rule_reject_non_fqdn_helo },
-	{ "reject_non_fqdn_hostname",                    0,     rule_reject_non_fqdn_helo },
-	{ "reject_non_fqdn_recipient",                   0,     rule_reject_non_fqdn_recipient },
-	{ "reject_non_fqdn_sender",                      0,     rule_reject_non_fqdn_sender },
-	{ "reject_plaintext_session",                    0,     rule_reject_plaintext_session },
-	{ "reject_rbl_client",                           ARG,   NULL },
-	{ "reject_rhsbl_client",                         ARG,   NULL },
-	{ "reject_rhsbl_helo",                           ARG,   NULL },
-	{ "reject_rhsbl_recipient",                      ARG,   NULL },
-	{ "reject_rhsbl_reverse_client",                 ARG,   NULL },
-	{ "reject_rhsbl_sender",                         ARG,   NULL },
-	{ "reject_sender_login_mismatch",                0,     rule_sender_login_mismatch },
-	{ "reject_unauth_destination",                   GUARD, rule_reject_unauth_destination },
-	{ "reject_unauth_pipelining",                    0,     rule_reject_unauth_pipelining },
-	{ "reject_unauthenticated_sender_login_mismatch", 0,     rule_unauth_login_mismatch },
-	{ "reject_unknown_address",                      0,     NULL },
-	{ "reject_unknown_client",                       0,     NULL },
-	{ "reject_unknown_client_hostname",              0,     NULL },
-	{ "reject_unknown_forward_client_hostname",      0,     NULL },
-	{ "reject_unknown_helo_hostname",                0,     NULL },
-	{ "reject_unknown_hostname",                     0,     NULL },
-	{ "reject_unknown_recipient_domain",             0,     NULL },
-	{ "reject_unknown_reverse_client_hostname",      0,     NULL },
-	{ "reject_unknown_sender_domain",                0,     NULL },
-	{ "reject_unlisted_recipient",                   0,     rule_reject_unlisted_recipient },
-	{ "reject_unlisted_sender",                      0,     rule_reject_unlisted_sender },
-	{ "reject_unverified_recipient",                 0,     NULL },
-	{ "reject_unverified_sender",                    0,     NULL },
-	{ "sleep",                                       ARG,   NULL },
+	{ "check_ccert_access", TABLE, NULL },
+	{ "check_client_a_access", TABLE, NULL },
+	{ "check_client_access", TABLE, restrict_client_access },
+	{ "check_client_mx_access", TABLE, NULL },
+	{ "check_client_ns_access", TABLE, NULL },
+	{ "check_etrn_access", TABLE, restrict_etrn_access },
+	{ "check_helo_a_access", TABLE, NULL },
+	{ "check_helo_access", TABLE, restrict_helo_access },
+	{ "check_helo_mx_access", TABLE, NULL },
+	{ "check_helo_ns_access", TABLE, NULL },
+	{ "check_policy_service", ARG, NULL },
+	{ "check_recipient_a_access", TABLE, NULL },
+	{ "check_recipient_access", TABLE, restrict_recipient_access },
+	{ "check_recipient_maps", 0, rule_reject_unlisted_recipient },
+	{ "check_recipient_mx_access", TABLE, NULL },
+	{ "check_recipient_ns_access", TABLE, NULL },
+	{ "check_relay_domains", GUARD, rule_reject_unauth_destination },
+	{ "check_reverse_client_hostname_a_access", TABLE, NULL },
+	{ "check_reverse_client_hostname_access", TABLE, NULL },
+	{ "check_reverse_client_hostname_mx_access", TABLE, NULL },
+	{ "check_reverse_client_hostname_ns_access", TABLE, NULL },
+	{ "check_sasl_access", TABLE, restrict_sasl_access },
+	{ "check_sender_a_access", TABLE, NULL },
+	{ "check_sender_access", TABLE, restrict_sender_access },
+	{ "check_sender_mx_access", TABLE, NULL },
+	{ "check_sender_ns_access", TABLE, NULL },
+	{ "defer", GUARD, rule_defer },
+	{ "defer_if_permit", GUARD, rule_defer_if_permit },
+	{ "defer_if_reject", 0, rule_defer_if_reject },
+	{ "defer_unauth_destination", GUARD, rule_defer_unauth_destination },
+	{ "permit", 0, rule_permit },
+	{ "permit_auth_destination", 0, rule_permit_auth_destination },
+	{ "permit_dnswl_client", ARG, NULL },
+	{ "permit_inet_interfaces", 0, rule_permit_inet_interfaces },
+	{ "permit_mx_backup", 0, NULL },
+	{ "permit_mynetworks", 0, rule_permit_mynetworks },
+	{ "permit_naked_ip_address", 0, NULL },
+	{ "permit_rhswl_client", ARG, NULL },
+	{ "permit_sasl_authenticated", 0, rule_permit_sasl_authenticated },
+	{ "permit_tls_all_clientcerts", 0, NULL },
+	{ "permit_tls_clientcerts", 0, NULL },
+	{ "reject", GUARD, rule_reject },
+	{ "reject_authenticated_sender_login_mismatch", 0, rule_auth_login_mismatch },
+	{ "reject_invalid_helo_hostname", 0, rule_reject_invalid_helo },
+	{ "reject_invalid_hostname", 0, rule_reject_invalid_helo },
+	{ "reject_known_sender_login_mismatch", 0, rule_known_login_mismatch },
+	{ "reject_maps_rbl", 0, NULL },
+	{ "reject_multi_recipient_bounce", 0, rule_reject_multi_recipient_bounce },
+	{ "reject_non_fqdn_helo_hostname", 0, rule_reject_non_fqdn_helo },
+	{ "reject_non_fqdn_hostname", 0, rule_reject_non_fqdn_helo },
+	{ "reject_non_fqdn_recipient", 0, rule_reject_non_fqdn_recipient },
+	{ "reject_non_fqdn_sender", 0, rule_reject_non_fqdn_sender },
+	{ "reject_plaintext_session", 0, rule_reject_plaintext_session },
+	{ "reject_rbl_client", ARG, NULL },
+	{ "reject_rhsbl_client", ARG, NULL },
+	{ "reject_rhsbl_helo", ARG, NULL },
+	{ "reject_rhsbl_recipient", ARG, NULL },
+	{ "reject_rhsbl_reverse_client", ARG, NULL },
+	{ "reject_rhsbl_sender", ARG, NULL },
+	{ "reject_sender_login_mismatch", 0, rule_sender_login_mismatch },
+	{ "reject_unauth_destination", GUARD, rule_reject_unauth_destination },
+	{ "reject_unauth_pipelining", 0, rule_reject_unauth_pipelining },
+	{ "reject_unauthenticated_sender_login_mismatch", 0, rule_unauth_login_mismatch },
+	{ "reject_unknown_address", 0, NULL },
+	{ "reject_unknown_client", 0, NULL },
+	{ "reject_unknown_client_hostname", 0, NULL },
+	{ "reject_unknown_forward_client_hostname", 0, NULL },
+	{ "reject_unknown_helo_hostname", 0, NULL },
+	{ "reject_unknown_hostname", 0, NULL },
+	{ "reject_unknown_recipient_domain", 0, NULL },
+	{ "reject_unknown_reverse_client_hostname", 0, NULL },
+	{ "reject_unknown_sender_domain", 0, NULL },
+	{ "reject_unlisted_recipient", 0, rule_reject_unlisted_recipient },
+	{ "reject_unlisted_sender", 0, rule_reject_unlisted_sender },
+	{ "reject_unverified_recipient", 0, NULL },
+	{ "reject_unverified_sender", 0, NULL },
+	{ "sleep", ARG, NULL },
 };
 
 const size_t restrict_row_count = ARRAY_LEN(restrict_rows);

@@ -25,7 +25,7 @@ static const char *after_route(const char *address)
 	colon = strchr(address, ':');
 	/* "@[IPv6:::1]" is no route. */
 	return colon != NULL && memchr(address, '[', (size_t)(colon - address)) == NULL ? colon + 1
-											 : address;
+											: address;
 }
 
 /* find_unquoted - the first (or last) c outside quotes, or NULL */

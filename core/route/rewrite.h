@@ -10,7 +10,7 @@
  * and a trailing dot. RFC 5321 and Postfix's ADDRESS_REWRITING_README describe it.
  */
 enum rewrite_context {
-	REWRITE_LOCAL,		/* envelopes always; headers of local_header_rewrite_clients */
+	REWRITE_LOCAL, /* envelopes always; headers of local_header_rewrite_clients */
 	/* headers of strangers: remote_header_rewrite_domain, or left alone when empty */
 	REWRITE_REMOTE
 };

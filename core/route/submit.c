@@ -76,8 +76,8 @@ static void open_way(struct submit *s)
 		if (status == WAY_OK && buf_unread(&s->kept) > 0) {
 			status = way->put(s, buf_head(&s->kept), buf_unread(&s->kept));
 		}
-		log_debug(1, "submission by %s: %s", way->name, status == WAY_OK ? "open" :
-			buf_str(&s->error));
+		log_debug(1, "submission by %s: %s", way->name,
+			status == WAY_OK ? "open" : buf_str(&s->error));
 		if (status != WAY_OK) {
 			close_way(s);
 			s->final = status == WAY_BROKEN ? WAY_OK : status;
@@ -116,7 +116,10 @@ void submit_envelope(struct submit *s, const char *sender, const char *full_name
 	unsigned flags)
 {
 	const struct pickup_message m = {
-		.kind = PICKUP_BEGIN, .sender = sender, .full_name = full_name, .envid = envid,
+		.kind = PICKUP_BEGIN,
+		.sender = sender,
+		.full_name = full_name,
+		.envid = envid,
 		.flags = flags,
 	};
 
@@ -126,7 +129,10 @@ void submit_envelope(struct submit *s, const char *sender, const char *full_name
 void submit_recipient(struct submit *s, const char *address, unsigned notify, const char *orcpt)
 {
 	const struct pickup_message m = {
-		.kind = PICKUP_RECIPIENT, .address = address, .notify = notify, .orcpt = orcpt,
+		.kind = PICKUP_RECIPIENT,
+		.address = address,
+		.notify = notify,
+		.orcpt = orcpt,
 	};
 
 	put(s, &m);
@@ -138,7 +144,8 @@ int submit_write(struct submit *s, const void *data, size_t len)
 
 	while (len > 0 && s->final == WAY_OK) {
 		const struct pickup_message m = {
-			.kind = PICKUP_DATA, .data = p,
+			.kind = PICKUP_DATA,
+			.data = p,
 			.len = len < PICKUP_DATA_MAX ? len : PICKUP_DATA_MAX,
 		};
 

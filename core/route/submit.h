@@ -20,8 +20,8 @@ struct submit;
 
 enum submit_result {
 	SUBMIT_OK,
-	SUBMIT_RETRY,		/* nothing was queued: try again later (EX_TEMPFAIL) */
-	SUBMIT_REFUSED		/* never (EX_UNAVAILABLE, EX_DATAERR) */
+	SUBMIT_RETRY,  /* nothing was queued: try again later (EX_TEMPFAIL) */
+	SUBMIT_REFUSED /* never (EX_UNAVAILABLE, EX_DATAERR) */
 };
 
 struct submit *submit_new(void);

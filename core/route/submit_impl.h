@@ -12,8 +12,9 @@
 /* How a way took something. */
 enum way_status {
 	WAY_OK,
-	WAY_BROKEN,		/* nothing is queued by it: another way may be tried */
-	WAY_RETRY, WAY_REFUSED	/* final answers, with s->error */
+	WAY_BROKEN, /* nothing is queued by it: another way may be tried */
+	WAY_RETRY,
+	WAY_REFUSED /* final answers, with s->error */
 };
 
 struct submit_way {
@@ -26,12 +27,12 @@ struct submit_way {
 };
 
 struct submit {
-	const struct submit_way *way;	/* NULL: none is open */
+	const struct submit_way *way; /* NULL: none is open */
 	size_t next_way;
-	enum way_status final;		/* once it is not WAY_OK nothing more is done */
-	struct buf kept;		/* everything so far, for the next way */
-	bool too_long;			/* kept was given up */
-	struct buf message;		/* the one being put together */
+	enum way_status final; /* once it is not WAY_OK nothing more is done */
+	struct buf kept;       /* everything so far, for the next way */
+	bool too_long;         /* kept was given up */
+	struct buf message;    /* the one being put together */
 	struct buf error;
 	char id[64];
 	/* socket and maildrop */
@@ -42,8 +43,8 @@ struct submit {
 	struct enqueue *enqueue;
 	bool committed;
 	/* maildrop */
-	int drop_dir;			/* -1 none */
-	char drop_name[40];		/* "": nothing of ours lies there unfinished */
+	int drop_dir;       /* -1 none */
+	char drop_name[40]; /* "": nothing of ours lies there unfinished */
 };
 
 extern const struct submit_way submit_ways[];

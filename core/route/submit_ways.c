@@ -30,8 +30,8 @@
 #include "route/submit_impl.h"
 
 enum {
-	SOCKET_SECONDS = 30,		/* without progress */
-	ANSWER_SECONDS = 300,		/* the commit may wait for a slow disk */
+	SOCKET_SECONDS = 30,  /* without progress */
+	ANSWER_SECONDS = 300, /* the commit may wait for a slow disk */
 	NAME_SIZE = 40
 };
 
@@ -265,8 +265,10 @@ static enum way_status drop_open(struct submit *s)
 	snprintf(path, sizeof(path), "%s/maildrop", param.queue_directory);
 	s->drop_dir = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	snprintf(tmp, sizeof(tmp), "tmp.%s", s->drop_name);
-	s->fd = s->drop_dir < 0 ? -1 : openat(s->drop_dir, tmp,
-		O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	s->fd = s->drop_dir < 0
+		? -1
+		: openat(s->drop_dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+			  0600);
 	return s->fd >= 0 ? WAY_OK : drop_broken(s);
 }
 

@@ -10,11 +10,11 @@
  * first, when that parameter is set), then the system's.
  */
 struct local_user {
-	const char *name;	/* login name */
+	const char *name; /* login name */
 	uid_t uid;
 	gid_t gid;
-	const char *home;	/* "" none */
-	const char *shell;	/* "" none */
+	const char *home;  /* "" none */
+	const char *shell; /* "" none */
 };
 
 /*

@@ -42,7 +42,7 @@ enum { BUSY_TIMEOUT_MS = 10000, BRIEF_TIMEOUT_MS = 2000 };
 struct db_stmt {
 	struct db *db;
 	sqlite3_stmt *handle; /* NULL: not prepared, or that failed */
-	int bind_rc;		/* first error of db_start() */
+	int bind_rc;          /* first error of db_start() */
 };
 
 struct db {
@@ -69,8 +69,9 @@ static int file_errno(sqlite3 *handle, int what)
 
 	if (sqlite3_file_control(handle, "main", what, &file) != SQLITE_OK || file == NULL ||
 		file->pMethods == NULL ||
-		file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error) != SQLITE_OK)
+		file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error) != SQLITE_OK) {
 		return 0;
+	}
 	return error;
 }
 
@@ -124,18 +125,20 @@ static int set_error(struct db *db, int rc)
 	buf_reset(&db->error);
 	buf_addf(&db->error, "%s: %s", db->path,
 		rc == SQLITE_MISUSE ? "statement misused" : sqlite3_errmsg(db->handle));
-	if (sys != 0 && ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN))
+	if (sys != 0 && ((rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN)) {
 		buf_addf(&db->error, " (%s)", strerror(sys));
+	}
 	return -1;
 }
 
 static void add_escaped(struct buf *uri, const char *path)
 {
 	for (const char *p = path; *p != '\0'; p++) {
-		if (strchr("%?#&=", *p) != NULL)
+		if (strchr("%?#&=", *p) != NULL) {
 			buf_addf(uri, "%%%02x", (unsigned)(unsigned char)*p);
-		else
+		} else {
 			buf_addc(uri, *p);
+		}
 	}
 }
 
@@ -157,16 +160,16 @@ static char *make_uri(const char *path, const char *wal)
 /* make_file - an empty file of mode 0600, unless there is one; 0, or -1 with the error set */
 static int make_file(struct db *db)
 {
-	int fd = identity_open(
-		db->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = identity_open(db->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd >= 0) {
 		close(fd);
 		return 0;
 	}
-	if (errno == EEXIST)
+	if (errno == EEXIST) {
 		return 0;
-	db->fault = errno == ENOENT		     ? DB_FAULT_MISSING
+	}
+	db->fault = errno == ENOENT                  ? DB_FAULT_MISSING
 		: errno == ENOSPC || errno == EDQUOT ? DB_FAULT_FULL
 						     : DB_FAULT_OTHER;
 	buf_addf(&db->error, "%s: cannot be made: %s", db->path, strerror(errno));
@@ -184,8 +187,9 @@ static int set_journal(struct db *db, const char *mode)
 	snprintf(text, sizeof(text), "PRAGMA journal_mode%s%s", mode != NULL ? "=" : "",
 		mode != NULL ? mode : "");
 	rc = sqlite3_prepare_v2(db->handle, text, -1, &s, NULL);
-	if (rc != SQLITE_OK)
+	if (rc != SQLITE_OK) {
 		return set_error(db, rc);
+	}
 	rc = sqlite3_step(s);
 	if (rc == SQLITE_ROW) {
 		const char *now = (const char *)sqlite3_column_text(s, 0);
@@ -210,8 +214,9 @@ static bool can_share(const struct db *db)
 	void *page = MAP_FAILED;
 	int fd;
 
-	if (identity_enter_parent(&id, db->path) != 0)
+	if (identity_enter_parent(&id, db->path) != 0) {
 		return true;
+	}
 	buf_addf(&path, "%s-map%ld", db->path, (long)getpid());
 	(void)unlink(buf_str(&path));
 	fd = open(buf_str(&path), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -220,8 +225,9 @@ static bool can_share(const struct db *db)
 		(void)unlink(buf_str(&path));
 		close(fd);
 	}
-	if (page != MAP_FAILED)
+	if (page != MAP_FAILED) {
 		munmap(page, 4096);
+	}
 	identity_leave(&id);
 	buf_free(&path);
 	/* Where no file can be made, SQLite will say so of its own. */
@@ -258,14 +264,16 @@ static int open_handle(struct db *db, unsigned flags)
 	gid_t gid;
 	int rc;
 
-	if ((flags & DB_CREATE) && make_file(db) != 0)
+	if ((flags & DB_CREATE) && make_file(db) != 0) {
 		return -1;
+	}
 	db_guard();
 	/* In another's place no link is followed; root's links on the way there are. */
-	if (path_owner_at(db->path, &uid, &gid, path) == 0 && uid != geteuid())
+	if (path_owner_at(db->path, &uid, &gid, path) == 0 && uid != geteuid()) {
 		how |= SQLITE_OPEN_NOFOLLOW;
-	else
+	} else {
 		snprintf(path, sizeof(path), "%s", db->path);
+	}
 	how |= flags & (DB_WRITE | DB_CREATE) ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
 	if (flags & DB_IMMUTABLE) {
 		uri = make_uri(path, NULL);
@@ -275,19 +283,22 @@ static int open_handle(struct db *db, unsigned flags)
 		flags & DB_COMBINE ? db_combine_vfs() : NULL);
 	mem_free(uri);
 	if (rc == SQLITE_OK) {
-		if (flags & DB_COMBINE)
+		if (flags & DB_COMBINE) {
 			db_combine_watch(db->handle);
+		}
 		/* Who may only read does not copy the log back when it is the last to close. */
-		if ((how & SQLITE_OPEN_READONLY) != 0)
+		if ((how & SQLITE_OPEN_READONLY) != 0) {
 			sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+		}
 		/* The default takes 120 KB a handle; a process has one for each of its tables. */
 		sqlite3_db_config(db->handle, SQLITE_DBCONFIG_LOOKASIDE, NULL,
 			flags & DB_IMMUTABLE ? 0 : 256, flags & DB_IMMUTABLE ? 0 : 64);
 		return 0;
 	}
 	set_error(db, rc);
-	if (access(db->path, F_OK) != 0 && errno == ENOENT)
+	if (access(db->path, F_OK) != 0 && errno == ENOENT) {
 		db->fault = DB_FAULT_MISSING;
+	}
 	return -1;
 }
 
@@ -300,12 +311,14 @@ static int leave_wal(struct db *db, unsigned flags)
 {
 	sqlite3_close_v2(db->handle);
 	db->handle = NULL;
-	if (open_handle(db, flags) != 0)
+	if (open_handle(db, flags) != 0) {
 		return -1;
+	}
 	sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
 	if (db_exec(db, "PRAGMA locking_mode=EXCLUSIVE; SELECT 1 FROM sqlite_master") != 0 ||
-		set_journal(db, "TRUNCATE") != 0)
+		set_journal(db, "TRUNCATE") != 0) {
 		return -1;
+	}
 	/* The lock is given back by the first look after this. */
 	return db_exec(db, "PRAGMA locking_mode=NORMAL; SELECT 1 FROM sqlite_master LIMIT 1");
 }
@@ -316,22 +329,28 @@ static int set_wal(struct db *db, unsigned flags)
 	int64_t pages = 0;
 
 	if (set_journal(db, NULL) != 0) {
-		if (!is_about_sharing(db) || leave_wal(db, flags) != 0)
+		if (!is_about_sharing(db) || leave_wal(db, flags) != 0) {
 			return -1;
+		}
 		say_fallback(db);
 		return 0;
 	}
-	if (strcmp(db->journal, "wal") == 0)
+	if (strcmp(db->journal, "wal") == 0) {
 		return 0;
-	if (can_share(db) && set_journal(db, "WAL") == 0 && strcmp(db->journal, "wal") == 0)
+	}
+	if (can_share(db) && set_journal(db, "WAL") == 0 && strcmp(db->journal, "wal") == 0) {
 		return 0;
-	if (db->fault != DB_FAULT_NONE)
+	}
+	if (db->fault != DB_FAULT_NONE) {
 		return -1;
-	if (db_exec_int(db, "PRAGMA page_count", &pages) != 0 || set_journal(db, "TRUNCATE") != 0)
+	}
+	if (db_exec_int(db, "PRAGMA page_count", &pages) != 0 || set_journal(db, "TRUNCATE") != 0) {
 		return -1;
+	}
 	/* Of a new database; later ones know. */
-	if (pages == 0)
+	if (pages == 0) {
 		say_fallback(db);
+	}
 	return 0;
 }
 
@@ -343,8 +362,9 @@ static void trim(void *owner)
 {
 	struct db *db = owner;
 
-	if (db->handle != NULL)
+	if (db->handle != NULL) {
 		sqlite3_db_release_memory(db->handle);
+	}
 }
 
 /* new_db - nothing is open yet */
@@ -364,10 +384,12 @@ static struct db *new_db(const char *path, const char *const *sql, size_t count)
 /* finish_open - what opening led to, for the caller to return */
 static struct db *finish_open(struct db *db, bool good, enum db_fault *fault_r, char **error_r)
 {
-	if (fault_r != NULL)
+	if (fault_r != NULL) {
 		*fault_r = good ? DB_FAULT_NONE : db->fault;
-	if (good)
+	}
+	if (good) {
 		return db;
+	}
 	*error_r = mem_strdup(db_error(db));
 	db_close(db);
 	return NULL;
@@ -403,11 +425,13 @@ struct db *db_open_mended(const char *path, const char *wal, const unsigned char
 			SQLITE_OPEN_URI,
 		db_mend_vfs());
 	mem_free(uri);
-	if (rc == SQLITE_OK && first_page != NULL)
-		rc = sqlite3_file_control(db->handle, "main", DB_MEND_FIRST_PAGE,
-			(void *)(uintptr_t)first_page);
-	if (rc != SQLITE_OK)
+	if (rc == SQLITE_OK && first_page != NULL) {
+		rc = sqlite3_file_control(
+			db->handle, "main", DB_MEND_FIRST_PAGE, (void *)(uintptr_t)first_page);
+	}
+	if (rc != SQLITE_OK) {
 		set_error(db, rc);
+	}
 	return finish_open(db,
 		rc == SQLITE_OK && db_exec(db, "SELECT 1 FROM sqlite_master LIMIT 1") == 0, fault_r,
 		error_r);
@@ -419,7 +443,7 @@ bool db_first_page(struct db *db, unsigned char out[DB_PAGE])
 
 	return db_exec(db, "PRAGMA wal_checkpoint(PASSIVE)") == 0 &&
 		sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file) ==
-			SQLITE_OK &&
+		SQLITE_OK &&
 		file != NULL && file->pMethods != NULL &&
 		file->pMethods->xRead(file, out, DB_PAGE, 0) == SQLITE_OK &&
 		memcmp(out, "SQLite format 3", 16) == 0;
@@ -427,13 +451,15 @@ bool db_first_page(struct db *db, unsigned char out[DB_PAGE])
 
 void db_close(struct db *db)
 {
-	if (db == NULL)
+	if (db == NULL) {
 		return;
+	}
 	mem_trim_forget(&db->trimmer);
 	/* After a fork even a close would drop the parent's locks (How To Corrupt, 2.6). */
 	if (db->owner == getpid()) {
-		for (size_t i = 0; i < db->count; i++)
+		for (size_t i = 0; i < db->count; i++) {
 			sqlite3_finalize(db->stmts[i].handle);
+		}
 		sqlite3_close_v2(db->handle);
 	}
 	mem_free(db->stmts);
@@ -487,13 +513,15 @@ int db_exec_int(struct db *db, const char *sql, int64_t *out_r)
 	sqlite3_stmt *s;
 	int rc = sqlite3_prepare_v2(db->handle, sql, -1, &s, NULL);
 
-	if (rc != SQLITE_OK)
+	if (rc != SQLITE_OK) {
 		return set_error(db, rc);
+	}
 	rc = sqlite3_step(s);
-	if (rc == SQLITE_ROW)
+	if (rc == SQLITE_ROW) {
 		*out_r = sqlite3_column_int64(s, 0);
-	else
+	} else {
 		set_error(db, rc);
+	}
 	sqlite3_finalize(s);
 	return rc == SQLITE_ROW ? 0 : -1;
 }
@@ -505,8 +533,9 @@ int db_begin(struct db *db)
 
 int db_commit(struct db *db)
 {
-	if (db_exec(db, "COMMIT") == 0)
+	if (db_exec(db, "COMMIT") == 0) {
 		return 0;
+	}
 	/* The error stays what COMMIT said. */
 	sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
 	return -1;
@@ -514,8 +543,9 @@ int db_commit(struct db *db)
 
 void db_rollback(struct db *db)
 {
-	if (db_in_transaction(db))
+	if (db_in_transaction(db)) {
 		sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+	}
 }
 
 bool db_in_transaction(const struct db *db)
@@ -561,18 +591,21 @@ static struct db_stmt *start_statement(struct db *db, int n, const char *types, 
 {
 	struct db_stmt *s;
 
-	if (n < 0 || (size_t)n >= db->count)
+	if (n < 0 || (size_t)n >= db->count) {
 		log_panic("db: %s: no statement %d", db->path, n);
+	}
 	s = &db->stmts[n];
 	s->db = db;
 	s->bind_rc = SQLITE_OK;
-	if (s->handle == NULL)
+	if (s->handle == NULL) {
 		s->bind_rc = sqlite3_prepare_v3(
 			db->handle, db->sql[n], -1, SQLITE_PREPARE_PERSISTENT, &s->handle, NULL);
-	else
+	} else {
 		sqlite3_reset(s->handle);
-	if (s->bind_rc == SQLITE_OK)
+	}
+	if (s->bind_rc == SQLITE_OK) {
 		s->bind_rc = bind_all(s->handle, types, ap);
+	}
 	return s;
 }
 
@@ -591,12 +624,15 @@ int db_step(struct db_stmt *s)
 {
 	int rc = s->bind_rc;
 
-	if (rc == SQLITE_OK)
+	if (rc == SQLITE_OK) {
 		rc = sqlite3_step(s->handle);
-	if (rc == SQLITE_ROW)
+	}
+	if (rc == SQLITE_ROW) {
 		return 1;
-	if (rc != SQLITE_DONE)
+	}
+	if (rc != SQLITE_DONE) {
 		set_error(s->db, rc);
+	}
 	sqlite3_reset(s->handle);
 	return rc == SQLITE_DONE ? 0 : -1;
 }
@@ -627,8 +663,9 @@ struct db_stmt *db_prepare(struct db *db, const char *sql)
 	int rc = sqlite3_prepare_v2(db->handle, sql, -1, &s->handle, NULL);
 
 	s->db = db;
-	if (rc == SQLITE_OK && s->handle != NULL)
+	if (rc == SQLITE_OK && s->handle != NULL) {
 		return s;
+	}
 	/* An empty text makes no statement and is no error to SQLite. */
 	set_error(db, rc == SQLITE_OK ? SQLITE_MISUSE : rc);
 	mem_free(s);
@@ -637,8 +674,9 @@ struct db_stmt *db_prepare(struct db *db, const char *sql)
 
 void db_finish(struct db_stmt *s)
 {
-	if (s == NULL)
+	if (s == NULL) {
 		return;
+	}
 	sqlite3_finalize(s->handle);
 	mem_free(s);
 }
@@ -689,11 +727,13 @@ static int apply(struct db *db, const struct db_migration *list, size_t count, i
 	char set[64];
 
 	for (size_t i = 0; i < count; i++) {
-		if (list[i].version <= version)
+		if (list[i].version <= version) {
 			continue;
+		}
 		snprintf(set, sizeof(set), "PRAGMA user_version=%d", list[i].version);
-		if (db_exec(db, list[i].sql) != 0 || db_exec(db, set) != 0)
+		if (db_exec(db, list[i].sql) != 0 || db_exec(db, set) != 0) {
 			return -1;
+		}
 	}
 	return 0;
 }
@@ -704,10 +744,12 @@ int db_migrate(struct db *db, const struct db_migration *list, size_t count)
 	int64_t last = count > 0 ? list[count - 1].version : 0;
 
 	/* The common case takes no write lock. */
-	if (db_exec_int(db, "PRAGMA user_version", &version) != 0)
+	if (db_exec_int(db, "PRAGMA user_version", &version) != 0) {
 		return -1;
-	if (version == last)
+	}
+	if (version == last) {
 		return 0;
+	}
 	if (version > last) {
 		db->fault = DB_FAULT_NEWER;
 		buf_reset(&db->error);
@@ -715,8 +757,9 @@ int db_migrate(struct db *db, const struct db_migration *list, size_t count)
 			db->path, (long long)version, (long long)last);
 		return -1;
 	}
-	if (db_begin(db) != 0)
+	if (db_begin(db) != 0) {
 		return -1;
+	}
 	/* Another process may have done it between the look and the lock. */
 	if (db_exec_int(db, "PRAGMA user_version", &version) != 0 ||
 		apply(db, list, count, version) != 0) {

@@ -29,23 +29,23 @@ struct db_stmt;
 enum db_flags {
 	DB_READ = 0, /* read-only */
 	DB_WRITE = 1,
-	DB_CREATE = 2, /* and make it (mode 0600) when it is not there; implies DB_WRITE */
+	DB_CREATE = 2,    /* and make it (mode 0600) when it is not there; implies DB_WRITE */
 	DB_IMMUTABLE = 4, /* nobody writes this file (maps): no locks, no journal */
-	DB_WAL = 8, /* write-ahead log; a rollback journal where that cannot be */
-	DB_BRIEF = 64, /* wait two seconds for a lock and not ten */
-	DB_COMBINE = 16 /* gather the log's writes (db_combine.c): for synchronous=FULL only */
+	DB_WAL = 8,       /* write-ahead log; a rollback journal where that cannot be */
+	DB_BRIEF = 64,    /* wait two seconds for a lock and not ten */
+	DB_COMBINE = 16   /* gather the log's writes (db_combine.c): for synchronous=FULL only */
 };
 
 /* What kind of error the last call met. */
 enum db_fault {
 	DB_FAULT_NONE,
-	DB_FAULT_BUSY,		/* another process kept its lock longer than the busy timeout */
-	DB_FAULT_FULL,		/* disk full or over quota */
-	DB_FAULT_CORRUPT,	/* damaged, or not a database */
-	DB_FAULT_NEWER,		/* db_migrate(): written by a newer program */
-	DB_FAULT_MISSING,	/* db_open(): no such file */
-	DB_FAULT_CONSTRAINT,	/* duplicate key */
-	DB_FAULT_OTHER		/* I/O, permission, memory */
+	DB_FAULT_BUSY,       /* another process kept its lock longer than the busy timeout */
+	DB_FAULT_FULL,       /* disk full or over quota */
+	DB_FAULT_CORRUPT,    /* damaged, or not a database */
+	DB_FAULT_NEWER,      /* db_migrate(): written by a newer program */
+	DB_FAULT_MISSING,    /* db_open(): no such file */
+	DB_FAULT_CONSTRAINT, /* duplicate key */
+	DB_FAULT_OTHER       /* I/O, permission, memory */
 };
 
 /*
@@ -64,14 +64,14 @@ struct db *db_open_mended(const char *path, const char *wal, const unsigned char
 	const char *const *sql, size_t count, enum db_fault *fault_r, char **error_r);
 /* The first page of the file, after a checkpoint (of a queue: in its writers' turn). */
 bool db_first_page(struct db *db, unsigned char out[DB_PAGE]);
-void db_close(struct db *db);				/* NULL is fine */
+void db_close(struct db *db); /* NULL is fine */
 /* db_close() will not copy the log back into the database. */
 void db_keep_log(struct db *db);
 /* The error of a caller who waited for another process in vain; -1. */
 int db_set_busy(struct db *db);
 /* How long to wait for another process's lock; 10,000 at first. */
 void db_set_busy_timeout(struct db *db, int milliseconds);
-const char *db_journal_mode(const struct db *db);	/* "wal", "truncate" with DB_WAL; else "" */
+const char *db_journal_mode(const struct db *db); /* "wal", "truncate" with DB_WAL; else "" */
 
 /* Of the last failed call: text ("/path: disk is full"), kind. */
 const char *db_error(const struct db *db);
@@ -98,7 +98,7 @@ int db_exec_int(struct db *db, const char *sql, int64_t *out_r);
 int db_begin(struct db *db);
 /* 0: durable after the journal mode's and synchronous' rule. -1: rolled back. */
 int db_commit(struct db *db);
-void db_rollback(struct db *db);			/* no transaction: nothing */
+void db_rollback(struct db *db); /* no transaction: nothing */
 bool db_in_transaction(const struct db *db);
 
 /*
@@ -123,13 +123,13 @@ void db_finish(struct db_stmt *s);
 
 /* Columns of the present row, from 0. Pointers are good until the next step or reset. */
 int64_t db_int(struct db_stmt *s, int column);
-const char *db_text(struct db_stmt *s, int column);	/* NULL gives "" */
+const char *db_text(struct db_stmt *s, int column); /* NULL gives "" */
 /* Texts too; "" when empty. */
 const void *db_blob(struct db_stmt *s, int column, size_t *len_r);
 bool db_is_null(struct db_stmt *s, int column);
 int db_columns(struct db_stmt *s);
 
-int64_t db_changes(struct db *db);			/* rows changed by the last statement */
+int64_t db_changes(struct db *db); /* rows changed by the last statement */
 int64_t db_last_rowid(struct db *db);
 
 /* Steps of the schema: sql brings user_version from version - 1 to version. In order, from 1. */

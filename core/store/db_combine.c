@@ -29,17 +29,18 @@ enum { GATHER = 64 * 1024 };
 struct log_file {
 	sqlite3_file base;
 	sqlite3_file *real;
-	char *data;		/* gathered, GATHER bytes of room */
+	char *data; /* gathered, GATHER bytes of room */
 	int len;
-	sqlite3_int64 at;	/* where data belongs */
+	sqlite3_int64 at; /* where data belongs */
 };
 
 static int flush(struct log_file *f)
 {
 	int rc = SQLITE_OK;
 
-	if (f->len > 0)
+	if (f->len > 0) {
 		rc = f->real->pMethods->xWrite(f->real, f->data, f->len, f->at);
+	}
 	f->len = 0;
 	return rc;
 }
@@ -71,15 +72,19 @@ static int log_write(sqlite3_file *file, const void *from, int len, sqlite3_int6
 	if (f->len > 0 && (at != f->at + f->len || f->len + len > GATHER)) {
 		int rc = flush(f);
 
-		if (rc != SQLITE_OK)
+		if (rc != SQLITE_OK) {
 			return rc;
+		}
 	}
-	if (len > GATHER)
+	if (len > GATHER) {
 		return f->real->pMethods->xWrite(f->real, from, len, at);
-	if (f->data == NULL)
+	}
+	if (f->data == NULL) {
 		f->data = mem_realloc(NULL, GATHER); /* not cleared: untouched it costs nothing */
-	if (f->len == 0)
+	}
+	if (f->len == 0) {
 		f->at = at;
+	}
 	memcpy(f->data + f->len, from, (size_t)len);
 	f->len += len;
 	return SQLITE_OK;
@@ -174,13 +179,15 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
 	struct log_file *f = (struct log_file *)file;
 	int rc;
 
-	if ((flags & SQLITE_OPEN_WAL) == 0)
+	if ((flags & SQLITE_OPEN_WAL) == 0) {
 		return real->xOpen(real, name, file, flags, flags_r);
+	}
 	memset(f, 0, sizeof(*f));
 	f->real = (sqlite3_file *)(f + 1);
 	rc = real->xOpen(real, name, f->real, flags, flags_r);
-	if (f->real->pMethods != NULL)
+	if (f->real->pMethods != NULL) {
 		f->base.pMethods = &log_methods;
+	}
 	return rc;
 }
 
@@ -191,8 +198,9 @@ static void forget(void *handle)
 
 	if (sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) ==
 			SQLITE_OK &&
-		file != NULL && file->pMethods == &log_methods)
+		file != NULL && file->pMethods == &log_methods) {
 		((struct log_file *)file)->len = 0;
+	}
 }
 
 void db_combine_watch(sqlite3 *handle)
@@ -205,10 +213,12 @@ const char *db_combine_vfs(void)
 	static const char name[] = "combine";
 	sqlite3_vfs *real = sqlite3_vfs_find(NULL), *vfs;
 
-	if (sqlite3_vfs_find(name) != NULL)
+	if (sqlite3_vfs_find(name) != NULL) {
 		return name;
-	if (real == NULL)
+	}
+	if (real == NULL) {
 		return NULL;
+	}
 	/* Lives as long as the process, as SQLite wants it; all but opening is the real one's. */
 	vfs = mem_alloc(sizeof(*vfs));
 	*vfs = *real;

@@ -25,17 +25,18 @@
 
 struct mend_file {
 	sqlite3_file base;
-	sqlite3_file *real;	/* behind this struct; no methods: there is no file */
-	int wal_fd;		/* -1 none */
+	sqlite3_file *real; /* behind this struct; no methods: there is no file */
+	int wal_fd;         /* -1 none */
 	struct wal wal;
 	sqlite3_int64 pages;
-	unsigned char *first;	/* DB_MEND_FIRST_PAGE, or NULL */
+	unsigned char *first; /* DB_MEND_FIRST_PAGE, or NULL */
 };
 
 static void put32(unsigned char *p, uint32_t v)
 {
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 4; i++) {
 		p[i] = (unsigned char)(v >> (24 - 8 * i));
+	}
 }
 
 /* mend_header - what stands in the header of every database of ours (fileformat2.html, 1.3) */
@@ -44,11 +45,11 @@ static void mend_header(unsigned char *page, uint32_t pages)
 	static const unsigned char start[24] = "SQLite format 3\0\x10\0\1\1\0\x40\x20\x20";
 
 	memcpy(page, start, sizeof(start));
-	put32(page + 24, 1);		/* change counter, and the same below: the size counts */
+	put32(page + 24, 1); /* change counter, and the same below: the size counts */
 	put32(page + 28, pages);
-	put32(page + 44, 4);		/* schema format */
-	put32(page + 52, 0);		/* no auto-vacuum */
-	put32(page + 56, 1);		/* UTF-8 */
+	put32(page + 44, 4); /* schema format */
+	put32(page + 52, 0); /* no auto-vacuum */
+	put32(page + 56, 1); /* UTF-8 */
 	put32(page + 64, 0);
 	put32(page + 92, 1);
 }
@@ -59,14 +60,16 @@ static void read_page(struct mend_file *f, sqlite3_int64 page, unsigned char out
 	int64_t at = wal_offset(&f->wal, (uint32_t)page);
 
 	memset(out, 0, WAL_PAGE);
-	if (page == 1 && f->first != NULL)
+	if (page == 1 && f->first != NULL) {
 		memcpy(out, f->first, WAL_PAGE);
-	else if (at >= 0 && pread(f->wal_fd, out, WAL_PAGE, at) != WAL_PAGE)
+	} else if (at >= 0 && pread(f->wal_fd, out, WAL_PAGE, at) != WAL_PAGE) {
 		memset(out, 0, WAL_PAGE);
-	else if (at < 0 && f->real->pMethods != NULL)
+	} else if (at < 0 && f->real->pMethods != NULL) {
 		(void)f->real->pMethods->xRead(f->real, out, WAL_PAGE, (page - 1) * WAL_PAGE);
-	if (page == 1)
+	}
+	if (page == 1) {
 		mend_header(out, (uint32_t)f->pages);
+	}
 }
 
 static int mend_read(sqlite3_file *file, void *to, int len, sqlite3_int64 at)
@@ -92,10 +95,12 @@ static int mend_close(sqlite3_file *file)
 {
 	struct mend_file *f = (struct mend_file *)file;
 
-	if (f->real->pMethods != NULL)
+	if (f->real->pMethods != NULL) {
 		f->real->pMethods->xClose(f->real);
-	if (f->wal_fd >= 0)
+	}
+	if (f->wal_fd >= 0) {
 		close(f->wal_fd);
+	}
 	wal_free(&f->wal);
 	mem_free(f->first);
 	return SQLITE_OK;
@@ -137,8 +142,9 @@ static int mend_control(sqlite3_file *file, int op, void *arg)
 {
 	struct mend_file *f = (struct mend_file *)file;
 
-	if (op != DB_MEND_FIRST_PAGE)
+	if (op != DB_MEND_FIRST_PAGE) {
 		return SQLITE_NOTFOUND;
+	}
 	mem_free(f->first);
 	f->first = mem_alloc(WAL_PAGE);
 	memcpy(f->first, arg, WAL_PAGE);
@@ -178,13 +184,17 @@ static void count_pages(struct mend_file *f)
 {
 	sqlite3_int64 size = 0;
 
-	if (f->real->pMethods != NULL && f->real->pMethods->xFileSize(f->real, &size) != SQLITE_OK)
+	if (f->real->pMethods != NULL &&
+		f->real->pMethods->xFileSize(f->real, &size) != SQLITE_OK) {
 		size = 0;
+	}
 	f->pages = (size + WAL_PAGE - 1) / WAL_PAGE;
-	if (f->pages < f->wal.pages)
+	if (f->pages < f->wal.pages) {
 		f->pages = f->wal.pages;
-	if (f->pages < 1)
+	}
+	if (f->pages < 1) {
 		f->pages = 1;
+	}
 }
 
 /* vfs_open - the database; every other file is the real one in its place */
@@ -195,17 +205,20 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
 	const char *wal;
 	int rc;
 
-	if ((flags & SQLITE_OPEN_MAIN_DB) == 0)
+	if ((flags & SQLITE_OPEN_MAIN_DB) == 0) {
 		return real->xOpen(real, name, file, flags, flags_r);
+	}
 	memset(f, 0, sizeof(*f));
 	f->real = (sqlite3_file *)(f + 1);
 	rc = real->xOpen(real, name, f->real, flags, flags_r);
-	if (rc != SQLITE_OK)
+	if (rc != SQLITE_OK) {
 		return rc;
+	}
 	wal = sqlite3_uri_parameter(name, "wal");
 	f->wal_fd = wal != NULL ? open(wal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
-	if (f->wal_fd >= 0)
+	if (f->wal_fd >= 0) {
 		(void)wal_read(f->wal_fd, &f->wal);
+	}
 	count_pages(f);
 	f->base.pMethods = &mend_methods;
 	return SQLITE_OK;
@@ -216,10 +229,12 @@ const char *db_mend_vfs(void)
 	static const char name[] = "mend";
 	sqlite3_vfs *real = sqlite3_vfs_find(NULL), *vfs;
 
-	if (sqlite3_vfs_find(name) != NULL)
+	if (sqlite3_vfs_find(name) != NULL) {
 		return name;
-	if (real == NULL)
+	}
+	if (real == NULL) {
 		return NULL;
+	}
 	/* Lives as long as the process, as SQLite wants it; all but opening is the real one's. */
 	vfs = mem_alloc(sizeof(*vfs));
 	*vfs = *real;

@@ -177,8 +177,8 @@ bool deliver_unwanted(const struct deliver_how *how, struct deliver_item *items,
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (items[i].status == DELIVER_NONE) {
-			deliver_set(&items[i], DELIVER_DEFER, "4.3.0",
-				"the delivery agent went away");
+			deliver_set(
+				&items[i], DELIVER_DEFER, "4.3.0", "the delivery agent went away");
 		}
 	}
 	return true;
@@ -194,8 +194,8 @@ bool deliver_any_suspect(const struct deliver_item *items, size_t count)
 	return false;
 }
 
-int deliver_to_mailbox(const char *path, const struct deliver_how *how, struct deliver_item *items,
-	size_t count)
+int deliver_to_mailbox(
+	const char *path, const struct deliver_how *how, struct deliver_item *items, size_t count)
 {
 	size_t len = strlen(path);
 	int rc;

@@ -14,18 +14,18 @@
  * and its bytes; a torn tail of it is cut off first.
  */
 enum deliver_status {
-	DELIVER_NONE,		/* not decided yet (what the caller sets) */
+	DELIVER_NONE, /* not decided yet (what the caller sets) */
 	DELIVER_OK,
-	DELIVER_DUPLICATE,	/* was there already: counts as delivered */
+	DELIVER_DUPLICATE, /* was there already: counts as delivered */
 	DELIVER_DEFER,
 	DELIVER_FAIL
 };
 
 struct deliver_item {
 	const char *queue_id;
-	const char *sender;		/* Return-Path and From_ line; "" null */
-	const char *recipient;		/* Delivered-To, "" none */
-	const char *original;		/* X-Original-To, "" none */
+	const char *sender;    /* Return-Path and From_ line; "" null */
+	const char *recipient; /* Delivered-To, "" none */
+	const char *original;  /* X-Original-To, "" none */
 	bool suspect;
 	/*
 	 * Only cut this message off if it is the mailbox's torn tail; sender, recipient and
@@ -37,13 +37,13 @@ struct deliver_item {
 	void *read_arg;
 	/* Results. */
 	enum deliver_status status;
-	char dsn[12];			/* "2.0.0", "4.2.2" */
-	char text[256];			/* why, for the log and the bounce */
+	char dsn[12];   /* "2.0.0", "4.2.2" */
+	char text[256]; /* why, for the log and the bounce */
 };
 
 struct deliver_how {
-	int64_t size_limit;		/* mailbox_size_limit; 0 none */
-	int lock_ms;			/* how long to wait for the lock */
+	int64_t size_limit; /* mailbox_size_limit; 0 none */
+	int lock_ms;        /* how long to wait for the lock */
 	/* the file may belong to another user (deliveries to /file) */
 	bool any_owner;
 	/*
@@ -60,8 +60,8 @@ struct deliver_how {
  * DELIVER_OK or DELIVER_DUPLICATE is fsynced. A mailbox somebody else holds locked: all are
  * DELIVER_DEFER, and 1 is returned (worth trying again soon); else 0.
  */
-int deliver_to_mailbox(const char *path, const struct deliver_how *how, struct deliver_item *items,
-	size_t count);
+int deliver_to_mailbox(
+	const char *path, const struct deliver_how *how, struct deliver_item *items, size_t count);
 
 struct buf;
 /*

@@ -30,7 +30,7 @@
 
 enum {
 	WINDOW = 256 * 1024,
-	HEAD_MAX = 16 * 1024,	/* of a message: the added lines and the first Received are in it */
+	HEAD_MAX = 16 * 1024, /* of a message: the added lines and the first Received are in it */
 	READ_AHEAD = 64 * 1024
 };
 
@@ -38,12 +38,12 @@ enum {
 struct head {
 	char data[HEAD_MAX];
 	size_t len;
-	bool from_whole;		/* the From_ line is there with its newline */
-	bool has_blank;			/* the blank line after the headers is within data */
-	struct slice original, recipient;	/* values of the added lines; ptr NULL: none */
-	size_t content;			/* where the content begins */
-	struct slice received;		/* the first Received header with its continuation lines */
-	bool received_whole;		/* and its end is there too */
+	bool from_whole;                  /* the From_ line is there with its newline */
+	bool has_blank;                   /* the blank line after the headers is within data */
+	struct slice original, recipient; /* values of the added lines; ptr NULL: none */
+	size_t content;                   /* where the content begins */
+	struct slice received; /* the first Received header with its continuation lines */
+	bool received_whole;   /* and its end is there too */
 };
 
 /* read_at - up to len bytes: count, or -1 */
@@ -140,10 +140,10 @@ static bool next_id(struct slice *rest, char id[DELIVER_ID_SIZE])
 		word = p > rest->ptr && (p[-1] == ' ' || p[-1] == '\t' || p[-1] == '\n');
 		rest->len -= (size_t)(p + 3 - rest->ptr);
 		rest->ptr = p + 3;
-		while (n < rest->len
-			&& ((rest->ptr[n] >= '0' && rest->ptr[n] <= '9')
-				|| (rest->ptr[n] >= 'A' && rest->ptr[n] <= 'Z')
-				|| (rest->ptr[n] >= 'a' && rest->ptr[n] <= 'z'))) {
+		while (n < rest->len &&
+			((rest->ptr[n] >= '0' && rest->ptr[n] <= '9') ||
+				(rest->ptr[n] >= 'A' && rest->ptr[n] <= 'Z') ||
+				(rest->ptr[n] >= 'a' && rest->ptr[n] <= 'z'))) {
 			n++;
 		}
 		if (word && n > 0 && n < DELIVER_ID_SIZE && n < rest->len) {
@@ -159,13 +159,13 @@ static bool next_id(struct slice *rest, char id[DELIVER_ID_SIZE])
 struct compare {
 	int fd;
 	off_t pos, size;
-	char *data;		/* READ_AHEAD bytes at data_at */
+	char *data; /* READ_AHEAD bytes at data_at */
 	off_t data_at;
 	size_t data_len;
-	bool in_header;		/* of the content */
-	bool lenient;		/* headers differ: wait for the body */
+	bool in_header; /* of the content */
+	bool lenient;   /* headers differ: wait for the body */
 	bool header_changed;
-	char last;		/* of the content */
+	char last; /* of the content */
 	bool unreadable;
 };
 
@@ -240,7 +240,7 @@ static int exact(struct compare *c, const char *data, size_t len)
 
 struct compare_arg {
 	struct compare c;
-	off_t content;		/* where it begins in the mbox */
+	off_t content; /* where it begins in the mbox */
 };
 
 /* header_part - how many bytes of data still belong to the header (with the blank line) */
@@ -316,10 +316,10 @@ struct search {
 	struct deliver_mbox *m;
 	struct deliver_item *items;
 	size_t count;
-	struct hash ids;	/* queue id -> index + 1 of the first item with it */
-	size_t *next;		/* index + 1 of the next item with the same id */
+	struct hash ids; /* queue id -> index + 1 of the first item with it */
+	size_t *next;    /* index + 1 of the next item with the same id */
 	struct head head;
-	off_t torn;		/* where the file is to be cut, -1 nowhere */
+	off_t torn; /* where the file is to be cut, -1 nowhere */
 	bool error;
 };
 
@@ -331,10 +331,10 @@ static bool same(struct slice got, const char *want)
 /* consider - the message at `at' may be item it */
 static void consider(struct search *s, off_t at, struct deliver_item *it)
 {
-	if (it->status != DELIVER_NONE
-		|| (!it->repair
-			&& (!same(s->head.recipient, it->recipient)
-				|| !same(s->head.original, it->original)))) {
+	if (it->status != DELIVER_NONE ||
+		(!it->repair &&
+			(!same(s->head.recipient, it->recipient) ||
+				!same(s->head.original, it->original)))) {
 		return;
 	}
 	switch (compare_content(s->m, at + (off_t)s->head.content, it)) {
@@ -462,8 +462,8 @@ static off_t part_of_from(struct deliver_mbox *m)
 		if (start < 0 || memcmp(tail + start, "From", (size_t)len) != 0) {
 			continue;
 		}
-		if ((start == 0 && m->size == n)
-			|| (start > 1 && tail[start - 1] == '\n' && tail[start - 2] == '\n')) {
+		if ((start == 0 && m->size == n) ||
+			(start > 1 && tail[start - 1] == '\n' && tail[start - 2] == '\n')) {
 			return m->size - len;
 		}
 	}
@@ -503,8 +503,8 @@ static bool is_stub(const struct head *h)
 		return true;
 	}
 	if (rest.ptr == NULL) {
-		return memchr(h->data + h->content, '\n', h->len - h->content) == NULL
-			&& cut_line(h->data + h->content, h->len - h->content);
+		return memchr(h->data + h->content, '\n', h->len - h->content) == NULL &&
+			cut_line(h->data + h->content, h->len - h->content);
 	}
 	return rest.ptr == h->data + h->content && !h->received_whole && !next_id(&rest, id);
 }
@@ -527,8 +527,8 @@ static int may_be_ours(struct deliver_mbox *m, const struct head *h, off_t at)
 	if (at == 1 || (at >= 2 && (n != 2 || before[0] != '\n' || before[1] != '\n'))) {
 		return 0;
 	}
-	return !h->from_whole || (end > DATE_LEN + 8 &&
-		memcmp(h->data + end - 1 - DATE_LEN - 2, "  ", 2) == 0);
+	return !h->from_whole ||
+		(end > DATE_LEN + 8 && memcmp(h->data + end - 1 - DATE_LEN - 2, "  ", 2) == 0);
 }
 
 /* cut_stub - remove such a piece; last: place of the last From_ line or -1; 0 or -1 */
@@ -624,8 +624,8 @@ static off_t last_message(struct deliver_mbox *m)
 			break;
 		}
 		for (ssize_t i = n - 5; i >= 0 && found == -1; i--) {
-			if (data[i] == 'F' && memcmp(data + i, "From ", 5) == 0
-				&& (at + i == 0 || (i > 0 && data[i - 1] == '\n'))) {
+			if (data[i] == 'F' && memcmp(data + i, "From ", 5) == 0 &&
+				(at + i == 0 || (i > 0 && data[i - 1] == '\n'))) {
 				found = at + i;
 			}
 		}

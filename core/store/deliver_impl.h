@@ -33,8 +33,7 @@ void deliver_set(struct deliver_item *it, enum deliver_status status, const char
 void deliver_set_errno(
 	struct deliver_item *items, size_t count, const char *what, const char *path, int err);
 /* Every undecided item, when nobody wants it any more (how->wanted); true: so it is. */
-bool deliver_unwanted(
-	const struct deliver_how *how, struct deliver_item *items, size_t count);
+bool deliver_unwanted(const struct deliver_how *how, struct deliver_item *items, size_t count);
 bool deliver_any_suspect(const struct deliver_item *items, size_t count);
 
 /*

@@ -36,7 +36,7 @@
 enum { OPEN_FILES = 64, FILE_BUFFER = 64 * 1024, NAME_SIZE = 200, LOCK_PAUSE_MS = 10 };
 
 struct maildir {
-	int dir, tmp, new;	/* descriptors */
+	int dir, tmp, new; /* descriptors */
 	char host[100];
 };
 
@@ -63,7 +63,7 @@ static void host_part(char *out, size_t size)
 /* token - the part of the name that a repeated delivery has too: "QidRhash." */
 static void token(char out[64], const struct deliver_item *it)
 {
-	uint32_t sum = 2166136261u;	/* FNV-1a */
+	uint32_t sum = 2166136261u; /* FNV-1a */
 
 	for (const char *p = it->recipient; *p != '\0'; p++) {
 		sum = (sum ^ (unsigned char)*p) * 16777619u;
@@ -391,9 +391,8 @@ int deliver_maildir_batch(
 		err = errno;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (err != 0
-			&& (items[i].status == DELIVER_NONE
-				|| items[i].status == DELIVER_DUPLICATE)) {
+		if (err != 0 &&
+			(items[i].status == DELIVER_NONE || items[i].status == DELIVER_DUPLICATE)) {
 			items[i].status = DELIVER_NONE;
 		} else if (items[i].status == DELIVER_NONE) {
 			deliver_set(&items[i], DELIVER_OK, "2.0.0", "delivered to maildir");

@@ -155,11 +155,11 @@ void deliver_mbox_close(struct deliver_mbox *m)
 /* Bytes on their way into the file. */
 struct writer {
 	struct deliver_mbox *m;
-	char *data;		/* WRITE_BUFFER bytes */
+	char *data; /* WRITE_BUFFER bytes */
 	size_t used;
-	off_t end;		/* of the file as written so far */
-	off_t limit;		/* highest end allowed */
-	int error;		/* errno of the write that failed */
+	off_t end;   /* of the file as written so far */
+	off_t limit; /* highest end allowed */
+	int error;   /* errno of the write that failed */
 	time_t touched;
 };
 

@@ -43,7 +43,7 @@ enum {
 struct index {
 	struct db *db;
 	char *path;
-	int lock_fd;	/* the directory; -1: it cannot be had, SQLite's own locks must do */
+	int lock_fd;   /* the directory; -1: it cannot be had, SQLite's own locks must do */
 	int full_sync; /* PRAGMA synchronous as it is now: 1 FULL, 0 NORMAL, -1 unknown */
 };
 
@@ -109,20 +109,26 @@ static const char *const sql[Q_COUNT] = {
 };
 
 static const struct db_migration migrations[] = {
-	{ 1, "CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;"
-	     "CREATE TABLE folder (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,"
-	     " uid_validity INTEGER NOT NULL, uid_next INTEGER NOT NULL, first_recent INTEGER NOT "
-	     "NULL DEFAULT 1,"
-	     " modseq INTEGER NOT NULL DEFAULT 1, gen INTEGER NOT NULL DEFAULT 0,"
-	     " sig0 INTEGER NOT NULL DEFAULT -1, sig1 INTEGER NOT NULL DEFAULT -1, sig2 INTEGER "
-	     "NOT NULL DEFAULT -1,"
-	     " sig3 INTEGER NOT NULL DEFAULT -1, sig4 INTEGER NOT NULL DEFAULT -1,"
-	     " state INTEGER NOT NULL DEFAULT 0, messages INTEGER NOT NULL DEFAULT 0,"
-	     " unseen INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, keywords TEXT);"
-	     "CREATE TABLE page (id INTEGER PRIMARY KEY, gen INTEGER NOT NULL, data BLOB NOT NULL);"
-	     "CREATE TABLE cache (id INTEGER PRIMARY KEY, envelope BLOB, body BLOB, header BLOB);"
-	     "CREATE TABLE expunged (folder INTEGER, modseq INTEGER, uid INTEGER,"
-	     " PRIMARY KEY (folder, modseq, uid)) WITHOUT ROWID;" },
+	{ 1,
+		"CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;"
+		"CREATE TABLE folder (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL "
+		"UNIQUE,"
+		" uid_validity INTEGER NOT NULL, uid_next INTEGER NOT NULL, first_recent INTEGER "
+		"NOT "
+		"NULL DEFAULT 1,"
+		" modseq INTEGER NOT NULL DEFAULT 1, gen INTEGER NOT NULL DEFAULT 0,"
+		" sig0 INTEGER NOT NULL DEFAULT -1, sig1 INTEGER NOT NULL DEFAULT -1, sig2 INTEGER "
+		"NOT NULL DEFAULT -1,"
+		" sig3 INTEGER NOT NULL DEFAULT -1, sig4 INTEGER NOT NULL DEFAULT -1,"
+		" state INTEGER NOT NULL DEFAULT 0, messages INTEGER NOT NULL DEFAULT 0,"
+		" unseen INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, keywords "
+		"TEXT);"
+		"CREATE TABLE page (id INTEGER PRIMARY KEY, gen INTEGER NOT NULL, data BLOB NOT "
+		"NULL);"
+		"CREATE TABLE cache (id INTEGER PRIMARY KEY, envelope BLOB, body BLOB, header "
+		"BLOB);"
+		"CREATE TABLE expunged (folder INTEGER, modseq INTEGER, uid INTEGER,"
+		" PRIMARY KEY (folder, modseq, uid)) WITHOUT ROWID;" },
 };
 
 /* Pages and cache rows of a folder: folder id above, page number or UID below. */
@@ -143,11 +149,12 @@ static int set_aside(const char *path)
 		buf_reset(&to);
 		buf_addf(&from, "%s%s", path, tails[i]);
 		buf_addf(&to, "%s.corrupt-%lld%s", path, (long long)time(NULL), tails[i]);
-		if (rename(buf_str(&from), buf_str(&to)) != 0 && i == 0)
+		if (rename(buf_str(&from), buf_str(&to)) != 0 && i == 0) {
 			rc = -1;
-		else if (i == 0)
+		} else if (i == 0) {
 			log_error("%s: damaged; kept as %s, folders are indexed again", path,
 				buf_str(&to));
+		}
 	}
 	buf_free(&from);
 	buf_free(&to);
@@ -160,10 +167,12 @@ static int set_aside(const char *path)
 static bool take_turn(const struct index *ix)
 {
 	for (int i = 0; ix->lock_fd >= 0 && i < LOCK_TRIES; i++) {
-		if (flock(ix->lock_fd, LOCK_EX | LOCK_NB) == 0)
+		if (flock(ix->lock_fd, LOCK_EX | LOCK_NB) == 0) {
 			return true;
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return true;	/* the file system has none */
+		}
+		if (errno != EWOULDBLOCK && errno != EINTR) {
+			return true; /* the file system has none */
+		}
 		usleep(LOCK_PAUSE_US);
 	}
 	return ix->lock_fd < 0;
@@ -171,8 +180,9 @@ static bool take_turn(const struct index *ix)
 
 static void end_turn(const struct index *ix)
 {
-	if (ix->lock_fd >= 0)
+	if (ix->lock_fd >= 0) {
 		(void)flock(ix->lock_fd, LOCK_UN);
+	}
 }
 
 /* open_lock - the directory that index.db is in */
@@ -213,8 +223,9 @@ static int64_t room_left(const char *path)
 	rc = statvfs(dir.len > 0 ? buf_str(&dir) : ".", &fs);
 	buf_free(&dir);
 	/* A file system without a size of its own has none to run out of. */
-	if (rc != 0 || fs.f_blocks == 0)
+	if (rc != 0 || fs.f_blocks == 0) {
 		return INT64_MAX;
+	}
 	return (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
 }
 
@@ -233,10 +244,12 @@ static void keep_reserve(const char *path, int times)
 	if (stat(buf_str(&name), &st) != 0 && room_left(path) > RESERVE_SIZE * times) {
 		fd = open(buf_str(&name), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		/* Blocks that are there in truth; none where a file system cannot promise them. */
-		if (fd >= 0 && fallocate(fd, 0, 0, RESERVE_SIZE) != 0)
+		if (fd >= 0 && fallocate(fd, 0, 0, RESERVE_SIZE) != 0) {
 			(void)unlink(buf_str(&name));
-		if (fd >= 0)
+		}
+		if (fd >= 0) {
 			close(fd);
+		}
 	}
 	buf_free(&name);
 }
@@ -249,17 +262,19 @@ static bool use_reserve(const char *path)
 
 	reserve_name(&name, path);
 	used = unlink(buf_str(&name)) == 0;
-	if (used)
+	if (used) {
 		log_warn("%s: the disk is full: %d KB kept for this are used to go on", path,
 			RESERVE_SIZE / 1024);
+	}
 	buf_free(&name);
 	return used;
 }
 
 void index_keep_room(struct index *ix)
 {
-	if (ix->path != NULL)
+	if (ix->path != NULL) {
 		keep_reserve(ix->path, 2);
+	}
 }
 
 bool index_is_low(const struct index *ix)
@@ -306,8 +321,9 @@ struct index *index_open(const char *path, char **error_r)
 	ix->full_sync = -1;
 	/* If somebody keeps it SQLite's own locks must do: a new handle copies nothing back. */
 	(void)take_turn(ix);
-	if (path != NULL && room_left(path) < LOW_ROOM)
+	if (path != NULL && room_left(path) < LOW_ROOM) {
 		(void)use_reserve(path);
+	}
 	ix->db = open_db(path, &fault, error_r);
 	if (ix->db == NULL && fault == DB_FAULT_FULL && path != NULL && use_reserve(path)) {
 		mem_free(*error_r);
@@ -321,13 +337,15 @@ struct index *index_open(const char *path, char **error_r)
 	}
 	end_turn(ix);
 	if (ix->db != NULL) {
-		if (path != NULL)
+		if (path != NULL) {
 			keep_reserve(path, 4);
+		}
 		return ix;
 	}
 	index_close(ix);
-	if (fault != DB_FAULT_FULL || path == NULL)
+	if (fault != DB_FAULT_FULL || path == NULL) {
 		return NULL;
+	}
 	log_warn("%s; it is kept in memory for this time", *error_r);
 	mem_free(*error_r);
 	*error_r = NULL;
@@ -336,13 +354,16 @@ struct index *index_open(const char *path, char **error_r)
 
 void index_close(struct index *ix)
 {
-	if (ix == NULL)
+	if (ix == NULL) {
 		return;
-	if (ix->db != NULL && !take_turn(ix))
+	}
+	if (ix->db != NULL && !take_turn(ix)) {
 		db_keep_log(ix->db);
+	}
 	db_close(ix->db);
-	if (ix->lock_fd >= 0)
+	if (ix->lock_fd >= 0) {
 		close(ix->lock_fd);
+	}
 	mem_free(ix->path);
 	mem_free(ix);
 }
@@ -371,19 +392,24 @@ int index_begin(struct index *ix, bool durable)
 {
 	/* A session that ran out of memory may have left one open. */
 	index_rollback(ix);
-	if (index_is_low(ix))
+	if (index_is_low(ix)) {
 		(void)index_make_room(ix);
+	}
 	if (ix->full_sync != (int)durable) {
 		if (db_exec(ix->db,
-			    durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL") != 0)
+			    durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL") !=
+			0) {
 			return -1;
+		}
 		ix->full_sync = durable;
 	}
 	/* First SQLite's lock, which tells who is busy: ours is only kept for a copy back then. */
-	if (db_begin(ix->db) != 0)
+	if (db_begin(ix->db) != 0) {
 		return -1;
-	if (take_turn(ix))
+	}
+	if (take_turn(ix)) {
 		return 0;
+	}
 	db_rollback(ix->db);
 	return db_set_busy(ix->db);
 }
@@ -432,8 +458,9 @@ static int take_folder(struct db_stmt *s, struct index_folder *f)
 {
 	int rc = db_step(s);
 
-	if (rc <= 0)
+	if (rc <= 0) {
 		return rc;
+	}
 	mem_free(f->keywords);
 	f->id = db_int(s, 0);
 	f->uid_validity = (uint32_t)db_int(s, 1);
@@ -441,8 +468,9 @@ static int take_folder(struct db_stmt *s, struct index_folder *f)
 	f->first_recent = (uint32_t)db_int(s, 3);
 	f->modseq = (uint64_t)db_int(s, 4);
 	f->gen = db_int(s, 5);
-	for (int i = 0; i < INDEX_SIG; i++)
+	for (int i = 0; i < INDEX_SIG; i++) {
 		f->sig[i] = db_int(s, 6 + i);
+	}
 	f->state = (unsigned)db_int(s, 11);
 	f->messages = (uint32_t)db_int(s, 12);
 	f->unseen = (uint32_t)db_int(s, 13);
@@ -471,10 +499,12 @@ static int new_validity(struct index *ix, uint32_t *out)
 	int64_t value = (int64_t)time(NULL) & 0x7fffffff;
 	int rc = db_step(s);
 
-	if (rc < 0)
+	if (rc < 0) {
 		return -1;
-	if (rc > 0 && db_int(s, 0) >= value)
+	}
+	if (rc > 0 && db_int(s, 0) >= value) {
 		value = db_int(s, 0) + 1;
+	}
 	db_reset(s);
 	*out = (uint32_t)value;
 	return db_run(ix->db, Q_VALIDITY_SET, "i", value);
@@ -482,11 +512,13 @@ static int new_validity(struct index *ix, uint32_t *out)
 
 int index_folder_add(struct index *ix, const char *name, struct index_folder *f)
 {
-	if (f->uid_validity == 0 && new_validity(ix, &f->uid_validity) != 0)
+	if (f->uid_validity == 0 && new_validity(ix, &f->uid_validity) != 0) {
 		return -1;
+	}
 	if (db_run(ix->db, Q_FOLDER_ADD, "sii", name, (int64_t)f->uid_validity,
-		    (int64_t)f->uid_next) != 0)
+		    (int64_t)f->uid_next) != 0) {
 		return -1;
+	}
 	f->id = db_last_rowid(ix->db);
 	return index_folder_reload(ix, f) > 0 ? 0 : -1;
 }
@@ -509,8 +541,9 @@ int index_folder_remove(struct index *ix, int64_t id)
 	if (db_run(ix->db, Q_PAGE_DEL, "ii", row_id(id, 0), row_id(id, UINT32_MAX)) != 0 ||
 		db_run(ix->db, Q_CACHE_DEL_RANGE, "ii", row_id(id, 0), row_id(id, UINT32_MAX)) !=
 			0 ||
-		db_run(ix->db, Q_EXPUNGED_DEL, "i", id) != 0)
+		db_run(ix->db, Q_EXPUNGED_DEL, "i", id) != 0) {
 		return -1;
+	}
 	return db_run(ix->db, Q_FOLDER_DEL, "i", id);
 }
 
@@ -557,8 +590,9 @@ int index_cache_read(struct index *ix, int64_t folder, uint32_t from, uint32_t t
 	while ((rc = db_step(s)) > 0) {
 		struct index_cached c = { .uid = (uint32_t)db_int(s, 0) };
 
-		for (int i = 0; i < 3; i++)
+		for (int i = 0; i < 3; i++) {
 			c.text[i] = db_is_null(s, i + 1) ? NULL : db_blob(s, i + 1, &c.len[i]);
+		}
 		rc = fn(arg, &c);
 		if (rc != 0) {
 			db_reset(s);
@@ -577,11 +611,13 @@ int index_cache_put(
 
 int index_expunged(struct index *ix, int64_t folder, uint64_t modseq, uint32_t uid)
 {
-	if (db_run(ix->db, Q_CACHE_DEL, "i", row_id(folder, uid)) != 0)
+	if (db_run(ix->db, Q_CACHE_DEL, "i", row_id(folder, uid)) != 0) {
 		return -1;
+	}
 	/* Now and then: who was away for longer than this many is told to look at all. */
 	if (uid % PRUNE_EVERY == 0 &&
-		db_run(ix->db, Q_EXPUNGED_PRUNE, "ii", folder, (int64_t)EXPUNGED_KEPT) != 0)
+		db_run(ix->db, Q_EXPUNGED_PRUNE, "ii", folder, (int64_t)EXPUNGED_KEPT) != 0) {
 		return -1;
+	}
 	return db_run(ix->db, Q_EXPUNGED_ADD, "iui", folder, modseq, (int64_t)uid);
 }

@@ -28,7 +28,7 @@ struct index_folder {
 	uint64_t modseq;       /* highest */
 	int64_t gen;
 	int64_t sig[INDEX_SIG]; /* the files as they were last seen: the driver's own */
-	unsigned state;		/* the driver's own */
+	unsigned state;         /* the driver's own */
 	uint32_t messages, unseen;
 	uint64_t bytes; /* sum of RFC822.SIZE */
 	char *keywords; /* names, in the order of their bits, each followed by a blank; or NULL */

@@ -25,11 +25,11 @@
 enum { SLEEP_FIRST_MS = 5, SLEEP_MAX_MS = 250 };
 
 struct mailbox_lock {
-	char *dot;		/* path of the dotlock, NULL: none taken */
-	int dot_fd;		/* holds the lock on it */
-	dev_t dev;		/* of the dotlock we made */
+	char *dot;  /* path of the dotlock, NULL: none taken */
+	int dot_fd; /* holds the lock on it */
+	dev_t dev;  /* of the dotlock we made */
 	ino_t ino;
-	int fd;			/* the mailbox, not ours to close */
+	int fd; /* the mailbox, not ours to close */
 };
 
 /* wants_dotlock - is it one of the locks of mailbox_delivery_lock? */
@@ -50,8 +50,8 @@ static enum stale remove_locked(const char *dot, int fd, const struct stat *mine
 	if (lock_fcntl(fd, F_WRLCK) != 0) {
 		return errno == EAGAIN ? LOCK_HELD : LOCK_IGNORED;
 	}
-	if (lstat(dot, &there) != 0 || there.st_ino != mine->st_ino
-		|| there.st_dev != mine->st_dev) {
+	if (lstat(dot, &there) != 0 || there.st_ino != mine->st_ino ||
+		there.st_dev != mine->st_dev) {
 		return LOCK_HELD;
 	}
 	return unlink(dot) == 0 ? LOCK_BROKEN : LOCK_IGNORED;

@@ -17,7 +17,7 @@
  */
 struct mailbox_lock;
 
-enum { LOCK_STALE = 500 };	/* seconds, where no configuration is loaded */
+enum { LOCK_STALE = 500 }; /* seconds, where no configuration is loaded */
 
 /*
  * fd is the open mailbox. Tries for up to timeout_ms (0: once), sleeping between tries.

@@ -74,8 +74,9 @@ void lock_owner_write(int dot_fd)
 	int n;
 
 	/* Where there are no such locks others may only go by the number. */
-	if (locked)
+	if (locked) {
 		(void)fchmod(dot_fd, S_ISVTX | 0600);
+	}
 	host_name(host, sizeof(host));
 	n = snprintf(text, sizeof(text), "%ld:%s%s", (long)getpid(), host, locked ? "\n" : "");
 	/* On a full disk it stays empty. */
@@ -110,8 +111,9 @@ static bool is_old(const struct stat *dot, int mailbox_fd)
 	time_t now = time(NULL), newest = dot->st_mtime <= now ? dot->st_mtime : dot->st_ctime;
 	struct stat box;
 
-	if (fstat(mailbox_fd, &box) == 0 && box.st_mtime > newest && box.st_mtime <= now)
+	if (fstat(mailbox_fd, &box) == 0 && box.st_mtime > newest && box.st_mtime <= now) {
 		newest = box.st_mtime;
+	}
 	return now - newest > limit;
 }
 
@@ -135,8 +137,9 @@ static bool started_ns(long pid, int64_t *out)
 
 	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0) {
 		return false;
+	}
 	n = read(fd, text, sizeof(text) - 1);
 	close(fd);
 	text[n > 0 ? n : 0] = '\0';
@@ -144,11 +147,13 @@ static bool started_ns(long pid, int64_t *out)
 	p = strrchr(text, ')');
 	for (int field = 3; p != NULL && field <= 22; field++) {
 		p = strchr(p + 1, ' ');
-		if (p != NULL && field == 4)
+		if (p != NULL && field == 4) {
 			parent = strtol(p, NULL, 10);
+		}
 	}
-	if (p == NULL || parent == 2 || hertz <= 0)
+	if (p == NULL || parent == 2 || hertz <= 0) {
 		return false;
+	}
 	*out = boot_ns() + (int64_t)strtoll(p, NULL, 10) * (NS / hertz);
 	return true;
 }
@@ -183,11 +188,13 @@ static bool has_open(long pid, const struct stat *file)
 
 	snprintf(path, sizeof(path), "/proc/%ld/fd", pid);
 	d = opendir(path);
-	while (d != NULL && !found && (e = readdir(d)) != NULL)
+	while (d != NULL && !found && (e = readdir(d)) != NULL) {
 		found = e->d_name[0] != '.' && fstatat(dirfd(d), e->d_name, &st, 0) == 0 &&
 			st.st_dev == file->st_dev && st.st_ino == file->st_ino;
-	if (d != NULL)
+	}
+	if (d != NULL) {
 		closedir(d);
+	}
 	return found;
 }
 
@@ -213,13 +220,15 @@ static bool any_process(enum look what, const struct stat *file)
 	for (int i = 0; !found && i < PROCESSES_MAX && (e = readdir(d)) != NULL; i++) {
 		long pid = strtol(e->d_name, NULL, 10);
 
-		if (pid <= 0 || pid == (long)getpid() || is_ours(pid))
+		if (pid <= 0 || pid == (long)getpid() || is_ours(pid)) {
 			continue;
+		}
 		found = what == LOOK_OPEN ? has_open(pid, file)
 					  : is_owners(pid, file) && was_there(pid, file);
 	}
-	if (d != NULL)
+	if (d != NULL) {
 		closedir(d);
+	}
 	return found;
 }
 
@@ -229,16 +238,17 @@ static bool any_process(enum look what, const struct stat *file)
 static bool is_shared(int fd)
 {
 	static const unsigned long types[] = {
-		0x6969, 0xff534d42, 0xfe534d42, 0x517b,	/* NFS, CIFS, SMB2, SMB */
-		0x5346414f, 0x73757245, 0xc36400,	/* AFS, Coda, Ceph */
-		0x01161970, 0x7461636f, 0x01021997,	/* GFS2, OCFS2, 9P */
-		0x65735546,				/* FUSE (sshfs, GlusterFS) */
+		0x6969, 0xff534d42, 0xfe534d42, 0x517b, /* NFS, CIFS, SMB2, SMB */
+		0x5346414f, 0x73757245, 0xc36400,       /* AFS, Coda, Ceph */
+		0x01161970, 0x7461636f, 0x01021997,     /* GFS2, OCFS2, 9P */
+		0x65735546,                             /* FUSE (sshfs, GlusterFS) */
 	};
 	struct statfs fs;
 
 	for (size_t i = 0; fstatfs(fd, &fs) == 0 && i < ARRAY_LEN(types); i++) {
-		if (((unsigned long)fs.f_type & 0xffffffff) == types[i])
+		if (((unsigned long)fs.f_type & 0xffffffff) == types[i]) {
 			return true;
+		}
 	}
 	return false;
 }
@@ -249,18 +259,19 @@ static bool in_use(int mailbox_fd)
 	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	struct stat box;
 
-	if (fcntl(mailbox_fd, F_OFD_GETLK, &fl) == 0 && fl.l_type != F_UNLCK)
+	if (fcntl(mailbox_fd, F_OFD_GETLK, &fl) == 0 && fl.l_type != F_UNLCK) {
 		return true;
+	}
 	return fstat(mailbox_fd, &box) == 0 && access("/proc/self/stat", R_OK) == 0 &&
 		any_process(LOOK_OPEN, &box);
 }
 
 /* What a dotlock says. */
 struct says {
-	bool marked;	/* by us, with a lock that is held on it */
-	bool here;	/* by a process of this host */
+	bool marked; /* by us, with a lock that is held on it */
+	bool here;   /* by a process of this host */
 	bool empty;
-	long pid;	/* of this host; 0: none */
+	long pid; /* of this host; 0: none */
 };
 
 static void read_dotlock(int fd, const struct stat *dot, struct says *s)
@@ -275,8 +286,9 @@ static void read_dotlock(int fd, const struct stat *dot, struct says *s)
 	/* Zeros are what a power cut leaves of bytes. */
 	s->empty = dot->st_size == 0 || (n > 0 && text[0] == '\0');
 	text[strcspn(text, "\n")] = '\0';
-	if (pid > 1 && (*end == '\0' || strcmp(end, " ") == 0))
+	if (pid > 1 && (*end == '\0' || strcmp(end, " ") == 0)) {
 		s->pid = pid;
+	}
 	if (pid > 1 && *end == ':' && strcmp(end + 1, host) == 0) {
 		s->pid = pid;
 		s->here = true;
@@ -288,8 +300,8 @@ static void read_dotlock(int fd, const struct stat *dot, struct says *s)
 /* can_lock - does nobody hold the kernel's lock on the dotlock? */
 static bool can_lock(int fd)
 {
-	return fd >= 0 && (lock_fcntl(fd, F_WRLCK) == 0 ||
-				  (errno == EBADF && lock_fcntl(fd, F_RDLCK) == 0));
+	return fd >= 0 &&
+		(lock_fcntl(fd, F_WRLCK) == 0 || (errno == EBADF && lock_fcntl(fd, F_RDLCK) == 0));
 }
 
 bool lock_owner_gone(int dot_fd, const struct stat *dot, int mailbox_fd)
@@ -297,20 +309,27 @@ bool lock_owner_gone(int dot_fd, const struct stat *dot, int mailbox_fd)
 	struct says s;
 
 	read_dotlock(dot_fd, dot, &s);
-	if (s.marked && dot_fd >= 0 && (s.here || !is_shared(mailbox_fd)))
+	if (s.marked && dot_fd >= 0 && (s.here || !is_shared(mailbox_fd))) {
 		return can_lock(dot_fd);
-	if (is_old(dot, mailbox_fd))
+	}
+	if (is_old(dot, mailbox_fd)) {
 		return true;
-	if (is_shared(mailbox_fd))
+	}
+	if (is_shared(mailbox_fd)) {
 		return s.here && kill((pid_t)s.pid, 0) != 0 && errno == ESRCH;
-	if (in_use(mailbox_fd))
+	}
+	if (in_use(mailbox_fd)) {
 		return false;
-	if (was_before(dot))
+	}
+	if (was_before(dot)) {
 		return true;
-	if (s.pid > 0)
+	}
+	if (s.pid > 0) {
 		return (kill((pid_t)s.pid, 0) != 0 && errno == ESRCH) ||
 			(access("/proc/self/stat", R_OK) == 0 && !was_there(s.pid, dot));
-	if (s.empty)
+	}
+	if (s.empty) {
 		return clock_ns(CLOCK_REALTIME) - nanoseconds(&dot->st_ctim) >= EMPTY_NS;
+	}
 	return !any_process(LOOK_OWNER, dot);
 }

@@ -32,15 +32,17 @@ uint32_t mailbox_lower(const struct mailbox *mb, uint32_t uid)
 	uint32_t low = 0, high = mb->count;
 
 	/* Usually nothing was ever removed, or what is wanted is the end. */
-	if (high == 0 || mb->msgs[high - 1].info.uid < uid)
+	if (high == 0 || mb->msgs[high - 1].info.uid < uid) {
 		return high;
+	}
 	while (low < high) {
 		uint32_t mid = low + (high - low) / 2;
 
-		if (mb->msgs[mid].info.uid < uid)
+		if (mb->msgs[mid].info.uid < uid) {
 			low = mid + 1;
-		else
+		} else {
 			high = mid;
+		}
 	}
 	return low;
 }
@@ -57,8 +59,9 @@ struct msg *mailbox_room(struct mailbox *mb, uint32_t n)
 	if (mb->cap - mb->count < n) {
 		uint32_t cap = mb->cap + mb->cap / 2;
 
-		if (cap < mb->count + n)
+		if (cap < mb->count + n) {
 			cap = mb->count + n;
+		}
 		mb->msgs = mem_realloc(mb->msgs, (size_t)cap * sizeof(*mb->msgs));
 		mb->cap = cap;
 	}
@@ -81,8 +84,8 @@ void mailbox_layout(struct mailbox *mb)
 static uint32_t page_end(const struct mailbox *mb, uint32_t page)
 {
 	return page == UINT32_MAX >> INDEX_PAGE_SHIFT
-		       ? mb->count
-		       : mailbox_lower(mb, (page + 1) << INDEX_PAGE_SHIFT);
+		? mb->count
+		: mailbox_lower(mb, (page + 1) << INDEX_PAGE_SHIFT);
 }
 
 /* ---- Keywords ---- */
@@ -108,14 +111,17 @@ int keyword_bit(struct mailbox *mb, const char *name, size_t len, bool create)
 
 	for (bit = 0; bit < 64 && mb->keywords[bit] != NULL; bit++) {
 		if (strncasecmp(mb->keywords[bit], name, len) == 0 &&
-			mb->keywords[bit][len] == '\0')
+			mb->keywords[bit][len] == '\0') {
 			return bit;
+		}
 	}
-	if (!create || bit == 64 || len == 0 || memchr(name, ' ', len) != NULL)
+	if (!create || bit == 64 || len == 0 || memchr(name, ' ', len) != NULL) {
 		return -1;
+	}
 	mb->keywords[bit] = mem_strndup(name, len);
-	for (int i = 0; i <= bit; i++)
+	for (int i = 0; i <= bit; i++) {
 		buf_addf(&text, "%s ", mb->keywords[i]);
+	}
 	mem_free(mb->f.keywords);
 	mb->f.keywords = buf_steal(&text);
 	mb->changed = true;
@@ -130,8 +136,9 @@ uint64_t keyword_bits(struct mailbox *mb, const char *names)
 	for (word = slice_word(&rest, " \t"); word.ptr != NULL; word = slice_word(&rest, " \t")) {
 		int bit = keyword_bit(mb, word.ptr, word.len, true);
 
-		if (bit >= 0)
+		if (bit >= 0) {
 			bits |= (uint64_t)1 << bit;
+		}
 	}
 	return bits;
 }
@@ -156,17 +163,20 @@ static void keep_ghosts(struct mailbox *mb, const uint8_t *marks, uint32_t leavi
 	for (struct mailbox_view *v = mb->views; v != NULL; v = v->next) {
 		if (v->uids == NULL && v->count > 0 && memchr(marks, 1, v->count) != NULL) {
 			v->uids = mem_calloc(v->count, sizeof(*v->uids));
-			for (uint32_t i = 0; i < v->count; i++)
+			for (uint32_t i = 0; i < v->count; i++) {
 				v->uids[i] = mb->msgs[i].info.uid;
+			}
 		}
 		wanted = wanted || v->uids != NULL;
 	}
-	if (!wanted)
+	if (!wanted) {
 		return;
+	}
 	mb->ghosts = mem_realloc(mb->ghosts, (mb->ghost_count + leaving) * sizeof(*mb->ghosts));
 	for (uint32_t i = 0; i < mb->count; i++) {
-		if (marks[i])
+		if (marks[i]) {
 			mb->ghosts[mb->ghost_count++].info = mb->msgs[i].info;
+		}
 	}
 	qsort(mb->ghosts, mb->ghost_count, sizeof(*mb->ghosts), compare_ghosts);
 }
@@ -174,8 +184,9 @@ static void keep_ghosts(struct mailbox *mb, const uint8_t *marks, uint32_t leavi
 static void add_dirty(struct mailbox *mb, uint32_t page)
 {
 	for (size_t i = mb->dirty_count; i > 0; i--) {
-		if (mb->dirty[i - 1] == page)
+		if (mb->dirty[i - 1] == page) {
 			return;
+		}
 	}
 	if (mb->dirty_count == mb->dirty_cap) {
 		mb->dirty_cap = mb->dirty_cap * 2 + 16;
@@ -187,8 +198,9 @@ static void add_dirty(struct mailbox *mb, uint32_t page)
 /* change_modseq - the one of this transaction */
 static uint64_t change_modseq(struct mailbox *mb)
 {
-	if (mb->change_modseq == 0)
+	if (mb->change_modseq == 0) {
 		mb->change_modseq = ++mb->f.modseq;
+	}
 	return mb->change_modseq;
 }
 
@@ -196,24 +208,29 @@ int mailbox_drop(struct mailbox *mb, const uint8_t *marks)
 {
 	uint32_t leaving = 0, kept = 0;
 
-	for (uint32_t i = 0; i < mb->count; i++)
+	for (uint32_t i = 0; i < mb->count; i++) {
 		leaving += marks[i] != 0;
-	if (leaving == 0)
+	}
+	if (leaving == 0) {
 		return 0;
+	}
 	keep_ghosts(mb, marks, leaving);
 	for (uint32_t i = 0; i < mb->count; i++) {
 		if (!marks[i]) {
-			if (kept != i)
+			if (kept != i) {
 				mb->msgs[kept] = mb->msgs[i];
+			}
 			kept++;
 			continue;
 		}
-		if (!mb->in_change || mb->reading)
+		if (!mb->in_change || mb->reading) {
 			continue;
+		}
 		add_dirty(mb, mb->msgs[i].info.uid >> INDEX_PAGE_SHIFT);
 		if (index_expunged(mb->store->index, mb->f.id, change_modseq(mb),
-			    mb->msgs[i].info.uid) != 0)
+			    mb->msgs[i].info.uid) != 0) {
 			return store_fail_index(mb->ms);
+		}
 	}
 	mb->count = kept;
 	mb->changed = true;
@@ -222,8 +239,9 @@ int mailbox_drop(struct mailbox *mb, const uint8_t *marks)
 
 void mailbox_touch(struct mailbox *mb, uint32_t i, bool told)
 {
-	if (told)
+	if (told) {
 		mb->msgs[i].info.modseq = change_modseq(mb);
+	}
 	add_dirty(mb, mb->msgs[i].info.uid >> INDEX_PAGE_SHIFT);
 	mb->changed = true;
 }
@@ -234,8 +252,9 @@ void mailbox_added(struct mailbox *mb, uint32_t n)
 		struct msg *m = &mb->msgs[mb->count];
 
 		/* Imported UIDs are below it already. */
-		if (m->info.uid == 0)
+		if (m->info.uid == 0) {
 			m->info.uid = mb->f.uid_next++;
+		}
 		mailbox_touch(mb, mb->count++, true);
 	}
 }
@@ -243,8 +262,9 @@ void mailbox_added(struct mailbox *mb, uint32_t n)
 void mailbox_not_recent(struct mailbox *mb)
 {
 	/* Recent is what comes after a UID: an old message behind a new one is recent, too. */
-	if (mailbox_lower(mb, mb->f.first_recent) == mb->count - 1)
+	if (mailbox_lower(mb, mb->f.first_recent) == mb->count - 1) {
 		mb->f.first_recent = mb->msgs[mb->count - 1].info.uid + 1;
+	}
 }
 
 /* ---- Reading the index ---- */
@@ -257,17 +277,21 @@ static uint32_t drop_missing(
 	uint32_t gone = 0;
 
 	for (int k = 0; at < end; at++) {
-		while (k < n && room[k].info.uid < mb->msgs[at].info.uid)
+		while (k < n && room[k].info.uid < mb->msgs[at].info.uid) {
 			k++;
-		if (k < n && room[k].info.uid == mb->msgs[at].info.uid)
+		}
+		if (k < n && room[k].info.uid == mb->msgs[at].info.uid) {
 			continue;
-		if (marks == NULL)
+		}
+		if (marks == NULL) {
 			marks = mem_alloc(mb->count);
+		}
 		marks[at] = 1;
 		gone++;
 	}
-	if (gone > 0)
+	if (gone > 0) {
 		mailbox_drop(mb, marks);
+	}
 	mem_free(marks);
 	return gone;
 }
@@ -300,8 +324,9 @@ static int apply_page(void *arg, uint32_t page, const void *data, size_t len)
 			(size_t)(mb->count - end) * sizeof(*mb->msgs));
 		mb->count += more;
 	}
-	if (n > 0)
+	if (n > 0) {
 		memcpy(mb->msgs + at, room, (size_t)n * sizeof(*room));
+	}
 	return 0;
 }
 
@@ -312,12 +337,15 @@ static int read_index(struct mailbox *mb)
 	int64_t gen = mb->loaded ? mb->f.gen : -1;
 	int rc = index_folder_reload(ix, &mb->f);
 
-	if (rc == 0)
+	if (rc == 0) {
 		return store_fail(mb->ms, MAIL_E_NOT_FOUND, "Mailbox was deleted: %s", mb->name);
-	if (rc < 0)
+	}
+	if (rc < 0) {
 		return store_fail_index(mb->ms);
-	if (mb->loaded && mb->f.gen == gen)
+	}
+	if (mb->loaded && mb->f.gen == gen) {
 		return 0;
+	}
 	set_keywords(mb);
 	if (gen < 0) {
 		uint8_t *marks = mem_alloc(mb->count + 1);
@@ -331,8 +359,9 @@ static int read_index(struct mailbox *mb)
 		arena_reset(&mb->names);
 		mailbox_room(mb, mb->f.messages + (1 << INDEX_PAGE_SHIFT));
 	}
-	if (index_pages(ix, mb->f.id, gen, apply_page, mb) != 0)
+	if (index_pages(ix, mb->f.id, gen, apply_page, mb) != 0) {
 		return mailstore_errno(mb->ms) != MAIL_E_NONE ? -1 : store_fail_index(mb->ms);
+	}
 	mailbox_layout(mb);
 	mailbox_wake(mb, NULL);
 	return 0;
@@ -345,15 +374,18 @@ int mailbox_refresh(struct mailbox *mb)
 	bool own = !mb->in_change;
 	int rc;
 
-	if (mb->loaded && version == mb->version)
+	if (mb->loaded && version == mb->version) {
 		return 0;
-	if (own && index_begin_read(ix) != 0)
+	}
+	if (own && index_begin_read(ix) != 0) {
 		return store_fail_index(mb->ms);
+	}
 	mb->reading = true;
 	rc = read_index(mb);
 	mb->reading = false;
-	if (own)
+	if (own) {
 		index_rollback(ix);
+	}
 	mb->loaded = rc == 0;
 	mb->version = version;
 	mb->changed = false;
@@ -362,8 +394,9 @@ int mailbox_refresh(struct mailbox *mb)
 
 void mailbox_unstick(struct mailbox *mb)
 {
-	if (!mb->in_change && !mb->reading)
+	if (!mb->in_change && !mb->reading) {
 		return;
+	}
 	index_rollback(mb->store->index);
 	mb->in_change = mb->reading = mb->loaded = false;
 }
@@ -371,14 +404,16 @@ void mailbox_unstick(struct mailbox *mb)
 int mailbox_begin(struct mailbox *mb, bool durable)
 {
 	mailbox_unstick(mb);
-	if (index_begin(mb->store->index, durable) != 0)
+	if (index_begin(mb->store->index, durable) != 0) {
 		return store_fail_index(mb->ms);
+	}
 	mb->in_change = true;
 	mb->change_modseq = 0;
 	mb->dirty_count = 0;
 	mb->changed = false;
-	if (mailbox_refresh(mb) == 0)
+	if (mailbox_refresh(mb) == 0) {
 		return 0;
+	}
 	mailbox_rollback(mb);
 	return -1;
 }
@@ -387,8 +422,9 @@ void mailbox_rollback(struct mailbox *mb)
 {
 	index_rollback(mb->store->index);
 	mb->in_change = false;
-	if (mb->changed)
+	if (mb->changed) {
 		mb->loaded = false;
+	}
 }
 
 /* write_page - the messages of a page as they are now */
@@ -415,13 +451,16 @@ int mailbox_commit(struct mailbox *mb)
 		mb->f.unseen += !(mb->msgs[i].info.flags & MAIL_SEEN);
 		mb->f.bytes += mb->msgs[i].info.size;
 	}
-	for (size_t i = 0; i < mb->dirty_count && rc == 0; i++)
+	for (size_t i = 0; i < mb->dirty_count && rc == 0; i++) {
 		rc = write_page(mb, mb->dirty[i], &b);
+	}
 	buf_free(&b);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = index_folder_save(ix, &mb->f);
-	if (rc == 0)
+	}
+	if (rc == 0) {
 		rc = index_commit(ix);
+	}
 	if (rc != 0) {
 		store_fail_index(mb->ms);
 		mb->changed = true;
@@ -429,8 +468,9 @@ int mailbox_commit(struct mailbox *mb)
 		return -1;
 	}
 	mb->in_change = false;
-	if (mb->change_modseq != 0)
+	if (mb->change_modseq != 0) {
 		mailbox_wake(mb, NULL);
+	}
 	return 0;
 }
 
@@ -442,8 +482,9 @@ static int add_row(struct mailbox *mb)
 	struct index *ix = mb->store->index;
 	int rc;
 
-	if (index_begin(ix, false) != 0)
+	if (index_begin(ix, false) != 0) {
 		return store_fail_index(mb->ms);
+	}
 	/* Another process may have been faster. */
 	rc = index_folder_get(ix, mb->name, &mb->f);
 	mb->f.uid_next = rc == 0 ? 1 : mb->f.uid_next;
@@ -460,17 +501,22 @@ void mailbox_forget(struct mailbox *mb)
 {
 	struct mailbox **link = &mb->store->open;
 
-	while (*link != NULL && *link != mb)
+	while (*link != NULL && *link != mb) {
 		link = &(*link)->next;
-	if (*link == mb)
+	}
+	if (*link == mb) {
 		*link = mb->next;
-	if (mb->store->kept == mb)
+	}
+	if (mb->store->kept == mb) {
 		mb->store->kept = NULL;
+	}
 	mb->store->driver->close(mb);
-	if (mb->inotify >= 0)
+	if (mb->inotify >= 0) {
 		close(mb->inotify);
-	for (int bit = 0; bit < 64; bit++)
+	}
+	for (int bit = 0; bit < 64; bit++) {
 		mem_free(mb->keywords[bit]);
+	}
 	arena_free(&mb->names);
 	index_folder_clear(&mb->f);
 	mem_free(mb->msgs);
@@ -488,18 +534,21 @@ struct mailbox *mailbox_get(struct mailstore *ms, const char *name)
 	bool selectable = true;
 	struct mailbox *mb;
 
-	if (path == NULL)
+	if (path == NULL) {
 		return NULL;
+	}
 	key = folder_key(name);
-	for (mb = st->open; mb != NULL && strcmp(mb->name, key) != 0; mb = mb->next)
+	for (mb = st->open; mb != NULL && strcmp(mb->name, key) != 0; mb = mb->next) {
 		;
+	}
 	if (mb != NULL) {
 		mem_free(path);
 		mem_free(key);
 		mb->ms = ms;
 		mb->refs++;
-		if (st->kept == mb)
+		if (st->kept == mb) {
 			st->kept = NULL;
+		}
 		return mb;
 	}
 	if (strcmp(key, "INBOX") != 0 && (!st->driver->exists(path, &selectable) || !selectable)) {
@@ -531,17 +580,20 @@ void mailbox_put(struct mailbox *mb)
 	struct store *st = mb->store;
 	struct mailbox *before = st->kept;
 
-	if (--mb->refs > 0)
+	if (--mb->refs > 0) {
 		return;
+	}
 	st->driver->flush(mb);
-	if (mb->inotify >= 0)
+	if (mb->inotify >= 0) {
 		close(mb->inotify);
+	}
 	mb->inotify = -1;
 	if (mb->count > KEEP_LOADED) {
 		mailbox_forget(mb);
 		return;
 	}
 	st->kept = mb;
-	if (before != NULL && before != mb)
+	if (before != NULL && before != mb) {
 		mailbox_forget(before);
+	}
 }

@@ -29,8 +29,8 @@ struct mailbox_view;
 #define MAIL_NOW ((time_t)INT64_MIN)
 
 struct mail_user {
-	const char *name;		/* login name */
-	const char *home;		/* may be "" */
+	const char *name;          /* login name */
+	const char *home;          /* may be "" */
 	const char *mail_location; /* "mbox:~/mail:INBOX=/var/mail/%u", "maildir:~/Maildir"; %u and
 				      ~ are expanded here */
 	uid_t uid;
@@ -39,17 +39,21 @@ struct mail_user {
 
 /* System flags; keywords are names of their own. */
 enum {
-	MAIL_SEEN = 1, MAIL_ANSWERED = 2, MAIL_FLAGGED = 4, MAIL_DELETED = 8, MAIL_DRAFT = 16,
+	MAIL_SEEN = 1,
+	MAIL_ANSWERED = 2,
+	MAIL_FLAGGED = 4,
+	MAIL_DELETED = 8,
+	MAIL_DRAFT = 16,
 	MAIL_RECENT = 32
 };
 
 struct mail_info {
 	uint32_t uid;
-	unsigned flags;			/* MAIL_*, RECENT is the view's */
-	uint64_t keywords;		/* bits, see mailbox_keyword() */
+	unsigned flags;    /* MAIL_*, RECENT is the view's */
+	uint64_t keywords; /* bits, see mailbox_keyword() */
 	uint64_t modseq;
-	time_t received;		/* internal date */
-	uint64_t size;			/* RFC822.SIZE: with CRLF line ends */
+	time_t received; /* internal date */
+	uint64_t size;   /* RFC822.SIZE: with CRLF line ends */
 };
 
 struct mailbox_status {
@@ -85,9 +89,9 @@ void mailstore_status_only(struct mailstore *ms);
 
 struct folder_info {
 	const char *name;
-	bool selectable;		/* false: only a directory */
+	bool selectable; /* false: only a directory */
 	bool has_children;
-	bool no_inferiors;		/* an mbox file cannot have children */
+	bool no_inferiors; /* an mbox file cannot have children */
 	bool subscribed;
 };
 
@@ -209,9 +213,9 @@ int mailbox_correct_size(struct mailbox_view *v, uint32_t uid, uint64_t size);
 int mailbox_expunge(struct mailbox_view *v, const uint32_t *uids, size_t count, bool force);
 /* What becomes of a copy when another session has removed some of its messages meanwhile. */
 enum mail_copy {
-	MAIL_COPY_ALL,			/* none is copied (RFC 3501 6.4.7) */
-	MAIL_COPY_PRESENT,		/* the others are (UID COPY, RFC 3501 6.4.8) */
-	MAIL_MOVE			/* the others are, and removed here (RFC 6851) */
+	MAIL_COPY_ALL,     /* none is copied (RFC 3501 6.4.7) */
+	MAIL_COPY_PRESENT, /* the others are (UID COPY, RFC 3501 6.4.8) */
+	MAIL_MOVE          /* the others are, and removed here (RFC 6851) */
 };
 /*
  * UIDs given are in *new_uids_r, in the order of uids, 0 for a message that was not copied (caller

@@ -57,8 +57,9 @@ static int read_rows(struct mailbox_view *v, uint32_t uid)
 	v->ahead_count = 0;
 	v->ahead_first = uid;
 	v->ahead_last = last;
-	if (index_cache_read(v->mb->store->index, v->mb->f.id, uid, last, take_row, v) == 0)
+	if (index_cache_read(v->mb->store->index, v->mb->f.id, uid, last, take_row, v) == 0) {
 		return 0;
+	}
 	view_cache_forget(v);
 	return store_fail_index(v->ms);
 }
@@ -68,21 +69,24 @@ int mailbox_cache_get(struct mailbox_view *v, uint32_t uid, char kind, struct bu
 	int slot = index_cache_slot(kind);
 	size_t low = 0, high;
 
-	if ((uid < v->ahead_first || uid > v->ahead_last) && read_rows(v, uid) != 0)
+	if ((uid < v->ahead_first || uid > v->ahead_last) && read_rows(v, uid) != 0) {
 		return -1;
+	}
 	v->asked_last = uid;
 	high = v->ahead_count;
 	while (low < high) {
 		size_t mid = (low + high) / 2;
 
-		if (v->ahead_rows[mid].uid < uid)
+		if (v->ahead_rows[mid].uid < uid) {
 			low = mid + 1;
-		else
+		} else {
 			high = mid;
+		}
 	}
 	if (low == v->ahead_count || v->ahead_rows[low].uid != uid ||
-		v->ahead_rows[low].text[slot] == NULL)
+		v->ahead_rows[low].text[slot] == NULL) {
 		return 0;
+	}
 	buf_add(out, v->ahead_rows[low].text[slot], v->ahead_rows[low].len[slot]);
 	return 1;
 }
@@ -94,22 +98,27 @@ int view_cache_flush(struct mailbox_view *v)
 	struct index *ix = v->mb->store->index;
 	int rc = 0;
 
-	if (v->cache == NULL)
+	if (v->cache == NULL) {
 		return 0;
-	if (index_begin(ix, false) != 0)
+	}
+	if (index_begin(ix, false) != 0) {
 		rc = -1;
+	}
 	for (struct cache_item *i = v->cache, *next; i != NULL; i = next) {
 		next = i->next;
-		if (rc == 0 && mailbox_find(v->mb, i->uid) >= 0)
+		if (rc == 0 && mailbox_find(v->mb, i->uid) >= 0) {
 			rc = index_cache_put(ix, v->mb->f.id, i->uid, i->kind, i->text, i->len);
+		}
 		mem_free(i);
 	}
 	v->cache = NULL;
 	v->cache_size = 0;
-	if (rc == 0)
+	if (rc == 0) {
 		rc = index_commit(ix);
-	if (rc == 0)
+	}
+	if (rc == 0) {
 		return 0;
+	}
 	index_rollback(ix);
 	return store_fail_index(v->ms);
 }
@@ -127,6 +136,7 @@ void mailbox_cache_put(
 	v->cache = i;
 	v->cache_size += len;
 	/* A cache that cannot be written costs time later, nothing else. */
-	if (v->cache_size > CACHE_HOLD)
+	if (v->cache_size > CACHE_HOLD) {
 		view_cache_flush(v);
+	}
 }

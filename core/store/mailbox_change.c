@@ -54,8 +54,9 @@ static int write_marked(struct mailbox *mb, uint8_t *marks, bool any)
 	int rc = any ? mb->store->driver->write_flags(mb, marks) : 0;
 
 	mem_free(marks);
-	if (rc == 0 && any)
+	if (rc == 0 && any) {
 		return mailbox_commit(mb);
+	}
 	mailbox_rollback(mb);
 	return rc;
 }
@@ -65,7 +66,7 @@ struct flag_change {
 	enum flag_op op;
 	unsigned flags;
 	uint64_t keywords, unchanged_since;
-	uint32_t *failed;	/* NULL: not asked for */
+	uint32_t *failed; /* NULL: not asked for */
 	size_t *failed_count;
 };
 
@@ -76,17 +77,20 @@ static int store_some(
 	bool any = false;
 	uint8_t *marks;
 
-	if (mailbox_begin(mb, true) != 0)
+	if (mailbox_begin(mb, true) != 0) {
 		return -1;
+	}
 	marks = mem_alloc((size_t)mb->count + 1);
 	for (size_t k = 0; k < count; k++) {
 		int64_t i = mailbox_find(mb, uids[k]);
 
-		if (i < 0)
+		if (i < 0) {
 			continue;
+		}
 		if (mb->msgs[i].info.modseq > c->unchanged_since) {
-			if (c->failed != NULL && c->failed_count != NULL)
+			if (c->failed != NULL && c->failed_count != NULL) {
 				c->failed[(*c->failed_count)++] = uids[k];
+			}
 			continue;
 		}
 		marks[i] = apply_op(&mb->msgs[i].info, c->op, c->flags, c->keywords);
@@ -107,23 +111,28 @@ int mailbox_store(struct mailbox_view *v, const uint32_t *uids, size_t count, en
 	bool low = index_is_low(ix);
 	size_t n, before;
 
-	if (failed_count_r != NULL)
+	if (failed_count_r != NULL) {
 		*failed_count_r = 0;
-	if (check_writable(v) != 0)
+	}
+	if (check_writable(v) != 0) {
 		return -1;
+	}
 	/* On a full disk a few at a time, and from the beginning of the log each time. */
 	for (size_t at = 0; at < count; at += n) {
 		n = low && count - at > STORE_LOW ? STORE_LOW : count - at;
 		before = failed_count_r != NULL ? *failed_count_r : 0;
-		if (store_some(v->mb, uids + at, n, &c) == 0)
+		if (store_some(v->mb, uids + at, n, &c) == 0) {
 			continue;
-		if (v->ms->code != MAIL_E_NOSPACE || (low && !index_make_room(ix)))
+		}
+		if (v->ms->code != MAIL_E_NOSPACE || (low && !index_make_room(ix))) {
 			return -1;
+		}
 		low = true;
 		(void)index_make_room(ix);
 		v->ms->code = MAIL_E_NONE;
-		if (failed_count_r != NULL)
+		if (failed_count_r != NULL) {
 			*failed_count_r = before;
+		}
 		n = 0;
 	}
 	return 0;
@@ -135,12 +144,14 @@ int mailbox_correct_size(struct mailbox_view *v, uint32_t uid, uint64_t size)
 	int64_t i = mailbox_find(mb, uid);
 
 	mb->ms = v->ms;
-	if (mb->store->driver != &maildir_driver || i < 0 || mb->msgs[i].info.size == size)
+	if (mb->store->driver != &maildir_driver || i < 0 || mb->msgs[i].info.size == size) {
 		return 0;
+	}
 	log_warn("%s: message %u has %llu bytes, its name said %llu", mb->path, uid,
 		(unsigned long long)size, (unsigned long long)mb->msgs[i].info.size);
-	if (mailbox_begin(mb, false) != 0)
+	if (mailbox_begin(mb, false) != 0) {
 		return -1;
+	}
 	i = mailbox_find(mb, uid);
 	if (i >= 0) {
 		mb->msgs[i].info.size = size;
@@ -155,10 +166,12 @@ int mailbox_listed(struct mailbox_view *v, const uint32_t *uids, size_t count)
 	bool any = false;
 	uint8_t *marks;
 
-	if (mb->store->driver != &mbox_driver)
+	if (mb->store->driver != &mbox_driver) {
 		return 0;
-	if (check_writable(v) != 0 || mailbox_begin(mb, false) != 0)
+	}
+	if (check_writable(v) != 0 || mailbox_begin(mb, false) != 0) {
 		return -1;
+	}
 	marks = mem_alloc((size_t)mb->count + 1);
 	for (size_t k = 0; k < count; k++) {
 		int64_t i = mailbox_find(mb, uids[k]);
@@ -181,15 +194,17 @@ static uint32_t mark_leaving(
 	uint32_t n = 0;
 
 	if (uids == NULL) {
-		for (uint32_t i = 0; i < mb->count; i++)
+		for (uint32_t i = 0; i < mb->count; i++) {
 			n += marks[i] = (mb->msgs[i].info.flags & MAIL_DELETED) != 0;
+		}
 		return n;
 	}
 	for (size_t k = 0; k < count; k++) {
 		int64_t i = mailbox_find(mb, uids[k]);
 
-		if (i >= 0 && !marks[i] && (force || (mb->msgs[i].info.flags & MAIL_DELETED)))
+		if (i >= 0 && !marks[i] && (force || (mb->msgs[i].info.flags & MAIL_DELETED))) {
 			n += marks[i] = 1;
+		}
 	}
 	return n;
 }
@@ -206,13 +221,16 @@ static int remove_marked(struct mailbox *mb, const uint32_t *uids, size_t count,
 		return 0;
 	}
 	rc = mb->store->driver->expunge(mb, marks);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = mailbox_drop(mb, marks);
-	if (rc == 0)
+	}
+	if (rc == 0) {
 		rc = mb->store->driver->settle(mb);
+	}
 	mem_free(marks);
-	if (rc == 0)
+	if (rc == 0) {
 		return mailbox_commit(mb);
+	}
 	mb->changed = true;
 	mailbox_rollback(mb);
 	return -1;
@@ -233,18 +251,23 @@ int mailbox_expunge(struct mailbox_view *v, const uint32_t *uids, size_t count, 
 	struct mailbox *mb = v->mb;
 	int rc;
 
-	if (check_writable(v) != 0 || mailbox_refresh(mb) != 0)
+	if (check_writable(v) != 0 || mailbox_refresh(mb) != 0) {
 		return -1;
-	if (!any_leaving(mb, uids, count, force))
+	}
+	if (!any_leaving(mb, uids, count, force)) {
 		return 0;
-	if (mb->store->driver->lock(mb) != 0)
+	}
+	if (mb->store->driver->lock(mb) != 0) {
 		return -1;
+	}
 	rc = mailbox_begin(mb, true);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = remove_marked(mb, uids, count, force);
+	}
 	mb->store->driver->unlock(mb);
-	if (rc == 0)
+	if (rc == 0) {
 		index_keep_room(mb->store->index);
+	}
 	return rc;
 }
 
@@ -256,8 +279,9 @@ static size_t keyword_names(const struct mailbox *mb, uint64_t bits, const char 
 	size_t n = 0;
 
 	for (int bit = 0; bit < 64; bit++) {
-		if ((bits >> bit & 1) && mb->keywords[bit] != NULL)
+		if ((bits >> bit & 1) && mb->keywords[bit] != NULL) {
 			out[n++] = mb->keywords[bit];
+		}
 	}
 	return n;
 }
@@ -273,11 +297,13 @@ static int copy_one(struct mailbox_view *v, uint32_t uid, struct mail_append *a)
 	size_t len, n;
 	int rc;
 
-	if (seq == 0 || i < 0)
+	if (seq == 0 || i < 0) {
 		return 0;
+	}
 	t = mail_open(v, seq);
-	if (t == NULL)
+	if (t == NULL) {
 		return mailstore_errno(v->ms) == MAIL_E_NOT_FOUND ? 0 : -1;
+	}
 	/* Reading may have synced: the place is another now. */
 	i = mailbox_find(mb, uid);
 	n = i < 0 ? 0 : keyword_names(mb, mb->msgs[i].info.keywords, names);
@@ -286,8 +312,9 @@ static int copy_one(struct mailbox_view *v, uint32_t uid, struct mail_append *a)
 			     a, mb->msgs[i].info.flags, names, n, mb->msgs[i].info.received, NULL);
 	for (uint64_t at = 0; rc == 0 && at < mail_size(t); at += len) {
 		data = mail_bytes(t, at, &len);
-		if (data == NULL || mail_append_write(a, data, len) != 0)
+		if (data == NULL || mail_append_write(a, data, len) != 0) {
 			rc = -1;
+		}
 	}
 	mail_close(t);
 	return rc < 0 ? -1 : i >= 0;
@@ -326,15 +353,17 @@ int mailbox_copy(struct mailbox_view *v, const uint32_t *uids, size_t count, con
 				new_uids[k] = given[next++];
 			}
 		}
-		if (how == MAIL_MOVE)
+		if (how == MAIL_MOVE) {
 			rc = mailbox_expunge(v, moved, next, true);
+		}
 		mem_free(moved);
 	}
 	mem_free(given);
 	mem_free(copied);
-	if (rc == 0)
+	if (rc == 0) {
 		*new_uids_r = new_uids;
-	else
+	} else {
 		mem_free(new_uids);
+	}
 	return rc;
 }

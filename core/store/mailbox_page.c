@@ -47,8 +47,9 @@ static uint64_t get_number(struct reader *r)
 		unsigned char c = *r->at++;
 
 		v |= (uint64_t)(c & 0x7f) << shift;
-		if (c < 0x80)
+		if (c < 0x80) {
 			return v;
+		}
 	}
 	r->bad = true;
 	return 0;
@@ -68,8 +69,9 @@ void page_pack(struct buf *out, const struct mailbox *mb, uint32_t from, uint32_
 
 	put_number(out, PAGE_VERSION);
 	put_number(out, to - from);
-	if (from < to)
+	if (from < to) {
 		last.uid = mb->msgs[from].info.uid >> INDEX_PAGE_SHIFT << INDEX_PAGE_SHIFT;
+	}
 	for (uint32_t i = from; i < to; i++) {
 		const struct msg *m = &mb->msgs[i];
 
@@ -117,19 +119,22 @@ int page_unpack(struct mailbox *mb, uint32_t page, const void *data, size_t len,
 	struct mail_info last = { .uid = page << INDEX_PAGE_SHIFT };
 	uint64_t count, v;
 
-	if (get_number(&r) != PAGE_VERSION)
+	if (get_number(&r) != PAGE_VERSION) {
 		return -1;
+	}
 	count = get_number(&r);
-	if (count > 1u << INDEX_PAGE_SHIFT)
+	if (count > 1u << INDEX_PAGE_SHIFT) {
 		return -1;
+	}
 	for (uint64_t i = 0; i < count && !r.bad; i++) {
 		struct msg *m = &room[i];
 
 		memset(m, 0, sizeof(*m));
 		v = get_number(&r);
 		m->info.uid = last.uid + (uint32_t)v;
-		if (m->info.uid >> INDEX_PAGE_SHIFT != page || (i > 0 && v == 0))
+		if (m->info.uid >> INDEX_PAGE_SHIFT != page || (i > 0 && v == 0)) {
 			return -1;
+		}
 		v = get_number(&r);
 		m->info.flags = (unsigned)(v & FLAG_MASK);
 		m->bits = (uint32_t)(v >> FLAG_BITS);
@@ -144,8 +149,9 @@ int page_unpack(struct mailbox *mb, uint32_t page, const void *data, size_t len,
 			m->tail_len = (uint32_t)get_number(&r);
 			m->cut = (uint32_t)get_number(&r);
 			m->len = get_number(&r);
-			if (r.end - r.at < (ptrdiff_t)sizeof(m->print))
+			if (r.end - r.at < (ptrdiff_t)sizeof(m->print)) {
 				return -1;
+			}
 			memcpy(&m->print, r.at, sizeof(m->print));
 			r.at += sizeof(m->print);
 		} else {

@@ -48,15 +48,17 @@ static int fill_file(struct mail_text *t, uint64_t offset)
 	size_t want = t->size <= TEXT_WHOLE ? (size_t)t->size : TEXT_WINDOW;
 	ssize_t n;
 
-	if (t->size - offset < want)
+	if (t->size - offset < want) {
 		want = (size_t)(t->size - offset);
+	}
 	buf_reset(&t->window);
 	t->window_at = offset;
 	while (t->window.len < want) {
 		n = pread(t->fd, buf_reserve(&t->window, want - t->window.len),
 			want - t->window.len, (off_t)(offset + t->window.len));
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && errno == EINTR) {
 			continue;
+		}
 		if (n <= 0) {
 			errno = n == 0 ? EIO : errno;
 			return store_fail_sys(t->ms, t->mb->path, "read a message of", "read");
@@ -86,10 +88,12 @@ const char *mail_bytes(struct mail_text *t, uint64_t offset, size_t *len_r)
 
 void mail_close(struct mail_text *t)
 {
-	if (t == NULL)
+	if (t == NULL) {
 		return;
-	if (t->fd >= 0)
+	}
+	if (t->fd >= 0) {
 		close(t->fd);
+	}
 	buf_free(&t->window);
 	mem_free(t);
 }

@@ -73,14 +73,17 @@ const struct mail_info *mailbox_info(const struct mailbox_view *v, uint32_t seq)
 	uint32_t uid;
 	int64_t i;
 
-	if (seq == 0 || seq > v->count)
+	if (seq == 0 || seq > v->count) {
 		return &none;
-	if (v->uids == NULL)
+	}
+	if (v->uids == NULL) {
 		return &v->mb->msgs[seq - 1].info;
+	}
 	uid = v->uids[seq - 1];
 	i = mailbox_find(v->mb, uid);
-	if (i >= 0)
+	if (i >= 0) {
 		return &v->mb->msgs[i].info;
+	}
 	g = bsearch(&uid, v->mb->ghosts, v->mb->ghost_count, sizeof(*v->mb->ghosts), compare_ghost);
 	return g != NULL ? &g->info : &none;
 }
@@ -92,13 +95,15 @@ uint32_t mailbox_seq(const struct mailbox_view *v, uint32_t uid, bool after)
 	while (low < high) {
 		uint32_t mid = low + (high - low) / 2;
 
-		if (uid_of(v, mid + 1) < uid)
+		if (uid_of(v, mid + 1) < uid) {
 			low = mid + 1;
-		else
+		} else {
 			high = mid;
+		}
 	}
-	if (after || (low < v->count && uid_of(v, low + 1) == uid))
+	if (after || (low < v->count && uid_of(v, low + 1) == uid)) {
 		return low + 1;
+	}
 	return 0;
 }
 
@@ -106,12 +111,14 @@ bool mailbox_recent(const struct mailbox_view *v, uint32_t seq)
 {
 	uint32_t uid;
 
-	if (seq == 0 || seq > v->count)
+	if (seq == 0 || seq > v->count) {
 		return false;
+	}
 	uid = uid_of(v, seq);
 	for (size_t i = v->recent_count; i > 0; i--) {
-		if (uid >= v->recent[i - 1].first && uid <= v->recent[i - 1].last)
+		if (uid >= v->recent[i - 1].first && uid <= v->recent[i - 1].last) {
 			return true;
+		}
 	}
 	return false;
 }
@@ -139,11 +146,13 @@ int mailbox_keyword_bit(struct mailbox_view *v, const char *name, bool create)
 	struct mailbox *mb = v->mb;
 	int bit = keyword_bit(mb, name, strlen(name), false);
 
-	if (bit >= 0 || !create || v->read_only)
+	if (bit >= 0 || !create || v->read_only) {
 		return bit;
+	}
 	mb->ms = v->ms;
-	if (mailbox_begin(mb, false) != 0)
+	if (mailbox_begin(mb, false) != 0) {
 		return -1;
+	}
 	bit = keyword_bit(mb, name, strlen(name), true);
 	if (bit < 0) {
 		mailbox_rollback(mb);
@@ -173,28 +182,33 @@ static int claim_recent(struct mailbox_view *v)
 	struct mailbox *mb = v->mb;
 	uint32_t first, last;
 
-	if (mb->f.first_recent >= mb->f.uid_next)
+	if (mb->f.first_recent >= mb->f.uid_next) {
 		return 0;
+	}
 	if (v->read_only) {
 		/* RFC 3501 6.3.2: seen as recent, and stays so for the next. */
 		if (v->recent_count == 0 ||
-			v->recent[v->recent_count - 1].last + 1 < mb->f.uid_next)
+			v->recent[v->recent_count - 1].last + 1 < mb->f.uid_next) {
 			add_recent(v,
 				v->recent_count == 0 ? mb->f.first_recent
 						     : v->recent[v->recent_count - 1].last + 1,
 				mb->f.uid_next - 1);
+		}
 		return 0;
 	}
-	if (mailbox_begin(mb, false) != 0)
+	if (mailbox_begin(mb, false) != 0) {
 		return -1;
+	}
 	first = mb->f.first_recent;
 	last = mb->f.uid_next - 1;
 	mb->f.first_recent = mb->f.uid_next;
 	mb->changed = true;
-	if (mailbox_commit(mb) != 0)
+	if (mailbox_commit(mb) != 0) {
 		return -1;
-	if (first <= last)
+	}
+	if (first <= last) {
 		add_recent(v, first, last);
+	}
 	return 0;
 }
 
@@ -203,8 +217,9 @@ struct mailbox_view *mailbox_open(struct mailstore *ms, const char *name, bool r
 	struct mailbox *mb = mailbox_get(ms, name);
 	struct mailbox_view *v;
 
-	if (mb == NULL)
+	if (mb == NULL) {
 		return NULL;
+	}
 	ms->code = MAIL_E_NONE;
 	if ((mb->store->driver->sync(mb, true) != 0 &&
 		    (ms->code != MAIL_E_BUSY || mb->f.gen == 0)) ||
@@ -239,15 +254,17 @@ int mailbox_session_lock(struct mailbox_view *v)
 	int rc = 0;
 
 	for (struct mailbox_view *other = v->mb->views; other != NULL; other = other->next) {
-		if (other != v && other->locked)
+		if (other != v && other->locked) {
 			return store_fail(
 				v->ms, MAIL_E_BUSY, "Mailbox is locked by another session");
+		}
 	}
 	v->locked = true;
 	/* For other processes: beside the index. Without one on disk there is no place that all
 	 * would see. */
-	if (index == NULL || v->session_lock >= 0)
+	if (index == NULL || v->session_lock >= 0) {
 		return 0;
+	}
 	buf_addf(&path, "%s.session-%lld", index, (long long)v->mb->f.id);
 	v->session_lock = open(buf_str(&path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (v->session_lock < 0) {
@@ -267,19 +284,21 @@ void mailbox_message_name(const struct mailbox_view *v, uint32_t seq, char *out,
 	int64_t i = seq > 0 && seq <= v->count ? mailbox_find(v->mb, uid_of(v, seq)) : -1;
 	const struct msg *m = i >= 0 ? &v->mb->msgs[i] : NULL;
 
-	if (m == NULL)
+	if (m == NULL) {
 		snprintf(out, size, "%s", "");
-	else if (v->mb->store->driver == &mbox_driver)
+	} else if (v->mb->store->driver == &mbox_driver) {
 		snprintf(out, size, "%016llx", (unsigned long long)m->print);
-	else
+	} else {
 		snprintf(out, size, "%.*s", (int)strcspn(m->name, ":,"), m->name);
+	}
 }
 
 int64_t mailbox_stored(
 	struct mailbox_view *v, uint32_t seq, uint64_t offset, void *data, size_t len)
 {
-	if (seq == 0 || seq > v->count || v->mb->store->driver != &mbox_driver)
+	if (seq == 0 || seq > v->count || v->mb->store->driver != &mbox_driver) {
 		return 0;
+	}
 	return mbox_stored(v->mb, v->ms, uid_of(v, seq), offset, data, len);
 }
 
@@ -287,8 +306,9 @@ int64_t mailbox_stored(
 static void drop_ghosts(struct mailbox *mb)
 {
 	for (struct mailbox_view *v = mb->views; v != NULL; v = v->next) {
-		if (v->uids != NULL)
+		if (v->uids != NULL) {
 			return;
+		}
 	}
 	mem_free(mb->ghosts);
 	mb->ghosts = NULL;
@@ -300,22 +320,27 @@ void mailbox_close(struct mailbox_view *v)
 	struct mailbox_view **link;
 	struct mailbox *mb;
 
-	if (v == NULL)
+	if (v == NULL) {
 		return;
+	}
 	mb = v->mb;
 	mb->ms = v->ms;
 	view_cache_flush(v);
 	view_cache_forget(v);
-	for (link = &mb->views; *link != v; link = &(*link)->next)
+	for (link = &mb->views; *link != v; link = &(*link)->next) {
 		;
+	}
 	*link = v->next;
 	drop_ghosts(mb);
-	if (v->notify >= 0)
+	if (v->notify >= 0) {
 		close(v->notify);
-	if (v->event >= 0)
+	}
+	if (v->event >= 0) {
 		close(v->event);
-	if (v->session_lock >= 0)
+	}
+	if (v->session_lock >= 0) {
 		close(v->session_lock);
+	}
 	mem_free(v->uids);
 	mem_free(v->recent);
 	mem_free(v);
@@ -332,11 +357,13 @@ static void tell_expunged(struct mailbox_view *v, const struct mailbox_changes *
 	for (uint32_t seq = v->count; seq > 0; seq--) {
 		uint32_t uid = v->uids[seq - 1];
 
-		if (mailbox_find(v->mb, uid) >= 0)
+		if (mailbox_find(v->mb, uid) >= 0) {
 			continue;
+		}
 		left--;
-		if (c != NULL && c->expunged != NULL)
+		if (c != NULL && c->expunged != NULL) {
 			c->expunged(c->arg, seq, uid);
+		}
 	}
 	mem_free(v->uids);
 	v->uids = NULL;
@@ -348,17 +375,21 @@ static void tell_flags(struct mailbox_view *v, const struct mailbox_changes *c)
 {
 	struct mailbox *mb = v->mb;
 
-	if (v->modseq == mb->f.modseq || c == NULL || c->flags == NULL)
+	if (v->modseq == mb->f.modseq || c == NULL || c->flags == NULL) {
 		return;
+	}
 	for (uint32_t seq = 1, i = 0; seq <= v->count && i < mb->count; i++) {
 		if (v->uids != NULL) {
-			while (seq <= v->count && v->uids[seq - 1] < mb->msgs[i].info.uid)
+			while (seq <= v->count && v->uids[seq - 1] < mb->msgs[i].info.uid) {
 				seq++;
-			if (seq > v->count || v->uids[seq - 1] != mb->msgs[i].info.uid)
+			}
+			if (seq > v->count || v->uids[seq - 1] != mb->msgs[i].info.uid) {
 				continue;
+			}
 		}
-		if (mb->msgs[i].info.modseq > v->modseq)
+		if (mb->msgs[i].info.modseq > v->modseq) {
 			c->flags(c->arg, seq);
+		}
 		seq++;
 	}
 }
@@ -376,12 +407,14 @@ static void take_new(struct mailbox_view *v, const struct mailbox_changes *c)
 		uint32_t n = mb->count - i;
 
 		v->uids = mem_realloc(v->uids, (size_t)(v->count + n + 1) * sizeof(*v->uids));
-		while (n-- > 0)
+		while (n-- > 0) {
 			v->uids[v->count++] = mb->msgs[i++].info.uid;
+		}
 	}
 	recent = count_recent(v);
-	if (c != NULL && c->exists != NULL && (v->count > from || recent != v->told_recent))
+	if (c != NULL && c->exists != NULL && (v->count > from || recent != v->told_recent)) {
 		c->exists(c->arg, v->count, recent);
+	}
 	v->told_recent = recent;
 }
 
@@ -391,17 +424,21 @@ static void drain(struct mailbox_view *v)
 	char junk[4096] __attribute__((aligned(8)));
 	uint64_t n;
 
-	if (v->notify < 0)
+	if (v->notify < 0) {
 		return;
-	if (read(v->event, &n, sizeof(n)) < 0 && errno != EAGAIN)
+	}
+	if (read(v->event, &n, sizeof(n)) < 0 && errno != EAGAIN) {
 		return;
+	}
 	for (int bound = 0; v->mb->inotify >= 0 && bound < 64; bound++) {
-		if (read(v->mb->inotify, junk, sizeof(junk)) <= 0)
+		if (read(v->mb->inotify, junk, sizeof(junk)) <= 0) {
 			return;
+		}
 		/* One descriptor for all: the others must hear of it too. */
 		mailbox_wake(v->mb, v);
-		if (v->mb->store->driver->watch != NULL)
+		if (v->mb->store->driver->watch != NULL) {
 			v->mb->store->driver->watch(v->mb, v->mb->inotify);
+		}
 	}
 }
 
@@ -414,12 +451,15 @@ int mailbox_view_sync(struct mailbox_view *v, bool expunges, const struct mailbo
 	drain(v);
 	view_cache_forget(v);
 	if (mb->store->driver->sync(mb, false) != 0 &&
-		(v->ms->code != MAIL_E_BUSY || mailbox_refresh(mb) != 0))
+		(v->ms->code != MAIL_E_BUSY || mailbox_refresh(mb) != 0)) {
 		return -1;
-	if (claim_recent(v) != 0 || view_cache_flush(v) != 0)
+	}
+	if (claim_recent(v) != 0 || view_cache_flush(v) != 0) {
 		return -1;
-	if (v->uids != NULL && expunges)
+	}
+	if (v->uids != NULL && expunges) {
 		tell_expunged(v, changes);
+	}
 	tell_flags(v, changes);
 	v->modseq = mb->f.modseq;
 	take_new(v, changes);
@@ -431,8 +471,9 @@ void mailbox_wake(struct mailbox *mb, const struct mailbox_view *v)
 	static const uint64_t one = 1;
 
 	for (struct mailbox_view *other = mb->views; other != NULL; other = other->next) {
-		if (other != v && other->event >= 0 && write(other->event, &one, sizeof(one)) < 0)
+		if (other != v && other->event >= 0 && write(other->event, &one, sizeof(one)) < 0) {
 			continue; /* full: it is awake */
+		}
 	}
 }
 
@@ -454,23 +495,27 @@ int mailbox_notify_fd(struct mailbox_view *v)
 {
 	struct epoll_event e = { .events = EPOLLIN };
 
-	if (v->notify >= 0)
+	if (v->notify >= 0) {
 		return v->notify;
+	}
 	v->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	v->notify = epoll_create1(EPOLL_CLOEXEC);
 	if (v->mb->inotify < 0) {
 		v->mb->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-		if (v->mb->inotify >= 0)
+		if (v->mb->inotify >= 0) {
 			add_watches(v->mb);
+		}
 	}
 	if (v->event < 0 || v->notify < 0 ||
 		epoll_ctl(v->notify, EPOLL_CTL_ADD, v->event, &e) != 0 ||
 		(v->mb->inotify >= 0 &&
 			epoll_ctl(v->notify, EPOLL_CTL_ADD, v->mb->inotify, &e) != 0)) {
-		if (v->event >= 0)
+		if (v->event >= 0) {
 			close(v->event);
-		if (v->notify >= 0)
+		}
+		if (v->notify >= 0) {
 			close(v->notify);
+		}
 		v->event = v->notify = -1;
 	}
 	return v->notify;

@@ -75,8 +75,9 @@ static int64_t dir_time(const struct mailbox *mb, const char *name, bool settle)
 			st.st_mtim.tv_nsec < 999999999) {
 			times[1] = st.st_mtim;
 			times[1].tv_nsec++;
-			if (utimensat(AT_FDCWD, buf_str(&path), times, 0) == 0)
+			if (utimensat(AT_FDCWD, buf_str(&path), times, 0) == 0) {
 				t++;
+			}
 		}
 	}
 	buf_free(&path);
@@ -90,8 +91,9 @@ static int take_sig(struct mailbox *mb, int64_t sig[4], bool settle)
 
 	memset(sig, 0, 4 * sizeof(*sig));
 	if (stat(mb->path, &st) != 0) {
-		if (errno == ENOENT && strcmp(mb->name, "INBOX") == 0)
+		if (errno == ENOENT && strcmp(mb->name, "INBOX") == 0) {
 			return 0;
+		}
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
 	}
 	sig[0] = (int64_t)st.st_dev;
@@ -140,8 +142,9 @@ static int list_one(struct mailbox *mb, bool in_new, struct listing *l)
 	buf_free(&path);
 	while (l->count < UINT32_MAX / 2 && (e = readdir(d)) != NULL) {
 		if (e->d_name[0] == '.' ||
-			(e->d_type != DT_REG && e->d_type != DT_UNKNOWN && e->d_type != DT_LNK))
+			(e->d_type != DT_REG && e->d_type != DT_UNKNOWN && e->d_type != DT_LNK)) {
 			continue;
+		}
 		if (l->count == l->cap) {
 			l->cap = l->cap * 2 + 64;
 			l->entries = mem_realloc(l->entries, (size_t)l->cap * sizeof(*l->entries));
@@ -164,13 +167,15 @@ static int compare_entries(const void *a, const void *b)
 	size_t nx, ny;
 	int rc;
 
-	if (tx != ty)
+	if (tx != ty) {
 		return tx < ty ? -1 : 1;
+	}
 	nx = maildir_base_len(x->name);
 	ny = maildir_base_len(y->name);
 	rc = memcmp(x->name, y->name, nx < ny ? nx : ny);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = (nx > ny) - (nx < ny);
+	}
 	return rc != 0 ? rc : x->in_new - y->in_new;
 }
 
@@ -193,18 +198,21 @@ static int list_all(struct mailbox *mb, struct listing *l)
 	uint32_t kept = 0;
 
 	memset(l, 0, sizeof(*l));
-	if (take_sig(mb, l->sig, true) != 0)
+	if (take_sig(mb, l->sig, true) != 0) {
 		return -1;
+	}
 	/* new first: a file that moves to cur meanwhile is met twice rather than never. */
 	if (l->sig[0] != 0 && (list_one(mb, true, l) != 0 || list_one(mb, false, l) != 0)) {
 		free_listing(l);
 		return -1;
 	}
-	if (l->count > 1)
+	if (l->count > 1) {
 		qsort(l->entries, l->count, sizeof(*l->entries), compare_entries);
+	}
 	for (uint32_t i = 0; i < l->count; i++) {
-		if (kept == 0 || !same_base(l->entries[kept - 1].name, l->entries[i].name))
+		if (kept == 0 || !same_base(l->entries[kept - 1].name, l->entries[i].name)) {
 			l->entries[kept++] = l->entries[i];
+		}
 	}
 	l->count = kept;
 	return 0;
@@ -221,8 +229,9 @@ static uint32_t base_hash(const char *name)
 {
 	uint32_t h = 2166136261u;
 
-	for (size_t n = maildir_base_len(name); n > 0; n--)
+	for (size_t n = maildir_base_len(name); n > 0; n--) {
 		h = (h ^ (unsigned char)*name++) * 16777619u;
+	}
 	return h;
 }
 
@@ -230,15 +239,17 @@ static void build_table(struct name_table *t, const struct mailbox *mb)
 {
 	uint32_t size = 16;
 
-	while (size < mb->count * 2)
+	while (size < mb->count * 2) {
 		size *= 2;
+	}
 	t->mask = size - 1;
 	t->slots = mem_calloc(size, sizeof(*t->slots));
 	for (uint32_t i = 0; i < mb->count; i++) {
 		uint32_t at = base_hash(mb->msgs[i].name) & t->mask;
 
-		while (t->slots[at] != 0)
+		while (t->slots[at] != 0) {
 			at = (at + 1) & t->mask;
+		}
 		t->slots[at] = i + 1;
 	}
 }
@@ -246,8 +257,9 @@ static void build_table(struct name_table *t, const struct mailbox *mb)
 static int64_t look_up(const struct name_table *t, const struct mailbox *mb, const char *name)
 {
 	for (uint32_t at = base_hash(name) & t->mask; t->slots[at] != 0; at = (at + 1) & t->mask) {
-		if (same_base(mb->msgs[t->slots[at] - 1].name, name))
+		if (same_base(mb->msgs[t->slots[at] - 1].name, name)) {
 			return t->slots[at] - 1;
+		}
 	}
 	return -1;
 }
@@ -279,8 +291,9 @@ static int64_t name_number(const char *name, const char *key)
 	char *end;
 	int64_t v;
 
-	if (p == NULL || p[3] < '0' || p[3] > '9')
+	if (p == NULL || p[3] < '0' || p[3] > '9') {
 		return -1;
+	}
 	v = strtoll(p + 3, &end, 10);
 	return *end == '\0' || *end == ',' || *end == ':' ? v : -1;
 }
@@ -289,8 +302,9 @@ uint64_t maildir_bare_ends(const char *data, size_t len, bool *cr)
 {
 	uint64_t n = 0;
 
-	for (const char *p = data; (p = memchr(p, '\n', (size_t)(data + len - p))) != NULL; p++)
+	for (const char *p = data; (p = memchr(p, '\n', (size_t)(data + len - p))) != NULL; p++) {
 		n += p == data ? !*cr : p[-1] != '\r';
+	}
 	*cr = data[len - 1] == '\r';
 	return n;
 }
@@ -318,8 +332,9 @@ static int measure(const struct mailbox *mb, struct msg *m)
 
 	mem_free(path);
 	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-		if (fd >= 0)
+		if (fd >= 0) {
 			close(fd);
+		}
 		return -1;
 	}
 	m->len = (uint64_t)st.st_size;
@@ -345,8 +360,9 @@ static void update_entry(struct mailbox *mb, uint32_t i, const struct entry *e)
 	uint64_t keywords, lettered;
 	unsigned flags;
 
-	if (was_new == e->in_new && strcmp(m->name, e->name) == 0)
+	if (was_new == e->in_new && strcmp(m->name, e->name) == 0) {
 		return;
+	}
 	maildir_name_flags(mb, e->name, e->in_new, &flags, &keywords);
 	lettered = maildir_letters_bits(mb);
 	keywords |= m->info.keywords & ~lettered;
@@ -368,13 +384,15 @@ static void add_entry(struct mailbox *mb, const struct entry *e, uint32_t uid)
 	m->bits = e->in_new ? MSG_NEW : 0;
 	m->info.uid = uid;
 	/* Gone again already: the next sync will see. */
-	if (measure(mb, m) != 0)
+	if (measure(mb, m) != 0) {
 		return;
+	}
 	maildir_name_flags(mb, e->name, e->in_new, &m->info.flags, &m->info.keywords);
 	mailbox_added(mb, 1);
 	/* Others leave in new/ what nobody has looked at. */
-	if (!e->in_new)
+	if (!e->in_new) {
 		mailbox_not_recent(mb);
+	}
 }
 
 struct import {
@@ -401,18 +419,21 @@ static void import_uids(struct mailbox *mb, const struct listing *l, uint8_t *do
 	for (uint32_t k = 0; k < l->count && list.count > 0; k++) {
 		uint32_t uid = uidlist_get(&list, l->entries[k].name);
 
-		if (uid != 0)
+		if (uid != 0) {
 			imports[n++] = (struct import){ uid, k };
+		}
 	}
 	if (list.uid_validity != 0) {
 		mb->f.uid_validity = list.uid_validity;
 		mb->f.uid_next = list.uid_next;
 	}
-	if (n > 1)
+	if (n > 1) {
 		qsort(imports, n, sizeof(*imports), compare_imports);
+	}
 	for (uint32_t i = 0; i < n; i++) {
-		if (imports[i].uid == last)
+		if (imports[i].uid == last) {
 			continue;
+		}
 		last = imports[i].uid;
 		add_entry(mb, &l->entries[imports[i].entry], last);
 		done[imports[i].entry] = 1;
@@ -441,11 +462,13 @@ static int apply_listing(struct mailbox *mb, const struct listing *l)
 	}
 	mem_free(t.slots);
 	rc = mailbox_drop(mb, marks);
-	if (!(mb->f.state & MAILDIR_INDEXED))
+	if (!(mb->f.state & MAILDIR_INDEXED)) {
 		import_uids(mb, l, done);
+	}
 	for (uint32_t k = 0; k < l->count && rc == 0; k++) {
-		if (!done[k])
+		if (!done[k]) {
 			add_entry(mb, &l->entries[k], 0);
+		}
 	}
 	memcpy(mb->f.sig, l->sig, sizeof(l->sig));
 	mb->f.sig[4] = 0;
@@ -460,10 +483,12 @@ static void tidy_names(struct mailbox *mb)
 {
 	struct arena names = ARENA_INIT;
 
-	if (mb->names.total < (size_t)mb->count * 160 + 65536)
+	if (mb->names.total < (size_t)mb->count * 160 + 65536) {
 		return;
-	for (uint32_t i = 0; i < mb->count; i++)
+	}
+	for (uint32_t i = 0; i < mb->count; i++) {
 		mb->msgs[i].name = arena_strdup(&names, mb->msgs[i].name);
+	}
 	arena_free(&mb->names);
 	mb->names = names;
 }
@@ -479,19 +504,22 @@ static int list_surely(struct mailbox *mb, struct listing *l)
 		uint32_t gone;
 		int64_t sig[4];
 
-		if (list_all(mb, l) != 0)
+		if (list_all(mb, l) != 0) {
 			return -1;
+		}
 		marks = mem_alloc((size_t)mb->count + 1);
 		gone = count_gone(mb, l, marks);
 		mem_free(marks);
-		if (gone == 0 || tries == LIST_TRIES)
+		if (gone == 0 || tries == LIST_TRIES) {
 			return 0;
+		}
 		if (take_sig(mb, sig, false) != 0) {
 			free_listing(l);
 			return -1;
 		}
-		if (memcmp(sig, l->sig, sizeof(sig)) == 0)
+		if (memcmp(sig, l->sig, sizeof(sig)) == 0) {
 			return 0;
+		}
 		free_listing(l);
 	}
 }
@@ -503,16 +531,19 @@ int maildir_sync(struct mailbox *mb, bool full)
 	int rc = -1;
 
 	mailbox_unstick(mb);
-	if (take_sig(mb, sig, false) != 0 || mailbox_refresh(mb) != 0)
+	if (take_sig(mb, sig, false) != 0 || mailbox_refresh(mb) != 0) {
 		return -1;
+	}
 	if (memcmp(sig, mb->f.sig, sizeof(sig)) == 0 &&
-		!(full && (mb->f.state & MAILDIR_UNVERIFIED)))
+		!(full && (mb->f.state & MAILDIR_UNVERIFIED))) {
 		return 0;
+	}
 	for (int tries = 0; tries < LIST_TRIES; tries++) {
 		int64_t gen = mb->f.gen;
 
-		if (list_surely(mb, &l) != 0)
+		if (list_surely(mb, &l) != 0) {
 			return -1;
+		}
 		rc = mailbox_begin(mb, false);
 		if (rc == 0 && mb->f.gen != gen) {
 			/* Another process was faster: what it found has to be compared. */
@@ -546,8 +577,9 @@ static int open_text(struct mailbox *mb, uint32_t uid, struct mail_text *t)
 		int64_t i = mailbox_find(mb, uid);
 		char *path;
 
-		if (i < 0)
+		if (i < 0) {
 			break;
+		}
 		path = maildir_file(mb, &mb->msgs[i]);
 		t->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		if (t->fd >= 0 && fstat(t->fd, &st) == 0) {
@@ -563,8 +595,9 @@ static int open_text(struct mailbox *mb, uint32_t uid, struct mail_text *t)
 		mem_free(path);
 		/* It has another name now, or none. */
 		mb->f.sig[2] = -1;
-		if (maildir_sync(mb, true) != 0)
+		if (maildir_sync(mb, true) != 0) {
 			return -1;
+		}
 	}
 	return store_fail(mb->ms, MAIL_E_NOT_FOUND, "The message was expunged meanwhile");
 }
@@ -586,10 +619,12 @@ static int lock(struct mailbox *mb)
 
 	mailbox_unstick(mb);
 	/* Nobody is kept out of a maildir; but it has to be there. */
-	if (!maildir_exists(mb->path, &selectable) && maildir_make(mb->ms, mb->path) != 0)
+	if (!maildir_exists(mb->path, &selectable) && maildir_make(mb->ms, mb->path) != 0) {
 		return -1;
-	if (mailbox_refresh(mb) != 0)
+	}
+	if (mailbox_refresh(mb) != 0) {
 		return -1;
+	}
 	maildir_before(mb);
 	return 0;
 }
@@ -613,9 +648,10 @@ static void watch(struct mailbox *mb, int inotify_fd)
 		buf_reset(&path);
 		buf_addf(&path, "%s/%s", mb->path, subdirs[i]);
 		if (inotify_add_watch(inotify_fd, buf_str(&path),
-			    IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE) < 0)
+			    IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE) < 0) {
 			/* The first delivery makes it; then we are called again. */
 			inotify_add_watch(inotify_fd, mb->path, IN_CREATE);
+		}
 	}
 	buf_free(&path);
 }

@@ -73,13 +73,15 @@ int maildir_write_flags(struct mailbox *mb, const uint8_t *marks)
 	int rc = 0;
 
 	maildir_letters_read(mb);
-	for (uint32_t i = 0; i < mb->count; i++)
+	for (uint32_t i = 0; i < mb->count; i++) {
 		keywords |= marks[i] ? mb->msgs[i].info.keywords : 0;
+	}
 	maildir_letters_want(mb, keywords);
 	maildir_before(mb);
 	for (uint32_t i = 0; i < mb->count && rc == 0; i++) {
-		if (marks[i])
+		if (marks[i]) {
 			rc = rename_message(mb, &mb->msgs[i]);
+		}
 	}
 	maildir_after(mb);
 	return rc;
@@ -94,8 +96,9 @@ int maildir_expunge(struct mailbox *mb, uint8_t *marks)
 	for (uint32_t i = 0; i < mb->count && rc == 0; i++) {
 		char *path;
 
-		if (!marks[i])
+		if (!marks[i]) {
 			continue;
+		}
 		path = maildir_file(mb, &mb->msgs[i]);
 		if (unlink(path) != 0) {
 			if (errno != ENOENT) {
@@ -122,12 +125,14 @@ static void make_name(struct buf *out, uint64_t size, uint64_t shown, unsigned s
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	if (uname(&u) != 0)
+	if (uname(&u) != 0) {
 		snprintf(u.nodename, sizeof(u.nodename), "localhost");
+	}
 	buf_addf(out, "%lld.M%06ldP%ldQ%u.", (long long)now.tv_sec, now.tv_nsec / 1000,
 		(long)getpid(), serial);
-	for (const char *p = u.nodename; *p != '\0' && p - u.nodename < 60; p++)
+	for (const char *p = u.nodename; *p != '\0' && p - u.nodename < 60; p++) {
 		buf_addc(out, *p == '/' || *p == ':' || *p == ',' ? '-' : *p);
+	}
 	buf_addf(out, ",S=%llu,W=%llu", (unsigned long long)size, (unsigned long long)shown);
 }
 
@@ -149,8 +154,9 @@ static int write_body(struct mailbox *mb, struct mail_append *a, const struct ap
 			break;
 		}
 		*bare_r += maildir_bare_ends(chunk, (size_t)n, &cr);
-		if (fd_write_all(fd, chunk, (size_t)n) != 0)
+		if (fd_write_all(fd, chunk, (size_t)n) != 0) {
 			rc = store_fail_sys(mb->ms, path, "write", "write");
+		}
 		at += (uint64_t)n;
 	}
 	mem_free(chunk);
@@ -160,9 +166,9 @@ static int write_body(struct mailbox *mb, struct mail_append *a, const struct ap
 /* A message between tmp/ and its place. */
 struct coming {
 	const struct append_item *item;
-	char *temp;	/* its path */
-	uint64_t bare;	/* line ends to be made CRLF */
-	int fd;		/* -1: not there */
+	char *temp;    /* its path */
+	uint64_t bare; /* line ends to be made CRLF */
+	int fd;        /* -1: not there */
 };
 
 /* write_item - into tmp/, and on its way to the disk; 0 or -1 */
@@ -177,14 +183,17 @@ static int write_item(struct mailbox *mb, struct mail_append *a, struct coming *
 	make_name(&temp, 0, 0, serial);
 	c->temp = buf_steal(&temp);
 	c->fd = open(c->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (c->fd < 0)
+	if (c->fd < 0) {
 		return store_fail_sys(mb->ms, c->temp, "create", "write");
+	}
 	rc = write_body(mb, a, it, c->fd, c->temp, &c->bare);
-	if (rc == 0 && futimens(c->fd, times) != 0)
+	if (rc == 0 && futimens(c->fd, times) != 0) {
 		rc = store_fail_sys(mb->ms, c->temp, "write", "write");
+	}
 	/* A hint: the files of a batch are written together, and what fsync() waits for is less. */
-	if (rc == 0)
+	if (rc == 0) {
 		(void)sync_file_range(c->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	}
 	return rc;
 }
 
@@ -215,8 +224,8 @@ static int place_item(struct mailbox *mb, struct coming *c)
 	}
 	buf_addf(&to, "%s/%s/%s", mb->path, m->bits & MSG_NEW ? "new" : "cur", m->name);
 	rc = rename(c->temp, buf_str(&to)) == 0
-		     ? 0
-		     : store_fail_sys(mb->ms, c->temp, "rename", "write");
+		? 0
+		: store_fail_sys(mb->ms, c->temp, "rename", "write");
 	if (rc == 0) {
 		mem_free(c->temp);
 		c->temp = NULL;
@@ -234,21 +243,26 @@ static int put_batch(
 	struct coming batch[BATCH];
 	int rc = 0;
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		batch[i] = (struct coming){ .item = &items[i], .fd = -1 };
-	for (size_t i = 0; i < count && rc == 0; i++)
+	}
+	for (size_t i = 0; i < count && rc == 0; i++) {
 		rc = write_item(mb, a, &batch[i], (unsigned)(mb->f.uid_next + i));
+	}
 	/* After the first of them most find their work done: no renames in between. */
-	for (size_t i = 0; i < count && rc == 0; i++)
+	for (size_t i = 0; i < count && rc == 0; i++) {
 		rc = fsync(batch[i].fd) == 0
-			     ? 0
-			     : store_fail_sys(mb->ms, batch[i].temp, "write", "write");
-	for (size_t i = 0; i < count && rc == 0; i++)
+			? 0
+			: store_fail_sys(mb->ms, batch[i].temp, "write", "write");
+	}
+	for (size_t i = 0; i < count && rc == 0; i++) {
 		rc = place_item(mb, &batch[i]);
+	}
 	for (size_t i = 0; i < count; i++) {
 		if (batch[i].fd >= 0) {
-			if (batch[i].temp != NULL)
+			if (batch[i].temp != NULL) {
 				unlink(batch[i].temp);
+			}
 			close(batch[i].fd);
 		}
 		mem_free(batch[i].temp);
@@ -263,15 +277,18 @@ int maildir_append(struct mailbox *mb, struct mail_append *a)
 	int rc = 0;
 
 	maildir_letters_read(mb);
-	for (size_t i = 0; i < a->count && rc == 0; i += BATCH)
+	for (size_t i = 0; i < a->count && rc == 0; i += BATCH) {
 		rc = put_batch(mb, a, &a->items[i], a->count - i < BATCH ? a->count - i : BATCH);
+	}
 	for (uint32_t i = before; i < mb->count; i++) {
 		in_new = in_new || (mb->msgs[i].bits & MSG_NEW);
 		in_cur = in_cur || !(mb->msgs[i].bits & MSG_NEW);
 	}
-	if (rc == 0 && ((in_new && sync_dir(mb->path, "new") != 0) ||
-			       (in_cur && sync_dir(mb->path, "cur") != 0)))
+	if (rc == 0 &&
+		((in_new && sync_dir(mb->path, "new") != 0) ||
+			(in_cur && sync_dir(mb->path, "cur") != 0))) {
 		rc = store_fail_sys(mb->ms, mb->path, "sync", "write");
+	}
 	/* All or nothing. */
 	for (uint32_t i = before; rc != 0 && i < mb->count; i++) {
 		char *path = maildir_file(mb, &mb->msgs[i]);
@@ -293,8 +310,9 @@ int maildir_make(struct mailstore *ms, const char *path)
 	for (size_t i = 0; i < ARRAY_LEN(names) && rc == 0; i++) {
 		buf_reset(&b);
 		buf_addf(&b, "%s/%s", path, names[i]);
-		if (dir_make(buf_str(&b), 0700) != 0 && errno != EEXIST)
+		if (dir_make(buf_str(&b), 0700) != 0 && errno != EEXIST) {
 			rc = store_fail_sys(ms, buf_str(&b), "create", "write");
+		}
 	}
 	buf_free(&b);
 	/* Mail that is moved here leaves where it was: the folder must be on the disk by then. */
@@ -334,12 +352,14 @@ int maildir_create(struct mailstore *ms, const char *path, bool directory)
 		errno = EEXIST;
 		return store_fail_sys(ms, path, "create", "write");
 	}
-	if (maildir_make(ms, path) != 0)
+	if (maildir_make(ms, path) != 0) {
 		return -1;
+	}
 	buf_addf(&mark, "%s/maildirfolder", path);
 	fd = open(buf_str(&mark), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (fd >= 0)
+	if (fd >= 0) {
 		close(fd);
+	}
 	buf_free(&mark);
 	return 0;
 }
@@ -353,15 +373,18 @@ static void empty_dir(const char *path, int depth)
 	while (d != NULL && (e = readdir(d)) != NULL) {
 		struct buf b = BUF_INIT;
 
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) {
 			continue;
+		}
 		buf_addf(&b, "%s/%s", path, e->d_name);
-		if (unlink(buf_str(&b)) != 0 && depth > 0)
+		if (unlink(buf_str(&b)) != 0 && depth > 0) {
 			empty_dir(buf_str(&b), depth - 1);
+		}
 		buf_free(&b);
 	}
-	if (d != NULL)
+	if (d != NULL) {
 		closedir(d);
+	}
 	rmdir(path);
 }
 
@@ -375,8 +398,9 @@ int maildir_remove(struct mailstore *ms, const char *path)
 		(long long)time(NULL));
 	empty_dir(buf_str(&gone), 1);
 	rc = rename(path, buf_str(&gone)) == 0 ? 0 : store_fail_sys(ms, path, "delete", "write");
-	if (rc == 0)
+	if (rc == 0) {
 		empty_dir(buf_str(&gone), 1);
+	}
 	buf_free(&gone);
 	return rc;
 }
@@ -391,16 +415,19 @@ int maildir_list(struct mailstore *ms, struct folder_list *out)
 	DIR *d = opendir(ms->store->root);
 	struct dirent *e;
 
-	if (d == NULL)
+	if (d == NULL) {
 		return errno == ENOENT ? 0 : store_fail_sys(ms, ms->store->root, "read", "read");
+	}
 	while (out->count < FOLDERS_MAX && (e = readdir(d)) != NULL) {
 		struct buf path = BUF_INIT;
 
-		if (e->d_name[0] != '.' || e->d_name[1] == '\0' || e->d_name[1] == '.')
+		if (e->d_name[0] != '.' || e->d_name[1] == '\0' || e->d_name[1] == '.') {
 			continue;
+		}
 		buf_addf(&path, "%s/%s", ms->store->root, e->d_name);
-		if (has_cur(buf_str(&path)) && place_is_own(ms->store, buf_str(&path)))
+		if (has_cur(buf_str(&path)) && place_is_own(ms->store, buf_str(&path))) {
 			folder_list_add(out, e->d_name + 1, true, false);
+		}
 		buf_free(&path);
 	}
 	closedir(d);

@@ -58,11 +58,13 @@ void maildir_name_flags(
 	/* In new/ nothing has been seen, whatever the name says. */
 	for (const char *p = in_new ? "" : info_of(name); *p != '\0' && *p != ','; p++) {
 		for (size_t i = 0; i < ARRAY_LEN(flag_letters); i++) {
-			if (flag_letters[i].letter == *p)
+			if (flag_letters[i].letter == *p) {
 				*flags_r |= flag_letters[i].flag;
+			}
 		}
-		if (*p >= 'a' && *p <= 'z' && mb->letters[*p - 'a'] != NULL)
+		if (*p >= 'a' && *p <= 'z' && mb->letters[*p - 'a'] != NULL) {
 			*keywords_r |= keyword_bits(mb, mb->letters[*p - 'a']);
+		}
 	}
 }
 
@@ -78,20 +80,23 @@ void maildir_name_make(struct buf *out, struct mailbox *mb, const struct msg *m)
 
 	/* Letters that mean nothing here stay. */
 	for (const char *p = info_of(m->name); *p >= 'A' && *p <= 'Z' && n < 26; p++) {
-		if (strchr("DFRST", *p) == NULL)
+		if (strchr("DFRST", *p) == NULL) {
 			letters[n++] = *p;
+		}
 	}
 	for (size_t i = 0; i < ARRAY_LEN(flag_letters); i++) {
-		if (m->info.flags & flag_letters[i].flag)
+		if (m->info.flags & flag_letters[i].flag) {
 			letters[n++] = flag_letters[i].letter;
+		}
 	}
 	for (int i = 0; i < 26; i++) {
 		int bit = mb->letters[i] != NULL
-				  ? keyword_bit(mb, mb->letters[i], strlen(mb->letters[i]), false)
-				  : -1;
+			? keyword_bit(mb, mb->letters[i], strlen(mb->letters[i]), false)
+			: -1;
 
-		if (bit >= 0 && (m->info.keywords >> bit & 1))
+		if (bit >= 0 && (m->info.keywords >> bit & 1)) {
 			letters[n++] = (char)('a' + i);
+		}
 	}
 	qsort(letters, n, 1, compare_chars);
 	buf_addf(out, "%.*s:2,%.*s", (int)maildir_base_len(m->name), m->name, (int)n, letters);
@@ -129,11 +134,13 @@ void maildir_letters_read(struct mailbox *mb)
 	int64_t changed = file_time(path);
 	size_t len;
 
-	if (changed != mb->letters_time)
+	if (changed != mb->letters_time) {
 		text = changed != 0 ? file_read(path, KEYWORDS_FILE_MAX, &len) : NULL;
+	}
 	mem_free(path);
-	if (changed == mb->letters_time)
+	if (changed == mb->letters_time) {
 		return;
+	}
 	mb->letters_time = changed;
 	maildir_letters_free(mb);
 	for (char *line = text; line != NULL && *line != '\0'; line = next) {
@@ -141,12 +148,14 @@ void maildir_letters_read(struct mailbox *mb)
 		unsigned long i;
 
 		next = line + strcspn(line, "\n");
-		if (*next != '\0')
+		if (*next != '\0') {
 			*next++ = '\0';
+		}
 		i = strtoul(line, &name, 10);
 		if (name == line || *name != ' ' || i >= 26 || name[1] == '\0' ||
-			strchr(name + 1, ' ') != NULL)
+			strchr(name + 1, ' ') != NULL) {
 			continue;
+		}
 		mem_free(mb->letters[i]);
 		mb->letters[i] = mem_strdup(name + 1);
 	}
@@ -159,8 +168,9 @@ uint64_t maildir_letters_bits(const struct mailbox *mb)
 
 	for (int bit = 0; bit < 64 && mb->keywords[bit] != NULL; bit++) {
 		for (int i = 0; i < 26; i++) {
-			if (mb->letters[i] != NULL && str_ieq(mb->letters[i], mb->keywords[bit]))
+			if (mb->letters[i] != NULL && str_ieq(mb->letters[i], mb->keywords[bit])) {
 				bits |= (uint64_t)1 << bit;
+			}
 		}
 	}
 	return bits;
@@ -174,8 +184,9 @@ static void write_letters(struct mailbox *mb)
 	int fd, rc;
 
 	for (int i = 0; i < 26; i++) {
-		if (mb->letters[i] != NULL)
+		if (mb->letters[i] != NULL) {
 			buf_addf(&text, "%d %s\n", i, mb->letters[i]);
+		}
 	}
 	buf_addf(&temp, "%s.new", path);
 	unlink(buf_str(&temp));
@@ -183,8 +194,9 @@ static void write_letters(struct mailbox *mb)
 	if (fd >= 0) {
 		rc = fd_write_all(fd, text.data, text.len);
 		close(fd);
-		if (rc != 0 || rename(buf_str(&temp), path) != 0)
+		if (rc != 0 || rename(buf_str(&temp), path) != 0) {
 			unlink(buf_str(&temp));
+		}
 	}
 	mb->letters_time = file_time(path);
 	mem_free(path);
@@ -198,8 +210,9 @@ void maildir_letters_want(struct mailbox *mb, uint64_t bits)
 	bool added = false;
 
 	for (int bit = 0; bit < 64 && missing >> bit != 0; bit++) {
-		if (!(missing >> bit & 1) || mb->keywords[bit] == NULL)
+		if (!(missing >> bit & 1) || mb->keywords[bit] == NULL) {
 			continue;
+		}
 		for (int i = 0; i < 26; i++) {
 			if (mb->letters[i] == NULL) {
 				mb->letters[i] = mem_strdup(mb->keywords[bit]);
@@ -208,8 +221,9 @@ void maildir_letters_want(struct mailbox *mb, uint64_t bits)
 			}
 		}
 	}
-	if (added)
+	if (added) {
 		write_letters(mb);
+	}
 }
 
 /* ---- dovecot-uidlist ---- */
@@ -236,15 +250,17 @@ static bool take_header(struct uidlist *l, const char *line)
 	} else if (version == 3) {
 		while (*p == ' ') {
 			p++;
-			if (*p == 'V')
+			if (*p == 'V') {
 				validity = strtoul(p + 1, NULL, 10);
-			else if (*p == 'N')
+			} else if (*p == 'N') {
 				next = strtoul(p + 1, NULL, 10);
+			}
 			p += strcspn(p, " ");
 		}
 	}
-	if (validity == 0 || validity > UINT32_MAX || next == 0 || next > UINT32_MAX)
+	if (validity == 0 || validity > UINT32_MAX || next == 0 || next > UINT32_MAX) {
 		return false;
+	}
 	l->uid_validity = (uint32_t)validity;
 	l->uid_next = (uint32_t)next;
 	return true;
@@ -257,8 +273,9 @@ static void take_row(struct uidlist *l, char *line)
 	unsigned long uid = strtoul(line, &p, 10);
 	const char *name = strstr(p, " :");
 
-	if (uid == 0 || uid >= l->uid_next || *p != ' ')
+	if (uid == 0 || uid >= l->uid_next || *p != ' ') {
 		return;
+	}
 	name = name != NULL ? name + 2 : p + 1;
 	if (l->count == l->cap) {
 		l->cap = l->cap * 2 + 64;
@@ -279,25 +296,28 @@ void uidlist_read(struct uidlist *l, const char *maildir)
 	buf_free(&path);
 	for (char *line = l->text; line != NULL && *line != '\0'; line = next) {
 		next = line + strcspn(line, "\n");
-		if (*next != '\0')
+		if (*next != '\0') {
 			*next++ = '\0';
+		}
 		if (line == l->text) {
-			if (!take_header(l, line))
+			if (!take_header(l, line)) {
 				return;
+			}
 		} else {
 			take_row(l, line);
 		}
 	}
-	if (l->count > 0)
+	if (l->count > 0) {
 		qsort(l->rows, l->count, sizeof(*l->rows), compare_rows);
+	}
 }
 
 uint32_t uidlist_get(const struct uidlist *l, const char *name)
 {
 	struct uidlist_row key = { 0, name, maildir_base_len(name) };
-	const struct uidlist_row *row =
-		l->count > 0 ? bsearch(&key, l->rows, l->count, sizeof(*l->rows), compare_rows)
-			     : NULL;
+	const struct uidlist_row *row = l->count > 0
+		? bsearch(&key, l->rows, l->count, sizeof(*l->rows), compare_rows)
+		: NULL;
 
 	return row != NULL ? row->uid : 0;
 }

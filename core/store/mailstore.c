@@ -67,18 +67,21 @@ static void say_permission(struct buf *b, const char *path, const char *need)
 	const struct passwd *pw;
 	const struct group *gr;
 
-	if (stat(path, &st) != 0)
+	if (stat(path, &st) != 0) {
 		return;
+	}
 	pw = getpwuid(st.st_uid);
 	buf_addf(b, ": it has mode %04o and owner %s", (unsigned)st.st_mode & 07777,
 		pw != NULL ? pw->pw_name : "");
-	if (pw == NULL)
+	if (pw == NULL) {
 		buf_addf(b, "%ld", (long)st.st_uid);
+	}
 	gr = getgrgid(st.st_gid);
-	if (gr != NULL)
+	if (gr != NULL) {
 		buf_addf(b, ":%s", gr->gr_name);
-	else
+	} else {
 		buf_addf(b, ":%ld", (long)st.st_gid);
+	}
 	buf_addf(b, ", uid %ld needs to %s it (mode 0600 as its owner, 0660 in its group, or 0666)",
 		(long)geteuid(), need);
 }
@@ -113,8 +116,9 @@ int store_fail_sys(struct mailstore *ms, const char *path, const char *what, con
 	}
 	store_fail(ms, code, "cannot %s %s: %s", what, path,
 		error == EAGAIN ? "another program has it locked" : strerror(error));
-	if (error == EACCES)
+	if (error == EACCES) {
 		say_permission(&ms->error, path, need);
+	}
 	/* Clients are told in short by their server; whoever can mend it reads the log. */
 	if (code != MAIL_E_EXISTS) {
 		log_error("%s", buf_str(&ms->error));
@@ -157,10 +161,12 @@ static char *expand(const struct mail_user *user, struct slice text, char **erro
 	}
 	mem_free(raw);
 	mem_free(path);
-	if (b.len == 0)
+	if (b.len == 0) {
 		return NULL;
-	while (b.len > 1 && b.data[b.len - 1] == '/')
+	}
+	while (b.len > 1 && b.data[b.len - 1] == '/') {
 		buf_truncate(&b, b.len - 1);
+	}
 	return buf_steal(&b);
 }
 
@@ -196,8 +202,9 @@ static void complete(struct location *l)
 	struct stat st;
 	struct buf b = BUF_INIT;
 
-	if (l->inbox != NULL)
+	if (l->inbox != NULL) {
 		return;
+	}
 	if (l->driver == &maildir_driver) {
 		l->inbox = mem_strdup(l->root);
 	} else if (stat(l->root, &st) == 0 && !S_ISDIR(st.st_mode)) {
@@ -215,8 +222,8 @@ static void complete(struct location *l)
 static int parse_location(const struct mail_user *user, struct location *l, char **error_r)
 {
 	struct slice rest = slice_of(user->mail_location != NULL && user->mail_location[0] != '\0'
-					     ? user->mail_location
-					     : guess_location(user));
+			? user->mail_location
+			: guess_location(user));
 	struct slice word = slice_word(&rest, ":");
 	struct buf e = BUF_INIT;
 
@@ -237,8 +244,9 @@ static int parse_location(const struct mail_user *user, struct location *l, char
 		word.ptr != NULL ? word
 				 : slice_of(l->driver == &mbox_driver ? "~/mail" : "~/Maildir"),
 		error_r);
-	if (l->root == NULL)
+	if (l->root == NULL) {
 		return -1;
+	}
 	for (word = slice_word(&rest, ":"); word.ptr != NULL; word = slice_word(&rest, ":")) {
 		static const char *const names[] = { "INBOX=", "INDEX=" };
 		char **places[] = { &l->inbox, &l->index };
@@ -246,15 +254,17 @@ static int parse_location(const struct mail_user *user, struct location *l, char
 		for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 			size_t n = strlen(names[i]);
 
-			if (word.len < n || strncasecmp(word.ptr, names[i], n) != 0)
+			if (word.len < n || strncasecmp(word.ptr, names[i], n) != 0) {
 				continue;
+			}
 			mem_free(*places[i]);
 			*places[i] = NULL;
 			word = (struct slice){ word.ptr + n, word.len - n };
 			*places[i] = slice_eq(word, "MEMORY") ? mem_strdup("")
 							      : expand(user, word, error_r);
-			if (*places[i] == NULL)
+			if (*places[i] == NULL) {
 				return -1;
+			}
 			break;
 		}
 	}
@@ -270,8 +280,9 @@ static bool index_dir(struct buf *path, const char *base, const char *name)
 	buf_reset(path);
 	buf_addf(path, "%s%s%s", base, *name != '\0' ? "/" : "", name);
 	if (base[0] == '\0' || (dir_make(buf_str(path), 0700) != 0 && errno != EEXIST) ||
-		access(buf_str(path), W_OK | X_OK) != 0)
+		access(buf_str(path), W_OK | X_OK) != 0) {
 		return false;
+	}
 	buf_adds(path, "/index.db");
 	return true;
 }
@@ -287,17 +298,19 @@ static struct index *open_index(const struct location *l, const char *home, char
 	if (l->index != NULL && l->index[0] == '\0') {
 		ix = index_open(NULL, error_r);
 	} else {
-		found = l->index != NULL ? index_dir(&path, l->index, "")
-					 : index_dir(&path, l->root, name) ||
-						   index_dir(&path, home, ".pillarbox");
-		if (!found)
+		found = l->index != NULL
+			? index_dir(&path, l->index, "")
+			: index_dir(&path, l->root, name) || index_dir(&path, home, ".pillarbox");
+		if (!found) {
 			log_warn("%s: no directory for index.db can be written: %s; it is kept in "
 				 "memory, and "
 				 "flags are in the mailbox files only",
 				l->index != NULL ? l->index : l->root, strerror(errno));
+		}
 		ix = index_open(found ? buf_str(&path) : NULL, error_r);
-		if (found)
+		if (found) {
 			mbox_journal_sweep(buf_str(&path));
+		}
 	}
 	buf_free(&path);
 	return ix;
@@ -307,12 +320,15 @@ static void close_store(struct store *st)
 {
 	struct store **link = &G.stores;
 
-	while (*link != NULL && *link != st)
+	while (*link != NULL && *link != st) {
 		link = &(*link)->next;
-	if (*link == st)
+	}
+	if (*link == st) {
 		*link = st->next;
-	if (st->kept != NULL)
+	}
+	if (st->kept != NULL) {
 		mailbox_forget(st->kept);
+	}
 	index_close(st->index);
 	mem_free(st->key);
 	mem_free(st->home);
@@ -332,8 +348,9 @@ static void close_unused(void)
 
 	for (; st != NULL; st = next) {
 		next = st->next;
-		if (st->refs == 0)
+		if (st->refs == 0) {
 			close_store(st);
+		}
 	}
 }
 
@@ -344,8 +361,9 @@ static struct store *new_store(const struct mail_user *user, const char *key, ch
 	struct index *ix = NULL;
 	struct store *st;
 
-	if (parse_location(user, &l, error_r) == 0)
+	if (parse_location(user, &l, error_r) == 0) {
 		ix = open_index(&l, user->home, error_r);
+	}
 	if (ix == NULL) {
 		free_location(&l);
 		return NULL;
@@ -371,15 +389,17 @@ struct mailstore *mailstore_open(const struct mail_user *user, char **error_r)
 
 	buf_addf(&key, "%s\n%s\n%s", user->name, user->home,
 		user->mail_location != NULL ? user->mail_location : "");
-	for (st = G.stores; st != NULL && strcmp(st->key, buf_str(&key)) != 0; st = st->next)
+	for (st = G.stores; st != NULL && strcmp(st->key, buf_str(&key)) != 0; st = st->next) {
 		;
+	}
 	if (st == NULL) {
 		close_unused();
 		st = new_store(user, buf_str(&key), error_r);
 	}
 	buf_free(&key);
-	if (st == NULL)
+	if (st == NULL) {
 		return NULL;
+	}
 	st->refs++;
 	ms = mem_alloc(sizeof(*ms));
 	ms->store = st;
@@ -388,8 +408,9 @@ struct mailstore *mailstore_open(const struct mail_user *user, char **error_r)
 
 void mailstore_close(struct mailstore *ms)
 {
-	if (ms == NULL)
+	if (ms == NULL) {
 		return;
+	}
 	/* The store itself stays, see close_unused(). */
 	ms->store->refs--;
 	buf_free(&ms->error);

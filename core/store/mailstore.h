@@ -19,10 +19,10 @@ enum msg_bits {
 	MSG_HIDDEN = 1, /* mbox: the header has lines of ours and other programs' bookkeeping, not
 			   shown */
 	MSG_QUOTED = 2, /* mbox: has lines that were quoted as ">From " */
-	MSG_DIRTY = 4,	/* mbox: flags are newer here than in the file */
+	MSG_DIRTY = 4,  /* mbox: flags are newer here than in the file */
 	MSG_SAVED_UID = 8, /* mbox: the file has the UID */
-	MSG_NEW = 16,	   /* maildir: in new/ */
-	MSG_LATE = 32	   /* mbox: dirty, and not worth rewriting the file for */
+	MSG_NEW = 16,      /* maildir: in new/ */
+	MSG_LATE = 32      /* mbox: dirty, and not worth rewriting the file for */
 };
 
 struct msg {
@@ -31,13 +31,13 @@ struct msg {
 	uint32_t from_len; /* mbox: the From_ line */
 	uint32_t head_len; /* mbox: header with its empty line, as stored */
 	uint32_t tail_len; /* mbox: the separating empty line, 0 to 2 */
-	uint32_t cut;	   /* mbox: bytes not shown (bookkeeping, quoting) */
-	uint64_t len;	   /* mbox: From_ line to separator; maildir: the file's size */
+	uint32_t cut;      /* mbox: bytes not shown (bookkeeping, quoting) */
+	uint64_t len;      /* mbox: From_ line to separator; maildir: the file's size */
 	uint64_t offset;   /* mbox: of the From_ line; not kept in the index */
 	int64_t gap; /* mbox: offset less the end of the message before; not 0 when other programs
 			reordered */
 	union {
-		uint64_t print;	  /* mbox: fingerprint of header and body */
+		uint64_t print;   /* mbox: fingerprint of header and body */
 		const char *name; /* maildir: file name, owned by mailbox.names */
 	};
 };
@@ -110,10 +110,10 @@ extern const struct mail_driver mbox_driver, maildir_driver;
 struct store {
 	struct store *next;
 	int refs;
-	char *key;   /* name, home and location */
-	char *home;  /* "" none */
-	char *root;  /* folders: ~/mail or ~/Maildir */
-	char *inbox; /* the file, or the maildir */
+	char *key;        /* name, home and location */
+	char *home;       /* "" none */
+	char *root;       /* folders: ~/mail or ~/Maildir */
+	char *inbox;      /* the file, or the maildir */
 	bool status_only; /* mailstore_status_only() */
 	const struct mail_driver *driver;
 	struct index *index;
@@ -140,20 +140,20 @@ struct mailbox {
 	struct index_folder f;
 	struct msg *msgs; /* UIDs ascending */
 	uint32_t count, cap;
-	int64_t version;	/* index_version() that f and msgs are of */
-	bool loaded;		/* f and msgs are as of version; false: read all again */
-	bool reading;		/* what changes was changed by others */
-	bool changed;		/* since mailbox_begin() */
-	bool in_change;		/* between mailbox_begin() and _commit() */
+	int64_t version;        /* index_version() that f and msgs are of */
+	bool loaded;            /* f and msgs are as of version; false: read all again */
+	bool reading;           /* what changes was changed by others */
+	bool changed;           /* since mailbox_begin() */
+	bool in_change;         /* between mailbox_begin() and _commit() */
 	uint64_t change_modseq; /* of this transaction, 0: nothing changed so far */
-	uint32_t *dirty;	/* pages to write, unsorted, each once */
+	uint32_t *dirty;        /* pages to write, unsorted, each once */
 	size_t dirty_count, dirty_cap;
 	char *keywords[64];
 	struct mailbox_view *views;
 	struct mail_ghost *ghosts;
 	size_t ghost_count;
 	unsigned layout; /* raised when offsets changed */
-	int inotify;	 /* -1 none */
+	int inotify;     /* -1 none */
 	/* mbox; f.sig is device, inode, size, mtime (ns), bytes before the first From_ line */
 	int fd; /* -1 none */
 	bool fd_writable;
@@ -177,16 +177,16 @@ struct mailbox_view {
 	struct mailstore *ms;
 	struct mailbox *mb;
 	bool read_only;
-	uint32_t count;	 /* messages the session knows */
-	uint32_t *uids;	 /* theirs; NULL: they are the first of mb->msgs */
+	uint32_t count;  /* messages the session knows */
+	uint32_t *uids;  /* theirs; NULL: they are the first of mb->msgs */
 	uint64_t modseq; /* flag changes are told up to here */
 	struct uid_range *recent;
 	size_t recent_count;
 	uint32_t told_recent;
 	int notify; /* epoll of event and mb->inotify, -1 none */
 	int event;
-	int session_lock;	  /* -1 none */
-	bool locked;		  /* by mailbox_session_lock() */
+	int session_lock;         /* -1 none */
+	bool locked;              /* by mailbox_session_lock() */
 	struct cache_item *cache; /* structures to be written, newest first */
 	size_t cache_size;
 	/* Structures read ahead, of the UIDs first to last. */
@@ -302,9 +302,9 @@ struct mail_append {
 	struct mailbox *mb;
 	struct append_item *items;
 	size_t count, cap;
-	bool last_cr;	   /* a CR was seen, not known what follows */
+	bool last_cr;      /* a CR was seen, not known what follows */
 	struct buf memory; /* the spool, or when it got large: */
-	int fd;		   /* a nameless file, -1 none */
+	int fd;            /* a nameless file, -1 none */
 	uint64_t spooled;
 };
 
@@ -329,14 +329,14 @@ struct mail_text {
 	uint64_t window_at;
 	/* mbox */
 	unsigned layout;     /* mb->layout the rest is of */
-	bool quoted;	     /* lines have to be unquoted on the way */
-	bool filtered;	     /* not all stored bytes are shown as they are */
+	bool quoted;         /* lines have to be unquoted on the way */
+	bool filtered;       /* not all stored bytes are shown as they are */
 	uint64_t start, end; /* in the file, header to end of body */
 	struct text_piece pieces[TEXT_PIECES];
 	size_t piece_count;
 	uint64_t scan_shown, scan_stored; /* unquoting goes on from here, */
-	size_t scan_piece;		  /* in this piece, */
-	bool scan_inside;		  /* within a line */
+	size_t scan_piece;                /* in this piece, */
+	bool scan_inside;                 /* within a line */
 };
 
 /* mbox: fill the window from shown offset on. 0 or -1. */

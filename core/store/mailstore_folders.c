@@ -29,8 +29,9 @@ static int compare_items(const struct folder_item *a, const struct folder_item *
 		x++;
 		y++;
 	}
-	if (*x == separator || *y == separator)
+	if (*x == separator || *y == separator) {
 		return *x == '\0' ? -1 : *y == '\0' ? 1 : *x == separator ? -1 : 1;
+	}
 	return (unsigned char)*x - (unsigned char)*y;
 }
 
@@ -46,9 +47,10 @@ static int compare_dot(const void *a, const void *b)
 
 static void sort_items(struct folder_list *l, char separator)
 {
-	if (l->count > 1)
+	if (l->count > 1) {
 		qsort(l->items, l->count, sizeof(*l->items),
 			separator == '/' ? compare_slash : compare_dot);
+	}
 }
 
 static bool is_child(const char *name, const char *parent, char separator)
@@ -69,12 +71,14 @@ static void add_parents(struct folder_list *l, char separator)
 		for (size_t n = 0; name[n] != '\0'; n++) {
 			const char *before = i > 0 ? l->items[i - 1].name : "";
 
-			if (name[n] != separator || n == 0)
+			if (name[n] != separator || n == 0) {
 				continue;
+			}
 			/* It was added for the one before, or is that one, or an ancestor of it. */
 			if (strncmp(before, name, n) == 0 &&
-				(before[n] == separator || before[n] == '\0'))
+				(before[n] == separator || before[n] == '\0')) {
 				continue;
+			}
 			if (l->count == l->cap) {
 				l->cap = l->cap * 2;
 				l->items = mem_realloc(l->items, l->cap * sizeof(*l->items));
@@ -90,11 +94,13 @@ int folder_list_read(struct mailstore *ms, struct folder_list *l)
 	char separator = ms->store->driver->separator;
 
 	memset(l, 0, sizeof(*l));
-	if (!place_is_own(ms->store, ms->store->root))
-		return store_fail(ms, MAIL_E_PERM,
-			"Permission denied: a link leads out of the mail store");
-	if (ms->store->driver->list(ms, l) != 0)
+	if (!place_is_own(ms->store, ms->store->root)) {
+		return store_fail(
+			ms, MAIL_E_PERM, "Permission denied: a link leads out of the mail store");
+	}
+	if (ms->store->driver->list(ms, l) != 0) {
 		return -1;
+	}
 	sort_items(l, separator);
 	add_parents(l, separator);
 	sort_items(l, separator);
@@ -103,8 +109,9 @@ int folder_list_read(struct mailstore *ms, struct folder_list *l)
 
 void folder_list_free(struct folder_list *l)
 {
-	for (size_t i = 0; i < l->count; i++)
+	for (size_t i = 0; i < l->count; i++) {
 		mem_free(l->items[i].name);
+	}
 	mem_free(l->items);
 }
 
@@ -117,15 +124,17 @@ int mailstore_list(
 	struct folder_list l;
 	int rc = folder_list_read(ms, &l);
 
-	if (rc == 0)
+	if (rc == 0) {
 		rc = subscriptions_read(ms, &subscribed);
+	}
 	if (rc != 0) {
 		folder_list_free(&l);
 		return -1;
 	}
 	inbox.subscribed = subscriptions_has(&subscribed, "INBOX");
-	for (size_t i = 0; i < l.count && !inbox.has_children; i++)
+	for (size_t i = 0; i < l.count && !inbox.has_children; i++) {
 		inbox.has_children = is_child(l.items[i].name, "INBOX", separator);
+	}
 	rc = fn(arg, &inbox);
 	for (size_t i = 0; i < l.count && rc == 0; i++) {
 		struct folder_info f = { .name = l.items[i].name,
@@ -133,8 +142,9 @@ int mailstore_list(
 			.no_inferiors = l.items[i].no_inferiors };
 
 		/* A directory INBOX/ holds its children; the folder itself was listed. */
-		if (str_ieq(f.name, "INBOX"))
+		if (str_ieq(f.name, "INBOX")) {
 			continue;
+		}
 		f.has_children =
 			i + 1 < l.count && is_child(l.items[i + 1].name, f.name, separator);
 		f.subscribed = subscriptions_has(&subscribed, f.name);
@@ -157,14 +167,17 @@ static void sync_names(const struct mailstore *ms, const char *path)
 	char *name = mem_strdup(path), *slash;
 	struct stat st;
 
-	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode) && dir_sync(path, -1) != 0)
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode) && dir_sync(path, -1) != 0) {
 		log_warn("%s: cannot sync it: %m", path);
+	}
 	while (strlen(name) >= root && strncmp(name, ms->store->root, root) == 0) {
-		if (file_sync_name(name, -1) != 0)
+		if (file_sync_name(name, -1) != 0) {
 			log_warn("%s: cannot sync its directory: %m", name);
+		}
 		slash = strrchr(name, '/');
-		if (slash == NULL || slash == name)
+		if (slash == NULL || slash == name) {
 			break;
+		}
 		*slash = '\0';
 	}
 	mem_free(name);
@@ -178,16 +191,20 @@ int mailstore_create(struct mailstore *ms, const char *name)
 	int rc;
 
 	ms->code = MAIL_E_NONE;
-	if (str_ieq(name, "INBOX"))
+	if (str_ieq(name, "INBOX")) {
 		return store_fail(ms, MAIL_E_EXISTS, "Mailbox already exists");
+	}
 	path = folder_path(ms, name, true);
-	if (path == NULL)
+	if (path == NULL) {
 		return -1;
+	}
 	rc = ms->store->driver->create(ms, path, directory);
-	if (rc != 0 && ms->code == MAIL_E_EXISTS)
+	if (rc != 0 && ms->code == MAIL_E_EXISTS) {
 		store_fail(ms, MAIL_E_EXISTS, "Mailbox already exists");
-	if (rc == 0)
+	}
+	if (rc == 0) {
 		sync_names(ms, path);
+	}
 	mem_free(path);
 	return rc;
 }
@@ -202,19 +219,24 @@ static int forget_folder(struct mailstore *ms, const char *key)
 
 	if (rc == 0) {
 		rc = index_folder_get(ix, key, &f);
-		if (rc > 0)
+		if (rc > 0) {
 			rc = index_folder_remove(ix, f.id);
-		if (rc == 0)
+		}
+		if (rc == 0) {
 			rc = index_commit(ix);
+		}
 		index_rollback(ix);
 		index_folder_clear(&f);
 	}
-	if (rc != 0)
+	if (rc != 0) {
 		return store_fail_index(ms);
-	for (mb = ms->store->open; mb != NULL && strcmp(mb->name, key) != 0; mb = mb->next)
+	}
+	for (mb = ms->store->open; mb != NULL && strcmp(mb->name, key) != 0; mb = mb->next) {
 		;
-	if (mb == NULL)
+	}
+	if (mb == NULL) {
 		return 0;
+	}
 	/*
 	 * Sessions that have it open hear so at their next sync; nobody finds it by its name any
 	 * more.
@@ -222,8 +244,9 @@ static int forget_folder(struct mailstore *ms, const char *key)
 	mb->loaded = false;
 	mb->name[0] = '\0';
 	mailbox_wake(mb, NULL);
-	if (mb->refs == 0)
+	if (mb->refs == 0) {
 		mailbox_forget(mb);
+	}
 	return 0;
 }
 
@@ -234,20 +257,24 @@ int mailstore_delete(struct mailstore *ms, const char *name)
 	int rc;
 
 	ms->code = MAIL_E_NONE;
-	if (str_ieq(name, "INBOX"))
+	if (str_ieq(name, "INBOX")) {
 		return store_fail(ms, MAIL_E_PERM, "INBOX can't be deleted.");
+	}
 	path = folder_path(ms, name, true);
-	if (path == NULL)
+	if (path == NULL) {
 		return -1;
+	}
 	key = folder_key(name);
-	if (!ms->store->driver->exists(path, &selectable))
+	if (!ms->store->driver->exists(path, &selectable)) {
 		rc = store_fail(ms, MAIL_E_NOT_FOUND, "Mailbox doesn't exist: %s", name);
-	else
+	} else {
 		rc = ms->store->driver->remove(ms, path);
-	if (rc == 0)
+	}
+	if (rc == 0) {
 		rc = forget_folder(ms, key);
-	else if (ms->code == MAIL_E_EXISTS)
+	} else if (ms->code == MAIL_E_EXISTS) {
 		store_fail(ms, MAIL_E_EXISTS, "Mailbox has children, delete them first");
+	}
 	mem_free(key);
 	mem_free(path);
 	return rc;
@@ -263,8 +290,9 @@ static void rename_open(struct mailstore *ms, const char *from, const char *to)
 		char *path;
 
 		if (strcmp(mb->name, from) != 0 &&
-			!is_child(mb->name, from, ms->store->driver->separator))
+			!is_child(mb->name, from, ms->store->driver->separator)) {
 			continue;
+		}
 		buf_addf(&name, "%s%s", to, mb->name + strlen(from));
 		path = folder_path(ms, buf_str(&name), false);
 		if (path == NULL) {
@@ -286,14 +314,16 @@ static int rename_one(struct mailstore *ms, const char *from, const char *to, bo
 	     *new = old != NULL ? folder_path(ms, to, false) : NULL;
 	int rc = new != NULL ? 0 : -1;
 
-	if (rc == 0 && files)
+	if (rc == 0 && files) {
 		rc = ms->store->driver->move(ms, old, new);
+	}
 	if (rc == 0 && files) {
 		sync_names(ms, new);
 		sync_names(ms, old);
 	}
-	if (rc == 0 && index_folder_rename(ms->store->index, from, to) != 0)
+	if (rc == 0 && index_folder_rename(ms->store->index, from, to) != 0) {
 		rc = store_fail_index(ms);
+	}
 	mem_free(old);
 	mem_free(new);
 	return rc;
@@ -311,13 +341,15 @@ static int rename_tree(struct mailstore *ms, const char *from, const char *to)
 
 	exists = path != NULL && ms->store->driver->exists(path, &selectable);
 	mem_free(path);
-	if (rc == 0 && (exists || !flat))
+	if (rc == 0 && (exists || !flat)) {
 		rc = rename_one(ms, from, to, true);
+	}
 	for (size_t i = 0; i < l.count && rc == 0; i++) {
 		struct buf new = BUF_INIT;
 
-		if (!is_child(l.items[i].name, from, separator))
+		if (!is_child(l.items[i].name, from, separator)) {
 			continue;
+		}
 		buf_addf(&new, "%s%s", to, l.items[i].name + strlen(from));
 		rc = rename_one(ms, l.items[i].name, buf_str(&new), flat && l.items[i].selectable);
 		buf_free(&new);
@@ -333,18 +365,22 @@ static int rename_inbox(struct mailstore *ms, const char *to)
 	uint32_t *uids, *new_uids, validity, count;
 	int rc;
 
-	if (mailstore_create(ms, to) != 0)
+	if (mailstore_create(ms, to) != 0) {
 		return -1;
+	}
 	v = mailbox_open(ms, "INBOX", false);
-	if (v == NULL)
+	if (v == NULL) {
 		return -1;
+	}
 	count = mailbox_count(v);
 	uids = mem_calloc((size_t)count + 1, sizeof(*uids));
-	for (uint32_t seq = 1; seq <= count; seq++)
+	for (uint32_t seq = 1; seq <= count; seq++) {
 		uids[seq - 1] = mailbox_info(v, seq)->uid;
+	}
 	rc = mailbox_copy(v, uids, count, to, MAIL_MOVE, &new_uids, &validity);
-	if (rc == 0)
+	if (rc == 0) {
 		mem_free(new_uids);
+	}
 	mem_free(uids);
 	mailbox_close(v);
 	return rc;
@@ -357,8 +393,9 @@ static bool known_folder(struct mailstore *ms, const char *name)
 	bool found = false;
 
 	if (folder_list_read(ms, &l) == 0) {
-		for (size_t i = 0; i < l.count && !found; i++)
+		for (size_t i = 0; i < l.count && !found; i++) {
 			found = strcmp(l.items[i].name, name) == 0;
+		}
 	}
 	folder_list_free(&l);
 	return found;
@@ -373,30 +410,39 @@ int mailstore_rename(struct mailstore *ms, const char *from, const char *to)
 
 	ms->code = MAIL_E_NONE;
 	path = folder_path(ms, to, false);
-	if (path == NULL)
+	if (path == NULL) {
 		return -1;
+	}
 	mem_free(path);
-	if (str_ieq(from, "INBOX"))
+	if (str_ieq(from, "INBOX")) {
 		return rename_inbox(ms, to);
-	if (!known_folder(ms, from))
+	}
+	if (!known_folder(ms, from)) {
 		return store_fail(ms, MAIL_E_NOT_FOUND, "Mailbox doesn't exist: %s", from);
-	if (str_ieq(to, "INBOX") || known_folder(ms, to))
+	}
+	if (str_ieq(to, "INBOX") || known_folder(ms, to)) {
 		return store_fail(ms, MAIL_E_EXISTS, "Mailbox already exists");
-	if (is_child(to, from, ms->store->driver->separator))
+	}
+	if (is_child(to, from, ms->store->driver->separator)) {
 		return store_fail(ms, MAIL_E_INVALID, "Can't rename a mailbox under itself");
-	if (index_begin(ix, true) != 0)
+	}
+	if (index_begin(ix, true) != 0) {
 		return store_fail_index(ms);
+	}
 	/* What the index remembers of a folder of the new name that is gone. */
 	rc = index_folder_get(ix, to, &stale);
-	if (rc > 0)
+	if (rc > 0) {
 		rc = index_folder_remove(ix, stale.id);
+	}
 	index_folder_clear(&stale);
 	rc = rc != 0 ? store_fail_index(ms) : rename_tree(ms, from, to);
-	if (rc == 0 && index_commit(ix) != 0)
+	if (rc == 0 && index_commit(ix) != 0) {
 		rc = store_fail_index(ms);
+	}
 	index_rollback(ix);
-	if (rc == 0)
+	if (rc == 0) {
 		rename_open(ms, from, to);
+	}
 	return rc;
 }
 
@@ -408,14 +454,17 @@ int mailstore_status(struct mailstore *ms, const char *name, struct mailbox_stat
 	int rc;
 
 	ms->code = mb != NULL ? MAIL_E_NONE : ms->code;
-	if (mb == NULL)
+	if (mb == NULL) {
 		return -1;
+	}
 	rc = mb->store->driver->sync(mb, false);
 	/* Locked by another program: what is known has to do. */
-	if (rc != 0 && ms->code == MAIL_E_BUSY && mb->f.gen > 0)
+	if (rc != 0 && ms->code == MAIL_E_BUSY && mb->f.gen > 0) {
 		rc = 0;
-	if (rc == 0)
+	}
+	if (rc == 0) {
 		rc = mailbox_refresh(mb);
+	}
 	if (rc == 0) {
 		memset(out, 0, sizeof(*out));
 		out->messages = mb->count;

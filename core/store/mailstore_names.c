@@ -37,35 +37,41 @@ void mailstore_inbox_case(struct mailstore *ms, char *name)
 	bool there = false, selectable;
 
 	if (!str_istarts(name, "INBOX") || name[5] != ms->store->driver->separator ||
-		str_starts(name, "INBOX"))
+		str_starts(name, "INBOX")) {
 		return;
+	}
 	/* Another program may have made "Inbox.x". */
 	path = folder_path(ms, name, true);
 	there = path != NULL && ms->store->driver->exists(path, &selectable);
 	mem_free(path);
-	if (!there)
+	if (!there) {
 		memcpy(name, "INBOX", 5);
+	}
 	ms->code = MAIL_E_NONE;
 }
 
 bool folder_is_hidden(const char *file)
 {
 	return file[0] == '.' || str_ends(file, ".lock") || str_starts(file, "dovecot") ||
-	       strchr(file, '\n') != NULL;
+		strchr(file, '\n') != NULL;
 }
 
 /* bad_part - why a part of a name cannot be, or NULL */
 static const char *bad_part(const char *part, size_t len)
 {
-	if (len == 0)
+	if (len == 0) {
 		return "it has an empty part";
-	if (len > PART_MAX)
+	}
+	if (len > PART_MAX) {
 		return "it is too long";
-	if (part[0] == '.' || part[0] == '~')
+	}
+	if (part[0] == '.' || part[0] == '~') {
 		return "a part begins with a dot or a tilde";
+	}
 	for (size_t i = 0; i < len; i++) {
-		if ((unsigned char)part[i] < 0x20 || part[i] == 0x7f)
+		if ((unsigned char)part[i] < 0x20 || part[i] == 0x7f) {
 			return "it has control characters";
+		}
 	}
 	return NULL;
 }
@@ -76,14 +82,18 @@ static const char *bad_name(const char *name, size_t len, char separator)
 	const char *why = NULL;
 	size_t start = 0, depth = 0;
 
-	if (len == 0)
+	if (len == 0) {
 		return "it is empty";
-	if (len > NAME_MAX_BYTES)
+	}
+	if (len > NAME_MAX_BYTES) {
 		return "it is too long";
-	if (!utf8_valid(name, len))
+	}
+	if (!utf8_valid(name, len)) {
 		return "it is not UTF-8";
-	if (separator != '/' && memchr(name, '/', len) != NULL)
+	}
+	if (separator != '/' && memchr(name, '/', len) != NULL) {
 		return "it has a slash";
+	}
 	for (size_t i = 0; i <= len && why == NULL; i++) {
 		if (i == len || name[i] == separator) {
 			why = ++depth > DEPTH_MAX ? "it has too many parts"
@@ -92,8 +102,9 @@ static const char *bad_name(const char *name, size_t len, char separator)
 		}
 	}
 	if (why == NULL && separator == '/' &&
-		folder_is_hidden(strrchr(name, '/') != NULL ? strrchr(name, '/') + 1 : name))
+		folder_is_hidden(strrchr(name, '/') != NULL ? strrchr(name, '/') + 1 : name)) {
 		why = "it is a name for other files";
+	}
 	return why;
 }
 
@@ -119,24 +130,28 @@ char *folder_path(struct mailstore *ms, const char *name, bool directory)
 	size_t len = strlen(name);
 	const char *why;
 
-	if (str_ieq(name, "INBOX"))
+	if (str_ieq(name, "INBOX")) {
 		return mem_strdup(st->inbox);
-	if (directory && len > 0 && name[len - 1] == separator)
+	}
+	if (directory && len > 0 && name[len - 1] == separator) {
 		len--;
+	}
 	why = bad_name(name, len, separator);
 	if (why == NULL) {
 		buf_addf(&path, "%s/%s", st->root, separator == '/' ? "" : ".");
 		utf7_encode(&path, name, len);
-		if (path.len - strlen(st->root) > PART_MAX + 50 && separator != '/')
+		if (path.len - strlen(st->root) > PART_MAX + 50 && separator != '/') {
 			why = "it is too long";
+		}
 	}
-	if (why == NULL && strncmp(buf_str(&path) + path.len - len, name, len) != 0)
+	if (why == NULL && strncmp(buf_str(&path) + path.len - len, name, len) != 0) {
 		prefer_existing(&path, st, name, len);
+	}
 	if (why != NULL) {
 		store_fail(ms, MAIL_E_INVALID, "Invalid mailbox name: %s", why);
 	} else if (!place_is_own(st, buf_str(&path))) {
-		store_fail(ms, MAIL_E_PERM,
-			"Permission denied: a link leads out of the mail store");
+		store_fail(
+			ms, MAIL_E_PERM, "Permission denied: a link leads out of the mail store");
 	} else {
 		return buf_steal(&path);
 	}
@@ -150,8 +165,9 @@ void folder_list_add(struct folder_list *l, const char *name, bool selectable, b
 
 	if (!utf7_decode(&utf8, name, strlen(name))) {
 		buf_reset(&utf8);
-		if (!utf8_valid(name, strlen(name)))
+		if (!utf8_valid(name, strlen(name))) {
 			return;
+		}
 		buf_adds(&utf8, name);
 	}
 	if (l->count == l->cap) {

@@ -48,13 +48,15 @@ static void take_line(struct subscription_list *l, char *line, char separator)
 	struct buf utf8 = BUF_INIT;
 
 	if (l->version2) {
-		for (char *p = line; *p != '\0'; p++)
+		for (char *p = line; *p != '\0'; p++) {
 			*p = *p == '\t' ? separator : *p;
+		}
 	}
-	if (utf7_decode(&utf8, line, strlen(line)))
+	if (utf7_decode(&utf8, line, strlen(line))) {
 		add_name(l, buf_str(&utf8));
-	else if (utf8_valid(line, strlen(line)))
+	} else if (utf8_valid(line, strlen(line))) {
 		add_name(l, line);
+	}
 	buf_free(&utf8);
 }
 
@@ -73,12 +75,14 @@ int subscriptions_read(struct mailstore *ms, struct subscription_list *l)
 	mem_free(path);
 	for (char *line = text; line != NULL && *line != '\0'; line = next) {
 		next = line + strcspn(line, "\n");
-		if (*next != '\0')
+		if (*next != '\0') {
 			*next++ = '\0';
-		if (line == text && strncmp(line, "V\t", 2) == 0)
+		}
+		if (line == text && strncmp(line, "V\t", 2) == 0) {
 			l->version2 = true;
-		else if (*line != '\0')
+		} else if (*line != '\0') {
 			take_line(l, line, ms->store->driver->separator);
+		}
 	}
 	mem_free(text);
 	return 0;
@@ -86,16 +90,18 @@ int subscriptions_read(struct mailstore *ms, struct subscription_list *l)
 
 void subscriptions_free(struct subscription_list *l)
 {
-	for (size_t i = 0; i < l->count; i++)
+	for (size_t i = 0; i < l->count; i++) {
 		mem_free(l->names[i]);
+	}
 	mem_free(l->names);
 }
 
 bool subscriptions_has(const struct subscription_list *l, const char *name)
 {
 	for (size_t i = 0; i < l->count; i++) {
-		if (strcmp(l->names[i], name) == 0)
+		if (strcmp(l->names[i], name) == 0) {
 			return true;
+		}
 	}
 	return false;
 }
@@ -107,14 +113,16 @@ static int write_file(struct mailstore *ms, const struct subscription_list *l)
 	struct buf text = BUF_INIT, temp = BUF_INIT;
 	int fd, rc = -1;
 
-	if (l->version2)
+	if (l->version2) {
 		buf_adds(&text, "V\t2\n\n");
+	}
 	for (size_t i = 0; i < l->count; i++) {
 		size_t from = text.len;
 
 		utf7_encode(&text, l->names[i], strlen(l->names[i]));
-		for (size_t k = from; l->version2 && k < text.len; k++)
+		for (size_t k = from; l->version2 && k < text.len; k++) {
 			text.data[k] = text.data[k] == separator ? '\t' : text.data[k];
+		}
 		buf_addc(&text, '\n');
 	}
 	buf_addf(&temp, "%s.new", path);
@@ -127,10 +135,12 @@ static int write_file(struct mailstore *ms, const struct subscription_list *l)
 			close(fd);
 		}
 	}
-	if (rc == 0)
+	if (rc == 0) {
 		rc = rename(buf_str(&temp), path);
-	if (rc != 0)
+	}
+	if (rc != 0) {
 		store_fail_sys(ms, path, "write", "write");
+	}
 	buf_free(&text);
 	buf_free(&temp);
 	mem_free(path);
@@ -143,16 +153,18 @@ static int change(struct subscription_list *l, const char *name, bool on)
 	size_t kept = 0, before = l->count;
 
 	if (on) {
-		if (subscriptions_has(l, name))
+		if (subscriptions_has(l, name)) {
 			return 0;
+		}
 		add_name(l, name);
 		return 1;
 	}
 	for (size_t i = 0; i < before; i++) {
-		if (strcmp(l->names[i], name) == 0)
+		if (strcmp(l->names[i], name) == 0) {
 			mem_free(l->names[i]);
-		else
+		} else {
 			l->names[kept++] = l->names[i];
+		}
 	}
 	l->count = kept;
 	return kept != before;
@@ -166,18 +178,22 @@ int mailstore_subscribe(struct mailstore *ms, const char *name, bool on)
 	int rc;
 
 	ms->code = path != NULL ? MAIL_E_NONE : ms->code;
-	if (path == NULL)
+	if (path == NULL) {
 		return -1;
+	}
 	mem_free(path);
-	if (index_begin(ms->store->index, false) != 0)
+	if (index_begin(ms->store->index, false) != 0) {
 		return store_fail_index(ms);
+	}
 	key = folder_key(name);
-	if (len > 1 && key[len - 1] == ms->store->driver->separator)
+	if (len > 1 && key[len - 1] == ms->store->driver->separator) {
 		key[len - 1] = '\0';
+	}
 	rc = subscriptions_read(ms, &l);
 	if (rc == 0) {
-		if (change(&l, key, on) > 0)
+		if (change(&l, key, on) > 0) {
 			rc = write_file(ms, &l);
+		}
 		subscriptions_free(&l);
 	}
 	index_rollback(ms->store->index);
@@ -190,10 +206,12 @@ int mailstore_subscriptions(struct mailstore *ms, int (*fn)(void *arg, const cha
 	struct subscription_list l;
 	int rc = subscriptions_read(ms, &l);
 
-	if (rc != 0)
+	if (rc != 0) {
 		return -1;
-	for (size_t i = 0; i < l.count && rc == 0; i++)
+	}
+	for (size_t i = 0; i < l.count && rc == 0; i++) {
 		rc = fn(arg, l.names[i]);
+	}
 	subscriptions_free(&l);
 	return rc;
 }

@@ -58,8 +58,9 @@ const char *map_type_name(size_t n)
 static const struct map_type *find_type(struct slice name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-		if (slice_eq(name, types[i]->name))
+		if (slice_eq(name, types[i]->name)) {
 			return types[i];
+		}
 	}
 	return NULL;
 }
@@ -102,22 +103,25 @@ struct map *map_open(const char *spec, unsigned flags, char **error_r)
 	struct buf b = BUF_INIT;
 	struct map *m;
 
-	if (type_name == NULL || *type_name == '\0')
+	if (type_name == NULL || *type_name == '\0') {
 		type_name = "hash";
+	}
 	name = colon != NULL ? (struct slice){ text.ptr, (size_t)(colon - text.ptr) }
 			     : slice_of(type_name);
 	if (find_type(name) == NULL) {
 		buf_addf(&b, "unsupported table type: %.*s%s", (int)name.len, name.ptr,
 			!FEATURE_PCRE && slice_eq(name, "pcre")
-				? " (this build has no FEATURE_PCRE; regexp: is there)" : "");
+				? " (this build has no FEATURE_PCRE; regexp: is there)"
+				: "");
 		*error_r = buf_steal(&b);
 		return NULL;
 	}
 	m = mem_alloc(sizeof(*m));
 	m->type = find_type(name);
 	m->flags = flags;
-	if (colon == NULL)
+	if (colon == NULL) {
 		buf_addf(&b, "%.*s:", (int)name.len, name.ptr);
+	}
 	buf_add(&b, text.ptr, text.len);
 	m->spec = buf_steal(&b);
 	m->name = strchr(m->spec, ':') + 1;
@@ -132,10 +136,12 @@ struct map *map_open(const char *spec, unsigned flags, char **error_r)
 
 void map_close(struct map *m)
 {
-	if (m == NULL)
+	if (m == NULL) {
 		return;
-	if (m->type->close != NULL)
+	}
+	if (m->type->close != NULL) {
 		m->type->close(m);
+	}
 	mem_free(m->spec);
 	buf_free(&m->error);
 	buf_free(&m->logged);
@@ -162,13 +168,15 @@ static int ask(struct map *m, int (*get)(struct map *m, const char *key, struct 
 	if (!m->type->exact && !(m->flags & MAP_EXACT)) {
 		buf_reset(&m->key);
 		buf_adds(&m->key, key);
-		if (m->key.len > 0)
+		if (m->key.len > 0) {
 			str_lower(m->key.data);
+		}
 		key = buf_str(&m->key);
 	}
 	rc = get(m, key, value);
-	if (rc >= 0 && m->logged.len > 0)
+	if (rc >= 0 && m->logged.len > 0) {
 		buf_reset(&m->logged);
+	}
 	return rc;
 }
 
@@ -179,15 +187,17 @@ int map_get(struct map *m, const char *key, struct buf *value)
 
 int map_get_part(struct map *m, const char *key, struct buf *value)
 {
-	if (m->type->whole)
+	if (m->type->whole) {
 		return 0;
+	}
 	return ask(m, m->type->get_part != NULL ? m->type->get_part : m->type->get, key, value);
 }
 
 int map_each(struct map *m, int (*fn)(void *arg, const char *key, const char *value), void *arg)
 {
-	if (m->type->each == NULL)
+	if (m->type->each == NULL) {
 		return map_fail(m, "tables of type %s cannot be listed", m->type->name);
+	}
 	return m->type->each(m, fn, arg);
 }
 
@@ -197,16 +207,18 @@ bool map_file_due(struct map_file *f)
 {
 	int64_t now = clock_ms();
 
-	if (f->looked != 0 && now - f->looked < param.map_check_interval * 1000)
+	if (f->looked != 0 && now - f->looked < param.map_check_interval * 1000) {
 		return false;
+	}
 	f->looked = now;
 	return true;
 }
 
 bool map_file_missed(struct map_file *f)
 {
-	if (f->looked == 0 || clock_ms() - f->looked < MISS_MS)
+	if (f->looked == 0 || clock_ms() - f->looked < MISS_MS) {
 		return false;
+	}
 	f->looked = 0;
 	return true;
 }
@@ -231,8 +243,9 @@ bool map_braced(const char *s, struct slice *inside_r)
 {
 	struct slice text = slice_trim(slice_of(s));
 
-	if (text.len < 2 || text.ptr[0] != '{' || text.ptr[text.len - 1] != '}')
+	if (text.len < 2 || text.ptr[0] != '{' || text.ptr[text.len - 1] != '}') {
 		return false;
+	}
 	*inside_r = slice_trim((struct slice){ text.ptr + 1, text.len - 2 });
 	return true;
 }
@@ -242,19 +255,21 @@ int map_next_item(struct slice *rest, struct slice *item_r)
 	int level = 0;
 	size_t i = 0;
 
-	while (i < rest->len && strchr(", \t\r\n", rest->ptr[i]) != NULL)
+	while (i < rest->len && strchr(", \t\r\n", rest->ptr[i]) != NULL) {
 		i++;
+	}
 	rest->ptr += i;
 	rest->len -= i;
 	for (i = 0; i < rest->len; i++) {
 		char c = rest->ptr[i];
 
-		if (c == '{')
+		if (c == '{') {
 			level++;
-		else if (c == '}' && --level < 0)
+		} else if (c == '}' && --level < 0) {
 			return -1;
-		else if (level == 0 && strchr(", \t\r\n", c) != NULL)
+		} else if (level == 0 && strchr(", \t\r\n", c) != NULL) {
 			break;
+		}
 	}
 	*item_r = (struct slice){ rest->ptr, i };
 	rest->ptr += i;
@@ -264,8 +279,9 @@ int map_next_item(struct slice *rest, struct slice *item_r)
 
 struct slice map_item_text(struct slice item)
 {
-	if (item.len >= 2 && item.ptr[0] == '{' && item.ptr[item.len - 1] == '}')
+	if (item.len >= 2 && item.ptr[0] == '{' && item.ptr[item.len - 1] == '}') {
 		return slice_trim((struct slice){ item.ptr + 1, item.len - 2 });
+	}
 	return item;
 }
 
@@ -303,10 +319,12 @@ struct maps *maps_open(const char *list, unsigned flags)
 
 void maps_close(struct maps *ms)
 {
-	if (ms == NULL)
+	if (ms == NULL) {
 		return;
-	for (size_t i = 0; i < ms->count; i++)
+	}
+	for (size_t i = 0; i < ms->count; i++) {
 		map_close(ms->list[i]);
+	}
 	mem_free(ms);
 }
 
@@ -319,8 +337,9 @@ static int ask_list(struct maps *ms, int (*get)(struct map *m, const char *key, 
 	buf_reset(value);
 	for (size_t i = 0; i < ms->count; i++) {
 		rc = get(ms->list[i], key, value);
-		if (rc != 0)
+		if (rc != 0) {
 			return rc;
+		}
 	}
 	/* What the broken table would have said is not known. */
 	return ms->broken ? -1 : 0;

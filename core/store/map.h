@@ -13,7 +13,7 @@
  * unless MAP_EXACT; regexp and pcre tables get the key as it is.
  */
 struct map;
-struct maps;	/* a list of tables, searched in order */
+struct maps; /* a list of tables, searched in order */
 
 enum { MAP_EXACT = 1, MAP_SOURCE_ALIAS = 2 /* source is aliases(5) text */ };
 
@@ -23,7 +23,7 @@ enum { MAP_EXACT = 1, MAP_SOURCE_ALIAS = 2 /* source is aliases(5) text */ };
  */
 struct map *map_open(const char *spec, unsigned flags, char **error_r);
 void map_close(struct map *m);
-const char *map_spec(const struct map *m);	/* "hash:/etc/aliases" */
+const char *map_spec(const struct map *m); /* "hash:/etc/aliases" */
 /* 1 found, value appended to *value; 0 not found; -1 temporary error (map_error()). */
 int map_get(struct map *m, const char *key, struct buf *value);
 /*
@@ -39,7 +39,7 @@ int map_each(struct map *m, int (*fn)(void *arg, const char *key, const char *va
 /* "hash:/a, regexp:/b, inline:{...}". Never NULL; unknown types answer -1. */
 struct maps *maps_open(const char *list, unsigned flags);
 void maps_close(struct maps *ms);
-int maps_get(struct maps *ms, const char *key, struct buf *value);	/* *value is reset first */
+int maps_get(struct maps *ms, const char *key, struct buf *value); /* *value is reset first */
 /* map_get_part() over the list. */
 int maps_get_part(struct maps *ms, const char *key, struct buf *value);
 bool maps_empty(const struct maps *ms);

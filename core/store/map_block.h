@@ -15,7 +15,7 @@
  * are 7 bits a byte, low ones first, the high bit saying that more follow. See map_build.c.
  */
 enum {
-	MAP_APPLICATION_ID = 0x50424d31,	/* "PBM1" */
+	MAP_APPLICATION_ID = 0x50424d31, /* "PBM1" */
 	/*
 	 * A row of up to 1,002 bytes stays in the page of a WITHOUT ROWID table of 4 KB
 	 * pages (SQLite file format, 1.5 and 1.6); four such fill it. The block's first key is

@@ -47,7 +47,7 @@ enum { FIRST_SLOTS = 1024, SMALL_SORT = 12 };
 /* A row in texts: key, NUL, value, NUL. */
 struct row {
 	uint64_t cache; /* eight bytes of the key, at the depth being sorted */
-	uint32_t at;	/* offset of the key */
+	uint32_t at;    /* offset of the key */
 };
 
 struct map_builder {
@@ -91,8 +91,9 @@ static uint64_t sum(const struct map_builder *b, const char *key, size_t len)
 		h = (h ^ w) * 0x9e3779b97f4a7c15u;
 		h ^= h >> 29;
 	}
-	for (size_t i = 0; i < len; i++)
+	for (size_t i = 0; i < len; i++) {
 		h = (h ^ (unsigned char)key[i]) * 0x9e3779b97f4a7c15u;
+	}
 	return h ^ (h >> 32);
 }
 
@@ -101,8 +102,9 @@ static size_t find_slot(const struct map_builder *b, const char *key, size_t len
 {
 	size_t i = sum(b, key, len) & (b->slot_count - 1);
 
-	while (b->slots[i] != 0 && strcmp(key_of(b, b->slots[i] - 1), key) != 0)
+	while (b->slots[i] != 0 && strcmp(key_of(b, b->slots[i] - 1), key) != 0) {
 		i = (i + 1) & (b->slot_count - 1);
+	}
 	return i;
 }
 
@@ -137,8 +139,9 @@ static int copy_old(struct map_builder *b)
 	b->flags = MAP_IGNORE_DUP;
 	rc = map_each(m, copy_row, b);
 	b->flags = flags;
-	if (rc != 0 && b->error.len == 0)
+	if (rc != 0 && b->error.len == 0) {
 		buf_adds(&b->error, map_error(m));
+	}
 	map_close(m);
 	buf_free(&spec);
 	return rc;
@@ -151,15 +154,17 @@ struct map_builder *map_build_begin(const char *path, unsigned flags, char **err
 	struct buf temp = BUF_INIT, db = BUF_INIT;
 
 	buf_addf(&db, "%s.db", path);
-	if (slash != NULL)
+	if (slash != NULL) {
 		buf_add(&temp, path, (size_t)(slash - path) + 1);
+	}
 	buf_addf(&temp, ".%s.db.%ld", slash != NULL ? slash + 1 : path, (long)getpid());
 	b->source = mem_strdup(path);
 	b->path = buf_steal(&db);
 	b->temp = buf_steal(&temp);
 	b->flags = flags;
-	if (getrandom(&b->seed, sizeof(b->seed), GRND_NONBLOCK) != (ssize_t)sizeof(b->seed))
+	if (getrandom(&b->seed, sizeof(b->seed), GRND_NONBLOCK) != (ssize_t)sizeof(b->seed)) {
 		b->seed = (uint64_t)getpid() << 20;
+	}
 	grow_slots(b);
 	if ((flags & MAP_INCREMENTAL) && access(b->path, F_OK) == 0 && copy_old(b) != 0) {
 		*error_r = mem_strdup(map_build_error(b));
@@ -206,8 +211,9 @@ int map_build_put(struct map_builder *b, const char *key, const char *value)
 	}
 	b->rows[b->count].at = add_texts(b, key, len, value);
 	b->slots[slot] = (uint32_t)++b->count;
-	if (b->count * 2 > b->slot_count)
+	if (b->count * 2 > b->slot_count) {
 		grow_slots(b);
+	}
 	return 1;
 }
 
@@ -234,8 +240,9 @@ int map_build_del(struct map_builder *b, const char *key)
 	size_t slot = find_slot(b, key, strlen(key)), n, last = b->count - 1;
 	const char *moved;
 
-	if (b->slots[slot] == 0)
+	if (b->slots[slot] == 0) {
 		return 0;
+	}
 	n = b->slots[slot] - 1;
 	empty_slot(b, slot);
 	if (n != last) {
@@ -258,8 +265,9 @@ static uint64_t load(const char *key, size_t depth)
 		unsigned char c = (unsigned char)key[depth + i];
 
 		v |= (uint64_t)c << (56 - 8 * i);
-		if (c == '\0')
+		if (c == '\0') {
 			break;
+		}
 	}
 	return v;
 }
@@ -299,10 +307,12 @@ static void sort_rows(const struct map_builder *b, struct row *rows, size_t n, s
 static void sort_equal(const struct map_builder *b, struct row *rows, size_t n, size_t depth)
 {
 	/* A zero byte: the keys have ended, and keys are unique. */
-	if (n < 2 || (rows[0].cache & 0xff) == 0)
+	if (n < 2 || (rows[0].cache & 0xff) == 0) {
 		return;
-	for (size_t i = 0; i < n; i++)
+	}
+	for (size_t i = 0; i < n; i++) {
 		rows[i].cache = load(b->texts.data + rows[i].at, depth + 8);
+	}
 	sort_rows(b, rows, n, depth + 8);
 }
 
@@ -381,8 +391,9 @@ static size_t common(const char *a, const char *b)
 {
 	size_t n = 0;
 
-	while (a[n] != '\0' && a[n] == b[n])
+	while (a[n] != '\0' && a[n] == b[n]) {
 		n++;
+	}
 	return n;
 }
 
@@ -414,9 +425,10 @@ static int write_blocks(struct map_builder *b, struct db *db)
 		block_add(&block, shared, key + shared, len - shared, value, value_len);
 		last = key;
 	}
-	if (rc == 0 && first != NULL)
+	if (rc == 0 && first != NULL) {
 		rc = db_run(db, Q_ADD, "bb", (const void *)first, strlen(first),
 			(const void *)block.data, block.len);
+	}
 	buf_free(&block);
 	return rc;
 }
@@ -447,10 +459,12 @@ static int write_file(struct map_builder *b)
 		"BEGIN; CREATE TABLE map (first BLOB PRIMARY KEY, rows BLOB NOT NULL) WITHOUT "
 		"ROWID; "
 		"PRAGMA application_id=0x50424d31; PRAGMA user_version=1");
-	if (rc == 0)
+	if (rc == 0) {
 		rc = write_blocks(b, db);
-	if (rc == 0)
+	}
+	if (rc == 0) {
 		rc = db_commit(db);
+	}
 	if (rc != 0) {
 		buf_reset(&b->error);
 		buf_adds(&b->error, db_error(db));
@@ -473,19 +487,23 @@ static int set_owner(struct map_builder *b, int fd, bool others)
 	bool have = stat(b->source, &st) == 0;
 
 	/* What others may read in the source they may in the table: mail_owner has no other way. */
-	if (others)
+	if (others) {
 		return fchmod(fd, have ? st.st_mode & 0644 : 0600) == 0
-			? 0 : fail(b, "change the mode of", b->temp);
+			? 0
+			: fail(b, "change the mode of", b->temp);
+	}
 	if (geteuid() == 0) {
 		owner = param.mail_owner != NULL ? getpwnam(param.mail_owner) : NULL;
 		if (fchown(fd, have ? st.st_uid : 0,
 			    owner != NULL  ? owner->pw_gid
 				    : have ? st.st_gid
-					   : 0) != 0)
+					   : 0) != 0) {
 			return fail(b, "change the owner of", b->temp);
+		}
 	}
-	if (owner == NULL && have)
+	if (owner == NULL && have) {
 		mode = st.st_mode & 0640;
+	}
 	return fchmod(fd, mode) == 0 ? 0 : fail(b, "change the mode of", b->temp);
 }
 
@@ -495,14 +513,15 @@ static int copy_range(int in, int out, off_t from, off_t to)
 	char piece[16384];
 
 	while (from < to) {
-		size_t want = to - from < (off_t)sizeof(piece) ? (size_t)(to - from)
-							       : sizeof(piece);
+		size_t want =
+			to - from < (off_t)sizeof(piece) ? (size_t)(to - from) : sizeof(piece);
 		ssize_t n;
 
 		memset(piece, 0, want);
 		n = pread(in, piece, want, from);
-		if (n < 0 || pwrite(out, piece, want, from) != (ssize_t)want)
+		if (n < 0 || pwrite(out, piece, want, from) != (ssize_t)want) {
 			return -1;
+		}
 		from += (off_t)want;
 	}
 	return 0;
@@ -515,17 +534,20 @@ static int copy_over(int in, int out)
 	static const char zeros[PAGE];
 	struct stat new, old;
 
-	if (fstat(in, &new) != 0 || fstat(out, &old) != 0)
+	if (fstat(in, &new) != 0 || fstat(out, &old) != 0) {
 		return -1;
+	}
 	/* No room is found out here, while the old table is whole. */
 	if (new.st_size > old.st_size &&
-		(errno = posix_fallocate(out, old.st_size, new.st_size - old.st_size)) != 0)
+		(errno = posix_fallocate(out, old.st_size, new.st_size - old.st_size)) != 0) {
 		return -1;
+	}
 	if (pwrite(out, zeros, PAGE, 0) != PAGE || fdatasync(out) != 0 ||
 		copy_range(in, out, PAGE, new.st_size > old.st_size ? new.st_size : old.st_size) !=
 			0 ||
-		fdatasync(out) != 0 || copy_range(in, out, 0, PAGE) != 0)
+		fdatasync(out) != 0 || copy_range(in, out, 0, PAGE) != 0) {
 		return -1;
+	}
 	return fsync(out);
 }
 
@@ -534,13 +556,16 @@ static int replace(struct map_builder *b, int in)
 {
 	int out, rc;
 
-	if (rename(b->temp, b->path) == 0)
+	if (rename(b->temp, b->path) == 0) {
 		return 0;
-	if (errno != EBUSY || !file_is_mount(b->path))
+	}
+	if (errno != EBUSY || !file_is_mount(b->path)) {
 		return fail(b, "replace", b->path);
+	}
 	out = open(b->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (out < 0)
+	if (out < 0) {
 		return fail(b, "open", b->path);
+	}
 	rc = copy_over(in, out) == 0 ? 0 : fail(b, "write", b->path);
 	close(out);
 	unlink(b->temp);
@@ -552,17 +577,21 @@ static int finish_file(struct map_builder *b, bool others)
 {
 	int fd = open(b->temp, O_RDWR | O_CLOEXEC | O_NOFOLLOW), rc;
 
-	if (fd < 0)
+	if (fd < 0) {
 		return fail(b, "open", b->temp);
+	}
 	rc = set_owner(b, fd, others);
-	if (rc == 0 && fsync(fd) != 0)
+	if (rc == 0 && fsync(fd) != 0) {
 		rc = fail(b, "write", b->temp);
-	if (rc == 0)
+	}
+	if (rc == 0) {
 		rc = replace(b, fd);
+	}
 	close(fd);
-	if (rc == 0)
+	if (rc == 0) {
 		/* So that it outlives a power cut; if not, the table can be made again. */
 		(void)file_sync_name(b->path, -1);
+	}
 	return rc;
 }
 
@@ -571,24 +600,29 @@ int map_build_commit(struct map_builder *b)
 	struct identity_saved id;
 	int rc;
 
-	for (size_t n = 0; n < b->count; n++)
+	for (size_t n = 0; n < b->count; n++) {
 		b->rows[n].cache = load(key_of(b, n), 0);
+	}
 	sort_rows(b, b->rows, b->count, 0);
-	if (identity_enter_parent(&id, b->path) != 0)
+	if (identity_enter_parent(&id, b->path) != 0) {
 		return fail(b, "open the directory of", b->path);
+	}
 	rc = write_file(b);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = finish_file(b, id.changed);
-	if (rc != 0)
+	}
+	if (rc != 0) {
 		unlink(b->temp);
+	}
 	identity_leave(&id);
 	return rc;
 }
 
 void map_build_abort(struct map_builder *b)
 {
-	if (b == NULL)
+	if (b == NULL) {
 		return;
+	}
 	mem_free(b->source);
 	mem_free(b->path);
 	mem_free(b->temp);

@@ -22,8 +22,9 @@ struct network {
 
 static int parse_address(const char *text, unsigned char *out)
 {
-	if (inet_pton(AF_INET, text, out) == 1)
+	if (inet_pton(AF_INET, text, out) == 1) {
 		return AF_INET;
+	}
 	return inet_pton(AF_INET6, text, out) == 1 ? AF_INET6 : 0;
 }
 
@@ -33,10 +34,11 @@ static void mask(unsigned char *address, size_t len, int bits)
 	for (size_t i = 0; i < len; i++) {
 		int keep = bits - (int)i * 8;
 
-		if (keep <= 0)
+		if (keep <= 0) {
 			address[i] = 0;
-		else if (keep < 8)
+		} else if (keep < 8) {
 			address[i] &= (unsigned char)(0xff << (8 - keep));
+		}
 	}
 }
 
@@ -56,8 +58,9 @@ static int parse_network(struct rule *r, const char **text, struct buf *why)
 	word[n] = '\0';
 	*text += n;
 	slash = strchr(word, '/');
-	if (slash != NULL)
+	if (slash != NULL) {
 		*slash++ = '\0';
+	}
 	net.family = parse_address(word, net.address);
 	if (net.family == 0) {
 		buf_addf(why, "malformed address \"%s\"", word);
@@ -98,8 +101,9 @@ static int match_network(const struct rule *r, struct rule_match *match, struct 
 
 	(void)why;
 	/* Neither matched nor "not matched": a rule says nothing of the other family. */
-	if (net->family != match->family)
+	if (net->family != match->family) {
 		return r->negated;
+	}
 	memcpy(address, match->address, sizeof(address));
 	mask(address, net->family == AF_INET ? 4 : 16, net->bits);
 	return memcmp(address, net->address, net->family == AF_INET ? 4 : 16) == 0;

@@ -52,19 +52,23 @@ static int open_parts(struct map *m, bool tables)
 	int rc;
 
 	m->state = p;
-	if (!map_braced(m->name, &rest))
+	if (!map_braced(m->name, &rest)) {
 		return map_fail(
 			m, "expected: %s:{%s, ...}", m->type->name, tables ? "type:name" : "text");
-	while ((rc = map_next_item(&rest, &item)) > 0) {
-		if (p->count == MAX_PARTS)
-			return map_fail(m, "too many parts");
-		if (!tables)
-			p->texts[p->count++] = item;
-		else if (open_part(m, p, item) != 0)
-			return -1;
 	}
-	if (rc < 0)
+	while ((rc = map_next_item(&rest, &item)) > 0) {
+		if (p->count == MAX_PARTS) {
+			return map_fail(m, "too many parts");
+		}
+		if (!tables) {
+			p->texts[p->count++] = item;
+		} else if (open_part(m, p, item) != 0) {
+			return -1;
+		}
+	}
+	if (rc < 0) {
 		return map_fail(m, "braces do not match");
+	}
 	return p->count > 0 ? 0 : map_fail(m, "empty list");
 }
 
@@ -82,10 +86,12 @@ static void close_parts(struct map *m)
 {
 	struct parts *p = m->state;
 
-	if (p == NULL)
+	if (p == NULL) {
 		return;
-	for (size_t i = 0; i < p->count; i++)
+	}
+	for (size_t i = 0; i < p->count; i++) {
 		map_close(p->maps[i]);
+	}
 	mem_free(p);
 }
 
@@ -103,8 +109,9 @@ static int ask_union(struct map *m, get_fn *get, const char *key, struct buf *va
 		buf_reset(&one);
 		rc = get(p->maps[i], key, &one);
 		if (rc > 0) {
-			if (value->len > start)
+			if (value->len > start) {
 				buf_addc(value, ',');
+			}
 			buf_adds(value, buf_str(&one));
 			found = 1;
 		} else if (rc < 0) {
@@ -143,8 +150,9 @@ static int ask_pipe(struct map *m, get_fn *get, const char *key, struct buf *val
 			map_pass(m, p->maps[i]);
 		}
 	}
-	if (rc > 0)
+	if (rc > 0) {
 		buf_adds(value, buf_str(&in));
+	}
 	buf_free(&in);
 	buf_free(&out);
 	return rc;
@@ -166,8 +174,9 @@ static int get_random(struct map *m, const char *key, struct buf *value)
 	unsigned n = 0;
 
 	(void)key;
-	if (getrandom(&n, sizeof(n), GRND_NONBLOCK) != (ssize_t)sizeof(n))
+	if (getrandom(&n, sizeof(n), GRND_NONBLOCK) != (ssize_t)sizeof(n)) {
 		n = 0;
+	}
 	n %= (unsigned)p->count;
 	buf_add(value, p->texts[n].ptr, p->texts[n].len);
 	return 1;

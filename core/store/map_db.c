@@ -35,7 +35,7 @@ struct table {
 	char *path; /* name.db */
 	struct db *db;
 	struct map_file file, source;
-	bool in_place;	/* the file is a mount, and is written over */
+	bool in_place; /* the file is a mount, and is written over */
 };
 
 static bool is_listed(const char *list, const char *spec)
@@ -43,8 +43,9 @@ static bool is_listed(const char *list, const char *spec)
 	struct slice rest = slice_of(list != NULL ? list : ""), item;
 
 	while (map_next_item(&rest, &item) > 0) {
-		if (item.len == strlen(spec) && memcmp(item.ptr, spec, item.len) == 0)
+		if (item.len == strlen(spec) && memcmp(item.ptr, spec, item.len) == 0) {
 			return true;
+		}
 	}
 	return false;
 }
@@ -76,8 +77,9 @@ static void close_db(struct map *m)
 {
 	struct table *t = m->state;
 
-	if (t == NULL)
+	if (t == NULL) {
 		return;
+	}
 	db_close(t->db);
 	mem_free(t->path);
 	mem_free(t);
@@ -88,12 +90,14 @@ static void warn_stale(struct map *m, struct table *t)
 {
 	struct stat st;
 
-	if (stat(m->name, &st) != 0 || !map_file_note(&t->source, &st))
+	if (stat(m->name, &st) != 0 || !map_file_note(&t->source, &st)) {
 		return;
+	}
 	if (st.st_mtim.tv_sec > t->file.mtime.tv_sec ||
 		(st.st_mtim.tv_sec == t->file.mtime.tv_sec &&
-			st.st_mtim.tv_nsec > t->file.mtime.tv_nsec))
+			st.st_mtim.tv_nsec > t->file.mtime.tv_nsec)) {
 		log_warn("database %s is older than source file %s", t->path, m->name);
+	}
 }
 
 /* reopen - the file that is there now */
@@ -132,20 +136,23 @@ static int refresh(struct map *m, struct table *t)
 	struct stat st;
 	int err;
 
-	if (t->db != NULL && !map_file_due(&t->file))
+	if (t->db != NULL && !map_file_due(&t->file)) {
 		return 0;
+	}
 	if (stat(t->path, &st) != 0) {
 		err = errno;
 		t->file.known = false;
 		db_close(t->db);
 		t->db = NULL;
-		if (err == ENOENT && access(m->name, F_OK) == 0)
+		if (err == ENOENT && access(m->name, F_OK) == 0) {
 			return map_fail(m, "open database %s: %s: run \"%s %s\"", t->path,
 				strerror(err), tool(m), m->spec);
+		}
 		return map_fail(m, "open database %s: %s", t->path, strerror(err));
 	}
-	if ((map_file_note(&t->file, &st) || t->db == NULL) && reopen(m, t) != 0)
+	if ((map_file_note(&t->file, &st) || t->db == NULL) && reopen(m, t) != 0) {
 		return -1;
+	}
 	warn_stale(m, t);
 	return 0;
 }
@@ -170,13 +177,15 @@ static int get_number(const unsigned char *data, size_t len, size_t *at, size_t 
 
 int block_next(const unsigned char *data, size_t len, size_t *at, struct block_row *row)
 {
-	if (*at == len)
+	if (*at == len) {
 		return 0;
+	}
 	if (get_number(data, len, at, &row->shared) != 0 ||
 		get_number(data, len, at, &row->rest_len) != 0 ||
 		get_number(data, len, at, &row->value_len) != 0 || row->rest_len > len - *at ||
-		row->value_len > len - *at - row->rest_len)
+		row->value_len > len - *at - row->rest_len) {
 		return -1;
+	}
 	row->rest = (const char *)data + *at;
 	row->value = row->rest + row->rest_len;
 	*at += row->rest_len + row->value_len;
@@ -195,22 +204,26 @@ static int find_in_block(const unsigned char *data, size_t len, const char *key,
 	int rc;
 
 	while ((rc = block_next(data, len, &at, &row)) > 0) {
-		if (row.shared > matched)
+		if (row.shared > matched) {
 			continue;
-		if (row.shared < matched)
+		}
+		if (row.shared < matched) {
 			return 0;
+		}
 		for (n = 0; n < row.rest_len && matched + n < key_len &&
 			row.rest[n] == key[matched + n];
-			n++)
+			n++) {
 			continue;
+		}
 		if (n == row.rest_len && matched + n == key_len) {
 			buf_add(value, row.value, row.value_len);
 			return 1;
 		}
 		if (matched + n == key_len ||
 			(n < row.rest_len &&
-				(unsigned char)row.rest[n] > (unsigned char)key[matched + n]))
+				(unsigned char)row.rest[n] > (unsigned char)key[matched + n])) {
 			return 0;
+		}
 		matched += n;
 	}
 	return rc;
@@ -221,8 +234,9 @@ static bool is_written_over(struct table *t)
 {
 	struct stat st;
 
-	if (!t->in_place || (stat(t->path, &st) == 0 && !map_file_note(&t->file, &st)))
+	if (!t->in_place || (stat(t->path, &st) == 0 && !map_file_note(&t->file, &st))) {
 		return false;
+	}
 	db_close(t->db);
 	t->db = NULL;
 	return true;
@@ -241,9 +255,10 @@ static int find(struct map *m, struct table *t, const char *key, struct buf *val
 		data = db_blob(s, 0, &len);
 		rc = find_in_block(data, len, key, value);
 		db_reset(s);
-		if (rc < 0)
+		if (rc < 0) {
 			return map_fail(
 				m, "%s is damaged: run \"%s %s\"", t->path, tool(m), m->spec);
+		}
 	}
 	return rc < 0 ? map_fail(m, "%s", db_error(t->db)) : rc;
 }
@@ -256,11 +271,13 @@ static int get_db(struct map *m, const char *key, struct buf *value)
 
 	for (int tries = 0; tries < 3; tries++) {
 		t->file.looked = tries > 0 ? 0 : t->file.looked;
-		if (refresh(m, t) != 0)
+		if (refresh(m, t) != 0) {
 			return -1;
+		}
 		rc = find(m, t, key, value);
-		if (!is_written_over(t) && (rc != 0 || tries > 0 || !map_file_missed(&t->file)))
+		if (!is_written_over(t) && (rc != 0 || tries > 0 || !map_file_missed(&t->file))) {
 			return rc;
+		}
 		buf_truncate(value, before);
 	}
 	return map_fail(m, "%s is being written", t->path);
@@ -276,15 +293,17 @@ static int each_row(const unsigned char *data, size_t len, struct buf *key, stru
 
 	buf_reset(key);
 	while ((rc = block_next(data, len, &at, &row)) > 0) {
-		if (row.shared > key->len)
+		if (row.shared > key->len) {
 			break;
+		}
 		buf_truncate(key, row.shared);
 		buf_add(key, row.rest, row.rest_len);
 		buf_reset(value);
 		buf_add(value, row.value, row.value_len);
 		rc = fn(arg, buf_str(key), buf_str(value));
-		if (rc != 0)
+		if (rc != 0) {
 			return rc;
+		}
 	}
 	*damaged_r = rc != 0;
 	return rc != 0 ? -1 : 0;
@@ -299,8 +318,9 @@ static int each_db(
 	struct db_stmt *s;
 	int rc, result = 0;
 
-	if (refresh(m, t) != 0)
+	if (refresh(m, t) != 0) {
 		return -1;
+	}
 	s = db_start(t->db, Q_ALL, "");
 	while (result == 0 && (rc = db_step(s)) != 0) {
 		size_t len;
@@ -314,19 +334,20 @@ static int each_db(
 		result = each_row(data, len, &key, &value, fn, arg, &damaged);
 	}
 	db_reset(s);
-	if (is_written_over(t))
+	if (is_written_over(t)) {
 		result = map_fail(m, "%s is being written", t->path);
-	else if (damaged)
+	} else if (damaged) {
 		map_fail(m, "%s is damaged: run \"%s %s\"", t->path, tool(m), m->spec);
+	}
 	buf_free(&key);
 	buf_free(&value);
 	return result;
 }
 
-#define TYPE(type_name) \
-	{ \
+#define TYPE(type_name)                                                             \
+	{                                                                           \
 		.name = type_name, .indexed = true, .open = open_db, .get = get_db, \
-		.each = each_db, .close = close_db \
+		.each = each_db, .close = close_db                                  \
 	}
 /* The order is that of types[] in map.c. */
 const struct map_type map_type_db[] = {

@@ -13,30 +13,30 @@
 
 struct map_type {
 	const char *name;
-	bool indexed;		/* built by postmap: name.db */
-	bool exact;		/* keys are never folded */
-	bool whole;		/* not asked with parts of a key: map_get_part() */
+	bool indexed; /* built by postmap: name.db */
+	bool exact;   /* keys are never folded */
+	bool whole;   /* not asked with parts of a key: map_get_part() */
 	/* Take the name apart, no I/O. 0, or -1 with map_fail(). */
 	int (*open)(struct map *m);
 	int (*get)(struct map *m, const char *key, struct buf *value);
 	/* The same with a part of a key; NULL: get, unless whole. */
 	int (*get_part)(struct map *m, const char *key, struct buf *value);
 	/* NULL: this kind cannot be walked. */
-	int (*each)(struct map *m, int (*fn)(void *arg, const char *key, const char *value),
-		void *arg);
+	int (*each)(
+		struct map *m, int (*fn)(void *arg, const char *key, const char *value), void *arg);
 	void (*close)(struct map *m);
 };
 
 struct map {
 	const struct map_type *type;
-	char *spec;		/* "hash:/etc/aliases" */
-	const char *name;	/* in spec, behind the colon */
+	char *spec;       /* "hash:/etc/aliases" */
+	const char *name; /* in spec, behind the colon */
 	unsigned flags;
 	struct buf error;
-	struct buf logged;	/* the error that was logged last */
-	struct buf key;		/* folded */
-	bool opened;		/* map_open() is done: errors are logged from now on */
-	void *state;		/* the kind's own */
+	struct buf logged; /* the error that was logged last */
+	struct buf key;    /* folded */
+	bool opened;       /* map_open() is done: errors are logged from now on */
+	void *state;       /* the kind's own */
 };
 
 extern const struct map_type map_type_db[], map_type_texthash, map_type_inline, map_type_static,
@@ -53,12 +53,12 @@ int map_pass(struct map *m, const struct map *from);
 /* ---- Files that may change ---- */
 
 struct map_file {
-	bool known;		/* was there when last looked at */
+	bool known; /* was there when last looked at */
 	dev_t dev;
 	ino_t ino;
 	off_t size;
 	struct timespec mtime;
-	int64_t looked;		/* milliseconds, monotonic */
+	int64_t looked; /* milliseconds, monotonic */
 };
 /* Is it time to look at the file again (map_check_interval)? */
 bool map_file_due(struct map_file *f);

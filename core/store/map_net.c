@@ -32,17 +32,17 @@ enum { TIMEOUT_MS = 10000, REST_MS = 10000, MAX_REPLY = 100000 };
 struct server {
 	struct server *next;
 	unsigned refs;
-	char *host, *port; /* host "" and port a path: a unix socket */
-	struct addrinfo *addresses;	/* of host; NULL: not asked for yet */
+	char *host, *port;          /* host "" and port a path: a unix socket */
+	struct addrinfo *addresses; /* of host; NULL: not asked for yet */
 	int fd;
 	struct buf in;
-	int64_t rest_until;		/* did not answer in time */
+	int64_t rest_until; /* did not answer in time */
 };
 
 /* What a map has as its state. */
 struct table {
 	struct server *server;
-	char *name;		/* socketmap's */
+	char *name; /* socketmap's */
 };
 
 /* The servers of this process, for sharing; how long it waits for one. */
@@ -67,15 +67,17 @@ static int wait_for(int fd, short events, int64_t deadline)
 		left = deadline - clock_ms();
 		rc = left > 0 ? poll(&p, 1, (int)left) : 0;
 	} while (rc < 0 && errno == EINTR);
-	if (rc == 0)
+	if (rc == 0) {
 		errno = ETIMEDOUT;
+	}
 	return rc > 0 ? 0 : -1;
 }
 
 static void hang_up(struct server *s)
 {
-	if (s->fd >= 0)
+	if (s->fd >= 0) {
 		close(s->fd);
+	}
 	s->fd = -1;
 	buf_reset(&s->in);
 }
@@ -86,15 +88,19 @@ static int connect_one(const struct addrinfo *ai, int64_t deadline)
 	int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err = 0;
 	socklen_t len = sizeof(err);
 
-	if (fd < 0)
+	if (fd < 0) {
 		return -1;
-	if (connect(fd, ai->ai_addr, ai->ai_addrlen) == 0)
+	}
+	if (connect(fd, ai->ai_addr, ai->ai_addrlen) == 0) {
 		return fd;
+	}
 	if (errno == EINPROGRESS && wait_for(fd, POLLOUT, deadline) == 0 &&
-		getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 && err == 0)
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 && err == 0) {
 		return fd;
-	if (err != 0)
+	}
+	if (err != 0) {
 		errno = err;
+	}
 	err = errno;
 	close(fd);
 	errno = err;
@@ -108,14 +114,17 @@ static int find_addresses(struct map *m, struct server *s)
 	int64_t start = clock_ms();
 	int rc;
 
-	if (s->addresses != NULL)
+	if (s->addresses != NULL) {
 		return 0;
+	}
 	rc = getaddrinfo(s->host, s->port, &hints, &s->addresses);
-	if (rc == 0)
+	if (rc == 0) {
 		return 0;
+	}
 	s->addresses = NULL;
-	if (clock_ms() - start > G.wait_ms / 2)
+	if (clock_ms() - start > G.wait_ms / 2) {
 		s->rest_until = clock_ms() + REST_MS;
+	}
 	return map_fail(m, "connect to %s port %s: %s", s->host, s->port, gai_strerror(rc));
 }
 
@@ -123,22 +132,27 @@ static int dial(struct map *m, struct server *s, int64_t deadline)
 {
 	int saved;
 
-	if (s->fd >= 0)
+	if (s->fd >= 0) {
 		return 0;
+	}
 	buf_reset(&s->in);
 	if (*s->host == '\0') {
 		s->fd = unix_connect(s->port);
 		return s->fd >= 0 ? 0 : map_fail(m, "connect to %s: %s", s->port, strerror(errno));
 	}
-	if (find_addresses(m, s) != 0)
+	if (find_addresses(m, s) != 0) {
 		return -1;
-	for (const struct addrinfo *ai = s->addresses; ai != NULL && s->fd < 0; ai = ai->ai_next)
+	}
+	for (const struct addrinfo *ai = s->addresses; ai != NULL && s->fd < 0; ai = ai->ai_next) {
 		s->fd = connect_one(ai, deadline);
-	if (s->fd >= 0)
+	}
+	if (s->fd >= 0) {
 		return 0;
+	}
 	saved = errno;
-	if (saved == ETIMEDOUT)
+	if (saved == ETIMEDOUT) {
 		s->rest_until = clock_ms() + REST_MS;
+	}
 	freeaddrinfo(s->addresses); /* it may have moved */
 	s->addresses = NULL;
 	return map_fail(m, "connect to %s port %s: %s", s->host, s->port, strerror(saved));
@@ -151,12 +165,13 @@ static int send_all(struct server *s, const struct buf *out, int64_t deadline)
 	while (done < out->len) {
 		ssize_t n = send(s->fd, out->data + done, out->len - done, MSG_NOSIGNAL);
 
-		if (n >= 0)
+		if (n >= 0) {
 			done += (size_t)n;
-		else if (errno != EAGAIN && errno != EINTR)
+		} else if (errno != EAGAIN && errno != EINTR) {
 			return -1;
-		else if (wait_for(s->fd, POLLOUT, deadline) != 0)
+		} else if (wait_for(s->fd, POLLOUT, deadline) != 0) {
 			return -1;
+		}
 	}
 	return 0;
 }
@@ -176,10 +191,12 @@ static int receive(struct server *s, int64_t deadline)
 			errno = ECONNRESET;
 			return -1;
 		}
-		if (errno != EAGAIN && errno != EINTR)
+		if (errno != EAGAIN && errno != EINTR) {
 			return -1;
-		if (wait_for(s->fd, POLLIN, deadline) != 0)
+		}
+		if (wait_for(s->fd, POLLIN, deadline) != 0) {
 			return -1;
+		}
 	}
 }
 
@@ -192,19 +209,22 @@ static int exchange(struct map *m, const struct buf *request,
 	int64_t deadline = clock_ms() + G.wait_ms;
 	int rc = 0;
 
-	if (clock_ms() < s->rest_until)
+	if (clock_ms() < s->rest_until) {
 		return map_fail(m, "no answer in time: not asked again for %d s", REST_MS / 1000);
+	}
 
 	/* A kept connection may have been closed by the other side: once more with a new one. */
 	for (int try = s->fd >= 0 ? 0 : 1; try < 2; try++) {
-		if (dial(m, s, deadline) != 0)
+		if (dial(m, s, deadline) != 0) {
 			return -1;
+		}
 		buf_reset(&s->in);
 		rc = send_all(s, request, deadline);
 		while (rc == 0) {
 			rc = complete(&s->in, answer);
-			if (rc > 0)
+			if (rc > 0) {
 				return 0;
+			}
 			if (rc < 0 || s->in.len > MAX_REPLY) {
 				hang_up(s);
 				return map_fail(m, "malformed answer");
@@ -214,15 +234,17 @@ static int exchange(struct map *m, const struct buf *request,
 		rc = errno;
 		hang_up(s);
 	}
-	if (rc == ETIMEDOUT)
+	if (rc == ETIMEDOUT) {
 		s->rest_until = clock_ms() + REST_MS;
+	}
 	return map_fail(m, "no answer: %s", strerror(rc));
 }
 
 static void release_server(struct server *s)
 {
-	if (s == NULL || --s->refs > 0)
+	if (s == NULL || --s->refs > 0) {
 		return;
+	}
 	for (struct server **at = &G.list; *at != NULL; at = &(*at)->next) {
 		if (*at == s) {
 			*at = s->next;
@@ -230,8 +252,9 @@ static void release_server(struct server *s)
 		}
 	}
 	hang_up(s);
-	if (s->addresses != NULL)
+	if (s->addresses != NULL) {
 		freeaddrinfo(s->addresses);
+	}
 	mem_free(s->host);
 	mem_free(s->port);
 	buf_free(&s->in);
@@ -242,8 +265,9 @@ static void close_table(struct map *m)
 {
 	struct table *t = m->state;
 
-	if (t == NULL)
+	if (t == NULL) {
 		return;
+	}
 	release_server(t->server);
 	mem_free(t->name);
 	mem_free(t);
@@ -256,8 +280,9 @@ static void use_server(struct map *m, struct slice host, struct slice port)
 	struct server *s = G.list;
 
 	m->state = t;
-	while (s != NULL && !(slice_eq(host, s->host) && slice_eq(port, s->port)))
+	while (s != NULL && !(slice_eq(host, s->host) && slice_eq(port, s->port))) {
 		s = s->next;
+	}
 	if (s == NULL) {
 		s = mem_alloc(sizeof(*s));
 		s->fd = -1;
@@ -276,11 +301,13 @@ static int use_address(struct map *m, const char *text, size_t len)
 	const char *colon = memrchr(text, ':', len);
 	struct slice host = { text, len };
 
-	if (colon == NULL || colon == text || colon + 1 == text + len)
+	if (colon == NULL || colon == text || colon + 1 == text + len) {
 		return map_fail(m, "expected host:port");
+	}
 	host.len = (size_t)(colon - text);
-	if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+	if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']') {
 		host = (struct slice){ host.ptr + 1, host.len - 2 };
+	}
 	use_server(m, host, (struct slice){ colon + 1, len - (size_t)(colon + 1 - text) });
 	return 0;
 }
@@ -296,11 +323,13 @@ static int complete_line(struct buf *in, struct slice *answer)
 {
 	const char *end = memchr(buf_str(in), '\n', in->len);
 
-	if (end == NULL)
+	if (end == NULL) {
 		return 0;
+	}
 	*answer = (struct slice){ in->data, (size_t)(end - in->data) };
-	if (answer->len > 0 && answer->ptr[answer->len - 1] == '\r')
+	if (answer->len > 0 && answer->ptr[answer->len - 1] == '\r') {
 		answer->len--;
+	}
 	return 1;
 }
 
@@ -312,29 +341,35 @@ static int get_tcp(struct map *m, const char *key, struct buf *value)
 
 	buf_adds(&request, "get ");
 	for (const unsigned char *p = (const unsigned char *)key; *p != '\0'; p++) {
-		if (*p <= ' ' || *p == '%' || *p >= 127)
+		if (*p <= ' ' || *p == '%' || *p >= 127) {
 			buf_addf(&request, "%%%02X", *p);
-		else
+		} else {
 			buf_addc(&request, (char)*p);
+		}
 	}
 	buf_addc(&request, '\n');
 	rc = exchange(m, &request, complete_line, &answer);
 	buf_free(&request);
-	if (rc != 0)
+	if (rc != 0) {
 		return rc;
-	if (answer.len < 4 || answer.ptr[3] != ' ')
+	}
+	if (answer.len < 4 || answer.ptr[3] != ' ') {
 		return map_fail(m, "malformed answer");
-	if (memcmp(answer.ptr, "500", 3) == 0)
+	}
+	if (memcmp(answer.ptr, "500", 3) == 0) {
 		return 0;
-	if (memcmp(answer.ptr, "200", 3) != 0)
+	}
+	if (memcmp(answer.ptr, "200", 3) != 0) {
 		return map_fail(m, "%.*s", (int)answer.len, answer.ptr);
+	}
 	for (size_t i = 4; i < answer.len; i++) {
-		if (answer.ptr[i] != '%')
+		if (answer.ptr[i] != '%') {
 			buf_addc(value, answer.ptr[i]);
-		else if (i + 2 >= answer.len || !hex_decode(value, answer.ptr + i + 1, 2))
+		} else if (i + 2 >= answer.len || !hex_decode(value, answer.ptr + i + 1, 2)) {
 			return map_fail(m, "malformed answer");
-		else
+		} else {
 			i += 2;
+		}
 	}
 	return 1;
 }
@@ -355,8 +390,9 @@ static int open_socketmap(struct map *m)
 	struct table *t;
 	size_t len;
 
-	if (last == NULL || last <= m->name + 5)
+	if (last == NULL || last <= m->name + 5) {
 		return map_fail(m, "expected inet:host:port:name or unix:path:name");
+	}
 	len = (size_t)(last - m->name) - 5;
 	if (str_starts(m->name, "unix:")) {
 		use_server(m, (struct slice){ "", 0 }, (struct slice){ m->name + 5, len });
@@ -377,16 +413,20 @@ static int complete_netstring(struct buf *in, struct slice *answer)
 	int64_t len;
 	char number[8];
 
-	if (digits == in->len && digits < sizeof(number))
+	if (digits == in->len && digits < sizeof(number)) {
 		return 0;
-	if (digits == 0 || digits >= sizeof(number) || in->data[digits] != ':')
+	}
+	if (digits == 0 || digits >= sizeof(number) || in->data[digits] != ':') {
 		return -1;
+	}
 	memcpy(number, in->data, digits);
 	number[digits] = '\0';
-	if (!str_to_int(number, 0, MAX_REPLY, &len))
+	if (!str_to_int(number, 0, MAX_REPLY, &len)) {
 		return -1;
-	if (in->len < digits + 1 + (size_t)len + 1)
+	}
+	if (in->len < digits + 1 + (size_t)len + 1) {
 		return 0;
+	}
 	*answer = (struct slice){ in->data + digits + 1, (size_t)len };
 	return in->data[digits + 1 + (size_t)len] == ',' ? 1 : -1;
 }
@@ -401,14 +441,16 @@ static int get_socketmap(struct map *m, const char *key, struct buf *value)
 	buf_addf(&request, "%zu:%s %s,", strlen(t->name) + 1 + strlen(key), t->name, key);
 	rc = exchange(m, &request, complete_netstring, &answer);
 	buf_free(&request);
-	if (rc != 0)
+	if (rc != 0) {
 		return rc;
+	}
 	if (answer.len >= 3 && memcmp(answer.ptr, "OK ", 3) == 0) {
 		buf_add(value, answer.ptr + 3, answer.len - 3);
 		return 1;
 	}
-	if (answer.len >= 8 && memcmp(answer.ptr, "NOTFOUND", 8) == 0)
+	if (answer.len >= 8 && memcmp(answer.ptr, "NOTFOUND", 8) == 0) {
 		return 0;
+	}
 	return map_fail(m, "%.*s", (int)answer.len, answer.ptr);
 }
 

@@ -48,8 +48,9 @@ static int parse_flags(const char **text, uint32_t *flags, struct buf *why)
 	for (; **text != '\0' && **text != ' ' && **text != '\t'; (*text)++) {
 		size_t i = 0;
 
-		while (i < ARRAY_LEN(known) && known[i].letter != **text)
+		while (i < ARRAY_LEN(known) && known[i].letter != **text) {
 			i++;
+		}
 		if (i == ARRAY_LEN(known)) {
 			buf_addf(why, "unknown PCRE option \"%c\"", **text);
 			return -1;
@@ -69,8 +70,9 @@ static int parse_pcre(struct rule *r, const char **text, struct buf *why)
 	pcre2_code *code;
 	int error;
 
-	if (rules_delimited(text, &source, why) != 0 || parse_flags(text, &flags, why) != 0)
+	if (rules_delimited(text, &source, why) != 0 || parse_flags(text, &flags, why) != 0) {
 		return -1;
+	}
 	code = pcre2_compile((PCRE2_SPTR)source.ptr, source.len, flags, &error, &offset, NULL);
 	if (code == NULL) {
 		pcre2_get_error_message(error, message, sizeof(message));
@@ -82,8 +84,9 @@ static int parse_pcre(struct rule *r, const char **text, struct buf *why)
 	p->code = code;
 	p->data = pcre2_match_data_create_from_pattern(code, NULL);
 	p->limits = pcre2_match_context_create(NULL);
-	if (p->limits != NULL)
+	if (p->limits != NULL) {
 		pcre2_set_match_limit(p->limits, MATCH_LIMIT);
+	}
 	r->groups = groups;
 	r->pattern = p;
 	return 0;
@@ -96,11 +99,13 @@ static int match_pcre(const struct rule *r, struct rule_match *match, struct buf
 	const size_t *spans;
 	int rc = PCRE2_ERROR_NOMEMORY;
 
-	if (p->data != NULL && p->limits != NULL)
+	if (p->data != NULL && p->limits != NULL) {
 		rc = pcre2_match(p->code, (PCRE2_SPTR)match->key, strlen(match->key), 0, 0, p->data,
 			p->limits);
-	if (rc == PCRE2_ERROR_NOMATCH)
+	}
+	if (rc == PCRE2_ERROR_NOMATCH) {
 		return 0;
+	}
 	if (rc < 0) {
 		pcre2_get_error_message(rc, message, sizeof(message));
 		buf_adds(why, (const char *)message);

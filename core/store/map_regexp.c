@@ -15,8 +15,9 @@ static int parse_regexp(struct rule *r, const char **text, struct buf *why)
 	struct slice pattern;
 	struct posix_regex *x;
 
-	if (rules_delimited(text, &pattern, why) != 0)
+	if (rules_delimited(text, &pattern, why) != 0) {
 		return -1;
+	}
 	for (; **text != '\0' && **text != ' ' && **text != '\t'; (*text)++) {
 		switch (**text) {
 		case 'i':

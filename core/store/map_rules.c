@@ -37,15 +37,17 @@ struct rules {
 
 static void free_rule(struct rules *t, struct rule *r)
 {
-	if (r->pattern != NULL)
+	if (r->pattern != NULL) {
 		t->kind->release(r);
+	}
 	mem_free(r->result);
 }
 
 static void drop_rules(struct rules *t)
 {
-	for (size_t i = 0; i < t->count; i++)
+	for (size_t i = 0; i < t->count; i++) {
 		free_rule(t, &t->list[i]);
+	}
 	mem_free(t->list);
 	t->list = NULL;
 	t->count = 0;
@@ -54,8 +56,9 @@ static void drop_rules(struct rules *t)
 
 static const char *skip_blanks(const char *s)
 {
-	while (isspace((unsigned char)*s))
+	while (isspace((unsigned char)*s)) {
 		s++;
+	}
 	return s;
 }
 
@@ -70,8 +73,9 @@ int rules_delimited(const char **text, struct slice *pattern, struct buf *why)
 		return -1;
 	}
 	for (p++; *p != '\0' && *p != delimiter; p++) {
-		if (*p == '\\' && p[1] != '\0')
+		if (*p == '\\' && p[1] != '\0') {
 			p++;
+		}
 	}
 	if (*p == '\0') {
 		buf_addf(why, "no closing pattern delimiter '%c'", delimiter);
@@ -101,8 +105,9 @@ static const char *lookup_group(void *arg, const char *name)
 		return "";
 	}
 	buf_reset(&l->text);
-	if (l->match != NULL && (size_t)n < l->match->count && l->match->groups[n].ptr != NULL)
+	if (l->match != NULL && (size_t)n < l->match->count && l->match->groups[n].ptr != NULL) {
 		buf_add(&l->text, l->match->groups[n].ptr, l->match->groups[n].len);
+	}
 	return buf_str(&l->text);
 }
 
@@ -116,11 +121,12 @@ static int expand_result(
 	int rc;
 
 	rc = expand_text(&e, out, r->result, &error);
-	if (rc != 0)
+	if (rc != 0) {
 		buf_adds(why, error);
-	else if (l.bad)
+	} else if (l.bad) {
 		buf_addf(why, "$number in the result that the pattern has no group for: \"%.60s\"",
 			r->result);
+	}
 	mem_free(error);
 	buf_free(&l.text);
 	return rc != 0 || l.bad ? -1 : 0;
@@ -151,10 +157,12 @@ static int parse_rule(struct rules *t, struct rule *r, const char *line, struct 
 		line = skip_blanks(line + 2);
 	}
 	/* Each '!' turns the meaning. */
-	for (; *line == '!'; line = skip_blanks(line + 1))
+	for (; *line == '!'; line = skip_blanks(line + 1)) {
 		r->negated = !r->negated;
-	if (t->kind->parse(r, &line, why) != 0)
+	}
+	if (t->kind->parse(r, &line, why) != 0) {
 		return -1;
+	}
 	if (*line != '\0' && !isspace((unsigned char)*line)) {
 		buf_addf(why, "unexpected text after the pattern: \"%.30s\"", line);
 		return -1;
@@ -162,12 +170,14 @@ static int parse_rule(struct rules *t, struct rule *r, const char *line, struct 
 	r->result = mem_strdup(skip_blanks(line));
 	r->plain = strchr(r->result, '$') == NULL;
 	if (r->kind == RULE_IF) {
-		if (*r->result != '\0')
+		if (*r->result != '\0') {
 			buf_addf(why, "ignoring extra text after \"if\": \"%.30s\"", r->result);
+		}
 		return 0;
 	}
-	if (!r->plain)
+	if (!r->plain) {
 		rc = expand_result(r, NULL, &scratch, why);
+	}
 	buf_free(&scratch);
 	return rc;
 }
@@ -181,10 +191,11 @@ struct loading {
 
 static void warn_rule(struct loading *l, int line, const char *why, const char *more)
 {
-	if (l->t->inline_)
+	if (l->t->inline_) {
 		log_warn("%s, rule %d: %s%s", l->m->spec, line, why, more);
-	else
+	} else {
 		log_warn("%s, line %d: %s%s", l->m->name, line, why, more);
+	}
 }
 
 /* add_line - one rule to the list, errors are warned of; 0, or -1 when there are too many */
@@ -195,8 +206,9 @@ static int add_line(struct loading *l, const char *line, int number)
 	struct buf why = BUF_INIT;
 	bool keep = parse_rule(t, &r, line, &why) == 0;
 
-	if (why.len > 0)
+	if (why.len > 0) {
 		warn_rule(l, number, why.data, keep ? "" : ": skipping this rule");
+	}
 	buf_free(&why);
 	if (keep && r.kind == RULE_ENDIF) {
 		if (l->depth == 0) {
@@ -207,10 +219,11 @@ static int add_line(struct loading *l, const char *line, int number)
 		}
 	}
 	if (keep && r.kind == RULE_IF) {
-		if (l->depth == MAX_IFS)
+		if (l->depth == MAX_IFS) {
 			keep = false;
-		else
+		} else {
 			l->ifs[l->depth++] = t->count;
+		}
 	}
 	if (!keep) {
 		free_rule(t, &r);
@@ -220,9 +233,10 @@ static int add_line(struct loading *l, const char *line, int number)
 		free_rule(t, &r);
 		return map_fail(l->m, "too many rules");
 	}
-	if ((t->count & (t->count - 1)) == 0)
+	if ((t->count & (t->count - 1)) == 0) {
 		t->list =
 			mem_realloc(t->list, (t->count > 0 ? t->count * 2 : 1) * sizeof(*t->list));
+	}
 	t->list[t->count++] = r;
 	return 0;
 }
@@ -243,22 +257,26 @@ static int load_file(struct loading *l)
 	struct lines lines;
 	int rc = 0, got = 0;
 
-	if (lines_open(&lines, l->m->name) != 0)
+	if (lines_open(&lines, l->m->name) != 0) {
 		return map_fail(l->m, "open %s: %s", l->m->name, strerror(errno));
+	}
 	while (rc == 0 && (got = lines_next(&lines)) > 0) {
 		size_t len = lines.text.len;
 
-		while (len > 0 && isspace((unsigned char)lines.text.data[len - 1]))
+		while (len > 0 && isspace((unsigned char)lines.text.data[len - 1])) {
 			len--;
+		}
 		buf_truncate(&lines.text, len);
-		if (lines.has_nul || lines.too_long)
+		if (lines.has_nul || lines.too_long) {
 			rc = map_fail(l->m, "%s, line %d: %s", l->m->name, lines.number,
 				lines.has_nul ? "NUL byte in the line" : "line too long");
-		else
+		} else {
 			rc = add_line(l, skip_blanks(buf_str(&lines.text)), lines.number);
+		}
 	}
-	if (got < 0)
+	if (got < 0) {
 		rc = map_fail(l->m, "read %s: %s", l->m->name, strerror(errno));
+	}
 	lines_close(&lines);
 	return rc;
 }
@@ -274,8 +292,9 @@ static int load_inline(struct loading *l, struct slice rest)
 
 		rc = add_line(l, line, ++number);
 		mem_free(line);
-		if (rc != 0)
+		if (rc != 0) {
 			return rc;
+		}
 	}
 	return rc < 0 ? map_fail(l->m, "braces do not match") : 0;
 }
@@ -289,8 +308,9 @@ int rules_open(struct map *m, const struct rule_kind *kind)
 
 	m->state = t;
 	t->kind = kind;
-	if (!map_braced(m->name, &inside))
+	if (!map_braced(m->name, &inside)) {
 		return 0;
+	}
 	t->inline_ = true;
 	t->loaded = true;
 	rc = load_inline(&l, inside);
@@ -302,8 +322,9 @@ void rules_close(struct map *m)
 {
 	struct rules *t = m->state;
 
-	if (t == NULL)
+	if (t == NULL) {
 		return;
+	}
 	drop_rules(t);
 	mem_free(t);
 }
@@ -314,17 +335,21 @@ static int refresh(struct map *m, struct rules *t)
 	struct stat st;
 	int rc;
 
-	if (t->inline_ || (t->loaded && !map_file_due(&t->file)))
+	if (t->inline_ || (t->loaded && !map_file_due(&t->file))) {
 		return 0;
-	if (stat(m->name, &st) != 0)
+	}
+	if (stat(m->name, &st) != 0) {
 		return map_fail(m, "open %s: %s", m->name, strerror(errno));
-	if (!map_file_note(&t->file, &st) && t->loaded)
+	}
+	if (!map_file_note(&t->file, &st) && t->loaded) {
 		return 0;
+	}
 	drop_rules(t);
 	rc = load_file(&l);
 	close_ifs(&l);
-	if (rc == 0)
+	if (rc == 0) {
 		t->loaded = true;
+	}
 	return rc;
 }
 
@@ -336,25 +361,30 @@ static int try_rules(struct map *m, struct rules *t, struct rule_match *match, s
 		const struct rule *r = &t->list[i];
 		int rc;
 
-		if (r->kind == RULE_ENDIF)
+		if (r->kind == RULE_ENDIF) {
 			continue;
+		}
 		match->count = 0;
 		rc = t->kind->match(r, match, why);
 		if (rc < 0 ||
 			(rc > 0 && r->kind == RULE_MATCH && !r->negated && !r->plain &&
-				expand_result(r, match, value, why) != 0))
+				expand_result(r, match, value, why) != 0)) {
 			return map_fail(m, "rule of line %d: %s", r->line, buf_str(why));
+		}
 		if ((rc > 0) == r->negated) {
-			if (r->kind == RULE_IF)
+			if (r->kind == RULE_IF) {
 				i = r->end;
+			}
 			continue;
 		}
-		if (r->kind == RULE_IF)
+		if (r->kind == RULE_IF) {
 			continue;
-		if (r->plain)
+		}
+		if (r->plain) {
 			buf_adds(value, r->result);
-		else if (r->negated && expand_result(r, match, value, why) != 0)
+		} else if (r->negated && expand_result(r, match, value, why) != 0) {
 			return -1;
+		}
 		return 1;
 	}
 	return 0;
@@ -367,10 +397,12 @@ int rules_get(struct map *m, const char *key, struct buf *value)
 	struct buf why = BUF_INIT;
 	int rc;
 
-	if (refresh(m, t) != 0)
+	if (refresh(m, t) != 0) {
 		return -1;
-	if (t->kind->prepare != NULL && !t->kind->prepare(&match))
+	}
+	if (t->kind->prepare != NULL && !t->kind->prepare(&match)) {
 		return 0;
+	}
 	rc = try_rules(m, t, &match, value, &why);
 	buf_free(&why);
 	return rc;

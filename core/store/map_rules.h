@@ -16,16 +16,16 @@ struct rule {
 	enum { RULE_MATCH, RULE_IF, RULE_ENDIF } kind;
 	bool negated;
 	int line;
-	size_t end;		/* RULE_IF: number of its RULE_ENDIF */
+	size_t end; /* RULE_IF: number of its RULE_ENDIF */
 	char *result;
-	bool plain;		/* nothing in result to expand */
-	size_t groups;		/* that the pattern has */
-	void *pattern;		/* the kind's own */
+	bool plain;    /* nothing in result to expand */
+	size_t groups; /* that the pattern has */
+	void *pattern; /* the kind's own */
 };
 
 struct rule_match {
 	const char *key;
-	unsigned char address[16];	/* cidr */
+	unsigned char address[16]; /* cidr */
 	int family;
 	struct slice groups[MAX_GROUPS];
 	size_t count;

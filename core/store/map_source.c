@@ -31,10 +31,11 @@ struct reader {
 static size_t quoted(const char *s)
 {
 	for (size_t i = 1; s[i] != '\0'; i++) {
-		if (s[i] == '\\' && s[i + 1] != '\0')
+		if (s[i] == '\\' && s[i + 1] != '\0') {
 			i++;
-		else if (s[i] == '"')
+		} else if (s[i] == '"') {
 			return i + 1;
+		}
 	}
 	return 0;
 }
@@ -48,19 +49,22 @@ static const char *split_map(struct reader *r, char *line)
 		if (*end == '"') {
 			size_t n = quoted(end);
 
-			if (n == 0)
+			if (n == 0) {
 				return unbalanced;
+			}
 			end += n;
 		} else {
 			end += *end == '\\' && end[1] != '\0' ? 2 : 1;
 		}
 	}
 	buf_add(&r->key, line, (size_t)(end - line));
-	while (isspace((unsigned char)*end))
+	while (isspace((unsigned char)*end)) {
 		end++;
+	}
 	buf_adds(&r->value, end);
-	if (r->key.len == 0 || r->value.len == 0)
+	if (r->key.len == 0 || r->value.len == 0) {
 		return "expected format: key whitespace value";
+	}
 	return NULL;
 }
 
@@ -70,31 +74,36 @@ static char *split_name(struct reader *r, char *p)
 	bool blank = false;
 
 	while (*p != ':') {
-		if (*p == '\0' || *p == ',')
+		if (*p == '\0' || *p == ',') {
 			return NULL;
+		}
 		if (isspace((unsigned char)*p)) {
 			blank = r->key.len > 0;
 			p++;
 			continue;
 		}
 		/* Words are held apart by one blank. */
-		if (blank)
+		if (blank) {
 			buf_addc(&r->key, ' ');
+		}
 		blank = false;
 		if (*p == '"') {
 			size_t n = quoted(p);
 
-			if (n == 0)
+			if (n == 0) {
 				return NULL;
+			}
 			for (size_t i = 1; i < n - 1; i++) {
-				if (p[i] == '\\')
+				if (p[i] == '\\') {
 					i++;
+				}
 				buf_addc(&r->key, p[i]);
 			}
 			p += n;
 		} else {
-			if (*p == '\\' && p[1] != '\0')
+			if (*p == '\\' && p[1] != '\0') {
 				p++;
+			}
 			buf_addc(&r->key, *p++);
 		}
 	}
@@ -104,27 +113,32 @@ static char *split_name(struct reader *r, char *p)
 /* add_list - an alias's value, with its commas in order */
 static void add_list(struct buf *out, const char *p)
 {
-	while (isspace((unsigned char)*p))
+	while (isspace((unsigned char)*p)) {
 		p++;
+	}
 	while (*p != '\0') {
 		size_t n = 1;
 
 		if (*p == '"') {
 			n = quoted(p);
-			if (n == 0)
+			if (n == 0) {
 				n = strlen(p);
+			}
 		} else if (*p == '\\' && p[1] != '\0') {
 			n = 2;
 		} else if (*p == ',') {
-			while (out->len > 0 && isspace((unsigned char)out->data[out->len - 1]))
+			while (out->len > 0 && isspace((unsigned char)out->data[out->len - 1])) {
 				buf_truncate(out, out->len - 1);
+			}
 			buf_adds(out, ", ");
-			for (p++; isspace((unsigned char)*p); p++)
+			for (p++; isspace((unsigned char)*p); p++) {
 				continue;
+			}
 			continue;
 		} else if (isspace((unsigned char)*p)) {
-			while (isspace((unsigned char)p[1]))
+			while (isspace((unsigned char)p[1])) {
 				p++;
+			}
 			buf_addc(out, ' ');
 			p++;
 			continue;
@@ -139,10 +153,12 @@ static const char *split_alias(struct reader *r, char *line)
 {
 	char *rest = split_name(r, line);
 
-	if (rest == NULL || r->key.len == 0)
+	if (rest == NULL || r->key.len == 0) {
 		return "need name:value pair";
-	if (strchr(r->key.data, '@') != NULL)
+	}
+	if (strchr(r->key.data, '@') != NULL) {
 		return "name must be local";
+	}
 	add_list(&r->value, rest);
 	return r->value.len == 0 ? "need name:value pair" : NULL;
 }
@@ -152,10 +168,12 @@ static void trim_end(struct buf *b)
 {
 	size_t len = b->len;
 
-	while (len > 0 && isspace((unsigned char)b->data[len - 1]))
+	while (len > 0 && isspace((unsigned char)b->data[len - 1])) {
 		len--;
-	if (len < b->len)
+	}
+	if (len < b->len) {
 		buf_truncate(b, len);
+	}
 }
 
 /* take_line - a logical line into r->key and r->value; 1, 0 when it was passed over, -1 */
@@ -180,18 +198,21 @@ static int take_line(struct reader *r, struct lines *l, char **error_r)
 	buf_reset(&r->value);
 	wrong = r->flags & SOURCE_ALIAS ? split_alias(r, l->text.data) : split_map(r, l->text.data);
 	if (wrong != NULL) {
-		if (wrong == unbalanced)
+		if (wrong == unbalanced) {
 			log_warn("%s, line %d: %s in '%.100s' -- ignoring this line", r->path,
 				l->number, wrong, buf_str(&l->text));
-		else
+		} else {
 			log_warn("%s, line %d: %s", r->path, l->number, wrong);
+		}
 		return 0;
 	}
-	if (!(r->flags & SOURCE_ALIAS) && r->key.data[r->key.len - 1] == ':')
+	if (!(r->flags & SOURCE_ALIAS) && r->key.data[r->key.len - 1] == ':') {
 		log_warn("%s, line %d: record is in \"key: value\" format; is this an alias file?",
 			r->path, l->number);
-	if (!(r->flags & SOURCE_EXACT))
+	}
+	if (!(r->flags & SOURCE_EXACT)) {
 		str_lower(r->key.data);
+	}
 	return 1;
 }
 

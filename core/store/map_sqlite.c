@@ -43,7 +43,7 @@ struct query_table {
 	struct maps *domains;
 	struct db *db;
 	bool loaded;
-	int64_t rest_until;	/* was locked for all of BUSY_MS */
+	int64_t rest_until; /* was locked for all of BUSY_MS */
 };
 
 static void forget(struct query_table *t)
@@ -71,8 +71,9 @@ static int open_sqlite(struct map *m)
 
 static void close_sqlite(struct map *m)
 {
-	if (m->state == NULL)
+	if (m->state == NULL) {
 		return;
+	}
 	forget(m->state);
 	mem_free(m->state);
 }
@@ -133,14 +134,18 @@ static int load(struct map *m, struct query_table *t)
 		return rc;
 	}
 	if (t->query == NULL && t->select_field != NULL && t->table != NULL &&
-		t->where_field != NULL)
+		t->where_field != NULL) {
 		t->query = old_query(t);
-	if (t->dbpath == NULL || *t->dbpath == '\0')
+	}
+	if (t->dbpath == NULL || *t->dbpath == '\0') {
 		return map_fail(m, "%s: dbpath is not set", m->name);
-	if (t->query == NULL || *t->query == '\0')
+	}
+	if (t->query == NULL || *t->query == '\0') {
 		return map_fail(m, "%s: query is not set", m->name);
-	if (t->domain != NULL)
+	}
+	if (t->domain != NULL) {
 		t->domains = maps_open(t->domain, 0);
+	}
 	t->loaded = true;
 	return 0;
 }
@@ -152,13 +157,16 @@ static int refresh(struct map *m, struct query_table *t)
 	int rc;
 
 	if (!t->loaded || map_file_due(&t->file)) {
-		if (stat(m->name, &st) != 0)
+		if (stat(m->name, &st) != 0) {
 			return map_fail(m, "open %s: %s", m->name, strerror(errno));
-		if ((map_file_note(&t->file, &st) || !t->loaded) && load(m, t) != 0)
+		}
+		if ((map_file_note(&t->file, &st) || !t->loaded) && load(m, t) != 0) {
 			return -1;
+		}
 	}
-	if (t->db != NULL)
+	if (t->db != NULL) {
 		return 0;
+	}
 	t->db = db_open(t->dbpath, DB_READ | DB_BRIEF, NULL, NULL, 0, NULL, &error);
 	if (t->db == NULL) {
 		rc = map_fail(m, "open database %s%s", error, LEFT_OUT);
@@ -173,8 +181,9 @@ static int refresh(struct map *m, struct query_table *t)
 static void add_quoted(struct buf *out, const char *s, size_t len, bool quote)
 {
 	for (size_t i = 0; i < len; i++) {
-		if (quote && s[i] == '\'')
+		if (quote && s[i] == '\'') {
 			buf_addc(out, '\'');
+		}
 		buf_addc(out, s[i]);
 	}
 }
@@ -187,14 +196,16 @@ static bool label(const char *domain, int n, struct slice *out)
 	for (;;) {
 		const char *start = end;
 
-		while (start > domain && start[-1] != '.')
+		while (start > domain && start[-1] != '.') {
 			start--;
+		}
 		if (--n == 0) {
 			*out = (struct slice){ start, (size_t)(end - start) };
 			return true;
 		}
-		if (start == domain)
+		if (start == domain) {
 			return false;
+		}
 		end = start - 1;
 	}
 }
@@ -212,8 +223,9 @@ static bool part(const char *text, char letter, struct slice *out)
 		*out = (struct slice){ text, at != NULL ? (size_t)(at - text) : strlen(text) };
 		return true;
 	}
-	if (at == NULL)
+	if (at == NULL) {
 		return false;
+	}
 	if (letter == 'd') {
 		*out = slice_of(at + 1);
 		return true;
@@ -249,10 +261,12 @@ static bool fill(
 		} else if (letter >= '1' && letter <= '9') {
 			from = key;
 		}
-		if (letter == '\0' || strchr("sud123456789", letter) == NULL)
+		if (letter == '\0' || strchr("sud123456789", letter) == NULL) {
 			return false;
-		if (!part(from, letter, &piece))
+		}
+		if (!part(from, letter, &piece)) {
 			return false;
+		}
 		add_quoted(out, piece.ptr, piece.len, quote);
 	}
 	return true;
@@ -267,18 +281,22 @@ static int wanted(struct map *m, struct query_table *t, const char *key)
 	bool listed = false;
 	int rc = 0;
 
-	if (t->domain == NULL || *t->domain == '\0')
+	if (t->domain == NULL || *t->domain == '\0') {
 		return 1;
-	if (at == NULL)
+	}
+	if (at == NULL) {
 		return 0;
+	}
 	rest = slice_of(t->domain);
-	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL)
+	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
 		listed = listed || slice_ieq(word, at + 1);
+	}
 	if (!listed && strchr(t->domain, ':') != NULL) {
 		rc = maps_get(t->domains, at + 1, &value);
 		buf_free(&value);
-		if (rc < 0)
+		if (rc < 0) {
 			map_fail(m, "look-up of the domain failed");
+		}
 		return rc;
 	}
 	return listed;
@@ -296,10 +314,12 @@ static int collect(
 		for (int i = 0; i < db_columns(s); i++) {
 			const char *text = db_text(s, i);
 
-			if (*text == '\0')
+			if (*text == '\0') {
 				continue;
-			if (value->len > start)
+			}
+			if (value->len > start) {
 				buf_addc(value, ',');
+			}
 			if (!fill(value, t->format != NULL ? t->format : "%s", text, key, false) ||
 				value->len - start > MAX_RESULT ||
 				(t->limit > 0 && ++count > t->limit)) {
@@ -320,11 +340,13 @@ static int ask(struct map *m, struct query_table *t, const char *key, struct buf
 	struct db_stmt *s;
 	int rc;
 
-	if (refresh(m, t) != 0)
+	if (refresh(m, t) != 0) {
 		return -1;
+	}
 	rc = wanted(m, t, key);
-	if (rc <= 0)
+	if (rc <= 0) {
 		return rc;
+	}
 	if (!fill(&query, t->query, key, key, true)) {
 		buf_free(&query);
 		return 0;
@@ -348,11 +370,13 @@ static int get_sqlite(struct map *m, const char *key, struct buf *value)
 	int64_t start = clock_ms();
 	int rc;
 
-	if (start < t->rest_until)
+	if (start < t->rest_until) {
 		return map_fail(m, "locked for too long: not asked again for %d s", REST_MS / 1000);
+	}
 	rc = ask(m, t, key, value);
-	if (rc < 0 && clock_ms() - start >= BUSY_MS * 3 / 4)
+	if (rc < 0 && clock_ms() - start >= BUSY_MS * 3 / 4) {
 		t->rest_until = clock_ms() + REST_MS;
+	}
 	return rc;
 }
 

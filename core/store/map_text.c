@@ -44,8 +44,9 @@ static void close_texthash(struct map *m)
 {
 	struct text_table *t = m->state;
 
-	if (t == NULL)
+	if (t == NULL) {
 		return;
+	}
 	hash_free(&t->rows, mem_free);
 	mem_free(t);
 }
@@ -77,8 +78,9 @@ static int load_text(struct map *m, struct text_table *t)
 	char *error = NULL;
 	int rc;
 
-	if (lines_open(&lines, t->path) != 0)
+	if (lines_open(&lines, t->path) != 0) {
 		return map_fail(m, "open %s: %s", t->path, strerror(errno));
+	}
 	rc = map_source_read(&lines, t->path, flags, add_row, &l, &error);
 	lines_close(&lines);
 	if (rc != 0) {
@@ -97,10 +99,12 @@ static int refresh_text(struct map *m, struct text_table *t)
 {
 	struct stat st;
 
-	if (t->loaded && !map_file_due(&t->file))
+	if (t->loaded && !map_file_due(&t->file)) {
 		return 0;
-	if (stat(t->path, &st) != 0)
+	}
+	if (stat(t->path, &st) != 0) {
 		return map_fail(m, "open %s: %s", t->path, strerror(errno));
+	}
 	if (map_file_note(&t->file, &st) || !t->loaded) {
 		t->loaded = false;
 		return load_text(m, t);
@@ -113,16 +117,19 @@ static int get_texthash(struct map *m, const char *key, struct buf *value)
 	struct text_table *t = m->state;
 	const char *found;
 
-	if (refresh_text(m, t) != 0)
+	if (refresh_text(m, t) != 0) {
 		return -1;
+	}
 	found = hash_get(&t->rows, key);
 	if (found == NULL && map_file_missed(&t->file)) {
-		if (refresh_text(m, t) != 0)
+		if (refresh_text(m, t) != 0) {
 			return -1;
+		}
 		found = hash_get(&t->rows, key);
 	}
-	if (found == NULL)
+	if (found == NULL) {
 		return 0;
+	}
 	buf_adds(value, found);
 	return 1;
 }
@@ -133,10 +140,12 @@ static int each_texthash(
 	struct text_table *t = m->state;
 	int rc = 0;
 
-	if (refresh_text(m, t) != 0)
+	if (refresh_text(m, t) != 0) {
 		return -1;
-	for (struct hash_entry *e = NULL; rc == 0 && (e = hash_next(&t->rows, e)) != NULL;)
+	}
+	for (struct hash_entry *e = NULL; rc == 0 && (e = hash_next(&t->rows, e)) != NULL;) {
 		rc = fn(arg, e->key, e->value);
+	}
 	return rc;
 }
 
@@ -156,16 +165,19 @@ static int add_inline(struct map *m, struct text_table *t, struct slice item)
 	const char *equals = memchr(text.ptr, '=', text.len);
 	char *name;
 
-	if (equals == NULL)
+	if (equals == NULL) {
 		return map_fail(m, "missing '=' in \"%.*s\"", (int)text.len, text.ptr);
+	}
 	key = slice_trim((struct slice){ text.ptr, (size_t)(equals - text.ptr) });
 	value = slice_trim(
 		(struct slice){ equals + 1, text.len - (size_t)(equals - text.ptr) - 1 });
-	if (key.len == 0)
+	if (key.len == 0) {
 		return map_fail(m, "missing key in \"%.*s\"", (int)text.len, text.ptr);
+	}
 	name = mem_strndup(key.ptr, key.len);
-	if (!(m->flags & MAP_EXACT))
+	if (!(m->flags & MAP_EXACT)) {
 		str_lower(name);
+	}
 	mem_free(hash_set(&t->rows, name, mem_strndup(value.ptr, value.len)));
 	mem_free(name);
 	return 0;
@@ -180,14 +192,17 @@ static int open_inline(struct map *m)
 	m->state = t;
 	/* Nothing to look at: it never changes. */
 	t->loaded = true;
-	if (!map_braced(m->name, &rest))
+	if (!map_braced(m->name, &rest)) {
 		return map_fail(m, "expected: inline:{name=value, {name = value}, ...}");
-	while ((rc = map_next_item(&rest, &item)) > 0) {
-		if (add_inline(m, t, item) != 0)
-			return -1;
 	}
-	if (rc < 0)
+	while ((rc = map_next_item(&rest, &item)) > 0) {
+		if (add_inline(m, t, item) != 0) {
+			return -1;
+		}
+	}
+	if (rc < 0) {
 		return map_fail(m, "braces do not match");
+	}
 	return t->rows.count > 0 ? 0 : map_fail(m, "empty table");
 }
 
@@ -196,8 +211,9 @@ static int get_inline(struct map *m, const char *key, struct buf *value)
 	const struct text_table *t = m->state;
 	const char *found = hash_get(&t->rows, key);
 
-	if (found == NULL)
+	if (found == NULL) {
 		return 0;
+	}
 	buf_adds(value, found);
 	return 1;
 }
@@ -208,8 +224,9 @@ static int each_inline(
 	const struct text_table *t = m->state;
 	int rc = 0;
 
-	for (struct hash_entry *e = NULL; rc == 0 && (e = hash_next(&t->rows, e)) != NULL;)
+	for (struct hash_entry *e = NULL; rc == 0 && (e = hash_next(&t->rows, e)) != NULL;) {
 		rc = fn(arg, e->key, e->value);
+	}
 	return rc;
 }
 
@@ -228,10 +245,11 @@ static int get_static(struct map *m, const char *key, struct buf *value)
 	struct slice text;
 
 	(void)key;
-	if (map_braced(m->name, &text))
+	if (map_braced(m->name, &text)) {
 		buf_add(value, text.ptr, text.len);
-	else
+	} else {
 		buf_adds(value, m->name);
+	}
 	return 1;
 }
 
@@ -242,8 +260,9 @@ static int get_environ(struct map *m, const char *key, struct buf *value)
 	const char *found = getenv(key);
 
 	(void)m;
-	if (found == NULL)
+	if (found == NULL) {
 		return 0;
+	}
 	buf_adds(value, found);
 	return 1;
 }
@@ -272,7 +291,7 @@ const struct map_type map_type_fail = { .name = "fail", .exact = true, .get = ge
 
 static int get_passwd(struct map *m, const char *key, struct buf *value)
 {
-	static struct passwd_table compiled;	/* compiled configuration, like any other table */
+	static struct passwd_table compiled; /* compiled configuration, like any other table */
 	const struct passwd *pw;
 	const char *line;
 
@@ -282,10 +301,12 @@ static int get_passwd(struct map *m, const char *key, struct buf *value)
 	}
 	errno = 0;
 	pw = getpwnam(key);
-	if (pw == NULL && errno != 0 && errno != ENOENT)
+	if (pw == NULL && errno != 0 && errno != ENOENT) {
 		return map_fail(m, "look-up of user %.100s: %s", key, strerror(errno));
-	if (pw == NULL)
+	}
+	if (pw == NULL) {
 		return 0;
+	}
 	buf_addf(value, "%s:%s:%lu:%lu:%s:%s:%s", pw->pw_name, pw->pw_passwd,
 		(unsigned long)pw->pw_uid, (unsigned long)pw->pw_gid, pw->pw_gecos, pw->pw_dir,
 		pw->pw_shell);
@@ -298,20 +319,24 @@ static int get_group(struct map *m, const char *key, struct buf *value)
 
 	errno = 0;
 	gr = getgrnam(key);
-	if (gr == NULL && errno != 0 && errno != ENOENT)
+	if (gr == NULL && errno != 0 && errno != ENOENT) {
 		return map_fail(m, "look-up of group %.100s: %s", key, strerror(errno));
-	if (gr == NULL)
+	}
+	if (gr == NULL) {
 		return 0;
+	}
 	buf_addf(value, "%s:%s:%lu:", gr->gr_name, gr->gr_passwd, (unsigned long)gr->gr_gid);
-	for (char **who = gr->gr_mem; *who != NULL; who++)
+	for (char **who = gr->gr_mem; *who != NULL; who++) {
 		buf_addf(value, "%s%s", who > gr->gr_mem ? "," : "", *who);
+	}
 	return 1;
 }
 
 static int open_unix(struct map *m)
 {
-	if (strcmp(m->name, "passwd.byname") != 0 && strcmp(m->name, "group.byname") != 0)
+	if (strcmp(m->name, "passwd.byname") != 0 && strcmp(m->name, "group.byname") != 0) {
 		return map_fail(m, "unknown table: passwd.byname or group.byname expected");
+	}
 	return 0;
 }
 

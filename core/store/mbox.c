@@ -44,13 +44,15 @@ static int64_t stat_mtime(const struct stat *st)
 static int look(struct mailbox *mb, struct stat *st)
 {
 	if (stat(mb->path, st) != 0) {
-		if (errno != ENOENT || strcmp(mb->name, "INBOX") != 0)
+		if (errno != ENOENT || strcmp(mb->name, "INBOX") != 0) {
 			return store_fail_sys(mb->ms, mb->path, "read", "read");
+		}
 		memset(st, 0, sizeof(*st));
 		return 0;
 	}
-	if (!S_ISREG(st->st_mode))
+	if (!S_ISREG(st->st_mode)) {
 		return store_fail(mb->ms, MAIL_E_INVALID, "%s is not a regular file", mb->path);
+	}
 	return 0;
 }
 
@@ -62,7 +64,7 @@ static bool same_file(const struct mailbox *mb, const struct stat *st)
 static bool unchanged(const struct mailbox *mb, const struct stat *st)
 {
 	return same_file(mb, st) && mb->f.sig[2] == (int64_t)st->st_size &&
-	       mb->f.sig[3] == stat_mtime(st);
+		mb->f.sig[3] == stat_mtime(st);
 }
 
 /* ---- The file ---- */
@@ -72,8 +74,9 @@ static void note_file(struct mailbox *mb)
 {
 	struct stat st;
 
-	if (mb->fd < 0 || fstat(mb->fd, &st) != 0)
+	if (mb->fd < 0 || fstat(mb->fd, &st) != 0) {
 		return;
+	}
 	mb->fd_dev = (int64_t)st.st_dev;
 	mb->fd_ino = (int64_t)st.st_ino;
 }
@@ -107,8 +110,9 @@ static int open_file(struct mailbox *mb, bool create)
 {
 	static const int how[] = { O_RDWR, O_RDONLY };
 
-	if (mb->fd >= 0)
+	if (mb->fd >= 0) {
 		close(mb->fd);
+	}
 	mb->fd = -1;
 	for (size_t i = 0; i < 2 && mb->fd < 0; i++) {
 		mb->fd_writable = i == 0;
@@ -116,8 +120,9 @@ static int open_file(struct mailbox *mb, bool create)
 			how[i] | O_CLOEXEC | O_NONBLOCK | O_NOCTTY |
 				(i == 0 && create ? O_CREAT : 0),
 			0600);
-		if (mb->fd < 0 && errno != EACCES && errno != EROFS && errno != EPERM)
+		if (mb->fd < 0 && errno != EACCES && errno != EROFS && errno != EPERM) {
 			break;
+		}
 	}
 	if (mb->fd < 0 && errno == ENOENT && create && in_spool(mb)) {
 		mb->fd = make_in_spool(mb);
@@ -126,8 +131,8 @@ static int open_file(struct mailbox *mb, bool create)
 	}
 	note_file(mb);
 	return mb->fd >= 0 || errno == ENOENT
-		       ? 0
-		       : store_fail_sys(mb->ms, mb->path, "open", "read and write");
+		? 0
+		: store_fail_sys(mb->ms, mb->path, "open", "read and write");
 }
 
 bool mbox_is_open(const struct mailbox *mb)
@@ -140,10 +145,11 @@ static bool is_current(const struct mailbox *mb)
 {
 	struct stat a, b;
 
-	if (mb->fd < 0)
+	if (mb->fd < 0) {
 		return stat(mb->path, &b) != 0 && errno == ENOENT;
+	}
 	return fstat(mb->fd, &a) == 0 && stat(mb->path, &b) == 0 && a.st_ino == b.st_ino &&
-	       a.st_dev == b.st_dev;
+		a.st_dev == b.st_dev;
 }
 
 int mbox_lock(struct mailbox *mb, bool exclusive, int timeout_ms)
@@ -151,10 +157,12 @@ int mbox_lock(struct mailbox *mb, bool exclusive, int timeout_ms)
 	/* Left by a session that ran out of memory. */
 	mbox_unlock(mb);
 	for (int tries = 0; tries < FOLLOW_TRIES; tries++) {
-		if ((!is_current(mb) || mb->fd < 0) && open_file(mb, exclusive) != 0)
+		if ((!is_current(mb) || mb->fd < 0) && open_file(mb, exclusive) != 0) {
 			return -1;
-		if (mb->fd < 0)
+		}
+		if (mb->fd < 0) {
 			return 0;
+		}
 		if (exclusive && !mb->fd_writable) {
 			errno = EACCES;
 			return store_fail_sys(mb->ms, mb->path, "write", "read and write");
@@ -162,10 +170,12 @@ int mbox_lock(struct mailbox *mb, bool exclusive, int timeout_ms)
 		lock_group_use(in_spool(mb));
 		mb->lock = mailbox_lock(mb->path, mb->fd, exclusive, timeout_ms);
 		lock_group_use(false);
-		if (mb->lock == NULL)
+		if (mb->lock == NULL) {
 			return store_fail_sys(mb->ms, mb->path, "lock", "read and write");
-		if (is_current(mb))
+		}
+		if (is_current(mb)) {
 			return 0;
+		}
 		mbox_unlock(mb);
 	}
 	errno = EAGAIN;
@@ -189,8 +199,9 @@ int mbox_take_sig(struct mailbox *mb)
 	int64_t age;
 
 	note_file(mb);
-	if (mb->fd >= 0 && fstat(mb->fd, &st) != 0)
+	if (mb->fd >= 0 && fstat(mb->fd, &st) != 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
+	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	age = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - stat_mtime(&st);
 	if (mb->fd >= 0 && age < TICK_NS && age > -(int64_t)TICK_NS && st.st_uid == geteuid() &&
@@ -198,8 +209,9 @@ int mbox_take_sig(struct mailbox *mb)
 		struct timespec times[2] = { { 0, UTIME_OMIT }, st.st_mtim };
 
 		times[1].tv_nsec++;
-		if (futimens(mb->fd, times) == 0)
+		if (futimens(mb->fd, times) == 0) {
 			fstat(mb->fd, &st);
+		}
 	}
 	mb->f.sig[0] = (int64_t)st.st_dev;
 	mb->f.sig[1] = (int64_t)st.st_ino;
@@ -232,10 +244,12 @@ static int scan_from(struct mailbox *mb, uint64_t at, struct found_list *l)
 	int rc = 0;
 
 	memset(l, 0, sizeof(*l));
-	if (mb->fd < 0)
+	if (mb->fd < 0) {
 		return 0;
-	if (fstat(mb->fd, &st) != 0 || mbox_content_end(mb->fd, (uint64_t)st.st_size, &end) != 0)
+	}
+	if (fstat(mb->fd, &st) != 0 || mbox_content_end(mb->fd, (uint64_t)st.st_size, &end) != 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
+	}
 	mbox_scan_open(&l->scan, mb->fd, at, end > at ? end : at, &l->arena);
 	do {
 		if (l->count == l->cap) {
@@ -246,8 +260,9 @@ static int scan_from(struct mailbox *mb, uint64_t at, struct found_list *l)
 		l->count += rc > 0;
 	} while (rc > 0 && l->count < UINT32_MAX / 2);
 	mbox_scan_close(&l->scan);
-	if (rc == 0)
+	if (rc == 0) {
 		return 0;
+	}
 	store_fail_sys(mb->ms, mb->path, "read", "read");
 	free_found(l);
 	return -1;
@@ -264,10 +279,12 @@ static void add_found(struct mailbox *mb, const struct mbox_found *f, uint32_t u
 	m->bits &= ~(uint32_t)MSG_SAVED_UID;
 	mailbox_added(mb, 1);
 	m = &mb->msgs[mb->count - 1];
-	if (f->uid != 0 && f->uid == m->info.uid)
+	if (f->uid != 0 && f->uid == m->info.uid) {
 		m->bits |= MSG_SAVED_UID;
-	if (f->old)
+	}
+	if (f->old) {
 		mailbox_not_recent(mb);
+	}
 }
 
 /* update_found - a message that is known: where it is now, and what others changed */
@@ -279,8 +296,9 @@ static void update_found(struct mailbox *mb, uint32_t i, const struct mbox_found
 	bool told = keep == 0 && (m->info.flags != f->m.info.flags || m->info.keywords != keywords);
 	uint32_t bits = f->m.bits & ~(uint32_t)MSG_SAVED_UID;
 
-	if (f->uid != 0 && f->uid == m->info.uid)
+	if (f->uid != 0 && f->uid == m->info.uid) {
 		bits |= MSG_SAVED_UID;
+	}
 	if (!told && m->bits == (bits | keep) && m->len == f->m.len &&
 		m->from_len == f->m.from_len && m->head_len == f->m.head_len &&
 		m->cut == f->m.cut && m->tail_len == f->m.tail_len) {
@@ -327,16 +345,20 @@ static void import_base(struct mailbox *mb, const struct found_list *l, uint32_t
 {
 	uint32_t last = 0, given = 0;
 
-	while (given < l->count && l->items[given].uid > last)
+	while (given < l->count && l->items[given].uid > last) {
 		last = l->items[given++].uid;
-	for (uint32_t i = given; i < l->count; i++) {
-		if (l->items[i].uid != 0)
-			return;
 	}
-	if (!l->scan.has_base)
+	for (uint32_t i = given; i < l->count; i++) {
+		if (l->items[i].uid != 0) {
+			return;
+		}
+	}
+	if (!l->scan.has_base) {
 		return;
-	for (uint32_t i = 0; i < given; i++)
+	}
+	for (uint32_t i = 0; i < given; i++) {
 		uids[i] = l->items[i].uid;
+	}
 	mb->f.uid_validity = l->scan.base_validity;
 	mb->f.uid_next = l->scan.base_last > last ? l->scan.base_last + 1 : last + 1;
 	keyword_bits(mb, l->scan.base_keywords);
@@ -350,8 +372,9 @@ static int apply_whole(struct mailbox *mb, const struct found_list *l)
 	uint8_t *marks = mem_alloc((size_t)mb->count + 1);
 	int rc;
 
-	if (!(mb->f.state & MBOX_INDEXED))
+	if (!(mb->f.state & MBOX_INDEXED)) {
 		import_base(mb, l, uids);
+	}
 	mbox_match(mb->msgs, mb->count, l->items, l->count, match);
 	memset(marks, 1, mb->count);
 	for (uint32_t j = 0; j < l->count; j++) {
@@ -362,8 +385,9 @@ static int apply_whole(struct mailbox *mb, const struct found_list *l)
 	}
 	rc = mailbox_drop(mb, marks);
 	for (uint32_t j = 0; j < l->count && rc == 0; j++) {
-		if (match[j] == UINT32_MAX)
+		if (match[j] == UINT32_MAX) {
 			add_found(mb, &l->items[j], uids[j]);
+		}
 	}
 	mb->f.sig[4] = (int64_t)l->scan.lead;
 	mb->f.state = (mb->f.state | MBOX_INDEXED) & ~(unsigned)MBOX_UNVERIFIED;
@@ -377,7 +401,7 @@ static int apply_whole(struct mailbox *mb, const struct found_list *l)
 static bool fits_tail(const struct mailbox *mb, const struct found_list *l)
 {
 	return l->scan.lead == 0 && l->count > 0 &&
-	       l->items[0].m.print == mb->msgs[mb->count - 1].print;
+		l->items[0].m.print == mb->msgs[mb->count - 1].print;
 }
 
 uint32_t mbox_last_in_file(const struct mailbox *mb)
@@ -385,8 +409,9 @@ uint32_t mbox_last_in_file(const struct mailbox *mb)
 	uint32_t last = 0;
 
 	for (uint32_t i = 1; i < mb->count; i++) {
-		if (mb->msgs[i].offset > mb->msgs[last].offset)
+		if (mb->msgs[i].offset > mb->msgs[last].offset) {
 			last = i;
+		}
 	}
 	return last;
 }
@@ -397,13 +422,15 @@ static int scan_changed(struct mailbox *mb, bool full, struct found_list *l, boo
 	struct stat st;
 
 	*tail_r = mb->fd >= 0 && mb->count > 0 && (mb->f.state & MBOX_INDEXED) && !full &&
-		  fstat(mb->fd, &st) == 0 && same_file(mb, &st) &&
-		  mb->f.sig[2] < (int64_t)st.st_size && mbox_last_in_file(mb) == mb->count - 1;
+		fstat(mb->fd, &st) == 0 && same_file(mb, &st) &&
+		mb->f.sig[2] < (int64_t)st.st_size && mbox_last_in_file(mb) == mb->count - 1;
 	if (*tail_r) {
-		if (scan_from(mb, mb->msgs[mb->count - 1].offset, l) != 0)
+		if (scan_from(mb, mb->msgs[mb->count - 1].offset, l) != 0) {
 			return -1;
-		if (fits_tail(mb, l))
+		}
+		if (fits_tail(mb, l)) {
 			return 0;
+		}
 		free_found(l);
 		*tail_r = false;
 	}
@@ -414,10 +441,12 @@ int mbox_add_from(struct mailbox *mb, uint64_t offset)
 {
 	struct found_list l;
 
-	if (scan_from(mb, offset, &l) != 0)
+	if (scan_from(mb, offset, &l) != 0) {
 		return -1;
-	for (uint32_t i = 0; i < l.count; i++)
+	}
+	for (uint32_t i = 0; i < l.count; i++) {
 		add_found(mb, &l.items[i], 0);
+	}
 	free_found(&l);
 	mbox_regap(mb);
 	return 0;
@@ -426,16 +455,18 @@ int mbox_add_from(struct mailbox *mb, uint64_t offset)
 /* say_size - a large mailbox takes time: why */
 static void say_size(const struct mailbox *mb, uint32_t count)
 {
-	if (count >= 10000 && !(mb->f.state & MBOX_INDEXED))
+	if (count >= 10000 && !(mb->f.state & MBOX_INDEXED)) {
 		log_info("%s: indexed %u messages", mb->path, count);
+	}
 }
 
 /* check_lead - nothing that is there is hidden without a word; 0, or -1: that is no mailbox */
 static int check_lead(const struct mailbox *mb, const struct found_list *l)
 {
 	/* Known, and said when it was new: also when the mail behind it has all been removed. */
-	if (!l->scan.junk || (mb->f.uid_next > 1 && (int64_t)l->scan.lead == mb->f.sig[4]))
+	if (!l->scan.junk || (mb->f.uid_next > 1 && (int64_t)l->scan.lead == mb->f.sig[4])) {
 		return 0;
+	}
 	if (l->count == 0) {
 		log_error("%s: no mbox: %llu bytes, and none of the lines is a From_ line with a "
 			  "date or a header behind it",
@@ -457,8 +488,9 @@ int mbox_follow(struct mailbox *mb, bool full)
 		int64_t gen = mb->f.gen;
 
 		/* The index is not locked while the file is read: that may take long. */
-		if (scan_changed(mb, full, &l, &tail) != 0)
+		if (scan_changed(mb, full, &l, &tail) != 0) {
 			return -1;
+		}
 		if (check_lead(mb, &l) != 0 || mailbox_begin(mb, false) != 0) {
 			free_found(&l);
 			return -1;
@@ -472,18 +504,21 @@ int mbox_follow(struct mailbox *mb, bool full)
 		if (tail) {
 			rc = 0;
 			update_found(mb, mb->count - 1, &l.items[0]);
-			for (uint32_t i = 1; i < l.count; i++)
+			for (uint32_t i = 1; i < l.count; i++) {
 				add_found(mb, &l.items[i], 0);
+			}
 			mb->f.state |= MBOX_UNVERIFIED;
 		} else {
 			rc = apply_whole(mb, &l);
 		}
 		free_found(&l);
 		mbox_regap(mb);
-		if (rc == 0)
+		if (rc == 0) {
 			rc = mbox_take_sig(mb);
-		if (rc == 0)
+		}
+		if (rc == 0) {
 			return mailbox_commit(mb);
+		}
 		mb->changed = true;
 		mailbox_rollback(mb);
 		return -1;
@@ -504,17 +539,21 @@ static int mbox_sync(struct mailbox *mb, bool full)
 	int rc;
 
 	mailbox_unstick(mb);
-	if (look(mb, &st) != 0 || mailbox_refresh(mb) != 0)
+	if (look(mb, &st) != 0 || mailbox_refresh(mb) != 0) {
 		return -1;
+	}
 	recover = full && mbox_needs_recovery(mb);
-	if (unchanged(mb, &st) && !recover && !(full && (mb->f.state & MBOX_UNVERIFIED)))
+	if (unchanged(mb, &st) && !recover && !(full && (mb->f.state & MBOX_UNVERIFIED))) {
 		return full && st.st_size > 0 ? can_open(mb) : 0;
+	}
 	/* Opening, one waits; with a folder open the next look is soon enough. */
-	if (mbox_lock(mb, recover, full ? MBOX_LOCK_MS : MBOX_LOCK_SYNC_MS) != 0)
+	if (mbox_lock(mb, recover, full ? MBOX_LOCK_MS : MBOX_LOCK_SYNC_MS) != 0) {
 		return -1;
+	}
 	rc = recover ? mbox_recover(mb) : 0;
-	if (rc >= 0)
+	if (rc >= 0) {
 		rc = mbox_follow(mb, full && (mb->f.state & MBOX_UNVERIFIED));
+	}
 	mbox_unlock(mb);
 	return rc;
 }
@@ -525,17 +564,20 @@ static int cut_zeros(struct mailbox *mb)
 	struct stat st;
 	uint64_t end;
 
-	if (mb->fd < 0)
+	if (mb->fd < 0) {
 		return 0;
-	if (fstat(mb->fd, &st) != 0 || mbox_content_end(mb->fd, (uint64_t)st.st_size, &end) != 0)
+	}
+	if (fstat(mb->fd, &st) != 0 || mbox_content_end(mb->fd, (uint64_t)st.st_size, &end) != 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
-	if (end == (uint64_t)st.st_size)
+	}
+	if (end == (uint64_t)st.st_size) {
 		return 0;
+	}
 	log_warn("%s: %llu zeros at its end, as a power cut leaves them, are cut off", mb->path,
 		(unsigned long long)st.st_size - end);
 	return ftruncate(mb->fd, (off_t)end) == 0
-		       ? 0
-		       : store_fail_sys(mb->ms, mb->path, "cut", "read and write");
+		? 0
+		: store_fail_sys(mb->ms, mb->path, "cut", "read and write");
 }
 
 int mbox_prepare(struct mailbox *mb)
@@ -544,13 +586,16 @@ int mbox_prepare(struct mailbox *mb)
 	int rc;
 
 	mailbox_unstick(mb);
-	if (mailbox_refresh(mb) != 0 || mbox_lock(mb, true, MBOX_LOCK_MS) != 0)
+	if (mailbox_refresh(mb) != 0 || mbox_lock(mb, true, MBOX_LOCK_MS) != 0) {
 		return -1;
+	}
 	rc = mbox_recover(mb);
-	if (rc >= 0 && cut_zeros(mb) != 0)
+	if (rc >= 0 && cut_zeros(mb) != 0) {
 		rc = -1;
-	if (rc == 0 && look(mb, &st) == 0 && mailbox_refresh(mb) == 0 && unchanged(mb, &st))
+	}
+	if (rc == 0 && look(mb, &st) == 0 && mailbox_refresh(mb) == 0 && unchanged(mb, &st)) {
 		return 0;
+	}
 	if (rc < 0 || mbox_follow(mb, false) != 0) {
 		mbox_unlock(mb);
 		return -1;
@@ -561,8 +606,9 @@ int mbox_prepare(struct mailbox *mb)
 static void mbox_close(struct mailbox *mb)
 {
 	mbox_unlock(mb);
-	if (mb->fd >= 0)
+	if (mb->fd >= 0) {
 		close(mb->fd);
+	}
 	mb->fd = -1;
 }
 

@@ -26,8 +26,9 @@ enum { FLUSH_MOVE_MAX = 32 * 1024 * 1024 };
 int mbox_write_flags(struct mailbox *mb, const uint8_t *marks)
 {
 	for (uint32_t i = 0; i < mb->count; i++) {
-		if (marks[i])
+		if (marks[i]) {
 			mb->msgs[i].bits = (mb->msgs[i].bits & ~(uint32_t)MSG_LATE) | MSG_DIRTY;
+		}
 	}
 	return 0;
 }
@@ -39,8 +40,9 @@ static bool wants_flush(const struct mailbox *mb)
 
 	for (uint32_t i = 0; i < mb->count; i++) {
 		if ((mb->msgs[i].bits & (MSG_DIRTY | MSG_LATE)) == MSG_DIRTY ||
-			(memory && !(mb->msgs[i].bits & MSG_SAVED_UID)))
+			(memory && !(mb->msgs[i].bits & MSG_SAVED_UID))) {
 			return true;
+		}
 	}
 	return false;
 }
@@ -50,13 +52,16 @@ int mbox_flush(struct mailbox *mb)
 	bool memory = index_in_memory(mb->store->index);
 	int rc;
 
-	if (!mb->loaded || !wants_flush(mb) || access(mb->path, W_OK) != 0 || mbox_prepare(mb) != 0)
+	if (!mb->loaded || !wants_flush(mb) || access(mb->path, W_OK) != 0 ||
+		mbox_prepare(mb) != 0) {
 		return 0;
+	}
 	rc = mailbox_begin(mb, false);
 	if (rc == 0) {
 		rc = mbox_rewrite(mb, NULL, memory ? UINT64_MAX : FLUSH_MOVE_MAX);
-		if (rc == 0)
+		if (rc == 0) {
 			rc = mbox_settle(mb);
+		}
 		if (rc == 0) {
 			rc = mailbox_commit(mb);
 		} else {
@@ -97,8 +102,9 @@ static int flush_hold(struct appender *w)
 		ssize_t n =
 			pwrite(w->mb->fd, w->hold.data + done, w->hold.len - done, (off_t)w->at);
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && errno == EINTR) {
 			continue;
+		}
 		if (n <= 0) {
 			errno = n == 0 ? ENOSPC : errno;
 			return store_fail_sys(w->mb->ms, w->mb->path, "write", "read and write");
@@ -129,8 +135,9 @@ static int put_from(struct appender *w, const struct append_item *it)
 
 	date_asctime(date, it->received);
 	buf_adds(&line, "From ");
-	for (const char *p = sender; *p != '\0' && p - sender < 320; p++)
+	for (const char *p = sender; *p != '\0' && p - sender < 320; p++) {
 		buf_addc(&line, *p > ' ' && *p != 0x7f ? *p : '-');
+	}
 	buf_addf(&line, " %s\n", date);
 	rc = put(w, line.data, line.len);
 	buf_free(&line);
@@ -157,22 +164,25 @@ static int put_item(struct appender *w, struct mail_append *a, const struct appe
 	char *chunk = mem_alloc(WRITE_HOLD);
 	int rc = put_from(w, it);
 
-	if (it->flags != 0 || m.info.keywords != 0)
+	if (it->flags != 0 || m.info.keywords != 0) {
 		mbox_meta(&meta, w->mb, &m, false);
+	}
 	mbox_writer_init(&out, buf_str(&meta), put, w);
 	out.open_end = has_open_end(a, it);
 	for (uint64_t at = 0; at < it->len && rc == 0;) {
 		size_t want = it->len - at < WRITE_HOLD ? (size_t)(it->len - at) : WRITE_HOLD;
 		int64_t n = append_read(a, it->offset + at, chunk, want);
 
-		if (n <= 0)
+		if (n <= 0) {
 			rc = -1;
-		else
+		} else {
 			rc = mbox_writer_add(&out, chunk, (size_t)n);
+		}
 		at += n > 0 ? (uint64_t)n : 0;
 	}
-	if (rc == 0)
+	if (rc == 0) {
 		rc = mbox_writer_end(&out);
+	}
 	mem_free(chunk);
 	buf_free(&meta);
 	return rc;
@@ -192,8 +202,9 @@ static int look_again(struct mailbox *mb, uint32_t i, uint64_t end)
 	rc = mbox_scan_next(&s, &f);
 	mbox_scan_close(&s);
 	arena_free(&a);
-	if (rc <= 0)
+	if (rc <= 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
+	}
 	f.m.info.uid = m->info.uid;
 	f.m.info.flags = m->info.flags;
 	f.m.info.keywords = m->info.keywords;
@@ -213,12 +224,15 @@ static int end_last(struct mailbox *mb, uint64_t *size)
 {
 	int n = mbox_separator(mb->fd, *size);
 
-	if (n < 0)
+	if (n < 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
-	if (n == 0)
+	}
+	if (n == 0) {
 		return 0;
-	if (pwrite(mb->fd, "\n\n", (size_t)n, (off_t)*size) != n)
+	}
+	if (pwrite(mb->fd, "\n\n", (size_t)n, (off_t)*size) != n) {
 		return store_fail_sys(mb->ms, mb->path, "write", "read and write");
+	}
 	*size += (uint64_t)n;
 	if (mb->count == 0) {
 		mb->f.sig[4] += n;
@@ -235,28 +249,36 @@ int mbox_append(struct mailbox *mb, struct mail_append *a)
 	struct stat st;
 	int rc;
 
-	if (fstat(mb->fd, &st) != 0)
+	if (fstat(mb->fd, &st) != 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
+	}
 	old_size = size = (uint64_t)st.st_size;
 	rc = end_last(mb, &size);
 	w.at = size;
-	for (size_t i = 0; i < a->count && rc == 0; i++)
+	for (size_t i = 0; i < a->count && rc == 0; i++) {
 		rc = put_item(&w, a, &a->items[i]);
-	if (rc == 0)
+	}
+	if (rc == 0) {
 		rc = flush_hold(&w);
-	if (rc == 0 && fdatasync(mb->fd) != 0)
+	}
+	if (rc == 0 && fdatasync(mb->fd) != 0) {
 		rc = store_fail_sys(mb->ms, mb->path, "write", "read and write");
+	}
 	/* An empty file may be a new one, whose name is not on the disk yet. */
-	if (rc == 0 && old_size == 0 && file_sync_name(mb->path, mb->fd) != 0)
+	if (rc == 0 && old_size == 0 && file_sync_name(mb->path, mb->fd) != 0) {
 		rc = store_fail_sys(mb->ms, mb->path, "write", "read and write");
-	if (rc == 0)
+	}
+	if (rc == 0) {
 		rc = mbox_add_from(mb, size);
-	if (rc == 0 && mb->count != before + a->count)
+	}
+	if (rc == 0 && mb->count != before + a->count) {
 		rc = store_fail(mb->ms, MAIL_E_INTERNAL,
 			"%s: messages appended were not found again", mb->path);
+	}
 	mb->f.first_recent = first_recent;
 	buf_free(&w.hold);
-	if (rc != 0 && ftruncate(mb->fd, (off_t)old_size) != 0)
+	if (rc != 0 && ftruncate(mb->fd, (off_t)old_size) != 0) {
 		return store_fail_sys(mb->ms, mb->path, "cut back", "read and write");
+	}
 	return rc;
 }

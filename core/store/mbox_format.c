@@ -37,8 +37,9 @@ bool mbox_is_quoted(const char *line, size_t len, size_t min)
 {
 	size_t n = 0;
 
-	while (n < len && n <= QUOTES_MAX && line[n] == '>')
+	while (n < len && n <= QUOTES_MAX && line[n] == '>') {
 		n++;
+	}
 	return n >= min && n <= QUOTES_MAX && len - n >= 5 && memcmp(line + n, "From ", 5) == 0;
 }
 
@@ -48,12 +49,15 @@ static bool undecided(const struct mbox_writer *w)
 	const char *p = w->held;
 	size_t len = w->held_len, n = 0;
 
-	if (len == sizeof(w->held) || memchr(p, '\n', len) != NULL)
+	if (len == sizeof(w->held) || memchr(p, '\n', len) != NULL) {
 		return false;
-	if (w->in_header && len < NAME_MAX_LEN && memchr(p, ':', len) == NULL)
+	}
+	if (w->in_header && len < NAME_MAX_LEN && memchr(p, ':', len) == NULL) {
 		return true;
-	while (n < len && p[n] == '>')
+	}
+	while (n < len && p[n] == '>') {
 		n++;
+	}
 	return n <= QUOTES_MAX && len - n < 5 && memcmp(p + n, "From ", len - n) == 0;
 }
 
@@ -63,10 +67,11 @@ static int end_header(struct mbox_writer *w)
 	int rc = 0;
 
 	w->in_header = false;
-	if (w->open_end)
+	if (w->open_end) {
 		rc = w->put(w->arg, MBOX_FENCE_OPEN, sizeof(MBOX_FENCE_OPEN) - 1);
-	else if (w->own_lines)
+	} else if (w->own_lines) {
 		rc = w->put(w->arg, MBOX_FENCE, sizeof(MBOX_FENCE) - 1);
+	}
 	return rc == 0 && w->meta[0] != '\0' ? w->put(w->arg, w->meta, strlen(w->meta)) : rc;
 }
 
@@ -79,11 +84,13 @@ static int begin_line(struct mbox_writer *w, const char *line, size_t len)
 	if (w->in_header) {
 		kind = mbox_line_kind(line, len);
 		w->own_lines = w->own_lines || (kind != MBOX_NONE && kind != MBOX_COUNTER);
-		if (line[0] == '\n' || (len > 1 && memcmp(line, "\r\n", 2) == 0))
+		if (line[0] == '\n' || (len > 1 && memcmp(line, "\r\n", 2) == 0)) {
 			rc = end_header(w);
+		}
 	}
-	if (rc == 0 && (line[0] == '>' || line[0] == 'F') && mbox_is_quoted(line, len, 0))
+	if (rc == 0 && (line[0] == '>' || line[0] == 'F') && mbox_is_quoted(line, len, 0)) {
 		rc = w->put(w->arg, ">", 1);
+	}
 	w->line_start = false;
 	return rc;
 }
@@ -94,8 +101,9 @@ static int release(struct mbox_writer *w)
 	size_t len = w->held_len;
 	int rc;
 
-	if (len == 0)
+	if (len == 0) {
 		return 0;
+	}
 	rc = begin_line(w, w->held, len);
 	w->last = w->held[len - 1];
 	w->line_start = w->last == '\n';
@@ -150,17 +158,20 @@ int mbox_writer_add(struct mbox_writer *w, const char *data, size_t len)
 	int rc = 0;
 
 	while (p < end && rc == 0) {
-		if (w->line_start && w->held_len == 0 && !plain_start(w, *p) && enough(p, end))
+		if (w->line_start && w->held_len == 0 && !plain_start(w, *p) && enough(p, end)) {
 			rc = begin_line(w, p, (size_t)(end - p));
-		if (rc != 0)
+		}
+		if (rc != 0) {
 			break;
+		}
 		if (!w->line_start || (w->held_len == 0 && plain_start(w, *p))) {
 			rc = pass(w, &p, end);
 			continue;
 		}
 		w->held[w->held_len++] = *p++;
-		if (!undecided(w))
+		if (!undecided(w)) {
 			rc = release(w);
+		}
 	}
 	return rc;
 }
@@ -169,8 +180,9 @@ int mbox_writer_end(struct mbox_writer *w)
 {
 	int rc = release(w);
 
-	if (rc == 0 && w->last != '\n')
+	if (rc == 0 && w->last != '\n') {
 		rc = w->put(w->arg, "\n", 1);
+	}
 	if (rc == 0 && w->in_header) {
 		/* A header's lines have ends: there is no body to tell of. */
 		w->open_end = false;
@@ -187,12 +199,15 @@ static bool date_at(const char *p, size_t len, time_t *when_r)
 	size_t letters = 0;
 	int zone;
 
-	while (letters < len && ((p[letters] | 0x20) >= 'a' && (p[letters] | 0x20) <= 'z'))
+	while (letters < len && ((p[letters] | 0x20) >= 'a' && (p[letters] | 0x20) <= 'z')) {
 		letters++;
-	if (letters != 3 || len < 5)
+	}
+	if (letters != 3 || len < 5) {
 		return false;
-	if (p[3] == ',')
+	}
+	if (p[3] == ',') {
 		return date_parse_rfc5322(p, len, when_r, &zone);
+	}
 	return p[3] == ' ' && date_parse_asctime(p, len, when_r);
 }
 
@@ -200,19 +215,23 @@ bool mbox_is_from(const char *line, size_t len, time_t *when_r)
 {
 	const char *nl;
 
-	if (len < 6 || memcmp(line, "From ", 5) != 0)
+	if (len < 6 || memcmp(line, "From ", 5) != 0) {
 		return false;
-	if (len > FROM_MAX)
+	}
+	if (len > FROM_MAX) {
 		len = FROM_MAX;
+	}
 	nl = memchr(line, '\n', len);
 	len = nl != NULL ? (size_t)(nl - line) : len;
-	while (len > 0 && line[len - 1] == '\r')
+	while (len > 0 && line[len - 1] == '\r') {
 		len--;
+	}
 	/* The sender may hold blanks; the date begins at the first word that makes one. */
 	for (size_t i = 5; i + 3 < len; i++) {
 		if ((line[i - 1] == ' ' || line[i - 1] == '\t') &&
-			date_at(line + i, len - i, when_r))
+			date_at(line + i, len - i, when_r)) {
 			return true;
+		}
 	}
 	return false;
 }
@@ -222,8 +241,9 @@ static size_t field_length(const char *line, size_t len)
 {
 	size_t n = 0;
 
-	while (n < len && line[n] > ' ' && line[n] < 0x7f && line[n] != ':')
+	while (n < len && line[n] > ' ' && line[n] < 0x7f && line[n] != ':') {
 		n++;
+	}
 	return n < len && line[n] == ':' ? n : 0;
 }
 
@@ -235,8 +255,9 @@ static bool is_known(const char *name, size_t len)
 		"Content-Type", "X-Original-To" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (strlen(names[i]) == len && strncasecmp(name, names[i], len) == 0)
+		if (strlen(names[i]) == len && strncasecmp(name, names[i], len) == 0) {
 			return true;
+		}
 	}
 	return false;
 }
@@ -252,14 +273,17 @@ bool mbox_is_header(const char *data, size_t len, time_t *date_r)
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
 		size_t line = (size_t)((nl != NULL ? nl : end) - p), name = field_length(p, line);
 
-		if (line == 0 || (line == 1 && *p == '\r'))
+		if (line == 0 || (line == 1 && *p == '\r')) {
 			break;
+		}
 		/* What the look does not reach to its end is decided by what came before. */
-		if (name == 0 && (p == data || (*p != ' ' && *p != '\t')))
+		if (name == 0 && (p == data || (*p != ' ' && *p != '\t'))) {
 			return nl == NULL && known;
+		}
 		known = known || (name > 0 && is_known(p, name));
-		if (name == 4 && strncasecmp(p, "Date", 4) == 0)
+		if (name == 4 && strncasecmp(p, "Date", 4) == 0) {
 			(void)date_parse_rfc5322(p + 5, line - 5, date_r, &zone);
+		}
 		p = nl != NULL ? nl + 1 : end;
 	}
 	return known;
@@ -270,14 +294,18 @@ int mbox_separator(int fd, uint64_t size)
 	char tail[3];
 	size_t n = size < sizeof(tail) ? (size_t)size : sizeof(tail);
 
-	if (n == 0)
+	if (n == 0) {
 		return 0;
-	if (pread(fd, tail, n, (off_t)(size - n)) != (ssize_t)n)
+	}
+	if (pread(fd, tail, n, (off_t)(size - n)) != (ssize_t)n) {
 		return -1;
-	if (tail[n - 1] != '\n')
+	}
+	if (tail[n - 1] != '\n') {
 		return 2;
-	if (n > 1 && tail[n - 2] == '\r')
+	}
+	if (n > 1 && tail[n - 2] == '\r') {
 		n--;
+	}
 	/* A file of a single line end counts as one that ends well. */
 	return n > 1 && tail[n - 2] != '\n' ? 1 : 0;
 }
@@ -298,11 +326,13 @@ int mbox_content_end(int fd, uint64_t size, uint64_t *end_r)
 			errno = n < 0 ? errno : EIO;
 			return -1;
 		}
-		while (n > 0 && data[n - 1] == '\0')
+		while (n > 0 && data[n - 1] == '\0') {
 			n--;
+		}
 		*end_r -= want - (size_t)n;
-		if (n > 0)
+		if (n > 0) {
 			break;
+		}
 	}
 	return 0;
 }
@@ -343,13 +373,15 @@ static ssize_t refill(struct mbox_lines *l)
 	l->have -= l->pos;
 	l->pos = 0;
 	room = l->size - l->have;
-	if (l->end - next < room)
+	if (l->end - next < room) {
 		room = (size_t)(l->end - next);
+	}
 	do {
 		n = room == 0 ? 0 : pread(l->fd, l->data + l->have, room, (off_t)next);
 	} while (n < 0 && errno == EINTR);
-	if (n > 0)
+	if (n > 0) {
 		l->have += (size_t)n;
+	}
 	return n;
 }
 
@@ -362,13 +394,16 @@ int mbox_lines_next(struct mbox_lines *l, const char **line_r, size_t *len_r, bo
 		size_t seen = l->have - l->pos;
 
 		n = refill(l);
-		if (n > 0)
+		if (n > 0) {
 			nl = memchr(l->data + seen, '\n', l->have - seen);
+		}
 	}
-	if (n < 0)
+	if (n < 0) {
 		return -1;
-	if (l->have == l->pos)
+	}
+	if (l->have == l->pos) {
 		return 0;
+	}
 	*line_r = l->data + l->pos;
 	*len_r = nl != NULL ? (size_t)(nl + 1 - *line_r) : l->have - l->pos;
 	*start_r = !l->begun;
@@ -405,13 +440,15 @@ enum mbox_line_kind mbox_line_kind(const char *line, size_t len)
 	};
 
 	/* Most lines end here. */
-	if (len < 6 || (line[0] | 0x20) < 'c' || memchr("sSxXcClL", line[0], 8) == NULL)
+	if (len < 6 || (line[0] | 0x20) < 'c' || memchr("sSxXcClL", line[0], 8) == NULL) {
 		return MBOX_NONE;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		size_t n = strlen(names[i].name);
 
-		if (len >= n && strncasecmp(line, names[i].name, n) == 0)
+		if (len >= n && strncasecmp(line, names[i].name, n) == 0) {
 			return names[i].kind;
+		}
 	}
 	return MBOX_NONE;
 }
@@ -423,8 +460,9 @@ static unsigned status_flags(struct slice value, const char *letters, const unsi
 	for (size_t i = 0; i < value.len; i++) {
 		const char *p = strchr(letters, value.ptr[i]);
 
-		if (p != NULL && *p != '\0')
+		if (p != NULL && *p != '\0') {
 			result |= flags[p - letters];
+		}
 	}
 	return result;
 }
@@ -434,11 +472,13 @@ static bool take_uint(struct slice word, uint64_t max, uint64_t *out)
 {
 	uint64_t v = 0;
 
-	if (word.len == 0)
+	if (word.len == 0) {
 		return false;
+	}
 	for (size_t i = 0; i < word.len; i++) {
-		if (word.ptr[i] < '0' || word.ptr[i] > '9' || v > max / 10)
+		if (word.ptr[i] < '0' || word.ptr[i] > '9' || v > max / 10) {
 			return false;
+		}
 		v = v * 10 + (uint64_t)(word.ptr[i] - '0');
 	}
 	*out = v;
@@ -447,8 +487,9 @@ static bool take_uint(struct slice word, uint64_t max, uint64_t *out)
 
 static void copy_slice(char *out, size_t size, struct slice s)
 {
-	if (s.len >= size)
+	if (s.len >= size) {
 		s.len = size - 1;
+	}
 	memcpy(out, s.len > 0 ? s.ptr : "", s.len);
 	out[s.len] = '\0';
 }
@@ -460,8 +501,9 @@ static void take_base(struct mbox_head *h, struct slice value)
 	uint64_t validity, last;
 
 	if (!take_uint(slice_word(&rest, " \t"), UINT32_MAX, &validity) ||
-		!take_uint(slice_word(&rest, " \t"), UINT32_MAX - 1, &last) || validity == 0)
+		!take_uint(slice_word(&rest, " \t"), UINT32_MAX - 1, &last) || validity == 0) {
 		return;
+	}
 	h->has_base = true;
 	h->base_validity = (uint32_t)validity;
 	h->base_last = (uint32_t)last;
@@ -482,7 +524,7 @@ static void take_value(struct mbox_head *h, enum mbox_line_kind kind, const char
 	case MBOX_STATUS:
 		h->flags |= status_flags(value, "R", r_flag);
 		h->old = h->old || memchr(value.ptr, 'O', value.len) != NULL ||
-			 (h->flags & MAIL_SEEN);
+			(h->flags & MAIL_SEEN);
 		break;
 	case MBOX_X_STATUS:
 		h->flags |= status_flags(value, "AFTD", x_flags);
@@ -491,8 +533,9 @@ static void take_value(struct mbox_head *h, enum mbox_line_kind kind, const char
 		copy_slice(h->keywords, sizeof(h->keywords), value);
 		break;
 	case MBOX_UID:
-		if (take_uint(value, UINT32_MAX - 1, &n))
+		if (take_uint(value, UINT32_MAX - 1, &n)) {
 			h->uid = (uint32_t)n;
+		}
 		break;
 	case MBOX_BASE:
 		take_base(h, value);
@@ -525,12 +568,15 @@ bool mbox_head_line(struct mbox_head *h, uint64_t at, const char *line, size_t l
 	}
 	h->last_hidden = false;
 	kind = mbox_line_kind(line, len);
-	if (kind == MBOX_NONE || kind == MBOX_COUNTER || at > UINT32_MAX / 2)
+	if (kind == MBOX_NONE || kind == MBOX_COUNTER || at > UINT32_MAX / 2) {
 		return false;
-	if (kind == MBOX_FENCE_LINE)
+	}
+	if (kind == MBOX_FENCE_LINE) {
 		memset(h, 0, sizeof(*h));
-	if (h->hidden_count == MBOX_HIDDEN_MAX)
+	}
+	if (h->hidden_count == MBOX_HIDDEN_MAX) {
 		return false;
+	}
 	h->hidden[h->hidden_count].at = (uint32_t)at;
 	h->hidden[h->hidden_count].len = (uint32_t)len;
 	h->hidden[h->hidden_count].bare = bare;

@@ -80,7 +80,7 @@ enum { MBOX_WINDOW = 256 * 1024 };
 struct mbox_lines {
 	int fd;
 	uint64_t at, end; /* of the next line; where to stop */
-	char *data;	  /* size bytes: all there is to read, at most MBOX_WINDOW */
+	char *data;       /* size bytes: all there is to read, at most MBOX_WINDOW */
 	size_t size;
 	size_t have, pos;
 	bool begun; /* the next piece goes on with a line */
@@ -115,16 +115,16 @@ struct mbox_head {
 	size_t hidden_count;
 	struct {
 		uint32_t at, len; /* within the header */
-		uint32_t bare;	  /* line ends that are not CR LF */
+		uint32_t bare;    /* line ends that are not CR LF */
 		enum mbox_line_kind kind;
 	} hidden[MBOX_HIDDEN_MAX];
 	bool last_hidden; /* continuation lines belong to hidden[hidden_count - 1] */
-	unsigned flags;	  /* MAIL_* */
-	bool old;	  /* Status: O or R */
-	uint32_t uid;	  /* 0 none */
+	unsigned flags;   /* MAIL_* */
+	bool old;         /* Status: O or R */
+	uint32_t uid;     /* 0 none */
 	bool has_length, has_base, pseudo;
-	bool open_end;			   /* the end of the last line is not the message's own */
-	uint64_t length;		   /* Content-Length */
+	bool open_end;                     /* the end of the last line is not the message's own */
+	uint64_t length;                   /* Content-Length */
 	uint32_t base_validity, base_last; /* X-IMAPbase */
 	char base_keywords[512], keywords[512];
 };

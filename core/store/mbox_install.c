@@ -37,8 +37,9 @@ static bool may_rename(const struct mailbox *mb, const struct stat *st)
 	bool ok;
 
 	if (lstat(mb->path, &link) != 0 || !S_ISREG(link.st_mode) || link.st_nlink != 1 ||
-		st->st_uid != geteuid())
+		st->st_uid != geteuid()) {
 		return false;
+	}
 	mbox_directory(&dir, mb->path);
 	ok = access(buf_str(&dir), W_OK | X_OK) == 0;
 	buf_free(&dir);
@@ -74,17 +75,21 @@ static int copy_range(struct mbox_install *in, uint64_t at, uint64_t len)
 		size_t want = len < COPY_CHUNK ? (size_t)len : COPY_CHUNK;
 		ssize_t n = pread(in->mb->fd, in->chunk, want, (off_t)at);
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && errno == EINTR) {
 			continue;
+		}
 		if (n <= 0) {
-			if (n == 0)
+			if (n == 0) {
 				errno = EIO;
+			}
 			return store_fail_sys(in->mb->ms, in->mb->path, "read", "read");
 		}
-		if (fd_write_all(in->fd, in->chunk, (size_t)n) != 0)
+		if (fd_write_all(in->fd, in->chunk, (size_t)n) != 0) {
 			return fail(in);
-		if ((at + (uint64_t)n) / TOUCH_BYTES != at / TOUCH_BYTES && in->mb->lock != NULL)
+		}
+		if ((at + (uint64_t)n) / TOUCH_BYTES != at / TOUCH_BYTES && in->mb->lock != NULL) {
 			mailbox_lock_touch(in->mb->lock);
+		}
 		at += (uint64_t)n;
 		len -= (uint64_t)n;
 	}
@@ -119,8 +124,9 @@ static int begin_rename(struct mbox_install *in, const struct stat *st)
 	in->fd = open(in->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (in->fd >= 0 &&
 		(st->st_gid == getegid() || fchown(in->fd, (uid_t)-1, st->st_gid) == 0) &&
-		fchmod(in->fd, st->st_mode & 07777) == 0)
+		fchmod(in->fd, st->st_mode & 07777) == 0) {
 		return 0;
+	}
 	if (in->fd >= 0) {
 		close(in->fd);
 		unlink(in->path);
@@ -143,8 +149,9 @@ static int begin_journal(struct mbox_install *in, const struct stat *st)
 	in->path = buf_steal(&b);
 	unlink(in->path);
 	in->fd = open(in->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (in->fd < 0 || lseek(in->fd, JOURNAL_CONTENT, SEEK_SET) != JOURNAL_CONTENT)
+	if (in->fd < 0 || lseek(in->fd, JOURNAL_CONTENT, SEEK_SET) != JOURNAL_CONTENT) {
 		return fail(in);
+	}
 	return 0;
 }
 
@@ -162,16 +169,18 @@ int mbox_install_begin(struct mbox_install *in, struct mailbox *mb, uint64_t sta
 		return mbox_install_abort(in);
 	}
 	in->by_rename = whole && may_rename(mb, &st) && begin_rename(in, &st) == 0;
-	if (in->by_rename ? copy_range(in, 0, start) != 0 : begin_journal(in, &st) != 0)
+	if (in->by_rename ? copy_range(in, 0, start) != 0 : begin_journal(in, &st) != 0) {
 		return mbox_install_abort(in);
+	}
 	return 0;
 }
 
 /* release - the descriptor and memory; the file stays */
 static void release(struct mbox_install *in)
 {
-	if (in->fd >= 0)
+	if (in->fd >= 0) {
 		close(in->fd);
+	}
 	in->fd = -1;
 	mem_free(in->path);
 	in->path = NULL;
@@ -182,8 +191,9 @@ static void release(struct mbox_install *in)
 
 int mbox_install_abort(struct mbox_install *in)
 {
-	if (in->path != NULL)
+	if (in->path != NULL) {
 		unlink(in->path);
+	}
 	release(in);
 	return -1;
 }
@@ -198,8 +208,9 @@ static int end_journal(struct mbox_install *in)
 	char *path;
 	int rc = -1;
 
-	if (fstat(mb->fd, &st) != 0)
+	if (fstat(mb->fd, &st) != 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
+	}
 	path = mbox_journal_path(mb, &st);
 	if (mbox_journal_commit(mb, in->fd, in->path, path, in->start, in->length) != 0) {
 		rc = fail(in);
@@ -221,19 +232,22 @@ static int end_rename(struct mbox_install *in)
 
 	/* Locked before it has its name: nobody must come in between. */
 	if (fdatasync(in->fd) != 0 ||
-		(mb->lock != NULL && mailbox_lock_move(mb->lock, in->fd) != 0))
+		(mb->lock != NULL && mailbox_lock_move(mb->lock, in->fd) != 0)) {
 		return fail(in);
+	}
 	if (rename(in->path, mb->path) != 0) {
 		int saved = errno;
 
-		if (mb->lock != NULL)
+		if (mb->lock != NULL) {
 			(void)mailbox_lock_move(mb->lock, mb->fd);
+		}
 		errno = saved;
 		return fail(in);
 	}
 	/* What comes into it from now on must not be lost with the name; it is too late to fail. */
-	if (file_sync_name(mb->path, in->fd) != 0)
+	if (file_sync_name(mb->path, in->fd) != 0) {
 		log_warn("%s: cannot sync its directory: %m", mb->path);
+	}
 	/* The lock on the old file ends with its descriptor; nobody looks for it there any more. */
 	close(mb->fd);
 	mb->fd = in->fd;
@@ -245,10 +259,12 @@ int mbox_install_end(struct mbox_install *in)
 {
 	int rc = flush(in);
 
-	if (rc == 0)
+	if (rc == 0) {
 		rc = in->by_rename ? end_rename(in) : end_journal(in);
-	if (rc != 0)
+	}
+	if (rc != 0) {
 		return mbox_install_abort(in);
+	}
 	release(in);
 	return 0;
 }

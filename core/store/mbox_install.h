@@ -6,8 +6,8 @@
 /* The end of a mailbox file, from a position on, gets other bytes; all or nothing. */
 struct mbox_install {
 	struct mailbox *mb;
-	int fd;		/* the file under construction */
-	char *path;	/* its name */
+	int fd;         /* the file under construction */
+	char *path;     /* its name */
 	bool by_rename; /* it holds the whole mailbox and takes its name; else only the end */
 	uint64_t start, length; /* of the new end; bytes so far */
 	struct buf hold;

@@ -31,11 +31,11 @@ int mbox_journal_apply(int fd, int mailbox, uint64_t start, uint64_t length, cha
  */
 struct mbox_slide {
 	struct mailbox *mb;
-	int fd;			/* the journal */
+	int fd;                 /* the journal */
 	char *path, *temporary; /* its name, and before the first piece */
-	uint64_t number;	/* of the last head, 0 none */
-	uint64_t at;		/* where the next piece goes */
-	size_t room;		/* longest piece */
+	uint64_t number;        /* of the last head, 0 none */
+	uint64_t at;            /* where the next piece goes */
+	size_t room;            /* longest piece */
 };
 /* len bytes go to s->at, durably with the next call; from offset rest on nothing was moved yet. */
 int mbox_slide_put(struct mbox_slide *s, const char *data, size_t len, uint64_t rest);

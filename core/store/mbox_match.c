@@ -21,16 +21,18 @@ static void build_table(struct table *t, const struct msg *old, uint32_t count)
 {
 	uint32_t size = 16;
 
-	while (size < count + count / 2)
+	while (size < count + count / 2) {
 		size *= 2;
+	}
 	t->mask = size - 1;
 	t->slots = mem_calloc(size, sizeof(*t->slots));
 	/* In order, so that of copies the first is met first. */
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t at = (uint32_t)(old[i].print >> 17) & t->mask;
 
-		while (t->slots[at] != 0)
+		while (t->slots[at] != 0) {
 			at = (at + 1) & t->mask;
+		}
 		t->slots[at] = i + 1;
 	}
 }
@@ -42,8 +44,9 @@ static uint32_t look_up(const struct table *t, const struct msg *old, uint64_t p
 	for (; t->slots[at] != 0; at = (at + 1) & t->mask) {
 		uint32_t i = t->slots[at] - 1;
 
-		if (old[i].print == print && !t->taken[i])
+		if (old[i].print == print && !t->taken[i]) {
 			return i;
+		}
 	}
 	return UINT32_MAX;
 }
@@ -59,8 +62,9 @@ void mbox_match(const struct msg *old, uint32_t count, const struct mbox_found *
 		if (next < count && old[next].print == found[j].m.print && !t.taken[next]) {
 			match[j] = next;
 		} else {
-			if (t.slots == NULL)
+			if (t.slots == NULL) {
 				build_table(&t, old, count);
+			}
 			match[j] = look_up(&t, old, found[j].m.print);
 		}
 		if (match[j] != UINT32_MAX) {

@@ -38,8 +38,9 @@ static void put_letters(struct buf *out, unsigned flags)
 		{ MAIL_DELETED, 'D' } };
 
 	for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++) {
-		if (flags & letters[i].flag)
+		if (flags & letters[i].flag) {
 			buf_addc(out, letters[i].letter);
+		}
 	}
 }
 
@@ -59,20 +60,23 @@ void mbox_meta(struct buf *out, const struct mailbox *mb, const struct msg *m, b
 {
 	if (first) {
 		buf_addf(out, "X-IMAPbase: %010u %010u", mb->f.uid_validity, mb->f.uid_next - 1);
-		for (int bit = 0; bit < 64 && mb->keywords[bit] != NULL; bit++)
+		for (int bit = 0; bit < 64 && mb->keywords[bit] != NULL; bit++) {
 			buf_addf(out, " %s", mb->keywords[bit]);
+		}
 		buf_addc(out, '\n');
 	}
-	if (m->info.uid != 0)
+	if (m->info.uid != 0) {
 		buf_addf(out, "X-UID: %u\n", m->info.uid);
+	}
 	buf_addf(out, "Status: %sO\n", m->info.flags & MAIL_SEEN ? "R" : "");
 	buf_adds(out, "X-Status: ");
 	put_letters(out, m->info.flags);
 	/* Last, because it is filled up with blanks. */
 	buf_adds(out, "\nX-Keywords:");
 	for (int bit = 0; bit < 64; bit++) {
-		if ((m->info.keywords >> bit & 1) && mb->keywords[bit] != NULL)
+		if ((m->info.keywords >> bit & 1) && mb->keywords[bit] != NULL) {
 			buf_addf(out, " %s", mb->keywords[bit]);
+		}
 	}
 	buf_addc(out, '\n');
 }
@@ -81,16 +85,18 @@ void mbox_meta(struct buf *out, const struct mailbox *mb, const struct msg *m, b
 static void pad(struct buf *meta, size_t n)
 {
 	buf_truncate(meta, meta->len - 1);
-	while (n-- > 0)
+	while (n-- > 0) {
 		buf_addc(meta, ' ');
+	}
 	buf_addc(meta, '\n');
 }
 
 /* replaced - lines that the new bookkeeping takes the place of */
 static bool replaced(bool bare, enum mbox_line_kind kind)
 {
-	if (bare)
+	if (bare) {
 		return kind == MBOX_STATUS || kind == MBOX_X_STATUS;
+	}
 	return kind != MBOX_FENCE_LINE && kind != MBOX_LENGTH;
 }
 
@@ -102,12 +108,15 @@ static bool one_place(bool bare, const struct mbox_head *h, uint32_t *at, uint32
 {
 	*at = *len = 0;
 	for (size_t k = 0; k < h->hidden_count; k++) {
-		if (!replaced(bare, h->hidden[k].kind))
+		if (!replaced(bare, h->hidden[k].kind)) {
 			continue;
-		if (*len > 0 && *at + *len != h->hidden[k].at)
+		}
+		if (*len > 0 && *at + *len != h->hidden[k].at) {
 			return false;
-		if (*len == 0)
+		}
+		if (*len == 0) {
 			*at = h->hidden[k].at;
+		}
 		*len += h->hidden[k].len;
 	}
 	return *len > 0;
@@ -134,9 +143,9 @@ static int compare_plans(const void *a, const void *b)
 static bool wants_meta(const struct mailbox *mb, const struct msg *m)
 {
 	/* Without an index that lasts, UIDs have to be in the file. */
-	return (m->bits & MSG_DIRTY) || (index_in_memory(mb->store->index) &&
-						!mb->store->status_only &&
-						!(m->bits & MSG_SAVED_UID));
+	return (m->bits & MSG_DIRTY) ||
+		(index_in_memory(mb->store->index) && !mb->store->status_only &&
+			!(m->bits & MSG_SAVED_UID));
 }
 
 /*
@@ -154,8 +163,9 @@ static int blank_line(struct mailbox *mb, const struct msg *m, uint64_t *at_r)
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
 	}
 	*at_r = m->offset + m->from_len + m->head_len;
-	if (end[2] != '\n')
+	if (end[2] != '\n') {
 		return 1;
+	}
 	if (n > 0 && end[1] == '\n') {
 		*at_r -= 1;
 		return 0;
@@ -172,18 +182,20 @@ static int blank_line(struct mailbox *mb, const struct msg *m, uint64_t *at_r)
 static bool has_uids(const struct mailbox *mb)
 {
 	for (uint32_t i = 0; i < mb->count; i++) {
-		if (mb->msgs[i].bits & MSG_SAVED_UID)
+		if (mb->msgs[i].bits & MSG_SAVED_UID) {
 			return true;
+		}
 	}
 	return false;
 }
 
 static void put_meta(const struct rewrite *r, const struct plan *p, bool first, struct buf *out)
 {
-	if (r->bare)
+	if (r->bare) {
 		bare_meta(out, &p->after);
-	else
+	} else {
 		mbox_meta(out, r->mb, &p->after, first);
+	}
 }
 
 /* plan_meta - how p's new bookkeeping goes into the file; 0 or -1 */
@@ -201,15 +213,18 @@ static int plan_meta(struct rewrite *r, struct plan *p, bool first)
 		p->after.bits |= MSG_LATE;
 		return rc < 0 ? -1 : 0;
 	}
-	if (mbox_scan_head(mb->fd, p->after.offset + p->after.from_len, p->after.head_len, &h) != 0)
+	if (mbox_scan_head(mb->fd, p->after.offset + p->after.from_len, p->after.head_len, &h) !=
+		0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
+	}
 	put_meta(r, p, first, &meta);
 	if (one_place(r->bare, &h, &at, &len) && (r->bare ? meta.len == len : meta.len <= len)) {
 		p->action = PATCH;
 	} else {
 		p->action = RESIZE;
-		for (size_t k = 0; k < h.hidden_count; k++)
+		for (size_t k = 0; k < h.hidden_count; k++) {
 			removed += replaced(r->bare, h.hidden[k].kind) ? h.hidden[k].len : 0;
+		}
 		p->after.len += meta.len + room - removed;
 		p->after.head_len += (uint32_t)meta.len + room - removed;
 		p->after.cut += (uint32_t)meta.len + room - removed;
@@ -236,18 +251,20 @@ static int make_plan(struct rewrite *r, const uint8_t *drop, uint64_t limit)
 	}
 	qsort(r->plans, r->count, sizeof(*r->plans), compare_plans);
 	r->from = r->count;
-	if (r->count > 0)
+	if (r->count > 0) {
 		end = r->plans[r->count - 1].after.offset + r->plans[r->count - 1].after.len;
+	}
 	for (uint32_t k = 0; k < r->count; k++) {
 		struct plan *p = &r->plans[k];
 
 		/* X-IMAPbase moves to the message that is first now. */
-		if (drop != NULL && drop[p->i])
+		if (drop != NULL && drop[p->i]) {
 			p->action = DROP;
-		else if ((wants_meta(mb, &p->after) ||
-				 (first && k > 0 && (p->after.bits & MSG_SAVED_UID))) &&
-			 plan_meta(r, p, first) != 0)
+		} else if ((wants_meta(mb, &p->after) ||
+				   (first && k > 0 && (p->after.bits & MSG_SAVED_UID))) &&
+			plan_meta(r, p, first) != 0) {
 			return -1;
+		}
 		first = first && p->action == DROP;
 		/* Once something moves, all behind it moves anyway. */
 		if (p->action == RESIZE && r->from == r->count && end - p->after.offset > limit) {
@@ -255,8 +272,9 @@ static int make_plan(struct rewrite *r, const uint8_t *drop, uint64_t limit)
 			p->after = mb->msgs[p->i];
 			p->after.bits |= MSG_LATE;
 		}
-		if ((p->action == DROP || p->action == RESIZE) && r->from == r->count)
+		if ((p->action == DROP || p->action == RESIZE) && r->from == r->count) {
 			r->from = k;
+		}
 	}
 	return 0;
 }
@@ -287,8 +305,8 @@ static int patch(struct rewrite *r, const struct plan *p, bool first)
 		new_meta(r, p, first, len, &meta);
 		rc = pwrite(mb->fd, meta.data, meta.len,
 			     (off_t)(p->after.offset + m->from_len + at)) == (ssize_t)meta.len
-			     ? 0
-			     : -1;
+			? 0
+			: -1;
 	}
 	buf_free(&meta);
 	return rc == 0 ? 0 : store_fail_sys(mb->ms, mb->path, "write", "read and write");
@@ -306,26 +324,33 @@ static int copy_changed(
 	uint32_t place, len = 0;
 	int rc = 0;
 
-	if (mbox_scan_head(mb->fd, head, m->head_len, &h) != 0)
+	if (mbox_scan_head(mb->fd, head, m->head_len, &h) != 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
-	if (p->action == PATCH)
+	}
+	if (p->action == PATCH) {
 		one_place(r->bare, &h, &place, &len);
+	}
 	new_meta(r, p, first, len, &meta);
 	for (size_t k = 0; k < h.hidden_count && rc == 0; k++) {
-		if (!replaced(r->bare, h.hidden[k].kind))
+		if (!replaced(r->bare, h.hidden[k].kind)) {
 			continue;
+		}
 		rc = mbox_install_copy(in, at, head + h.hidden[k].at - at);
 		at = head + h.hidden[k].at + h.hidden[k].len;
 	}
 	/* Before the empty line. */
-	if (blank_line(mb, m, &blank) != 0)
+	if (blank_line(mb, m, &blank) != 0) {
 		rc = -1;
-	if (rc == 0)
+	}
+	if (rc == 0) {
 		rc = mbox_install_copy(in, at, blank - at);
-	if (rc == 0)
+	}
+	if (rc == 0) {
 		rc = mbox_install_add(in, meta.data, meta.len);
-	if (rc == 0)
+	}
+	if (rc == 0) {
 		rc = mbox_install_copy(in, blank, m->offset + m->len - blank);
+	}
 	buf_free(&meta);
 	return rc;
 }
@@ -341,14 +366,16 @@ static int build_tail(struct rewrite *r, struct mbox_install *in, uint64_t start
 	for (uint32_t k = 0; k < r->count && rc == 0; k++) {
 		struct plan *p = &r->plans[k];
 
-		if (p->action == DROP)
+		if (p->action == DROP) {
 			continue;
+		}
 		if (k >= r->from) {
-			if (p->action == KEEP)
+			if (p->action == KEEP) {
 				rc = mbox_install_copy(
 					in, mb->msgs[p->i].offset, mb->msgs[p->i].len);
-			else
+			} else {
 				rc = copy_changed(r, p, first, in);
+			}
 			p->after.offset = at;
 			at += p->after.len;
 		}
@@ -366,12 +393,14 @@ static void settle(struct rewrite *r)
 		struct plan *p = &r->plans[k];
 		bool late;
 
-		if (p->action == DROP)
+		if (p->action == DROP) {
 			continue;
+		}
 		late = p->after.bits != mb->msgs[p->i].bits;
 		mb->msgs[p->i] = p->after;
-		if (p->action != KEEP || late)
+		if (p->action != KEEP || late) {
 			mailbox_touch(mb, p->i, false);
+		}
 	}
 }
 
@@ -382,8 +411,9 @@ static int patch_all(struct rewrite *r)
 	int rc = 0;
 
 	for (uint32_t k = 0; k < r->from && rc == 0; k++) {
-		if (r->plans[k].action == PATCH)
+		if (r->plans[k].action == PATCH) {
 			rc = patch(r, &r->plans[k], first);
+		}
 		first = false;
 	}
 	return rc;
@@ -397,8 +427,9 @@ static int rewrite(struct rewrite *r, const uint8_t *drop, uint64_t limit, bool 
 	uint64_t start;
 	int rc = make_plan(r, drop, limit);
 
-	if (rc == 0)
+	if (rc == 0) {
 		rc = patch_all(r);
+	}
 	if (rc == 0 && r->from < r->count) {
 		start = r->plans[r->from].after.offset;
 		rc = mbox_install_begin(&in, mb, start, whole);
@@ -408,8 +439,8 @@ static int rewrite(struct rewrite *r, const uint8_t *drop, uint64_t limit, bool 
 		}
 	} else if (rc == 0) {
 		rc = fdatasync(mb->fd) == 0
-			     ? 0
-			     : store_fail_sys(mb->ms, mb->path, "write", "read and write");
+			? 0
+			: store_fail_sys(mb->ms, mb->path, "write", "read and write");
 	}
 	return rc;
 }
@@ -429,17 +460,20 @@ static int only_remove(struct rewrite *r, const uint8_t *drop)
 	size_t n = 0;
 	int rc;
 
-	for (r->from = 0; r->from < r->count && !drop[r->plans[r->from].i]; r->from++)
+	for (r->from = 0; r->from < r->count && !drop[r->plans[r->from].i]; r->from++) {
 		r->plans[r->from].action = KEEP;
+	}
 	start = at = mb->msgs[r->plans[r->from].i].offset;
 	for (uint32_t k = 0; k < r->count; k++) {
 		struct plan *p = &r->plans[k];
 
 		p->after = mb->msgs[p->i];
-		if (p->after.bits & MSG_DIRTY)
+		if (p->after.bits & MSG_DIRTY) {
 			p->after.bits |= MSG_LATE;
-		if (k < r->from || p->action == DROP)
+		}
+		if (k < r->from || p->action == DROP) {
 			continue;
+		}
 		p->action = KEEP;
 		kept[n++] = (struct mbox_part){ p->after.offset, p->after.len };
 		p->after.offset = at;
@@ -452,8 +486,9 @@ static int only_remove(struct rewrite *r, const uint8_t *drop)
 	 * moment may leave zeros and part of what went, but the disk stays full for ever otherwise.
 	 */
 	if (n == 0 && is_full(mb, rc)) {
-		if (ftruncate(mb->fd, (off_t)start) != 0 || fdatasync(mb->fd) != 0)
+		if (ftruncate(mb->fd, (off_t)start) != 0 || fdatasync(mb->fd) != 0) {
 			return store_fail_sys(mb->ms, mb->path, "write", "read and write");
+		}
 		mb->ms->code = MAIL_E_NONE;
 		rc = 0;
 	}
@@ -465,8 +500,9 @@ int mbox_rewrite(struct mailbox *mb, const uint8_t *drop, uint64_t limit)
 	struct rewrite r = { .mb = mb };
 	int rc;
 
-	if (mb->fd < 0)
+	if (mb->fd < 0) {
 		return 0;
+	}
 	rc = rewrite(&r, drop, limit, true);
 	/* Taking mail out has to be possible when nothing else is. */
 	if (drop != NULL && is_full(mb, rc)) {
@@ -474,10 +510,12 @@ int mbox_rewrite(struct mailbox *mb, const uint8_t *drop, uint64_t limit)
 		(void)index_make_room(mb->store->index);
 		rc = rewrite(&r, drop, limit, false);
 	}
-	if (drop != NULL && is_full(mb, rc))
+	if (drop != NULL && is_full(mb, rc)) {
 		rc = only_remove(&r, drop);
-	if (rc == 0)
+	}
+	if (rc == 0) {
 		settle(&r);
+	}
 	mem_free(r.plans);
 	return rc;
 }

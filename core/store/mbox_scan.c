@@ -63,8 +63,9 @@ static uint64_t print_add(uint64_t print, const char *data, size_t len)
 		print = (print ^ v) * 0x9e3779b97f4a7c15u;
 		print ^= print >> 29;
 	}
-	for (; len > 0; data++, len--)
+	for (; len > 0; data++, len--) {
 		print = (print ^ (unsigned char)*data) * 0x100000001b3u;
+	}
 	return print ^ print >> 32;
 }
 
@@ -92,8 +93,9 @@ static bool header_at(const struct mbox_scan *s, uint64_t at, time_t *date_r)
 	ssize_t n = pread(s->lines.fd, look, want, (off_t)at);
 
 	/* The last line of the file ends there, as it will when something is appended. */
-	if (n > 0 && at + (uint64_t)n == s->lines.end && look[n - 1] != '\n')
+	if (n > 0 && at + (uint64_t)n == s->lines.end && look[n - 1] != '\n') {
 		look[n++] = '\n';
+	}
 	return n > 0 && mbox_is_header(look, (size_t)n, date_r);
 }
 
@@ -109,12 +111,15 @@ static bool is_from(const struct mbox_scan *s, const char *line, size_t len, uin
 	struct stat st;
 	time_t date;
 
-	if (dated ? blank : !blank || len < 6 || memcmp(line, "From ", 5) != 0)
+	if (dated ? blank : !blank || len < 6 || memcmp(line, "From ", 5) != 0) {
 		return dated;
-	if (!header_at(s, next, &date))
+	}
+	if (!header_at(s, next, &date)) {
 		return false;
-	if (!dated)
+	}
+	if (!dated) {
 		*when_r = date != 0 ? date : fstat(s->lines.fd, &st) == 0 ? st.st_mtime : 0;
+	}
 	return true;
 }
 
@@ -142,18 +147,22 @@ static int read_header(struct mbox_scan *s, struct mbox_found *f, struct tally *
 			t->blank_len = (uint32_t)len;
 			break;
 		}
-		if (at > HEADER_MAX)
+		if (at > HEADER_MAX) {
 			break;
+		}
 		mbox_head_line(&t->head, at - len, line, len, start);
 		fresh = start && line[0] != ' ' && line[0] != '\t';
 		kind = fresh ? mbox_line_kind(line, len) : MBOX_NONE;
-		if (fresh)
+		if (fresh) {
 			counted = kind != MBOX_NONE;
+		}
 		/* The names count whatever the fence says: that may come and go. */
-		if (!counted)
+		if (!counted) {
 			t->print = print_add(t->print, line, len);
-		if (start && mbox_is_quoted(line, len, 1))
+		}
+		if (start && mbox_is_quoted(line, len, 1)) {
 			t->quotes++;
+		}
 	}
 	f->m.head_len = (uint32_t)at;
 	return rc < 0 ? -1 : 0;
@@ -178,8 +187,9 @@ static bool length_fits(struct mbox_scan *s, const struct mbox_head *h, uint64_t
 	ssize_t n;
 	time_t when;
 
-	if (!h->has_length || h->length > left + 1)
+	if (!h->has_length || h->length > left + 1) {
 		return false;
+	}
 	/* The end of the last line is missing; whoever appends to the file makes it. */
 	if (h->length == left + 1) {
 		*end_r = s->lines.end;
@@ -187,19 +197,23 @@ static bool length_fits(struct mbox_scan *s, const struct mbox_head *h, uint64_t
 	}
 	*end_r = body + h->length;
 	/* Ending in an empty line: with a message behind it that would be the separator. */
-	if (h->length == left)
+	if (h->length == left) {
 		return left == 0 || mbox_separator(s->lines.fd, s->lines.end) != 0;
+	}
 	n = pread(s->lines.fd, look, sizeof(look), (off_t)*end_r);
-	if (n <= 0)
+	if (n <= 0) {
 		return false;
-	while (skip < (size_t)n && skip < 4 && (look[skip] == '\n' || look[skip] == '\r'))
+	}
+	while (skip < (size_t)n && skip < 4 && (look[skip] == '\n' || look[skip] == '\r')) {
 		skip++;
-	if (*end_r + skip == s->lines.end)
+	}
+	if (*end_r + skip == s->lines.end) {
 		return true;
+	}
 	/* The body's last byte ends a line, or the separator does. */
-	return skip > 0 && is_from(s, look + skip, (size_t)n - skip,
-				   *end_r + skip + line_length(look + skip, (size_t)n - skip), true,
-				   &when);
+	return skip > 0 &&
+		is_from(s, look + skip, (size_t)n - skip,
+			*end_r + skip + line_length(look + skip, (size_t)n - skip), true, &when);
 }
 
 /* tail_from - the last of the line's bytes, after keep ones, belong to the separator */
@@ -244,14 +258,16 @@ static int read_body(struct mbox_scan *s, struct mbox_found *f, struct tally *t)
 		if (by_length) {
 			uint64_t keep = at >= body_end ? 0 : body_end - at;
 
-			if (keep < len)
+			if (keep < len) {
 				tail_from(f, t, line, len, (size_t)keep);
-			else
+			} else {
 				t->print = print_add(t->print, line, len);
+			}
 			continue;
 		}
-		if (start && line[0] == '>' && mbox_is_quoted(line, len, 1))
+		if (start && line[0] == '>' && mbox_is_quoted(line, len, 1)) {
 			t->quotes++;
+		}
 		t->print = print_add(t->print, held, held_len);
 		held_len = 0;
 		if (blank) {
@@ -261,14 +277,16 @@ static int read_body(struct mbox_scan *s, struct mbox_found *f, struct tally *t)
 			t->print = print_add(t->print, line, len);
 		}
 	}
-	if (rc < 0)
+	if (rc < 0) {
 		return -1;
-	if (by_length)
+	}
+	if (by_length) {
 		t->quotes = 0;
-	else if (held_len > 0)
+	} else if (held_len > 0) {
 		tail_from(f, t, held, held_len, 0);
-	else if (t->bytes == f->m.head_len)
+	} else if (t->bytes == f->m.head_len) {
 		no_body(f, t);
+	}
 	return 0;
 }
 
@@ -312,8 +330,9 @@ static int find_first(struct mbox_scan *s, const char **line_r, size_t *len_r, t
 
 	while ((rc = mbox_lines_next(&s->lines, line_r, len_r, &start)) > 0) {
 		if (start && (*line_r)[0] == 'F' &&
-			is_from(s, *line_r, *len_r, s->lines.at, blank, when))
+			is_from(s, *line_r, *len_r, s->lines.at, blank, when)) {
 			return 1;
+		}
 		s->lead += *len_r;
 		blank = start && is_blank(*line_r, *len_r);
 		s->junk = s->junk || !blank;
@@ -334,15 +353,18 @@ int mbox_scan_next(struct mbox_scan *s, struct mbox_found *out)
 		memset(out, 0, sizeof(*out));
 		memset(&t, 0, sizeof(t));
 		rc = find_first(s, &line, &len, &out->m.info.received);
-		if (rc <= 0)
+		if (rc <= 0) {
 			return rc;
+		}
 		out->m.offset = s->lines.at - len;
 		out->m.from_len = (uint32_t)len;
-		if (read_header(s, out, &t) != 0 || read_body(s, out, &t) != 0)
+		if (read_header(s, out, &t) != 0 || read_body(s, out, &t) != 0) {
 			return -1;
+		}
 		settle(s, out, &t);
-		if (!first || !t.head.pseudo)
+		if (!first || !t.head.pseudo) {
 			return 1;
+		}
 		s->lead += out->m.len;
 	} while (true);
 }

@@ -8,9 +8,9 @@
 
 /* A message as found in the file. */
 struct mbox_found {
-	struct msg m;	      /* offset, lengths, size, print, bits, flags, received; no UID */
-	uint32_t uid;	      /* of X-UID, 0 none */
-	bool old;	      /* Status says it was seen or listed before */
+	struct msg m;         /* offset, lengths, size, print, bits, flags, received; no UID */
+	uint32_t uid;         /* of X-UID, 0 none */
+	bool old;             /* Status says it was seen or listed before */
 	const char *keywords; /* names, blank-separated; NULL none; of the scan's arena */
 };
 

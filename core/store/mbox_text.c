@@ -25,8 +25,9 @@ static void add_piece(struct mail_text *t, uint64_t stored, uint64_t len)
 {
 	struct text_piece *p = &t->pieces[t->piece_count];
 
-	if (len == 0 || t->piece_count == TEXT_PIECES)
+	if (len == 0 || t->piece_count == TEXT_PIECES) {
 		return;
+	}
 	p->stored = stored;
 	p->len = len;
 	p->shown = t->piece_count > 0 ? p[-1].shown + p[-1].len : 0;
@@ -41,16 +42,18 @@ static int place_pieces(struct mail_text *t, const struct msg *m)
 
 	t->piece_count = 0;
 	if (m->bits & MSG_HIDDEN) {
-		if (mbox_scan_head(t->mb->fd, head, m->head_len, &h) != 0)
+		if (mbox_scan_head(t->mb->fd, head, m->head_len, &h) != 0) {
 			return store_fail_sys(t->ms, t->mb->path, "read", "read");
+		}
 		for (size_t k = 0; k < h.hidden_count; k++) {
 			add_piece(t, at, head + h.hidden[k].at - at);
 			at = head + h.hidden[k].at + h.hidden[k].len;
 		}
 	}
 	add_piece(t, at, t->end - at);
-	if (t->piece_count > 0)
+	if (t->piece_count > 0) {
 		t->scan_stored = t->pieces[0].stored;
+	}
 	return 0;
 }
 
@@ -87,14 +90,17 @@ static bool is_as_known(struct mailbox *mb)
 	int64_t now = now_ms();
 	struct stat st;
 
-	if (!mbox_is_open(mb))
+	if (!mbox_is_open(mb)) {
 		return false;
-	if (now - mb->checked_ms < LOOK_AGAIN_MS)
+	}
+	if (now - mb->checked_ms < LOOK_AGAIN_MS) {
 		return true;
+	}
 	if (stat(mb->path, &st) != 0 || mb->f.sig[0] != (int64_t)st.st_dev ||
 		mb->f.sig[1] != (int64_t)st.st_ino || mb->f.sig[2] != (int64_t)st.st_size ||
-		mb->f.sig[3] != (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec)
+		mb->f.sig[3] != (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec) {
 		return false;
+	}
 	mb->checked_ms = now;
 	return true;
 }
@@ -112,7 +118,7 @@ static bool is_itself(struct mailbox *mb, const struct msg *m)
 
 	mbox_scan_open(&s, mb->fd, m->offset, m->offset + m->len, &a);
 	same = mbox_scan_next(&s, &f) > 0 && f.m.print == m->print && f.m.len == m->len &&
-	       f.m.cut == m->cut;
+		f.m.cut == m->cut;
 	mbox_scan_close(&s);
 	arena_free(&a);
 	return same;
@@ -126,17 +132,20 @@ static struct msg *locate(struct mailbox *mb, struct mailstore *ms, uint32_t uid
 
 	mb->ms = ms;
 	if (!is_as_known(mb)) {
-		if (driver->sync(mb, false) != 0)
+		if (driver->sync(mb, false) != 0) {
 			return NULL;
+		}
 		/* Known from the index alone so far, or as it was before. */
-		if (!mbox_is_open(mb) && mbox_lock(mb, false, MBOX_LOCK_SYNC_MS) != 0)
+		if (!mbox_is_open(mb) && mbox_lock(mb, false, MBOX_LOCK_SYNC_MS) != 0) {
 			return NULL;
+		}
 		mbox_unlock(mb);
 	}
 	i = mailbox_find(mb, uid);
 	if (i >= 0 && (mb->f.state & MBOX_UNVERIFIED) && !is_itself(mb, &mb->msgs[i])) {
-		if (driver->sync(mb, true) != 0)
+		if (driver->sync(mb, true) != 0) {
 			return NULL;
+		}
 		i = mailbox_find(mb, uid);
 	}
 	if (i < 0 || mb->fd < 0) {
@@ -155,8 +164,9 @@ static int read_stored(struct mail_text *t, uint64_t at, size_t len)
 	while (done < len) {
 		ssize_t n = pread(t->mb->fd, to + done, len - done, (off_t)(at + done));
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && errno == EINTR) {
 			continue;
+		}
 		if (n <= 0) {
 			errno = n == 0 ? EIO : errno;
 			return store_fail_sys(t->ms, t->mb->path, "read", "read");
@@ -177,13 +187,16 @@ static int fill_plain(struct mail_text *t, uint64_t offset, size_t want)
 		uint64_t skip = offset > p->shown ? offset - p->shown : 0;
 		size_t len;
 
-		if (skip >= p->len)
+		if (skip >= p->len) {
 			continue;
+		}
 		len = want - t->window.len;
-		if (p->len - skip < len)
+		if (p->len - skip < len) {
 			len = (size_t)(p->len - skip);
-		if (read_stored(t, p->stored + skip, len) != 0)
+		}
+		if (read_stored(t, p->stored + skip, len) != 0) {
 			return -1;
+		}
 	}
 	return 0;
 }
@@ -202,10 +215,11 @@ static size_t unquote(char *data, size_t len, bool inside, bool last, size_t *us
 		size_t skip;
 
 		/* Without its end it may be decided only when more is there. */
-		if (nl == NULL && !last)
+		if (nl == NULL && !last) {
 			break;
+		}
 		skip = !(inside && in == 0) && data[in] == '>' &&
-		       mbox_is_quoted(data + in, line, 1);
+			mbox_is_quoted(data + in, line, 1);
 		memmove(data + out, data + in + skip, line - skip);
 		out += line - skip;
 		in += line;
@@ -222,8 +236,9 @@ static int next_quoted(struct mail_text *t)
 	size_t want = left < MBOX_WINDOW ? (size_t)left : MBOX_WINDOW, used, len;
 
 	buf_reset(&t->window);
-	if (read_stored(t, t->scan_stored, want) != 0)
+	if (read_stored(t, t->scan_stored, want) != 0) {
 		return -1;
+	}
 	len = unquote(t->window.data, want, t->scan_inside, want == left, &used);
 	if (used == 0) {
 		/* One line that fills the window: its beginning decides. */
@@ -238,8 +253,9 @@ static int next_quoted(struct mail_text *t)
 	t->window_at = t->scan_shown;
 	t->scan_shown += len;
 	t->scan_stored += used;
-	if (t->scan_stored == p->stored + p->len && t->scan_piece + 1 < t->piece_count)
+	if (t->scan_stored == p->stored + p->len && t->scan_piece + 1 < t->piece_count) {
 		t->scan_stored = t->pieces[++t->scan_piece].stored;
+	}
 	return 0;
 }
 
@@ -260,8 +276,9 @@ static int fill_quoted(struct mail_text *t, uint64_t offset)
 			errno = EIO;
 			return store_fail_sys(t->ms, t->mb->path, "read", "read");
 		}
-		if (next_quoted(t) != 0)
+		if (next_quoted(t) != 0) {
 			return -1;
+		}
 	} while (t->scan_shown <= offset);
 	return 0;
 }
@@ -276,8 +293,9 @@ static size_t drop_hidden(char *data, size_t len)
 		char *nl = memchr(data + at, '\n', len - at);
 		size_t line = nl != NULL ? (size_t)(nl - data) + 1 - at : len - at;
 
-		if (data[at] == '\n' || (line == 2 && data[at] == '\r'))
+		if (data[at] == '\n' || (line == 2 && data[at] == '\r')) {
 			break;
+		}
 		mbox_head_line(&h, at, data + at, line, true);
 		at += line;
 	}
@@ -299,14 +317,17 @@ static int fill_whole(struct mail_text *t)
 
 	buf_reset(&t->window);
 	t->window_at = 0;
-	if (read_stored(t, t->start, len) != 0)
+	if (read_stored(t, t->start, len) != 0) {
 		return -1;
+	}
 	len = drop_hidden(t->window.data, len);
-	if (t->quoted)
+	if (t->quoted) {
 		len = unquote(t->window.data, len, false, true, &used);
+	}
 	buf_truncate(&t->window, len);
-	if (len == t->size)
+	if (len == t->size) {
 		return 0;
+	}
 	return store_fail(
 		t->ms, MAIL_E_INTERNAL, "%s: another program changed the message", t->mb->path);
 }
@@ -324,22 +345,28 @@ int64_t mbox_stored(struct mailbox *mb, struct mailstore *ms, uint32_t uid, uint
 	const struct msg *m = locate(mb, ms, uid);
 	size_t done = 0;
 
-	if (m == NULL)
+	if (m == NULL) {
 		return -1;
-	if (offset >= m->len)
+	}
+	if (offset >= m->len) {
 		return 0;
-	if (m->len - offset < len)
+	}
+	if (m->len - offset < len) {
 		len = (size_t)(m->len - offset);
+	}
 	while (done < len) {
 		ssize_t n = pread(mb->fd, (char *)data + done, len - done,
 			(off_t)(m->offset + offset + done));
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && errno == EINTR) {
 			continue;
-		if (n < 0)
+		}
+		if (n < 0) {
 			return store_fail_sys(ms, mb->path, "read", "read");
-		if (n == 0)
+		}
+		if (n == 0) {
 			break;
+		}
 		done += (size_t)n;
 	}
 	return (int64_t)done;
@@ -354,18 +381,23 @@ int mbox_text_fill(struct mail_text *t, uint64_t offset)
 		uint64_t size = t->size;
 
 		m = locate(t->mb, t->ms, t->uid);
-		if (m == NULL || place_text(t, m) != 0)
+		if (m == NULL || place_text(t, m) != 0) {
 			return -1;
-		if (t->size != size)
+		}
+		if (t->size != size) {
 			return store_fail(t->ms, MAIL_E_INTERNAL,
 				"%s: another program changed the message", t->mb->path);
+		}
 	}
-	if (t->filtered && t->end - t->start <= TEXT_WHOLE)
+	if (t->filtered && t->end - t->start <= TEXT_WHOLE) {
 		return fill_whole(t);
-	if (t->quoted)
+	}
+	if (t->quoted) {
 		return fill_quoted(t, offset);
+	}
 	want = t->size <= TEXT_WHOLE ? (size_t)t->size : TEXT_WINDOW;
-	if (t->size - offset < want)
+	if (t->size - offset < want) {
 		want = (size_t)(t->size - offset);
+	}
 	return fill_plain(t, offset, want);
 }

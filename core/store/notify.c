@@ -25,7 +25,7 @@ struct queue_notify {
 	char *path;
 	struct watch watch;
 	struct buf out;
-	bool lost;		/* ids were forgotten: QMGR_SCAN is due */
+	bool lost; /* ids were forgotten: QMGR_SCAN is due */
 };
 
 static char *make_path(const char *dir)
@@ -59,8 +59,9 @@ static void disconnect(struct queue_notify *n)
 
 void queue_notify_free(struct queue_notify *n)
 {
-	if (n == NULL)
+	if (n == NULL) {
 		return;
+	}
 	disconnect(n);
 	buf_free(&n->out);
 	mem_free(n->path);
@@ -74,8 +75,9 @@ static void put_message(struct buf *b, enum qmgr_message kind, const queue_id *i
 	wire_put_int(b, kind);
 	if (kind == QMGR_NEW) {
 		wire_put_int(b, count);
-		for (size_t i = 0; i < count; i++)
+		for (size_t i = 0; i < count; i++) {
 			wire_put_int(b, ids[i]);
+		}
 	}
 	wire_end(b, mark);
 }
@@ -87,12 +89,15 @@ static int push(struct queue_notify *n)
 		ssize_t sent =
 			send(n->watch.fd, buf_head(&n->out), buf_unread(&n->out), MSG_NOSIGNAL);
 
-		if (sent < 0 && errno == EINTR)
+		if (sent < 0 && errno == EINTR) {
 			continue;
-		if (sent < 0 && errno == EAGAIN)
+		}
+		if (sent < 0 && errno == EAGAIN) {
 			break;
-		if (sent <= 0)
+		}
+		if (sent <= 0) {
 			return -1;
+		}
 		buf_consume(&n->out, (size_t)sent);
 	}
 	if (buf_unread(&n->out) == 0 && n->lost) {
@@ -118,8 +123,9 @@ static void on_ready(struct watch *w, unsigned events)
 			return;
 		}
 	}
-	if (push(n) != 0)
+	if (push(n) != 0) {
 		disconnect(n);
+	}
 }
 
 static bool reconnect(struct queue_notify *n)
@@ -128,8 +134,9 @@ static bool reconnect(struct queue_notify *n)
 
 	disconnect(n);
 	fd = unix_connect(n->path);
-	if (fd < 0)
+	if (fd < 0) {
 		return false;
+	}
 	loop_watch(n->loop, &n->watch, fd, LOOP_READ, on_ready, n);
 	return true;
 }
@@ -137,12 +144,14 @@ static bool reconnect(struct queue_notify *n)
 /* send_ids - over the connection there is; false: it is gone */
 static bool send_ids(struct queue_notify *n, const queue_id *ids, size_t count)
 {
-	if (n->watch.fd < 0)
+	if (n->watch.fd < 0) {
 		return false;
-	if (buf_unread(&n->out) > HELD_MAX)
+	}
+	if (buf_unread(&n->out) > HELD_MAX) {
 		n->lost = true;
-	else
+	} else {
 		put_message(&n->out, QMGR_NEW, ids, count);
+	}
 	return push(n) == 0;
 }
 
@@ -173,8 +182,9 @@ static bool wait_for(int fd, short events, int ms)
 	do {
 		rc = poll(&p, 1, ms);
 	} while (rc < 0 && errno == EINTR);
-	if (rc == 0)
+	if (rc == 0) {
 		errno = ETIMEDOUT;
+	}
 	return rc > 0;
 }
 
@@ -188,16 +198,18 @@ static int exchange(int fd, struct buf *b, int ms)
 	while (buf_unread(b) > 0) {
 		ssize_t n = send(fd, buf_head(b), buf_unread(b), MSG_NOSIGNAL);
 
-		if (n > 0)
+		if (n > 0) {
 			buf_consume(b, (size_t)n);
-		else if (errno != EAGAIN || !wait_for(fd, POLLOUT, ms))
+		} else if (errno != EAGAIN || !wait_for(fd, POLLOUT, ms)) {
 			return -1;
+		}
 	}
 	while ((rc = wire_next(b, &w, &size)) == 0 && b->len < 4096) {
 		ssize_t n;
 
-		if (!wait_for(fd, POLLIN, ms))
+		if (!wait_for(fd, POLLIN, ms)) {
 			return -1;
+		}
 		n = read(fd, buf_reserve(b, 256), 256);
 		if (n <= 0) {
 			errno = n == 0 ? ECONNRESET : errno;
@@ -220,12 +232,14 @@ int queue_ask_qmgr(const char *dir, enum qmgr_message kind, const char *text, in
 	size_t mark;
 
 	mem_free(path);
-	if (fd < 0)
+	if (fd < 0) {
 		return -1;
+	}
 	mark = wire_begin(&b);
 	wire_put_int(&b, kind);
-	if (text != NULL)
+	if (text != NULL) {
 		wire_put_str(&b, text);
+	}
 	wire_end(&b, mark);
 	answer = exchange(fd, &b, seconds * 1000);
 	saved = errno;

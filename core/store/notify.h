@@ -14,9 +14,9 @@
 enum qmgr_message {
 	QMGR_NEW =
 		1, /* count, ids: these were committed. Only from our own processes. No answer. */
-	QMGR_SCAN = 2, /* some notice was lost: look through the queue. No answer. */
-	QMGR_FLUSH = 3, /* every deferred message now */
-	QMGR_FLUSH_ID = 4, /* text: this one */
+	QMGR_SCAN = 2,      /* some notice was lost: look through the queue. No answer. */
+	QMGR_FLUSH = 3,     /* every deferred message now */
+	QMGR_FLUSH_ID = 4,  /* text: this one */
 	QMGR_FLUSH_SITE = 5 /* text: those with a recipient in this domain */
 };
 /* Answer to a flush: one number. */

@@ -96,8 +96,9 @@ static int check_file(struct queue *q)
 {
 	struct stat st;
 
-	if (stat(q->path, &st) == 0 && st.st_dev == q->dev && st.st_ino == q->ino)
+	if (stat(q->path, &st) == 0 && st.st_dev == q->dev && st.st_ino == q->ino) {
 		return 0;
+	}
 	q->broken = true;
 	return queue_set_error_text(q, "the file was replaced or removed while in use");
 }
@@ -105,8 +106,9 @@ static int check_file(struct queue *q)
 static void take_turn(struct queue *q)
 {
 	/* Where flock is not to be had SQLite's own locks still keep writers apart. */
-	while (flock(q->lock_fd, LOCK_EX) != 0 && errno == EINTR)
+	while (flock(q->lock_fd, LOCK_EX) != 0 && errno == EINTR) {
 		continue;
+	}
 	q->locked = true;
 }
 
@@ -123,10 +125,12 @@ int queue_lock(struct queue *q)
 
 void queue_unlock(struct queue *q)
 {
-	if (q->keep_turn)
+	if (q->keep_turn) {
 		return;
-	if (q->locked)
+	}
+	if (q->locked) {
 		(void)flock(q->lock_fd, LOCK_UN);
+	}
 	q->locked = false;
 }
 
@@ -135,10 +139,12 @@ int queue_begin_write(struct queue *q)
 	/* Also what an allocation that failed in the middle (mem_guard) may have left open. */
 	queue_read_end(q);
 	db_rollback(q->db);
-	if (queue_lock(q) != 0)
+	if (queue_lock(q) != 0) {
 		return -1;
-	if (db_run(q->db, Q_BEGIN, "") == 0)
+	}
+	if (db_run(q->db, Q_BEGIN, "") == 0) {
 		return 0;
+	}
 	queue_set_error(q);
 	queue_unlock(q);
 	return -1;
@@ -171,16 +177,18 @@ static void own_file(const char *dir, int fd)
 	struct stat st;
 
 	if (geteuid() == 0 && stat(dir, &st) == 0 && st.st_uid != 0 &&
-		fchown(fd, st.st_uid, st.st_gid) != 0)
+		fchown(fd, st.st_uid, st.st_gid) != 0) {
 		log_warn("%s: cannot give a queue file to the directory's owner: %m", dir);
+	}
 }
 
 int queue_make_file(const char *dir, const char *path)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
-	if (fd < 0)
+	if (fd < 0) {
 		return errno == EEXIST ? 0 : -1;
+	}
 	own_file(dir, fd);
 	close(fd);
 	return 0;
@@ -192,8 +200,9 @@ static int open_lock(struct queue *q)
 	struct buf path = BUF_INIT;
 
 	buf_addf(&path, "%s/queue.lock", q->dir);
-	if (queue_make_file(q->dir, buf_str(&path)) == 0)
+	if (queue_make_file(q->dir, buf_str(&path)) == 0) {
 		q->lock_fd = open(buf_str(&path), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	}
 	if (q->lock_fd < 0) {
 		buf_reset(&q->error);
 		buf_addf(&q->error, "%s: %s", buf_str(&path), strerror(errno));
@@ -243,8 +252,9 @@ static bool is_sound(struct queue *q)
 	}
 	check = db_prepare(db, "PRAGMA integrity_check(1)");
 	sound = check != NULL && db_step(check) > 0 && strcmp(db_text(check, 0), "ok") == 0;
-	if (check != NULL)
+	if (check != NULL) {
 		db_finish(check);
+	}
 	db_close(db);
 	return sound;
 }
@@ -252,10 +262,12 @@ static bool is_sound(struct queue *q)
 /* check_mark - damage was met by a process before us; 0, or -1 when it cannot be set aside */
 static int check_mark(struct queue *q)
 {
-	if (!queue_is_marked(q))
+	if (!queue_is_marked(q)) {
 		return 0;
-	if (access(q->path, F_OK) == 0 && !is_sound(q))
+	}
+	if (access(q->path, F_OK) == 0 && !is_sound(q)) {
 		return queue_set_aside(q, "database disk image is malformed");
+	}
 	log_warn("%s: a process found it damaged, but a check finds it sound: used again", q->path);
 	queue_unmark(q);
 	return 0;
@@ -268,19 +280,23 @@ static int open_writer(struct queue *q)
 	int rc;
 
 	queue_finish_aside(q);
-	if (check_mark(q) != 0 || queue_check_files(q) != 0)
+	if (check_mark(q) != 0 || queue_check_files(q) != 0) {
 		return -1;
+	}
 	queue_check_log(q);
 	rc = open_db(q, &fault);
 	if (rc != 0 && fault == DB_FAULT_CORRUPT) {
 		rc = queue_set_aside(q, "file is not a database or is damaged");
-		if (rc == 0)
+		if (rc == 0) {
 			rc = open_db(q, &fault);
+		}
 	}
-	if (rc != 0)
+	if (rc != 0) {
 		return -1;
-	if (db_migrate(q->db, queue_migrations, queue_migration_count) != 0)
+	}
+	if (db_migrate(q->db, queue_migrations, queue_migration_count) != 0) {
 		return queue_set_error(q);
+	}
 	queue_id_load(q);
 	queue_rescue_log(q);
 	return set_log(q);
@@ -292,15 +308,19 @@ static int open_reader(struct queue *q)
 	int64_t version, known = queue_migrations[queue_migration_count - 1].version;
 	enum db_fault fault;
 
-	if (open_db(q, &fault) != 0)
+	if (open_db(q, &fault) != 0) {
 		return -1;
-	if (db_exec_int(q->db, "PRAGMA user_version", &version) != 0)
+	}
+	if (db_exec_int(q->db, "PRAGMA user_version", &version) != 0) {
 		return queue_set_error(q);
-	if (version > known)
+	}
+	if (version > known) {
 		return queue_set_error_text(q, "schema is newer than this program's");
-	if (version < known)
+	}
+	if (version < known) {
 		return queue_set_error_text(
 			q, "schema is old or empty: start the mail system to bring it up");
+	}
 	return 0;
 }
 
@@ -346,8 +366,9 @@ struct queue *queue_open_damaged(
 			"SELECT count(*) FROM sqlite_master WHERE name IN ('message', 'recipient', "
 			"'chunk')",
 			&tables) == 0 &&
-		tables == 3)
+		tables == 3) {
 		return q;
+	}
 	buf_adds(&q->error, error != NULL ? error : "its tables are not known");
 	mem_free(error);
 	return give_up(q, error_r);
@@ -395,8 +416,9 @@ struct queue *queue_open_below(
 
 	buf_addf(&dir, "%s/" QUEUE_SUBDIR, queue_directory);
 	/* For one user's server, begun without `postfix start`. What is wrong shows below. */
-	if (mode == QUEUE_CREATE)
+	if (mode == QUEUE_CREATE) {
 		(void)mkdir(buf_str(&dir), 0700);
+	}
 	q = queue_open(buf_str(&dir), mode, error_r);
 	buf_free(&dir);
 	return q;
@@ -404,16 +426,19 @@ struct queue *queue_open_below(
 
 void queue_close(struct queue *q)
 {
-	if (q == NULL)
+	if (q == NULL) {
 		return;
+	}
 	queue_forget(q);
 	queue_read_end(q);
 	/* The last to close copies the log back: in the writers' turn, as all of that. */
-	if (q->db != NULL && q->lock_fd >= 0)
+	if (q->db != NULL && q->lock_fd >= 0) {
 		take_turn(q);
+	}
 	db_close(q->db);
-	if (q->lock_fd >= 0)
+	if (q->lock_fd >= 0) {
 		close(q->lock_fd);
+	}
 	arena_free(&q->change_arena);
 	mem_free(q->committed);
 	buf_free(&q->cache);

@@ -33,7 +33,7 @@
  * Whoever forks opens after the fork. Not for threads.
  */
 struct queue;
-struct queue_message;	/* being written */
+struct queue_message; /* being written */
 
 typedef uint64_t queue_id;
 
@@ -69,7 +69,7 @@ const char *queue_file_name(size_t n);
 int64_t queue_schema(void);
 void queue_close(struct queue *q); /* NULL is fine; what was not committed is told ok = false */
 const char *queue_error(const struct queue *q);
-bool queue_is_full(const struct queue *q);		/* the last error was disk full or quota */
+bool queue_is_full(const struct queue *q);   /* the last error was disk full or quota */
 bool queue_is_broken(const struct queue *q); /* corrupt, or the file was replaced under us */
 /* Some process met damage: to be opened anew, which looks closely and sets it aside if it is so. */
 bool queue_is_marked(const struct queue *q);
@@ -89,19 +89,19 @@ bool queue_claim(struct queue *q);
 
 /* Never the same twice, whichever process asks and wherever the clock jumps; rises with time. */
 queue_id queue_id_new(struct queue *q);
-int64_t queue_id_time(queue_id id);			/* microseconds since 1970 it stands for */
+int64_t queue_id_time(queue_id id); /* microseconds since 1970 it stands for */
 
 /* Envelope flags. */
 enum {
-	QUEUE_F_8BIT = 1,	/* BODY=8BITMIME */
+	QUEUE_F_8BIT = 1, /* BODY=8BITMIME */
 	QUEUE_F_SMTPUTF8 = 2,
-	QUEUE_F_BOUNCE = 4,	/* a notification of ours: never bounced again */
-	QUEUE_F_LOCAL = 8,	/* submitted on this host (sendmail, pickup) */
-	QUEUE_F_RET_FULL = 16,	/* RFC 3461 RET=FULL */
+	QUEUE_F_BOUNCE = 4,    /* a notification of ours: never bounced again */
+	QUEUE_F_LOCAL = 8,     /* submitted on this host (sendmail, pickup) */
+	QUEUE_F_RET_FULL = 16, /* RFC 3461 RET=FULL */
 	QUEUE_F_RET_HDRS = 32,
-	QUEUE_F_HOLD = 64,	/* begin in hold */
-	QUEUE_F_EXPIRE = 128,	/* forced expire (postsuper -e) */
-	QUEUE_F_WARNED = 256	/* the delay notice was sent */
+	QUEUE_F_HOLD = 64,    /* begin in hold */
+	QUEUE_F_EXPIRE = 128, /* forced expire (postsuper -e) */
+	QUEUE_F_WARNED = 256  /* the delay notice was sent */
 };
 
 /* RFC 3461 NOTIFY bits; 0: not given. */
@@ -109,28 +109,28 @@ enum { DSN_NEVER = 1, DSN_SUCCESS = 2, DSN_FAILURE = 4, DSN_DELAY = 8 };
 
 struct queue_envelope {
 	queue_id id;
-	int64_t arrival;		/* microseconds since 1970 */
-	int64_t size;			/* bytes of content, as stored (LF line ends) */
-	enum queue_state state;		/* a new one is incoming, or with QUEUE_F_HOLD in hold */
-	int64_t next_try;		/* seconds since 1970; 0: at once */
-	int attempts;			/* delivery attempts so far */
+	int64_t arrival;        /* microseconds since 1970 */
+	int64_t size;           /* bytes of content, as stored (LF line ends) */
+	enum queue_state state; /* a new one is incoming, or with QUEUE_F_HOLD in hold */
+	int64_t next_try;       /* seconds since 1970; 0: at once */
+	int attempts;           /* delivery attempts so far */
 	unsigned flags;
-	const char *sender;		/* "" is the null sender */
-	const char *envid;		/* RFC 3461 ENVID, decoded, or "" */
-	const char *full_name;		/* of a local submitter, or "" */
-	const char *client_name, *client_addr, *helo, *proto;	/* "" when local */
+	const char *sender;                                   /* "" is the null sender */
+	const char *envid;                                    /* RFC 3461 ENVID, decoded, or "" */
+	const char *full_name;                                /* of a local submitter, or "" */
+	const char *client_name, *client_addr, *helo, *proto; /* "" when local */
 	const char *sasl_user;
-	const char *reason;		/* why the message as a whole waits, or "" */
+	const char *reason; /* why the message as a whole waits, or "" */
 };
 
 struct queue_recipient {
-	int64_t n;			/* number within the message, from 0 */
-	const char *address;		/* where it goes */
-	const char *original;		/* as given at RCPT; "" when the same */
-	const char *orcpt;		/* RFC 3461 ORCPT "type;address" or "" */
-	unsigned notify;		/* DSN_* */
-	bool done;			/* delivered or bounced; kept until the message goes */
-	const char *dsn, *reason;	/* of the last deferral, or "" */
+	int64_t n;                /* number within the message, from 0 */
+	const char *address;      /* where it goes */
+	const char *original;     /* as given at RCPT; "" when the same */
+	const char *orcpt;        /* RFC 3461 ORCPT "type;address" or "" */
+	unsigned notify;          /* DSN_* */
+	bool done;                /* delivered or bounced; kept until the message goes */
+	const char *dsn, *reason; /* of the last deferral, or "" */
 };
 
 /* ---- Writing: many messages at once, group commit ---- */
@@ -159,12 +159,12 @@ void queue_end(struct queue_message *m, void (*done)(void *arg, bool ok), void *
  * he did (maildrop files). At most one a message.
  */
 void queue_set_source(struct queue_message *m, const char *name);
-int queue_has_source(struct queue *q, const char *name);		/* 1, 0, -1 */
-void queue_drop_source(struct queue *q, const char *name);		/* with the next commit */
+int queue_has_source(struct queue *q, const char *name);   /* 1, 0, -1 */
+void queue_drop_source(struct queue *q, const char *name); /* with the next commit */
 /* Forget a message that was not ended; chunks already written are removed. */
 void queue_abort(struct queue_message *m);
 /* Is there anything that a commit would make durable? */
-bool queue_pending(const struct queue *q);		/* an ended message or a change */
+bool queue_pending(const struct queue *q); /* an ended message or a change */
 /* One transaction, one fsync. From its return on the mail is safe. 0, or -1: every ended message is
  * told ok = false. */
 int queue_commit(struct queue *q);
@@ -228,7 +228,7 @@ void queue_recipient_append(struct queue *q, queue_id id, const struct queue_rec
 /* Deferred until next_try; attempts is raised by one. reason "" clears it. */
 void queue_defer(struct queue *q, queue_id id, int64_t next_try, const char *reason);
 void queue_set_state(struct queue *q, queue_id id, enum queue_state state, int64_t next_try);
-void queue_set_flags(struct queue *q, queue_id id, unsigned flags);	/* added to those it has */
+void queue_set_flags(struct queue *q, queue_id id, unsigned flags); /* added to those it has */
 void queue_remove(struct queue *q, queue_id id);
 /* Chunks without a message, older than age seconds (crashed writers): removed, now. Count or -1. */
 int queue_clean(struct queue *q, int64_t age);

@@ -43,13 +43,15 @@ bool queue_free_name(const struct queue *q, char out[PATH_SIZE])
 	gmtime_r(&now, &tm);
 	strftime(stamp, sizeof(stamp), "%Y%m%d-%H%M%S", &tm);
 	for (int i = 0; i < TRIES; i++) {
-		int n = i == 0 ? snprintf(out, PATH_SIZE, "%s.corrupt-%s", q->path, stamp) :
-			snprintf(out, PATH_SIZE, "%s.corrupt-%s.%d", q->path, stamp, i);
+		int n = i == 0 ? snprintf(out, PATH_SIZE, "%s.corrupt-%s", q->path, stamp)
+			       : snprintf(out, PATH_SIZE, "%s.corrupt-%s.%d", q->path, stamp, i);
 
-		if (n >= PATH_SIZE)
+		if (n >= PATH_SIZE) {
 			return false;
-		if (is_free(out, "") && is_free(out, "-wal"))
+		}
+		if (is_free(out, "") && is_free(out, "-wal")) {
 			return true;
+		}
 	}
 	return false;
 }
@@ -63,11 +65,13 @@ int queue_move_aside(struct queue *q, const char *to)
 	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
 		snprintf(from_name, sizeof(from_name), "%s%s", q->path, suffixes[i]);
 		snprintf(to_name, sizeof(to_name), "%s%s", to, suffixes[i]);
-		if (rename(from_name, to_name) != 0 && errno != ENOENT)
+		if (rename(from_name, to_name) != 0 && errno != ENOENT) {
 			return queue_set_error_text(q, strerror(errno));
+		}
 	}
-	if (dir_sync(q->dir, -1) != 0)
+	if (dir_sync(q->dir, -1) != 0) {
 		log_warn("%s: cannot sync it: %m", q->dir);
+	}
 	return 0;
 }
 
@@ -75,12 +79,14 @@ int queue_set_aside(struct queue *q, const char *why)
 {
 	char to[PATH_SIZE];
 
-	if (!queue_free_name(q, to))
+	if (!queue_free_name(q, to)) {
 		return queue_set_error_text(q, "cannot be set aside: no free name");
+	}
 	/* First: a crash in between must not leave mail in a file that nobody looks into. */
 	queue_rescue_later(q, to);
-	if (queue_move_aside(q, to) != 0)
+	if (queue_move_aside(q, to) != 0) {
 		return -1;
+	}
 	log_error("%s: %s: set aside as %s", q->path, why, to);
 	queue_unmark(q);
 	return 0;
@@ -104,8 +110,9 @@ void queue_mark(const struct queue *q)
 {
 	char name[PATH_SIZE];
 
-	if (q->damaged)
+	if (q->damaged) {
 		return;
+	}
 	mark_name(q, name);
 	(void)queue_make_file(q->dir, name);
 }

@@ -95,16 +95,18 @@ static int delete_chunks(struct queue *q, queue_id id)
 int queue_delete_rows(struct queue *q, queue_id id)
 {
 	if (db_run(q->db, Q_MESSAGE_DEL, "u", id) != 0 ||
-		db_run(q->db, Q_RECIPIENT_DEL, "u", id) != 0 || delete_chunks(q, id) != 0)
+		db_run(q->db, Q_RECIPIENT_DEL, "u", id) != 0 || delete_chunks(q, id) != 0) {
 		return queue_set_error(q);
+	}
 	return 0;
 }
 
 /* drop_partial - content of a message that never ended */
 static int drop_partial(struct queue *q, queue_id id)
 {
-	if (delete_chunks(q, id) != 0 || db_run(q->db, Q_PARTIAL_DEL, "u", id) != 0)
+	if (delete_chunks(q, id) != 0 || db_run(q->db, Q_PARTIAL_DEL, "u", id) != 0) {
 		return queue_set_error(q);
+	}
 	return 0;
 }
 
@@ -144,8 +146,9 @@ static int apply(struct queue *q, const struct queue_change *c)
 int queue_apply_changes(struct queue *q)
 {
 	for (const struct queue_change *c = q->changes; c != NULL; c = c->next) {
-		if (apply(q, c) != 0)
+		if (apply(q, c) != 0) {
 			return -1;
+		}
 	}
 	return 0;
 }
@@ -157,8 +160,9 @@ static int next_partial(
 	struct db_stmt *s = db_start(q->db, Q_PARTIAL_OLD, "uu", after, before);
 	int rc = db_step(s);
 
-	if (rc > 0)
+	if (rc > 0) {
 		*id_r = (queue_id)db_int(s, 0);
+	}
 	db_reset(s);
 	if (rc > 0) {
 		s = db_start(q->db, Q_MESSAGE_EXISTS, "u", *id_r);
@@ -179,8 +183,9 @@ static int clean_before(struct queue *q, queue_id before)
 
 	while ((rc = next_partial(q, id, before, &id, &ended)) > 0) {
 		/* A message that did end must keep its content whatever "partial" says. */
-		if (ended ? db_run(q->db, Q_PARTIAL_DEL, "u", id) != 0 : drop_partial(q, id) != 0)
+		if (ended ? db_run(q->db, Q_PARTIAL_DEL, "u", id) != 0 : drop_partial(q, id) != 0) {
 			return queue_set_error(q);
+		}
 		count += !ended;
 	}
 	return rc < 0 ? -1 : count;
@@ -191,10 +196,12 @@ int queue_clean(struct queue *q, int64_t age)
 	int64_t before = (int64_t)queue_id_new(q) - age * 1000000;
 	int count;
 
-	if (before <= 0)
+	if (before <= 0) {
 		return 0;
-	if (queue_begin_write(q) != 0)
+	}
+	if (queue_begin_write(q) != 0) {
 		return -1;
+	}
 	count = clean_before(q, (queue_id)before);
 	if (count < 0) {
 		queue_rollback_write(q);

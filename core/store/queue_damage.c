@@ -59,10 +59,12 @@ static bool has_commit(const struct queue *q)
 	struct wal w;
 	bool has = fd >= 0 && wal_read(fd, &w);
 
-	if (fd >= 0)
+	if (fd >= 0) {
 		close(fd);
-	if (has)
+	}
+	if (has) {
 		wal_free(&w);
+	}
 	return has;
 }
 
@@ -72,14 +74,17 @@ int queue_check_files(struct queue *q)
 	int fd = open_part(q, "");
 	ssize_t n = fd >= 0 ? pread(fd, h, sizeof(h), 0) : 0;
 
-	if (fd >= 0)
+	if (fd >= 0) {
 		close(fd);
-	if (n == (ssize_t)sizeof(h) && !is_header(h))
+	}
+	if (n == (ssize_t)sizeof(h) && !is_header(h)) {
 		return queue_set_aside(q, "its header is damaged");
+	}
 	if (n < (ssize_t)sizeof(h) && n >= 0 && has_commit(q)) {
 		/* What is moved is complete when the database itself has its new name. */
-		if (fd < 0 && queue_make_file(q->dir, q->path) != 0)
+		if (fd < 0 && queue_make_file(q->dir, q->path) != 0) {
 			return queue_set_error_text(q, strerror(errno));
+		}
 		return queue_set_aside(q, "it is empty or missing, and its log is not");
 	}
 	return 0;
@@ -88,13 +93,15 @@ int queue_check_files(struct queue *q)
 /* is_in_use - by another process: then SQLite has read the log already */
 static bool is_in_use(const struct queue *q)
 {
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = SHM_IN_USE,
-		.l_len = 1 };
+	struct flock lock = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = SHM_IN_USE, .l_len = 1
+	};
 	int fd = open_part(q, "-shm");
 	bool used = fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 
-	if (fd >= 0)
+	if (fd >= 0) {
 		close(fd);
+	}
 	return used;
 }
 
@@ -107,14 +114,17 @@ static int copy_log(const struct queue *q, int fd, const char *to)
 	int out, rc;
 
 	(void)unlink(to);
-	if (queue_make_file(q->dir, to) != 0)
+	if (queue_make_file(q->dir, to) != 0) {
 		return -1;
+	}
 	out = open(to, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (out < 0)
+	if (out < 0) {
 		return -1;
+	}
 	while ((n = pread(fd, piece, sizeof(piece), at)) > 0 &&
-		fd_write_all(out, piece, (size_t)n) == 0)
+		fd_write_all(out, piece, (size_t)n) == 0) {
 		at += n;
+	}
 	rc = n == 0 ? fsync(out) : -1;
 	if (close(out) != 0 || rc != 0 || dir_sync(q->dir, -1) != 0) {
 		(void)unlink(to);
@@ -128,8 +138,9 @@ static void keep_log(struct queue *q, int fd, const struct wal *w)
 {
 	char name[PATH_SIZE], to[PATH_SIZE + 16];
 
-	if (!queue_free_name(q, name))
+	if (!queue_free_name(q, name)) {
 		return;
+	}
 	snprintf(to, sizeof(to), "%s-wal", name);
 	if (copy_log(q, fd, to) != 0) {
 		log_error("%s-wal: damaged: %u commits behind the damage are lost, and it cannot "
@@ -163,19 +174,22 @@ static void check_log(struct queue *q)
 	struct wal w;
 	bool holds;
 
-	if (fd < 0)
+	if (fd < 0) {
 		return;
+	}
 	if (is_in_use(q)) {
 		close(fd);
 		return;
 	}
 	holds = wal_read(fd, &w);
-	if (w.lost > 1 || (w.lost > 0 && w.header_bad))
+	if (w.lost > 1 || (w.lost > 0 && w.header_bad)) {
 		keep_log(q, fd, &w);
-	else if (w.lost > 0 || w.unfinished)
+	} else if (w.lost > 0 || w.unfinished) {
 		keep_torn(q, fd);
-	if (holds)
+	}
+	if (holds) {
 		wal_free(&w);
+	}
 	close(fd);
 }
 
@@ -183,8 +197,9 @@ void queue_check_log(struct queue *q)
 {
 	struct identity_saved id;
 
-	if (identity_enter_parent(&id, q->path) != 0)
+	if (identity_enter_parent(&id, q->path) != 0) {
 		return;
+	}
 	check_log(q);
 	identity_leave(&id);
 }

@@ -45,8 +45,9 @@ static int open_lock_file(const char *path)
 	struct identity_saved id;
 	int fd = -1, saved;
 
-	if (identity_enter_parent(&id, path) != 0)
+	if (identity_enter_parent(&id, path) != 0) {
 		return -1;
+	}
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	saved = errno;
 	identity_leave(&id);
@@ -63,8 +64,9 @@ struct queue_holds *queue_holds_open(const char *queue_directory)
 	buf_addf(&path, "%s/" QUEUE_SUBDIR "/queue.lock", queue_directory);
 	fd = open_lock_file(buf_str(&path));
 	buf_free(&path);
-	if (fd < 0)
+	if (fd < 0) {
 		return NULL;
+	}
 	h = mem_alloc(sizeof(*h));
 	h->fd = fd;
 	return h;
@@ -72,8 +74,9 @@ struct queue_holds *queue_holds_open(const char *queue_directory)
 
 void queue_holds_close(struct queue_holds *h)
 {
-	if (h == NULL)
+	if (h == NULL) {
 		return;
+	}
 	close(h->fd);
 	mem_free(h);
 }
@@ -94,15 +97,18 @@ static struct flock place(enum queue_hold kind, queue_id id, int64_t n, short ty
 		at = (int64_t)(id << N_BITS) | (n & ((1 << N_BITS) - 1));
 		break;
 	}
-	return (struct flock){ .l_type = type, .l_whence = SEEK_SET,
-		.l_start = regions[kind].start + at, .l_len = 1 };
+	return (struct flock){ .l_type = type,
+		.l_whence = SEEK_SET,
+		.l_start = regions[kind].start + at,
+		.l_len = 1 };
 }
 
 static void set_lock(const struct queue_holds *h, struct flock lock)
 {
 	/* Shared and without waiting: it fails only where there are no such locks at all. */
-	while (fcntl(h->fd, F_OFD_SETLK, &lock) != 0 && errno == EINTR)
+	while (fcntl(h->fd, F_OFD_SETLK, &lock) != 0 && errno == EINTR) {
 		continue;
+	}
 }
 
 void queue_hold(const struct queue_holds *h, enum queue_hold kind, queue_id id, int64_t n)
@@ -128,8 +134,11 @@ bool queue_is_held(const struct queue_holds *h, enum queue_hold kind, queue_id i
 
 bool queue_any_held(const struct queue_holds *h, enum queue_hold kind)
 {
-	return has_lock(h->fd, (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET,
-		.l_start = regions[kind].start, .l_len = regions[kind].len });
+	return has_lock(h->fd,
+		(struct flock){ .l_type = F_WRLCK,
+			.l_whence = SEEK_SET,
+			.l_start = regions[kind].start,
+			.l_len = regions[kind].len });
 }
 
 /* ---- The queue manager's claim ---- */

@@ -25,7 +25,7 @@ struct queue_holds;
 
 /* As queue_open_below(). NULL with errno: the lock file cannot be opened. */
 struct queue_holds *queue_holds_open(const char *queue_directory);
-void queue_holds_close(struct queue_holds *h);	/* gives back all; NULL is fine */
+void queue_holds_close(struct queue_holds *h); /* gives back all; NULL is fine */
 void queue_hold(const struct queue_holds *h, enum queue_hold kind, queue_id id, int64_t n);
 void queue_unhold(const struct queue_holds *h, enum queue_hold kind, queue_id id, int64_t n);
 /* By another process? Where the file system has no such locks: no. */

@@ -37,8 +37,9 @@ static int64_t clock_id(void)
 	int64_t us;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
-	if (ts.tv_sec < ID_EPOCH / 1000000)
+	if (ts.tv_sec < ID_EPOCH / 1000000) {
 		return 1;
+	}
 	us = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000 - ID_EPOCH;
 	return us < 1 ? 1 : us > ID_CLOCK_MAX ? ID_CLOCK_MAX : us;
 }
@@ -48,10 +49,12 @@ static int64_t load_last(int fd)
 	unsigned char raw[8];
 	uint64_t v = 0;
 
-	if (pread(fd, raw, sizeof(raw), 0) != (ssize_t)sizeof(raw))
+	if (pread(fd, raw, sizeof(raw), 0) != (ssize_t)sizeof(raw)) {
 		return 0;
-	for (int i = 0; i < 8; i++)
+	}
+	for (int i = 0; i < 8; i++) {
 		v = v << 8 | raw[i];
+	}
 	return v < (uint64_t)ID_LIMIT ? (int64_t)v : 0;
 }
 
@@ -59,8 +62,9 @@ static void store_last(int fd, int64_t v)
 {
 	unsigned char raw[8];
 
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 8; i++) {
 		raw[i] = (unsigned char)((uint64_t)v >> (56 - 8 * i));
+	}
 	/* When it cannot be written (disk full on the first), ids still rise within each process.
 	 */
 	(void)!pwrite(fd, raw, sizeof(raw), 0);
@@ -71,8 +75,9 @@ static void lock_record(int fd, short type)
 {
 	struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 8 };
 
-	while (fcntl(fd, F_OFD_SETLKW, &lock) != 0 && errno == EINTR)
+	while (fcntl(fd, F_OFD_SETLKW, &lock) != 0 && errno == EINTR) {
 		continue;
+	}
 }
 
 /* take_block - ids from here to q->block_end are ours alone */
@@ -80,7 +85,7 @@ static int64_t take_block(struct queue *q, int64_t now)
 {
 	int64_t last = (int64_t)q->last_id, shared, first;
 
-	if (q->lock_fd < 0) {		/* QUEUE_READ: nobody else hears of them */
+	if (q->lock_fd < 0) { /* QUEUE_READ: nobody else hears of them */
 		q->block_end = (queue_id)ID_LIMIT;
 		return now > last ? now : last + 1;
 	}
@@ -99,12 +104,15 @@ queue_id queue_id_new(struct queue *q)
 	int64_t now = clock_id(), id = (int64_t)q->last_id + 1;
 
 	id = now > id ? now : id;
-	if (q->last_id == 0 || (queue_id)id > q->block_end)
+	if (q->last_id == 0 || (queue_id)id > q->block_end) {
 		id = take_block(q, now);
-	if (id >= ID_LIMIT)
-		id = 1;		/* cannot come about: 2^40 ids beyond the last believed second */
-	if (id - now > ID_BEHIND)
+	}
+	if (id >= ID_LIMIT) {
+		id = 1; /* cannot come about: 2^40 ids beyond the last believed second */
+	}
+	if (id - now > ID_BEHIND) {
 		q->clock_wrong = true;
+	}
 	q->last_id = (queue_id)id;
 	return (queue_id)id;
 }
@@ -115,11 +123,13 @@ void queue_id_load(struct queue *q)
 	int64_t known = db_step(s) > 0 ? db_int(s, 0) : 0;
 
 	db_reset(s);
-	if (known <= 0 || known >= ID_LIMIT)
+	if (known <= 0 || known >= ID_LIMIT) {
 		return;
+	}
 	lock_record(q->lock_fd, F_WRLCK);
-	if (load_last(q->lock_fd) < known)
+	if (load_last(q->lock_fd) < known) {
 		store_last(q->lock_fd, known);
+	}
 	lock_record(q->lock_fd, F_UNLCK);
 }
 
@@ -145,17 +155,22 @@ bool queue_id_parse(const char *text, queue_id *id_r)
 
 	for (; text[len] != '\0'; len++) {
 		char c = text[len];
-		int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 :
-			c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+		int digit = c >= '0' && c <= '9' ? c - '0'
+			: c >= 'A' && c <= 'F'   ? c - 'A' + 10
+			: c >= 'a' && c <= 'f'   ? c - 'a' + 10
+						 : -1;
 
-		if (digit < 0 || len >= QUEUE_ID_TEXT - 1)
+		if (digit < 0 || len >= QUEUE_ID_TEXT - 1) {
 			return false;
+		}
 		v = v << 4 | (unsigned)digit;
-		if (v >= (uint64_t)ID_LIMIT)
+		if (v >= (uint64_t)ID_LIMIT) {
 			return false;
+		}
 	}
-	if (len == 0 || v == 0)
+	if (len == 0 || v == 0) {
 		return false;
+	}
 	*id_r = v;
 	return true;
 }

@@ -10,15 +10,42 @@
 
 /* Statements of queue_sql.c, run by number. */
 enum {
-	Q_BEGIN, Q_BEGIN_READ, Q_COMMIT,
-	Q_MESSAGE_ADD, Q_RECIPIENT_ADD, Q_CHUNK_ADD, Q_CHUNK_COUNT,
-	Q_PARTIAL_ADD, Q_PARTIAL_DEL, Q_PARTIAL_OLD, Q_MESSAGE_EXISTS,
-	Q_MESSAGE_DEL, Q_RECIPIENT_DEL, Q_CHUNK_DEL,
-	Q_RECIPIENT_DONE, Q_RECIPIENT_DEFER, Q_DEFER, Q_STATE, Q_FLAGS,
-	Q_GET, Q_NEXT, Q_BEFORE, Q_SCAN, Q_LIST, Q_DUE, Q_DUE_FIRST,
-	Q_RECIPIENTS, Q_RECIPIENT_COUNT, Q_RECIPIENT_LAST, Q_CHUNK, Q_TOTALS,
-	Q_LAST_ID, Q_SET_LAST_ID,
-	Q_SOURCE_ADD, Q_SOURCE_GET, Q_SOURCE_DEL,
+	Q_BEGIN,
+	Q_BEGIN_READ,
+	Q_COMMIT,
+	Q_MESSAGE_ADD,
+	Q_RECIPIENT_ADD,
+	Q_CHUNK_ADD,
+	Q_CHUNK_COUNT,
+	Q_PARTIAL_ADD,
+	Q_PARTIAL_DEL,
+	Q_PARTIAL_OLD,
+	Q_MESSAGE_EXISTS,
+	Q_MESSAGE_DEL,
+	Q_RECIPIENT_DEL,
+	Q_CHUNK_DEL,
+	Q_RECIPIENT_DONE,
+	Q_RECIPIENT_DEFER,
+	Q_DEFER,
+	Q_STATE,
+	Q_FLAGS,
+	Q_GET,
+	Q_NEXT,
+	Q_BEFORE,
+	Q_SCAN,
+	Q_LIST,
+	Q_DUE,
+	Q_DUE_FIRST,
+	Q_RECIPIENTS,
+	Q_RECIPIENT_COUNT,
+	Q_RECIPIENT_LAST,
+	Q_CHUNK,
+	Q_TOTALS,
+	Q_LAST_ID,
+	Q_SET_LAST_ID,
+	Q_SOURCE_ADD,
+	Q_SOURCE_GET,
+	Q_SOURCE_DEL,
 	Q_COUNT
 };
 
@@ -47,17 +74,17 @@ struct queue_chunk {
 
 struct queue_message {
 	struct queue *q;
-	struct queue_message *next;	/* among the ended */
+	struct queue_message *next; /* among the ended */
 	struct arena arena;
-	struct queue_envelope env;	/* texts in arena */
-	struct queue_recipient *recipients;	/* array, texts in arena */
+	struct queue_envelope env;          /* texts in arena */
+	struct queue_recipient *recipients; /* array, texts in arena */
 	size_t recipient_count, recipient_cap;
-	struct buf data;		/* the chunk being filled */
-	const char *source;		/* in arena, or NULL */
+	struct buf data;    /* the chunk being filled */
+	const char *source; /* in arena, or NULL */
 	int64_t size;
-	int64_t chunks;			/* full ones, handed to q->chunks or stored */
-	bool stored;			/* some chunk is in the database already */
-	bool failed;			/* a chunk could not be stored */
+	int64_t chunks; /* full ones, handed to q->chunks or stored */
+	bool stored;    /* some chunk is in the database already */
+	bool failed;    /* a chunk could not be stored */
 	void (*done)(void *arg, bool ok);
 	void *arg;
 };
@@ -78,10 +105,10 @@ struct queue_change {
 	struct queue_change *next;
 	enum queue_op op;
 	queue_id id;
-	int64_t n;			/* recipient, state or flags */
-	int64_t when;			/* next_try */
-	const char *dsn, *reason;	/* OP_DROP_SOURCE: reason is the source */
-	struct queue_recipient *recipient;	/* OP_APPEND */
+	int64_t n;                         /* recipient, state or flags */
+	int64_t when;                      /* next_try */
+	const char *dsn, *reason;          /* OP_DROP_SOURCE: reason is the source */
+	struct queue_recipient *recipient; /* OP_APPEND */
 };
 
 struct queue {
@@ -91,13 +118,13 @@ struct queue {
 	int lock_fd; /* DIR/queue.lock: writers' turns (flock), the last id (bytes 0-7), qmgr's
 			claim (byte 8) */
 	bool locked;
-	bool keep_turn;			/* queue_unlock() does nothing: more is to come */
-	char *kept_log;			/* a damaged log that is to be looked through, or NULL */
-	dev_t dev;			/* of the database we have open */
+	bool keep_turn; /* queue_unlock() does nothing: more is to come */
+	char *kept_log; /* a damaged log that is to be looked through, or NULL */
+	dev_t dev;      /* of the database we have open */
 	ino_t ino;
 	struct buf error;
 	bool full, broken, keep_failed;
-	bool damaged;			/* known to be: errors are expected and not marked */
+	bool damaged; /* known to be: errors are expected and not marked */
 
 	struct queue_message *ended, **ended_tail;
 	struct queue_chunk *chunks, **chunks_tail;
@@ -107,14 +134,14 @@ struct queue {
 	queue_id *committed;
 	size_t committed_count, committed_cap;
 
-	queue_id last_id;		/* given by this process */
-	queue_id block_end;		/* up to here ids are its own */
-	struct buf pool[QUEUE_POOL];	/* memory of small messages, kept for the next ones */
+	queue_id last_id;            /* given by this process */
+	queue_id block_end;          /* up to here ids are its own */
+	struct buf pool[QUEUE_POOL]; /* memory of small messages, kept for the next ones */
 	int pooled;
 	bool clock_wrong; /* an id had to be above what the clock says: keep it in the database */
 
-	bool reading;			/* between queue_read_begin() and queue_read_end() */
-	queue_id cached_id;		/* whose chunk cached_n is in cache */
+	bool reading;       /* between queue_read_begin() and queue_read_end() */
+	queue_id cached_id; /* whose chunk cached_n is in cache */
 	int64_t cached_n;
 	struct buf cache;
 };
@@ -146,7 +173,7 @@ int queue_insert_recipient(struct queue *q, queue_id id, const struct queue_reci
 int queue_delete_rows(struct queue *q, queue_id id);
 
 /* queue_id.c */
-void queue_id_load(struct queue *q);	/* after opening, under the lock */
+void queue_id_load(struct queue *q); /* after opening, under the lock */
 int queue_id_save(
 	struct queue *q); /* inside a transaction: only where the clock cannot be trusted */
 

@@ -13,18 +13,21 @@
 
 int queue_read_begin(struct queue *q)
 {
-	if (q->reading)
+	if (q->reading) {
 		return 0;
-	if (db_run(q->db, Q_BEGIN_READ, "") != 0)
+	}
+	if (db_run(q->db, Q_BEGIN_READ, "") != 0) {
 		return queue_set_error(q);
+	}
 	q->reading = true;
 	return 0;
 }
 
 void queue_read_end(struct queue *q)
 {
-	if (q->reading && db_run(q->db, Q_COMMIT, "") != 0)
+	if (q->reading && db_run(q->db, Q_COMMIT, "") != 0) {
 		db_rollback(q->db);
+	}
 	q->reading = false;
 }
 
@@ -33,8 +36,9 @@ static int missing(struct queue *q)
 {
 	struct stat st;
 
-	if (stat(q->path, &st) == 0 && st.st_dev == q->dev && st.st_ino == q->ino)
+	if (stat(q->path, &st) == 0 && st.st_dev == q->dev && st.st_ino == q->ino) {
 		return 0;
+	}
 	q->broken = true;
 	return queue_set_error_text(q, "the file was replaced or removed while in use");
 }
@@ -42,8 +46,9 @@ static int missing(struct queue *q)
 /* out_of_order - rows that do not follow each other: a damaged tree leads in circles; -1 */
 static int out_of_order(struct queue *q)
 {
-	if (!q->broken)
+	if (!q->broken) {
 		queue_mark(q);
+	}
 	q->broken = true;
 	return queue_set_error_text(q, "damaged: rows are out of order");
 }
@@ -145,8 +150,9 @@ static int fill_entries(struct queue *q, struct db_stmt *s, const struct queue_e
 		}
 		count++;
 	}
-	if (rc < 0)
+	if (rc < 0) {
 		return queue_set_error(q);
+	}
 	return count > 0 ? count : missing(q);
 }
 
@@ -197,9 +203,8 @@ int queue_due(struct queue *q, int64_t now, const struct queue_entry *after,
 {
 	const struct queue_entry from = *after; /* may lie in out */
 
-	return fill_entries(q,
-		db_start(q->db, Q_DUE, "iuid", from.next_try, from.id, now, max), &from, by_time,
-		out);
+	return fill_entries(q, db_start(q->db, Q_DUE, "iuid", from.next_try, from.id, now, max),
+		&from, by_time, out);
 }
 
 int64_t queue_next_due(struct queue *q, const struct queue_entry *after)
@@ -229,8 +234,9 @@ int64_t queue_count_recipients(struct queue *q, queue_id id, int64_t *last_r)
 
 	if (count >= 0 && last_r != NULL) {
 		*last_r = get_number(q, Q_RECIPIENT_LAST, id, 0);
-		if (*last_r < 0)
+		if (*last_r < 0) {
 			return -1;
+		}
 	}
 	return count;
 }
@@ -270,8 +276,9 @@ static int load_chunk(struct queue *q, queue_id id, int64_t n)
 	size_t len;
 	int rc;
 
-	if (q->cached_id == id && q->cached_n == n)
+	if (q->cached_id == id && q->cached_n == n) {
 		return 1;
+	}
 	q->cached_n = -1;
 	buf_reset(&q->cache);
 	s = db_start(q->db, Q_CHUNK, "i", queue_chunk_key(id, n));
@@ -296,10 +303,12 @@ int64_t queue_read(struct queue *q, queue_id id, int64_t offset, void *data, siz
 		size_t within = (size_t)(at % QUEUE_CHUNK), piece;
 		int rc = n < QUEUE_CHUNKS_MAX ? load_chunk(q, id, n) : 0;
 
-		if (rc < 0)
+		if (rc < 0) {
 			return -1;
-		if (rc == 0 || within >= q->cache.len)
+		}
+		if (rc == 0 || within >= q->cache.len) {
 			break;
+		}
 		piece = q->cache.len - within;
 		piece = piece < len - copied ? piece : len - copied;
 		memcpy((char *)data + copied, q->cache.data + within, piece);

@@ -25,14 +25,19 @@
 
 #include "store/queue_internal.h"
 
-enum { PATH_SIZE = 4096, LIST_MAX = 65536, RCPTS_AT_ONCE = 200, COMMIT_EVERY = 100,
-	GAPS_MAX = 1000 };
+enum {
+	PATH_SIZE = 4096,
+	LIST_MAX = 65536,
+	RCPTS_AT_ONCE = 200,
+	COMMIT_EVERY = 100,
+	GAPS_MAX = 1000
+};
 #define ID_MAX ((queue_id)INT64_MAX >> 14)
 
 struct rescue {
 	struct queue *to, *from;
 	long taken, damaged;
-	bool failed;		/* the new queue does not take it now */
+	bool failed; /* the new queue does not take it now */
 	struct buf piece;
 };
 
@@ -51,8 +56,9 @@ static char *listed_path(const struct queue *q, struct slice line)
 	const char *slash = strrchr(text, '/'), *name = slash != NULL ? slash + 1 : text;
 	struct buf path = BUF_INIT;
 
-	if (str_starts(name, "queue.db."))
+	if (str_starts(name, "queue.db.")) {
 		buf_addf(&path, "%s/%s", q->dir, name);
+	}
 	mem_free(text);
 	return path.len > 0 ? buf_steal(&path) : NULL;
 }
@@ -67,13 +73,16 @@ void queue_rescue_later(const struct queue *q, const char *path)
 	/* Its own line, also behind one that was not written to its end. */
 	buf_addf(&line, "\n%s\n", strrchr(path, '/') + 1);
 	/* The queue manager has to read it, also when it was root who met the damage. */
-	if (queue_make_file(q->dir, name) == 0)
+	if (queue_make_file(q->dir, name) == 0) {
 		fd = open(name, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+	}
 	if (fd < 0 || fd_write_all(fd, line.data, line.len) != 0 || fsync(fd) != 0 ||
-		dir_sync(q->dir, fd) != 0)
+		dir_sync(q->dir, fd) != 0) {
 		log_warn("%s: %m: the mail in %s is not looked for", name, path);
-	if (fd >= 0)
+	}
+	if (fd >= 0) {
 		close(fd);
+	}
 	buf_free(&line);
 }
 
@@ -117,8 +126,9 @@ static int copy_content(struct rescue *r, struct queue_message *m, queue_id id, 
 /* store - what was taken since the last time, durably */
 static void store(struct rescue *r)
 {
-	if (queue_commit(r->to) == 0)
+	if (queue_commit(r->to) == 0) {
 		return;
+	}
 	r->failed = true;
 	log_warn("%s", queue_error(r->to));
 }
@@ -133,10 +143,12 @@ static void take(struct rescue *r, struct queue_envelope *env)
 
 	arena_free(&a);
 	r->failed = r->failed || known < 0;
-	if (known != 0)
-		return;		/* there: a rescue before this one was interrupted */
-	if (env->state > QUEUE_CORRUPT)
+	if (known != 0) {
+		return; /* there: a rescue before this one was interrupted */
+	}
+	if (env->state > QUEUE_CORRUPT) {
 		env->state = QUEUE_INCOMING;
+	}
 	m = queue_begin(r->to, env);
 	if (copy_recipients(r, m, env->id) <= 0 || copy_content(r, m, env->id, env->size) != 0) {
 		queue_abort(m);
@@ -145,8 +157,9 @@ static void take(struct rescue *r, struct queue_envelope *env)
 	}
 	queue_end(m, NULL, NULL);
 	r->taken++;
-	if (r->taken % COMMIT_EVERY == 0)
+	if (r->taken % COMMIT_EVERY == 0) {
 		store(r);
+	}
 }
 
 /* walk - all that can be reached from one end; the last id seen */
@@ -155,10 +168,12 @@ static queue_id walk(struct rescue *r, bool up, queue_id at, queue_id stop)
 	struct arena a = ARENA_INIT;
 	struct queue_envelope env;
 
-	while (!r->failed && (up ? queue_next(r->from, at, &a, &env) :
-		queue_before(r->from, at, &a, &env)) > 0) {
-		if (up ? env.id <= at : env.id >= at || env.id <= stop)
-			break;	/* a damaged tree may lead in circles */
+	while (!r->failed &&
+		(up ? queue_next(r->from, at, &a, &env) : queue_before(r->from, at, &a, &env)) >
+			0) {
+		if (up ? env.id <= at : env.id >= at || env.id <= stop) {
+			break; /* a damaged tree may lead in circles */
+		}
 		at = env.id;
 		take(r, &env);
 		arena_reset(&a);
@@ -177,9 +192,11 @@ static queue_id behind_damage(struct rescue *r, queue_id at)
 	struct queue_envelope env;
 	queue_id found = 0;
 
-	for (queue_id step = 1000; found == 0 && at + step < ID_MAX; step *= 2)
-		if (queue_next(r->from, at + step, &a, &env) > 0 && env.id > at)
+	for (queue_id step = 1000; found == 0 && at + step < ID_MAX; step *= 2) {
+		if (queue_next(r->from, at + step, &a, &env) > 0 && env.id > at) {
 			found = env.id;
+		}
+	}
 	arena_free(&a);
 	return found;
 }
@@ -191,8 +208,9 @@ static void walk_all(struct rescue *r)
 
 	for (int gaps = 0; gaps < GAPS_MAX && !r->failed; gaps++) {
 		next = behind_damage(r, at);
-		if (next == 0)
+		if (next == 0) {
 			break;
+		}
 		walk(r, false, next + 1, at);
 		at = walk(r, true, next, 0);
 	}
@@ -216,9 +234,10 @@ static struct queue *open_damaged(struct queue *q, const char *path, const char 
 			from = queue_open_damaged(path, wal, page, &error);
 		}
 	}
-	if (from == NULL)
+	if (from == NULL) {
 		log_warn("%s: nothing can be read from it: %s", path,
 			error != NULL ? error : queue_error(q));
+	}
 	mem_free(error);
 	return from;
 }
@@ -228,16 +247,18 @@ static bool rescue_from(struct queue *q, const char *path, const char *wal, cons
 {
 	struct rescue r = { .to = q, .from = open_damaged(q, path, wal) };
 
-	if (r.from == NULL)
+	if (r.from == NULL) {
 		return true;
+	}
 	walk_all(&r);
 	store(&r);
-	if (r.failed)
+	if (r.failed) {
 		log_warn("%s: not all of its messages could be taken from it: tried again later",
 			name);
-	else
+	} else {
 		log_info("%s: %ld message%s taken from it into the new queue, %ld damaged", name,
 			r.taken, r.taken == 1 ? "" : "s", r.damaged);
+	}
 	queue_close(r.from);
 	buf_free(&r.piece);
 	return !r.failed;
@@ -248,20 +269,23 @@ static bool rescue_file(struct queue *q, const char *path)
 {
 	char wal[PATH_SIZE + 16];
 
-	if (access(path, F_OK) != 0 && errno == ENOENT)
-		return true;	/* a crash came before it was moved there: it got another name */
+	if (access(path, F_OK) != 0 && errno == ENOENT) {
+		return true; /* a crash came before it was moved there: it got another name */
+	}
 	snprintf(wal, sizeof(wal), "%s-wal", path);
 	return rescue_from(q, path, wal, path);
 }
 
 void queue_rescue_log(struct queue *q)
 {
-	if (q->kept_log == NULL)
+	if (q->kept_log == NULL) {
 		return;
+	}
 	/* Till the end nobody else may write, and nothing be copied back into the pages we read. */
 	q->keep_turn = true;
-	if (db_exec(q->db, "PRAGMA wal_autocheckpoint=0") == 0)
+	if (db_exec(q->db, "PRAGMA wal_autocheckpoint=0") == 0) {
 		(void)rescue_from(q, q->path, q->kept_log, q->kept_log);
+	}
 	q->keep_turn = false;
 	mem_free(q->kept_log);
 	q->kept_log = NULL;
@@ -275,13 +299,16 @@ void queue_rescue(struct queue *q)
 	char *text;
 
 	list_name(q, name);
-	if (queue_pending(q))
+	if (queue_pending(q)) {
 		return;
+	}
 	text = file_read(name, LIST_MAX, NULL);
 	if (text == NULL) {
-		if (errno != ENOENT)
+		if (errno != ENOENT) {
 			log_warn("%s: %m: the mail in damaged queues that it names is not looked "
-				 "for", name);
+				 "for",
+				name);
+		}
 		return;
 	}
 	/* What cannot be stored is read again from where it is, and not kept in memory. */
@@ -295,8 +322,9 @@ void queue_rescue(struct queue *q)
 	}
 	q->keep_failed = keep;
 	mem_free(text);
-	if (done && !queue_is_broken(q) && unlink(name) != 0 && errno != ENOENT)
+	if (done && !queue_is_broken(q) && unlink(name) != 0 && errno != ENOENT) {
 		log_warn("%s: %m", name);
+	}
 }
 
 /* is_half_moved - has a companion that name, and the database itself, which goes last, has not? */
@@ -307,8 +335,9 @@ static bool is_half_moved(const char *name)
 
 	for (size_t i = 0; i < ARRAY_LEN(companions); i++) {
 		snprintf(path, sizeof(path), "%s%s", name, companions[i]);
-		if (access(path, F_OK) == 0)
+		if (access(path, F_OK) == 0) {
 			return access(name, F_OK) != 0;
+		}
 	}
 	return false;
 }
@@ -320,15 +349,17 @@ void queue_finish_aside(struct queue *q)
 
 	list_name(q, list);
 	text = file_read(list, LIST_MAX, NULL);
-	if (text == NULL)
+	if (text == NULL) {
 		return;
+	}
 	rest = slice_of(text);
 	while ((line = slice_word(&rest, "\n")).ptr != NULL) {
 		char *name = listed_path(q, line);
 
-		if (name != NULL && is_half_moved(name) && queue_move_aside(q, name) == 0)
+		if (name != NULL && is_half_moved(name) && queue_move_aside(q, name) == 0) {
 			log_warn("%s: the move to %s, which a crash had interrupted, is complete",
 				q->path, name);
+		}
 		mem_free(name);
 	}
 	mem_free(text);

@@ -22,13 +22,14 @@
 #include "store/queue_internal.h"
 
 enum {
-	PATH_SIZE = 4096, PAGE = 4096,
-	LOG_PAGES = 1000,		/* the most; HISTORY.md says why */
+	PATH_SIZE = 4096,
+	PAGE = 4096,
+	LOG_PAGES = 1000, /* the most; HISTORY.md says why */
 	RESERVE_MAX = 2 * LOG_PAGES * PAGE,
 	RESERVE_MIN = 512 * 1024,
-	RESERVE_PART = 20,		/* this part of a small file system */
-	BATCH = 250,			/* more in one commit would save nothing */
-	MESSAGE_COST = 8192		/* of the log, to defer one; to remove one takes less */
+	RESERVE_PART = 20,  /* this part of a small file system */
+	BATCH = 250,        /* more in one commit would save nothing */
+	MESSAGE_COST = 8192 /* of the log, to defer one; to remove one takes less */
 };
 
 static void reserve_name(const struct queue *q, char out[PATH_SIZE])
@@ -43,8 +44,9 @@ static int64_t reserve_size(const struct queue *q, int64_t *free_r)
 	int64_t size;
 
 	*free_r = 0;
-	if (statvfs(q->dir, &fs) != 0)
+	if (statvfs(q->dir, &fs) != 0) {
 		return RESERVE_MAX;
+	}
 	*free_r = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
 	size = (int64_t)fs.f_blocks * (int64_t)fs.f_frsize / RESERVE_PART;
 	return size < RESERVE_MIN ? RESERVE_MIN : size > RESERVE_MAX ? RESERVE_MAX : size;
@@ -72,14 +74,17 @@ void queue_keep_reserve(struct queue *q)
 	int fd;
 
 	reserve_name(q, name);
-	if (stat(name, &st) == 0 && st.st_blocks > 0)
+	if (stat(name, &st) == 0 && st.st_blocks > 0) {
 		return;
+	}
 	fd = left > size * 2 ? open(name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
-	if (fd < 0)
+	if (fd < 0) {
 		return;
+	}
 	/* Blocks that are there in truth; no reserve where a file system cannot promise them. */
-	if (fallocate(fd, 0, 0, size) != 0)
+	if (fallocate(fd, 0, 0, size) != 0) {
 		(void)unlink(name);
+	}
 	close(fd);
 }
 
@@ -89,8 +94,9 @@ bool queue_use_reserve(struct queue *q)
 	struct stat st;
 
 	reserve_name(q, name);
-	if (stat(name, &st) != 0 || unlink(name) != 0)
+	if (stat(name, &st) != 0 || unlink(name) != 0) {
 		return false;
+	}
 	log_warn("%s: the disk is full: %lld KB kept for this are used to empty the queue", q->path,
 		(long long)st.st_size / 1024);
 	if (queue_lock(q) == 0) {

@@ -17,27 +17,30 @@
 #include "store/queue_internal.h"
 
 const struct db_migration queue_migrations[] = {
-	{ 1, "CREATE TABLE message ("
-	     " id INTEGER PRIMARY KEY, state INTEGER NOT NULL, next_try INTEGER NOT NULL,"
-	     " attempts INTEGER NOT NULL, flags INTEGER NOT NULL, arrival INTEGER NOT NULL,"
-	     " size INTEGER NOT NULL, sender TEXT NOT NULL, envid TEXT, full_name TEXT,"
-	     " client_name TEXT, client_addr TEXT, helo TEXT, proto TEXT, sasl_user TEXT, reason "
-	     "TEXT);"
-	     "CREATE INDEX message_due ON message (next_try, id) WHERE state = 1;"
-	     "CREATE TABLE recipient ("
-	     " message INTEGER NOT NULL, n INTEGER NOT NULL, done INTEGER NOT NULL,"
-	     " notify INTEGER NOT NULL, address TEXT NOT NULL, original TEXT, orcpt TEXT,"
-	     " dsn TEXT, reason TEXT, PRIMARY KEY (message, n)) WITHOUT ROWID;"
-	     "CREATE TABLE chunk (k INTEGER PRIMARY KEY, data BLOB NOT NULL);"
-	     "CREATE TABLE partial (id INTEGER PRIMARY KEY);"
-	     "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;" },
-	{ 2, "CREATE TABLE source (name TEXT PRIMARY KEY, message INTEGER NOT NULL) WITHOUT "
-	     "ROWID;" },
+	{ 1,
+		"CREATE TABLE message ("
+		" id INTEGER PRIMARY KEY, state INTEGER NOT NULL, next_try INTEGER NOT NULL,"
+		" attempts INTEGER NOT NULL, flags INTEGER NOT NULL, arrival INTEGER NOT NULL,"
+		" size INTEGER NOT NULL, sender TEXT NOT NULL, envid TEXT, full_name TEXT,"
+		" client_name TEXT, client_addr TEXT, helo TEXT, proto TEXT, sasl_user TEXT, "
+		"reason "
+		"TEXT);"
+		"CREATE INDEX message_due ON message (next_try, id) WHERE state = 1;"
+		"CREATE TABLE recipient ("
+		" message INTEGER NOT NULL, n INTEGER NOT NULL, done INTEGER NOT NULL,"
+		" notify INTEGER NOT NULL, address TEXT NOT NULL, original TEXT, orcpt TEXT,"
+		" dsn TEXT, reason TEXT, PRIMARY KEY (message, n)) WITHOUT ROWID;"
+		"CREATE TABLE chunk (k INTEGER PRIMARY KEY, data BLOB NOT NULL);"
+		"CREATE TABLE partial (id INTEGER PRIMARY KEY);"
+		"CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;" },
+	{ 2,
+		"CREATE TABLE source (name TEXT PRIMARY KEY, message INTEGER NOT NULL) WITHOUT "
+		"ROWID;" },
 };
 
 const size_t queue_migration_count = ARRAY_LEN(queue_migrations);
 
-#define MESSAGE_COLUMNS \
+#define MESSAGE_COLUMNS                                                                  \
 	"id, state, next_try, attempts, flags, arrival, size, sender, envid, full_name," \
 	" client_name, client_addr, helo, proto, sasl_user, reason"
 
@@ -80,7 +83,7 @@ const char *const queue_sql[Q_COUNT] = {
 	[Q_GET] = "SELECT " MESSAGE_COLUMNS " FROM message WHERE id = ?1",
 	[Q_NEXT] = "SELECT " MESSAGE_COLUMNS " FROM message WHERE id > ?1 ORDER BY id LIMIT 1",
 	[Q_BEFORE] = "SELECT " MESSAGE_COLUMNS " FROM message WHERE id < ?1 ORDER BY id DESC LIMIT "
-					       "1",
+		     "1",
 	[Q_SCAN] = "SELECT id, next_try, state FROM message WHERE id > ?1 ORDER BY id LIMIT ?2",
 	[Q_LIST] = "SELECT m.id, m.state, m.next_try, m.flags, m.arrival, m.size, m.sender, "
 		   "m.reason,"

@@ -61,8 +61,9 @@ struct queue_message *queue_begin(struct queue *q, const struct queue_envelope *
 	m->q = q;
 	m->env.id = env->id != 0 ? env->id : queue_id_new(q);
 	copy_envelope(m, env);
-	if (m->env.arrival == 0)
+	if (m->env.arrival == 0) {
 		m->env.arrival = now_us();
+	}
 	return m;
 }
 
@@ -76,8 +77,9 @@ void queue_set_envelope(struct queue_message *m, const struct queue_envelope *en
 	int64_t arrival = m->env.arrival;
 
 	copy_envelope(m, env);
-	if (m->env.arrival == 0)
+	if (m->env.arrival == 0) {
 		m->env.arrival = arrival;
+	}
 }
 
 void queue_copy_recipient(
@@ -167,8 +169,9 @@ static int insert_chunks(struct queue *q)
 	for (struct queue_chunk *c = q->chunks; c != NULL; c = c->next) {
 		if (db_run(q->db, Q_PARTIAL_ADD, "u", c->message->env.id) != 0 ||
 			db_run(q->db, Q_CHUNK_ADD, "ib", c->key, (const void *)c->data.data,
-				c->data.len) != 0)
+				c->data.len) != 0) {
 			return queue_set_error(q);
+		}
 	}
 	return 0;
 }
@@ -176,8 +179,9 @@ static int insert_chunks(struct queue *q)
 /* chunks_stored - what insert_chunks() wrote is committed */
 static void chunks_stored(struct queue *q)
 {
-	for (struct queue_chunk *c = q->chunks; c != NULL; c = c->next)
+	for (struct queue_chunk *c = q->chunks; c != NULL; c = c->next) {
 		c->message->stored = true;
+	}
 	drop_chunks(q, NULL);
 }
 
@@ -192,8 +196,9 @@ static void flush_chunks(struct queue *q)
 			return;
 		}
 	}
-	for (struct queue_chunk *c = q->chunks; c != NULL; c = c->next)
+	for (struct queue_chunk *c = q->chunks; c != NULL; c = c->next) {
 		c->message->failed = true;
+	}
 	drop_chunks(q, NULL);
 }
 
@@ -215,8 +220,9 @@ static int hand_chunk(struct queue_message *m)
 	q->chunk_bytes += c->data.len;
 	*q->chunks_tail = c;
 	q->chunks_tail = &c->next;
-	if (q->chunk_bytes >= CHUNKS_HELD)
+	if (q->chunk_bytes >= CHUNKS_HELD) {
 		flush_chunks(q);
+	}
 	return m->failed ? -1 : 0;
 }
 
@@ -224,8 +230,9 @@ int queue_write(struct queue_message *m, const void *data, size_t len)
 {
 	const char *from = data;
 
-	if (m->data.cap == 0 && m->q->pooled > 0)
+	if (m->data.cap == 0 && m->q->pooled > 0) {
 		m->data = m->q->pool[--m->q->pooled];
+	}
 	while (len > 0 && !m->failed) {
 		size_t room = QUEUE_CHUNK - m->data.len;
 		size_t n = len < room ? len : room;
@@ -234,8 +241,9 @@ int queue_write(struct queue_message *m, const void *data, size_t len)
 		m->size += (int64_t)n;
 		from += n;
 		len -= n;
-		if (m->data.len == QUEUE_CHUNK && hand_chunk(m) != 0)
+		if (m->data.len == QUEUE_CHUNK && hand_chunk(m) != 0) {
 			return -1;
+		}
 	}
 	return m->failed ? -1 : 0;
 }
@@ -255,8 +263,9 @@ void queue_abort(struct queue_message *m)
 	struct queue *q = m->q;
 
 	drop_chunks(q, m);
-	if (m->stored)
+	if (m->stored) {
 		queue_add_change(q, OP_DROP_PARTIAL, m->env.id);
+	}
 	free_message(m);
 }
 
@@ -273,8 +282,9 @@ static int chunks_complete(struct queue *q, const struct queue_message *m)
 	int64_t count = db_step(s) > 0 ? db_int(s, 0) : -1;
 
 	db_reset(s);
-	if (count < 0)
+	if (count < 0) {
 		return queue_set_error(q);
+	}
 	return count == m->chunks;
 }
 
@@ -292,18 +302,21 @@ static int insert_envelope(struct queue *q, const struct queue_message *m)
 int queue_insert_recipient(struct queue *q, queue_id id, const struct queue_recipient *r)
 {
 	if (db_run(q->db, Q_RECIPIENT_ADD, "uidisssss", id, r->n, (int)r->done, (int64_t)r->notify,
-		    r->address, r->original, r->orcpt, r->dsn, r->reason) != 0)
+		    r->address, r->original, r->orcpt, r->dsn, r->reason) != 0) {
 		return queue_set_error(q);
+	}
 	return 0;
 }
 
 /* insert_source - 1, 0 when it is there already (failed), -1 */
 static int insert_source(struct queue *q, const struct queue_message *m)
 {
-	if (db_run(q->db, Q_SOURCE_ADD, "su", m->source, m->env.id) == 0)
+	if (db_run(q->db, Q_SOURCE_ADD, "su", m->source, m->env.id) == 0) {
 		return 1;
-	if (db_fault(q->db) != DB_FAULT_CONSTRAINT)
+	}
+	if (db_fault(q->db) != DB_FAULT_CONSTRAINT) {
 		return queue_set_error(q);
+	}
 	log_error("%s: its message is in the queue already", m->source);
 	return 0;
 }
@@ -314,30 +327,36 @@ static int insert_message(struct queue *q, struct queue_message *m)
 	if (m->source != NULL) {
 		int rc = insert_source(q, m);
 
-		if (rc <= 0)
+		if (rc <= 0) {
 			return rc;
+		}
 	}
 	if (m->chunks > 0) {
 		int rc = m->failed ? 0 : chunks_complete(q, m);
 
-		if (rc <= 0)
+		if (rc <= 0) {
 			return rc;
-		if (db_run(q->db, Q_PARTIAL_DEL, "u", m->env.id) != 0)
+		}
+		if (db_run(q->db, Q_PARTIAL_DEL, "u", m->env.id) != 0) {
 			return queue_set_error(q);
+		}
 	}
 	if (insert_envelope(q, m) != 0) {
-		if (db_fault(q->db) != DB_FAULT_CONSTRAINT)
+		if (db_fault(q->db) != DB_FAULT_CONSTRAINT) {
 			return queue_set_error(q);
+		}
 		log_error("%s: a message of this id is in the queue already", db_error(q->db));
 		return 0;
 	}
 	if (m->data.len > 0 &&
 		db_run(q->db, Q_CHUNK_ADD, "ib", queue_chunk_key(m->env.id, m->chunks),
-			(const void *)m->data.data, m->data.len) != 0)
+			(const void *)m->data.data, m->data.len) != 0) {
 		return queue_set_error(q);
+	}
 	for (size_t i = 0; i < m->recipient_count; i++) {
-		if (queue_insert_recipient(q, m->env.id, &m->recipients[i]) != 0)
+		if (queue_insert_recipient(q, m->env.id, &m->recipients[i]) != 0) {
 			return -1;
+		}
 	}
 	return 1;
 }
@@ -345,18 +364,22 @@ static int insert_message(struct queue *q, struct queue_message *m)
 /* insert_all - everything that waits; 0 or -1 */
 static int insert_all(struct queue *q)
 {
-	if (insert_chunks(q) != 0)
+	if (insert_chunks(q) != 0) {
 		return -1;
+	}
 	for (struct queue_message *m = q->ended; m != NULL; m = m->next) {
 		int rc = insert_message(q, m);
 
-		if (rc < 0)
+		if (rc < 0) {
 			return -1;
-		if (rc == 0)
+		}
+		if (rc == 0) {
 			m->failed = true;
+		}
 	}
-	if (queue_apply_changes(q) != 0)
+	if (queue_apply_changes(q) != 0) {
 		return -1;
+	}
 	return queue_id_save(q) == 0 ? 0 : queue_set_error(q);
 }
 
@@ -365,8 +388,9 @@ static void reserve_committed(struct queue *q)
 {
 	size_t count = 0;
 
-	for (const struct queue_message *m = q->ended; m != NULL; m = m->next)
+	for (const struct queue_message *m = q->ended; m != NULL; m = m->next) {
 		count++;
+	}
 	if (count > q->committed_cap) {
 		q->committed = mem_realloc(q->committed, count * 2 * sizeof(*q->committed));
 		q->committed_cap = count * 2;
@@ -389,11 +413,13 @@ static void tell_ended(struct queue *q, bool ok)
 			q->committed[q->committed_count++] = m->env.id;
 		} else {
 			drop_chunks(q, m);
-			if (m->stored)
+			if (m->stored) {
 				queue_add_change(q, OP_DROP_PARTIAL, m->env.id);
+			}
 		}
-		if (m->done != NULL)
+		if (m->done != NULL) {
 			m->done(m->arg, good);
+		}
 		free_message(m);
 	}
 }
@@ -403,15 +429,17 @@ void queue_forget(struct queue *q)
 	tell_ended(q, false);
 	drop_chunks(q, NULL);
 	queue_forget_changes(q);
-	while (q->pooled > 0)
+	while (q->pooled > 0) {
 		buf_free(&q->pool[--q->pooled]);
+	}
 }
 
 /* write_all - the transaction; 0 or -1 */
 static int write_all(struct queue *q)
 {
-	if (queue_begin_write(q) != 0)
+	if (queue_begin_write(q) != 0) {
 		return -1;
+	}
 	if (insert_all(q) != 0) {
 		queue_rollback_write(q);
 		return -1;
@@ -422,8 +450,9 @@ static int write_all(struct queue *q)
 int queue_commit(struct queue *q)
 {
 	q->committed_count = 0;
-	if (!queue_pending(q))
+	if (!queue_pending(q)) {
 		return 0;
+	}
 	reserve_committed(q);
 	if (write_all(q) != 0) {
 		if (!q->keep_failed) {

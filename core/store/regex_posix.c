@@ -19,11 +19,11 @@
 #include "base/mem.h"
 
 enum {
-	DUP_MAX = 255,			/* what every regcomp() takes (POSIX) */
-	COUNT_MAX = 32767,		/* glibc's RE_DUP_MAX */
+	DUP_MAX = 255,     /* what every regcomp() takes (POSIX) */
+	COUNT_MAX = 32767, /* glibc's RE_DUP_MAX */
 	DEPTH_MAX = 100,
-	GROUPS_MAX = 255,		/* compiled ones */
-	WEIGHT_MAX = 5000		/* letters to match: 0.6 s and 100 MB to compile at worst */
+	GROUPS_MAX = 255, /* compiled ones */
+	WEIGHT_MAX = 5000 /* letters to match: 0.6 s and 100 MB to compile at worst */
 };
 
 /* Where an expression began in the output. */
@@ -35,12 +35,12 @@ struct writer {
 	const char *p, *end;
 	bool from_basic, to_basic, has_references;
 	struct buf out;
-	struct buf origin;		/* a byte for each group of the output, from group 1 */
-	unsigned char groups;		/* of the source so far */
-	size_t weight;			/* letters, each as often as counts repeat it */
-	struct mark open[DEPTH_MAX];	/* groups not closed yet */
+	struct buf origin;           /* a byte for each group of the output, from group 1 */
+	unsigned char groups;        /* of the source so far */
+	size_t weight;               /* letters, each as often as counts repeat it */
+	struct mark open[DEPTH_MAX]; /* groups not closed yet */
 	size_t depth;
-	struct mark atom;		/* what a repetition would repeat */
+	struct mark atom; /* what a repetition would repeat */
 	bool has_atom;
 	struct buf *why;
 };
@@ -211,8 +211,7 @@ static int interval(struct writer *w)
 	if (w->from_basic) {
 		p += p < w->end && *p == '\\' ? 1 : 0;
 	}
-	if (!w->has_atom || least < 0 || p >= w->end || *p != '}' ||
-		(most >= 0 && most < least)) {
+	if (!w->has_atom || least < 0 || p >= w->end || *p != '}' || (most >= 0 && most < least)) {
 		return refuse(w, "bad repetition count");
 	}
 	if (least > COUNT_MAX || most > COUNT_MAX) {
@@ -237,8 +236,7 @@ static int interval(struct writer *w)
 static int anchor(struct writer *w, char c)
 {
 	const char *next = w->p + 1;
-	bool edge = c == '^' ? !w->has_atom :
-		next == w->end || *next == ')' || *next == '|';
+	bool edge = c == '^' ? !w->has_atom : next == w->end || *next == ')' || *next == '|';
 
 	if (!w->from_basic && w->to_basic && !edge) {
 		return refuse(w, "'^' or '$' in the middle, together with back-references");
@@ -334,8 +332,9 @@ static int step(struct writer *w)
 	if (c == '^' || c == '$') {
 		return anchor(w, c);
 	}
-	if (!w->from_basic && (c == '{' || c == '(' || c == '|' || c == '+' || c == '?' ||
-		(c == ')' && w->depth > 0))) {
+	if (!w->from_basic &&
+		(c == '{' || c == '(' || c == '|' || c == '+' || c == '?' ||
+			(c == ')' && w->depth > 0))) {
 		return operator_(w, c);
 	}
 	if (c == '*' && !w->has_atom && !w->from_basic) {

@@ -14,9 +14,9 @@
  */
 struct posix_regex {
 	regex_t re;
-	size_t groups;			/* of the pattern as written */
+	size_t groups;         /* of the pattern as written */
 	unsigned char *origin; /* of each group compiled: its number in the pattern; NULL: same */
-	bool fold; /* keys are made lower case, for back-references without case */
+	bool fold;             /* keys are made lower case, for back-references without case */
 };
 
 /* cflags as for regcomp(). 0, or -1 with what is wrong (nothing to free then). */

@@ -9,12 +9,12 @@
 enum { FRAME = WAL_FRAME_HEADER + WAL_PAGE, MAGIC = 0x377f0682 };
 
 struct frame {
-	uint32_t page, commit;	/* commit: pages of the database, 0: not the end of one */
-	bool whole, ours;	/* ours: of this generation of the log */
+	uint32_t page, commit; /* commit: pages of the database, 0: not the end of one */
+	bool whole, ours;      /* ours: of this generation of the log */
 };
 
 struct reader {
-	bool big;		/* the checksum's byte order */
+	bool big; /* the checksum's byte order */
 	uint32_t salt[2], sum[2];
 	unsigned char data[FRAME];
 };
@@ -52,9 +52,10 @@ static bool read_header(int fd, struct reader *r)
 	good = (get32(h) & ~1U) == MAGIC && get32(h + 8) == WAL_PAGE && sum[0] == get32(h + 24) &&
 		sum[1] == get32(h + 28);
 	if (!good) {
-		r->big = *(const unsigned char *)&one == 0;	/* we wrote it on such a machine */
-		if (pread(fd, h + 16, 8, WAL_HEADER + 8) != 8)
+		r->big = *(const unsigned char *)&one == 0; /* we wrote it on such a machine */
+		if (pread(fd, h + 16, 8, WAL_HEADER + 8) != 8) {
 			memset(h + 16, 0, 8);
+		}
 	}
 	r->salt[0] = get32(h + 16);
 	r->salt[1] = get32(h + 20);
@@ -69,8 +70,9 @@ static bool read_frame(int fd, struct reader *r, uint32_t n, struct frame *f)
 	uint32_t sum[2] = { r->sum[0], r->sum[1] };
 	const unsigned char *h = r->data;
 
-	if (pread(fd, r->data, FRAME, WAL_HEADER + (off_t)n * FRAME) != FRAME)
+	if (pread(fd, r->data, FRAME, WAL_HEADER + (off_t)n * FRAME) != FRAME) {
 		return false;
+	}
 	f->page = get32(h);
 	f->commit = get32(h + 4);
 	f->ours = get32(h + 8) == r->salt[0] && get32(h + 12) == r->salt[1];
@@ -97,11 +99,13 @@ static uint32_t count(struct wal *w, const struct frame *frames, uint32_t total)
 
 		damaged = damaged || !f->whole;
 		bad += !f->whole;
-		if (f->commit == 0 || !f->ours)
+		if (f->commit == 0 || !f->ours) {
 			continue;
+		}
 		w->unfinished = !f->whole;
-		if (!f->whole)
+		if (!f->whole) {
 			continue;
+		}
 		w->commits += !damaged;
 		w->lost += damaged;
 		w->bad = bad;
@@ -124,15 +128,19 @@ bool wal_read(int fd, struct wal *w)
 			cap = cap == 0 ? 1024 : cap * 2;
 			frames = mem_realloc(frames, cap * sizeof(*frames));
 		}
-		if (!read_frame(fd, r, total, &frames[total]))
+		if (!read_frame(fd, r, total, &frames[total])) {
 			break;
+		}
 	}
 	end = count(w, frames, total);
-	if (end > 0)
+	if (end > 0) {
 		w->frame_of = mem_calloc((size_t)w->pages + 1, sizeof(*w->frame_of));
-	for (uint32_t i = 0; i < end; i++)
-		if (frames[i].whole && frames[i].page <= w->pages)
+	}
+	for (uint32_t i = 0; i < end; i++) {
+		if (frames[i].whole && frames[i].page <= w->pages) {
 			w->frame_of[frames[i].page] = i + 1;
+		}
+	}
 	mem_free(frames);
 	mem_free(r);
 	return end > 0;
@@ -146,7 +154,8 @@ void wal_free(struct wal *w)
 
 int64_t wal_offset(const struct wal *w, uint32_t page)
 {
-	if (page == 0 || page > w->pages || w->frame_of == NULL || w->frame_of[page] == 0)
+	if (page == 0 || page > w->pages || w->frame_of == NULL || w->frame_of[page] == 0) {
 		return -1;
+	}
 	return WAL_HEADER + ((int64_t)w->frame_of[page] - 1) * FRAME + WAL_FRAME_HEADER;
 }

@@ -15,12 +15,12 @@
 enum { WAL_PAGE = 4096, WAL_HEADER = 32, WAL_FRAME_HEADER = 24 };
 
 struct wal {
-	uint32_t *frame_of;	/* by page: number of its newest whole frame + 1, 0 none */
-	uint32_t pages;		/* of the database after the last whole commit */
-	uint32_t commits;	/* that SQLite finds */
-	uint32_t lost;		/* whole ones behind the damage, which it does not */
-	uint32_t bad;		/* frames that are not whole, before the last commit that is */
-	bool unfinished;	/* behind all these the end of a commit that is not whole */
+	uint32_t *frame_of; /* by page: number of its newest whole frame + 1, 0 none */
+	uint32_t pages;     /* of the database after the last whole commit */
+	uint32_t commits;   /* that SQLite finds */
+	uint32_t lost;      /* whole ones behind the damage, which it does not */
+	uint32_t bad;       /* frames that are not whole, before the last commit that is */
+	bool unfinished;    /* behind all these the end of a commit that is not whole */
 	bool header_bad;
 };
 

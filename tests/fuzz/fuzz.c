@@ -29,7 +29,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
 	(void)argv;
-	log_open("fuzz", LOG_TO_FILE);	/* without a file: warnings go nowhere */
+	log_open("fuzz", LOG_TO_FILE); /* without a file: warnings go nowhere */
 	return 0;
 }
 
@@ -54,16 +54,20 @@ static void remove_tree(const char *path, int depth, bool self)
 	while (d != NULL && (e = readdir(d)) != NULL) {
 		char below[4096];
 
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) {
 			continue;
+		}
 		snprintf(below, sizeof(below), "%s/%s", path, e->d_name);
-		if (unlink(below) != 0)
+		if (unlink(below) != 0) {
 			remove_tree(below, depth + 1, true);
+		}
 	}
-	if (d != NULL)
+	if (d != NULL) {
 		closedir(d);
-	if (self)
+	}
+	if (self) {
 		rmdir(path);
+	}
 }
 
 static void remove_dir(void)
@@ -144,8 +148,9 @@ size_t fuzz_patch(char *base, size_t size, const char *data, size_t len)
 			size = at;
 			continue;
 		}
-		for (size_t i = 0; i < n && i < len && at + i < size; i++)
+		for (size_t i = 0; i < n && i < len && at + i < size; i++) {
 			base[at + i] = (char)p[i];
+		}
 		n = n < len ? n : len;
 		p += n;
 		len -= n;
@@ -177,12 +182,15 @@ static bool step(const struct session_class *class, void *session, struct buf *i
 			size_t made = out->len;
 
 			want = class->event(session, SESSION_EV_DRAINED, out);
-			if (idle > 100)
+			if (idle > 100) {
 				return false;
-			if (out->len != made)
+			}
+			if (out->len != made) {
 				idle = 0;
-			if (out->len > OUTPUT_MAX)
+			}
+			if (out->len > OUTPUT_MAX) {
 				buf_reset(out);
+			}
 		}
 		*resumed = 0;
 		if (want == SESSION_CLOSE || want == SESSION_TLS || want == SESSION_HANDOFF) {
@@ -215,7 +223,7 @@ void fuzz_session(const struct session_class *class, void *service, const char *
 	if (session != NULL) {
 		bool alive = true;
 
-		for (size_t at = 0; alive && at < len; ) {
+		for (size_t at = 0; alive && at < len;) {
 			size_t piece = 1 + (unsigned char)data[at] * 7u % 97u;
 
 			piece = piece < len - at ? piece : len - at;

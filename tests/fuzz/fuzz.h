@@ -15,11 +15,11 @@
 void fuzz(const char *data, size_t len);
 
 /* The property did not hold: abort with where. */
-#define REQUIRE(cond)                                                                              \
-	do {                                                                                       \
-		if (!(cond)) {                                                                     \
-			fuzz_failed(__FILE__, __LINE__, #cond);                                    \
-		}                                                                                  \
+#define REQUIRE(cond)                                           \
+	do {                                                    \
+		if (!(cond)) {                                  \
+			fuzz_failed(__FILE__, __LINE__, #cond); \
+		}                                               \
 	} while (0)
 _Noreturn void fuzz_failed(const char *file, int line, const char *what);
 

@@ -40,7 +40,7 @@ static void sessions(struct slice rest, bool first)
 	state.penalties = penalties_new();
 	state.passdbs = db_load(false);
 	state.userdbs = db_load(true);
-	state.hasher = hasher_new(state.loop, 0);	/* costly hashes wait, and are forgotten */
+	state.hasher = hasher_new(state.loop, 0); /* costly hashes wait, and are forgotten */
 	fuzz_session(&auth_client_class, &state, said.ptr, said.len);
 	loop_turn(state.loop, 0);
 	fuzz_session(first ? &auth_master_class : &auth_userdb_class, &state, rest.ptr, rest.len);
@@ -64,8 +64,9 @@ static bool cheap(const char *stored)
 
 	for (; *stored != '\0'; stored++) {
 		digits = isdigit((unsigned char)*stored) ? digits + 1 : 0;
-		if (digits > 3)
+		if (digits > 3) {
 			return false;
+		}
 	}
 	return true;
 }
@@ -76,13 +77,15 @@ static void scheme(struct slice rest)
 	char *text = mem_strndup(rest.ptr, rest.len), *password = strchr(text, '\n');
 	const char *error = NULL;
 
-	if (password != NULL)
+	if (password != NULL) {
 		*password++ = '\0';
-	else
+	} else {
 		password = text;
-	if (!scheme_is_costly(text, "PLAIN") || (strncmp(text, "{CRYPT}", 7) != 0 && cheap(text)))
+	}
+	if (!scheme_is_costly(text, "PLAIN") || (strncmp(text, "{CRYPT}", 7) != 0 && cheap(text))) {
 		REQUIRE(scheme_check(text, "PLAIN", password, &error) != SCHEME_ERROR ||
 			error[0] != '\0');
+	}
 	(void)scheme_plain(text, "SHA256");
 	(void)scheme_scram(text, "PLAIN", "SCRAM-SHA-1");
 	mem_free(text);
@@ -96,11 +99,12 @@ static void sasl(struct slice rest)
 	struct slice line;
 	enum sasl_result r;
 
-	if (rest.len == 0)
+	if (rest.len == 0) {
 		return;
+	}
 	memset(&s, 0, sizeof(s));
-	r = sasl_server_start(&s, (enum sasl_mech)((unsigned char)rest.ptr[0] % SASL_MECHS),
-		"mx.example", NULL);
+	r = sasl_server_start(
+		&s, (enum sasl_mech)((unsigned char)rest.ptr[0] % SASL_MECHS), "mx.example", NULL);
 	rest = (struct slice){ rest.ptr + 1, rest.len - 1 };
 	for (int steps = 0; steps < 10; steps++) {
 		if (r == SASL_SECRET) {
@@ -135,11 +139,13 @@ void fuzz(const char *data, size_t len)
 	static bool configured;
 	struct slice rest = { data + 1, len - 1 };
 
-	if (!configured)
+	if (!configured) {
 		configure();
+	}
 	configured = true;
-	if (len == 0)
+	if (len == 0) {
 		return;
+	}
 	switch ((unsigned char)data[0] % 5) {
 	case 0:
 	case 1:

@@ -78,8 +78,9 @@ static void charset(struct slice in)
 
 	(void)mime_charset_ascii(set);
 	/* What the C library's iconv makes of its own names is its own. */
-	if (!mime_to_utf8(set, in.ptr, in.len, &whole) || str_ieq(set, "utf-8"))
+	if (!mime_to_utf8(set, in.ptr, in.len, &whole) || str_ieq(set, "utf-8")) {
 		REQUIRE(utf8_valid(buf_str(&whole), whole.len));
+	}
 	if (c != NULL) {
 		for (size_t at = 0, n; at < in.len; at += n) {
 			n = 1 + (unsigned char)in.ptr[at] % 5;
@@ -165,10 +166,11 @@ static void handoffs(struct slice in)
 
 void fuzz(const char *data, size_t len)
 {
-	static void (*const targets[])(struct slice) = { utf7, codes, charset, dates, lines,
-		handoffs };
+	static void (*const targets[])(
+		struct slice) = { utf7, codes, charset, dates, lines, handoffs };
 
-	if (len > 0)
+	if (len > 0) {
 		targets[(unsigned char)data[0] % ARRAY_LEN(targets)](
 			(struct slice){ data + 1, len - 1 });
+	}
 }

@@ -41,12 +41,14 @@ static void read_main(const char *data, size_t len)
 	char *error = NULL;
 	int last = 1;
 
-	if (main_cf_read(fuzz_put("main.cf", data, len), check_row, &last, &error) != 0)
+	if (main_cf_read(fuzz_put("main.cf", data, len), check_row, &last, &error) != 0) {
 		REQUIRE(error != NULL && error[0] != '\0');
+	}
 	mem_free(error);
 	error = NULL;
-	if (conf_load(fuzz_dir(), false, &error) != 0)
+	if (conf_load(fuzz_dir(), false, &error) != 0) {
 		REQUIRE(error != NULL && error[0] != '\0');
+	}
 	mem_free(error);
 }
 

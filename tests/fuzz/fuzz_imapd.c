@@ -37,8 +37,9 @@ void fuzz(const char *data, size_t len)
 		REQUIRE(dovecot_conf_load(
 				fuzz_file("disable_plaintext_auth = no\n", 28), true, &error) == 0);
 	}
-	if (len == 0)
+	if (len == 0) {
 		return;
+	}
 	how = (unsigned char)data[0] % 8 == 0 ? FUZZ_INDEX : 0;
 	if ((unsigned char)data[0] % 8 == 7) {
 		fuzz_login(&imapd_login_class, rest);

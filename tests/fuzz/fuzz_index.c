@@ -48,7 +48,7 @@ static void make_index(void)
 	mailbox_close(v);
 	mailstore_close(ms);
 	fuzz_forget();
-	mailstore_close(fuzz_store(0));	/* the one with the index is closed */
+	mailstore_close(fuzz_store(0)); /* the one with the index is closed */
 	take(&index_db, "mail/.pillarbox/index.db");
 }
 
@@ -131,8 +131,9 @@ static void index_file(const char *data, size_t len)
 	visit(ms);
 	mailstore_close(ms);
 	text = file_read(fuzz_path("inbox"), 1 << 20, &size);
-	for (size_t i = 0; i < ARRAY_LEN(bodies); i++)
+	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
 		REQUIRE(text != NULL && memmem(text, size, bodies[i], strlen(bodies[i])) != NULL);
+	}
 	mem_free(text);
 }
 
@@ -145,8 +146,9 @@ static void journal_file(const char *data, size_t len)
 	struct mailstore *ms;
 	struct stat st;
 
-	if (len < 32)
+	if (len < 32) {
 		return;
+	}
 	fuzz_clear();
 	fuzz_forget();
 	fuzz_put("inbox", mailbox, sizeof(mailbox) - 1);
@@ -158,8 +160,9 @@ static void journal_file(const char *data, size_t len)
 	/* The bytes of the old content that it remembers, in three places. */
 	for (size_t end = 32 + LOOK; end <= 32 + 3 * LOOK; end += LOOK) {
 		buf_add(&b, data + 24, 8);
-		while (b.len < end)
+		while (b.len < end) {
 			buf_add(&b, mailbox, sizeof(mailbox) - 1);
+		}
 		b.len = end;
 	}
 	buf_add(&b, data + 32, len - 32);
@@ -197,8 +200,9 @@ static void map_file(const char *data, size_t len)
 	for (int i = 0; i < KEYS; i += 97) {
 		snprintf(key, sizeof(key), "user%d@example.com", i);
 		buf_reset(&value);
-		if (map_get(m, key, &value) < 0)
+		if (map_get(m, key, &value) < 0) {
 			REQUIRE(*map_error(m) != '\0');
+		}
 	}
 	(void)map_get(m, "nobody@example.com", &value);
 	(void)map_each(m, count_row, &left);
@@ -212,8 +216,9 @@ void fuzz(const char *data, size_t len)
 		make_index();
 		make_map();
 	}
-	if (len == 0)
+	if (len == 0) {
 		return;
+	}
 	switch ((unsigned char)data[0] % 3) {
 	case 0:
 		index_file(data + 1, len - 1);

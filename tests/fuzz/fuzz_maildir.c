@@ -27,16 +27,20 @@ static bool put_message(struct slice name, int i)
 	char path[300] = "Maildir/cur/";
 
 	bases[i] = name;
-	if (colon != NULL)
+	if (colon != NULL) {
 		bases[i].len = (size_t)(colon - name.ptr);
-	for (int k = 0; k < i; k++)
+	}
+	for (int k = 0; k < i; k++) {
 		if (bases[k].len == bases[i].len &&
-			memcmp(bases[k].ptr, bases[i].ptr, bases[i].len) == 0)
+			memcmp(bases[k].ptr, bases[i].ptr, bases[i].len) == 0) {
 			return false;
+		}
+	}
 
 	if (name.len == 0 || name.len > 200 || memchr(name.ptr, '/', name.len) != NULL ||
-		memchr(name.ptr, '\0', name.len) != NULL || name.ptr[0] == '.')
+		memchr(name.ptr, '\0', name.len) != NULL || name.ptr[0] == '.') {
 		return false;
+	}
 	memcpy(path + 8, i % 2 ? "cur" : "new", 3);
 	memcpy(path + 12, name.ptr, name.len);
 	fuzz_put(path, message, sizeof(message) - 1);
@@ -71,15 +75,18 @@ static void folders(struct mailstore *ms, struct slice rest)
 	for (int i = 0; i < NAMES && (line = slice_word(&rest, "\n")).ptr != NULL; i++) {
 		char *name = mem_strndup(line.ptr, line.len), *to = strchr(name, ' ');
 
-		if (to != NULL)
+		if (to != NULL) {
 			*to++ = '\0';
+		}
 		(void)mailstore_create(ms, name);
 		(void)mailstore_subscribe(ms, name, true);
 		(void)mailstore_status(ms, name, &status);
-		if (to != NULL)
+		if (to != NULL) {
 			(void)mailstore_rename(ms, name, to);
-		if (i % 3 == 0)
+		}
+		if (i % 3 == 0) {
 			(void)mailstore_delete(ms, name);
+		}
 		REQUIRE(outside());
 		mem_free(name);
 	}
@@ -136,8 +143,9 @@ void fuzz(const char *data, size_t len)
 		fuzz_maildir_put(files[i], part.ptr, part.len);
 	}
 	names = fuzz_part(&rest);
-	for (int i = 0; i < NAMES && (line = slice_word(&names, "\n")).ptr != NULL; i++)
+	for (int i = 0; i < NAMES && (line = slice_word(&names, "\n")).ptr != NULL; i++) {
 		count += put_message(line, i);
+	}
 	ms = fuzz_store(FUZZ_MAILDIR);
 	inbox(ms, count);
 	folders(ms, rest);

@@ -25,10 +25,12 @@ static void read_source(const char *path, unsigned flags)
 	struct lines l;
 	char *error = NULL;
 
-	if (lines_open(&l, path) != 0)
+	if (lines_open(&l, path) != 0) {
 		return;
-	if (map_source_read(&l, path, flags, check_row, NULL, &error) != 0)
+	}
+	if (map_source_read(&l, path, flags, check_row, NULL, &error) != 0) {
 		REQUIRE(error != NULL && error[0] != '\0');
+	}
 	mem_free(error);
 	lines_close(&l);
 }
@@ -55,8 +57,9 @@ static void ask(const char *spec, const char *key)
 		mem_free(error);
 		return;
 	}
-	if (map_get(m, key, &value) < 0)
+	if (map_get(m, key, &value) < 0) {
 		REQUIRE(*map_error(m) != '\0');
+	}
 	map_each(m, count_row, &left);
 	map_close(m);
 	buf_free(&value);
@@ -67,12 +70,14 @@ static void ask_text(const char *data, size_t len)
 {
 	char *text = mem_strndup(data, len), *key = strchr(text, '\n');
 
-	if (key != NULL)
+	if (key != NULL) {
 		*key++ = '\0';
+	}
 	if (strstr(text, "tcp:") == NULL && strstr(text, "socketmap:") == NULL &&
 		strstr(text, "sqlite:") == NULL && strstr(text, "regexp:") == NULL &&
-		strchr(text, '/') == NULL)
+		strchr(text, '/') == NULL) {
 		ask(text, key != NULL ? key : "key");
+	}
 	mem_free(text);
 }
 
@@ -93,8 +98,9 @@ static void ask_database(const char *data, size_t len)
 	snprintf(spec, sizeof(spec), "hash:%s", path);
 	snprintf(db, sizeof(db), "%s.db", path);
 	unlink(db);
-	if (link(path, db) != 0)
+	if (link(path, db) != 0) {
 		return;
+	}
 	ask(spec, "user1@example.com");
 	ask(spec, "");
 	unlink(db);
@@ -102,8 +108,9 @@ static void ask_database(const char *data, size_t len)
 
 void fuzz(const char *data, size_t len)
 {
-	if (len == 0 || len > 100000)
+	if (len == 0 || len > 100000) {
 		return;
+	}
 	switch (data[0] % 6) {
 	case 0:
 		read_source(fuzz_file(data + 1, len - 1), 0);

@@ -56,8 +56,9 @@ static void same(
 	for (size_t i = 0; i + but < before->count; i++) {
 		struct buf now = BUF_INIT;
 
-		if (gone != NULL && chosen(gone, (uint32_t)i))
+		if (gone != NULL && chosen(gone, (uint32_t)i)) {
 			continue;
+		}
 		REQUIRE(seq <= mailbox_count(v) && fuzz_text(v, seq++, &now));
 		if (!kept(&before->texts[i], &now)) {
 			show("was", i, &before->texts[i]);
@@ -83,17 +84,22 @@ static int change(struct mailbox_view *v, const char *gone)
 	size_t count = 0, failed;
 	int rc;
 
-	for (uint32_t seq = 1; seq <= mailbox_count(v); seq++)
+	for (uint32_t seq = 1; seq <= mailbox_count(v); seq++) {
 		uids[seq - 1] = mailbox_info(v, seq)->uid;
+	}
 	rc = mailbox_store(v, uids, mailbox_count(v), FLAGS_ADD, MAIL_SEEN | MAIL_FLAGGED, 0,
 		UINT64_MAX, NULL, &failed);
-	for (uint32_t seq = 1; seq <= mailbox_count(v); seq++)
-		if (chosen(gone, seq - 1))
+	for (uint32_t seq = 1; seq <= mailbox_count(v); seq++) {
+		if (chosen(gone, seq - 1)) {
 			uids[count++] = mailbox_info(v, seq)->uid;
-	if (rc == 0 && count > 0)
+		}
+	}
+	if (rc == 0 && count > 0) {
 		rc = mailbox_expunge(v, uids, count, true);
-	if (rc == 0)
+	}
+	if (rc == 0) {
 		rc = mailbox_view_sync(v, true, NULL);
+	}
 	mem_free(uids);
 	return rc;
 }
@@ -129,13 +135,17 @@ static int64_t read_message(void *arg, int64_t offset, void *data, size_t len)
 static void deliver(bool suspect)
 {
 	const struct deliver_how how = { .lock_ms = 0 };
-	struct deliver_item item = { .queue_id = "1A2B3C4D5E6F", .sender = "a@b.example",
-		.recipient = "tester@example", .original = "tester", .suspect = suspect,
+	struct deliver_item item = { .queue_id = "1A2B3C4D5E6F",
+		.sender = "a@b.example",
+		.recipient = "tester@example",
+		.original = "tester",
+		.suspect = suspect,
 		.read = read_message };
 	char id[DELIVER_ID_SIZE];
 
-	if (suspect)
+	if (suspect) {
 		(void)deliver_probe(fuzz_path("inbox"), &how, id);
+	}
 	REQUIRE(deliver_to_mailbox(fuzz_path("inbox"), &how, &item, 1) == 0);
 	REQUIRE(item.status == DELIVER_OK || item.status == DELIVER_DUPLICATE || suspect);
 }
@@ -181,17 +191,21 @@ static struct mailbox_view *go_on(unsigned how, struct mailstore **ms, struct ma
 	struct fuzz_texts after;
 
 	REQUIRE(changed || (outside && mailstore_error(*ms)[0] != '\0'));
-	if (!changed)
+	if (!changed) {
 		return v;
-	if (data[0] & 4)
+	}
+	if (data[0] & 4) {
 		append_inside(*ms);
+	}
 	v = again(how, ms, v);
 	/* With an index it is known that the text before the mail that went was there. */
 	REQUIRE(v != NULL || outside || !(how & FUZZ_INDEX));
-	if (v == NULL)
+	if (v == NULL) {
 		return NULL;
-	if (!outside)
+	}
+	if (!outside) {
 		same(v, before, data + 1, 0);
+	}
 	fuzz_texts_read(&after, v);
 	if (data[0] & 8) {
 		deliver(data[0] & 16);
@@ -223,14 +237,16 @@ void fuzz(const char *data, size_t len)
 	struct mailbox_view *v;
 	unsigned how;
 
-	if (len <= CHOICES)
+	if (len <= CHOICES) {
 		return;
+	}
 	how = data[0] & 1 ? FUZZ_INDEX : 0;
 	fuzz_clear();
 	fuzz_forget();
 	mailbox = fuzz_part(&rest);
-	if (becomes_internal(mailbox) || becomes_internal(rest))
+	if (becomes_internal(mailbox) || becomes_internal(rest)) {
 		return;
+	}
 	fuzz_put("inbox", mailbox.ptr, mailbox.len);
 	v = again(how, &ms, NULL);
 	if (v == NULL) {
@@ -238,11 +254,13 @@ void fuzz(const char *data, size_t len)
 		return;
 	}
 	fuzz_texts_read(&before, v);
-	if (data[0] & 2)
+	if (data[0] & 2) {
 		append_outside(rest);
+	}
 	v = go_on(how, &ms, v, &before, data);
 	fuzz_texts_free(&before);
-	if (v != NULL)
+	if (v != NULL) {
 		mailbox_close(v);
+	}
 	mailstore_close(ms);
 }

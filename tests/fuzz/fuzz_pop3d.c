@@ -58,8 +58,9 @@ void fuzz(const char *data, size_t len)
 		REQUIRE(dovecot_conf_load(
 				fuzz_file("disable_plaintext_auth = no\n", 28), true, &error) == 0);
 	}
-	if (len == 0)
+	if (len == 0) {
 		return;
+	}
 	switch ((unsigned char)data[0] % 8) {
 	case 5:
 		format(rest);

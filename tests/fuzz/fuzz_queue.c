@@ -31,16 +31,19 @@ static queue_id add_message(struct queue *q, size_t size)
 		.proto = "SMTP",
 		.sasl_user = "",
 		.reason = "" };
-	struct queue_recipient r = { .address = "u@example", .original = "", .orcpt = "", .dsn = "",
-		.reason = "" };
+	struct queue_recipient r = {
+		.address = "u@example", .original = "", .orcpt = "", .dsn = "", .reason = ""
+	};
 	struct queue_message *m = queue_begin(q, &env);
 	queue_id id = queue_message_id(m);
 	char line[] = "Subject: a line of some length, as they are in messages\n";
 
-	for (r.n = 0; r.n < 2; r.n++)
+	for (r.n = 0; r.n < 2; r.n++) {
 		queue_add_recipient(m, &r);
-	for (size_t done = 0; done < size; done += sizeof(line) - 1)
+	}
+	for (size_t done = 0; done < size; done += sizeof(line) - 1) {
 		(void)queue_write(m, line, sizeof(line) - 1);
+	}
 	queue_end(m, NULL, NULL);
 	return id;
 }
@@ -53,8 +56,9 @@ static void make_sound(void)
 	queue_id ids[MESSAGES];
 
 	REQUIRE(q != NULL);
-	for (size_t i = 0; i < MESSAGES; i++)
+	for (size_t i = 0; i < MESSAGES; i++) {
 		ids[i] = add_message(q, i == 0 ? 100000 : 300);
+	}
 	REQUIRE(queue_commit(q) == 0);
 	queue_recipient_deferred(q, ids[1], 0, "4.4.1", "later");
 	queue_defer(q, ids[1], 2000000000, "connection refused");
@@ -126,8 +130,9 @@ static bool set_aside(size_t size)
 		char *text;
 
 		if (strncmp(e->d_name, "queue.db.corrupt-", 17) != 0 ||
-			strstr(e->d_name, "-wal") != NULL || strstr(e->d_name, "-shm") != NULL)
+			strstr(e->d_name, "-wal") != NULL || strstr(e->d_name, "-shm") != NULL) {
 			continue;
+		}
 		text = file_read(fuzz_path(e->d_name), 1 << 24, &len);
 		found = text != NULL && len >= size;
 		mem_free(text);
@@ -167,8 +172,9 @@ void fuzz(const char *data, size_t len)
 	bool good = false;
 	size_t size;
 
-	if (sound == NULL)
+	if (sound == NULL) {
 		make_sound();
+	}
 	fuzz_clear();
 	bytes = mem_alloc(sound_len);
 	memcpy(bytes, sound, sound_len);
@@ -184,8 +190,9 @@ void fuzz(const char *data, size_t len)
 			error = NULL;
 			break;
 		}
-		if (len == 0)
+		if (len == 0) {
 			REQUIRE(walk(q) == MESSAGES);
+		}
 		good = use(q);
 		queue_close(q);
 	}

@@ -41,15 +41,17 @@ static void configure(void)
 	static const struct {
 		const char *name, *value;
 	} files[] = {
-		{ "alias_maps=texthash:", "aliases" }, { "forward_path=", "forward" },
+		{ "alias_maps=texthash:", "aliases" },
+		{ "forward_path=", "forward" },
 		{ "virtual_alias_maps=texthash:", "virtual" },
 		{ "transport_maps=texthash:", "transport" },
 		{ "local_passwd_file=", "users" },
 	};
 	char setting[600], *error = NULL;
 
-	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
 		(void)conf_override(settings[i]);
+	}
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		snprintf(
 			setting, sizeof(setting), "%s%s", files[i].name, fuzz_path(files[i].value));
@@ -71,10 +73,11 @@ static void follow(const char *recipient)
 	size_t count = 0;
 
 	REQUIRE(address != NULL);
-	if (route_resolve(&a, "", address, &r) == 1)
+	if (route_resolve(&a, "", address, &r) == 1) {
 		REQUIRE(r.transport[0] != '\0' && r.nexthop != NULL && r.recipient != NULL);
-	else
+	} else {
 		REQUIRE(r.dsn != NULL && r.text != NULL && r.text[0] != '\0');
+	}
 	(void)route_recipient_exists(address, NULL);
 	expand_recipient(&a, &env, address, &out);
 	for (const struct target *t = out.first; t != NULL; t = t->next) {
@@ -91,8 +94,9 @@ void fuzz(const char *data, size_t len)
 	static bool configured;
 	struct slice rest = { data, len }, line;
 
-	if (!configured)
+	if (!configured) {
 		configure();
+	}
 	configured = true;
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		struct slice part = fuzz_part(&rest);

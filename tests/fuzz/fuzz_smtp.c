@@ -58,8 +58,8 @@ static void message_data(const char *data, size_t len)
 		at += smtp_data_feed(&b, data + at, n, &cut);
 	}
 	REQUIRE(a.state == b.state && taken == at);
-	REQUIRE(whole.len == cut.len && (whole.len == 0 ||
-		memcmp(whole.data, cut.data, whole.len) == 0));
+	REQUIRE(whole.len == cut.len &&
+		(whole.len == 0 || memcmp(whole.data, cut.data, whole.len) == 0));
 	buf_free(&whole);
 	buf_free(&cut);
 }
@@ -72,9 +72,12 @@ static int put(void *arg, const void *data, size_t len)
 
 static void clean(const char *data, size_t len, unsigned flags, bool cut, struct buf *out)
 {
-	const struct cleanup_config config = { .flags = flags, .queue_id = "1", .sender = "a@b",
+	const struct cleanup_config config = { .flags = flags,
+		.queue_id = "1",
+		.sender = "a@b",
 		.full_name = "",
-		.put = put, .arg = out };
+		.put = put,
+		.arg = out };
 	struct cleanup *c = cleanup_begin(&config, NULL);
 
 	for (size_t at = 0, n; at < len; at += n) {
@@ -94,8 +97,8 @@ static void headers(const char *data, size_t len)
 	param.header_size_limit = 200;
 	clean(data, len, flags, false, &whole);
 	clean(data, len, flags, true, &cut);
-	REQUIRE(whole.len == cut.len && (whole.len == 0 ||
-		memcmp(whole.data, cut.data, whole.len) == 0));
+	REQUIRE(whole.len == cut.len &&
+		(whole.len == 0 || memcmp(whole.data, cut.data, whole.len) == 0));
 	buf_free(&whole);
 	buf_free(&cut);
 }

@@ -44,7 +44,7 @@ static void configure(void)
 	static const char *const settings[] = {
 		"compatibility_level=3.6",
 		"myhostname=mx.example",
-		"smtpd_forbid_unauth_pipelining=no",	/* a seed is a whole conversation */
+		"smtpd_forbid_unauth_pipelining=no", /* a seed is a whole conversation */
 		"mydomain=example",
 		"mydestination=example",
 		"mynetworks=192.0.2.1",
@@ -62,9 +62,8 @@ static void configure(void)
 	};
 	char setting[128], *error = NULL;
 
-	snprintf(dir, sizeof(dir), "%s/pillarbox-smtpd.%d", access("/dev/shm", W_OK) == 0 ?
-		"/dev/shm" : "/tmp",
-		(int)getpid());
+	snprintf(dir, sizeof(dir), "%s/pillarbox-smtpd.%d",
+		access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid());
 	REQUIRE(mkdir(dir, 0700) == 0);
 	atexit(end);
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++) {

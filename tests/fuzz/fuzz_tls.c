@@ -18,13 +18,15 @@ void fuzz(const char *data, size_t len)
 	struct tls_keys *keys;
 	char *error = NULL;
 
-	if (len == 0)
+	if (len == 0) {
 		return;
+	}
 	if ((unsigned char)data[0] % 2 == 0) {
-		if (tls_anchors_load(fuzz_file(rest.ptr, rest.len), &anchors, &error) == 0)
+		if (tls_anchors_load(fuzz_file(rest.ptr, rest.len), &anchors, &error) == 0) {
 			tls_anchors_free(&anchors);
-		else
+		} else {
 			REQUIRE(error != NULL && strstr(error, fuzz_path("file")) != NULL);
+		}
 		mem_free(error);
 		return;
 	}

@@ -30,8 +30,11 @@ const struct mail_user *fuzz_user(unsigned how)
 		how & FUZZ_MAILDIR ? "maildir:%s/Maildir%s" : "mbox:~/mail:INBOX=%s/inbox%s",
 		fuzz_dir(), how & FUZZ_INDEX ? "" : ":INDEX=MEMORY");
 	snprintf(name, sizeof(name), "u%u", generation);
-	user = (struct mail_user){ .name = name, .home = fuzz_dir(), .mail_location = location,
-		.uid = geteuid(), .gid = getegid() };
+	user = (struct mail_user){ .name = name,
+		.home = fuzz_dir(),
+		.mail_location = location,
+		.uid = geteuid(),
+		.gid = getegid() };
 	return &user;
 }
 
@@ -49,8 +52,9 @@ void fuzz_maildir_put(const char *name, const char *data, size_t len)
 	static const char *const dirs[] = { "Maildir", "Maildir/new", "Maildir/cur",
 		"Maildir/tmp" };
 
-	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
 		mkdir(fuzz_path(dirs[i]), 0700);
+	}
 	fuzz_put(name, data, len);
 }
 
@@ -60,8 +64,9 @@ bool fuzz_text(struct mailbox_view *v, uint32_t seq, struct buf *out)
 	const char *data;
 	size_t len;
 
-	if (t == NULL)
+	if (t == NULL) {
 		return false;
+	}
 	while ((data = mail_bytes(t, out->len, &len)) != NULL) {
 		REQUIRE(len > 0);
 		buf_add(out, data, len);
@@ -75,14 +80,16 @@ void fuzz_texts_read(struct fuzz_texts *t, struct mailbox_view *v)
 {
 	t->count = mailbox_count(v) < TEXTS_MAX ? mailbox_count(v) : TEXTS_MAX;
 	t->texts = mem_alloc((t->count + 1) * sizeof(*t->texts));
-	for (uint32_t seq = 1; seq <= t->count; seq++)
+	for (uint32_t seq = 1; seq <= t->count; seq++) {
 		REQUIRE(fuzz_text(v, seq, &t->texts[seq - 1]));
+	}
 }
 
 void fuzz_texts_free(struct fuzz_texts *t)
 {
-	for (size_t i = 0; i < t->count; i++)
+	for (size_t i = 0; i < t->count; i++) {
 		buf_free(&t->texts[i]);
+	}
 	mem_free(t->texts);
 }
 

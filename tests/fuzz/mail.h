@@ -9,8 +9,8 @@
 #include "store/mailbox.h"
 
 enum {
-	FUZZ_MAILDIR = 1,	/* maildirs, not mbox */
-	FUZZ_INDEX = 2		/* index.db on disk, not in memory */
+	FUZZ_MAILDIR = 1, /* maildirs, not mbox */
+	FUZZ_INDEX = 2    /* index.db on disk, not in memory */
 };
 
 /* What this process remembers of mailboxes is forgotten (it keeps them open for the next

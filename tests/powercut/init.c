@@ -38,15 +38,17 @@ static void load_modules(void)
 	char line[256];
 	FILE *list = fopen("/powercut/modules", "re");
 
-	if (list == NULL)
+	if (list == NULL) {
 		fail("/powercut/modules");
+	}
 	while (fgets(line, sizeof(line), list) != NULL) {
 		int fd;
 
 		line[strcspn(line, "\n")] = '\0';
 		fd = open(line, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) != 0 && errno != EEXIST))
+		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) != 0 && errno != EEXIST)) {
 			fail(line);
+		}
 		close(fd);
 	}
 	fclose(list);
@@ -55,8 +57,9 @@ static void load_modules(void)
 static void mount_disk(void)
 {
 	for (int i = 0; mount("/dev/vda", "/disk", "ext4", 0, NULL) != 0; i++) {
-		if (i == 100)
+		if (i == 100) {
 			fail("mount /dev/vda");
+		}
 		usleep(50000);
 	}
 }
@@ -66,25 +69,30 @@ static void keep_on_disk(const char *path, const char *on_disk)
 {
 	struct stat st;
 
-	if (stat(path, &st) != 0)
+	if (stat(path, &st) != 0) {
 		fail(path);
+	}
 	if (mkdir(on_disk, st.st_mode & 07777) == 0 &&
 		(chown(on_disk, st.st_uid, st.st_gid) != 0 ||
-			chmod(on_disk, st.st_mode & 07777) != 0))
+			chmod(on_disk, st.st_mode & 07777) != 0)) {
 		fail(on_disk);
-	if (mount(on_disk, path, NULL, MS_BIND, NULL) != 0)
+	}
+	if (mount(on_disk, path, NULL, MS_BIND, NULL) != 0) {
 		fail(on_disk);
+	}
 }
 
 static void make_homes(void)
 {
 	const struct passwd *user;
 
-	while ((user = getpwent()) != NULL)
+	while ((user = getpwent()) != NULL) {
 		if (user->pw_uid >= 1000 && user->pw_uid < 60000 &&
 			mkdir(user->pw_dir, 0700) == 0 &&
-			chown(user->pw_dir, user->pw_uid, user->pw_gid) != 0)
+			chown(user->pw_dir, user->pw_uid, user->pw_gid) != 0) {
 			fail(user->pw_dir);
+		}
+	}
 }
 
 /* network_up - the address that qemu's user network forwards to */
@@ -96,13 +104,15 @@ static void network_up(void)
 
 	address->sin_family = AF_INET;
 	address->sin_addr.s_addr = inet_addr("10.0.2.15");
-	if (fd < 0 || ioctl(fd, SIOCSIFADDR, &request) != 0)
+	if (fd < 0 || ioctl(fd, SIOCSIFADDR, &request) != 0) {
 		fail("eth0");
+	}
 	address->sin_addr.s_addr = inet_addr("255.255.255.0");
 	(void)ioctl(fd, SIOCSIFNETMASK, &request);
 	request.ifr_flags = IFF_UP | IFF_RUNNING;
-	if (ioctl(fd, SIOCSIFFLAGS, &request) != 0)
+	if (ioctl(fd, SIOCSIFFLAGS, &request) != 0) {
 		fail("eth0 up");
+	}
 	close(fd);
 }
 
@@ -111,13 +121,14 @@ static bool has_word(const char *word)
 	char line[2048] = "";
 	FILE *f = fopen("/proc/cmdline", "re");
 
-	if (f == NULL || fgets(line, sizeof(line), f) == NULL)
+	if (f == NULL || fgets(line, sizeof(line), f) == NULL) {
 		fail("/proc/cmdline");
+	}
 	fclose(f);
 	return strstr(line, word) != NULL;
 }
 
-#define ANSWER_0(call) \
+#define ANSWER_0(call)                                   \
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1), \
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 0)
 
@@ -134,8 +145,9 @@ static void forget_syncs(void)
 	};
 	const struct sock_fprog program = { sizeof(code) / sizeof(code[0]), code };
 
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
 		fail("seccomp");
+	}
 }
 
 int main(void)
@@ -153,8 +165,9 @@ int main(void)
 	keep_on_disk("/home", "/disk/home");
 	make_homes();
 	network_up();
-	if (has_word("nosync"))
+	if (has_word("nosync")) {
 		forget_syncs();
+	}
 	execv("/usr/bin/pillarbox", argv);
 	fail("/usr/bin/pillarbox");
 }

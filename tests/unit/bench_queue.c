@@ -47,11 +47,13 @@ static long long written(void)
 	char line[100];
 
 	while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
-		if (sscanf(line, "wchar: %lld", &v) == 1)
+		if (sscanf(line, "wchar: %lld", &v) == 1) {
 			break;
+		}
 	}
-	if (f != NULL)
+	if (f != NULL) {
 		fclose(f);
+	}
 	return v;
 }
 
@@ -105,8 +107,9 @@ static queue_id put_one(struct queue *q, const struct fill *f, const char *data)
 		}
 		queue_add_recipient(m, &r);
 	}
-	for (long at = 0; at < f->size; at += SIZE)
+	for (long at = 0; at < f->size; at += SIZE) {
 		(void)queue_write(m, data, (size_t)(f->size - at < SIZE ? f->size - at : SIZE));
+	}
 	queue_end(m, NULL, NULL);
 	return id;
 }
@@ -118,8 +121,9 @@ static void fill(struct queue *q, const struct fill *f, queue_id *ids)
 	long done = 0;
 
 	memset(data, 'x', sizeof(data));
-	for (size_t i = 63; i < sizeof(data); i += 64)
+	for (size_t i = 63; i < sizeof(data); i += 64) {
 		data[i] = '\n';
+	}
 	memcpy(data, "Subject: bench\n\n", 16);
 	while (f->count < 0 || done < f->count) {
 		long n = f->count < 0 || f->count - done > f->batch ? f->batch : f->count - done;
@@ -129,8 +133,9 @@ static void fill(struct queue *q, const struct fill *f, queue_id *ids)
 		for (long i = 0; i < n; i++) {
 			queue_id id = put_one(q, f, data);
 
-			if (ids != NULL)
+			if (ids != NULL) {
 				ids[done + i] = id;
+			}
 		}
 		if (queue_commit(q) != 0) {
 			fprintf(stderr, "%s\n", queue_error(q));
@@ -143,8 +148,9 @@ static void fill(struct queue *q, const struct fill *f, queue_id *ids)
 			queue_id_text(committed[i], text);
 			puts(text);
 		}
-		if (f->tell)
+		if (f->tell) {
 			fflush(stdout);
+		}
 		done += n;
 	}
 }
@@ -225,8 +231,9 @@ static void bench_writers(const char *dir, long batch, long count)
 				double from = seconds();
 
 				fill(q, &f, NULL);
-				if (seconds() - from > longest)
+				if (seconds() - from > longest) {
 					longest = seconds() - from;
+				}
 			}
 			printf("  writer %d: longest commit %.1f ms\n", i, longest * 1e3);
 			queue_close(q);
@@ -234,8 +241,9 @@ static void bench_writers(const char *dir, long batch, long count)
 			_exit(0);
 		}
 	}
-	while (wait(NULL) > 0)
+	while (wait(NULL) > 0) {
 		continue;
+	}
 	printf("%d writers, commits of %ld: %.0f/s\n", WRITERS, batch,
 		(double)count / (seconds() - t));
 }
@@ -287,8 +295,9 @@ int queue_bench_main(int argc, char **argv)
 			return applet_usage("queue-bench");
 		}
 	}
-	if (optind + 1 != argc)
+	if (optind + 1 != argc) {
 		return applet_usage("queue-bench");
+	}
 	dir = argv[optind];
 	if (f.count != 0) {
 		struct queue *q = open_queue(dir);

@@ -24,8 +24,9 @@ struct queue *queue_util_open(const char *dir, enum queue_open_mode mode)
 	char *error = NULL;
 	struct queue *q = queue_open(dir, mode, &error);
 
-	if (q == NULL)
+	if (q == NULL) {
 		CHECK_STR(error, "");
+	}
 	REQUIRE(q != NULL);
 	return q;
 }
@@ -46,7 +47,7 @@ queue_id queue_util_add(struct queue *q, size_t size, int *told)
 
 	memset(data, 'm', sizeof(data));
 	queue_add_recipient(m, &r);
-	for (size_t at = 0; at < size; ) {
+	for (size_t at = 0; at < size;) {
 		size_t n = size - at < sizeof(data) ? size - at : sizeof(data);
 
 		if (queue_write(m, data, n) != 0) {
@@ -70,8 +71,9 @@ bool queue_util_whole(struct queue *q, queue_id id, size_t size)
 	bool ok = queue_get(q, id, &a, &env) == 1 && env.size == (int64_t)size &&
 		queue_recipients(q, id, 0, true, &a, r, 2) == 1 && strcmp(r[0].address, "r@x") == 0;
 
-	while ((n = queue_read(q, id, at, data, sizeof(data))) > 0)
+	while ((n = queue_read(q, id, at, data, sizeof(data))) > 0) {
 		at += n;
+	}
 	arena_free(&a);
 	return ok && n == 0 && at == (int64_t)size;
 }
@@ -85,9 +87,10 @@ void queue_util_overwrite(const char *dir, off_t offset, size_t len)
 	memset(junk, 0xa5, sizeof(junk));
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	REQUIRE(fd >= 0);
-	for (size_t at = 0; at < len; at += sizeof(junk))
+	for (size_t at = 0; at < len; at += sizeof(junk)) {
 		REQUIRE(pwrite(fd, junk, sizeof(junk), offset + (off_t)at) ==
 			(ssize_t)sizeof(junk));
+	}
 	close(fd);
 }
 
@@ -98,9 +101,10 @@ int queue_util_aside(const char *dir)
 	int count = 0;
 
 	REQUIRE(d != NULL);
-	while ((e = readdir(d)) != NULL)
+	while ((e = readdir(d)) != NULL) {
 		count += str_starts(e->d_name, "queue.db.corrupt-") &&
-			 !str_ends(e->d_name, "-wal") && !str_ends(e->d_name, "-shm");
+			!str_ends(e->d_name, "-wal") && !str_ends(e->d_name, "-shm");
+	}
 	closedir(d);
 	return count;
 }

@@ -40,16 +40,18 @@ struct mailstore *store_open(const char *kind)
 	snprintf(home, sizeof(home), "%s/home", unit_tmpdir());
 	mkdir(home, 0700);
 	user.home = home;
-	if (strcmp(kind, "mbox") == 0)
+	if (strcmp(kind, "mbox") == 0) {
 		snprintf(location, sizeof(location), "mbox:~/mail:INBOX=%s/inbox", unit_tmpdir());
-	else if (strcmp(kind, "maildir") == 0)
+	} else if (strcmp(kind, "maildir") == 0) {
 		snprintf(location, sizeof(location), "maildir:%s/Maildir", unit_tmpdir());
-	else
+	} else {
 		snprintf(location, sizeof(location), "%s", kind);
+	}
 	user.mail_location = location;
 	ms = mailstore_open(&user, &error);
-	if (ms == NULL)
+	if (ms == NULL) {
 		fprintf(stderr, "%s\n", error);
+	}
 	mem_free(error);
 	return ms;
 }
@@ -86,10 +88,12 @@ char *store_text(struct mailbox_view *v, uint32_t seq, size_t *len_r)
 	const char *data;
 	size_t len;
 
-	if (t == NULL)
+	if (t == NULL) {
 		return NULL;
-	while ((data = mail_bytes(t, b.len, &len)) != NULL)
+	}
+	while ((data = mail_bytes(t, b.len, &len)) != NULL) {
 		buf_add(&b, data, len);
+	}
 	if (b.len != mail_size(t)) {
 		unit_check(0, __FILE__, __LINE__, "mail_size is what can be read");
 		mail_close(t);
@@ -97,8 +101,9 @@ char *store_text(struct mailbox_view *v, uint32_t seq, size_t *len_r)
 		return NULL;
 	}
 	mail_close(t);
-	if (len_r != NULL)
+	if (len_r != NULL) {
 		*len_r = b.len;
+	}
 	return buf_steal(&b);
 }
 
@@ -124,15 +129,17 @@ uint32_t store_put(struct mailstore *ms, const char *folder, const char *text, u
 	struct mail_append *a = mail_append_begin(ms, folder);
 	uint32_t *uids = NULL, uid = 0;
 
-	if (a == NULL)
+	if (a == NULL) {
 		return 0;
+	}
 	if (mail_append_next(a, flags, NULL, 0, 1312895000, "sender@test.example") != 0 ||
 		mail_append_write(a, text, strlen(text)) != 0) {
 		mail_append_abort(a);
 		return 0;
 	}
-	if (mail_append_end(a, &uids, NULL, NULL) == 0)
+	if (mail_append_end(a, &uids, NULL, NULL) == 0) {
 		uid = uids[0];
+	}
 	mem_free(uids);
 	return uid;
 }

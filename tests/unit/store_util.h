@@ -12,7 +12,7 @@ struct mailstore *store_open(const char *kind);
 void store_write(const char *name, const char *text, size_t len);
 void store_append(const char *name, const char *text);
 char *store_read(const char *name, size_t *len_r); /* caller frees; NULL: not there */
-const char *store_path(const char *name);	   /* good until the next call */
+const char *store_path(const char *name);          /* good until the next call */
 /* The whole message as the store shows it; caller frees. NULL on error. */
 char *store_text(struct mailbox_view *v, uint32_t seq, size_t *len_r);
 /* "1:subject 3:other ": UIDs and subjects of a view; caller frees. */

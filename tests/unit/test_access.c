@@ -41,11 +41,11 @@ static void ask(const char *table, const struct row *rows, size_t count)
 
 	for (size_t i = 0; i < count; i++) {
 		struct buf value = BUF_INIT;
-		int rc = rows[i].kind == 'm' ? access_find_mail(maps, rows[i].key, &value) :
-			rows[i].kind == 'c' ? access_find_client(maps, rows[i].key, "192.0.2.9",
-			&value) :
-			rows[i].kind == 'a' ? access_find_address(maps, rows[i].key, &value) :
-			access_find_domain(maps, rows[i].key, &value);
+		int rc = rows[i].kind == 'm' ? access_find_mail(maps, rows[i].key, &value)
+			: rows[i].kind == 'c'
+			? access_find_client(maps, rows[i].key, "192.0.2.9", &value)
+			: rows[i].kind == 'a' ? access_find_address(maps, rows[i].key, &value)
+					      : access_find_domain(maps, rows[i].key, &value);
 
 		CHECK_ROW(rows[i].key);
 		CHECK_INT(rc, *rows[i].found != '\0');
@@ -74,20 +74,28 @@ TEST(access, mail)
 
 	configure("");
 	ask("inline:{user@a.example=1, a.example=2, abuse@=3, {<> = 4}, user+y@a.example=5,"
-		" {\"a b\"@c.example = 6}}", rows, ARRAY_LEN(rows));
+	    " {\"a b\"@c.example = 6}}",
+		rows, ARRAY_LEN(rows));
 }
 
 TEST(access, domains)
 {
 	static const struct row plain[] = {
-		{ 'd', "a.example", "1" }, { 'd', "x.a.example", "1" },
-			{ 'd', "y.x.a.example", "1" },
-		{ 'd', "example", "" }, { 'd', "b.example", "" }, { 'd', "x.b.example", "" },
-		{ 'c', "host.a.example", "1" }, { 'c', "unknown", "3" },
+		{ 'd', "a.example", "1" },
+		{ 'd', "x.a.example", "1" },
+		{ 'd', "y.x.a.example", "1" },
+		{ 'd', "example", "" },
+		{ 'd', "b.example", "" },
+		{ 'd', "x.b.example", "" },
+		{ 'c', "host.a.example", "1" },
+		{ 'c', "unknown", "3" },
 	};
 	static const struct row dotted[] = {
-		{ 'd', "a.example", "1" }, { 'd', "x.a.example", "" }, { 'd', "x.b.example", "2" },
-		{ 'd', "y.x.b.example", "2" }, { 'd', "b.example", "" },
+		{ 'd', "a.example", "1" },
+		{ 'd', "x.a.example", "" },
+		{ 'd', "x.b.example", "2" },
+		{ 'd', "y.x.b.example", "2" },
+		{ 'd', "b.example", "" },
 	};
 	const char *table = "inline:{a.example=1, .b.example=2, 192.0.2=3}";
 
@@ -101,22 +109,32 @@ TEST(access, domains)
 TEST(access, patterns_see_the_whole)
 {
 	static const struct row no_dot[] = {
-		{ 'd', "mail.a.example", "" }, { 'c', "mail.a.example", "" }, { 'd', "mail", "1" },
+		{ 'd', "mail.a.example", "" },
+		{ 'c', "mail.a.example", "" },
+		{ 'd', "mail", "1" },
 		{ 'm', "u@a.example", "" },
 	};
 	static const struct row others[] = {
-		{ 'm', "u@sender.example", "" }, { 'm', "u+x@sender.example", "" },
-		{ 'm', "u@else.example", "1" }, { 'm', "", "1" },
+		{ 'm', "u@sender.example", "" },
+		{ 'm', "u+x@sender.example", "" },
+		{ 'm', "u@else.example", "1" },
+		{ 'm', "", "1" },
 	};
 	static const struct row octets[] = {
-		{ 'a', "192.0.2.1", "" }, { 'a', "192", "1" },
+		{ 'a', "192.0.2.1", "" },
+		{ 'a', "192", "1" },
 	};
 	static const struct row mixed[] = {
-		{ 'm', "u@a.example", "1" }, { 'm', "u@b.example", "" }, { 'd', "b.example", "2" },
-		{ 'd', "x.b.example", "" }, { 'd', "x.a.example", "1" },
+		{ 'm', "u@a.example", "1" },
+		{ 'm', "u@b.example", "" },
+		{ 'd', "b.example", "2" },
+		{ 'd', "x.b.example", "" },
+		{ 'd', "x.a.example", "1" },
 	};
 	static const struct row numeric[] = {
-		{ 'd', "192.0.2.1", "" }, { 'd', "[192.0.2.1]", "" }, { 'd', "1.x2.1", "1" },
+		{ 'd', "192.0.2.1", "" },
+		{ 'd', "[192.0.2.1]", "" },
+		{ 'd', "1.x2.1", "1" },
 	};
 
 	configure("");
@@ -131,9 +149,14 @@ TEST(access, patterns_see_the_whole)
 TEST(access, addresses)
 {
 	static const struct row rows[] = {
-		{ 'a', "192.0.2.1", "1" }, { 'a', "192.0.2.2", "2" }, { 'a', "192.0.3.1", "3" },
-		{ 'a', "192.1.1.1", "" }, { 'a', "10.1.2.3", "4" }, { 'a', "100.1.2.3", "" },
-		{ 'a', "2001:db8::1", "5" }, { 'a', "2001:db8:1::1", "5" },
+		{ 'a', "192.0.2.1", "1" },
+		{ 'a', "192.0.2.2", "2" },
+		{ 'a', "192.0.3.1", "3" },
+		{ 'a', "192.1.1.1", "" },
+		{ 'a', "10.1.2.3", "4" },
+		{ 'a', "100.1.2.3", "" },
+		{ 'a', "2001:db8::1", "5" },
+		{ 'a', "2001:db8:1::1", "5" },
 		{ 'a', "2001:db9::1", "" },
 		{ 'a', "", "" },
 	};

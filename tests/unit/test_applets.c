@@ -41,8 +41,9 @@ TEST(applets, aliases_match_their_applet)
 	for (size_t i = 0; i < count; i++) {
 		const struct applet *real;
 
-		if (table[i].of == NULL)
+		if (table[i].of == NULL) {
 			continue;
+		}
 		CHECK_ROW(table[i].name);
 		real = applet_find(table[i].of);
 		REQUIRE(real != NULL);
@@ -60,8 +61,9 @@ TEST(applets, described)
 	for (size_t i = 0; i < count; i++) {
 		const char *summary = table[i].summary, *usage = table[i].usage;
 
-		if (table[i].of != NULL)
+		if (table[i].of != NULL) {
 			continue;
+		}
 		CHECK_ROW(table[i].name);
 		REQUIRE(summary != NULL && usage != NULL);
 		CHECK(strlen(summary) > 5 && strlen(summary) < 70);

@@ -18,7 +18,7 @@ enum { TURNS_MAX = 200, TURN_MS = 10 };
 struct rig {
 	struct loop *loop;
 	struct auth_client *client;
-	int listener, server;		/* server: the connection, -1 none */
+	int listener, server; /* server: the connection, -1 none */
 	char got[16384];
 	int answers;
 	enum auth_result result;
@@ -62,8 +62,11 @@ static void on_reply(void *arg, const struct auth_reply *reply)
 
 static struct auth_request *ask(struct rig *r)
 {
-	const struct auth_params p = { .service = "imap", .mech = "PLAIN", .initial = "AHUAcA==",
-		.remote_ip = "", .local_ip = "" };
+	const struct auth_params p = { .service = "imap",
+		.mech = "PLAIN",
+		.initial = "AHUAcA==",
+		.remote_ip = "",
+		.local_ip = "" };
 
 	return auth_start(r->client, &p, on_reply, r);
 }
@@ -78,8 +81,10 @@ static bool serve(struct rig *r, int pid)
 	if (r->server < 0) {
 		return false;
 	}
-	return dprintf(r->server, "VERSION\t1\t2\nMECH\tPLAIN\tplaintext\nSPID\t%d\nCUID\t1\n"
-		"COOKIE\tabc\nDONE\n", pid) > 0;
+	return dprintf(r->server,
+		       "VERSION\t1\t2\nMECH\tPLAIN\tplaintext\nSPID\t%d\nCUID\t1\n"
+		       "COOKIE\tabc\nDONE\n",
+		       pid) > 0;
 }
 
 /* hear - turns until the client has sent a text; true: it came */

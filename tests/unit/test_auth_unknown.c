@@ -56,12 +56,12 @@ TEST(auth, who_is_not_there_costs_what_others_cost)
 	REQUIRE(dovecot_conf_load(path, true, &error) == 0);
 	state.penalties = penalties_new();
 	state.passdbs = db_load(false);
-	state.hasher = hasher_new(state.loop, 0);	/* costly checks wait for ever */
+	state.hasher = hasher_new(state.loop, 0); /* costly checks wait for ever */
 	session = auth_client_class.open(&io, &state, &out);
 	buf_reset(&out);
-	ask(&io, session, 1, "AGtub3duAHNlY3JldA==", &out);	/* known, secret */
+	ask(&io, session, 1, "AGtub3duAHNlY3JldA==", &out); /* known, secret */
 	CHECK_STR(buf_str(&out), "");
-	ask(&io, session, 2, "AG5vYm9keQBzZWNyZXQ=", &out);	/* nobody, secret */
+	ask(&io, session, 2, "AG5vYm9keQBzZWNyZXQ=", &out); /* nobody, secret */
 	CHECK_STR(buf_str(&out), "");
 	auth_client_class.close(session);
 	hasher_free(state.hasher);

@@ -11,7 +11,7 @@
 
 static const struct {
 	const char *name, *to, *from, *in, *out;
-	int error;		/* 0, EILSEQ or EINVAL */
+	int error; /* 0, EILSEQ or EINVAL */
 } rows[] = {
 	{ "ascii", "UTF-8", "US-ASCII", "abc", "abc", 0 },
 	{ "ascii high", "UTF-8", "US-ASCII", "a\xe4", "a", EILSEQ },

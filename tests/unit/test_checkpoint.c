@@ -22,7 +22,7 @@
 
 /* What the VFS knows; it has no other way to find it. */
 static struct {
-	const char *lock;	/* the file or directory whose flock must be taken */
+	const char *lock; /* the file or directory whose flock must be taken */
 	long writes, unlocked;
 } G;
 
@@ -39,8 +39,9 @@ static bool is_locked(void)
 	int fd = open(G.lock, O_RDONLY | O_CLOEXEC);
 	bool locked = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0;
 
-	if (fd >= 0)
+	if (fd >= 0) {
 		close(fd);
+	}
 	return locked;
 }
 
@@ -139,13 +140,15 @@ static int seen_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
 	struct seen_file *f = (struct seen_file *)file;
 	int rc;
 
-	if ((flags & SQLITE_OPEN_MAIN_DB) == 0)
+	if ((flags & SQLITE_OPEN_MAIN_DB) == 0) {
 		return real->xOpen(real, name, file, flags, out);
+	}
 	f->real = (sqlite3_file *)(f + 1);
 	f->base.pMethods = NULL;
 	rc = real->xOpen(real, name, f->real, flags, out);
-	if (f->real->pMethods != NULL)
+	if (f->real->pMethods != NULL) {
 		f->base.pMethods = &methods;
+	}
 	return rc;
 }
 
@@ -178,8 +181,9 @@ static void use_queue(const char *dir)
 		REQUIRE(i % 10 != 9 || queue_commit(q) == 0);
 	}
 	reader = queue_util_open(dir, QUEUE_READ);
-	for (int i = 0; i < 300; i++)
+	for (int i = 0; i < 300; i++) {
 		queue_remove(q, ids[i]);
+	}
 	CHECK_INT(queue_commit(q), 0);
 	queue_keep_reserve(q);
 	(void)queue_use_reserve(q);
@@ -200,8 +204,9 @@ static void both(void (*use)(const char *dir), const char *dir)
 
 	REQUIRE(pid >= 0);
 	use(dir);
-	if (pid == 0)
+	if (pid == 0) {
 		_exit(G.writes > 0 && G.unlocked == 0 ? 0 : 1);
+	}
 	REQUIRE(waitpid(pid, &status, 0) == pid);
 	CHECK_INT(status, 0);
 	CHECK(G.writes > 100);
@@ -233,10 +238,11 @@ static void use_index(const char *dir)
 		for (uint32_t i = 0; i < 1500; i++) {
 			REQUIRE(index_begin(ix, i % 100 == 0) == 0);
 			CHECK_INT(index_page_put(ix, 1, i % 300, i, page, sizeof(page)), 0);
-			if (i % 50 == 7)
+			if (i % 50 == 7) {
 				index_rollback(ix);
-			else
+			} else {
 				CHECK_INT(index_commit(ix), 0);
+			}
 		}
 		index_close(ix);
 	}

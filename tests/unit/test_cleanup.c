@@ -20,8 +20,10 @@ static void configure(const char *more)
 	snprintf(path, sizeof(path), "%s/main.cf", unit_tmpdir());
 	f = fopen(path, "w");
 	REQUIRE(f != NULL);
-	fprintf(f, "compatibility_level = 3.6\nmyhostname = mx.example\nmydomain = example\n"
-		"myorigin = origin.example\nappend_dot_mydomain = yes\n%s", more);
+	fprintf(f,
+		"compatibility_level = 3.6\nmyhostname = mx.example\nmydomain = example\n"
+		"myorigin = origin.example\nappend_dot_mydomain = yes\n%s",
+		more);
 	fclose(f);
 	if (conf_load(unit_tmpdir(), false, &error) != 0) {
 		printf("%s\n", error);
@@ -36,12 +38,17 @@ static int put(void *arg, const void *data, size_t len)
 }
 
 /* run - a message through the filter in pieces */
-static enum cleanup_status run(const char *in, size_t len, size_t piece, unsigned flags,
-	struct buf *out)
+static enum cleanup_status run(
+	const char *in, size_t len, size_t piece, unsigned flags, struct buf *out)
 {
 	const struct cleanup_config config = {
-		.flags = flags, .queue_id = "ABC", .sender = "s@d.example", .full_name = "",
-		.arrival = 0, .put = put, .arg = out,
+		.flags = flags,
+		.queue_id = "ABC",
+		.sender = "s@d.example",
+		.full_name = "",
+		.arrival = 0,
+		.put = put,
+		.arg = out,
 	};
 	struct cleanup *c = cleanup_begin(&config, NULL);
 	enum cleanup_status status;
@@ -54,7 +61,8 @@ static enum cleanup_status run(const char *in, size_t len, size_t piece, unsigne
 	return status;
 }
 
-#define MADE "Message-Id: <19700101000000.ABC@mx.example>\n" \
+#define MADE                                            \
+	"Message-Id: <19700101000000.ABC@mx.example>\n" \
 	"Date: Thu, 01 Jan 1970 00:00:00 +0000 (UTC)\nFrom: s@d.example\n"
 
 static const struct row {
@@ -100,8 +108,7 @@ static const struct row {
 	{ "", MADE, CLEANUP_LOCAL },
 	{ "text\n", MADE "\ntext\n", CLEANUP_LOCAL },
 	{ "From: x@y.z\nDate: today\nMessage-ID: <1@2>\n\n",
-	"From: x@y.z\nDate: today\nMessage-ID: <1@2>\n\n",
-		CLEANUP_LOCAL },
+		"From: x@y.z\nDate: today\nMessage-ID: <1@2>\n\n", CLEANUP_LOCAL },
 	{ "Resent-To: x@y.z\nFrom: a@b.c\n\n",
 		"Resent-To: x@y.z\nFrom: a@b.c\nResent-Message-Id:"
 		" <19700101000000.ABC@mx.example>\nResent-Date: Thu, 01 Jan 1970"
@@ -136,8 +143,8 @@ TEST(cleanup, parameters)
 	const char *in = "To: a\nX: \r\n\n\r\n";
 
 	configure("message_drop_headers = x\ncleanup_replace_stray_cr_lf = no\n"
-		"always_add_missing_headers = yes\n"
-		"remote_header_rewrite_domain = remote.example\n");
+		  "always_add_missing_headers = yes\n"
+		  "remote_header_rewrite_domain = remote.example\n");
 	setenv("TZ", "UTC0", 1);
 	CHECK_INT(run(in, strlen(in), 3, 0, &out), CLEANUP_OK);
 	CHECK_STR(buf_str(&out), "To: a@remote.example\n" MADE "\n\r\n");
@@ -164,8 +171,8 @@ TEST(cleanup, hops)
 /* A header that is longer than what may be held passes unchanged, whatever it is. */
 TEST(cleanup, long_headers)
 {
-	static const char *const heads[] = { "To: a,\n ", "Bcc: ", "X: ", "A: b\nBcc: ",
-		"A: b\nX: y\n " };
+	static const char *const heads[] = { "To: a,\n ",
+		"Bcc: ", "X: ", "A: b\nBcc: ", "A: b\nX: y\n " };
 
 	configure("header_size_limit = 100\n");
 	for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
@@ -209,8 +216,9 @@ static int put_nothing(void *arg, const void *data, size_t len)
 
 TEST(cleanup, no_room)
 {
-	const struct cleanup_config config = { .queue_id = "A", .sender = "", .full_name = "",
-		.put = put_nothing };
+	const struct cleanup_config config = {
+		.queue_id = "A", .sender = "", .full_name = "", .put = put_nothing
+	};
 	struct cleanup *c;
 
 	configure("");
@@ -222,7 +230,9 @@ TEST(cleanup, no_room)
 
 TEST(cleanup, completion)
 {
-	static const struct { const char *in, *out; } table[] = {
+	static const struct {
+		const char *in, *out;
+	} table[] = {
 		{ "To: user\n", "To: user@origin.example\n" },
 		{ "To: user@host\n", "To: user@host.example\n" },
 		{ "To: user@a.b\n", NULL },
@@ -270,7 +280,9 @@ TEST(cleanup, completion)
 
 TEST(cleanup, mailboxes)
 {
-	static const struct { const char *address, *name, *out; } table[] = {
+	static const struct {
+		const char *address, *name, *out;
+	} table[] = {
 		{ "a@b", "", "a@b" },
 		{ "a@b", "A B", "A B <a@b>" },
 		{ "a@b", "A. \"B\" \\", "\"A. \\\"B\\\" \\\\\" <a@b>" },
@@ -292,28 +304,39 @@ TEST(cleanup, mailboxes)
 TEST(cleanup, received)
 {
 	const struct cleanup_trace smtp = {
-		.helo = "he(lo)", .client_name = "unknown", .client_addr = "2001:db8::1",
-		.tls = "TLSv1.2 with cipher X (256/256 bits)", .sasl_user = "me", .proto =
-		"ESMTPSA",
-		.queue_id = "ABC", .recipient = "r@x.y", .when = 0,
+		.helo = "he(lo)",
+		.client_name = "unknown",
+		.client_addr = "2001:db8::1",
+		.tls = "TLSv1.2 with cipher X (256/256 bits)",
+		.sasl_user = "me",
+		.proto = "ESMTPSA",
+		.queue_id = "ABC",
+		.recipient = "r@x.y",
+		.when = 0,
 	};
 	const struct cleanup_trace local = {
-		.helo = "", .client_name = "", .client_addr = "", .uid = 7, .queue_id = "ABC",
-			.when = 0,
+		.helo = "",
+		.client_name = "",
+		.client_addr = "",
+		.uid = 7,
+		.queue_id = "ABC",
+		.when = 0,
 	};
 	struct buf out = BUF_INIT;
 
 	configure("");
 	setenv("TZ", "UTC0", 1);
 	cleanup_received(&out, &smtp);
-	CHECK_STR(buf_str(&out), "Received: from he?lo? (unknown [IPv6:2001:db8::1])\n"
+	CHECK_STR(buf_str(&out),
+		"Received: from he?lo? (unknown [IPv6:2001:db8::1])\n"
 		"\t(using TLSv1.2 with cipher X (256/256 bits))\n"
 		"\t(No client certificate requested)\n"
 		"\t(Authenticated sender: me)\n\tby mx.example (Postfix) with ESMTPSA id ABC\n"
 		"\tfor <r@x.y>; Thu, 01 Jan 1970 00:00:00 +0000 (UTC)\n");
 	buf_reset(&out);
 	cleanup_received(&out, &local);
-	CHECK_STR(buf_str(&out), "Received: by mx.example (Postfix, from userid 7)\n"
+	CHECK_STR(buf_str(&out),
+		"Received: by mx.example (Postfix, from userid 7)\n"
 		"\tid ABC; Thu, 01 Jan 1970 00:00:00 +0000 (UTC)\n");
 	buf_free(&out);
 }

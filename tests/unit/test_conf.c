@@ -40,8 +40,9 @@ TEST(conf, rows_are_sorted)
 		CHECK_ROW(param_name(n));
 		CHECK(section || strcmp(param_name(n - 1), param_name(n)) < 0);
 	}
-	for (size_t n = 0; n < param_count(); n++)
+	for (size_t n = 0; n < param_count(); n++) {
 		CHECK_INT(param_find(param_name(n)), (long long)n);
+	}
 	CHECK_INT(param_find("no_such_name"), -1);
 	CHECK_INT(param_find(""), -1);
 }
@@ -66,8 +67,9 @@ TEST(conf, defaults_convert)
 		const struct param_row *row = param_row(n);
 
 		CHECK_ROW(param_name(n));
-		if (row->type == PARAM_TYPE_INT || row->type == PARAM_TYPE_TIME)
+		if (row->type == PARAM_TYPE_INT || row->type == PARAM_TYPE_TIME) {
 			CHECK(*(int64_t *)((char *)&param + row->field) >= row->min);
+		}
 	}
 }
 
@@ -101,8 +103,9 @@ static const char *lookup(void *arg, const char *name)
 {
 	(void)arg;
 	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
-		if (strcmp(values[i][0], name) == 0)
+		if (strcmp(values[i][0], name) == 0) {
 			return values[i][1];
+		}
 	}
 	return NULL;
 }
@@ -200,8 +203,9 @@ TEST(conf, expansion_bombs)
 	char *error = NULL;
 
 	buf_adds(&text, "myorigin = $a0\n");
-	for (int i = 0; i < 60; i++)
+	for (int i = 0; i < 60; i++) {
 		buf_addf(&text, "a%d = $a%d$a%d\n", i, i + 1, i + 1);
+	}
 	CHECK_INT(conf_load(write_main(text.data), false, &error), -1);
 	CHECK(error != NULL &&
 		strstr(error, "line 1: parameter myorigin: too many macros") != NULL);
@@ -209,10 +213,12 @@ TEST(conf, expansion_bombs)
 	error = NULL;
 	buf_reset(&text);
 	buf_adds(&text, "myorigin = $a0\na30 = ");
-	for (int i = 0; i < 100000; i++)
+	for (int i = 0; i < 100000; i++) {
 		buf_addc(&text, 'x');
-	for (int i = 0; i < 30; i++)
+	}
+	for (int i = 0; i < 30; i++) {
 		buf_addf(&text, "\na%d = $a%d$a%d", i, i + 1, i + 1);
+	}
 	CHECK_INT(conf_load(write_main(text.data), false, &error), -1);
 	CHECK(error != NULL && strstr(error, "grows without bound") != NULL);
 	mem_free(error);
@@ -370,8 +376,9 @@ TEST(conf, long_lines)
 	char *error = NULL;
 
 	buf_adds(&text, "myorigin = ");
-	while (text.len < LINES_MAX)
+	while (text.len < LINES_MAX) {
 		buf_adds(&text, "x");
+	}
 	CHECK_INT(conf_load(write_main(text.data), false, &error), 0);
 	CHECK_INT((long long)strlen(param.myorigin), LINES_MAX - 11);
 	buf_adds(&text, "x");

@@ -39,8 +39,9 @@ static struct db *open_new(unsigned flags)
 	char *error = NULL;
 	struct db *db = db_open(path_of("t.db"), flags, NULL, sql, ARRAY_LEN(sql), NULL, &error);
 
-	if (db == NULL)
+	if (db == NULL) {
 		CHECK_STR(error, NULL);
+	}
 	REQUIRE(db != NULL);
 	return db;
 }
@@ -109,14 +110,16 @@ TEST(db, transactions)
 	CHECK_INT(db_run(db, Q_ADD, "is", (int64_t)1, "a"), 0);
 	db_rollback(db);
 	CHECK(!db_in_transaction(db));
-	if (db_exec_int(db, "SELECT count(*) FROM t", &count) != 0)
+	if (db_exec_int(db, "SELECT count(*) FROM t", &count) != 0) {
 		CHECK_STR(db_error(db), "");
+	}
 	CHECK_INT(count, 0);
 	REQUIRE(db_begin(db) == 0);
 	CHECK_INT(db_run(db, Q_ADD, "is", (int64_t)1, "a"), 0);
 	CHECK_INT(db_commit(db), 0);
-	if (db_exec_int(db, "SELECT count(*) FROM t", &count) != 0)
+	if (db_exec_int(db, "SELECT count(*) FROM t", &count) != 0) {
 		CHECK_STR(db_error(db), "");
+	}
 	CHECK_INT(count, 1);
 	CHECK_INT(db_exec_int(db, "SELECT k FROM t WHERE k > 1", &count), -1);
 	db_close(db);
@@ -187,8 +190,9 @@ TEST(db, busy)
 	if (pid == 0) {
 		other = open_new(DB_WRITE);
 		status = db_begin(other);
-		if (write(ready[1], "r", 1) != 1 || read(done[0], &byte, 1) != 1)
+		if (write(ready[1], "r", 1) != 1 || read(done[0], &byte, 1) != 1) {
 			status = 1;
+		}
 		db_close(other);
 		_exit(status != 0);
 	}
@@ -211,8 +215,9 @@ TEST(db, full)
 
 	REQUIRE(db_migrate(db, migrations, 2) == 0);
 	REQUIRE(db_exec(db, "PRAGMA max_page_count=10") == 0);
-	for (int64_t i = 0; i < 20 && rc == 0; i++)
+	for (int64_t i = 0; i < 20 && rc == 0; i++) {
 		rc = db_run(db, Q_ADD, "ib", i, (const void *)page, sizeof(page));
+	}
 	CHECK_INT(rc, -1);
 	CHECK(db_is_full(db));
 	db_close(db);
@@ -249,8 +254,9 @@ static void put_rows(struct db *db, int64_t from, int64_t count)
 	char page[4000];
 
 	memset(page, 'p', sizeof(page));
-	for (int64_t i = from; i < from + count; i++)
+	for (int64_t i = from; i < from + count; i++) {
 		CHECK_INT(db_run(db, Q_ADD, "ib", i, (const void *)page, sizeof(page)), 0);
+	}
 }
 
 /*
@@ -287,8 +293,9 @@ static int64_t rows(struct db *db)
 {
 	int64_t count = -1;
 
-	if (db_exec_int(db, "SELECT count(*) FROM t", &count) != 0)
+	if (db_exec_int(db, "SELECT count(*) FROM t", &count) != 0) {
 		CHECK_STR(db_error(db), "");
+	}
 	return count;
 }
 
@@ -298,8 +305,9 @@ static int said(const char *path)
 	char *text = file_read(path, 100000, NULL);
 	int count = 0;
 
-	for (const char *at = text; at != NULL; count += at != NULL)
+	for (const char *at = text; at != NULL; count += at != NULL) {
 		at = strstr(at + (at != text), "no shared memory");
+	}
 	mem_free(text);
 	return count;
 }
@@ -318,8 +326,9 @@ TEST(db, without_shared_mmap)
 	REQUIRE(db_migrate(one, migrations, 2) == 0);
 	two = open_new(DB_CREATE | DB_WAL);
 	CHECK_STR(db_journal_mode(two), "truncate");
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 10; i++) {
 		CHECK_INT(db_run(i % 2 ? one : two, Q_ADD, "ds", i, "x"), 0);
+	}
 	CHECK_INT(rows(one), 10);
 	CHECK_INT(rows(two), 10);
 	CHECK_INT(said(path), 1);
@@ -338,10 +347,11 @@ TEST(db, log_without_shared_mmap)
 	snprintf(path, sizeof(path), "%s", path_of("log"));
 	pid = fork();
 	REQUIRE(pid >= 0);
-	if (pid == 0) {		/* ends without closing: the rows are in the log alone */
+	if (pid == 0) { /* ends without closing: the rows are in the log alone */
 		db = open_new(DB_CREATE | DB_WAL);
-		if (db_migrate(db, migrations, 2) != 0 || db_run(db, Q_ADD, "ds", 1, "x") != 0)
+		if (db_migrate(db, migrations, 2) != 0 || db_run(db, Q_ADD, "ds", 1, "x") != 0) {
 			_exit(1);
+		}
 		_exit(0);
 	}
 	REQUIRE(waitpid(pid, &status, 0) == pid && status == 0);

@@ -11,7 +11,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,9 +47,13 @@ static const char older[] = "From z  Tue Jan  1 00:00:00 2030\nSubject: older\n\
 /* set_item - item i of mails */
 static void set_item(struct deliver_item *it, struct slice *t, size_t i, bool suspect)
 {
-	*it = (struct deliver_item){ .queue_id = mails[i].id, .sender = mails[i].sender,
-		.recipient = mails[i].recipient, .original = mails[i].original, .suspect = suspect,
-		.read = slice_read, .read_arg = t };
+	*it = (struct deliver_item){ .queue_id = mails[i].id,
+		.sender = mails[i].sender,
+		.recipient = mails[i].recipient,
+		.original = mails[i].original,
+		.suspect = suspect,
+		.read = slice_read,
+		.read_arg = t };
 	*t = (struct slice){ mails[i].content, strlen(mails[i].content) };
 }
 
@@ -358,8 +361,8 @@ TEST(deliver, unreadable_content)
 	CHECK_INT(items[1].status, DELIVER_DEFER);
 	CHECK_INT(items[2].status, DELIVER_OK);
 	got = get_file(box());
-	CHECK(strstr(buf_str(&got), "MAILER-DAEMON") == NULL
-		&& str_ends(buf_str(&got), "X: y\n\n"));
+	CHECK(strstr(buf_str(&got), "MAILER-DAEMON") == NULL &&
+		str_ends(buf_str(&got), "X: y\n\n"));
 	buf_free(&got);
 }
 
@@ -484,7 +487,7 @@ TEST(deliver, new_mail_before_suspects)
 	for (size_t len = strlen(older); len <= all.len; len++) {
 		struct deliver_item items[MAILS], other;
 		static const char added[] = "From n  ########################\nReturn-Path: <n>\n"
-			"X-Original-To: u1\nDelivered-To: u1\n\n";
+					    "X-Original-To: u1\nDelivered-To: u1\n\n";
 		static const char fresh[] = "Received: x id 77; y\nSubject: N\n\nn\n";
 		struct slice texts[MAILS], t = { fresh, strlen(fresh) };
 		struct buf got;
@@ -503,8 +506,12 @@ TEST(deliver, new_mail_before_suspects)
 				CHECK_INT(other.status, DELIVER_DUPLICATE);
 			}
 		}
-		other = (struct deliver_item){ .queue_id = "77", .sender = "n", .recipient = "u1",
-			.original = "u1", .read = slice_read, .read_arg = &t };
+		other = (struct deliver_item){ .queue_id = "77",
+			.sender = "n",
+			.recipient = "u1",
+			.original = "u1",
+			.read = slice_read,
+			.read_arg = &t };
 		deliver_to_mailbox(box(), &plain_how, &other, 1);
 		CHECK_INT(other.status, DELIVER_OK);
 		for (size_t i = 0; i < MAILS; i++) {
@@ -573,7 +580,7 @@ TEST(deliver, changed_by_a_reader)
 {
 	static const struct {
 		const char *what, *from, *to;
-		enum deliver_status want;	/* of A */
+		enum deliver_status want; /* of A */
 	} rows[] = {
 		{ "Status added", "Subject: A\n", "Subject: A\nStatus: RO\nX-Status: A\n",
 			DELIVER_DUPLICATE },
@@ -797,99 +804,4 @@ TEST(deliver, locked_mailbox)
 	waitpid(pid, NULL, 0);
 	CHECK_INT(deliver_to_mailbox(box(), &plain_how, items, MAILS), 0);
 	CHECK_INT(items[0].status, DELIVER_OK);
-}
-
-TEST(lock, dotlock_of_another_program)
-{
-	int fd = open(box(), O_RDWR | O_CREAT, 0600);
-	struct timespec old[2] = { { .tv_sec = 1000000000 }, { .tv_sec = 1000000000 } };
-	struct mailbox_lock *l;
-	char dot[300];
-
-	snprintf(dot, sizeof(dot), "%s.lock", box());
-	/* Not an empty one, which counts for half a second alone. */
-	put_file(dot, "0", 1);
-	CHECK(mailbox_lock(box(), fd, true, 20) == NULL && errno == EAGAIN);
-	/* For reading it does not matter. */
-	l = mailbox_lock(box(), fd, false, 0);
-	CHECK(l != NULL);
-	mailbox_unlock(l);
-	/* Old, but the mailbox was written to just now. */
-	utimensat(AT_FDCWD, dot, old, 0);
-	CHECK(mailbox_lock(box(), fd, true, 0) == NULL);
-	utimensat(AT_FDCWD, box(), old, 0);
-	l = mailbox_lock(box(), fd, true, 0);
-	CHECK(l != NULL);
-	mailbox_unlock(l);
-	CHECK(access(dot, F_OK) != 0);
-	close(fd);
-}
-
-/* What a crash left names a process that lives: another one, where numbers have begun anew */
-TEST(lock, number_used_again)
-{
-	static const struct {
-		const char *end;
-		bool held;
-	} rows[] = {
-		{ "\n", false },	/* ours: its owner would hold the lock on it */
-		{ "", true },		/* a program's that only writes its number */
-	};
-	int fd = open(box(), O_RDWR | O_CREAT, 0600);
-	struct utsname host;
-	char dot[300], text[300];
-
-	REQUIRE(fd >= 0 && uname(&host) == 0);
-	snprintf(dot, sizeof(dot), "%s.lock", box());
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct mailbox_lock *l;
-
-		snprintf(text, sizeof(text), "%ld:%.60s%s", (long)getppid(), host.nodename,
-			rows[i].end);
-		put_file(dot, text, strlen(text));
-		l = mailbox_lock(box(), fd, true, 0);
-		CHECK((l == NULL) == rows[i].held);
-		mailbox_unlock(l);
-		unlink(dot);
-	}
-	close(fd);
-}
-
-TEST(lock, twice_in_one_process)
-{
-	int a = open(box(), O_RDWR | O_CREAT, 0600), b = open(box(), O_RDWR);
-	struct mailbox_lock *l = mailbox_lock(box(), a, false, 0),
-			    *m = mailbox_lock(box(), b, false, 0);
-
-	CHECK(l != NULL && m != NULL);
-	mailbox_unlock(m);
-	CHECK(mailbox_lock(box(), b, true, 0) == NULL && errno == EAGAIN);
-	mailbox_unlock(l);
-	l = mailbox_lock(box(), b, true, 0);
-	CHECK(l != NULL);
-	close(a);	/* closing another descriptor does not drop the lock */
-	a = open(box(), O_RDWR);
-	CHECK(mailbox_lock(box(), a, false, 0) == NULL);
-	mailbox_unlock(l);
-	close(a);
-	close(b);
-}
-
-TEST(lock, read_only_directory)
-{
-	char path[300];
-	struct mailbox_lock *l;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/ro", unit_tmpdir());
-	REQUIRE(mkdir(path, 0700) == 0);
-	snprintf(path, sizeof(path), "%s/ro/box", unit_tmpdir());
-	fd = open(path, O_RDWR | O_CREAT, 0600);
-	*strrchr(path, '/') = '\0';
-	REQUIRE(fd >= 0 && chmod(path, 0500) == 0);
-	path[strlen(path)] = '/';
-	l = mailbox_lock(path, fd, true, 0);
-	CHECK(l != NULL);
-	mailbox_unlock(l);
-	close(fd);
 }

@@ -11,14 +11,19 @@ static const struct delivery_recipient recipients[] = {
 	{ 7, "x+y@test.example", "\"a b\"@old.example", "rfc822;q@r", 6, DELIVERY_SUSPECT },
 };
 
-static const struct delivery_request request = {
-	.serial = 0x123456789abcULL, .id = 0x3ffffffffffffULL, .sender = "", .envid = "QQ314159",
-	.nexthop = "test.example", .size = 123456789012LL, .arrival = 1700000000123456LL,
-	.active_since = 1700000001123456LL, .env_flags = 1 | 32, .recipient_count = 2,
-	.recipients = (struct delivery_recipient *)recipients
-};
+static const struct delivery_request request = { .serial = 0x123456789abcULL,
+	.id = 0x3ffffffffffffULL,
+	.sender = "",
+	.envid = "QQ314159",
+	.nexthop = "test.example",
+	.size = 123456789012LL,
+	.arrival = 1700000000123456LL,
+	.active_since = 1700000001123456LL,
+	.env_flags = 1 | 32,
+	.recipient_count = 2,
+	.recipients = (struct delivery_recipient *)recipients };
 
-static const char *added[] = { "a@b.example", "" , "c" };
+static const char *added[] = { "a@b.example", "", "c" };
 
 static const struct delivery_answer answer = { .serial = 42,
 	.n = 100000,
@@ -110,10 +115,11 @@ TEST(delivery, truncated)
 	for (int is_request = 0; is_request < 2; is_request++) {
 		struct buf whole = BUF_INIT;
 
-		if (is_request)
+		if (is_request) {
 			delivery_put_request(&whole, &request);
-		else
+		} else {
 			delivery_put_answer(&whole, &answer);
+		}
 		CHECK(decode(&whole, is_request));
 		CHECK(!decode(&whole, !is_request));
 		for (size_t len = 0; len < whole.len - 4; len++) {
@@ -134,10 +140,11 @@ TEST(delivery, flipped)
 	for (int is_request = 0; is_request < 2; is_request++) {
 		struct buf b = BUF_INIT;
 
-		if (is_request)
+		if (is_request) {
 			delivery_put_request(&b, &request);
-		else
+		} else {
 			delivery_put_answer(&b, &answer);
+		}
 		for (size_t i = 4; i < b.len; i++) {
 			char was = b.data[i];
 

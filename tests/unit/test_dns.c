@@ -147,7 +147,7 @@ struct rig {
 	struct server server;
 	bool done;
 	enum dns_status status;
-	char text[500];			/* the values, separated by blanks */
+	char text[500]; /* the values, separated by blanks */
 };
 
 static struct rig *new_rig(void)
@@ -209,8 +209,8 @@ TEST(dns, peer_names)
 		const char *name;
 	} rows[] = {
 		{ "192.2.3.4", DNS_OK, "mail.good.example" },
-		{ "192.2.3.5", DNS_NOT_FOUND, "" },		/* the name does not lead back */
-		{ "192.2.3.6", DNS_NOT_FOUND, "" },		/* the name is no name */
+		{ "192.2.3.5", DNS_NOT_FOUND, "" }, /* the name does not lead back */
+		{ "192.2.3.6", DNS_NOT_FOUND, "" }, /* the name is no name */
 		{ "192.2.3.7", DNS_NOT_FOUND, "" },
 		{ "not an address", DNS_NOT_FOUND, "" },
 	};

@@ -27,8 +27,9 @@ static void load(const char *text)
 {
 	char *error = NULL;
 
-	if (dovecot_conf_load(write_conf("dovecot.conf", text), false, &error) != 0)
+	if (dovecot_conf_load(write_conf("dovecot.conf", text), false, &error) != 0) {
 		CHECK_STR(error, NULL);
+	}
 	mem_free(error);
 }
 
@@ -139,8 +140,9 @@ TEST(dovecot_conf, sections_nest_within_bounds)
 	struct buf text = BUF_INIT;
 	char *error = NULL;
 
-	for (int i = 0; i < 100000; i++)
+	for (int i = 0; i < 100000; i++) {
 		buf_adds(&text, "service x {\n");
+	}
 	CHECK_INT(dovecot_conf_load(write_conf("dovecot.conf", text.data), false, &error), -1);
 	CHECK(error != NULL && strstr(error, ":32: too many sections") != NULL);
 	mem_free(error);
@@ -200,8 +202,9 @@ TEST(dovecot_conf, walking)
 
 	load("passdb {\n driver = a\n}\nuserdb {\n driver = c\n}\npassdb {\n driver = b\n args = "
 	     "x\n}\n");
-	while ((n = conf_next_section(dovecot_conf_root(), "passdb", n)) != NULL)
+	while ((n = conf_next_section(dovecot_conf_root(), "passdb", n)) != NULL) {
 		CHECK_STR(conf_setting(n, "driver", NULL), count++ == 0 ? "a" : "b");
+	}
 	CHECK_INT(count, 2);
 	CHECK_STR(conf_setting(conf_section(dovecot_conf_root(), "userdb", NULL), "driver", NULL),
 		"c");

@@ -106,7 +106,8 @@ TEST(dsn, failure)
 	CHECK(has(&b,
 		"\n\nFinal-Recipient: rfc822; u9@test.example\nAction: failed\nStatus: 5.2.2\n"
 		"Diagnostic-Code: X-Postfix; mailbox /var/mail/u9: size limit exceeded\n"));
-	CHECK(has(&b, "Content-Description: Undelivered Message\nContent-Type: message/rfc822\n\n"
+	CHECK(has(&b,
+		"Content-Description: Undelivered Message\nContent-Type: message/rfc822\n\n"
 		"Received: x\nSubject: s\nFrom: a\n\nbody line\n\n--4A1B2C3D4E."));
 	CHECK(str_ends(buf_str(&b), "--\n"));
 	CHECK(!has(&b, "8bit"));
@@ -125,7 +126,8 @@ TEST(dsn, headers_only)
 	load();
 	m.full = false;
 	CHECK_INT(dsn_write(&m, put, &b), 0);
-	CHECK(has(&b, "Undelivered Message Headers\nContent-Type: text/rfc822-headers\n\n"
+	CHECK(has(&b,
+		"Undelivered Message Headers\nContent-Type: text/rfc822-headers\n\n"
 		"Received: x\nSubject: s\nFrom: a\n\n\n--4A"));
 	CHECK(!has(&b, "body line"));
 	/* Larger than bounce_size_limit: headers, whatever was asked for. */
@@ -165,13 +167,13 @@ TEST(dsn, other_kinds)
 	m.last_try = 1700432000;
 	CHECK_INT(dsn_write(&m, put, &b), 0);
 	CHECK(has(&b, "\nSubject: Delayed Mail (still being retried)\n"));
-	CHECK(has(&b, "\nAction: delayed\n")
-		&& has(&b, "\nWill-Retry-Until: Sun, 19 Nov 2023 22:13:20 +0000"));
+	CHECK(has(&b, "\nAction: delayed\n") &&
+		has(&b, "\nWill-Retry-Until: Sun, 19 Nov 2023 22:13:20 +0000"));
 	buf_reset(&b);
 	m.kind = DSN_KIND_SUCCESS;
 	CHECK_INT(dsn_write(&m, put, &b), 0);
-	CHECK(has(&b, "\nSubject: Successful Mail Delivery Report\n")
-		&& has(&b, "\nAction: delivered\n"));
+	CHECK(has(&b, "\nSubject: Successful Mail Delivery Report\n") &&
+		has(&b, "\nAction: delivered\n"));
 	buf_free(&b);
 }
 

@@ -45,18 +45,18 @@
 enum { TRACKED_MAX = 400, PATH_SIZE = 4096 };
 
 struct tracked {
-	ino_t ino;		/* the file's, or for a name its directory's */
-	bool renamed;		/* a name: by rename */
+	ino_t ino;    /* the file's, or for a name its directory's */
+	bool renamed; /* a name: by rename */
 	char path[512];
 };
 
 struct disk {
 	struct tracked dirty[TRACKED_MAX], names[TRACKED_MAX];
 	size_t dirty_count, name_count;
-	char from[PATH_SIZE], to[PATH_SIZE];	/* of the call under way */
+	char from[PATH_SIZE], to[PATH_SIZE]; /* of the call under way */
 	bool was_there;
 	unsigned calls;
-	char broken[PATH_SIZE];			/* the first promise that was not kept, or "" */
+	char broken[PATH_SIZE]; /* the first promise that was not kept, or "" */
 };
 
 /* is_outside - what promises nothing, or is not in the test's directory */
@@ -66,23 +66,25 @@ static bool is_outside(const char *path)
 
 	return strncmp(path, unit_tmpdir(), strlen(unit_tmpdir())) != 0 || base == NULL ||
 		str_ends(path, "/.pillarbox") || strncmp(base, "/index.", 7) == 0 ||
-		str_ends(path, "-shm") ||
-		str_ends(path, ".lock") || str_ends(path, "/queue.reserve");
+		str_ends(path, "-shm") || str_ends(path, ".lock") ||
+		str_ends(path, "/queue.reserve");
 }
 
 static void broken(struct disk *d, const char *what, const char *path)
 {
-	if (d->broken[0] == '\0')
+	if (d->broken[0] == '\0') {
 		snprintf(d->broken, sizeof(d->broken), "%s: %.1000s", what,
 			path + strlen(unit_tmpdir()));
+	}
 }
 
 /* find - in a list, by inode and (for names) path; -1: not there */
 static int find(const struct tracked *list, size_t count, ino_t ino, const char *path)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (list[i].ino == ino && (path == NULL || strcmp(list[i].path, path) == 0))
+		if (list[i].ino == ino && (path == NULL || strcmp(list[i].path, path) == 0)) {
 			return (int)i;
+		}
 	}
 	return -1;
 }
@@ -99,8 +101,9 @@ static void drop(struct tracked *list, size_t *count, ino_t ino, const char *pat
 {
 	int at;
 
-	while ((at = find(list, *count, ino, path)) >= 0)
+	while ((at = find(list, *count, ino, path)) >= 0) {
 		list[at] = list[--*count];
+	}
 }
 
 static ino_t directory_of(const char *path)
@@ -157,17 +160,19 @@ static void name_at(const struct trace_call *c, int dirfd, uint64_t address, cha
 		here.iov_base = text + len;
 		here.iov_len = sizeof(text) - 1 - len;
 		n = process_vm_readv(c->pid, &here, 1, &there, 1, 0);
-		if (n <= 0)
+		if (n <= 0) {
 			break;
+		}
 	}
 	if (text[0] == '/') {
 		memcpy(out, text, PATH_SIZE);
 		return;
 	}
-	if (dirfd == AT_FDCWD)
+	if (dirfd == AT_FDCWD) {
 		link_target(c->pid, "cwd", base);
-	else
+	} else {
 		fd_path(c, (uint64_t)dirfd, base);
+	}
 	snprintf(out, PATH_SIZE, "%.2000s/%.2000s", base, text);
 }
 
@@ -213,16 +218,18 @@ static void wrote(struct disk *d, const struct trace_call *c)
 	ino_t ino = fd_ino(c, c->args[0]);
 
 	fd_path(c, c->args[0], path);
-	if (is_outside(path) || find(d->dirty, d->dirty_count, ino, NULL) >= 0)
+	if (is_outside(path) || find(d->dirty, d->dirty_count, ino, NULL) >= 0) {
 		return;
+	}
 	add(d->dirty, &d->dirty_count, ino, path, false);
 	d->calls++;
 }
 
 static void named(struct disk *d, const char *path, bool renamed)
 {
-	if (!is_outside(path))
+	if (!is_outside(path)) {
 		add(d->names, &d->name_count, directory_of(path), path, renamed);
+	}
 	d->calls++;
 }
 
@@ -232,14 +239,18 @@ static void moved(struct disk *d, bool renamed)
 	struct stat st;
 	int at = stat(d->to, &st) == 0 ? find(d->dirty, d->dirty_count, st.st_ino, NULL) : -1;
 
-	if (is_outside(d->to))
+	if (is_outside(d->to)) {
 		return;
-	if (at >= 0)
+	}
+	if (at >= 0) {
 		broken(d, "has its name before its bytes are on the disk", d->to);
-	if (renamed)
+	}
+	if (renamed) {
 		drop(d->names, &d->name_count, directory_of(d->from), d->from);
-	if (at >= 0)
+	}
+	if (at >= 0) {
 		snprintf(d->dirty[at].path, sizeof(d->dirty[at].path), "%.500s", d->to);
+	}
 	named(d, d->to, renamed);
 }
 
@@ -248,8 +259,9 @@ static void removed(struct disk *d)
 	ino_t dir = directory_of(d->to);
 	int at = find(d->names, d->name_count, dir, d->to);
 
-	if (at >= 0 && d->names[at].renamed)
+	if (at >= 0 && d->names[at].renamed) {
 		broken(d, "goes before its name was on the disk", d->to);
+	}
 	drop(d->names, &d->name_count, dir, d->to);
 }
 
@@ -286,8 +298,9 @@ static void succeeded(struct disk *d, const struct trace_call *c)
 #endif
 	case SYS_openat:
 	case SYS_mkdirat:
-		if (!d->was_there && access(d->to, F_OK) == 0)
+		if (!d->was_there && access(d->to, F_OK) == 0) {
 			named(d, d->to, false);
+		}
 		break;
 #ifdef SYS_open
 	case SYS_rename:
@@ -320,8 +333,9 @@ static bool is_locked(const char *path)
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 	bool locked = fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 
-	if (fd >= 0)
+	if (fd >= 0) {
 		close(fd);
+	}
 	return locked;
 }
 
@@ -333,8 +347,9 @@ static bool watch_call(void *arg, const struct trace_call *c)
 	if (c->entry) {
 		names_of(d, c);
 		if (d->from[0] != '\0' && !is_outside(d->to) && is_locked(d->to) &&
-			!is_locked(d->from))
+			!is_locked(d->from)) {
 			broken(d, "is not locked as what it replaces", d->from);
+		}
 	} else if (c->result >= 0) {
 		succeeded(d, c);
 	}
@@ -355,25 +370,27 @@ static void check_work(void (*work)(void))
 	struct disk *d = mem_alloc(sizeof(*d));
 
 	memset(d, 0, sizeof(*d));
-	(void)unit_tmpdir();		/* made here, not anew in each child */
+	(void)unit_tmpdir(); /* made here, not anew in each child */
 	CHECK(trace_run(work, watch_call, d));
 	for (size_t i = 0; i < d->dirty_count; i++) {
-		if (still_there(&d->dirty[i], false))
+		if (still_there(&d->dirty[i], false)) {
 			broken(d, "its bytes are not on the disk at the end", d->dirty[i].path);
+		}
 	}
 	for (size_t i = 0; i < d->name_count; i++) {
-		if (still_there(&d->names[i], true))
+		if (still_there(&d->names[i], true)) {
 			broken(d, "its name is not on the disk at the end", d->names[i].path);
+		}
 	}
 	CHECK_STR(d->broken, "");
-	CHECK(d->calls > 0);		/* it was seen at all */
+	CHECK(d->calls > 0); /* it was seen at all */
 	mem_free(d);
 }
 
 /* in_child - before the work; nothing that is open, or cached, must cross a fork */
 static void in_child(void (*fn)(void))
 {
-	const char *dir = unit_tmpdir();	/* made here, not anew in each child */
+	const char *dir = unit_tmpdir(); /* made here, not anew in each child */
 	pid_t pid = trace_fork();
 	int status;
 
@@ -400,10 +417,12 @@ static void old_folder(void)
 	struct buf b = BUF_INIT;
 
 	buf_adds(&b, "Subject: s\n\n");
-	for (int i = 0; i < 3000; i++)
+	for (int i = 0; i < 3000; i++) {
 		buf_addf(&b, "line %d\n", i);
-	for (int i = 0; i < 4; i++)
+	}
+	for (int i = 0; i < 4; i++) {
 		REQUIRE(store_put(ms, "INBOX", buf_str(&b), 0) != 0);
+	}
 	REQUIRE(mailstore_create(ms, "Saved") == 0 || mailstore_error(ms) != NULL);
 	v = mailbox_open(ms, "INBOX", false);
 	REQUIRE(v != NULL);
@@ -416,8 +435,9 @@ static void append(void)
 {
 	struct mailstore *ms = store_open(kind);
 
-	if (store_put(ms, "INBOX", "Subject: new\n\nbody\n", 0) == 0)
+	if (store_put(ms, "INBOX", "Subject: new\n\nbody\n", 0) == 0) {
 		_exit(1);
+	}
 	mailstore_close(ms);
 }
 
@@ -428,8 +448,9 @@ static void move(void)
 	struct mailbox_view *v = mailbox_open(ms, "INBOX", false);
 	uint32_t *new_uids, validity;
 
-	if (v == NULL || mailbox_copy(v, uids, 2, "Saved", MAIL_MOVE, &new_uids, &validity) != 0)
+	if (v == NULL || mailbox_copy(v, uids, 2, "Saved", MAIL_MOVE, &new_uids, &validity) != 0) {
 		_exit(1);
+	}
 	mailbox_close(v);
 	mailstore_close(ms);
 }
@@ -438,8 +459,9 @@ static void create(void)
 {
 	struct mailstore *ms = store_open(kind);
 
-	if (mailstore_create(ms, ms->store->driver->separator == '.' ? "a.b" : "a/b") != 0)
+	if (mailstore_create(ms, ms->store->driver->separator == '.' ? "a.b" : "a/b") != 0) {
 		_exit(1);
+	}
 	mailstore_close(ms);
 }
 
@@ -447,8 +469,9 @@ static void rename_folder(void)
 {
 	struct mailstore *ms = store_open(kind);
 
-	if (mailstore_rename(ms, "Saved", "Kept") != 0)
+	if (mailstore_rename(ms, "Saved", "Kept") != 0) {
 		_exit(1);
+	}
 	mailstore_close(ms);
 }
 
@@ -472,7 +495,7 @@ static void by_link(void)
 TEST(durable, append_mbox)
 {
 	in_child(new_store);
-	check_work(append);		/* the first mail makes the file */
+	check_work(append); /* the first mail makes the file */
 	check_work(append);
 }
 
@@ -523,19 +546,23 @@ static void deliver(void)
 {
 	static const struct deliver_how how = { .lock_ms = 0 };
 	struct slice text = SLICE_LIT("Received: by mx (Postfix)\n\tid 4A1B; Tue\n"
-		"Subject: x\n\nbody\n");
-	struct deliver_item item = { .queue_id = "4A1B", .sender = "a@x.example",
-		.recipient = "u1@test.example", .original = "u1@test.example",
-		.read = slice_read, .read_arg = &text };
+				      "Subject: x\n\nbody\n");
+	struct deliver_item item = { .queue_id = "4A1B",
+		.sender = "a@x.example",
+		.recipient = "u1@test.example",
+		.original = "u1@test.example",
+		.read = slice_read,
+		.read_arg = &text };
 
 	deliver_to_mailbox(store_path(target), &how, &item, 1);
-	if (item.status != DELIVER_OK)
+	if (item.status != DELIVER_OK) {
 		_exit(1);
+	}
 }
 
 TEST(durable, deliver_mbox)
 {
-	check_work(deliver);		/* makes it */
+	check_work(deliver); /* makes it */
 	check_work(deliver);
 }
 
@@ -565,18 +592,21 @@ static void make_queue(void)
 static void enqueue(void)
 {
 	static const struct queue_envelope plain = { .sender = "a@example.com", .envid = "" };
-	static const struct queue_recipient r = { .address = "r@x", .original = "", .orcpt = "",
-		.dsn = "", .reason = "" };
+	static const struct queue_recipient r = {
+		.address = "r@x", .original = "", .orcpt = "", .dsn = "", .reason = ""
+	};
 	struct queue *q = open_queue();
 	struct queue_message *m = queue_begin(q, &plain);
 
 	queue_add_recipient(m, &r);
-	if (queue_write(m, "Subject: x\n\nbody\n", 17) != 0)
+	if (queue_write(m, "Subject: x\n\nbody\n", 17) != 0) {
 		_exit(1);
+	}
 	queue_end(m, NULL, NULL);
-	if (queue_commit(q) != 0)
+	if (queue_commit(q) != 0) {
 		_exit(1);
-	_exit(0);			/* as smtpd answers: the queue stays open */
+	}
+	_exit(0); /* as smtpd answers: the queue stays open */
 }
 
 static void list_rescue(void)
@@ -611,10 +641,12 @@ static void submit_mail(void)
 
 	submit_envelope(s, "a@example.com", NULL, NULL, 0);
 	submit_recipient(s, "r@example.com", 0, NULL);
-	if (submit_write(s, "Subject: x\n\nbody\n", 17) != 0 || submit_end(s) != SUBMIT_OK)
+	if (submit_write(s, "Subject: x\n\nbody\n", 17) != 0 || submit_end(s) != SUBMIT_OK) {
 		_exit(1);
-	if (submit_id(s)[0] != '\0')
-		_exit(2);		/* it did not go into the maildrop */
+	}
+	if (submit_id(s)[0] != '\0') {
+		_exit(2); /* it did not go into the maildrop */
+	}
 	submit_free(s);
 }
 

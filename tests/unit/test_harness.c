@@ -12,8 +12,7 @@
 #include "unit.h"
 
 /* wanted - whether this run is to fail in the given way */
-static int
-wanted(const char *how)
+static int wanted(const char *how)
 {
 	const char *value = getenv("UNIT_FAIL");
 
@@ -34,12 +33,15 @@ TEST(harness, checks)
 
 TEST(harness, ends)
 {
-	if (wanted("abort"))
+	if (wanted("abort")) {
 		abort();
-	if (wanted("exit"))
+	}
+	if (wanted("exit")) {
 		_exit(3);
-	if (wanted("skip"))
+	}
+	if (wanted("skip")) {
 		unit_skip("for a reason");
+	}
 	REQUIRE(!wanted("require"));
 	CHECK(!wanted("require"));
 }
@@ -57,7 +59,8 @@ TEST(harness, tmpdir)
 	REQUIRE(file != NULL);
 	fclose(file);
 	CHECK(stat(unit_tmpdir(), &st) == 0 && S_ISDIR(st.st_mode));
-	if (wanted("tmpdir"))
+	if (wanted("tmpdir")) {
 		printf("%s\n", unit_tmpdir());
+	}
 	CHECK(!wanted("tmpdir"));
 }

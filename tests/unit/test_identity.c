@@ -39,8 +39,9 @@ static uid_t owner_of(const char *name)
 
 static void need_root(void)
 {
-	if (geteuid() != 0)
+	if (geteuid() != 0) {
 		unit_skip("only root has others' rights to take");
+	}
 	REQUIRE(chmod(unit_tmpdir(), 0755) == 0);
 }
 

@@ -83,7 +83,7 @@ TEST(imap, reader)
 		read_all(&whole, rows[i][0], strlen(rows[i][0]), 0);
 		if (rows[i][1] != NULL) {
 			CHECK_STR(buf_str(&whole), rows[i][1]);
-		} else {	/* too long: what is kept of it depends on the pieces */
+		} else { /* too long: what is kept of it depends on the pieces */
 			CHECK(whole.data[0] == 'T');
 			CHECK(strstr(whole.data, "C[b NOOP]") != NULL);
 			CHECK(strstr(whole.data, "C[c") == NULL);
@@ -109,7 +109,7 @@ TEST(imap, strings)
 	static const struct {
 		const char *in;
 		bool (*fn)(struct imap_args *, const char **);
-		const char *out;	/* NULL: an error */
+		const char *out; /* NULL: an error */
 	} rows[] = {
 		{ "abc", imap_args_astring, "abc" },
 		{ "a]b", imap_args_astring, "a]b" },
@@ -152,7 +152,7 @@ TEST(imap, sets)
 	static const struct {
 		const char *in;
 		uint32_t max;
-		const char *out;	/* ranges, resolved; NULL: an error */
+		const char *out; /* ranges, resolved; NULL: an error */
 	} rows[] = {
 		{ "1", 9, "1-1" },
 		{ "1:3,5", 9, "1-3 5-5" },

@@ -41,22 +41,36 @@ enum { STRIDE = 1 };
 /* changes - does this system call change a file or its name? (What fsync does no kill undoes.) */
 static bool changes(uint64_t call, const uint64_t args[6])
 {
-	static const long calls[] = { SYS_write, SYS_writev, SYS_pwrite64, SYS_ftruncate,
-		SYS_fallocate, SYS_renameat, SYS_linkat, SYS_unlinkat, SYS_mkdirat,
+	static const long calls[] = {
+		SYS_write,
+		SYS_writev,
+		SYS_pwrite64,
+		SYS_ftruncate,
+		SYS_fallocate,
+		SYS_renameat,
+		SYS_linkat,
+		SYS_unlinkat,
+		SYS_mkdirat,
 #ifdef SYS_rename
-		SYS_rename, SYS_link, SYS_unlink, SYS_mkdir,
+		SYS_rename,
+		SYS_link,
+		SYS_unlink,
+		SYS_mkdir,
 #endif
 	};
 
 #ifdef SYS_open
-	if (call == SYS_open)
+	if (call == SYS_open) {
 		return (args[1] & O_CREAT) != 0;
+	}
 #endif
-	if (call == SYS_openat)
+	if (call == SYS_openat) {
 		return (args[2] & O_CREAT) != 0;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
-		if (call == (uint64_t)calls[i])
+		if (call == (uint64_t)calls[i]) {
 			return true;
+		}
 	}
 	return false;
 }
@@ -127,16 +141,17 @@ static void at_each_point(void (*prepare)(void), void (*work)(void), void (*look
 /* ---- MOVE ---- */
 
 static const char *kind = "mbox";
-static bool delivered;		/* the last one once more */
-static unsigned lines = 50;	/* of a message */
-static bool small_first;	/* but for the first */
+static bool delivered;      /* the last one once more */
+static unsigned lines = 50; /* of a message */
+static bool small_first;    /* but for the first */
 static const uint32_t moved_uids[MOVED] = { 2, 4 };
 
 static void message(struct buf *b, unsigned number)
 {
 	buf_addf(b, "Message-ID: <%u@x>\nSubject: %u\n\n", number, number);
-	for (unsigned i = 0; i < (small_first && number == 0 ? 100 : lines + number); i++)
+	for (unsigned i = 0; i < (small_first && number == 0 ? 100 : lines + number); i++) {
 		buf_addf(b, "%u line %u From here to there, and more to fill it\n", number, i);
+	}
 }
 
 static void prepare_folders(void)
@@ -176,8 +191,9 @@ static void move(void)
 	uint32_t *new_uids, validity;
 
 	if (v == NULL ||
-		mailbox_copy(v, moved_uids, MOVED, "Saved", MAIL_MOVE, &new_uids, &validity) != 0)
+		mailbox_copy(v, moved_uids, MOVED, "Saved", MAIL_MOVE, &new_uids, &validity) != 0) {
 		_exit(1);
+	}
 	mem_free(new_uids);
 	mailbox_close(v);
 	mailstore_close(ms);
@@ -224,8 +240,9 @@ static void look_for_rest(struct mailstore *ms)
 	d = opendir(unit_tmpdir());
 	REQUIRE(d != NULL);
 	for (const struct dirent *e; (e = readdir(d)) != NULL;) {
-		if (strncmp(e->d_name, ".inbox", 6) == 0)
+		if (strncmp(e->d_name, ".inbox", 6) == 0) {
 			CHECK_STR(e->d_name, "");
+		}
 	}
 	closedir(d);
 }
@@ -247,8 +264,9 @@ static void look_at_folders(void)
 
 		CHECK(here[i] <= 1 + more && there[i] <= moves && here[i] + there[i] >= 1 + more);
 	}
-	if (strcmp(kind, "mbox") == 0)
+	if (strcmp(kind, "mbox") == 0) {
 		look_for_rest(ms);
+	}
 	mailstore_close(ms);
 }
 
@@ -282,9 +300,11 @@ static void flag(void)
 	struct mailstore *ms = store_open(kind);
 	struct mailbox_view *v = mailbox_open(ms, "INBOX", false);
 
-	if (v == NULL || mailbox_store(v, moved_uids, MOVED, FLAGS_ADD, MAIL_FLAGGED, 0, UINT64_MAX,
-		NULL, NULL) != 0)
+	if (v == NULL ||
+		mailbox_store(v, moved_uids, MOVED, FLAGS_ADD, MAIL_FLAGGED, 0, UINT64_MAX, NULL,
+			NULL) != 0) {
 		_exit(1);
+	}
 	mailbox_close(v);
 	mailstore_close(ms);
 }
@@ -310,9 +330,9 @@ static void remove_first(void)
 	uint32_t first = 1;
 
 	if (v == NULL || signal(SIGXFSZ, SIG_IGN) == SIG_ERR ||
-		setrlimit(RLIMIT_FSIZE, &room) != 0 ||
-		mailbox_expunge(v, &first, 1, true) != 0)
+		setrlimit(RLIMIT_FSIZE, &room) != 0 || mailbox_expunge(v, &first, 1, true) != 0) {
 		_exit(1);
+	}
 	mailbox_close(v);
 	mailstore_close(ms);
 }
@@ -332,8 +352,9 @@ static void look_at_rest(void)
 	ms = store_open(kind);
 	count_in(ms, "INBOX", here, &torn);
 	CHECK_INT(torn, 0);
-	for (unsigned i = 1; i < MAILS; i++)
+	for (unsigned i = 1; i < MAILS; i++) {
 		CHECK_INT(here[i], i == MAILS - 1 ? 2 : 1);
+	}
 	CHECK(here[0] <= 1);
 	look_for_rest(ms);
 	mailstore_close(ms);
@@ -372,14 +393,18 @@ static bool deliver(bool suspect)
 		buf_addf(&texts[i], "Received: by mx (Postfix)\n\tid %s; Tue\n", ids[i]);
 		message(&texts[i], i);
 		slices[i] = (struct slice){ texts[i].data, texts[i].len };
-		items[i] = (struct deliver_item){ .queue_id = ids[i], .sender = "a@x.example",
-			.recipient = "u1@test.example", .original = "u1@test.example",
-			.suspect = suspect, .read = slice_read, .read_arg = &slices[i] };
+		items[i] = (struct deliver_item){ .queue_id = ids[i],
+			.sender = "a@x.example",
+			.recipient = "u1@test.example",
+			.original = "u1@test.example",
+			.suspect = suspect,
+			.read = slice_read,
+			.read_arg = &slices[i] };
 	}
 	deliver_to_mailbox(store_path(target), &how, items, BATCH);
 	for (unsigned i = 0; i < BATCH; i++) {
-		good = good && (items[i].status == DELIVER_OK ||
-			items[i].status == DELIVER_DUPLICATE);
+		good = good &&
+			(items[i].status == DELIVER_OK || items[i].status == DELIVER_DUPLICATE);
 		buf_free(&texts[i]);
 	}
 	return good;
@@ -387,8 +412,9 @@ static bool deliver(bool suspect)
 
 static void deliver_once(void)
 {
-	if (!deliver(false))
+	if (!deliver(false)) {
 		_exit(1);
+	}
 }
 
 static int subjects(const char *text, unsigned number)
@@ -397,8 +423,9 @@ static int subjects(const char *text, unsigned number)
 	int count = 0;
 
 	snprintf(want, sizeof(want), "\nSubject: %u\n", number);
-	for (const char *p = text; (p = strstr(p, want)) != NULL; p++)
+	for (const char *p = text; (p = strstr(p, want)) != NULL; p++) {
 		count++;
+	}
 	return count;
 }
 
@@ -416,8 +443,9 @@ static void look_at_box(void)
 	text = store_read("box", &len);
 	REQUIRE(text != NULL);
 	CHECK_INT(subjects(text, 9), 1);
-	for (unsigned i = 0; i < BATCH; i++)
+	for (unsigned i = 0; i < BATCH; i++) {
 		CHECK_INT(subjects(text, i), 1);
+	}
 	mem_free(text);
 	CHECK(access(store_path("box.lock"), F_OK) != 0);
 }
@@ -468,8 +496,9 @@ static struct queue *open_queue(void)
 	char *error = NULL;
 	struct queue *q = queue_open(unit_tmpdir(), QUEUE_CREATE, &error);
 
-	if (q == NULL)
+	if (q == NULL) {
 		CHECK_STR(error, "");
+	}
 	REQUIRE(q != NULL);
 	return q;
 }
@@ -478,8 +507,9 @@ static struct queue *open_queue(void)
 static void fill_queue(void)
 {
 	static const struct queue_envelope plain = { .sender = "a@example.com", .envid = "" };
-	static const struct queue_recipient r = { .address = "r@x", .original = "", .orcpt = "",
-		.dsn = "", .reason = "" };
+	static const struct queue_recipient r = {
+		.address = "r@x", .original = "", .orcpt = "", .dsn = "", .reason = ""
+	};
 	struct queue *q = open_queue();
 
 	for (int i = 0; i < QUEUED; i++) {
@@ -500,10 +530,11 @@ static void damage(void)
 	struct db *db = db_open(store_path("queue.db"), DB_WRITE, NULL, NULL, 0, NULL, &error);
 
 	REQUIRE(db != NULL);
-	REQUIRE(db_exec(db, "CREATE TABLE e1 (a); INSERT INTO e1 VALUES (1);"
-		"CREATE TABLE e2 (a PRIMARY KEY) WITHOUT ROWID; PRAGMA writable_schema=1;"
-		"INSERT INTO sqlite_master SELECT 'index', 'i', 'e1', rootpage,"
-		" 'CREATE INDEX i ON e1 (a)' FROM sqlite_master WHERE name = 'e2'") == 0);
+	REQUIRE(db_exec(db,
+			"CREATE TABLE e1 (a); INSERT INTO e1 VALUES (1);"
+			"CREATE TABLE e2 (a PRIMARY KEY) WITHOUT ROWID; PRAGMA writable_schema=1;"
+			"INSERT INTO sqlite_master SELECT 'index', 'i', 'e1', rootpage,"
+			" 'CREATE INDEX i ON e1 (a)' FROM sqlite_master WHERE name = 'e2'") == 0);
 	_exit(0);
 }
 

@@ -29,8 +29,8 @@ static const struct wish wishes[] = {
 static int open_wish(const struct wish *w, int port, unsigned flags)
 {
 	char *error = NULL;
-	int fd = listen_tcp(w->address, port, flags | (w->v4 ? LISTEN_V4 : 0) |
-		(w->v6 ? LISTEN_V6 : 0), 5, &error);
+	int fd = listen_tcp(w->address, port,
+		flags | (w->v4 ? LISTEN_V4 : 0) | (w->v6 ? LISTEN_V6 : 0), 5, &error);
 
 	mem_free(error);
 	return fd;
@@ -89,8 +89,8 @@ TEST(listen, is_what_is_wanted)
 
 TEST(listen, beside_one_that_shares)
 {
-	static const struct wish all = { "", true, false, false }, one = { "127.0.0.1", true, true,
-		false };
+	static const struct wish all = { "", true, false, false },
+				 one = { "127.0.0.1", true, true, false };
 	int on = 1, off = 0, port, wide, narrow;
 
 	wide = open_wish(&all, 0, 0);

@@ -24,7 +24,7 @@ enum { NOBODY_HERE = 54321 };
 /* The mailbox, and a dotlock as another program left it. */
 struct rig {
 	int box, dot;
-	struct stat st;	/* of the dotlock; tests change its times here, as ctime cannot be set */
+	struct stat st; /* of the dotlock; tests change its times here, as ctime cannot be set */
 };
 
 static void setup(struct rig *r, const char *text, size_t len)
@@ -57,8 +57,9 @@ static pid_t foreign(int fd)
 
 	REQUIRE(pid >= 0);
 	if (pid == 0) {
-		if (fd >= 0)
+		if (fd >= 0) {
 			dup2(fd, STDIN_FILENO);
+		}
 		execl("/bin/sleep", "sleep", "60", (char *)NULL);
 		_exit(127);
 	}
@@ -75,8 +76,9 @@ static void settled(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%ld/exe", (long)pid);
 	REQUIRE(stat("/proc/self/exe", &self) == 0);
 	for (int i = 0; i < 2000; i++) {
-		if (stat(path, &other) == 0 && other.st_ino != self.st_ino)
+		if (stat(path, &other) == 0 && other.st_ino != self.st_ino) {
 			return;
+		}
 		nanosleep(&ms, NULL);
 	}
 	REQUIRE(!"the other program runs");
@@ -119,8 +121,8 @@ TEST(lock_owner, both_locks)
 /* What a power cut leaves of a dotlock of ours: no bytes, or zeros; the mode says whose it was. */
 TEST(lock_owner, ours_without_its_bytes)
 {
-	static const struct slice texts[] = {
-		{"", 0}, {"\0\0\0\0\0\0\0", 7}, {"41:elsewhere\n", 13}};
+	static const struct slice texts[] = { { "", 0 }, { "\0\0\0\0\0\0\0", 7 },
+		{ "41:elsewhere\n", 13 } };
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		struct mailbox_lock *l;

@@ -31,14 +31,15 @@ static int count_lines(const char *text, long *lost_r, int *torn_r)
 	while ((line = slice_word(&rest, "\n")).ptr != NULL) {
 		char *one = mem_strndup(line.ptr, line.len), *at;
 
-		if ((at = strstr(one, "warning: ")) != NULL)
+		if ((at = strstr(one, "warning: ")) != NULL) {
 			*lost_r += strtol(at + 9, NULL, 10);
-		else if ((at = strstr(one, "]: line ")) == NULL ||
+		} else if ((at = strstr(one, "]: line ")) == NULL ||
 			sscanf(at, "]: line %d " PADDING, &number) != 1 || number <= last ||
-			!str_ends(one, PADDING))
+			!str_ends(one, PADDING)) {
 			(*torn_r)++;
-		else
+		} else {
 			count++, last = number;
+		}
 		mem_free(one);
 	}
 	return count;
@@ -46,8 +47,9 @@ static int count_lines(const char *text, long *lost_r, int *torn_r)
 
 static void write_lines(int from, int to)
 {
-	for (int i = from; i < to; i++)
+	for (int i = from; i < to; i++) {
 		log_info("line %d " PADDING, i);
+	}
 }
 
 /* drain - all that is in the pipe now */
@@ -55,8 +57,9 @@ static void drain(int fd, struct buf *b)
 {
 	ssize_t n;
 
-	while ((n = read(fd, buf_reserve(b, 65536), 65536)) > 0)
+	while ((n = read(fd, buf_reserve(b, 65536), 65536)) > 0) {
 		buf_added(b, (size_t)n);
+	}
 }
 
 /* A pipe that nobody reads: no call waits, and later every line is there or counted. */

@@ -37,17 +37,19 @@ struct note {
 static void message(struct buf *b, unsigned number)
 {
 	buf_addf(b, "Message-ID: <%u@x>\nSubject: %u\n\n", number, number);
-	for (size_t i = 0; i < BODY / 60 + number % 7; i++)
+	for (size_t i = 0; i < BODY / 60 + number % 7; i++) {
 		buf_addf(b, "%u line %zu From here to there, and some more of it to fill it up\n",
 			number, i);
+	}
 }
 
 static void say(int fd, enum word word, uint32_t number)
 {
 	struct note n = { (uint32_t)word, number };
 
-	if (fd_write_all(fd, &n, sizeof(n)) != 0)
+	if (fd_write_all(fd, &n, sizeof(n)) != 0) {
 		_exit(1);
+	}
 }
 
 static uint32_t number_of(struct mailbox_view *v, uint32_t seq)
@@ -56,8 +58,8 @@ static uint32_t number_of(struct mailbox_view *v, uint32_t seq)
 	size_t len;
 	const char *data = t != NULL ? mail_bytes(t, 0, &len) : NULL;
 	uint32_t number = data != NULL && strncmp(data, "Message-ID: <", 13) == 0
-				  ? (uint32_t)strtoul(data + 13, NULL, 10)
-				  : UINT32_MAX;
+		? (uint32_t)strtoul(data + 13, NULL, 10)
+		: UINT32_MAX;
 
 	mail_close(t);
 	return number;
@@ -69,16 +71,18 @@ static void work(const char *kind, int fd, uint32_t number, unsigned seed)
 	struct mailstore *ms = store_open(kind);
 	struct mailbox_view *v = mailbox_open(ms, "INBOX", false);
 
-	if (v == NULL)
+	if (v == NULL) {
 		_exit(1);
+	}
 	for (srand(seed);; number++) {
 		struct buf b = BUF_INIT;
 		uint32_t uid, gone;
 
 		message(&b, number);
 		say(fd, ADDING, number);
-		if (store_put(ms, "INBOX", buf_str(&b), 0) == 0)
+		if (store_put(ms, "INBOX", buf_str(&b), 0) == 0) {
 			_exit(1);
+		}
 		say(fd, ADDED, number);
 		buf_free(&b);
 		mailbox_view_sync(v, true, NULL);
@@ -93,16 +97,18 @@ static void work(const char *kind, int fd, uint32_t number, unsigned seed)
 				continue;
 			}
 			say(fd, REMOVING, gone);
-			if (mailbox_expunge(v, &uid, 1, true) != 0)
+			if (mailbox_expunge(v, &uid, 1, true) != 0) {
 				_exit(1);
+			}
 			say(fd, REMOVED, gone);
 			mailbox_view_sync(v, true, NULL);
 		}
 		if (number % 4 == 0) {
 			mailbox_close(v);
 			v = mailbox_open(ms, "INBOX", false);
-			if (v == NULL)
+			if (v == NULL) {
 				_exit(1);
+			}
 		}
 	}
 }
@@ -114,12 +120,13 @@ static uint32_t listen_to(int fd, uint8_t *states)
 	uint32_t last = 0;
 
 	while (read(fd, &n, sizeof(n)) == (ssize_t)sizeof(n)) {
-		if (n.number >= ALL)
+		if (n.number >= ALL) {
 			continue;
-		states[n.number] = n.word == ADDED     ? PRESENT
-				   : n.word == REMOVED ? ABSENT
-				   : n.word == ADDING  ? BEGUN
-						       : LEAVING;
+		}
+		states[n.number] = n.word == ADDED ? PRESENT
+			: n.word == REMOVED        ? ABSENT
+			: n.word == ADDING         ? BEGUN
+						   : LEAVING;
 		last = n.number > last ? n.number : last;
 	}
 	return last;
@@ -141,11 +148,13 @@ static bool check_one(struct mailbox_view *v, uint32_t seq, uint8_t *states, uin
 	mem_free(text);
 	begun = number >= ALL || states[number] == BEGUN;
 	/* Only an append that was under way may have left a part, and only behind all others. */
-	if (!whole && begun && seq + 1 >= mailbox_count(v))
+	if (!whole && begun && seq + 1 >= mailbox_count(v)) {
 		return false;
+	}
 	CHECK(whole);
-	if (number >= ALL)
+	if (number >= ALL) {
 		return true;
+	}
 	CHECK(states[number] != ABSENT);
 	CHECK_INT(seen[number], 0);
 	seen[number] = 1;
@@ -164,13 +173,15 @@ static void check_all(const char *kind, uint8_t *states)
 
 	REQUIRE(v != NULL);
 	for (uint32_t seq = 1; seq <= mailbox_count(v); seq++) {
-		if (!check_one(v, seq, states, seen) && torn_count < 2)
+		if (!check_one(v, seq, states, seen) && torn_count < 2) {
 			torn[torn_count++] = mailbox_info(v, seq)->uid;
+		}
 	}
 	for (uint32_t i = 0; i < ALL; i++) {
 		CHECK(states[i] != PRESENT || seen[i]);
-		if (!seen[i])
+		if (!seen[i]) {
 			states[i] = ABSENT;
+		}
 	}
 	CHECK_INT(mailbox_expunge(v, torn, torn_count, true), 0);
 	mem_free(seen);
@@ -213,8 +224,9 @@ static void crash(const char *kind, bool mbox, bool by_rename)
 		store_write("real", buf_str(&b), b.len);
 		/* By a symbolic link the file may not be replaced: its bytes are, by journal. */
 		REQUIRE((by_rename ? link : symlink)(target, store_path("inbox")) == 0);
-		if (by_rename)
+		if (by_rename) {
 			unlink(target);
+		}
 	}
 	buf_free(&b);
 	for (int round = 0; round < ROUNDS; round++) {
@@ -240,8 +252,9 @@ static void crash(const char *kind, bool mbox, bool by_rename)
 		}
 		CHECK_ROW(kind);
 		check_all(kind, states);
-		if (next > ALL - 200)
+		if (next > ALL - 200) {
 			break;
+		}
 	}
 	mem_free(states);
 }
@@ -289,9 +302,11 @@ TEST(mailbox_crash, changed_before_recovery)
 		v = mailbox_open(ms, "INBOX", false);
 		/* As if killed before anything that would be removed. */
 		refuse_call(SYS_unlink);
-		if (v == NULL || mailbox_store(v, &uid, 1, FLAGS_ADD, MAIL_FLAGGED, 0, UINT64_MAX,
-			NULL, NULL) != 0)
+		if (v == NULL ||
+			mailbox_store(v, &uid, 1, FLAGS_ADD, MAIL_FLAGGED, 0, UINT64_MAX, NULL,
+				NULL) != 0) {
 			_exit(1);
+		}
 		mailbox_close(v);
 		_exit(0);
 	}
@@ -301,8 +316,9 @@ TEST(mailbox_crash, changed_before_recovery)
 	mem_free(file);
 	buf_reset(&b);
 	buf_addf(&b, "%s%s" FROM "Subject: new\n\n", first, third);
-	for (int i = 0; i < 100; i++)
+	for (int i = 0; i < 100; i++) {
 		buf_adds(&b, "a line of it\n");
+	}
 	buf_addc(&b, '\n');
 	store_write("real", buf_str(&b), b.len);
 	ms = store_open("mbox");

@@ -83,8 +83,9 @@ static void mbox_message(struct buf *out, const struct model_message *m)
 	if (m->flags != 0) {
 		buf_addf(&meta, "Status: %sO\nX-Status: ", m->flags & MAIL_SEEN ? "R" : "");
 		for (size_t i = 0; i < ARRAY_LEN(x); i++) {
-			if (m->flags & x[i].flag)
+			if (m->flags & x[i].flag) {
 				buf_addc(&meta, x[i].letter);
+			}
 		}
 		buf_addc(&meta, '\n');
 	}
@@ -101,8 +102,9 @@ static void mbox_write(struct model *o, bool rename_it)
 	struct buf b = BUF_INIT;
 	char temp[4096];
 
-	for (int i = 0; i < o->count; i++)
+	for (int i = 0; i < o->count; i++) {
 		mbox_message(&b, &o->m[i]);
+	}
 	store_write(rename_it ? "inbox.tmp" : "inbox", buf_str(&b), b.len);
 	if (rename_it) {
 		snprintf(temp, sizeof(temp), "%s", store_path("inbox.tmp"));
@@ -164,10 +166,11 @@ static void other_adds(struct model *o, unsigned n)
 			mbox_message(&b, m);
 		}
 	}
-	if (!o->maildir && draw(o, 3) > 0)
+	if (!o->maildir && draw(o, 3) > 0) {
 		store_append("inbox", buf_str(&b));
-	else if (!o->maildir)
+	} else if (!o->maildir) {
 		mbox_write(o, false);
+	}
 	buf_free(&b);
 }
 
@@ -184,8 +187,9 @@ static void other_removes(struct model *o, unsigned n)
 		}
 		remove_message(o, i);
 	}
-	if (!o->maildir)
+	if (!o->maildir) {
 		mbox_write(o, draw(o, 2) == 0);
+	}
 }
 
 static void other_flags(struct model *o, unsigned n)
@@ -194,13 +198,15 @@ static void other_flags(struct model *o, unsigned n)
 		struct model_message *m = &o->m[draw(o, (unsigned)o->count)];
 		unsigned flags = draw(o, 32);
 
-		if (o->maildir)
+		if (o->maildir) {
 			maildir_rename(m, flags);
-		else if (!m->ours)
+		} else if (!m->ours) {
 			m->flags = flags;
+		}
 	}
-	if (!o->maildir)
+	if (!o->maildir) {
 		mbox_write(o, draw(o, 2) == 0);
+	}
 }
 
 static void other_reorders(struct model *o)
@@ -212,8 +218,9 @@ static void other_reorders(struct model *o)
 		o->m[i] = o->m[k];
 		o->m[k] = t;
 	}
-	if (!o->maildir)
+	if (!o->maildir) {
 		mbox_write(o, draw(o, 2) == 0);
+	}
 }
 
 /* ---- Steps of ours ---- */
@@ -221,8 +228,9 @@ static void other_reorders(struct model *o)
 static struct model_message *find_uid(struct model *o, uint32_t uid)
 {
 	for (int i = 0; i < o->count; i++) {
-		if (o->m[i].uid == uid)
+		if (o->m[i].uid == uid) {
 			return &o->m[i];
+		}
 	}
 	return NULL;
 }
@@ -240,8 +248,9 @@ static void note_files(struct model *o)
 			char name[400], *text;
 			size_t len;
 
-			if (e->d_name[0] == '.')
+			if (e->d_name[0] == '.') {
 				continue;
+			}
 			snprintf(name, sizeof(name), "%s/%s", dirs[d], e->d_name);
 			text = store_read(name, &len);
 			for (int i = 0; text != NULL && i < o->count; i++) {
@@ -253,8 +262,9 @@ static void note_files(struct model *o)
 			}
 			mem_free(text);
 		}
-		if (dir != NULL)
+		if (dir != NULL) {
 			closedir(dir);
+		}
 	}
 }
 
@@ -264,8 +274,9 @@ static void we_flag(struct model *o, struct mailbox_view *v)
 	unsigned flags = draw(o, 32);
 	uint32_t uid;
 
-	if (mailbox_count(v) == 0)
+	if (mailbox_count(v) == 0) {
 		return;
+	}
 	uid = mailbox_info(v, 1 + draw(o, mailbox_count(v)))->uid;
 	m = find_uid(o, uid);
 	REQUIRE(m != NULL);
@@ -280,8 +291,9 @@ static void we_close(struct model *o, struct mailstore *ms, struct mailbox_view 
 	mailbox_close(*v);
 	*v = mailbox_open(ms, "INBOX", false);
 	REQUIRE(*v != NULL);
-	for (int i = 0; i < o->count; i++)
+	for (int i = 0; i < o->count; i++) {
 		o->m[i].ours = false;
+	}
 }
 
 static void we_expunge(struct model *o, struct mailbox_view *v)
@@ -290,11 +302,13 @@ static void we_expunge(struct model *o, struct mailbox_view *v)
 	size_t n = 0;
 
 	for (uint32_t seq = 1; seq <= mailbox_count(v) && n < 3; seq++) {
-		if (draw(o, 4) == 0)
+		if (draw(o, 4) == 0) {
 			uids[n++] = mailbox_info(v, seq)->uid;
+		}
 	}
-	if (n == 0)
+	if (n == 0) {
 		return;
+	}
 	CHECK_INT(mailbox_expunge(v, uids, n, true), 0);
 	for (size_t i = 0; i < n; i++) {
 		struct model_message *m = find_uid(o, uids[i]);
@@ -308,8 +322,9 @@ static void we_append(struct model *o, struct mailstore *ms)
 {
 	struct model_message *m;
 
-	if (o->count == MESSAGES_MAX)
+	if (o->count == MESSAGES_MAX) {
 		return;
+	}
 	m = add_message(o, o->count);
 	m->flags = draw(o, 4);
 	m->uid = store_put(ms, "INBOX", m->text, m->flags);
@@ -321,8 +336,9 @@ static void we_append(struct model *o, struct mailstore *ms)
 static struct model_message *find_text(struct model *o, const char *text)
 {
 	for (int i = 0; text != NULL && i < o->count; i++) {
-		if (strcmp(o->m[i].text, text) == 0)
+		if (strcmp(o->m[i].text, text) == 0) {
 			return &o->m[i];
+		}
 	}
 	return NULL;
 }
@@ -344,11 +360,13 @@ static void compare(struct model *o, struct mailbox_view *v, const char *which, 
 		last = info.uid;
 		CHECK(m != NULL);
 		if (m != NULL) {
-			if (m->uid == 0)
+			if (m->uid == 0) {
 				m->uid = info.uid;
+			}
 			CHECK_INT(info.uid, m->uid);
-			if (flags)
+			if (flags) {
 				CHECK_INT(info.flags, m->flags);
+			}
 		}
 		mem_free(text);
 	}
@@ -425,10 +443,12 @@ static void follow(bool maildir, uint64_t seed)
 		compare(o, fresh, "open", true);
 		mailbox_close(fresh);
 		CHECK_INT(mailbox_view_sync(v, true, NULL), 0);
-		if (maildir)
+		if (maildir) {
 			note_files(o);
-		if (draw(o, 2) == 0)
+		}
+		if (draw(o, 2) == 0) {
 			we_close(o, ms, &v);
+		}
 		CHECK_INT(mailbox_uid_validity(v), validity);
 	}
 	mailbox_close(v);

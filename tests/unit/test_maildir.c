@@ -125,11 +125,10 @@ TEST(maildir, sizes_in_names)
 		const char *name;
 		uint64_t size;
 	} rows[] = {
-		{ "1.a.host,S=5,W=9:2,", 8 },	/* another size */
-		{ "2.b.host,S=6,W=99:2,", 8 },	/* more line ends than bytes */
-		{ "3.c.host,W=9:2,", 8 },
-		{ "4.d.host,S=6,W=8:2,", 8 },
-		{ "5.e.host,S=6,W=9:2,", 9 },	/* could be, and is not */
+		{ "1.a.host,S=5,W=9:2,", 8 },  /* another size */
+		{ "2.b.host,S=6,W=99:2,", 8 }, /* more line ends than bytes */
+		{ "3.c.host,W=9:2,", 8 }, { "4.d.host,S=6,W=8:2,", 8 },
+		{ "5.e.host,S=6,W=9:2,", 9 }, /* could be, and is not */
 	};
 	struct mailstore *ms = store_open("maildir");
 	struct mailbox_view *v;

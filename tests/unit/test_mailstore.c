@@ -199,16 +199,19 @@ TEST(mailstore, bad_names)
 			CHECK(mailstore_rename(ms, "INBOX", name) != 0);
 			CHECK(mailstore_delete(ms, name) != 0);
 			CHECK(mail_append_begin(ms, name) == NULL);
-			if (strcmp(name, "a/") != 0 && strcmp(name, "a.") != 0)
+			if (strcmp(name, "a/") != 0 && strcmp(name, "a.") != 0) {
 				CHECK(mailstore_create(ms, name) != 0);
+			}
 		}
 		buf_reset(&b);
-		for (int i = 0; i < 300; i++)
+		for (int i = 0; i < 300; i++) {
 			buf_addc(&b, 'x');
+		}
 		CHECK(mailstore_create(ms, buf_str(&b)) != 0);
 		buf_reset(&b);
-		for (int i = 0; i < 40; i++)
+		for (int i = 0; i < 40; i++) {
 			buf_addf(&b, "x%s", kind == 0 ? "/" : ".");
+		}
 		buf_adds(&b, "x");
 		CHECK(mailstore_create(ms, buf_str(&b)) != 0);
 		CHECK(mailbox_open(ms, "nowhere", false) == NULL);
@@ -255,8 +258,9 @@ TEST(mailstore, two_sessions)
 		uint32_t uids[] = { 2, 4 }, five = 5, failed[1];
 		size_t failed_count;
 
-		for (int i = 0; i < 5; i++)
+		for (int i = 0; i < 5; i++) {
 			CHECK_INT(store_put(a, "INBOX", "Subject: x\n\nx\n", 0), i + 1);
+		}
 		va = mailbox_open(a, "INBOX", false);
 		vb = mailbox_open(b, "INBOX", false);
 		REQUIRE(va != NULL && vb != NULL);
@@ -330,10 +334,11 @@ TEST(mailstore, wakes_sessions)
 		CHECK(!is_readable(mailbox_notify_fd(vb)));
 		/* Another program delivers; who hears of it first does not keep it from the other.
 		 */
-		if (kind == 0)
+		if (kind == 0) {
 			store_append("inbox", MSG("new", "x\n"));
-		else
+		} else {
 			store_write("Maildir/new/9.x.y", "Subject: new\n\nx\n", 16);
+		}
 		CHECK(is_readable(mailbox_notify_fd(va)) && is_readable(mailbox_notify_fd(vb)));
 		check_sync(va, true, "=2/2 ");
 		CHECK(is_readable(mailbox_notify_fd(vb)));
@@ -371,8 +376,9 @@ static void other_changes(struct mailstore *ms)
 		mailbox_store(v, &one, 1, FLAGS_SET, MAIL_ANSWERED, 0, UINT64_MAX, NULL, NULL) !=
 			0 ||
 		mailbox_expunge(v, &two, 1, true) != 0 ||
-		store_put(ms, "INBOX", "Subject: three\n\nx\n", MAIL_SEEN) != 3)
+		store_put(ms, "INBOX", "Subject: three\n\nx\n", MAIL_SEEN) != 3) {
 		_exit(1);
+	}
 	mailbox_close(v);
 }
 
@@ -441,8 +447,8 @@ TEST(mailstore, copies_and_moves)
 		CHECK_INT(mailbox_copy(v, uids, 1, "nowhere", MAIL_MOVE, &given, &validity), -1);
 		CHECK_INT(mailstore_errno(ms), MAIL_E_NOT_FOUND);
 		/* Into itself. */
-		CHECK_INT(mailbox_copy(v, uids + 1, 1, "INBOX", MAIL_COPY_ALL, &given, &validity),
-			0);
+		CHECK_INT(
+			mailbox_copy(v, uids + 1, 1, "INBOX", MAIL_COPY_ALL, &given, &validity), 0);
 		CHECK_INT(given[0], 4);
 		mem_free(given);
 		check_sync(v, true, "-1(1) =3/3 ");
@@ -479,8 +485,9 @@ TEST(mailstore, keeps_structures)
 	struct buf b = BUF_INIT;
 	uint32_t uid = 3;
 
-	for (int i = 0; i < 300; i++)
+	for (int i = 0; i < 300; i++) {
 		CHECK_INT(store_put(ms, "INBOX", "Subject: x\n\nx\n", 0), i + 1);
+	}
 	v = mailbox_open(ms, "INBOX", false);
 	REQUIRE(v != NULL);
 	for (uint32_t i = 1; i <= 300; i++) {
@@ -489,9 +496,10 @@ TEST(mailstore, keeps_structures)
 		CHECK_INT(mailbox_cache_get(v, i, 'E', &b), 0);
 		mailbox_cache_put(
 			v, i, 'E', text, (size_t)snprintf(text, sizeof(text), "env %u", i));
-		if (i % 2)
+		if (i % 2) {
 			mailbox_cache_put(v, i, 'B', text,
 				(size_t)snprintf(text, sizeof(text), "body %u", i));
+		}
 	}
 	CHECK_INT(mailbox_expunge(v, &uid, 1, true), 0);
 	CHECK_INT(mailbox_view_sync(v, true, NULL), 0);
@@ -546,8 +554,9 @@ TEST(mailstore, damaged_index)
 	while ((e = readdir(d)) != NULL) {
 		char name[400];
 
-		if (strncmp(e->d_name, "index.db.corrupt-", 17) != 0)
+		if (strncmp(e->d_name, "index.db.corrupt-", 17) != 0) {
 			continue;
+		}
 		snprintf(name, sizeof(name), "home/mail/.pillarbox/%s", e->d_name);
 		found = store_read(name, NULL);
 		CHECK_STR(found, junk);
@@ -615,10 +624,12 @@ TEST(mailstore, index_in_memory)
 		list = store_list(v);
 		CHECK_STR(list, i == 0 ? "1:a 2:b " : i == 1 ? "2:b " : "2:b 3:c ");
 		mem_free(list);
-		if (i == 0)
+		if (i == 0) {
 			CHECK_INT(mailbox_expunge(v, &uid, 1, true), 0);
-		if (i == 1)
+		}
+		if (i == 1) {
 			store_append("inbox", MSG("c", "x\n"));
+		}
 		mailbox_close(v);
 		mailstore_close(ms);
 		other = store_open("maildir");
@@ -657,11 +668,13 @@ static void work(struct mailstore *ms, bool mbox, unsigned op)
 	struct mailbox_view *v;
 	uint32_t one = 1;
 
-	if (mbox)
+	if (mbox) {
 		store_append("inbox", MSG("more", "x\n"));
+	}
 	v = mailbox_open(ms, "INBOX", false);
-	if (v == NULL)
+	if (v == NULL) {
 		return;
+	}
 	mailbox_store(v, &one, 1, op % 2 ? FLAGS_ADD : FLAGS_REMOVE, MAIL_FLAGGED, 0, UINT64_MAX,
 		NULL, NULL);
 	mailbox_close(v);
@@ -672,8 +685,9 @@ static void squeeze(struct mailstore *ms, bool mbox, unsigned long n)
 	struct mem_guard guard;
 
 	mem_fail_at(n);
-	if (mem_guard_enter(&guard) == 0)
+	if (mem_guard_enter(&guard) == 0) {
 		work(ms, mbox, (unsigned)n);
+	}
 	mem_guard_leave(&guard);
 	mem_fail_at(0);
 }
@@ -689,8 +703,9 @@ TEST(mailstore, survives_lack_of_memory)
 		char *list;
 
 		CHECK_INT(store_put(ms, "INBOX", "Subject: one\n\nx\n", 0), 1);
-		for (unsigned long n = 1; n < 120; n++)
+		for (unsigned long n = 1; n < 120; n++) {
 			squeeze(ms, kind == 0, n);
+		}
 		v = mailbox_open(ms, "INBOX", false);
 		REQUIRE(v != NULL);
 		CHECK_INT(mailbox_count(v), kind == 0 ? 120 : 1);

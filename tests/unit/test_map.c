@@ -57,16 +57,18 @@ static struct map_builder *begin(const char *name, unsigned flags)
 	char *error = NULL;
 	struct map_builder *b = map_build_begin(path_of(name), flags, &error);
 
-	if (b == NULL)
+	if (b == NULL) {
 		CHECK_STR(error, NULL);
+	}
 	REQUIRE(b != NULL);
 	return b;
 }
 
 static void commit(struct map_builder *b)
 {
-	if (map_build_commit(b) != 0)
+	if (map_build_commit(b) != 0) {
 		CHECK_STR(map_build_error(b), NULL);
+	}
 	map_build_abort(b);
 }
 
@@ -75,8 +77,9 @@ static struct map *open_map(const char *spec)
 	char *error = NULL;
 	struct map *m = map_open(spec, 0, &error);
 
-	if (m == NULL)
+	if (m == NULL) {
 		CHECK_STR(error, NULL);
+	}
 	REQUIRE(m != NULL);
 	return m;
 }
@@ -92,8 +95,9 @@ static int walk_row(void *arg, const char *key, const char *value)
 	struct walk *w = arg;
 
 	(void)value;
-	if (w->count++ > 0 && strcmp(w->last, key) >= 0)
+	if (w->count++ > 0 && strcmp(w->last, key) >= 0) {
 		w->unsorted++;
+	}
 	str_copy(w->last, sizeof(w->last), key);
 	return 0;
 }
@@ -186,12 +190,14 @@ TEST(map, adding_and_deleting)
 	b = begin("t", MAP_INCREMENTAL | MAP_REPLACE_DUP);
 	for (unsigned n = 0; n < 3000; n++) {
 		row(n, key, sizeof(key));
-		if (n % 3 == 0)
+		if (n % 3 == 0) {
 			CHECK_INT(map_build_del(b, key), 1);
-		else if (n % 3 == 1)
+		} else if (n % 3 == 1) {
 			CHECK_INT(map_build_put(b, key, "new"), 0);
-		if (n % 3 == 0)
+		}
+		if (n % 3 == 0) {
 			CHECK_INT(map_build_del(b, key), 0);
+		}
 	}
 	CHECK_INT(map_build_put(b, "added", "x"), 1);
 	commit(b);
@@ -320,8 +326,9 @@ TEST(map, damaged_blocks_are_errors)
 	REQUIRE(fp != NULL);
 	/* The only row of the table is at the end of its page; its lengths become nonsense. */
 	REQUIRE(fseek(fp, 4096, SEEK_SET) == 0 && fread(page, 1, sizeof(page), fp) == sizeof(page));
-	for (size_t i = sizeof(page) - 20; i < sizeof(page); i++)
+	for (size_t i = sizeof(page) - 20; i < sizeof(page); i++) {
 		page[i] = 0xff;
+	}
 	REQUIRE(fseek(fp, 4096, SEEK_SET) == 0 &&
 		fwrite(page, 1, sizeof(page), fp) == sizeof(page));
 	fclose(fp);
@@ -380,8 +387,9 @@ TEST(map, specifications_that_mean_nothing)
 		mem_free(error);
 		error = NULL;
 	}
-	for (int i = 0; i < 100000; i++)
+	for (int i = 0; i < 100000; i++) {
 		buf_adds(&deep, "proxy:");
+	}
 	CHECK(map_open(deep.data, 0, &error) == NULL);
 	mem_free(error);
 	buf_free(&deep);
@@ -399,8 +407,9 @@ TEST(map, modes)
 	/*
 	 * Other than root we cannot give the file to the daemons' group: the source's mode rules.
 	 */
-	if (geteuid() != 0)
+	if (geteuid() != 0) {
 		CHECK_INT(st.st_mode & 0777, 0600);
+	}
 }
 
 /* A table that is mounted by itself is written over; its readers get no wrong answer meanwhile. */
@@ -412,8 +421,9 @@ TEST(map, mounted_table)
 	int status, rc = 0;
 	pid_t pid;
 
-	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+	if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
 		unit_skip("a mount needs root and a kernel that lets it");
+	}
 	write_text("t", "");
 	commit(begin("t", 0));
 	snprintf(from, sizeof(from), "%s", path_of("other"));
@@ -431,12 +441,14 @@ TEST(map, mounted_table)
 			snprintf(key, sizeof(key), "%c%d", "abz"[round % 3], i);
 			map_build_put(b, key, "value");
 		}
-		if (map_build_commit(b) != 0)
+		if (map_build_commit(b) != 0) {
 			_exit(1);
+		}
 		map_build_abort(b);
 	}
-	if (pid == 0)
+	if (pid == 0) {
 		_exit(0);
+	}
 	log_open("unit", LOG_TO_STDERR);
 	log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
 	m = open_map(spec_of("hash", "t"));

@@ -30,8 +30,9 @@ static void show(const struct master_service *s, struct buf *out)
 	buf_addf(out, "%s %s %c%c%c %d%s %d %s", s->name, types[s->type], s->private_ ? 'y' : 'n',
 		s->unpriv ? 'y' : 'n', s->chroot ? 'y' : 'n', s->wakeup,
 		s->wakeup_if_used ? "?" : "", s->max_procs, s->command);
-	for (char **arg = s->argv; *arg != NULL; arg++)
+	for (char **arg = s->argv; *arg != NULL; arg++) {
 		buf_addf(out, " [%s]", *arg);
+	}
 }
 
 static const struct {

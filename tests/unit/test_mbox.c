@@ -32,8 +32,9 @@ static void check_text(struct mailbox_view *v, uint32_t seq, const char *want)
 	char *got = store_text(v, seq, &len);
 
 	CHECK_STR(got, want);
-	if (got != NULL)
+	if (got != NULL) {
 		CHECK_INT(len, strlen(want));
+	}
 	mem_free(got);
 }
 
@@ -104,9 +105,10 @@ TEST(mbox, writer)
 			size_t len = strlen(rows[i].in);
 
 			mbox_writer_init(&w, rows[i].meta, put, &b);
-			for (size_t at = 0; at < len; at += piece)
+			for (size_t at = 0; at < len; at += piece) {
 				mbox_writer_add(
 					&w, rows[i].in + at, len - at < piece ? len - at : piece);
+			}
 			mbox_writer_end(&w);
 			CHECK_ROW(rows[i].in);
 			CHECK_STR(buf_str(&b), rows[i].want);
@@ -218,7 +220,8 @@ TEST(mbox, flags_reach_the_file)
 	CHECK_INT(mailbox_store(v, uids, 1, FLAGS_ADD, MAIL_FLAGGED, 0, UINT64_MAX, NULL, NULL), 0);
 	mailbox_close(v);
 	file = store_read("inbox", NULL);
-	CHECK(strstr(file, FROM
+	CHECK(strstr(file,
+		      FROM
 		      "Subject: a\n\n1\n\n" FROM
 		      "Subject: b\nX-UID: 2\nStatus: RO\nX-Status: F\nX-Keywords: $Forwarded") !=
 		NULL);
@@ -324,13 +327,15 @@ static void large_text(struct buf *b, size_t size, unsigned seed)
 		unsigned kind = (seed = seed * 1103515245 + 12345) >> 16;
 
 		if (kind % 500 == 0) {
-			for (int i = 0; i < 300000; i++)
+			for (int i = 0; i < 300000; i++) {
 				buf_addc(b, (char)('a' + i % 26));
+			}
 		} else if (kind % 3 == 0) {
 			buf_adds(b, kind % 2 ? "From nobody" : ">>From somebody");
 		}
-		for (unsigned i = kind % 90; i > 0; i--)
+		for (unsigned i = kind % 90; i > 0; i--) {
 			buf_addc(b, '>');
+		}
 		buf_addc(b, '\n');
 	}
 }
@@ -387,7 +392,8 @@ TEST(mbox, finds_messages)
 		/* No date, or one that cannot be read: where a header follows. */
 		{ "From a@x.example\n" HEAD "\nHello\n\nFrom b@x.example\nSubject: two\n\nb\n", 2 },
 		{ "From a@x.example\n" HEAD "\nHello\n\nFrom b@x  Fri Nov 25 16: 18:08 2016\n" HEAD
-		  "\nbody\n", 2 },
+		  "\nbody\n",
+			2 },
 		{ "From a@x.example 2011-08-09 14:21:58\n" HEAD "X-M: y\n folded\n\nHello\n", 1 },
 		{ FROM HEAD "\nHello\n\nFrom here on: nothing\nno field\n\n", 1 },
 		{ FROM HEAD "\nHello\n\nFrom him I have:\nX: y\n\nSubject: z\n", 1 },
@@ -422,7 +428,7 @@ TEST(mbox, finds_messages)
 TEST(mbox, time_without_from_date)
 {
 	static const char file[] = "From a@x.example\nSubject: s\n"
-		"Date: Tue, 9 Aug 2011 14:21:58 +0000\n\nHello\n";
+				   "Date: Tue, 9 Aug 2011 14:21:58 +0000\n\nHello\n";
 	struct mailstore *ms = store_open("mbox");
 	struct mailbox_view *v;
 
@@ -504,9 +510,10 @@ TEST(mbox, indexed_but_not_readable)
 	struct mailstore *ms;
 	struct mailbox_view *v;
 
-	if (geteuid() == 0)
+	if (geteuid() == 0) {
 		REQUIRE(chmod(unit_tmpdir(), 0777) == 0 && setegid(65534) == 0 &&
 			seteuid(65534) == 0);
+	}
 	ms = store_open("mbox");
 	store_write("inbox", file, sizeof(file) - 1);
 	v = mailbox_open(ms, "INBOX", false);
@@ -575,8 +582,9 @@ TEST(mbox, hostile_files)
 		CHECK(store_put(ms, "INBOX", "Subject: new\n\nx\n", 0) != 0);
 		file = store_read("inbox", &len);
 		kept = rows[i].len;
-		while (kept > 0 && rows[i].text[kept - 1] == '\0')
+		while (kept > 0 && rows[i].text[kept - 1] == '\0') {
 			kept--;
+		}
 		CHECK(len > kept && memcmp(file, rows[i].text, kept) == 0);
 		mem_free(file);
 		v = mailbox_open(ms, "INBOX", false);
@@ -663,8 +671,9 @@ TEST(mbox, flags_of_odd_messages)
 	struct mailbox_view *v;
 	uint32_t uids[12];
 
-	for (size_t i = 0; i < 12; i++)
+	for (size_t i = 0; i < 12; i++) {
 		uids[i] = store_put(ms, "INBOX", texts[i], 0);
+	}
 	for (int round = 0; round < 3; round++) {
 		v = mailbox_open(ms, "INBOX", false);
 		REQUIRE(v != NULL && mailbox_count(v) == 12);
@@ -677,10 +686,11 @@ TEST(mbox, flags_of_odd_messages)
 			CHECK_INT(mailbox_info(v, seq)->flags, round == 2 ? MAIL_FLAGGED : 0);
 			mem_free(text);
 		}
-		if (round == 1)
+		if (round == 1) {
 			CHECK_INT(mailbox_store(v, uids, 12, FLAGS_SET, MAIL_FLAGGED, 0, UINT64_MAX,
 					  NULL, NULL),
 				0);
+		}
 		mailbox_close(v);
 	}
 	mailstore_close(ms);

@@ -38,15 +38,16 @@ enum append { NOTHING, FOREIGN, OURS };
 struct change {
 	const char *what;
 	struct buf before, after, journal;
-	char name[300];		/* of the journal, below the test's directory */
-	char *want;		/* messages afterwards, as store_list() has them but for UIDs */
+	char name[300]; /* of the journal, below the test's directory */
+	char *want;     /* messages afterwards, as store_list() has them but for UIDs */
 };
 
 static void message(struct buf *b, unsigned number)
 {
 	buf_addf(b, FROM "Subject: %u\n\n", number);
-	for (unsigned i = 0; i < lines[number]; i++)
+	for (unsigned i = 0; i < lines[number]; i++) {
 		buf_addf(b, "%u line %u: From here to there, and more to fill it\n", number, i);
+	}
 	buf_addc(b, '\n');
 }
 
@@ -57,10 +58,12 @@ static void remove_uids(struct mailbox_view *v, uint32_t first, uint32_t last)
 	uint32_t uids[ARRAY_LEN(lines)];
 	size_t n = 0;
 
-	for (uint32_t uid = first; uid <= last; uid++)
+	for (uint32_t uid = first; uid <= last; uid++) {
 		uids[n++] = uid;
-	if (mailbox_expunge(v, uids, n, true) != 0)
+	}
+	if (mailbox_expunge(v, uids, n, true) != 0) {
 		_exit(2);
+	}
 }
 
 static void remove_second(struct mailbox_view *v)
@@ -88,8 +91,9 @@ static void flag_all(struct mailbox_view *v)
 	uint32_t uids[] = { 2, 3, 4, 5, 8 };
 
 	if (mailbox_store(v, uids, ARRAY_LEN(uids), FLAGS_ADD, MAIL_FLAGGED, 0, UINT64_MAX, NULL,
-		    NULL) != 0)
+		    NULL) != 0) {
 		_exit(2);
+	}
 }
 
 /* in_child - open the folder, do it, close it; unlink(2) refused: the journal stays */
@@ -104,8 +108,9 @@ static void in_child(void (*fn)(struct mailbox_view *v))
 		struct mailstore *ms = store_open("mbox");
 		struct mailbox_view *v = ms != NULL ? mailbox_open(ms, "INBOX", false) : NULL;
 
-		if (v == NULL)
+		if (v == NULL) {
 			_exit(1);
+		}
 		refuse_call(SYS_unlink);
 		fn(v);
 		mailbox_close(v);
@@ -123,8 +128,9 @@ static void find_journal(char *out, size_t size)
 	out[0] = '\0';
 	REQUIRE(d != NULL);
 	while ((e = readdir(d)) != NULL) {
-		if (strncmp(e->d_name, "rewrite-", 8) == 0 && strchr(e->d_name, '.') == NULL)
+		if (strncmp(e->d_name, "rewrite-", 8) == 0 && strchr(e->d_name, '.') == NULL) {
 			snprintf(out, size, "home/mail/.pillarbox/%s", e->d_name);
+		}
 	}
 	closedir(d);
 }
@@ -166,8 +172,9 @@ static void make_change(struct change *c, void (*fn)(struct mailbox_view *v), co
 	log_open("unit", LOG_TO_STDERR);
 	log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
 	memset(c, 0, sizeof(*c));
-	for (unsigned i = 0; i < ARRAY_LEN(lines); i++)
+	for (unsigned i = 0; i < ARRAY_LEN(lines); i++) {
 		message(&c->before, i);
+	}
 	snprintf(target, sizeof(target), "%s", store_path("real"));
 	store_write("real", c->before.data, c->before.len);
 	/* By a symbolic link the file may not be replaced: its bytes are, by journal. */
@@ -226,8 +233,12 @@ static void append_foreign(void)
 static void append_ours(void)
 {
 	struct slice text = slice_of("Subject: new\n\nIt came in between.\n");
-	struct deliver_item it = { .queue_id = "3x", .sender = "a@b.example", .recipient = "",
-		.original = "", .read = slice_read, .read_arg = &text };
+	struct deliver_item it = { .queue_id = "3x",
+		.sender = "a@b.example",
+		.recipient = "",
+		.original = "",
+		.read = slice_read,
+		.read_arg = &text };
 	struct deliver_how how = { .lock_ms = 1000 };
 
 	CHECK_INT(deliver_to_mailbox(store_path("real"), &how, &it, 1), 0);
@@ -256,8 +267,9 @@ static void look(const struct change *c, enum append append)
 	CHECK(len >= c->after.len &&
 		(c->after.len == 0 || memcmp(list, c->after.data, c->after.len) == 0));
 	CHECK(append != NOTHING || len == c->after.len);
-	CHECK(append != FOREIGN || (len == c->after.len + sizeof(NEWS) - 1 &&
-		memcmp(list + c->after.len, NEWS, sizeof(NEWS) - 1) == 0));
+	CHECK(append != FOREIGN ||
+		(len == c->after.len + sizeof(NEWS) - 1 &&
+			memcmp(list + c->after.len, NEWS, sizeof(NEWS) - 1) == 0));
 	mem_free(list);
 	find_journal(journal, sizeof(journal));
 	CHECK_STR(journal, "");
@@ -275,10 +287,11 @@ static void try_state(const struct change *c, const struct buf *mailbox)
 {
 	for (enum append a = NOTHING; a <= OURS && unit_failures() == 0; a++) {
 		restore(c, mailbox);
-		if (a == FOREIGN)
+		if (a == FOREIGN) {
 			append_foreign();
-		else if (a == OURS)
+		} else if (a == OURS) {
 			append_ours();
+		}
 		look(c, a);
 	}
 }
@@ -287,8 +300,9 @@ static void try_state(const struct change *c, const struct buf *mailbox)
 static bool same_unit(const struct change *c, size_t unit, size_t n, size_t end)
 {
 	for (size_t at = n * unit; at < (n + 1) * unit && at < end; at++) {
-		if (byte_at(&c->before, at) != byte_at(&c->after, at))
+		if (byte_at(&c->before, at) != byte_at(&c->after, at)) {
 			return false;
+		}
 	}
 	return true;
 }
@@ -305,8 +319,9 @@ static void each_state(const struct change *c, size_t size, size_t unit, size_t 
 	char row[120];
 
 	for (size_t u = from / unit; u * unit < end; u++) {
-		if (!same_unit(c, unit, u, end))
+		if (!same_unit(c, unit, u, end)) {
 			units[n++] = u;
+		}
 		REQUIRE(n < ARRAY_LEN(units));
 	}
 	CHECK_ROW(row);
@@ -315,8 +330,9 @@ static void each_state(const struct change *c, size_t size, size_t unit, size_t 
 			size, unit, from, state);
 		/* Behind the new end nothing changes before all in front of it is on the disk. */
 		memset(mask, 0, sizeof(mask));
-		for (size_t u = 0; from > 0 && u < from / unit; u++)
+		for (size_t u = 0; from > 0 && u < from / unit; u++) {
 			mask[u / 8] |= (uint8_t)(1 << u % 8);
+		}
 		for (size_t i = 0; i < n; i++) {
 			bool new = n <= 5 || state < 2 ? (state >> (n > 5 ? 0 : i) & 1) != 0
 						       : rand() % 2 != 0;
@@ -347,7 +363,8 @@ static void cut_begun(const struct change *c)
 		snprintf(row, sizeof(row), "%s: zeros behind %zu, state %u", c->what, end, state);
 		buf_reset(&mailbox);
 		for (size_t at = 0; at < size; at++) {
-			bool zero = at >= block ? gone
+			bool zero = at >= block
+				? gone
 				: at >= end && (state >> (at / SECTOR - first + 1) & 1) != 0;
 
 			buf_addc(&mailbox,
@@ -368,14 +385,17 @@ static void all_states(struct change *c)
 
 	srand(7);
 	for (size_t unit = BLOCK; unit >= SECTOR; unit /= BLOCK / SECTOR) {
-		if (after > 0)
+		if (after > 0) {
 			each_state(c, before, unit, 0, common);
+		}
 		/* The size is set first; behind the old one all is new or still zero. */
-		if (after > before)
+		if (after > before) {
 			each_state(c, after, unit, 0, after);
+		}
 	}
-	if (after < before)
+	if (after < before) {
 		cut_begun(c);
+	}
 	try_state(c, &c->after);
 	free_change(c);
 }
@@ -464,8 +484,9 @@ TEST(mbox_powercut, cut_again_while_finishing)
 			struct buf file = BUF_INIT, whole = c.journal;
 
 			/* Copying begins when the second head is on the disk. */
-			if (head < 16 * 1024 && copied > 0)
+			if (head < 16 * 1024 && copied > 0) {
 				continue;
+			}
 			c.journal = (struct buf)BUF_INIT;
 			buf_add(&c.journal, whole.data, whole.len);
 			memset(c.journal.data + 16 * 1024 + head, 0, 16 * 1024 - head);
@@ -513,8 +534,9 @@ TEST(mbox_powercut, leftovers)
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		snprintf(path, sizeof(path), "home/mail/.pillarbox/%s", names[i]);
 		store_write(path, "x", 1);
-		if (i < 2)
+		if (i < 2) {
 			REQUIRE(utimensat(AT_FDCWD, store_path(path), old, 0) == 0);
+		}
 	}
 	mailstore_close(store_open("mbox"));
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {

@@ -294,14 +294,15 @@ TEST(mime, encodes_double_bytes)
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct buf b = BUF_INIT;
-		bool known = mime_from_utf8(
-			rows[i].charset, rows[i].in, strlen(rows[i].in), &b, NULL);
+		bool known =
+			mime_from_utf8(rows[i].charset, rows[i].in, strlen(rows[i].in), &b, NULL);
 
 		CHECK_ROW(rows[i].charset);
 		/* A profile without the tables says so. */
 		CHECK(known == (FEATURE_CHARSETS != 0));
-		if (known)
+		if (known) {
 			CHECK_STR(buf_str(&b), rows[i].out);
+		}
 		buf_free(&b);
 	}
 	CHECK_ROW(NULL);
@@ -346,8 +347,7 @@ TEST(mime, charsets)
 		{ "macintosh", "Gr\x9f\xa7", "Gr\u00fc\u00df" },
 		{ "ibm850", "\x81\xe1", "\u00fc\u00df" },
 		{ "iso-2022-kr", "\033$)Ca\016\x30\x21\017b\n\016G\x51\017", "a\uac00b\n\ud55c" },
-		{ "gb18030", "\xc4\xe3\x94\x39\xda\x33\x81\x30\x84\x36",
-			"\u4f60\U0001f4a9\u00a5" },
+		{ "gb18030", "\xc4\xe3\x94\x39\xda\x33\x81\x30\x84\x36", "\u4f60\U0001f4a9\u00a5" },
 		{ "gb18030", "\xe3\x32\x9a\x35!", "\U0010ffff!" },
 		{ "utf-8", "ok\303\251\377x\303", "ok\303\251\357\277\275x\357\277\275" },
 		{ "us-ascii", "caf\303\251", "caf\303\251" },
@@ -362,7 +362,7 @@ TEST(mime, charsets)
 
 			CHECK_ROW(rows[i].charset);
 			if (!FEATURE_CHARSETS && c == NULL) {
-				continue;	/* a profile without its table */
+				continue; /* a profile without its table */
 			}
 			REQUIRE(c != NULL);
 			for (at = 0; at < len; at += n) {
@@ -510,7 +510,7 @@ TEST(mime, wire_form)
 		size_t bare;
 
 		mime_to_wire(&b, text, cut, &cr);
-		mime_to_wire(&b, text + cut, sizeof(text) - cut, &cr);	/* with the NUL */
+		mime_to_wire(&b, text + cut, sizeof(text) - cut, &cr); /* with the NUL */
 		CHECK_MEM(buf_str(&b), b.len, "a\r\nb\r\n\r\n\r\n\rc\r\200", 14);
 		bare = mime_bare_lfs(text, cut, &cr2);
 		bare += mime_bare_lfs(text + cut, sizeof(text) - cut, &cr2);

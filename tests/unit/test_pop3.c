@@ -65,9 +65,10 @@ TEST(pop3, bodies)
 			struct pop3_body b;
 
 			pop3_body_begin(&b, rows[i].lines);
-			for (size_t at = 0; at < len && !b.done; at += piece)
+			for (size_t at = 0; at < len && !b.done; at += piece) {
 				pop3_body_add(&b, &out, rows[i].in + at,
 					len - at < piece ? len - at : piece);
+			}
 			pop3_body_end(&b, &out);
 			CHECK_ROW(rows[i].in);
 			CHECK_STR(buf_str(&out), rows[i].want);
@@ -128,19 +129,23 @@ static char *say(const char *input, enum session_want *want_r)
 		size_t left = buf_unread(&in), had = out.len;
 
 		want = pop3_mail_class.feed(session, &in, &out);
-		if (want != SESSION_READ || (buf_unread(&in) == left && out.len == had))
+		if (want != SESSION_READ || (buf_unread(&in) == left && out.len == had)) {
 			break;
+		}
 	}
-	if (session != NULL)
+	if (session != NULL) {
 		pop3_mail_class.close(session);
+	}
 	for (size_t i = 0; i < out.len; i++) {
-		if (out.data[i] != '\r')
+		if (out.data[i] != '\r') {
 			buf_addc(&all, out.data[i]);
+		}
 	}
 	buf_free(&in);
 	buf_free(&out);
-	if (want_r != NULL)
+	if (want_r != NULL) {
 		*want_r = want;
+	}
 	return buf_steal(&all);
 }
 
@@ -194,15 +199,17 @@ TEST(pop3, junk)
 	struct buf in = BUF_INIT;
 	char *got;
 
-	for (int i = 0; i < 2000; i++)
+	for (int i = 0; i < 2000; i++) {
 		buf_addc(&in, 'x');
+	}
 	got = say(buf_str(&in), &want);
 	CHECK_INT(want, SESSION_CLOSE);
 	CHECK(strstr(got, "-ERR Input line too long") != NULL);
 	mem_free(got);
 	buf_reset(&in);
-	for (int i = 0; i < 30; i++)
+	for (int i = 0; i < 30; i++) {
 		buf_adds(&in, "what\r\n");
+	}
 	got = say(buf_str(&in), &want);
 	CHECK_INT(want, SESSION_CLOSE);
 	CHECK(strstr(got, "-ERR Too many bad commands.") != NULL);

@@ -19,7 +19,7 @@
 
 /* A file that is not there, whatever happens to it; flags that clone(2) refuses by themselves. */
 #define NOWHERE "/nonexistent/file"
-enum { CLONE_NOTHING = 0x10000 };	/* CLONE_THREAD without CLONE_VM: EINVAL */
+enum { CLONE_NOTHING = 0x10000 }; /* CLONE_THREAD without CLONE_VM: EINVAL */
 
 /* refused - the call failed with EPERM */
 static bool refused(long result)

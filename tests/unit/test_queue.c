@@ -18,17 +18,23 @@ static struct queue *open_queue(const char *dir, enum queue_open_mode mode)
 	char *error = NULL;
 	struct queue *q = queue_open(dir, mode, &error);
 
-	if (q == NULL)
+	if (q == NULL) {
 		CHECK_STR(error, "");
+	}
 	REQUIRE(q != NULL);
 	return q;
 }
 
-static const struct queue_envelope plain = {
-	.sender = "a@example.com", .envid = "", .full_name = "", .client_name = "localhost",
-	.client_addr = "127.0.0.1", .helo = "me", .proto = "ESMTP", .sasl_user = "", .reason = "",
-	.flags = QUEUE_F_8BIT
-};
+static const struct queue_envelope plain = { .sender = "a@example.com",
+	.envid = "",
+	.full_name = "",
+	.client_name = "localhost",
+	.client_addr = "127.0.0.1",
+	.helo = "me",
+	.proto = "ESMTP",
+	.sasl_user = "",
+	.reason = "",
+	.flags = QUEUE_F_8BIT };
 
 /* begin_one - a message with count recipients r0@x, r1@x ... and size bytes of content */
 static struct queue_message *begin_one(struct queue *q, int count, int64_t size)
@@ -88,8 +94,9 @@ static void check_content(struct queue *q, queue_id id, int64_t size, size_t ste
 				break;
 			}
 		}
-		if (n < 0)
+		if (n < 0) {
 			break;
+		}
 	}
 	CHECK_INT(n, 0);
 	CHECK_INT(at, size);
@@ -147,8 +154,9 @@ TEST(queue, group_commit)
 		ids[i] = queue_message_id(m[i]);
 	}
 	CHECK(!queue_pending(q));
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 4; i++) {
 		queue_end(m[i], count_done, told);
+	}
 	CHECK(queue_pending(q));
 	CHECK_INT(queue_get(other, ids[0], &a, &env), 0);
 	CHECK_INT(queue_commit(q), 0);
@@ -178,7 +186,7 @@ TEST(queue, abort_large)
 	queue_id id = queue_message_id(m);
 	char c;
 
-	CHECK_INT(queue_read(q, id, 0, &c, 1), 1);	/* some of it is stored */
+	CHECK_INT(queue_read(q, id, 0, &c, 1), 1); /* some of it is stored */
 	queue_abort(m);
 	CHECK_INT(queue_commit(q), 0);
 	CHECK_INT(queue_read(q, id, QUEUE_CHUNK, &c, 1), 0);
@@ -211,8 +219,8 @@ TEST(queue, clean)
 	CHECK_INT(queue_read(q, half, 0, &c, 1), 1);
 	late = begin_one(q, 1, 3 * 1024 * 1024);
 	lost = queue_message_id(late);
-	CHECK_INT(queue_clean(q, 3600), 0);		/* too young */
-	CHECK_INT(queue_clean(q, -1), 2);		/* both unfinished ones */
+	CHECK_INT(queue_clean(q, 3600), 0); /* too young */
+	CHECK_INT(queue_clean(q, -1), 2);   /* both unfinished ones */
 	CHECK_INT(queue_clean(q, -1), 0);
 	check_content(q, whole, 3 * 1024 * 1024, 65536);
 	/* Whose content was cleaned away cannot become a message without it. */
@@ -292,8 +300,9 @@ TEST(queue, walks)
 	queue_id ids[6];
 	int64_t count, bytes;
 
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < 6; i++) {
 		ids[i] = put_one(q, 1, 10);
+	}
 	queue_defer(q, ids[1], 300, "");
 	queue_defer(q, ids[2], 100, "");
 	queue_defer(q, ids[3], 200, "");
@@ -337,7 +346,7 @@ TEST(queue, id_text)
 {
 	static const struct {
 		const char *text;
-		queue_id id;		/* 0: refused */
+		queue_id id; /* 0: refused */
 	} rows[] = {
 		{ "0000000001", 1 },
 		{ "5CFBB21DB", 0x5CFBB21DB },
@@ -393,16 +402,18 @@ TEST(queue, id_unique)
 
 			for (int i = 0; i < EACH; i++) {
 				all[i] = queue_id_new(q);
-				if (all[i] <= last)
+				if (all[i] <= last) {
 					_exit(1);
+				}
 				last = all[i];
 			}
-			for (size_t done = 0; done < EACH * sizeof(queue_id); ) {
+			for (size_t done = 0; done < EACH * sizeof(queue_id);) {
 				ssize_t n = write(pipes[p][1], (char *)all + done,
 					EACH * sizeof(queue_id) - done);
 
-				if (n <= 0)
+				if (n <= 0) {
 					_exit(1);
+				}
 				done += (size_t)n;
 			}
 			_exit(0);
@@ -411,18 +422,20 @@ TEST(queue, id_unique)
 	for (int p = 0; p < PROCESSES; p++) {
 		char *to = (char *)&all[p * EACH];
 
-		for (size_t done = 0; done < EACH * sizeof(queue_id); ) {
+		for (size_t done = 0; done < EACH * sizeof(queue_id);) {
 			ssize_t n = read(pipes[p][0], to + done, EACH * sizeof(queue_id) - done);
 
 			REQUIRE(n > 0);
 			done += (size_t)n;
 		}
 	}
-	while (wait(NULL) > 0)
+	while (wait(NULL) > 0) {
 		continue;
+	}
 	qsort(all, PROCESSES * EACH, sizeof(all[0]), compare_ids);
-	for (int i = 1; i < PROCESSES * EACH; i++)
+	for (int i = 1; i < PROCESSES * EACH; i++) {
 		twice += all[i] == all[i - 1];
+	}
 	CHECK_INT(twice, 0);
 }
 

@@ -28,12 +28,14 @@ static void copy_file(const char *from_dir, const char *to_dir, const char *name
 	snprintf(from, sizeof(from), "%s/%s", from_dir, name);
 	snprintf(to, sizeof(to), "%s/%s", to_dir, name);
 	in = open(from, O_RDONLY | O_CLOEXEC);
-	if (in < 0)
+	if (in < 0) {
 		return;
+	}
 	out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	REQUIRE(out >= 0);
-	while ((n = read(in, data, sizeof(data))) > 0)
+	while ((n = read(in, data, sizeof(data))) > 0) {
 		REQUIRE(write(out, data, (size_t)n) == n);
+	}
 	close(in);
 	close(out);
 }
@@ -64,23 +66,28 @@ TEST(queue_crash, copies_at_commit_points)
 	for (int round = 0; round < ROUNDS; round++) {
 		struct queue *c;
 
-		for (int i = 0; i < BATCH; i++)
+		for (int i = 0; i < BATCH; i++) {
 			ids[round][i] = queue_util_add(q, sizes[i], &told);
-		if (round == 3)
+		}
+		if (round == 3) {
 			queue_remove(q, removed = ids[0][1]);
+		}
 		snapshot(dir, copy, round * 2);
 		c = queue_util_open(copy, QUEUE_WRITE);
-		for (int i = 0; i < BATCH; i++)
+		for (int i = 0; i < BATCH; i++) {
 			CHECK(!queue_util_whole(c, ids[round][i], sizes[i]));
+		}
 		CHECK(round == 0 || queue_util_whole(c, ids[0][1], sizes[1]) == (round <= 3));
 		queue_close(c);
 		CHECK_INT(queue_commit(q), 0);
 		snapshot(dir, copy, round * 2 + 1);
 		c = queue_util_open(copy, QUEUE_WRITE);
-		for (int past = 0; past <= round; past++)
-			for (int i = 0; i < BATCH; i++)
+		for (int past = 0; past <= round; past++) {
+			for (int i = 0; i < BATCH; i++) {
 				CHECK(queue_util_whole(c, ids[past][i], sizes[i]) ==
 					(ids[past][i] != removed));
+			}
+		}
 		queue_close(c);
 	}
 	queue_close(q);
@@ -105,19 +112,24 @@ TEST(queue_crash, killed_writer)
 				queue_id batch[7];
 				int told = 0;
 
-				for (int i = 0; i < 7; i++)
+				for (int i = 0; i < 7; i++) {
 					batch[i] = queue_util_add(q, (size_t)i * 3000, &told);
-				if (queue_commit(q) != 0 || write(fds[1], batch, sizeof(batch)) < 0)
+				}
+				if (queue_commit(q) != 0 ||
+					write(fds[1], batch, sizeof(batch)) < 0) {
 					_exit(1);
+				}
 			}
 		}
 		close(fds[1]);
 		/* The writer is killed when so many are reported, wherever it is by then. */
-		for (int i = 0; i < 60 + round * 7; i++, reported++)
+		for (int i = 0; i < 60 + round * 7; i++, reported++) {
 			REQUIRE(read(fds[0], &id, sizeof(id)) == (ssize_t)sizeof(id));
+		}
 		kill(pid, SIGKILL);
-		while (read(fds[0], &id, sizeof(id)) == (ssize_t)sizeof(id))
+		while (read(fds[0], &id, sizeof(id)) == (ssize_t)sizeof(id)) {
 			reported++;
+		}
 		waitpid(pid, &status, 0);
 		CHECK(WIFSIGNALED(status));
 		close(fds[0]);
@@ -134,8 +146,9 @@ TEST(queue_crash, killed_writer)
 			CHECK(queue_util_whole(q, env.id, (size_t)env.size));
 		}
 		arena_free(&a);
-		if (rc != 1)
+		if (rc != 1) {
 			break;
+		}
 	}
 	/* A batch may have been committed and not reported. */
 	CHECK(found >= reported && found <= reported + 5 * 7);
@@ -189,22 +202,26 @@ TEST(queue_crash, rescue)
 		snprintf(sub, sizeof(sub), "%s/page%d", dir, page);
 		REQUIRE(mkdir(sub, 0700) == 0);
 		q = queue_util_open(sub, QUEUE_CREATE);
-		for (int i = 0; i < MAILS; i++)
+		for (int i = 0; i < MAILS; i++) {
 			ids[i] = queue_util_add(q, (size_t)i * 300, &told);
+		}
 		CHECK_INT(queue_commit(q), 0);
 		queue_close(q);
 		queue_util_overwrite(sub, 4096 * page, 4096);
 		q = queue_util_open(sub, QUEUE_CREATE);
-		for (int i = 0; i < MAILS && !queue_is_broken(q); i++)
+		for (int i = 0; i < MAILS && !queue_is_broken(q); i++) {
 			whole += queue_util_whole(q, ids[i], (size_t)i * 300);
+		}
 		CHECK(queue_is_broken(q) || whole == MAILS);
 		queue_close(q);
 		q = queue_util_open(sub, QUEUE_CREATE);
-		if (queue_util_aside(sub) == 1)
+		if (queue_util_aside(sub) == 1) {
 			queue_rescue(q);
+		}
 		whole = 0;
-		for (int i = 0; i < MAILS; i++)
+		for (int i = 0; i < MAILS; i++) {
 			whole += queue_util_whole(q, ids[i], (size_t)i * 300);
+		}
 		rows = queue_scan(q, 0, out, MAILS + 1);
 		CHECK_INT(rows, whole);
 		best = whole > best ? whole : best;
@@ -247,8 +264,9 @@ TEST(queue_crash, rescue_is_the_owners)
 	char list[600];
 	struct stat st;
 
-	if (geteuid() != 0)
+	if (geteuid() != 0) {
 		unit_skip("only root can make a file of somebody else");
+	}
 	REQUIRE(chown(dir, OWNER, OWNER) == 0);
 	log_open("unit", LOG_TO_STDERR);
 	log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
@@ -271,8 +289,9 @@ TEST(queue_crash, rescue_needs_room)
 	struct queue_entry out[MAILS + 1];
 	int told = 0, rows;
 
-	for (int i = 0; i < MAILS; i++)
+	for (int i = 0; i < MAILS; i++) {
 		queue_util_add(q, SIZE, &told);
+	}
 	CHECK_INT(queue_commit(q), 0);
 	queue_close(q);
 	log_open("unit", LOG_TO_STDERR);
@@ -288,8 +307,9 @@ TEST(queue_crash, rescue_needs_room)
 	queue_rescue(q);
 	rows = queue_scan(q, 0, out, MAILS + 1);
 	CHECK_INT(rows, MAILS);
-	for (int i = 0; i < rows; i++)
+	for (int i = 0; i < rows; i++) {
 		CHECK(queue_util_whole(q, out[i].id, SIZE));
+	}
 	queue_close(q);
 }
 
@@ -305,11 +325,12 @@ TEST(queue_crash, half_set_aside)
 	REQUIRE(pipe(id_pipe) == 0);
 	pid = fork();
 	REQUIRE(pid >= 0);
-	if (pid == 0) {		/* ends without closing: its mail is in the log alone */
+	if (pid == 0) { /* ends without closing: its mail is in the log alone */
 		q = queue_util_open(dir, QUEUE_CREATE);
 		id = queue_util_add(q, 4096, &told);
-		if (queue_commit(q) != 0 || write(id_pipe[1], &id, sizeof(id)) != sizeof(id))
+		if (queue_commit(q) != 0 || write(id_pipe[1], &id, sizeof(id)) != sizeof(id)) {
 			_exit(1);
+		}
 		_exit(0);
 	}
 	REQUIRE(read(id_pipe[0], &id, sizeof(id)) == sizeof(id) && waitpid(pid, NULL, 0) == pid);
@@ -329,8 +350,9 @@ TEST(queue_crash, damage_while_running)
 	struct queue *q = queue_util_open(dir, QUEUE_CREATE);
 	int told = 0;
 
-	for (int i = 0; i < 300; i++)
+	for (int i = 0; i < 300; i++) {
 		queue_util_add(q, 4096, &told);
+	}
 	CHECK_INT(queue_commit(q), 0);
 	queue_close(q);
 	CHECK_INT(queue_util_aside(dir), 0);
@@ -458,14 +480,15 @@ TEST(queue_crash, full)
 
 	CHECK_INT(queue_commit(q), 0);
 	limit_files(300 * 1024);
-	second = queue_util_add(q, 900 * 1024, &told);		/* in memory until the commit */
+	second = queue_util_add(q, 900 * 1024, &told); /* in memory until the commit */
 	CHECK_INT(queue_commit(q), -1);
 	CHECK_INT(told, -1);
-	if (!queue_is_full(q))
+	if (!queue_is_full(q)) {
 		CHECK_STR(queue_error(q), "disk full");
+	}
 	CHECK(!queue_is_broken(q));
 	told = 0;
-	third = queue_util_add(q, 5 * 1024 * 1024, &told);	/* leaves in pieces */
+	third = queue_util_add(q, 5 * 1024 * 1024, &told); /* leaves in pieces */
 	(void)queue_commit(q);
 	CHECK_INT(told, -1);
 	CHECK(queue_is_full(q));

@@ -60,11 +60,13 @@ static void fill(const char *dir, bool killed, queue_id ids[MAILS])
 
 		for (int i = 0; i < MAILS; i++) {
 			ids[i] = queue_util_add(q, size_of(i), &told);
-			if (queue_commit(q) != 0)
+			if (queue_commit(q) != 0) {
 				_exit(1);
+			}
 		}
-		if (!killed)
+		if (!killed) {
 			queue_close(q);
+		}
 		_exit(write(fds[1], ids, MAILS * sizeof(*ids)) < 0);
 	}
 	REQUIRE(read(fds[0], ids, MAILS * sizeof(*ids)) == (ssize_t)(MAILS * sizeof(*ids)));
@@ -81,8 +83,9 @@ static int count_whole(const char *dir, const queue_id ids[MAILS])
 	int whole = 0;
 
 	queue_rescue(q);
-	for (int i = 0; i < MAILS; i++)
+	for (int i = 0; i < MAILS; i++) {
 		whole += queue_util_whole(q, ids[i], size_of(i));
+	}
 	CHECK_INT(queue_scan(q, 0, out, MAILS + 1), whole);
 	queue_close(q);
 	return whole;
@@ -134,8 +137,9 @@ TEST(queue_damage, header)
 		snprintf(dir, sizeof(dir), "%s/%d", unit_tmpdir(), (int)at);
 		REQUIRE(mkdir(dir, 0700) == 0);
 		fill(dir, false, ids);
-		for (off_t n = at; n < at + 3 && n < 100; n++)
+		for (off_t n = at; n < at + 3 && n < 100; n++) {
 			flip(dir, "queue.db", n, 0x5a);
+		}
 		CHECK_INT(count_whole(dir, ids), MAILS);
 	}
 }
@@ -148,8 +152,9 @@ TEST(queue_damage, first_page)
 
 	log_to(dir);
 	fill(dir, false, ids);
-	for (off_t at = 0; at < 4096; at += 5)
+	for (off_t at = 0; at < 4096; at += 5) {
 		flip(dir, "queue.db", at, 0x5a);
+	}
 	CHECK_INT(count_whole(dir, ids), MAILS);
 }
 
@@ -161,10 +166,11 @@ static void without_database(bool empty)
 
 	log_to(dir);
 	fill(dir, true, ids);
-	if (empty)
+	if (empty) {
 		REQUIRE(truncate(file_of(dir, "queue.db"), 0) == 0);
-	else
+	} else {
 		REQUIRE(unlink(file_of(dir, "queue.db")) == 0);
+	}
 	CHECK_INT(count_whole(dir, ids), MAILS);
 	CHECK_INT(queue_util_aside(dir), 1);
 	CHECK(said(dir, "its log is not"));

@@ -206,8 +206,10 @@ TEST(rewrite, addresses)
 		struct arena a = ARENA_INIT;
 		char main[200];
 
-		snprintf(main, sizeof(main), "%s%s", strstr(rows[i].main, "append_dot") == NULL
-			? "append_dot_mydomain = yes\n" : "", rows[i].main);
+		snprintf(main, sizeof(main), "%s%s",
+			strstr(rows[i].main, "append_dot") == NULL ? "append_dot_mydomain = yes\n"
+								   : "",
+			rows[i].main);
 		load(main);
 		CHECK_ROW(rows[i].in);
 		CHECK_STR(rewrite_address(&a, rows[i].in, REWRITE_LOCAL), rows[i].want);
@@ -291,8 +293,7 @@ TEST(lookup, patterns_see_the_whole)
 		{ "unionmap:{regexp:{ {/^@test/ x} }, inline:{@test.example=x}}", "u@test.example",
 			1 },
 		{ "unionmap:{regexp:{ {/^@test/ x} }, inline:{a=x}}", "u@test.example", 0 },
-		{ "pipemap:{inline:{@test.example=x}, regexp:{ {/^x$/ y} }}", "u@test.example",
-			1 },
+		{ "pipemap:{inline:{@test.example=x}, regexp:{ {/^x$/ y} }}", "u@test.example", 1 },
 		{ "pipemap:{regexp:{ {/^@test/ x} }, inline:{x=y}}", "u@test.example", 0 },
 		{ "static:x", "u@test.example", 1 },
 	};
@@ -361,7 +362,8 @@ static void load_routes(const char *more)
 {
 	char text[2000];
 
-	put_text("virtual", "a@alias.example u1, far@far.example\nb@alias.example a@alias.example\n"
+	put_text("virtual",
+		"a@alias.example u1, far@far.example\nb@alias.example a@alias.example\n"
 		"c@alias.example c2@alias.example\nc2@alias.example c@alias.example\n"
 		"@moved.example @far.example\nself@test.example self@test.example, u2\n"
 		"d@alias.example d-to@far.example\n");
@@ -470,8 +472,8 @@ TEST(resolve, table)
 		CHECK_STR(rows[i].want == 1 ? r.recipient : r.dsn, rows[i].dsn_or_recipient);
 		CHECK_INT(r.text != NULL, rows[i].want != 1);
 		CHECK_INT(r.routed,
-			strpbrk(rows[i].address, "%!\"") != NULL && r.class == ROUTE_OTHER
-				&& strstr(rows[i].address, "else") == NULL);
+			strpbrk(rows[i].address, "%!\"") != NULL && r.class == ROUTE_OTHER &&
+				strstr(rows[i].address, "else") == NULL);
 		arena_free(&a);
 	}
 }
@@ -608,9 +610,9 @@ TEST(user, passwd_file)
 	CHECK_INT(local_user_find(&a, "../ann", &u), 0);
 	CHECK_INT(local_user_find(&a, "", &u), 0);
 	CHECK_INT(local_user_find(&a, "no-such-user-here", &u), 0);
-	CHECK_INT(local_user_find(&a, "root", &u), 1);	/* the system's */
+	CHECK_INT(local_user_find(&a, "root", &u), 1); /* the system's */
 	put_text("users", "carl:x:1003:1003::/home/carl:\n");
-	sleep(1);	/* it is looked at once a second */
+	sleep(1); /* it is looked at once a second */
 	CHECK_INT(local_user_find(&a, "carl", &u), 1);
 	CHECK_INT(local_user_find(&a, "ann", &u), 0);
 	load("local_passwd_file = DIR/missing\n");

@@ -38,7 +38,7 @@ TEST(crypto, known_digests)
 		CHECK_STR(hex_of(out, digest_size(rows[i].digest), &b), rows[i].hex);
 	}
 	CHECK_ROW(NULL);
-	pbkdf2(DIGEST_SHA1, "password", "salt", 4, 4096, out, 20);	/* RFC 6070 */
+	pbkdf2(DIGEST_SHA1, "password", "salt", 4, 4096, out, 20); /* RFC 6070 */
 	CHECK_STR(hex_of(out, 20, &b), "4b007901b765489abead49d926f721d065a429c1");
 	buf_free(&b);
 }
@@ -152,13 +152,13 @@ TEST(sasl, scram_sha_256)
 	CHECK_STR(s.user, "user");
 	secret.plain = NULL;
 	secret.scram = "4096,W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,"
-		"wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+		       "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
 	CHECK(sasl_scram_check(DIGEST_SHA256, secret.scram, "pencil"));
 	CHECK(!sasl_scram_check(DIGEST_SHA256, secret.scram, "pencils"));
 	CHECK_INT(sasl_server_secret(&s, &secret), SASL_CHALLENGE);
 	s.nonce = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
 	s.server_first = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
-		"s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
+			 "s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
 	CHECK_INT(sasl_server_step(&s,
 			  slice_of("c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
 				   "p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")),

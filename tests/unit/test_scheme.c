@@ -46,13 +46,15 @@ TEST(scheme, right_password_alone)
 	for (size_t i = 0; i < ARRAY_LEN(stored); i++) {
 		CHECK_ROW(stored[i]);
 		CHECK_INT(scheme_check(stored[i], "PLAIN", "secret", &error), SCHEME_MATCH);
-		for (size_t k = 0; k < ARRAY_LEN(wrong); k++)
+		for (size_t k = 0; k < ARRAY_LEN(wrong); k++) {
 			CHECK_INT(scheme_check(stored[i], "PLAIN", wrong[k], &error),
 				SCHEME_MISMATCH);
+		}
 		/* The hash itself is no password. */
-		if (strchr(stored[i], '}') != NULL)
+		if (strchr(stored[i], '}') != NULL) {
 			CHECK_INT(scheme_check(stored[i], "PLAIN", stored[i], &error),
 				SCHEME_MISMATCH);
+		}
 	}
 	CHECK_ROW(NULL);
 }
@@ -69,8 +71,9 @@ TEST(scheme, no_password_at_all)
 
 	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
 		CHECK_ROW(none[i]);
-		for (size_t k = 0; k < ARRAY_LEN(tried); k++)
+		for (size_t k = 0; k < ARRAY_LEN(tried); k++) {
 			CHECK(scheme_check(none[i], "CRYPT", tried[k], &error) != SCHEME_MATCH);
+		}
 	}
 	CHECK_ROW(NULL);
 }
@@ -98,8 +101,9 @@ TEST(crypto, equal_secret_looks_at_all)
 		guess[i] ^= 0x80;
 		compare();
 		CHECK(!answer);
-		if (i % 21 == 0)
+		if (i % 21 == 0) {
 			CHECK_INT(trace_instructions(compare), steps);
+		}
 		guess[i] ^= 0x80;
 	}
 }

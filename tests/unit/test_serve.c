@@ -25,7 +25,7 @@ struct toy {
 	size_t big_left;
 	bool waiting;
 	struct timer timer;
-	char seen[200];			/* events, one letter each */
+	char seen[200]; /* events, one letter each */
 };
 
 static char last_events[200];
@@ -104,8 +104,9 @@ static enum session_want toy_feed(void *session, struct buf *in, struct buf *out
 		(void)mem_alloc(10);
 	}
 	buf_addf(out, "%s\n", line);
-	return strcmp(line, "bye") == 0 ? SESSION_CLOSE :
-		strcmp(line, "give") == 0 ? SESSION_HANDOFF : SESSION_READ;
+	return strcmp(line, "bye") == 0     ? SESSION_CLOSE
+		: strcmp(line, "give") == 0 ? SESSION_HANDOFF
+					    : SESSION_READ;
 }
 
 static enum session_want toy_event(void *session, enum session_event event, struct buf *out)
@@ -154,7 +155,7 @@ static void take_over(struct server *s, struct session_io *io, int fd, struct bu
 struct rig {
 	struct loop *loop;
 	struct server *server;
-	int fd;			/* the client's end */
+	int fd; /* the client's end */
 };
 
 static struct rig new_rig(void)

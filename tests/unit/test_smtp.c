@@ -16,7 +16,9 @@ static struct slice text(const char *s)
 
 TEST(smtp, split)
 {
-	static const struct { const char *line, *verb, *rest; } rows[] = {
+	static const struct {
+		const char *line, *verb, *rest;
+	} rows[] = {
 		{ "QUIT", "QUIT", "" },
 		{ "  noop  a  b \r\n", "noop", "a  b" },
 		{ "MAIL\tFROM:<a@b>", "MAIL", "FROM:<a@b>" },
@@ -166,12 +168,23 @@ TEST(smtp, long_paths)
 
 TEST(smtp, hostnames)
 {
-	static const struct { const char *name; bool valid, fqdn; } rows[] = {
-		{ "a", true, false }, { "a.b", true, true }, { "a.b.", false, false },
-		{ "", false, false }, { "a b", false, false }, { "[1.2.3.4]", false, false },
-		{ "1.2.3.4", true, false }, { "a_b.c", true, true }, { "-a.b", false, false },
-		{ "a-.b", false, false }, { "a..b", false, false },
-		{ "a.b-", false, false }, { "127.0.0.1.example", true, true },
+	static const struct {
+		const char *name;
+		bool valid, fqdn;
+	} rows[] = {
+		{ "a", true, false },
+		{ "a.b", true, true },
+		{ "a.b.", false, false },
+		{ "", false, false },
+		{ "a b", false, false },
+		{ "[1.2.3.4]", false, false },
+		{ "1.2.3.4", true, false },
+		{ "a_b.c", true, true },
+		{ "-a.b", false, false },
+		{ "a-.b", false, false },
+		{ "a..b", false, false },
+		{ "a.b-", false, false },
+		{ "127.0.0.1.example", true, true },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -238,7 +251,9 @@ TEST(smtp, dsn_params)
 
 TEST(smtp, replies)
 {
-	static const struct { const char *text, *wire; } rows[] = {
+	static const struct {
+		const char *text, *wire;
+	} rows[] = {
 		{ "250 2.1.0 Ok", "250 2.1.0 Ok\r\n" },
 		{ "220 host ESMTP", "220 host ESMTP\r\n" },
 		{ "554 5.7.1 no\nway", "554-5.7.1 no\r\n554 5.7.1 way\r\n" },
@@ -334,8 +349,13 @@ TEST(smtp, data_nul_and_bare_lf)
 
 TEST(smtp, bdat_finish)
 {
-	static const struct { const char *in, *out; } rows[] = {
-		{ "a", "a\n" }, { "a\r\n", "a\n" }, { "a\r", "a\r\n" }, { "", "" },
+	static const struct {
+		const char *in, *out;
+	} rows[] = {
+		{ "a", "a\n" },
+		{ "a\r\n", "a\n" },
+		{ "a\r", "a\r\n" },
+		{ "", "" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

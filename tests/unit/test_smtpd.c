@@ -68,9 +68,12 @@ static const char dialogue[] =
  */
 static bool converse(unsigned long n, struct buf *out)
 {
-	struct session_io io = { .timeout = 300, .resume = resume, .tls_version = "", .tls_cipher =
-		"",
-		.error = "", .driver = NULL };
+	struct session_io io = { .timeout = 300,
+		.resume = resume,
+		.tls_version = "",
+		.tls_cipher = "",
+		.error = "",
+		.driver = NULL };
 	struct buf in = BUF_INIT;
 	void *volatile session = NULL;
 	struct mem_guard g;
@@ -79,12 +82,12 @@ static bool converse(unsigned long n, struct buf *out)
 	(void)str_copy(io.peer.addr, sizeof(io.peer.addr), "192.0.2.7");
 	(void)str_copy(io.peer.host, sizeof(io.peer.host), "unknown");
 	buf_add(&in, dialogue, sizeof(dialogue) - 1);
-	buf_reserve(out, 8192);		/* the driver's memory, as in net/conn.c */
+	buf_reserve(out, 8192); /* the driver's memory, as in net/conn.c */
 	mem_fail_at(n);
 	if (mem_guard_enter(&g) == 0) {
 		session = smtpd_class.open(&io, &server, out);
-		while (session != NULL &&
-		    smtpd_class.feed(session, &in, out) == SESSION_READ && buf_unread(&in) > 0) {
+		while (session != NULL && smtpd_class.feed(session, &in, out) == SESSION_READ &&
+			buf_unread(&in) > 0) {
 			continue;
 		}
 		mem_fail_at(0);

@@ -12,73 +12,69 @@
 #include "unit.h"
 
 /* Self-signed, for tests alone: CN=test.example (P-256), CN=rsa.example (2048 bits), until 2126. */
-static const char ec_key[] =
-	"-----BEGIN PRIVATE KEY-----\n"
-	"MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgkdjCIJhhL/w3nvcj\n"
-	"LrUeGuXKuFb5PhjYhAHIPvwliHGhRANCAAQLrwbv2TKR3h2Tj9ZsBiftssQhE+Qv\n"
-	"c++DVI2Vzgv4AS5HN79yT5fThf45evD6zBPLGM9KhVaslgtb+Fw9AB4S\n"
-	"-----END PRIVATE KEY-----\n";
-static const char ec_cert[] =
-	"-----BEGIN CERTIFICATE-----\n"
-	"MIIBnjCCAUSgAwIBAgIUI5Y/r8muzl8M9kGie8ovVZ3B5SUwCgYIKoZIzj0EAwIw\n"
-	"FzEVMBMGA1UEAwwMdGVzdC5leGFtcGxlMCAXDTI2MTEyMjE0MzQxNloYDzIxMjYx\n"
-	"MDI5MTQzNDE2WjAXMRUwEwYDVQQDDAx0ZXN0LmV4YW1wbGUwWTATBgcqhkjOPQIB\n"
-	"BggqhkjOPQMBBwNCAAQLrwbv2TKR3h2Tj9ZsBiftssQhE+Qvc++DVI2Vzgv4AS5H\n"
-	"N79yT5fThf45evD6zBPLGM9KhVaslgtb+Fw9AB4So2wwajAdBgNVHQ4EFgQUa9iE\n"
-	"1fn6ZTrEQbWB9XsA+XeocaYwHwYDVR0jBBgwFoAUa9iE1fn6ZTrEQbWB9XsA+Xeo\n"
-	"caYwDwYDVR0TAQH/BAUwAwEB/zAXBgNVHREEEDAOggx0ZXN0LmV4YW1wbGUwCgYI\n"
-	"KoZIzj0EAwIDSAAwRQIhAL7ztCuz5W/1OYm3VfAdAzDKeiajOBxksHwhwP3mpYCC\n"
-	"AiBHUtCLQIwxk1ryk5El4ZgDtp1tZrYrg1Q53Tw0cQXuMg==\n"
-	"-----END CERTIFICATE-----\n";
-static const char rsa_key[] =
-	"-----BEGIN PRIVATE KEY-----\n"
-	"MIIEvwIBADANBgkqhkiG9w0BAQEFAASCBKkwggSlAgEAAoIBAQDSZeuus7RzQGQM\n"
-	"Bi3NI+OHMrjiiMgxoW6eTvy6BaCqtbw0eU8t84jlAI9YFygcyw3eNQkDPAUWjjvF\n"
-	"To8tbYbeTsNZ6AVykisMaU4MqDoXMRBBpcTtHFZJZrPJSxAq2Uum27JeX8nMoJnO\n"
-	"GwQo0IkjE7Bcwl+oQ5YMwY2Y42UhJlSi5FKmCwqCjA4k5UYTg4/Uxp7whmCbfbUk\n"
-	"SOzpAMULGkpSQ6582bcY5X+MxULKxD2LJ+NDNavxsyzwgLDT2Ywpur7/uco0bazU\n"
-	"wlgiVNeYYWHgHIuZ1KQm0uExkjy7oJ1nhaj9lqXGGgN3hSeeG6VbWy7hGOAG44Tg\n"
-	"DX6ydX9HAgMBAAECggEADYIXrfbBs33t2SEdwwRL27vznNpqqAJqUhBWL4dO98ba\n"
-	"l4U2V91BQRqrxAcbPzCrlO7+GM67W5Be4V3C2YglAZQ4UfG7RSOB+guvbtFE3C+n\n"
-	"5d8ZE/QezMWi7giQuCo4A4rVb95h3BkaPDOwglepMQRW7WMECzno91ax8EqhN+Mv\n"
-	"+f6sTccUX1RP+I684L4dJ1GbymzTEqS5x342l6QbJcXhXh75LODAcDnoTwA3K/CY\n"
-	"2EacNCtBnohJFgoPetTc0Iu1i8uo6gMzGAHgwgl59PgeeRY0NurkVmFxfnd0xshr\n"
-	"WB9Zeaik2HKjkYW4TvX8vdzp1mhUeTr7kxaEkBM78QKBgQDufszdSxLw8qvo7C5O\n"
-	"TluWOXZ2acKXP/28pzJoIk8SaxOwoavb/cz+AV1/BfTIbycLpcDDQSTUMd9D6LZp\n"
-	"Z6kcF5UqYGz3poS/UBpEb6zFowUlJl3Pd0hWs5Mk1gzlRj5R7Zys7N6HoXAvJ7Hr\n"
-	"r+7N9Sc0OTNdnmLAjQoyDEI+7wKBgQDh1zByLzifgn1HvyvmDm4M3fgYDoFBtrFo\n"
-	"r97iW+U5Ek3rCNpiiXpw9KsdkuPQpEXMn5HjOILU7ESckt1Pn1swsKB5dNIAY0YC\n"
-	"MQ/yhjUzvSNnoF+kUX2lASof29vISMuvPkixNa7maDAlTVVX6qDdFjzrtbzlGWwN\n"
-	"WY7PPU1FKQKBgQDrOUjZYfg2iUIgowEw3nvaeKZsN/disgySit1ec6hFZDKxXWNh\n"
-	"wLr0M2iBpeA959M826h5a8DlQKMSGW4AG+tg96l5eE1BHI2FG34szXA8JYMnluWj\n"
-	"f+RrDwYrqKpjX5qLt611qNH6N7Gr8Jy89nKz0/1stpYA2fxQKUtK/WhBJQKBgQC1\n"
-	"jzk8YugjnFU5a+BP2EPzBjQgqvCRMt2XauRFmFlEs4l+raRb2WhdDOXQJboOjzIq\n"
-	"GhK/2DueD7/tHEjdbSBzmVu5qQf3Fdg/hM/sSqbUzHZ9JboeMQFQuQnziN49OwC9\n"
-	"BtaL2LueMh6arnww7MicVPdvC7ErgW+Tn+8mfoLzWQKBgQCEt5DlMcMw0bKOd7NF\n"
-	"rs7WfZY3s32TkWXrsb0SWmgJvnzcTOm1/+O3BmxWbfNllVK9Xr306YGq67nlbblz\n"
-	"G98Sinh19A25jzgdOHAc1vmYDrvcD/0UJcWXTuNqbRBEr3giSupDxU7yQSAjK6nY\n"
-	"tkcyKmMklX9RTvMyxfMs0LUTIg==\n"
-	"-----END PRIVATE KEY-----\n";
-static const char rsa_cert[] =
-	"-----BEGIN CERTIFICATE-----\n"
-	"MIIDJzCCAg+gAwIBAgIUBpaJVqSkmwpFftRFXgerDj9LnwswDQYJKoZIhvcNAQEL\n"
-	"BQAwFjEUMBIGA1UEAwwLcnNhLmV4YW1wbGUwIBcNMjYxMTIyMTQzNDE2WhgPMjEy\n"
-	"NjEwMjkxNDM0MTZaMBYxFDASBgNVBAMMC3JzYS5leGFtcGxlMIIBIjANBgkqhkiG\n"
-	"9w0BAQEFAAOCAQ8AMIIBCgKCAQEA0mXrrrO0c0BkDAYtzSPjhzK44ojIMaFunk78\n"
-	"ugWgqrW8NHlPLfOI5QCPWBcoHMsN3jUJAzwFFo47xU6PLW2G3k7DWegFcpIrDGlO\n"
-	"DKg6FzEQQaXE7RxWSWazyUsQKtlLptuyXl/JzKCZzhsEKNCJIxOwXMJfqEOWDMGN\n"
-	"mONlISZUouRSpgsKgowOJOVGE4OP1Mae8IZgm321JEjs6QDFCxpKUkOufNm3GOV/\n"
-	"jMVCysQ9iyfjQzWr8bMs8ICw09mMKbq+/7nKNG2s1MJYIlTXmGFh4ByLmdSkJtLh\n"
-	"MZI8u6CdZ4Wo/ZalxhoDd4UnnhulW1su4RjgBuOE4A1+snV/RwIDAQABo2swaTAd\n"
-	"BgNVHQ4EFgQUQG1qukTlFfp0d/5jLcqK0/pccJowHwYDVR0jBBgwFoAUQG1qukTl\n"
-	"Ffp0d/5jLcqK0/pccJowDwYDVR0TAQH/BAUwAwEB/zAWBgNVHREEDzANggtyc2Eu\n"
-	"ZXhhbXBsZTANBgkqhkiG9w0BAQsFAAOCAQEAB6Q+JceBn0GLgFueskCXcmwFKZOa\n"
-	"tiQBakRRb2ZNXJoVUAQfIB6NrOuFLG43Frxvnom59XDs3JWvhJ6n4DdVEnXG0ipz\n"
-	"Qj/SICB2PF/uVhNc6F7V7si72gXKVhDRsFS/C4R2Xn9pJHpApuB+PFr5zKmcSQR6\n"
-	"md2coAQkOP5s37UVBZ+ocj5XfHCZ74CpsxbTDxUwJo9GC6tcNtKcSaz/OwtdYSmV\n"
-	"2oYEjVdktna57stSo9KN0lN9JqTUj5zT0Uqpdr9SDL7HqcsiusLxKQLTzZmpyB8j\n"
-	"oJrdW8fiQ9W2dwKOGf4QAU+/XhyRvVi0GLXqw0ebd6/FJt7y4Cm+Y9TuOw==\n"
-	"-----END CERTIFICATE-----\n";
+static const char ec_key[] = "-----BEGIN PRIVATE KEY-----\n"
+			     "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgkdjCIJhhL/w3nvcj\n"
+			     "LrUeGuXKuFb5PhjYhAHIPvwliHGhRANCAAQLrwbv2TKR3h2Tj9ZsBiftssQhE+Qv\n"
+			     "c++DVI2Vzgv4AS5HN79yT5fThf45evD6zBPLGM9KhVaslgtb+Fw9AB4S\n"
+			     "-----END PRIVATE KEY-----\n";
+static const char ec_cert[] = "-----BEGIN CERTIFICATE-----\n"
+			      "MIIBnjCCAUSgAwIBAgIUI5Y/r8muzl8M9kGie8ovVZ3B5SUwCgYIKoZIzj0EAwIw\n"
+			      "FzEVMBMGA1UEAwwMdGVzdC5leGFtcGxlMCAXDTI2MTEyMjE0MzQxNloYDzIxMjYx\n"
+			      "MDI5MTQzNDE2WjAXMRUwEwYDVQQDDAx0ZXN0LmV4YW1wbGUwWTATBgcqhkjOPQIB\n"
+			      "BggqhkjOPQMBBwNCAAQLrwbv2TKR3h2Tj9ZsBiftssQhE+Qvc++DVI2Vzgv4AS5H\n"
+			      "N79yT5fThf45evD6zBPLGM9KhVaslgtb+Fw9AB4So2wwajAdBgNVHQ4EFgQUa9iE\n"
+			      "1fn6ZTrEQbWB9XsA+XeocaYwHwYDVR0jBBgwFoAUa9iE1fn6ZTrEQbWB9XsA+Xeo\n"
+			      "caYwDwYDVR0TAQH/BAUwAwEB/zAXBgNVHREEEDAOggx0ZXN0LmV4YW1wbGUwCgYI\n"
+			      "KoZIzj0EAwIDSAAwRQIhAL7ztCuz5W/1OYm3VfAdAzDKeiajOBxksHwhwP3mpYCC\n"
+			      "AiBHUtCLQIwxk1ryk5El4ZgDtp1tZrYrg1Q53Tw0cQXuMg==\n"
+			      "-----END CERTIFICATE-----\n";
+static const char rsa_key[] = "-----BEGIN PRIVATE KEY-----\n"
+			      "MIIEvwIBADANBgkqhkiG9w0BAQEFAASCBKkwggSlAgEAAoIBAQDSZeuus7RzQGQM\n"
+			      "Bi3NI+OHMrjiiMgxoW6eTvy6BaCqtbw0eU8t84jlAI9YFygcyw3eNQkDPAUWjjvF\n"
+			      "To8tbYbeTsNZ6AVykisMaU4MqDoXMRBBpcTtHFZJZrPJSxAq2Uum27JeX8nMoJnO\n"
+			      "GwQo0IkjE7Bcwl+oQ5YMwY2Y42UhJlSi5FKmCwqCjA4k5UYTg4/Uxp7whmCbfbUk\n"
+			      "SOzpAMULGkpSQ6582bcY5X+MxULKxD2LJ+NDNavxsyzwgLDT2Ywpur7/uco0bazU\n"
+			      "wlgiVNeYYWHgHIuZ1KQm0uExkjy7oJ1nhaj9lqXGGgN3hSeeG6VbWy7hGOAG44Tg\n"
+			      "DX6ydX9HAgMBAAECggEADYIXrfbBs33t2SEdwwRL27vznNpqqAJqUhBWL4dO98ba\n"
+			      "l4U2V91BQRqrxAcbPzCrlO7+GM67W5Be4V3C2YglAZQ4UfG7RSOB+guvbtFE3C+n\n"
+			      "5d8ZE/QezMWi7giQuCo4A4rVb95h3BkaPDOwglepMQRW7WMECzno91ax8EqhN+Mv\n"
+			      "+f6sTccUX1RP+I684L4dJ1GbymzTEqS5x342l6QbJcXhXh75LODAcDnoTwA3K/CY\n"
+			      "2EacNCtBnohJFgoPetTc0Iu1i8uo6gMzGAHgwgl59PgeeRY0NurkVmFxfnd0xshr\n"
+			      "WB9Zeaik2HKjkYW4TvX8vdzp1mhUeTr7kxaEkBM78QKBgQDufszdSxLw8qvo7C5O\n"
+			      "TluWOXZ2acKXP/28pzJoIk8SaxOwoavb/cz+AV1/BfTIbycLpcDDQSTUMd9D6LZp\n"
+			      "Z6kcF5UqYGz3poS/UBpEb6zFowUlJl3Pd0hWs5Mk1gzlRj5R7Zys7N6HoXAvJ7Hr\n"
+			      "r+7N9Sc0OTNdnmLAjQoyDEI+7wKBgQDh1zByLzifgn1HvyvmDm4M3fgYDoFBtrFo\n"
+			      "r97iW+U5Ek3rCNpiiXpw9KsdkuPQpEXMn5HjOILU7ESckt1Pn1swsKB5dNIAY0YC\n"
+			      "MQ/yhjUzvSNnoF+kUX2lASof29vISMuvPkixNa7maDAlTVVX6qDdFjzrtbzlGWwN\n"
+			      "WY7PPU1FKQKBgQDrOUjZYfg2iUIgowEw3nvaeKZsN/disgySit1ec6hFZDKxXWNh\n"
+			      "wLr0M2iBpeA959M826h5a8DlQKMSGW4AG+tg96l5eE1BHI2FG34szXA8JYMnluWj\n"
+			      "f+RrDwYrqKpjX5qLt611qNH6N7Gr8Jy89nKz0/1stpYA2fxQKUtK/WhBJQKBgQC1\n"
+			      "jzk8YugjnFU5a+BP2EPzBjQgqvCRMt2XauRFmFlEs4l+raRb2WhdDOXQJboOjzIq\n"
+			      "GhK/2DueD7/tHEjdbSBzmVu5qQf3Fdg/hM/sSqbUzHZ9JboeMQFQuQnziN49OwC9\n"
+			      "BtaL2LueMh6arnww7MicVPdvC7ErgW+Tn+8mfoLzWQKBgQCEt5DlMcMw0bKOd7NF\n"
+			      "rs7WfZY3s32TkWXrsb0SWmgJvnzcTOm1/+O3BmxWbfNllVK9Xr306YGq67nlbblz\n"
+			      "G98Sinh19A25jzgdOHAc1vmYDrvcD/0UJcWXTuNqbRBEr3giSupDxU7yQSAjK6nY\n"
+			      "tkcyKmMklX9RTvMyxfMs0LUTIg==\n"
+			      "-----END PRIVATE KEY-----\n";
+static const char rsa_cert[] = "-----BEGIN CERTIFICATE-----\n"
+			       "MIIDJzCCAg+gAwIBAgIUBpaJVqSkmwpFftRFXgerDj9LnwswDQYJKoZIhvcNAQEL\n"
+			       "BQAwFjEUMBIGA1UEAwwLcnNhLmV4YW1wbGUwIBcNMjYxMTIyMTQzNDE2WhgPMjEy\n"
+			       "NjEwMjkxNDM0MTZaMBYxFDASBgNVBAMMC3JzYS5leGFtcGxlMIIBIjANBgkqhkiG\n"
+			       "9w0BAQEFAAOCAQ8AMIIBCgKCAQEA0mXrrrO0c0BkDAYtzSPjhzK44ojIMaFunk78\n"
+			       "ugWgqrW8NHlPLfOI5QCPWBcoHMsN3jUJAzwFFo47xU6PLW2G3k7DWegFcpIrDGlO\n"
+			       "DKg6FzEQQaXE7RxWSWazyUsQKtlLptuyXl/JzKCZzhsEKNCJIxOwXMJfqEOWDMGN\n"
+			       "mONlISZUouRSpgsKgowOJOVGE4OP1Mae8IZgm321JEjs6QDFCxpKUkOufNm3GOV/\n"
+			       "jMVCysQ9iyfjQzWr8bMs8ICw09mMKbq+/7nKNG2s1MJYIlTXmGFh4ByLmdSkJtLh\n"
+			       "MZI8u6CdZ4Wo/ZalxhoDd4UnnhulW1su4RjgBuOE4A1+snV/RwIDAQABo2swaTAd\n"
+			       "BgNVHQ4EFgQUQG1qukTlFfp0d/5jLcqK0/pccJowHwYDVR0jBBgwFoAUQG1qukTl\n"
+			       "Ffp0d/5jLcqK0/pccJowDwYDVR0TAQH/BAUwAwEB/zAWBgNVHREEDzANggtyc2Eu\n"
+			       "ZXhhbXBsZTANBgkqhkiG9w0BAQsFAAOCAQEAB6Q+JceBn0GLgFueskCXcmwFKZOa\n"
+			       "tiQBakRRb2ZNXJoVUAQfIB6NrOuFLG43Frxvnom59XDs3JWvhJ6n4DdVEnXG0ipz\n"
+			       "Qj/SICB2PF/uVhNc6F7V7si72gXKVhDRsFS/C4R2Xn9pJHpApuB+PFr5zKmcSQR6\n"
+			       "md2coAQkOP5s37UVBZ+ocj5XfHCZ74CpsxbTDxUwJo9GC6tcNtKcSaz/OwtdYSmV\n"
+			       "2oYEjVdktna57stSo9KN0lN9JqTUj5zT0Uqpdr9SDL7HqcsiusLxKQLTzZmpyB8j\n"
+			       "oJrdW8fiQ9W2dwKOGf4QAU+/XhyRvVi0GLXqw0ebd6/FJt7y4Cm+Y9TuOw==\n"
+			       "-----END CERTIFICATE-----\n";
 
 struct file {
 	char path[300];
@@ -112,7 +108,7 @@ static struct tls_context *server_context(const char *cert, const char *key, int
 /* A pair of engines and the wires between them. */
 struct pair {
 	struct tls *server, *client;
-	struct buf up, down;			/* wire: to the server, to the client */
+	struct buf up, down; /* wire: to the server, to the client */
 	struct buf server_in, server_out, client_in, client_out;
 	int server_rc, client_rc;
 };
@@ -285,7 +281,7 @@ TEST(tls, certificate_is_replaced)
 
 	log_open("unit", LOG_TO_STDERR);
 	CHECK_INT(tls_context_refresh(server), TLS_SAME);
-	sleep(1);		/* files are looked at once a second */
+	sleep(1); /* files are looked at once a second */
 	(void)write_file("cert", "rubbish\n", "");
 	CHECK_INT(tls_context_refresh(server), TLS_BAD);
 	CHECK_INT(tls_context_refresh(server), TLS_SAME);
@@ -298,7 +294,7 @@ TEST(tls, certificate_is_replaced)
 	p = new_pair(server, client, "x");
 	CHECK(strncmp(tls_cipher_name(p.server), "ECDHE-RSA", 9) == 0);
 	free_pair(&p);
-	check_talk(&old);	/* what is under way keeps its key */
+	check_talk(&old); /* what is under way keeps its key */
 	free_pair(&old);
 	tls_context_free(server);
 	tls_context_free(client);

@@ -53,8 +53,9 @@ static bool follow(pid_t pid, trace_fn *fn, void *arg)
 			return true;
 		}
 		REQUIRE(WIFSTOPPED(status));
-		if (WSTOPSIG(status) != (SIGTRAP | 0x80) || show(&call, fn, arg))
+		if (WSTOPSIG(status) != (SIGTRAP | 0x80) || show(&call, fn, arg)) {
 			continue;
+		}
 		kill(pid, SIGKILL);
 		REQUIRE(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
 		return false;
@@ -68,16 +69,18 @@ static pid_t begin(void (*work)(void))
 	int status;
 
 	if (pid == 0) {
-		if (ptrace(PTRACE_TRACEME, 0, 0, 0) != 0)
+		if (ptrace(PTRACE_TRACEME, 0, 0, 0) != 0) {
 			_exit(77);
+		}
 		raise(SIGSTOP);
 		(void)getppid();
 		work();
 		_exit(0);
 	}
 	REQUIRE(waitpid(pid, &status, 0) == pid);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
 		unit_skip("processes cannot be traced here");
+	}
 	REQUIRE(ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) == 0);
 	return pid;
 }
@@ -98,8 +101,9 @@ static void until_mark(pid_t pid)
 		REQUIRE(ptrace(PTRACE_SYSCALL, pid, 0, 0) == 0);
 		REQUIRE(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
 		REQUIRE(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) > 0);
-		if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
+		if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
 			marked = info.entry.nr == SYS_getppid;
+		}
 	}
 }
 
@@ -111,8 +115,9 @@ int64_t trace_instructions(void (*work)(void))
 
 	until_mark(pid);
 	while (!WIFEXITED(status) || steps == 0) {
-		if (ptrace(PTRACE_SINGLESTEP, pid, 0, 0) != 0)
+		if (ptrace(PTRACE_SINGLESTEP, pid, 0, 0) != 0) {
 			unit_skip("processes cannot be stepped here");
+		}
 		REQUIRE(waitpid(pid, &status, 0) == pid && steps++ < 1000000);
 	}
 	return steps;

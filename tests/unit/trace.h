@@ -10,8 +10,8 @@ struct trace_call {
 	pid_t pid;
 	uint64_t nr;
 	uint64_t args[6];
-	bool entry;		/* about to be made; else it was */
-	int64_t result;		/* negative: an errno */
+	bool entry;     /* about to be made; else it was */
+	int64_t result; /* negative: an errno */
 };
 
 /* What to do at a call: false kills the child there. */

@@ -26,20 +26,20 @@ struct unit_test {
 };
 
 /* Define and register a test; the body follows. */
-#define TEST(suite_, name_)                                                                        \
-	static void test_##suite_##_##name_(void);                                                 \
-	static struct unit_test unit_##suite_##_##name_ = { #suite_, #name_,                       \
-		test_##suite_##_##name_, NULL };                                                   \
-	__attribute__((constructor)) static void register_##suite_##_##name_(void)                 \
-	{                                                                                          \
-		unit_register(&unit_##suite_##_##name_);                                           \
-	}                                                                                          \
+#define TEST(suite_, name_)                                                        \
+	static void test_##suite_##_##name_(void);                                 \
+	static struct unit_test unit_##suite_##_##name_ = { #suite_, #name_,       \
+		test_##suite_##_##name_, NULL };                                   \
+	__attribute__((constructor)) static void register_##suite_##_##name_(void) \
+	{                                                                          \
+		unit_register(&unit_##suite_##_##name_);                           \
+	}                                                                          \
 	static void test_##suite_##_##name_(void)
 
 #define CHECK(cond) unit_check((cond) != 0, __FILE__, __LINE__, #cond)
 #define CHECK_INT(got, want) unit_check_int((got), (want), __FILE__, __LINE__, #got)
 #define CHECK_STR(got, want) unit_check_str((got), (want), __FILE__, __LINE__, #got)
-#define CHECK_MEM(got, got_len, want, want_len)                                                    \
+#define CHECK_MEM(got, got_len, want, want_len) \
 	unit_check_mem((got), (got_len), (want), (want_len), __FILE__, __LINE__, #got)
 
 /* Name the row of a table that the next CHECKs are about (shown on failure);
@@ -47,10 +47,10 @@ struct unit_test {
 #define CHECK_ROW(text) unit_row(text)
 
 /* Like CHECK, but the test ends here: for what the rest cannot do without. */
-#define REQUIRE(cond)                                                                              \
-	do {                                                                                       \
-		if (!unit_check((cond) != 0, __FILE__, __LINE__, #cond))                           \
-			unit_abort();                                                              \
+#define REQUIRE(cond)                                                    \
+	do {                                                             \
+		if (!unit_check((cond) != 0, __FILE__, __LINE__, #cond)) \
+			unit_abort();                                    \
 	} while (0)
 
 /* End the test as skipped, with the reason. */
@@ -65,10 +65,9 @@ const char *unit_tmpdir(void);
 void unit_register(struct unit_test *test);
 int unit_check(int good, const char *file, int line, const char *text);
 int unit_check_int(long long got, long long want, const char *file, int line, const char *text);
-int unit_check_str(const char *got, const char *want, const char *file, int line,
-    const char *text);
+int unit_check_str(const char *got, const char *want, const char *file, int line, const char *text);
 int unit_check_mem(const void *got, size_t got_len, const void *want, size_t want_len,
-    const char *file, int line, const char *text);
+	const char *file, int line, const char *text);
 void unit_row(const char *text);
 _Noreturn void unit_abort(void);
 /* How many checks have failed in this process: for a child that a test has forked. */

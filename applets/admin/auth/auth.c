@@ -36,7 +36,7 @@ enum { LINE_HIGH = AUTH_LINE_MAX + 1024, RETIRE_MS = 200 };
 static struct {
 	struct service service;
 	struct server *clients, *masters, *userdb, *lookup;
-	struct server *supervisor;	/* not attached: it does not keep us */
+	struct server *supervisor; /* not attached: it does not keep us */
 	struct timer retire;
 	struct auth_state state;
 } G;
@@ -54,7 +54,7 @@ const char *auth_normalise(struct arena *a, const char *user, const char **why_r
 		user = arena_printf(a, "%s@%s", user, setting.auth_default_realm);
 	}
 	if (setting.auth_username_chars[0] != '\0' &&
-	    user[strspn(user, setting.auth_username_chars)] != '\0') {
+		user[strspn(user, setting.auth_username_chars)] != '\0') {
 		*why_r = "the user name has a character that auth_username_chars does not allow";
 		return NULL;
 	}
@@ -141,8 +141,7 @@ static void give_up_root(struct service *s)
 	G.state.root = geteuid() == 0;
 	if (G.state.root) {
 		db_start_reader(G.state.passdbs, G.state.userdbs);
-		service_drop_privileges(
-			PROCESS_AUTH, own ? setting.default_internal_user : NULL);
+		service_drop_privileges(PROCESS_AUTH, own ? setting.default_internal_user : NULL);
 	}
 }
 
@@ -169,10 +168,10 @@ int auth_main(int argc, char **argv)
 	for (size_t i = 0; i < G.service.listen_count; i++) {
 		const char *label = G.service.listen[i].label;
 
-		server_listen(strcmp(label, "auth-master") == 0	  ? G.masters
-			      : strcmp(label, "auth-userdb") == 0 ? G.userdb
-			      : strcmp(label, "auth-lookup") == 0 ? G.lookup
-								  : G.clients,
+		server_listen(strcmp(label, "auth-master") == 0     ? G.masters
+				: strcmp(label, "auth-userdb") == 0 ? G.userdb
+				: strcmp(label, "auth-lookup") == 0 ? G.lookup
+								    : G.clients,
 			G.service.listen[i].fd);
 	}
 	return service_run(&G.service);

@@ -48,15 +48,15 @@ void hasher_cancel(struct hash_job *job);
 enum db_result { DB_FOUND, DB_NOT_FOUND, DB_ERROR };
 
 struct db_user {
-	const char *name;		/* as the database writes it */
-	const char *password;		/* stored; NULL: none, nobody gets in */
-	const char *scheme;		/* of a password without {SCHEME} */
-	const char *disabled;		/* why this account may not log in; NULL: it may */
-	bool no_password;		/* any password is right */
+	const char *name;     /* as the database writes it */
+	const char *password; /* stored; NULL: none, nobody gets in */
+	const char *scheme;   /* of a password without {SCHEME} */
+	const char *disabled; /* why this account may not log in; NULL: it may */
+	bool no_password;     /* any password is right */
 	bool has_ids;
 	uid_t uid;
 	gid_t gid;
-	const char *home, *mail;	/* "" not said */
+	const char *home, *mail; /* "" not said */
 };
 
 struct auth_db;
@@ -84,8 +84,8 @@ struct passwd_file;
 struct passwd_file *passwd_file_open(
 	const char *path); /* read at the first look-up, again when it changes */
 void passwd_file_close(struct passwd_file *f);
-enum db_result passwd_file_lookup(struct passwd_file *f, const char *user, struct arena *a,
-	struct db_user *out);
+enum db_result passwd_file_lookup(
+	struct passwd_file *f, const char *user, struct arena *a, struct db_user *out);
 
 /* ---- client.c, master.c: the two protocols as sessions ---- */
 
@@ -95,7 +95,7 @@ struct auth_grant {
 	unsigned long client_pid, request;
 	char cookie[33];
 	char *user, *service;
-	int64_t until;			/* loop milliseconds */
+	int64_t until; /* loop milliseconds */
 };
 
 struct penalties;
@@ -104,13 +104,13 @@ struct master;
 struct auth_state {
 	struct loop *loop;
 	struct auth_db *passdbs, *userdbs;
-	bool root;			/* started as root: mail belongs to different users */
+	bool root; /* started as root: mail belongs to different users */
 	struct hasher *hasher;
-	struct penalties *penalties;	/* penalty.h */
-	struct master *userdb_sessions;	/* master.c */
+	struct penalties *penalties;    /* penalty.h */
+	struct master *userdb_sessions; /* master.c */
 	struct auth_grant *grants;
 	size_t grant_count;
-	bool retiring;			/* a successor serves: connections end when they are idle */
+	bool retiring; /* a successor serves: connections end when they are idle */
 	unsigned long connections;
 	char sample[256], sample_scheme[32]; /* a hash that was seen: what unknown users are checked
 						against */
@@ -128,8 +128,8 @@ void auth_grant_expire(struct auth_state *st);
 void auth_grant_add(struct auth_state *st, unsigned long client_pid, unsigned long request,
 	const char *cookie, const char *user, const char *service);
 /* Taken out of the list; the caller frees with auth_grant_free(). NULL: no such grant. */
-struct auth_grant *auth_grant_take(struct auth_state *st, unsigned long client_pid,
-	unsigned long request, const char *cookie);
+struct auth_grant *auth_grant_take(
+	struct auth_state *st, unsigned long client_pid, unsigned long request, const char *cookie);
 void auth_grant_free(struct auth_grant *g);
 /* The login name as auth_username_format and the others make it; NULL: not allowed (*why_r). Owned
  * by a. */

@@ -49,15 +49,15 @@ struct request {
 	struct sasl_server sasl;
 	const char *service, *rip;
 	bool no_login;
-	const char *user;		/* normalised */
-	struct auth_db *db;		/* being asked */
-	struct auth_db *said;		/* the one that `why` is about */
-	bool known, trouble;		/* some database knows the user; some could not be asked */
-	bool held;			/* penalty_enter() counts it */
-	bool no_penalty;		/* from a network that is trusted */
+	const char *user;     /* normalised */
+	struct auth_db *db;   /* being asked */
+	struct auth_db *said; /* the one that `why` is about */
+	bool known, trouble;  /* some database knows the user; some could not be asked */
+	bool held;            /* penalty_enter() counts it */
+	bool no_penalty;      /* from a network that is trusted */
 	struct hash_job *job;
 	struct timer delay;
-	const char *why;		/* for the log */
+	const char *why; /* for the log */
 	bool temp;
 };
 
@@ -135,11 +135,11 @@ static void refuse(struct request *r, const char *why, bool temp)
 	r->temp = temp;
 	if (setting.auth_verbose || temp) {
 		log_info("auth: %s: %s(%s,%s): %s", temp ? "Error" : "Info",
-			r->said != NULL ? db_name(r->said)
-			: r->db != NULL ? db_name(r->db)
-					: "passdb",
+			r->said != NULL         ? db_name(r->said)
+				: r->db != NULL ? db_name(r->db)
+						: "passdb",
 			r->user != NULL && r->user[0] != '\0' ? r->user
-			: r->sasl.user != NULL		      ? r->sasl.user
+				: r->sasl.user != NULL        ? r->sasl.user
 							      : "",
 			r->rip, why);
 	}
@@ -176,7 +176,7 @@ static void because(struct request *r, const char *why)
 static void remember_hash(struct auth_state *st, const struct db_user *u)
 {
 	if (scheme_is_costly(u->password, u->scheme) && strlen(u->password) < sizeof(st->sample) &&
-	    (u->password[0] == '$' || u->password[0] == '{')) {
+		(u->password[0] == '$' || u->password[0] == '{')) {
 		(void)str_copy(st->sample, sizeof(st->sample), u->password);
 		(void)str_copy(st->sample_scheme, sizeof(st->sample_scheme), u->scheme);
 	}
@@ -256,7 +256,7 @@ static void check_found(struct request *r, const struct db_user *u)
 	job = hasher_check(
 		r->client->state->hasher, u->password, u->scheme, r->sasl.password, on_checked, r);
 	if (job != NULL) {
-		r->job = job;	/* otherwise on_checked() has run, and r may be gone */
+		r->job = job; /* otherwise on_checked() has run, and r may be gone */
 	}
 }
 
@@ -359,8 +359,9 @@ static void turn_away(struct request *r)
 static void hold(struct request *r, void (*look_up)(struct timer *t))
 {
 	struct auth_state *st = r->client->state;
-	int wait = r->no_penalty ? 0 :
-		penalty_enter(st->penalties, r->rip, r->user, loop_now(st->loop));
+	int wait = r->no_penalty
+		? 0
+		: penalty_enter(st->penalties, r->rip, r->user, loop_now(st->loop));
 
 	r->held = !r->no_penalty && wait != PENALTY_REFUSED;
 	if (wait == PENALTY_REFUSED) {
@@ -434,7 +435,7 @@ static bool cmd_auth(struct client *c, const struct auth_line *line)
 	bool known;
 
 	if (!str_to_int(auth_line_at(line, 1), 0, UINT32_MAX, &id) ||
-	    find_request(c, (unsigned long)id) != NULL || c->request_count >= REQUESTS_MAX) {
+		find_request(c, (unsigned long)id) != NULL || c->request_count >= REQUESTS_MAX) {
 		return false;
 	}
 	r = mem_alloc(sizeof(*r));
@@ -459,8 +460,9 @@ static bool cmd_auth(struct client *c, const struct auth_line *line)
 		refuse(r, "invalid base64 data in the initial response", false);
 	} else {
 		initial = (struct slice){ buf_head(&raw), raw.len };
-		go_on(r, sasl_server_start(
-				 &r->sasl, mech, "localhost", resp != NULL ? &initial : NULL));
+		go_on(r,
+			sasl_server_start(
+				&r->sasl, mech, "localhost", resp != NULL ? &initial : NULL));
 	}
 	forget(raw.data, raw.cap);
 	buf_free(&raw);
@@ -478,7 +480,7 @@ static bool cmd_cont(struct client *c, const struct auth_line *line)
 	}
 	r = find_request(c, (unsigned long)id);
 	if (r == NULL || r->job != NULL || r->delay.slot != 0) {
-		return true;			/* answered in the meantime */
+		return true; /* answered in the meantime */
 	}
 	if (!base64_decode(&raw, auth_line_at(line, 2), strlen(auth_line_at(line, 2)))) {
 		refuse(r, "invalid base64 data in continued response", false);
@@ -526,7 +528,10 @@ static const struct {
 	const char *name;
 	bool (*fn)(struct client *c, const struct auth_line *line);
 } commands[] = {
-	{ "AUTH", cmd_auth }, { "CANCEL", cmd_cancel }, { "CONT", cmd_cont }, { "CPID", cmd_cpid },
+	{ "AUTH", cmd_auth },
+	{ "CANCEL", cmd_cancel },
+	{ "CONT", cmd_cont },
+	{ "CPID", cmd_cpid },
 	{ "VERSION", cmd_version },
 };
 
@@ -590,7 +595,7 @@ static bool run_line(struct client *c, char *text, size_t len)
 			return commands[i].fn(c, &line);
 		}
 	}
-	return true;				/* a later minor version: ignored */
+	return true; /* a later minor version: ignored */
 }
 
 static enum session_want client_feed(void *session, struct buf *in, struct buf *out)
@@ -639,6 +644,5 @@ static void client_close(void *session)
 	mem_free(c);
 }
 
-const struct session_class auth_client_class = {
-	"auth", client_open, client_feed, client_event, client_close
-};
+const struct session_class auth_client_class = { "auth", client_open, client_feed, client_event,
+	client_close };

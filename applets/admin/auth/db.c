@@ -34,12 +34,12 @@ struct auth_db {
 	enum driver driver;
 	const char *name;
 	bool deny;
-	char *scheme;			/* of passwords without {SCHEME} */
-	char *username_format;		/* NULL: as it is */
+	char *scheme;          /* of passwords without {SCHEME} */
+	char *username_format; /* NULL: as it is */
 	struct passwd_file *file;
-	char *fields;			/* static: "uid=vmail gid=vmail ..." */
-	struct reader *reader;		/* NULL: this process looks up itself */
-	size_t number;			/* as the reader knows it */
+	char *fields;          /* static: "uid=vmail gid=vmail ..." */
+	struct reader *reader; /* NULL: this process looks up itself */
+	size_t number;         /* as the reader knows it */
 };
 
 static const struct {
@@ -202,7 +202,7 @@ static const char *shadow_disabled(const struct spwd *sp)
 		return "account expired";
 	}
 	if (sp->sp_lstchg >= 0 && sp->sp_max >= 0 && sp->sp_inact >= 0 &&
-	    today > sp->sp_lstchg + sp->sp_max + sp->sp_inact) {
+		today > sp->sp_lstchg + sp->sp_max + sp->sp_inact) {
 		return "password expired";
 	}
 	return NULL;
@@ -267,8 +267,8 @@ static void static_field(struct db_user *out, const char *name, const char *valu
 }
 
 /* look_up_static - each value is expanded for this user (home=/var/mail/%d/%n) */
-static enum db_result look_up_static(const struct auth_db *db, const char *user, struct arena *a,
-	struct db_user *out)
+static enum db_result look_up_static(
+	const struct auth_db *db, const char *user, struct arena *a, struct db_user *out)
 {
 	char *rest = arena_strdup(a, db->fields), *word;
 
@@ -320,8 +320,8 @@ void db_start_reader(struct auth_db *passdbs, struct auth_db *userdbs)
 
 enum db_result db_lookup(struct auth_db *db, const char *user, struct arena *a, struct db_user *out)
 {
-	return db->reader != NULL ? reader_lookup(db->reader, db->number, user, a, out) :
-		db_lookup_here(db, user, a, out);
+	return db->reader != NULL ? reader_lookup(db->reader, db->number, user, a, out)
+				  : db_lookup_here(db, user, a, out);
 }
 
 enum db_result db_lookup_here(

@@ -19,9 +19,9 @@
 #include "base/mem.h"
 
 struct hash_job {
-	struct hash_job *next;		/* waiting */
+	struct hash_job *next; /* waiting */
 	struct hasher *hasher;
-	struct watch watch;		/* the child's pipe */
+	struct watch watch; /* the child's pipe */
 	char *stored, *scheme, *password;
 	void (*fn)(void *arg, enum scheme_result result, const char *error); /* NULL: cancelled */
 	void *arg;
@@ -40,7 +40,7 @@ struct hasher *hasher_new(struct loop *loop, int max_children)
 	h->loop = loop;
 	h->max = max_children;
 	h->last = &h->first;
-	signal(SIGCHLD, SIG_IGN);		/* nothing to learn from their exit status */
+	signal(SIGCHLD, SIG_IGN); /* nothing to learn from their exit status */
 	return h;
 }
 

@@ -23,18 +23,21 @@
 #include "base/str.h"
 
 enum {
-	GRANT_MS = 60000, GRANTS_MAX = 10000,
-	USERDB_PER_UID = 16, USERDB_ALL = 256, USERDB_IDLE = 60	/* connections, seconds */
+	GRANT_MS = 60000,
+	GRANTS_MAX = 10000,
+	USERDB_PER_UID = 16,
+	USERDB_ALL = 256,
+	USERDB_IDLE = 60 /* connections, seconds */
 };
 
 struct master {
 	struct session_io *io;
 	struct auth_state *state;
-	bool may_request;		/* the master socket, not the userdb socket */
+	bool may_request; /* the master socket, not the userdb socket */
 	bool may_know_all;
-	struct master *next;		/* on the userdb socket that is everybody's */
+	struct master *next; /* on the userdb socket that is everybody's */
 	bool listed;
-	bool stays;			/* the supervisor's, which asks for what was granted */
+	bool stays; /* the supervisor's, which asks for what was granted */
 	struct arena arena;
 };
 
@@ -83,8 +86,8 @@ void auth_grant_add(struct auth_state *st, unsigned long client_pid, unsigned lo
 	st->grant_count++;
 }
 
-struct auth_grant *auth_grant_take(struct auth_state *st, unsigned long client_pid,
-	unsigned long request, const char *cookie)
+struct auth_grant *auth_grant_take(
+	struct auth_state *st, unsigned long client_pid, unsigned long request, const char *cookie)
 {
 	auth_grant_expire(st);
 	for (struct auth_grant **link = &st->grants; *link != NULL; link = &(*link)->next) {
@@ -123,13 +126,13 @@ static const char *check_ids(struct master *m, const struct db_user *u)
 		       "for root's mail";
 	}
 	if ((int64_t)u->uid < setting.first_valid_uid ||
-	    (setting.last_valid_uid != 0 && (int64_t)u->uid > setting.last_valid_uid)) {
+		(setting.last_valid_uid != 0 && (int64_t)u->uid > setting.last_valid_uid)) {
 		return arena_printf(&m->arena,
 			"uid %lu is outside of first_valid_uid and last_valid_uid",
 			(unsigned long)u->uid);
 	}
 	if ((int64_t)u->gid < setting.first_valid_gid ||
-	    (setting.last_valid_gid != 0 && (int64_t)u->gid > setting.last_valid_gid)) {
+		(setting.last_valid_gid != 0 && (int64_t)u->gid > setting.last_valid_gid)) {
 		return arena_printf(&m->arena,
 			"gid %lu is outside of first_valid_gid and last_valid_gid",
 			(unsigned long)u->gid);
@@ -170,8 +173,8 @@ static bool may_know(const struct master *m, const struct db_user *u)
 	return m->may_know_all || uid == 0 || uid == geteuid() || (u->has_ids && u->uid == uid);
 }
 
-static void put_user(struct master *m, struct buf *out, unsigned long id, const char *name,
-	struct db_user *u)
+static void put_user(
+	struct master *m, struct buf *out, unsigned long id, const char *name, struct db_user *u)
 {
 	const char *why;
 	char *home = NULL;
@@ -235,7 +238,7 @@ static void cmd_request(
 	int64_t pid, request;
 
 	if (!str_to_int(auth_line_at(line, 2), 0, INT32_MAX, &pid) ||
-	    !str_to_int(auth_line_at(line, 3), 0, UINT32_MAX, &request)) {
+		!str_to_int(auth_line_at(line, 3), 0, UINT32_MAX, &request)) {
 		say_fail(out, id, "malformed REQUEST");
 		return;
 	}
@@ -399,15 +402,11 @@ static void master_close(void *session)
 	mem_free(m);
 }
 
-const struct session_class auth_master_class = {
-	"auth-master", master_open, master_feed, master_event, master_close
-};
-const struct session_class auth_lookup_class = {
-	"auth-lookup", lookup_open, master_feed, master_event, master_close
-};
-const struct session_class auth_supervisor_class = {
-	"auth-master", supervisor_open, master_feed, master_event, master_close
-};
-const struct session_class auth_userdb_class = {
-	"auth-userdb", userdb_open, master_feed, master_event, master_close
-};
+const struct session_class auth_master_class = { "auth-master", master_open, master_feed,
+	master_event, master_close };
+const struct session_class auth_lookup_class = { "auth-lookup", lookup_open, master_feed,
+	master_event, master_close };
+const struct session_class auth_supervisor_class = { "auth-master", supervisor_open, master_feed,
+	master_event, master_close };
+const struct session_class auth_userdb_class = { "auth-userdb", userdb_open, master_feed,
+	master_event, master_close };

@@ -26,12 +26,12 @@ enum { FILE_MAX = 64 << 20, FIELDS = 8 };
 
 struct passwd_file {
 	char *path;
-	char *text;			/* lines, cut up by NULs when looked at */
-	struct hash lines;		/* name: start of the rest of its line, in text */
+	char *text;        /* lines, cut up by NULs when looked at */
+	struct hash lines; /* name: start of the rest of its line, in text */
 	struct timespec mtime;
 	off_t size;
 	ino_t inode;
-	bool loaded, said;		/* an error was logged */
+	bool loaded, said; /* an error was logged */
 };
 
 struct passwd_file *passwd_file_open(const char *path)
@@ -182,8 +182,8 @@ static char *cut(char **rest)
 	return field;
 }
 
-enum db_result passwd_file_lookup(struct passwd_file *f, const char *user, struct arena *a,
-	struct db_user *out)
+enum db_result passwd_file_lookup(
+	struct passwd_file *f, const char *user, struct arena *a, struct db_user *out)
 {
 	const char *line;
 	char *field[FIELDS], *rest, *word;
@@ -200,7 +200,7 @@ enum db_result passwd_file_lookup(struct passwd_file *f, const char *user, struc
 	for (int i = 1; i < FIELDS - 1; i++) {
 		field[i] = cut(&rest);
 	}
-	field[FIELDS - 1] = rest;		/* extra fields may hold colons */
+	field[FIELDS - 1] = rest; /* extra fields may hold colons */
 	out->name = arena_strdup(a, user);
 	out->password = field[1][0] != '\0' ? field[1] : NULL;
 	set_id(out, field[2], false);

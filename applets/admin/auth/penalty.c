@@ -14,22 +14,30 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-enum { ORIGINS_MAX = 4096, FRIENDS_MAX = 64, FAILURES_MAX = 40, OWN_FREE = 3, STEP = 4,
-	WAIT_MAX_MS = 15000, KEY_SIZE = 40 };
+enum {
+	ORIGINS_MAX = 4096,
+	FRIENDS_MAX = 64,
+	FAILURES_MAX = 40,
+	OWN_FREE = 3,
+	STEP = 4,
+	WAIT_MAX_MS = 15000,
+	KEY_SIZE = 40
+};
 
 /* A user who has logged in from an address. */
-struct friend {
+struct friend
+{
 	struct friend *next;
-	int failures, under_way;	/* of this name since then */
+	int failures, under_way; /* of this name since then */
 	char user[];
 };
 
 struct origin {
-	struct origin *next;		/* made after this one */
+	struct origin *next; /* made after this one */
 	char key[KEY_SIZE];
 	int failures, under_way;
-	int64_t forgiven;		/* when a failure was forgiven, or counted as the first */
-	struct friend *friends;		/* the latest first */
+	int64_t forgiven;       /* when a failure was forgiven, or counted as the first */
+	struct friend *friends; /* the latest first */
 	int friend_count;
 };
 

@@ -41,16 +41,16 @@ static const char *text_of(const char *text)
 }
 
 /* put_row - the answer to a look-up */
-static void put_row(struct buf *b, enum db_result rc, const struct db_user *u,
-	const struct buf *lines)
+static void put_row(
+	struct buf *b, enum db_result rc, const struct db_user *u, const struct buf *lines)
 {
 	size_t mark = wire_begin(b);
 
 	wire_put_int(b, (uint64_t)rc);
-	wire_put_int(b, (u->name != NULL ? HAS_NAME : 0) |
-		(u->password != NULL ? HAS_PASSWORD : 0) |
-		(u->disabled != NULL ? HAS_DISABLED : 0) | (u->has_ids ? HAS_IDS : 0) |
-		(u->no_password ? NO_PASSWORD : 0));
+	wire_put_int(b,
+		(u->name != NULL ? HAS_NAME : 0) | (u->password != NULL ? HAS_PASSWORD : 0) |
+			(u->disabled != NULL ? HAS_DISABLED : 0) | (u->has_ids ? HAS_IDS : 0) |
+			(u->no_password ? NO_PASSWORD : 0));
 	wire_put_str(b, text_of(u->name));
 	wire_put_str(b, text_of(u->password));
 	wire_put_str(b, text_of(u->scheme));
@@ -114,8 +114,8 @@ static void keep_lines(const char *lines, size_t len)
 }
 
 /* answer - one look-up; false: it is none of auth's */
-static bool answer(int sock, struct wire *w, struct auth_db *const *dbs, size_t count,
-	struct arena *a)
+static bool answer(
+	int sock, struct wire *w, struct auth_db *const *dbs, size_t count, struct arena *a)
 {
 	uint64_t number = wire_get_int(w);
 	const char *user = wire_get_str(w);
@@ -194,8 +194,8 @@ struct reader *reader_start(struct auth_db *const *dbs, size_t count)
 
 /* ---- For auth ---- */
 
-enum db_result reader_lookup(struct reader *r, size_t number, const char *user, struct arena *a,
-	struct db_user *out)
+enum db_result reader_lookup(
+	struct reader *r, size_t number, const char *user, struct arena *a, struct db_user *out)
 {
 	struct pollfd p = { .fd = r->sock, .events = POLLIN };
 	enum db_result rc = DB_ERROR;

@@ -58,9 +58,9 @@ static const struct scheme schemes[] = {
 };
 
 struct stored {
-	const struct scheme *scheme;	/* NULL: unknown */
+	const struct scheme *scheme; /* NULL: unknown */
 	const char *hash;
-	bool hex, base64;		/* said by a suffix */
+	bool hex, base64; /* said by a suffix */
 };
 
 static const struct scheme *find_scheme(struct slice name)
@@ -100,8 +100,9 @@ bool scheme_is_costly(const char *stored, const char *default_scheme)
 {
 	struct stored s = split(stored, default_scheme);
 
-	return s.scheme != NULL && (s.scheme->kind == KIND_CRYPT || s.scheme->kind == KIND_SCRAM ||
-		s.scheme->kind == KIND_PBKDF2);
+	return s.scheme != NULL &&
+		(s.scheme->kind == KIND_CRYPT || s.scheme->kind == KIND_SCRAM ||
+			s.scheme->kind == KIND_PBKDF2);
 }
 
 const char *scheme_plain(const char *stored, const char *default_scheme)
@@ -116,8 +117,9 @@ const char *scheme_scram(const char *stored, const char *default_scheme, const c
 {
 	struct stored s = split(stored, default_scheme);
 
-	return s.scheme != NULL && s.scheme->kind == KIND_SCRAM && str_ieq(s.scheme->name, scheme) ?
-		s.hash : NULL;
+	return s.scheme != NULL && s.scheme->kind == KIND_SCRAM && str_ieq(s.scheme->name, scheme)
+		? s.hash
+		: NULL;
 }
 
 /* decode - the bytes of a hash of at least size bytes; exactly that many in hex mean hex */
@@ -132,8 +134,8 @@ static bool decode(const struct stored *s, size_t size, bool salted, struct buf 
 	return salted ? out->len >= size : out->len == size;
 }
 
-static enum scheme_result check_digest(const struct stored *s, const char *password, bool salted,
-	const char **error_r)
+static enum scheme_result check_digest(
+	const struct stored *s, const char *password, bool salted, const char **error_r)
 {
 	size_t size = digest_size(s->scheme->digest);
 	unsigned char sum[DIGEST_MAX];
@@ -192,7 +194,7 @@ static enum scheme_result check_pbkdf2(
 		memcpy(text, number.ptr, number.len);
 	}
 	if (!slice_eq(version, "1") || !str_to_int(text, 1, 10000000, &rounds) ||
-	    !hex_decode(&raw, hash.ptr, hash.len) || raw.len != digest_size(DIGEST_SHA1)) {
+		!hex_decode(&raw, hash.ptr, hash.len) || raw.len != digest_size(DIGEST_SHA1)) {
 		buf_free(&raw);
 		*error_r = "the stored hash is malformed";
 		return SCHEME_ERROR;
@@ -208,8 +210,9 @@ static enum scheme_result check_pbkdf2(
 static const char *crypt_in(struct buf *room, const char *password, const char *hash)
 {
 #if FEATURE_YESCRYPT
-	return crypt_rn(password, hash, memset(buf_reserve(room, sizeof(struct crypt_data)), 0,
-		sizeof(struct crypt_data)), (int)sizeof(struct crypt_data));
+	return crypt_rn(password, hash,
+		memset(buf_reserve(room, sizeof(struct crypt_data)), 0, sizeof(struct crypt_data)),
+		(int)sizeof(struct crypt_data));
 #else
 	(void)room;
 	return crypt(password, hash);
@@ -224,17 +227,18 @@ static enum scheme_result check_crypt(const char *hash, const char *password, co
 	size_t len = strlen(hash);
 
 	if (hash[0] == '\0' || hash[0] == '*' || hash[0] == '!') {
-		return SCHEME_MISMATCH;		/* locked: no password is right */
+		return SCHEME_MISMATCH; /* locked: no password is right */
 	}
-	if (!FEATURE_YESCRYPT && (str_starts(hash, "$y$") || str_starts(hash, "$gy$") ||
-	    str_starts(hash, "$7$"))) {
+	if (!FEATURE_YESCRYPT &&
+		(str_starts(hash, "$y$") || str_starts(hash, "$gy$") || str_starts(hash, "$7$"))) {
 		*error_r = "a yescrypt hash, and this build has no yescrypt (FEATURE_YESCRYPT): "
-			"set the password anew with SHA512-CRYPT";
+			   "set the password anew with SHA512-CRYPT";
 		return SCHEME_ERROR;
 	}
 	result = crypt_in(&room, password, hash);
 	if (result == NULL || result[0] == '*' || (strlen(result) < 13 && len >= 13)) {
-		*error_r = FEATURE_YESCRYPT ? "crypt(3) does not know this kind of hash"
+		*error_r = FEATURE_YESCRYPT
+			? "crypt(3) does not know this kind of hash"
 			: "this build (without FEATURE_YESCRYPT) only knows the hashes of "
 			  "SHA512-CRYPT, SHA256-CRYPT and MD5-CRYPT";
 		rc = SCHEME_ERROR;

@@ -43,8 +43,8 @@ static struct {
 	const char *file;
 	int verbose;
 	bool foreground, main_cf, by_master, to_stderr, show;
-	bool good_certificate;		/* when it was last looked at */
-	char bad_stamp[TLS_STAMP_SIZE];	/* of files that hold no good certificate */
+	bool good_certificate;          /* when it was last looked at */
+	char bad_stamp[TLS_STAMP_SIZE]; /* of files that hold no good certificate */
 	int lock, ready;
 	struct watch control;
 } G;
@@ -64,8 +64,8 @@ static bool load_conf(bool required)
 	}
 	if (G.file == NULL) {
 		G.file = G.main_cf && param.dovecot_config_file[0] != '\0'
-				 ? mem_strdup(param.dovecot_config_file)
-				 : DEFAULT_FILE;
+			? mem_strdup(param.dovecot_config_file)
+			: DEFAULT_FILE;
 	}
 	if (dovecot_conf_load(G.file, false, &error) != 0) {
 		if (required) {
@@ -89,8 +89,8 @@ static void refuse_guard(void *arg, const struct conf_node *n, bool refused)
 	bool *any = arg;
 
 	if (refused) {
-		log_error("%s:%d: %s protects, and this build does not act on it", n->file,
-			n->line, n->key);
+		log_error("%s:%d: %s protects, and this build does not act on it", n->file, n->line,
+			n->key);
 		*any = true;
 	}
 }
@@ -111,8 +111,10 @@ static bool reload(struct supervisor *sv, struct sv_config *out)
 
 	(void)sv;
 	log_info("master: Warning: SIGHUP received - reloading configuration");
-	if (!load_conf(false) || guarded() || (certificate_of_dovecot(&files) &&
-	    !certificate_may_reload(&files, "ssl_cert, ssl_key", &G.good_certificate))) {
+	if (!load_conf(false) || guarded() ||
+		(certificate_of_dovecot(&files) &&
+			!certificate_may_reload(
+				&files, "ssl_cert, ssl_key", &G.good_certificate))) {
 		return false;
 	}
 	service_open_log("dovecot", SERVICE_DOVECOT, G.to_stderr);
@@ -199,8 +201,8 @@ static void take_lock(void)
 	if (G.lock < 0 && owner != 0 && G.by_master) {
 		/* It was started before Postfix was: it serves what we would. */
 		log_info("master: Info: Dovecot is already running with PID %d (%s): it serves "
-			 "POP3 and IMAP, and is not stopped with Postfix", (int)owner,
-			setting.base_dir);
+			 "POP3 and IMAP, and is not stopped with Postfix",
+			(int)owner, setting.base_dir);
 		log_flush();
 		exit(0);
 	}
@@ -269,7 +271,7 @@ static void say_missing_accounts(void)
 {
 	if (geteuid() == 0 && getpwnam(setting.default_login_user) == NULL) {
 		log_warn("default_login_user: there is no user %s: login processes run as %s, as "
-			"the queue does (useradd --system --no-create-home %s)",
+			 "the queue does (useradd --system --no-create-home %s)",
 			setting.default_login_user, param.mail_owner, setting.default_login_user);
 	}
 }

@@ -30,8 +30,13 @@
 #include "conf/dovecot_conf.h"
 #include "net/auth_protocol.h"
 
-enum { PARTS_MAX = 2000, PENDING_MAX = 2000, ANSWER_MS = 30000, READ_SIZE = 4096,
-	GUESTS_MAX = 1000 };
+enum {
+	PARTS_MAX = 2000,
+	PENDING_MAX = 2000,
+	ANSWER_MS = 30000,
+	READ_SIZE = 4096,
+	GUESTS_MAX = 1000
+};
 
 /* Somebody whose sessions a mail part has had. */
 struct guest_name {
@@ -63,8 +68,8 @@ struct pending {
 	struct pending *next;
 	struct auth_peer *peer;
 	unsigned long id;
-	struct buf message;		/* the login part's, whole */
-	struct handoff_login login;	/* points into it */
+	struct buf message;         /* the login part's, whole */
+	struct handoff_login login; /* points into it */
 	int fd;
 	int64_t until;
 };
@@ -253,8 +258,8 @@ static bool send_session(struct part *part, const struct pending *p, const struc
 	struct handoff_session m = { .user = auth_line_at(user, 2),
 		.home = home != NULL ? home : "",
 		.mail = mail != NULL && mail[0] != '\0'
-				? mail
-				: conf_protocol_setting(p->login.service, "mail_location"),
+			? mail
+			: conf_protocol_setting(p->login.service, "mail_location"),
 		.uid = part->uid,
 		.rip = p->login.rip,
 		.session = p->login.session,
@@ -365,7 +370,7 @@ static void auth_line(char *text, size_t len)
 		return;
 	}
 	if (strcmp(line.field[0], "USER") != 0 && strcmp(line.field[0], "FAIL") != 0 &&
-	    strcmp(line.field[0], "NOTFOUND") != 0) {
+		strcmp(line.field[0], "NOTFOUND") != 0) {
 		return;
 	}
 	p = find_pending(auth_line_at(&line, 1));
@@ -377,9 +382,10 @@ static void auth_line(char *text, size_t len)
 		return;
 	}
 	why = auth_line_get(&line, 2, "reason");
-	refuse(p, why != NULL			       ? why
-		  : strcmp(line.field[0], "FAIL") == 0 ? "auth refuses the hand-off"
-						       : "userdb does not know the user");
+	refuse(p,
+		why != NULL                                  ? why
+			: strcmp(line.field[0], "FAIL") == 0 ? "auth refuses the hand-off"
+							     : "userdb does not know the user");
 }
 
 static void on_auth(struct watch *w, unsigned events)
@@ -590,8 +596,8 @@ static void label_of(const struct sv_child *child, const char *text, size_t len,
 
 	out[0] = '\0';
 	if (part == NULL) {
-		snprintf(prefix, sizeof(prefix), "%s-login: ",
-			strcmp(child->command, "imapd") == 0 ? "imap" : "pop3");
+		snprintf(prefix, sizeof(prefix),
+			"%s-login: ", strcmp(child->command, "imapd") == 0 ? "imap" : "pop3");
 		if (!starts_with(text, len, prefix)) {
 			snprintf(out, 64, "%s", prefix);
 		}

@@ -35,7 +35,7 @@ struct making {
 	const char *file;
 	int verbose;
 	bool tls;
-	char *trouble;			/* the first error */
+	char *trouble; /* the first error */
 };
 
 struct known_listener {
@@ -103,8 +103,9 @@ static struct sv_endpoint *add_address(struct making *m, struct sv_spec *spec, c
 	ep->v4 = v4;
 	ep->v6 = v6;
 	ep->optional = strchr(address, ':') != NULL || (v6 && !v4);
-	ep->set_by = n != NULL ? arena_printf(&m->config->arena, "%s, line %d", n->file, n->line) :
-		arena_printf(&m->config->arena, "%s: listen = %s", m->file, setting.listen);
+	ep->set_by = n != NULL
+		? arena_printf(&m->config->arena, "%s, line %d", n->file, n->line)
+		: arena_printf(&m->config->arena, "%s: listen = %s", m->file, setting.listen);
 	return ep;
 }
 
@@ -145,7 +146,7 @@ static void add_addresses(struct making *m, struct sv_spec *spec, const char *li
 static bool is_yes(const char *text)
 {
 	return str_ieq(text, "yes") || str_ieq(text, "y") || str_ieq(text, "true") ||
-	       strcmp(text, "1") == 0;
+		strcmp(text, "1") == 0;
 }
 
 /* add_listener - one inet_listener; node NULL: only what is known of it */
@@ -197,8 +198,9 @@ static void add_login(struct making *m, const struct known_protocol *p)
 	}
 	/* Listeners under other names. */
 	while (service != NULL && (n = conf_next_section(service, "inet_listener", n)) != NULL) {
-		if (n->name == NULL || (strcmp(n->name, p->listeners[0].name) != 0 &&
-		    strcmp(n->name, p->listeners[1].name) != 0)) {
+		if (n->name == NULL ||
+			(strcmp(n->name, p->listeners[0].name) != 0 &&
+				strcmp(n->name, p->listeners[1].name) != 0)) {
 			add_listener(m, spec, n->name, 0, false, n);
 		}
 	}
@@ -246,8 +248,8 @@ static void set_owner(struct making *m, struct sv_endpoint *ep, const struct con
 
 static const char *below_base(struct making *m, const char *path)
 {
-	return path[0] == '/' ? arena_strdup(&m->config->arena, path) :
-		arena_printf(&m->config->arena, "%s/%s", setting.base_dir, path);
+	return path[0] == '/' ? arena_strdup(&m->config->arena, path)
+			      : arena_printf(&m->config->arena, "%s/%s", setting.base_dir, path);
 }
 
 static struct sv_endpoint *add_unix(struct making *m, struct sv_spec *spec, const char *path,

@@ -167,8 +167,8 @@ static struct sv_listener *add_listener(struct sv_service *s, int fd, const char
 }
 
 /* move_listener - an old service's socket goes over to a new one */
-static void move_listener(struct sv_service *to, struct sv_service *from, struct sv_listener *l,
-	const char *label)
+static void move_listener(
+	struct sv_service *to, struct sv_service *from, struct sv_listener *l, const char *label)
 {
 	struct sv_listener *n = &to->listeners[to->listener_count++];
 
@@ -228,8 +228,8 @@ static void share_port(struct sv_service *old, int port, bool on)
 }
 
 /* open_missing - step 2; false: an error with a text, or none (passed over) with NULL */
-static bool open_missing(struct sv_service *s, const struct sv_endpoint *ep,
-	struct sv_service *old, char **error_r)
+static bool open_missing(
+	struct sv_service *s, const struct sv_endpoint *ep, struct sv_service *old, char **error_r)
 {
 	struct sv_listener *l;
 	struct stat st;
@@ -343,7 +343,7 @@ struct want {
 	struct sv_service *service;
 	const struct sv_endpoint *ep;
 	bool missing;
-	char *error;			/* it could not be opened */
+	char *error; /* it could not be opened */
 };
 
 static size_t count_endpoints(const struct sv_config *config)
@@ -379,15 +379,15 @@ static void make_services(struct supervisor *sv, const struct sv_config *config,
 }
 
 /* settle_wants - steps 2 and 3. When first, an error is the caller's: 0, -1 with a text */
-static int settle_wants(struct want *want, size_t count, struct sv_service *old, bool first,
-	char **error_r)
+static int settle_wants(
+	struct want *want, size_t count, struct sv_service *old, bool first, char **error_r)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < count && rc == 0; i++) {
 		if (want[i].missing &&
-			!open_missing(want[i].service, want[i].ep, old, &want[i].error) &&
-			first && want[i].error != NULL) {
+			!open_missing(want[i].service, want[i].ep, old, &want[i].error) && first &&
+			want[i].error != NULL) {
 			*error_r = want[i].error;
 			want[i].error = NULL;
 			rc = -1;

@@ -9,12 +9,12 @@
 
 struct sv_listener {
 	struct watch watch;
-	int fd;				/* -1: another service has taken it over */
-	char *label, *path;		/* path: of a unix socket, else NULL */
-	mode_t mode;			/* and as it was made: */
+	int fd;             /* -1: another service has taken it over */
+	char *label, *path; /* path: of a unix socket, else NULL */
+	mode_t mode;        /* and as it was made: */
 	uid_t uid;
 	gid_t gid;
-	dev_t dev;			/* which file the path was then */
+	dev_t dev; /* which file the path was then */
 	ino_t ino;
 };
 
@@ -23,14 +23,14 @@ struct sv_service {
 	struct supervisor *sv;
 	char *name, *command;
 	const char **argv;
-	char *argv_text;		/* what argv points into */
+	char *argv_text; /* what argv points into */
 	struct sv_listener *listeners;
 	size_t listener_count;
-	bool up;			/* some child of it has said that it serves */
-	bool later;			/* the last one could not begin yet (a full disk) */
+	bool up;    /* some child of it has said that it serves */
+	bool later; /* the last one could not begin yet (a full disk) */
 	struct sv_child *child;
-	struct sv_child *candidate;	/* a successor that has not said yet that it is ready */
-	struct sv_child *old;		/* single: the one that still finishes */
+	struct sv_child *candidate; /* a successor that has not said yet that it is ready */
+	struct sv_child *old;       /* single: the one that still finishes */
 	struct timer rest, wakeup_timer;
 	int wakeup;
 	bool wakeup_if_used, at_once, single, may_end, reloads, relayed;

@@ -57,8 +57,8 @@ static int open_made(int at, const char *name, mode_t mode, uid_t uid, gid_t gid
 
 	/* Only what is as we made it: another may stand there by now. */
 	if (fd < 0 || fstat(fd, &st) != 0 || st.st_uid != geteuid() ||
-		(fchmod(fd, mode) == 0 && (geteuid() != 0 || uid == (uid_t)-1 ||
-			fchown(fd, uid, gid) == 0))) {
+		(fchmod(fd, mode) == 0 &&
+			(geteuid() != 0 || uid == (uid_t)-1 || fchown(fd, uid, gid) == 0))) {
 		return fd;
 	}
 	saved = errno;
@@ -97,7 +97,7 @@ int layout_make_dir(const char *dir, mode_t mode, uid_t uid, gid_t gid)
 	if (identity_enter_path(&id, dir) != 0) {
 		return -1;
 	}
-	if (id.changed) {		/* in another's place it is made by, and for, that one */
+	if (id.changed) { /* in another's place it is made by, and for, that one */
 		rc = dir_make(dir, mode);
 		identity_leave(&id);
 		return rc;
@@ -121,7 +121,7 @@ int layout_make_spool(void)
 		return 0;
 	}
 	if (layout_make_dir(param.mail_spool_directory, root ? 01777 : 0700, geteuid(),
-		root && mail != NULL ? mail->gr_gid : getegid()) != 0) {
+		    root && mail != NULL ? mail->gr_gid : getegid()) != 0) {
 		return -1;
 	}
 	return 1;
@@ -140,7 +140,8 @@ int layout_open(const struct layout_dir *dir, uid_t owner, gid_t group)
 
 	if (dir->name[0] == '\0') {
 		return layout_make_dir(param.queue_directory, dir->mode, uid, gid) == 0
-			? open_queue_directory() : -1;
+			? open_queue_directory()
+			: -1;
 	}
 	at = open_queue_directory();
 	if (at < 0) {
@@ -149,7 +150,8 @@ int layout_open(const struct layout_dir *dir, uid_t owner, gid_t group)
 	fd = open_dir(at, dir->name);
 	if (fd < 0 && errno == ENOENT) {
 		fd = mkdirat(at, dir->name, 0700) == 0 || errno == EEXIST
-			? open_made(at, dir->name, dir->mode, uid, gid) : -1;
+			? open_made(at, dir->name, dir->mode, uid, gid)
+			: -1;
 	}
 	saved = errno;
 	close(at);
@@ -191,8 +193,8 @@ static void give_file(int at, const char *name, uid_t before, uid_t uid, gid_t g
 	if (fd < 0) {
 		return;
 	}
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
-		st.st_uid == before && fchown(fd, uid, gid) != 0) {
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == before &&
+		fchown(fd, uid, gid) != 0) {
 		log_warn("%s/%s: cannot set owner %u: %m", param.queue_directory, name,
 			(unsigned)uid);
 	}
@@ -265,8 +267,8 @@ static void settle_dir(int fd, const struct layout_dir *dir, uid_t uid, gid_t gi
 struct moving {
 	int from, to;
 	struct giving give;
-	const char *as;			/* what queue.db becomes, and what hangs on it */
-	bool beside;			/* there is a queue already: only what holds mail moves */
+	const char *as; /* what queue.db becomes, and what hangs on it */
+	bool beside;    /* there is a queue already: only what holds mail moves */
 	int moved, failed;
 };
 
@@ -289,7 +291,7 @@ static void move_one(void *arg, const char *name)
 		return;
 	}
 	if (m->beside && !part && !str_starts(name, "queue.db.corrupt-")) {
-		(void)unlinkat(m->from, name, 0);	/* lock, reserve: the queue has its own */
+		(void)unlinkat(m->from, name, 0); /* lock, reserve: the queue has its own */
 		return;
 	}
 	if (geteuid() == 0) {
@@ -317,8 +319,8 @@ static bool name_beside(int sub, uid_t uid, gid_t gid, char as[NAME_MAX])
 		snprintf(as, NAME_MAX, "queue.db.earlier-%d", i);
 	}
 	buf_addf(&line, "\n%s\n", as);
-	fd = openat(sub, QUEUE_RESCUE, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC |
-		O_NONBLOCK, 0600);
+	fd = openat(sub, QUEUE_RESCUE,
+		O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
 	ok = fd >= 0 && (geteuid() != 0 || fchown(fd, uid, gid) == 0) &&
 		fd_write_all(fd, line.data, line.len) == 0 && fsync(fd) == 0;
 	if (!ok) {
@@ -340,8 +342,11 @@ static bool name_beside(int sub, uid_t uid, gid_t gid, char as[NAME_MAX])
  */
 static bool take_over(int at, int sub, uid_t before, uid_t uid, gid_t gid)
 {
-	struct moving m = { .from = at, .to = sub, .give = { at, before, uid, gid },
-		.as = "queue.db", .beside = is_there(sub, "queue.db") };
+	struct moving m = { .from = at,
+		.to = sub,
+		.give = { at, before, uid, gid },
+		.as = "queue.db",
+		.beside = is_there(sub, "queue.db") };
 	char as[NAME_MAX];
 
 	if (m.beside && is_there(at, "queue.db")) {
@@ -350,7 +355,7 @@ static bool take_over(int at, int sub, uid_t before, uid_t uid, gid_t gid)
 		}
 		m.as = as;
 	} else if (m.beside) {
-		return true;		/* nothing without a database is a queue */
+		return true; /* nothing without a database is a queue */
 	}
 	each_file(at, move_one, &m);
 	if (m.moved > 0) {

@@ -20,10 +20,10 @@
  * user, all of it is that user's.
  */
 struct layout_dir {
-	const char *name;		/* "": queue_directory itself */
+	const char *name; /* "": queue_directory itself */
 	mode_t mode;
-	bool owned;			/* by mail_owner, not by root */
-	mode_t forbidden;		/* that nobody else may do */
+	bool owned;       /* by mail_owner, not by root */
+	mode_t forbidden; /* that nobody else may do */
 };
 
 extern const struct layout_dir layout_dirs[];

@@ -21,7 +21,8 @@ static pid_t holder(int fd)
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
 	return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0
-		? lock.l_pid : 0;
+		? lock.l_pid
+		: 0;
 }
 
 /* open_file - for its owner alone, also one that an earlier version left for everybody to read */
@@ -30,9 +31,10 @@ static int open_file(int dir)
 	int fd = openat(dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	struct stat st;
 
-	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
-		(st.st_uid != geteuid() && fchown(fd, geteuid(), getegid()) != 0) ||
-		fchmod(fd, 0600) != 0)) {
+	if (fd >= 0 &&
+		(fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
+			(st.st_uid != geteuid() && fchown(fd, geteuid(), getegid()) != 0) ||
+			fchmod(fd, 0600) != 0)) {
 		close(fd);
 		errno = EPERM;
 		return -1;

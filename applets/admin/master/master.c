@@ -46,15 +46,15 @@ enum { ADDRESSES_MAX = 32, READY_WAIT_MS = 5000 };
 
 static struct {
 	struct supervisor *sv;
-	const char *dir;		/* of main.cf */
-	const char *overrides[32];	/* -o, passed on */
+	const char *dir;           /* of main.cf */
+	const char *overrides[32]; /* -o, passed on */
 	size_t override_count;
 	int verbose;
 	bool foreground, to_stderr, test;
-	bool failed;			/* nothing could be started */
-	bool good_certificate;		/* smtpd's, when it was last looked at */
+	bool failed;           /* nothing could be started */
+	bool good_certificate; /* smtpd's, when it was last looked at */
 	struct timer ready_timer;
-	int lock, ready; /* ready: the pipe of the process that waits for us, or -1 */
+	int lock, ready;    /* ready: the pipe of the process that waits for us, or -1 */
 	struct buf trouble; /* what is wrong with the configuration being read: the first thing */
 	uid_t owner_uid;
 	gid_t owner_gid;
@@ -130,8 +130,8 @@ static void add_address(struct sv_config *c, struct sv_spec *spec, const char *a
 }
 
 /* add_host - a name or an address; a name gives all its addresses */
-static void add_host(struct sv_config *c, struct sv_spec *spec, const char *host, int port,
-	const char *set_by)
+static void add_host(
+	struct sv_config *c, struct sv_spec *spec, const char *host, int port, const char *set_by)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL;
 	char text[64];
@@ -148,9 +148,9 @@ static void add_host(struct sv_config *c, struct sv_spec *spec, const char *host
 	}
 	for (struct addrinfo *a = list; a != NULL && count < ADDRESSES_MAX;
 		a = a->ai_next, count++) {
-		const void *addr = a->ai_family == AF_INET6 ?
-			(const void *)&((struct sockaddr_in6 *)(void *)a->ai_addr)->sin6_addr :
-			(const void *)&((struct sockaddr_in *)(void *)a->ai_addr)->sin_addr;
+		const void *addr = a->ai_family == AF_INET6
+			? (const void *)&((struct sockaddr_in6 *)(void *)a->ai_addr)->sin6_addr
+			: (const void *)&((struct sockaddr_in *)(void *)a->ai_addr)->sin_addr;
 
 		if (inet_ntop(a->ai_family, addr, text, sizeof(text)) != NULL) {
 			add_address(c, spec, text, port, a->ai_family == AF_INET6, set_by);
@@ -284,8 +284,8 @@ static void leave_out(const struct master_service *row, const char *command, con
 		wrong("%s: service %s: there is no command %s here: its port would be closed",
 			set_by, row->name, command);
 	} else if (!is_folded(command)) {
-		log_warn("%s: service %s: no command %s here: left out", set_by, row->name,
-			command);
+		log_warn(
+			"%s: service %s: no command %s here: left out", set_by, row->name, command);
 	}
 }
 
@@ -297,10 +297,10 @@ static void add_row(struct sv_config *c, const struct master_service *row, const
 	struct sv_spec *spec;
 
 	if (row->type == SERVICE_PASS) {
-		return;			/* what postscreen hands on */
+		return; /* what postscreen hands on */
 	}
 	if (applet != NULL && applet->of != NULL) {
-		applet = applet_find(applet->of);	/* lmtpd is smtpd under another name */
+		applet = applet_find(applet->of); /* lmtpd is smtpd under another name */
 	}
 	if (applet == NULL || applet->run == APPLET_CALLER) {
 		leave_out(row, command, set_by);
@@ -442,7 +442,7 @@ static bool reload(struct supervisor *sv, struct sv_config *out)
 		return false;
 	}
 	if (certificate_of_smtpd(&files) &&
-	    !certificate_may_reload(&files, "smtpd_tls_cert_file", &G.good_certificate)) {
+		!certificate_may_reload(&files, "smtpd_tls_cert_file", &G.good_certificate)) {
 		return false;
 	}
 	service_open_log("master", 0, G.to_stderr);
@@ -454,8 +454,7 @@ static void say_ready(void);
 /* on_started - all that runs at once serves, or could not be started */
 static void on_started(struct supervisor *sv, const struct sv_started *how)
 {
-	const char *none = how->wanted > 0 && how->up == 0 ?
-		"no service could be started" : NULL;
+	const char *none = how->wanted > 0 && how->up == 0 ? "no service could be started" : NULL;
 
 	if (none != NULL) {
 		log_error("fatal: %s: %s and the others failed", none, how->failed);
@@ -469,9 +468,11 @@ static void on_started(struct supervisor *sv, const struct sv_started *how)
 	if (how->failed != NULL) {
 		log_warn("%s did not start; it is tried again", how->failed);
 		if (G.ready >= 0) {
-			dprintf(2, "postfix/master: warning: %s did not start%s; the log says "
-				"why\n", how->failed, strcmp(how->failed, "dovecot") == 0 ?
-				": no POP3 and IMAP" : "");
+			dprintf(2,
+				"postfix/master: warning: %s did not start%s; the log says "
+				"why\n",
+				how->failed,
+				strcmp(how->failed, "dovecot") == 0 ? ": no POP3 and IMAP" : "");
 		}
 	}
 	say_ready();
@@ -609,8 +610,7 @@ int master_main(int argc, char **argv)
 	if (read_config(&config, &error) != 0) {
 		die(error);
 	}
-	G.good_certificate =
-		certificate_of_smtpd(&files) && certificate_check(&files, &error) == 0;
+	G.good_certificate = certificate_of_smtpd(&files) && certificate_check(&files, &error) == 0;
 	mem_free(error);
 	(void)setenv("MAIL_CONFIG", G.dir, 1);
 	G.sv = sv_new(loop, "master", &hooks);

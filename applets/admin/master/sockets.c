@@ -57,7 +57,7 @@ static const char *in_the_way(const char *path, char *text, size_t size)
 	}
 	fd = unix_connect(path);
 	if (fd < 0 && errno != EAGAIN) {
-		return NULL;			/* nobody listens: left by a crash */
+		return NULL; /* nobody listens: left by a crash */
 	}
 	if (fd < 0 || unix_peer(fd, &uid, &gid, &pid) != 0) {
 		pid = 0;

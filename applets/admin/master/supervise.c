@@ -37,7 +37,7 @@ enum {
 	QUICK_DEATH_MS = 10000, /* a child that fails within this time makes the pause longer */
 	FIRST_REST_MS = 100,
 	REST_MAX_MS = 60000,
-	START_FAILURES = 2		/* so many, and a service counts as failed at the start */
+	START_FAILURES = 2 /* so many, and a service counts as failed at the start */
 };
 
 static void start_child(struct sv_service *s);
@@ -49,8 +49,9 @@ static struct sv_child *spawn_for(struct sv_service *s, bool successor);
 
 bool sv_tell(struct sv_child *child, const struct buf *msg, int fd)
 {
-	return child->control.fd >= 0 && unix_send_fds(child->control.fd, msg->data, msg->len, &fd,
-						 fd >= 0 ? 1 : 0) == (ssize_t)msg->len;
+	return child->control.fd >= 0 &&
+		unix_send_fds(child->control.fd, msg->data, msg->len, &fd, fd >= 0 ? 1 : 0) ==
+		(ssize_t)msg->len;
 }
 
 void sv_signal(struct sv_child *child, int signo)
@@ -168,8 +169,8 @@ static bool read_control(struct sv_child *c)
 	int kind, fd = -1;
 	ssize_t n;
 
-	n = unix_recv_fds(c->control.fd, buf_reserve(&b, SERVICE_MSG_MAX), SERVICE_MSG_MAX, &fd, 1,
-		&count);
+	n = unix_recv_fds(
+		c->control.fd, buf_reserve(&b, SERVICE_MSG_MAX), SERVICE_MSG_MAX, &fd, 1, &count);
 	if (n <= 0) {
 		if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 			int control = c->control.fd;
@@ -286,9 +287,9 @@ static void on_rested(struct timer *t)
 
 static void rest(struct sv_service *s)
 {
-	int ms = s->failures == 0  ? FIRST_REST_MS
-		 : s->failures < 7 ? 500 << s->failures
-				   : REST_MAX_MS;
+	int ms = s->failures == 0 ? FIRST_REST_MS
+		: s->failures < 7 ? 500 << s->failures
+				  : REST_MAX_MS;
 
 	s->failures++;
 	s->resting = true;
@@ -319,9 +320,13 @@ static struct sv_child *spawn_for(struct sv_service *s, bool successor)
 {
 	const char **labels = mem_calloc(s->listener_count + 1, sizeof(*labels));
 	int *fds = mem_calloc(s->listener_count + 1, sizeof(*fds));
-	struct sv_start start = { .argv = s->argv, .fds = fds, .labels = labels,
-		.fd_count = s->listener_count, .successor = successor,
-		.again = s->started || s->sv->reloaded, .silent = s->sv->silent,
+	struct sv_start start = { .argv = s->argv,
+		.fds = fds,
+		.labels = labels,
+		.fd_count = s->listener_count,
+		.successor = successor,
+		.again = s->started || s->sv->reloaded,
+		.silent = s->sv->silent,
 		.relayed = s->relayed };
 	struct sv_child *c;
 

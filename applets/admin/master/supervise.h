@@ -21,28 +21,28 @@
 
 /* Where a service listens. Strings live in the arena of the configuration. */
 struct sv_endpoint {
-	const char *path;		/* unix socket; NULL: TCP */
+	const char *path; /* unix socket; NULL: TCP */
 	mode_t mode;
-	uid_t uid;			/* (uid_t)-1: as created */
+	uid_t uid; /* (uid_t)-1: as created */
 	gid_t gid;
-	const char *address;		/* TCP: numeric, "" all */
+	const char *address; /* TCP: numeric, "" all */
 	int port;
 	bool v4, v6;
-	bool optional; /* an address this host lacks (::1) is passed over, which the log says */
-	const char *label;		/* told to the daemon */
-	const char *set_by;		/* for errors: "/etc/postfix/master.cf, line 9" */
+	bool optional;     /* an address this host lacks (::1) is passed over, which the log says */
+	const char *label; /* told to the daemon */
+	const char *set_by; /* for errors: "/etc/postfix/master.cf, line 9" */
 };
 
 struct sv_spec {
-	const char *name;		/* unique with command: "smtp" */
-	const char *command;		/* argv[0] */
-	const char **argv;		/* NULL-terminated */
+	const char *name;    /* unique with command: "smtp" */
+	const char *command; /* argv[0] */
+	const char **argv;   /* NULL-terminated */
 	struct sv_endpoint *endpoints;
 	size_t endpoint_count;
-	int wakeup;			/* seconds, 0 none */
+	int wakeup; /* seconds, 0 none */
 	bool wakeup_if_used;
-	bool at_once;			/* start without waiting for a connection */
-	bool single; /* never two at a time, not even while the old one finishes */
+	bool at_once; /* start without waiting for a connection */
+	bool single;  /* never two at a time, not even while the old one finishes */
 	bool reloads; /* (single) SIGHUP is all it needs: it reads its configuration again and goes
 			 on */
 	bool relayed; /* we write its log lines (SERVICE_MSG_LOG) */
@@ -67,20 +67,20 @@ struct sv_child {
 	struct supervisor *sv;
 	struct sv_service *service; /* NULL: its service is gone, it finishes, or it never had one
 				       (mail parts) */
-	const char *command;		/* for the log; lives as long as the child */
+	const char *command;        /* for the log; lives as long as the child */
 	pid_t pid;
 	struct watch control;
-	int64_t started;		/* loop milliseconds */
-	bool leaving;			/* told to end */
-	bool relayed;			/* as in its spec */
-	bool owns_command;		/* command is freed with the child */
-	void *owner;			/* of who started it */
+	int64_t started;   /* loop milliseconds */
+	bool leaving;      /* told to end */
+	bool relayed;      /* as in its spec */
+	bool owns_command; /* command is freed with the child */
+	void *owner;       /* of who started it */
 };
 
 /* How the start went, of the services that run at once. */
 struct sv_started {
-	size_t wanted, up;		/* without may_end, and what waits for room on the disk */
-	const char *failed;		/* command of the first that does not serve, or NULL */
+	size_t wanted, up;  /* without may_end, and what waits for room on the disk */
+	const char *failed; /* command of the first that does not serve, or NULL */
 };
 
 struct supervisor_hooks {
@@ -99,15 +99,15 @@ struct supervisor_hooks {
 struct supervisor {
 	struct loop *loop;
 	const struct supervisor_hooks *hooks;
-	const char *what;		/* "master", "dovecot": for the log */
-	int self_fd;			/* our executable */
+	const char *what; /* "master", "dovecot": for the log */
+	int self_fd;      /* our executable */
 	struct sv_service *services;
 	struct sv_child *children;
 	size_t child_count;
 	bool silent; /* children's 1 and 2 are /dev/null: we go into the background */
 	bool stopping;
-	bool reloaded;			/* at least once */
-	bool started;			/* hooks->started() was told */
+	bool reloaded; /* at least once */
+	bool started;  /* hooks->started() was told */
 	struct timer stop_timer;
 	int stop_rounds;
 };
@@ -115,13 +115,13 @@ struct supervisor {
 /* How a child is started besides argv. */
 struct sv_start {
 	const char *const *argv;
-	const int *fds;			/* listening sockets, become 6 ... */
+	const int *fds; /* listening sockets, become 6 ... */
 	const char *const *labels;
 	size_t fd_count;
-	bool successor;			/* an older process goes on until this one is ready */
-	bool again;			/* it ran before: a reload or a crash */
-	bool silent;			/* 1 and 2 become /dev/null */
-	bool relayed;			/* so do they, and it gets no log: we write its lines */
+	bool successor; /* an older process goes on until this one is ready */
+	bool again;     /* it ran before: a reload or a crash */
+	bool silent;    /* 1 and 2 become /dev/null */
+	bool relayed;   /* so do they, and it gets no log: we write its lines */
 };
 
 /* SIGHUP, SIGTERM, SIGINT and SIGCHLD are the supervisor's from now on. Exits when the executable

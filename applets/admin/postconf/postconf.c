@@ -69,8 +69,9 @@ static void set_action(enum action action)
 
 	if (G.action != LIST && G.action != action) {
 		for (size_t i = 0; i < ARRAY_LEN(actions) && n < sizeof(both); i++) {
-			if (actions[i].action == action || actions[i].action == G.action)
+			if (actions[i].action == action || actions[i].action == G.action) {
 				both[n++] = actions[i].letter;
+			}
 		}
 		log_fatal("specify one of -%c -%c", both[0], both[1]);
 	}
@@ -83,9 +84,10 @@ static void set_edit(enum edit_mode mode)
 		[EDIT_SET] = 'e', [EDIT_REMOVE] = 'X', [EDIT_COMMENT] = '#'
 	};
 
-	if (G.edit_given && G.edit != mode)
+	if (G.edit_given && G.edit != mode) {
 		log_fatal("specify one of -%c -%c", letters[mode < G.edit ? mode : G.edit],
 			letters[mode < G.edit ? G.edit : mode]);
+	}
 	G.edit_given = true;
 	G.edit = mode;
 }
@@ -106,11 +108,13 @@ static void add_class(const char *text)
 	while ((word = slice_word(&rest, ", \t")).ptr != NULL) {
 		size_t i = 0;
 
-		while (i < ARRAY_LEN(classes) && !slice_ieq(word, classes[i].name))
+		while (i < ARRAY_LEN(classes) && !slice_ieq(word, classes[i].name)) {
 			i++;
-		if (i == ARRAY_LEN(classes))
+		}
+		if (i == ARRAY_LEN(classes)) {
 			log_fatal("unknown -C option value \"%.*s\" in \"%s\"", (int)word.len,
 				word.ptr, text);
+		}
 		G.pc.classes |= classes[i].class;
 	}
 }
@@ -178,8 +182,9 @@ static bool take_option(int opt)
 		G.dash_c = optarg;
 		return true;
 	case 'o':
-		if (!conf_override(optarg))
+		if (!conf_override(optarg)) {
 			log_fatal("-o %s: name=value is wanted", optarg);
+		}
 		G.overridden = true;
 		return true;
 	case 'v':
@@ -192,27 +197,30 @@ static bool take_option(int opt)
 
 static void print_words(const char *const *words)
 {
-	for (; *words != NULL; words++)
+	for (; *words != NULL; words++) {
 		puts(*words);
+	}
 }
 
 static void print_map_types(void)
 {
 	const char *name;
 
-	for (size_t n = 0; (name = map_type_name(n)) != NULL; n++)
+	for (size_t n = 0; (name = map_type_name(n)) != NULL; n++) {
 		puts(name);
+	}
 }
 
 /* print_version - -T: what we are built with */
 static int print_version(const char *what)
 {
-	if (strcmp(what, "compile-version") == 0 || strcmp(what, "run-version") == 0)
+	if (strcmp(what, "compile-version") == 0 || strcmp(what, "run-version") == 0) {
 		puts("BearSSL 0.6");
-	else if (strcmp(what, "public-key-algorithms") == 0)
+	} else if (strcmp(what, "public-key-algorithms") == 0) {
 		puts("RSA\nECDSA");
-	else
+	} else {
 		log_warn("unknown 'postconf -T' mode: %s", what);
+	}
 	return 0;
 }
 
@@ -224,8 +232,9 @@ static void load(void)
 	G.pc.dir = conf_dir(G.dash_c);
 	G.pc.show_dir = G.dash_c != NULL || (env != NULL && *env != '\0');
 	/* Defaults do not depend on the file. */
-	if (!G.pc.defaults && conf_read(G.pc.dir, false, &error) != 0)
+	if (!G.pc.defaults && conf_read(G.pc.dir, false, &error) != 0) {
 		log_fatal("%s", error);
+	}
 }
 
 /* edits - is there something to change behind that option? */
@@ -264,22 +273,25 @@ static int run(char **args)
 	case VERSION:
 		return print_version(G.version_of);
 	case SERVICES:
-		if (G.edit_given)
+		if (G.edit_given) {
 			return edit_master(PART_ROW, args);
+		}
 		load();
 		rc = postconf_services(&G.pc, args);
 		postconf_check_names(&G.pc);
 		return rc;
 	case SERVICE_PARAMS:
-		if (G.edit_given)
+		if (G.edit_given) {
 			return edit_master(PART_PARAM, args);
+		}
 		load();
 		rc = postconf_service_params(&G.pc, args);
 		postconf_check_names(&G.pc);
 		return rc;
 	case SERVICE_FIELDS:
-		if (G.edit_given)
+		if (G.edit_given) {
 			return edit_master(PART_FIELD, args);
+		}
 		load();
 		rc = postconf_service_fields(&G.pc, args);
 		postconf_check_names(&G.pc);
@@ -301,23 +313,30 @@ int postconf_main(int argc, char **argv)
 
 	log_open("postconf", LOG_TO_STDERR);
 	while ((opt = getopt(argc, argv, "aAbc:C:deEfFhHjlmMno:pPqtT:vxX#")) > 0) {
-		if (!take_option(opt))
+		if (!take_option(opt)) {
 			return applet_usage("postconf");
+		}
 	}
-	if (G.pc.defaults && G.pc.set_only)
+	if (G.pc.defaults && G.pc.set_only) {
 		log_fatal("specify one of -d -n");
-	if (G.pc.defaults && G.overridden)
+	}
+	if (G.pc.defaults && G.overridden) {
 		log_fatal("specify one of -d -o");
+	}
 	/* A name=value argument edits, with or without -e. */
 	if (edits(G.action) && (!G.edit_given || G.action != LIST) && argv[optind] != NULL &&
-		strchr(argv[optind], '=') != NULL)
+		strchr(argv[optind], '=') != NULL) {
 		set_edit(EDIT_SET);
-	if (G.edit_given && !edits(G.action))
+	}
+	if (G.edit_given && !edits(G.action)) {
 		log_fatal("-e, -X and -# are for parameters, -M, -F and -P");
-	if (G.pc.classes == 0)
+	}
+	if (G.pc.classes == 0) {
 		G.pc.classes = CLASS_ALL;
+	}
 	rc = run(argv + optind);
-	if (fflush(stdout) != 0)
+	if (fflush(stdout) != 0) {
 		log_fatal("write: %s", strerror(errno));
+	}
 	return rc;
 }

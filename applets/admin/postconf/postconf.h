@@ -13,17 +13,17 @@
 enum { CLASS_BUILTIN = 1, CLASS_SERVICE = 2, CLASS_USER = 4, CLASS_ALL = 7 };
 
 struct postconf {
-	const char *dir;	/* of main.cf */
-	bool defaults;		/* -d */
-	bool set_only;		/* -n */
-	bool fold;		/* -f */
-	bool no_names;		/* -h */
-	bool no_values;		/* -H */
-	bool expand;		/* -x */
-	bool json;		/* -j */
-	bool quiet;		/* -q */
-	bool show_dir;		/* config_directory was given: -n shows it */
-	int classes;		/* -C */
+	const char *dir; /* of main.cf */
+	bool defaults;   /* -d */
+	bool set_only;   /* -n */
+	bool fold;       /* -f */
+	bool no_names;   /* -h */
+	bool no_values;  /* -H */
+	bool expand;     /* -x */
+	bool json;       /* -j */
+	bool quiet;      /* -q */
+	bool show_dir;   /* config_directory was given: -n shows it */
+	int classes;     /* -C */
 	struct arena arena;
 };
 
@@ -42,16 +42,16 @@ int postconf_service_fields(struct postconf *pc, char **patterns);
  * Call fn for the value of each -o of master.cf, and name/type of each service. False: no
  * master.cf.
  */
-bool postconf_each_override(struct postconf *pc, void (*fn)(void *arg, const char *value),
-	void *arg);
+bool postconf_each_override(
+	struct postconf *pc, void (*fn)(void *arg, const char *value), void *arg);
 bool postconf_each_service(struct postconf *pc,
 	void (*fn)(void *arg, const char *name, const char *command), void *arg);
 
 enum { MASTER_COLUMNS = 8 };
-extern const char *const postconf_columns[MASTER_COLUMNS];	/* "service", "type" ... */
+extern const char *const postconf_columns[MASTER_COLUMNS]; /* "service", "type" ... */
 /* A row of master.cf as text; argv: behind the command, NULL at its end. fold: as several lines. */
-void postconf_add_row(struct buf *out, const char *const *columns, const char *const *argv,
-	bool fold);
+void postconf_add_row(
+	struct buf *out, const char *const *columns, const char *const *argv, bool fold);
 
 /* postconf_edit.c: -e (or name=value), -X, -#. */
 enum edit_mode { EDIT_SET, EDIT_REMOVE, EDIT_COMMENT };
@@ -66,7 +66,7 @@ void postconf_rewrite(const struct postconf *pc, const char *file, const char *p
 
 /* postconf_master_edit.c: the same for rows (-M), fields (-F) and parameters (-P) of master.cf. */
 enum master_part { PART_ROW, PART_FIELD, PART_PARAM };
-int postconf_edit_master(struct postconf *pc, enum master_part part, enum edit_mode mode,
-	char **args);
+int postconf_edit_master(
+	struct postconf *pc, enum master_part part, enum edit_mode mode, char **args);
 
 #endif

@@ -42,8 +42,9 @@ struct edits {
 static struct edit *find_edit(struct edits *e, struct slice name)
 {
 	for (size_t i = 0; i < e->count; i++) {
-		if (slice_eq(name, e->list[i].name))
+		if (slice_eq(name, e->list[i].name)) {
 			return &e->list[i];
+		}
 	}
 	return NULL;
 }
@@ -55,20 +56,25 @@ static void add_edit(struct edits *e, const char *arg)
 	const char *wrong;
 	struct edit *old;
 
-	if (strchr(arg, '\n') != NULL)
+	if (strchr(arg, '\n') != NULL) {
 		log_fatal("-e, -X, or -# accepts no multi-line input");
+	}
 	if (e->mode == EDIT_SET) {
 		wrong = assignment_split(arg, &a);
-		if (wrong != NULL)
+		if (wrong != NULL) {
 			log_fatal("%s: \"%s\"", wrong, arg);
+		}
 	} else {
 		a.name = slice_trim(slice_of(arg));
-		if (memchr(a.name.ptr, '=', a.name.len) != NULL)
+		if (memchr(a.name.ptr, '=', a.name.len) != NULL) {
 			log_fatal("-X or -# requires names without value");
-		if (a.name.len == 0)
+		}
+		if (a.name.len == 0) {
 			log_fatal("-X or -# requires non-blank names");
-		if (a.name.ptr[0] == '#')
+		}
+		if (a.name.ptr[0] == '#') {
 			log_fatal("-X or -# requires non-comment names");
+		}
 	}
 	old = find_edit(e, a.name);
 	if (old != NULL) {
@@ -88,8 +94,9 @@ static struct slice entry_name(const char *line, size_t len)
 {
 	size_t n = 0;
 
-	while (n < len && line[n] != '=' && !isspace((unsigned char)line[n]))
+	while (n < len && line[n] != '=' && !isspace((unsigned char)line[n])) {
 		n++;
+	}
 	return (struct slice){ line, n };
 }
 
@@ -99,8 +106,9 @@ static struct edit *apply(
 {
 	size_t i = 0;
 
-	while (i < len && isspace((unsigned char)line[i]))
+	while (i < len && isspace((unsigned char)line[i])) {
 		i++;
+	}
 	/* Empty lines and comments are nobody's. */
 	if (i == len || line[i] == '#') {
 		buf_add(out, line, len);
@@ -110,13 +118,14 @@ static struct edit *apply(
 		now = find_edit(e, entry_name(line, len));
 		if (now != NULL) {
 			now->seen++;
-			if (e->mode == EDIT_SET)
+			if (e->mode == EDIT_SET) {
 				buf_addf(out, "%s = %s\n", now->name, now->value);
+			}
 		}
 	}
-	if (now == NULL)
+	if (now == NULL) {
 		buf_add(out, line, len);
-	else if (e->mode == EDIT_COMMENT) {
+	} else if (e->mode == EDIT_COMMENT) {
 		buf_addc(out, '#');
 		buf_add(out, line, len);
 	}
@@ -136,15 +145,18 @@ static char *rewrite(void *arg, const char *path, struct slice text, struct buf 
 		now = apply(e, now, text.ptr + at, n, out);
 		at += n;
 	}
-	if (out->len > 0 && out->data[out->len - 1] != '\n')
+	if (out->len > 0 && out->data[out->len - 1] != '\n') {
 		buf_addc(out, '\n');
+	}
 	for (size_t i = 0; i < e->count; i++) {
 		const struct edit *ed = &e->list[i];
 
-		if (ed->seen > 1)
+		if (ed->seen > 1) {
 			log_warn("%s: multiple entries for \"%s\"", path, ed->name);
-		if (ed->seen == 0 && e->mode == EDIT_SET)
+		}
+		if (ed->seen == 0 && e->mode == EDIT_SET) {
 			buf_addf(out, "%s = %s\n", ed->name, ed->value);
+		}
 	}
 	return NULL;
 }
@@ -157,12 +169,14 @@ static int open_temp(const char *path)
 
 	for (;;) {
 		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (fd < 0 || flock(fd, LOCK_EX) != 0 || fstat(fd, &mine) != 0)
+		if (fd < 0 || flock(fd, LOCK_EX) != 0 || fstat(fd, &mine) != 0) {
 			log_fatal("open %s: %s", path, strerror(errno));
+		}
 		/* Whoever had the lock before may have renamed the file. */
 		if (stat(path, &there) == 0 && mine.st_ino == there.st_ino &&
-			mine.st_dev == there.st_dev)
+			mine.st_dev == there.st_dev) {
 			return fd;
+		}
 		close(fd);
 	}
 }
@@ -173,12 +187,14 @@ static void replace(const char *path, const char *temp, int fd, const struct buf
 	struct stat st;
 	int err;
 
-	if (stat(path, &st) != 0)
+	if (stat(path, &st) != 0) {
 		log_fatal("open %s: %s", path, strerror(errno));
+	}
 	if (ftruncate(fd, 0) == 0 && fd_write_all(fd, buf_str(text), text->len) == 0 &&
 		(fchown(fd, st.st_uid, st.st_gid) == 0 || geteuid() != 0 || st.st_uid != 0) &&
-		fchmod(fd, st.st_mode & 07777) == 0 && fsync(fd) == 0 && rename(temp, path) == 0)
+		fchmod(fd, st.st_mode & 07777) == 0 && fsync(fd) == 0 && rename(temp, path) == 0) {
 		return;
+	}
 	err = errno;
 	unlink(temp);
 	log_fatal("write %s: %s", path, strerror(err));
@@ -194,11 +210,13 @@ void postconf_rewrite(const struct postconf *pc, const char *file, const char *p
 	int fd;
 
 	buf_addf(&path, "%s/%s", pc->dir, file);
-	if (identity_enter_path(&id, path.data) != 0)
+	if (identity_enter_path(&id, path.data) != 0) {
 		log_fatal("open %s%s: %s", path.data, purpose, strerror(errno));
+	}
 	real = realpath(path.data, NULL);
-	if (real == NULL)
+	if (real == NULL) {
 		log_fatal("open %s%s: %s", path.data, purpose, strerror(errno));
+	}
 	buf_addf(&temp, "%s.tmp", real);
 	fd = open_temp(temp.data);
 	text = file_read(real, FILE_MAX, &len);
@@ -227,10 +245,12 @@ int postconf_edit(const struct postconf *pc, enum edit_mode mode, char **args)
 		"-X requires name argument", "-# requires name argument" };
 	struct edits e = { .mode = mode };
 
-	if (*args == NULL)
+	if (*args == NULL) {
 		log_fatal("%s", wants[mode]);
-	for (; *args != NULL; args++)
+	}
+	for (; *args != NULL; args++) {
 		add_edit(&e, *args);
+	}
 	postconf_rewrite(pc, "main.cf", "", rewrite, &e);
 	for (size_t i = 0; i < e.count; i++) {
 		mem_free(e.list[i].name);

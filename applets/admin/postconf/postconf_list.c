@@ -62,8 +62,9 @@ void postconf_print(const struct postconf *pc, const char *name, const char *val
 		puts(name);
 		return;
 	}
-	if (!pc->no_names)
+	if (!pc->no_names) {
 		printf(*value != '\0' ? "%s = " : "%s =", name);
+	}
 	print_words(pc, value, pc->no_names ? 0 : strlen(name) + 3);
 	putchar('\n');
 }
@@ -75,8 +76,8 @@ struct usage {
 	struct hash used; /* of user-defined names: the value is not looked at */
 	struct hash missing;
 	const char *file; /* that is looked through; NULL: defaults */
-	bool rows_only; /* master.cf is shown: what main.cf does not use is another matter */
-	bool unused; /* looking through what nothing uses: it does not use anything either */
+	bool rows_only;   /* master.cf is shown: what main.cf does not use is another matter */
+	bool unused;      /* looking through what nothing uses: it does not use anything either */
 	const char **set; /* what main.cf and -o set */
 	size_t count;
 };
@@ -96,8 +97,9 @@ static void use_name(struct usage *u, const char *name)
 {
 	const char *value = conf_set_value(name);
 
-	if (is_known(name) || hash_get(&u->used, name) != NULL || (u->unused && value != NULL))
+	if (is_known(name) || hash_get(&u->used, name) != NULL || (u->unused && value != NULL)) {
 		return;
+	}
 	if (value != NULL) {
 		hash_set(&u->used, name, u);
 		use_text(u, value);
@@ -118,8 +120,9 @@ static void use_text(struct usage *u, const char *text)
 			text++;
 			continue;
 		}
-		if (*text == '{' || *text == '(')
+		if (*text == '{' || *text == '(') {
 			text++;
+		}
 		text += strspn(text, " \t");
 		n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
 		if (n > 0) {
@@ -137,14 +140,16 @@ static void use_classes(struct usage *u)
 	const char *value = conf_set_value("smtpd_restriction_classes");
 	struct slice rest, word;
 
-	if (value == NULL)
+	if (value == NULL) {
 		return;
+	}
 	rest = slice_of(value);
 	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
 		char *name = mem_strndup(word.ptr, word.len);
 
-		if (conf_set_value(name) != NULL)
+		if (conf_set_value(name) != NULL) {
 			use_name(u, name);
+		}
 		mem_free(name);
 	}
 }
@@ -161,13 +166,15 @@ static void check_override(void *arg, const char *value)
 	struct assignment a;
 	char *name;
 
-	if (assignment_split(value, &a) != NULL)
+	if (assignment_split(value, &a) != NULL) {
 		return;
+	}
 	name = mem_strndup(a.name.ptr, a.name.len);
 	if (!is_known(name) && hash_get(&u->used, name) == NULL &&
-		hash_get(&u->missing, name) == NULL)
+		hash_get(&u->missing, name) == NULL) {
 		log_warn("%s/master.cf: unused parameter: %s=%.*s", u->pc->dir, name,
 			(int)a.value.len, a.value.ptr);
+	}
 	mem_free(name);
 }
 
@@ -183,8 +190,9 @@ static bool has_own_names(const char *name)
 	int n = param_find(name);
 
 	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
-		if (strcmp(others[i], name) == 0)
+		if (strcmp(others[i], name) == 0) {
 			return true;
+		}
 	}
 	return n >= 0 && param_row((size_t)n)->type == PARAM_TYPE_RAW;
 }
@@ -196,21 +204,24 @@ static void collect(struct usage *u, const char **names, size_t count)
 	postconf_each_override(u->pc, use_override, u);
 	u->file = "main.cf";
 	for (size_t i = 0; i < count; i++) {
-		if (is_known(names[i]) && !has_own_names(names[i]))
+		if (is_known(names[i]) && !has_own_names(names[i])) {
 			use_text(u, conf_set_value(names[i]));
+		}
 	}
 	use_classes(u);
 	u->unused = true;
 	for (size_t i = 0; i < count; i++) {
-		if (!is_known(names[i]) && hash_get(&u->used, names[i]) == NULL)
+		if (!is_known(names[i]) && hash_get(&u->used, names[i]) == NULL) {
 			use_text(u, conf_set_value(names[i]));
+		}
 	}
 	u->unused = false;
 	/* Defaults refer to names from before, which may be set and need not be. */
 	u->file = NULL;
 	for (size_t n = 0; n < param_count(); n++) {
-		if (conf_set_value(param_name(n)) == NULL && !has_own_names(param_name(n)))
+		if (conf_set_value(param_name(n)) == NULL && !has_own_names(param_name(n))) {
 			use_text(u, param_default(n));
+		}
 	}
 }
 
@@ -219,8 +230,9 @@ static void begin_usage(struct usage *u, struct postconf *pc)
 {
 	memset(u, 0, sizeof(*u));
 	u->pc = pc;
-	if (pc->defaults)
+	if (pc->defaults) {
 		return;
+	}
 	u->set = conf_set_names(&pc->arena, &u->count);
 	collect(u, u->set, u->count);
 }
@@ -230,12 +242,14 @@ static void end_usage(struct usage *u)
 {
 	fflush(stdout);
 	for (size_t i = 0; i < u->count && !u->pc->quiet && !u->rows_only; i++) {
-		if (!is_known(u->set[i]) && hash_get(&u->used, u->set[i]) == NULL)
+		if (!is_known(u->set[i]) && hash_get(&u->used, u->set[i]) == NULL) {
 			log_warn("%s/main.cf: unused parameter: %s=%s", u->pc->dir, u->set[i],
 				conf_set_value(u->set[i]));
+		}
 	}
-	if (!u->pc->quiet && !u->pc->defaults)
+	if (!u->pc->quiet && !u->pc->defaults) {
 		postconf_each_override(u->pc, check_override, u);
+	}
 	hash_free(&u->used, NULL);
 	hash_free(&u->missing, NULL);
 }
@@ -261,8 +275,9 @@ static void show(struct postconf *pc, const char *name)
 	if (pc->expand && !has_own_names(name)) {
 		const char *expanded = conf_expand_checked(&pc->arena, value, &error);
 
-		if (expanded == NULL && conf_set_value(name) != NULL)
+		if (expanded == NULL && conf_set_value(name) != NULL) {
 			log_fatal("%s: %s", name, error);
+		}
 		/* A default that stands for one that is expanded where it is used. */
 		value = expanded != NULL ? expanded : value;
 		mem_free(error);
@@ -302,19 +317,23 @@ static void add_service(void *arg, const char *name, const char *command)
 	const char *suffix;
 	size_t i = 0;
 
-	while (i < ARRAY_LEN(agents) && strcmp(agents[i], command) != 0)
+	while (i < ARRAY_LEN(agents) && strcmp(agents[i], command) != 0) {
 		i++;
-	if (i == ARRAY_LEN(agents))
+	}
+	if (i == ARRAY_LEN(agents)) {
 		return;
+	}
 	for (i = 0; (suffix = conf_service_suffix(i)) != NULL; i++) {
 		const char *full;
 
 		/* Only commands have a time limit. */
-		if (strcmp(suffix, "_time_limit") == 0 && strcmp(command, "pipe") != 0)
+		if (strcmp(suffix, "_time_limit") == 0 && strcmp(command, "pipe") != 0) {
 			continue;
+		}
 		full = arena_printf(&a->pc->arena, "%s%s", name, suffix);
-		if (param_find(full) < 0 && (!a->pc->set_only || conf_set_value(full) != NULL))
+		if (param_find(full) < 0 && (!a->pc->set_only || conf_set_value(full) != NULL)) {
 			add_name(a->names, full);
+		}
 	}
 }
 
@@ -324,21 +343,24 @@ static void add_set_names(struct postconf *pc, const struct usage *u, struct nam
 	for (size_t i = 0; i < u->count; i++) {
 		bool service = conf_service_default(u->set[i]) != NULL;
 
-		if (service && (pc->classes & CLASS_SERVICE))
+		if (service && (pc->classes & CLASS_SERVICE)) {
 			add_name(names, u->set[i]);
-		else if (!service && (pc->classes & CLASS_USER) &&
-			hash_get(&u->used, u->set[i]) != NULL)
+		} else if (!service && (pc->classes & CLASS_USER) &&
+			hash_get(&u->used, u->set[i]) != NULL) {
 			add_name(names, u->set[i]);
+		}
 	}
 }
 
 /* wanted - is a parameter part of the list? */
 static bool wanted(const struct postconf *pc, const char *name)
 {
-	if (!pc->set_only)
+	if (!pc->set_only) {
 		return true;
-	if (conf_set_value(name) == NULL)
+	}
+	if (conf_set_value(name) == NULL) {
 		return false;
+	}
 	return strcmp(name, "config_directory") != 0 || conf_line(name) > 0 || pc->show_dir;
 }
 
@@ -348,19 +370,23 @@ static void list_all(struct postconf *pc, const struct usage *u)
 	struct adding adding = { pc, &names };
 
 	for (size_t n = 0; n < param_count() && (pc->classes & CLASS_BUILTIN); n++) {
-		if (wanted(pc, param_name(n)))
+		if (wanted(pc, param_name(n))) {
 			add_name(&names, param_name(n));
+		}
 	}
 	if (!pc->defaults) {
-		if (pc->classes & CLASS_SERVICE)
+		if (pc->classes & CLASS_SERVICE) {
 			postconf_each_service(pc, add_service, &adding);
+		}
 		add_set_names(pc, u, &names);
 	}
-	if (names.count > 0)
+	if (names.count > 0) {
 		qsort(names.list, names.count, sizeof(*names.list), compare);
+	}
 	for (size_t i = 0; i < names.count; i++) {
-		if (i == 0 || strcmp(names.list[i - 1], names.list[i]) != 0)
+		if (i == 0 || strcmp(names.list[i - 1], names.list[i]) != 0) {
 			show(pc, names.list[i]);
+		}
 	}
 	mem_free(names.list);
 }
@@ -370,15 +396,18 @@ int postconf_list(struct postconf *pc, char **names)
 	struct usage u;
 
 	begin_usage(&u, pc);
-	if (*names == NULL)
+	if (*names == NULL) {
 		list_all(pc, &u);
-	for (char **name = names; *name != NULL; name++) {
-		if (!is_known(*name) && hash_get(&u.used, *name) == NULL)
-			log_warn("%s: unknown parameter", *name);
 	}
 	for (char **name = names; *name != NULL; name++) {
-		if (is_known(*name) || hash_get(&u.used, *name) != NULL)
+		if (!is_known(*name) && hash_get(&u.used, *name) == NULL) {
+			log_warn("%s: unknown parameter", *name);
+		}
+	}
+	for (char **name = names; *name != NULL; name++) {
+		if (is_known(*name) || hash_get(&u.used, *name) != NULL) {
 			show(pc, *name);
+		}
 	}
 	end_usage(&u);
 	return 0;

@@ -23,8 +23,8 @@ static const char *const type_names[] = {
 	[SERVICE_PASS] = "pass",
 };
 
-const char *const postconf_columns[MASTER_COLUMNS] = { "service", "type", "private",
-	"unprivileged", "chroot", "wakeup", "process_limit", "command" };
+const char *const postconf_columns[MASTER_COLUMNS] = { "service", "type", "private", "unprivileged",
+	"chroot", "wakeup", "process_limit", "command" };
 
 /* read_master - or end */
 static void read_master(const struct postconf *pc, struct master_cf *cf)
@@ -33,8 +33,9 @@ static void read_master(const struct postconf *pc, struct master_cf *cf)
 	char *error = NULL;
 
 	buf_addf(&path, "%s/master.cf", pc->dir);
-	if (master_cf_read(path.data, cf, &error) != 0)
+	if (master_cf_read(path.data, cf, &error) != 0) {
 		log_fatal("%s", error);
+	}
 	buf_free(&path);
 }
 
@@ -47,8 +48,9 @@ static bool try_master(const struct postconf *pc, struct master_cf *cf)
 	buf_addf(&path, "%s/master.cf", pc->dir);
 	there = access(path.data, F_OK) == 0;
 	buf_free(&path);
-	if (there)
+	if (there) {
 		read_master(pc, cf);
+	}
 	return there;
 }
 
@@ -57,12 +59,14 @@ bool postconf_each_override(
 {
 	struct master_cf cf;
 
-	if (!try_master(pc, &cf))
+	if (!try_master(pc, &cf)) {
 		return false;
+	}
 	for (size_t i = 0; i < cf.count; i++) {
 		for (char **a = cf.services[i].argv; *a != NULL; a++) {
-			if (strcmp(*a, "-o") == 0 && a[1] != NULL)
+			if (strcmp(*a, "-o") == 0 && a[1] != NULL) {
 				fn(arg, *++a);
+			}
 		}
 	}
 	master_cf_free(&cf);
@@ -74,11 +78,13 @@ bool postconf_each_service(struct postconf *pc,
 {
 	struct master_cf cf;
 
-	if (!try_master(pc, &cf))
+	if (!try_master(pc, &cf)) {
 		return false;
+	}
 	for (size_t i = 0; i < cf.count; i++) {
-		if (cf.services[i].type == SERVICE_UNIX)
+		if (cf.services[i].type == SERVICE_UNIX) {
 			fn(arg, cf.services[i].name, cf.services[i].command);
+		}
 	}
 	master_cf_free(&cf);
 	return true;
@@ -95,8 +101,9 @@ static bool matches(const char *pattern, const struct master_service *s, const c
 		size_t n = strcspn(pattern, "/");
 
 		if (parts[i] != NULL && !(n == 1 && *pattern == '*') &&
-			!slice_eq((struct slice){ pattern, n }, parts[i]))
+			!slice_eq((struct slice){ pattern, n }, parts[i])) {
 			return false;
+		}
 		pattern += n + (pattern[n] == '/');
 	}
 	return true;
@@ -108,8 +115,9 @@ static bool wanted(char **patterns, bool *hits, const struct master_service *s, 
 	bool any = patterns[0] == NULL;
 
 	for (size_t i = 0; patterns[i] != NULL; i++) {
-		if (matches(patterns[i], s, name))
+		if (matches(patterns[i], s, name)) {
 			any = hits[i] = true;
+		}
 	}
 	return any;
 }
@@ -118,8 +126,9 @@ static bool *make_hits(struct postconf *pc, char **patterns)
 {
 	size_t n = 0;
 
-	while (patterns[n] != NULL)
+	while (patterns[n] != NULL) {
 		n++;
+	}
 	return arena_alloc(&pc->arena, (n + 1) * sizeof(bool));
 }
 
@@ -127,8 +136,9 @@ static void warn_unmatched(char **patterns, const bool *hits)
 {
 	fflush(stdout);
 	for (size_t i = 0; patterns[i] != NULL; i++) {
-		if (!hits[i])
+		if (!hits[i]) {
 			log_warn("unmatched request: \"%s\"", patterns[i]);
+		}
 	}
 }
 
@@ -145,8 +155,9 @@ static void fields(const struct master_service *s, struct arena *a, const char *
 	out[5] = s->wakeup == 0 ? "-"
 				: arena_printf(a, "%d%s", s->wakeup, s->wakeup_if_used ? "?" : "");
 	out[6] = arena_printf(a, "%d", s->max_procs);
-	if (s->max_procs_default)
+	if (s->max_procs_default) {
 		out[6] = "-";
+	}
 	out[7] = s->command;
 }
 
@@ -161,15 +172,17 @@ static void add_arguments(struct buf *out, const char *const *argv, size_t colum
 		struct assignment a;
 		struct buf b = BUF_INIT;
 
-		if (option)
+		if (option) {
 			buf_adds(&b, "-o ");
-		if (option && strpbrk(text, " \t") != NULL && assignment_split(text, &a) == NULL)
+		}
+		if (option && strpbrk(text, " \t") != NULL && assignment_split(text, &a) == NULL) {
 			buf_addf(&b, "{%.*s=%.*s}", (int)a.name.len, a.name.ptr, (int)a.value.len,
 				a.value.ptr);
-		else if (strpbrk(text, " \t") != NULL || *text == '\0')
+		} else if (strpbrk(text, " \t") != NULL || *text == '\0') {
 			buf_addf(&b, "{%s}", text);
-		else
+		} else {
 			buf_adds(&b, text);
+		}
 		if (fold && (option || fresh || column + 1 + b.len >= LINE_LIMIT)) {
 			buf_addf(out, "\n%*s", INDENT, "");
 			column = INDENT;
@@ -184,8 +197,8 @@ static void add_arguments(struct buf *out, const char *const *argv, size_t colum
 	}
 }
 
-void postconf_add_row(struct buf *out, const char *const *columns, const char *const *argv,
-	bool fold)
+void postconf_add_row(
+	struct buf *out, const char *const *columns, const char *const *argv, bool fold)
 {
 	static const size_t goals[MASTER_COLUMNS] = { 0, 11, 17, 25, 33, 41, 49, 57 };
 	size_t at = 0;
@@ -222,8 +235,9 @@ int postconf_services(struct postconf *pc, char **patterns)
 
 	read_master(pc, &cf);
 	for (size_t i = 0; i < cf.count; i++) {
-		if (wanted(patterns, hits, &cf.services[i], NULL))
+		if (wanted(patterns, hits, &cf.services[i], NULL)) {
 			print_service(pc, &cf.services[i]);
+		}
 	}
 	warn_unmatched(patterns, hits);
 	master_cf_free(&cf);
@@ -246,22 +260,26 @@ static void print_params(
 	size_t count = 0, total = 0;
 	struct assignment a;
 
-	while (s->argv[total] != NULL)
+	while (s->argv[total] != NULL) {
 		total++;
+	}
 	names = arena_alloc(&pc->arena, (total + 1) * sizeof(*names));
 	for (size_t i = 0; i + 1 < total; i++) {
-		if (strcmp(s->argv[i], "-o") != 0 || assignment_split(s->argv[++i], &a) != NULL)
+		if (strcmp(s->argv[i], "-o") != 0 || assignment_split(s->argv[++i], &a) != NULL) {
 			continue;
+		}
 		/* Name, NUL, value: sorted by the name. */
 		names[count] = arena_printf(&pc->arena, "%.*s%c%.*s", (int)a.name.len, a.name.ptr,
 			0, (int)a.value.len, a.value.ptr);
-		if (wanted(patterns, hits, s, names[count]))
+		if (wanted(patterns, hits, s, names[count])) {
 			count++;
+		}
 	}
 	qsort(names, count, sizeof(*names), compare_texts);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		postconf_print(pc, arena_printf(&pc->arena, "%s%s", prefix, names[i]),
 			names[i] + strlen(names[i]) + 1);
+	}
 }
 
 int postconf_service_params(struct postconf *pc, char **patterns)
@@ -270,8 +288,9 @@ int postconf_service_params(struct postconf *pc, char **patterns)
 	struct master_cf cf;
 
 	read_master(pc, &cf);
-	for (size_t i = 0; i < cf.count; i++)
+	for (size_t i = 0; i < cf.count; i++) {
 		print_params(pc, &cf.services[i], patterns, hits);
+	}
 	warn_unmatched(patterns, hits);
 	master_cf_free(&cf);
 	return 0;
@@ -291,12 +310,14 @@ int postconf_service_fields(struct postconf *pc, char **patterns)
 		for (size_t f = 0; f < MASTER_COLUMNS; f++) {
 			struct buf value = BUF_INIT;
 
-			if (!wanted(patterns, hits, s, postconf_columns[f]))
+			if (!wanted(patterns, hits, s, postconf_columns[f])) {
 				continue;
+			}
 			buf_adds(&value, columns[f]);
-			for (char **arg = s->argv; f == 7 && *arg != NULL; arg++)
+			for (char **arg = s->argv; f == 7 && *arg != NULL; arg++) {
 				buf_addf(&value, strpbrk(*arg, " \t") != NULL ? " {%s}" : " %s",
 					*arg);
+			}
 			postconf_print(pc,
 				arena_printf(&pc->arena, "%s/%s/%s", s->name, type_names[s->type],
 					postconf_columns[f]),

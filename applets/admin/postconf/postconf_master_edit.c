@@ -30,17 +30,17 @@ enum { COLUMN_TYPE = 1, COLUMN_COMMAND = 7, ARGUMENTS_MAX = 1000 };
 
 struct row {
 	const char *columns[MASTER_COLUMNS];
-	const char *argv[ARGUMENTS_MAX + 3];	/* NULL-terminated; room for one more -o */
+	const char *argv[ARGUMENTS_MAX + 3]; /* NULL-terminated; room for one more -o */
 	size_t argc;
 };
 
 struct request {
-	const char *text;		/* the argument */
-	const char *service, *type;	/* "*": any */
-	const char *name;		/* of the field or parameter */
+	const char *text;           /* the argument */
+	const char *service, *type; /* "*": any */
+	const char *name;           /* of the field or parameter */
 	size_t column;
 	const char *value;
-	struct row *row;		/* -Me */
+	struct row *row; /* -Me */
 	bool matched;
 };
 
@@ -50,7 +50,7 @@ struct master_edit {
 	enum edit_mode mode;
 	struct request *list;
 	size_t count;
-	char *error;			/* the first one met in the file */
+	char *error; /* the first one met in the file */
 };
 
 /* set_error - what: "text", of which the first line is shown */
@@ -76,8 +76,9 @@ static void check_field(size_t column, const char *value, const char *whole)
 	switch (column) {
 	case COLUMN_TYPE:
 		good = false;
-		for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 			good = good || strcmp(value, types[i]) == 0;
+		}
 		break;
 	case 2:
 	case 3:
@@ -85,8 +86,8 @@ static void check_field(size_t column, const char *value, const char *whole)
 		good = dash || strcmp(value, "y") == 0 || strcmp(value, "n") == 0;
 		break;
 	case 5:
-		good = dash || (digits > 0 && (value[digits] == '\0' ||
-			strcmp(value + digits, "?") == 0));
+		good = dash ||
+			(digits > 0 && (value[digits] == '\0' || strcmp(value + digits, "?") == 0));
 		break;
 	case 6:
 		good = dash || (digits > 0 && value[digits] == '\0');
@@ -94,9 +95,10 @@ static void check_field(size_t column, const char *value, const char *whole)
 	default:
 		break;
 	}
-	if (!good)
+	if (!good) {
 		log_fatal("invalid %s field \"%s\" in \"%s\"", postconf_columns[column], value,
 			whole);
+	}
 }
 
 /* take_arguments - the rest of a row; false: too many, or a brace is not closed */
@@ -107,8 +109,9 @@ static bool take_arguments(struct arena *a, struct row *r, struct slice rest)
 
 	r->argc = 0;
 	while ((rc = master_cf_argument(&rest, &arg)) > 0) {
-		if (r->argc == ARGUMENTS_MAX)
+		if (r->argc == ARGUMENTS_MAX) {
 			return false;
+		}
 		r->argv[r->argc++] = arena_strndup(a, arg.ptr, arg.len);
 	}
 	r->argv[r->argc] = NULL;
@@ -123,8 +126,9 @@ static bool split_row(struct arena *a, struct row *r, const char *text)
 	for (size_t i = 0; i < MASTER_COLUMNS; i++) {
 		struct slice word = slice_word(&rest, BLANKS);
 
-		if (word.ptr == NULL)
+		if (word.ptr == NULL) {
 			return false;
+		}
 		r->columns[i] = arena_strndup(a, word.ptr, word.len);
 	}
 	return take_arguments(a, r, rest);
@@ -144,10 +148,11 @@ static void remove_params(struct row *r, const char *name)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < r->argc; i++) {
-		if (is_param(r, i, name))
+		if (is_param(r, i, name)) {
 			i++;
-		else
+		} else {
 			r->argv[kept++] = r->argv[i];
+		}
 	}
 	r->argc = kept;
 	r->argv[kept] = NULL;
@@ -165,8 +170,9 @@ static void set_param(struct master_edit *e, struct row *r, const struct request
 			return;
 		}
 	}
-	while (at < r->argc && r->argv[at][0] == '-')
+	while (at < r->argc && r->argv[at][0] == '-') {
 		at += strcmp(r->argv[at], "-o") == 0 && at + 1 < r->argc ? 2 : 1;
+	}
 	if (r->argc >= ARGUMENTS_MAX) {
 		set_error(e, "too many arguments", q->text);
 		return;
@@ -188,8 +194,9 @@ static void set_field(struct master_edit *e, struct row *r, const struct request
 	}
 	word = slice_word(&rest, BLANKS);
 	r->columns[COLUMN_COMMAND] = arena_strndup(a, word.ptr, word.len);
-	if (!take_arguments(a, r, rest))
+	if (!take_arguments(a, r, rest)) {
 		set_error(e, "missing '}' in arguments", q->text);
+	}
 }
 
 /* ---- Requests ---- */
@@ -210,15 +217,18 @@ static void split_name(struct master_edit *e, struct request *q, struct slice na
 		const char *slash = count + 1 < want ? memchr(p, '/', (size_t)(end - p)) : NULL;
 		const char *stop = slash != NULL ? slash : end;
 
-		if (stop == p)
+		if (stop == p) {
 			log_fatal("%s", wants[e->part]);
+		}
 		parts[count] = arena_strndup(a, p, (size_t)(stop - p));
-		if (slash == NULL)
+		if (slash == NULL) {
 			break;
+		}
 		p = slash + 1;
 	}
-	if (count + 1 != want)
+	if (count + 1 != want) {
 		log_fatal("%s", wants[e->part]);
+	}
 	q->service = parts[0];
 	q->type = parts[1];
 	q->name = parts[2];
@@ -232,17 +242,20 @@ static void take_value(struct master_edit *e, struct request *q)
 	switch (e->part) {
 	case PART_ROW:
 		q->row = arena_alloc(a, sizeof(*q->row));
-		if (!split_row(a, q->row, q->value))
+		if (!split_row(a, q->row, q->value)) {
 			log_fatal("bad field count: \"%s\"", q->text);
-		for (size_t i = 0; i < MASTER_COLUMNS; i++)
+		}
+		for (size_t i = 0; i < MASTER_COLUMNS; i++) {
 			check_field(i, q->row->columns[i], q->value);
+		}
 		break;
 	case PART_FIELD:
 		check_field(q->column, q->value, q->value);
 		break;
 	case PART_PARAM:
-		if (strpbrk(q->value, BLANKS) != NULL)
+		if (strpbrk(q->value, BLANKS) != NULL) {
 			log_fatal("-Pe does not accept whitespace in parameter value");
+		}
 		break;
 	}
 }
@@ -254,32 +267,39 @@ static void add_request(struct master_edit *e, const char *arg)
 	const char *wrong;
 
 	q->text = arg;
-	if (strchr(arg, '\n') != NULL)
+	if (strchr(arg, '\n') != NULL) {
 		log_fatal("-e, -X, or -# accepts no multi-line input");
+	}
 	wrong = e->mode == EDIT_SET ? assignment_split(arg, &a) : NULL;
-	if (wrong != NULL)
+	if (wrong != NULL) {
 		log_fatal("%s: \"%s\"", wrong, arg);
-	if (e->mode != EDIT_SET && strchr(arg, '=') != NULL)
+	}
+	if (e->mode != EDIT_SET && strchr(arg, '=') != NULL) {
 		log_fatal("-X or -# requires names without value");
+	}
 	split_name(e, q, a.name);
 	q->value = arena_strndup(&e->pc->arena, a.value.ptr, a.value.len);
 	if (e->part == PART_FIELD) {
 		while (q->column < MASTER_COLUMNS &&
-			strcmp(postconf_columns[q->column], q->name) != 0)
+			strcmp(postconf_columns[q->column], q->name) != 0) {
 			q->column++;
-		if (q->column == MASTER_COLUMNS)
+		}
+		if (q->column == MASTER_COLUMNS) {
 			log_fatal("invalid service attribute name: \"%s\"", q->name);
+		}
 	}
-	if (e->mode == EDIT_SET)
+	if (e->mode == EDIT_SET) {
 		take_value(e, q);
+	}
 }
 
 static bool is_meant(const struct request *q, const struct row *r)
 {
 	/* A new row comes in the place of its like, whatever it was asked to replace. */
 	if (q->row != NULL && strcmp(q->row->columns[0], r->columns[0]) == 0 &&
-		strcmp(q->row->columns[COLUMN_TYPE], r->columns[COLUMN_TYPE]) == 0)
+		strcmp(q->row->columns[COLUMN_TYPE], r->columns[COLUMN_TYPE]) == 0) {
 		return true;
+	}
 	return (strcmp(q->service, "*") == 0 || strcmp(q->service, r->columns[0]) == 0) &&
 		(strcmp(q->type, "*") == 0 || strcmp(q->type, r->columns[COLUMN_TYPE]) == 0);
 }
@@ -302,8 +322,9 @@ static bool is_content(const char *line, size_t len)
 {
 	size_t i = 0;
 
-	while (i < len && isspace((unsigned char)line[i]))
+	while (i < len && isspace((unsigned char)line[i])) {
 		i++;
+	}
 	return i < len && line[i] != '#';
 }
 
@@ -317,8 +338,9 @@ static const char *logical_line(struct arena *a, struct slice text, size_t at)
 		size_t n = line_length(text, at);
 
 		if (is_content(text.ptr + at, n)) {
-			if (!first && !isspace((unsigned char)text.ptr[at]))
+			if (!first && !isspace((unsigned char)text.ptr[at])) {
 				break;
+			}
 			buf_add(&b, text.ptr + at, n);
 		}
 		at += n;
@@ -334,10 +356,12 @@ static enum fate replace_row(struct master_edit *e, const struct row *r, struct 
 	for (size_t i = 0; i < e->count; i++) {
 		struct request *q = &e->list[i];
 
-		if (!is_meant(q, r))
+		if (!is_meant(q, r)) {
 			continue;
-		if (e->mode == EDIT_SET && !q->matched)
+		}
+		if (e->mode == EDIT_SET && !q->matched) {
 			postconf_add_row(out, q->row->columns, q->row->argv, true);
+		}
 		q->matched = true;
 		return e->mode == EDIT_COMMENT ? COMMENT : DROP;
 	}
@@ -354,18 +378,21 @@ static enum fate change_row(struct master_edit *e, struct row *r, struct buf *la
 	for (size_t i = 0; i < e->count; i++) {
 		struct request *q = &e->list[i];
 
-		if (!is_meant(q, &before))
+		if (!is_meant(q, &before)) {
 			continue;
+		}
 		any = q->matched = true;
-		if (e->part == PART_FIELD)
+		if (e->part == PART_FIELD) {
 			set_field(e, r, q);
-		else if (e->mode == EDIT_SET)
+		} else if (e->mode == EDIT_SET) {
 			set_param(e, r, q);
-		else
+		} else {
 			remove_params(r, q->name);
+		}
 	}
-	if (any)
+	if (any) {
 		postconf_add_row(later, r->columns, r->argv, true);
+	}
 	return any ? DROP : KEEP;
 }
 
@@ -399,45 +426,55 @@ static char *rewrite(void *arg, const char *path, struct slice text, struct buf 
 			buf_reset(&later);
 			fate = begin_row(e, path, text, at, out, &later);
 		}
-		if (content && fate == COMMENT)
+		if (content && fate == COMMENT) {
 			buf_addc(out, '#');
-		if (!content || fate != DROP)
+		}
+		if (!content || fate != DROP) {
 			buf_add(out, line, n);
-		if (out->len > 0 && out->data[out->len - 1] != '\n')
+		}
+		if (out->len > 0 && out->data[out->len - 1] != '\n') {
 			buf_addc(out, '\n');
+		}
 	}
 	buf_add(out, buf_str(&later), later.len);
 	buf_free(&later);
 	for (size_t i = 0; i < e->count && e->error == NULL; i++) {
 		struct request *q = &e->list[i];
 
-		if (!q->matched && e->part == PART_ROW && e->mode == EDIT_SET)
+		if (!q->matched && e->part == PART_ROW && e->mode == EDIT_SET) {
 			postconf_add_row(out, q->row->columns, q->row->argv, true);
-		else if (!q->matched && e->part != PART_ROW)
+		} else if (!q->matched && e->part != PART_ROW) {
 			log_warn("unmatched service_name/type: \"%s\"", q->text);
+		}
 	}
 	return e->error;
 }
 
-int postconf_edit_master(struct postconf *pc, enum master_part part, enum edit_mode mode,
-	char **args)
+int postconf_edit_master(
+	struct postconf *pc, enum master_part part, enum edit_mode mode, char **args)
 {
 	struct master_edit e = { .pc = pc, .part = part, .mode = mode };
 	size_t count = 0;
 
-	if (part == PART_FIELD && mode != EDIT_SET)
+	if (part == PART_FIELD && mode != EDIT_SET) {
 		log_fatal("with option -F, do not specify %s", mode == EDIT_REMOVE ? "-X" : "-#");
-	if (part == PART_PARAM && mode == EDIT_COMMENT)
+	}
+	if (part == PART_PARAM && mode == EDIT_COMMENT) {
 		log_fatal("with option -P, do not specify -#");
-	while (args[count] != NULL)
+	}
+	while (args[count] != NULL) {
 		count++;
-	if (count == 0)
-		log_fatal("%s", mode == EDIT_SET ? "-e requires name=value argument" :
-			"missing service argument");
+	}
+	if (count == 0) {
+		log_fatal("%s",
+			mode == EDIT_SET ? "-e requires name=value argument"
+					 : "missing service argument");
+	}
 	e.list = arena_alloc(&pc->arena, count * sizeof(*e.list));
 	memset(e.list, 0, count * sizeof(*e.list));
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		add_request(&e, args[i]);
+	}
 	postconf_rewrite(pc, "master.cf", " for reading", rewrite, &e);
 	return 0;
 }

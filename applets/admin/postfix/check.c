@@ -46,7 +46,7 @@
 
 static struct {
 	int worst;
-	bool quiet;			/* at start: only what stands in the way */
+	bool quiet; /* at start: only what stands in the way */
 	uid_t owner;
 	gid_t group;
 } G;
@@ -90,7 +90,7 @@ void check_file_safe(const char *path)
 	struct stat st;
 
 	if (stat(path, &st) != 0) {
-		return;			/* whoever needs it says so */
+		return; /* whoever needs it says so */
 	}
 	if (geteuid() == 0 && st.st_uid != 0) {
 		warning("not owned by root: %s", path);
@@ -301,8 +301,8 @@ static void check_directories(void)
 	}
 	made = layout_make_spool();
 	if (made > 0) {
-		script_info("mail_spool_directory = %s was missing: made",
-			param.mail_spool_directory);
+		script_info(
+			"mail_spool_directory = %s was missing: made", param.mail_spool_directory);
 	} else if (made < 0) {
 		warning("mail_spool_directory = %s: %s", param.mail_spool_directory,
 			strerror(errno));
@@ -368,7 +368,7 @@ static void list_ports(void)
 	}
 	memset(&config, 0, sizeof(config));
 	if (dovecot_conf_load(param.dovecot_config_file, false, &error) != 0 ||
-	    dovecot_services(&config, param.dovecot_config_file, true, 0, &error) != 0) {
+		dovecot_services(&config, param.dovecot_config_file, true, 0, &error) != 0) {
 		warning("%s", error);
 		mem_free(error);
 	}

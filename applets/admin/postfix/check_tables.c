@@ -31,7 +31,7 @@ static struct {
 	uid_t owner;
 	gid_t group;
 	bool building;
-	struct hash seen;		/* alias_maps and alias_database are often the same */
+	struct hash seen; /* alias_maps and alias_database are often the same */
 } G;
 
 /*
@@ -169,8 +169,8 @@ static bool names_file(const char *type)
 		strcmp(type, "cidr") == 0 || strcmp(type, "sqlite") == 0;
 }
 
-static void check_file_table(const char *spec, const char *type, const char *path,
-	const char *parameter)
+static void check_file_table(
+	const char *spec, const char *type, const char *path, const char *parameter)
 {
 	char *error = NULL;
 	struct map *m;

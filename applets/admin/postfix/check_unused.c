@@ -25,9 +25,9 @@ struct unused {
 	struct arena a;
 	enum unused_say say;
 	int count, refused;
-	const char *where;		/* "/etc/postfix/main.cf, line 9" */
-	const char *name;		/* of the restriction list */
-	bool postscreen, sasl;		/* there is one in master.cf; a port has AUTH */
+	const char *where;     /* "/etc/postfix/main.cf, line 9" */
+	const char *name;      /* of the restriction list */
+	bool postscreen, sasl; /* there is one in master.cf; a port has AUTH */
 };
 
 /* tell - one setting that nothing acts on */
@@ -37,7 +37,8 @@ static void tell(struct unused *u, const char *where, const char *name, bool ref
 	if (refused) {
 		u->refused++;
 		(void)script_fatal("%s: %s protects, and this build does not act on it: take it "
-			"out to run without that protection", where, name);
+				   "out to run without that protection",
+			where, name);
 	} else if (u->say == UNUSED_LIST) {
 		script_info("%s: %s is accepted and not acted on", where, name);
 	}
@@ -51,7 +52,8 @@ static void tell_restriction(void *arg, const char *name, enum restrict_kind kin
 		u->count++;
 		u->refused++;
 		(void)script_fatal("%s: %s: the restriction %s is not built: it would answer "
-			"451 4.3.5 to all that is asked", u->where, u->name, name);
+				   "451 4.3.5 to all that is asked",
+			u->where, u->name, name);
 	}
 }
 
@@ -82,7 +84,7 @@ static void look_at(struct unused *u, const char *where, const char *name, const
 	enum param_type type = n >= 0 ? param_row((size_t)n)->type : PARAM_TYPE_STR;
 
 	if (*name >= '0' && *name <= '9') {
-		return;			/* 2bounce_notice_recipient is no name of C: no type */
+		return; /* 2bounce_notice_recipient is no name of C: no type */
 	}
 	if (is_restriction_list(name)) {
 		struct arena a = ARENA_INIT;
@@ -117,8 +119,9 @@ static void look_at_main_cf(struct unused *u)
 		int line = conf_line(names[i]);
 
 		if (line > 0) {
-			look_at(u, arena_printf(&u->a, "%s/main.cf, line %d", conf_loaded_dir(),
-				line), names[i], conf_set_value(names[i]));
+			look_at(u,
+				arena_printf(&u->a, "%s/main.cf, line %d", conf_loaded_dir(), line),
+				names[i], conf_set_value(names[i]));
 		}
 	}
 }
@@ -136,8 +139,8 @@ static void each_option(struct unused *u, const struct master_service *s, const 
 		text = text[2] != '\0' ? text + 2 : s->argv[i + 1];
 		equals = text != NULL ? strchr(text, '=') : NULL;
 		if (equals != NULL) {
-			struct slice name = slice_trim((struct slice){ text,
-				(size_t)(equals - text) });
+			struct slice name =
+				slice_trim((struct slice){ text, (size_t)(equals - text) });
 
 			fn(u, where, arena_strndup(&u->a, name.ptr, name.len),
 				equals + 1 + strspn(equals + 1, " \t"));
@@ -163,7 +166,7 @@ static void look_at_files(struct unused *u)
 
 	u->sasl = param.smtpd_sasl_auth_enable;
 	if (master_cf_read(path, &cf, &error) != 0) {
-		mem_free(error);	/* said by who looks at master.cf itself */
+		mem_free(error); /* said by who looks at master.cf itself */
 	}
 	for (size_t i = 0; i < cf.count; i++) {
 		u->postscreen = u->postscreen || strcmp(cf.services[i].command, "postscreen") == 0;
@@ -171,8 +174,10 @@ static void look_at_files(struct unused *u)
 	}
 	look_at_main_cf(u);
 	for (size_t i = 0; i < cf.count; i++) {
-		each_option(u, &cf.services[i], arena_printf(&u->a, "%s, line %d (%s)", path,
-			cf.services[i].line, cf.services[i].name), look_at);
+		each_option(u, &cf.services[i],
+			arena_printf(&u->a, "%s, line %d (%s)", path, cf.services[i].line,
+				cf.services[i].name),
+			look_at);
 	}
 	master_cf_free(&cf);
 }
@@ -194,7 +199,7 @@ int check_unused(enum unused_say say)
 		if (dovecot_conf_load(param.dovecot_config_file, true, &error) == 0) {
 			dovecot_unused(tell_dovecot, &u);
 		}
-		mem_free(error);	/* said by who starts the services of it */
+		mem_free(error); /* said by who starts the services of it */
 	}
 	if (say == UNUSED_COUNT && u.count > u.refused) {
 		script_info("%d setting%s not acted on: postfix check -v says which",

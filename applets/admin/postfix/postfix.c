@@ -42,8 +42,8 @@ static struct {
 	const char *dir;
 	int verbose;
 	bool log_open;
-	struct buf early;		/* lines from before the log was open */
-	struct hash said;		/* on the terminal */
+	struct buf early; /* lines from before the log was open */
+	struct hash said; /* on the terminal */
 } G;
 
 static void emit(const char *severity, const char *fmt, va_list ap)
@@ -67,8 +67,7 @@ static void on_warning(const char *severity, const char *text)
 
 	if (!G.log_open) {
 		buf_addf(&G.early, "%s%s\n", severity, text);
-	} else if (check_says(1) && fd != 1 && fd != 2 &&
-		hash_set(&G.said, text, &G) == NULL) {
+	} else if (check_says(1) && fd != 1 && fd != 2 && hash_set(&G.said, text, &G) == NULL) {
 		dprintf(2, "postfix/postfix-script: %s%s\n", severity, text);
 	}
 }
@@ -118,11 +117,12 @@ static void open_log(void)
 	log_set_listener(on_warning);
 }
 
-#define EMIT(severity) do { \
-		va_list ap; \
-		va_start(ap, fmt); \
+#define EMIT(severity)                   \
+	do {                             \
+		va_list ap;              \
+		va_start(ap, fmt);       \
 		emit(severity, fmt, ap); \
-		va_end(ap); \
+		va_end(ap);              \
 	} while (0)
 
 void script_info(const char *fmt, ...)

@@ -27,14 +27,14 @@ enum box_state { BOX_UNSEEN, BOX_KNOWN, BOX_BUSY };
 struct box {
 	char *key;
 	char *path;
-	struct target target;		/* whose rights; its texts belong to the box */
+	struct target target; /* whose rights; its texts belong to the box */
 	enum box_state state;
 	struct jobs jobs;
 	struct box *dirty_next;
 	bool dirty;
-	struct timer retry;		/* the mailbox is locked by somebody else */
-	int64_t locked_since;		/* loop_now() of the first try, 0: it was not */
-	char repair[DELIVER_ID_SIZE];	/* queue id that the tail names, "" none */
+	struct timer retry;           /* the mailbox is locked by somebody else */
+	int64_t locked_since;         /* loop_now() of the first try, 0: it was not */
+	char repair[DELIVER_ID_SIZE]; /* queue id that the tail names, "" none */
 };
 
 static void begin_boxes(struct loop_hook *h);
@@ -206,8 +206,8 @@ static struct batch *batch_make(struct box *box)
 	b->how = how_for(box);
 	b->jobs = mem_calloc(room + 1, sizeof(*b->jobs));
 	b->items = mem_calloc(room + 1, sizeof(*b->items));
-	while (box->jobs.first != NULL && b->count < room
-		&& (b->count == 0 || bytes < BATCH_BYTES)) {
+	while (box->jobs.first != NULL && b->count < room &&
+		(b->count == 0 || bytes < BATCH_BYTES)) {
 		struct job *j = jobs_pop(&box->jobs);
 
 		if (!job_wanted(j)) {
@@ -255,8 +255,13 @@ static struct batch *batch_repair(struct box *box)
 	b->how = how_for(box);
 	b->items = mem_alloc(sizeof(*b->items));
 	b->count = 1;
-	b->items[0] = (struct deliver_item){ .queue_id = q->id, .sender = "", .recipient = "",
-		.original = "", .repair = true, .read = request_read, .read_arg = q };
+	b->items[0] = (struct deliver_item){ .queue_id = q->id,
+		.sender = "",
+		.recipient = "",
+		.original = "",
+		.repair = true,
+		.read = request_read,
+		.read_arg = q };
 	return b;
 }
 

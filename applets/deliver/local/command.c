@@ -42,12 +42,12 @@ static const char SAFE[] = " \t0123456789!@%-_=+:,./"
 struct command {
 	struct command *next;
 	struct job *job;
-	pid_t pid;			/* of its keeper */
-	int ctl;			/* where the keeper hears us */
-	struct watch in, out;		/* its stdin and its output; fd -1: closed */
+	pid_t pid;            /* of its keeper */
+	int ctl;              /* where the keeper hears us */
+	struct watch in, out; /* its stdin and its output; fd -1: closed */
 	struct timer limit;
-	struct buf data;		/* to be written, the added lines first */
-	int64_t offset;			/* of the content, read so far */
+	struct buf data; /* to be written, the added lines first */
+	int64_t offset;  /* of the content, read so far */
 	struct buf output;
 	bool timed_out, unreadable;
 };
@@ -142,11 +142,11 @@ static void set_environment(struct arena *a, const struct job *j, const struct q
 /* become - the user, for good */
 static void become(const struct local_user *u)
 {
-	if (geteuid() == 0
-		&& ((u->uid == 0 && setgroups(1, &u->gid) != 0)
-			|| (u->uid != 0
-				&& initgroups(u->name[0] != '\0' ? u->name : "nobody", u->gid) != 0)
-			|| setgid(u->gid) != 0 || setuid(u->uid) != 0)) {
+	if (geteuid() == 0 &&
+		((u->uid == 0 && setgroups(1, &u->gid) != 0) ||
+			(u->uid != 0 &&
+				initgroups(u->name[0] != '\0' ? u->name : "nobody", u->gid) != 0) ||
+			setgid(u->gid) != 0 || setuid(u->uid) != 0)) {
 		_exit(EX_TEMPFAIL);
 	}
 	if (u->uid != 0 && geteuid() == 0) {
@@ -206,8 +206,8 @@ static _Noreturn void execute(struct arena *a, const char *command)
 		dprintf(2, "cannot execute %s: %s\n", argv[0], strerror(errno));
 		_exit(EX_TEMPFAIL);
 	}
-	if (command[strspn(command, SAFE)] == '\0'
-		&& split_words(arena_strdup(a, command), argv, WORDS_MAX) > 0) {
+	if (command[strspn(command, SAFE)] == '\0' &&
+		split_words(arena_strdup(a, command), argv, WORDS_MAX) > 0) {
 		execvp(argv[0], argv);
 		if (errno != ENOENT || strchr(argv[0], '/') != NULL) {
 			dprintf(2, "cannot execute %s: %s\n", argv[0], strerror(errno));
@@ -219,8 +219,7 @@ static _Noreturn void execute(struct arena *a, const char *command)
 	_exit(EX_TEMPFAIL);
 }
 
-_Noreturn void command_exec(
-	const struct job *j, const struct queue_envelope *env, int in, int out)
+_Noreturn void command_exec(const struct job *j, const struct queue_envelope *env, int in, int out)
 {
 	struct arena a = ARENA_INIT;
 	pid_t keeper = getppid();

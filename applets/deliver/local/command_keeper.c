@@ -30,10 +30,10 @@
 enum { ORPHAN_GRACE = 5 };
 
 struct keeper {
-	pid_t pid;			/* the command, and its process group */
-	int ctl;			/* -1: the agent is gone */
-	int in, out;			/* other ends of the command's; -1: closed */
-	int64_t limit;			/* seconds(): when an orphan is killed */
+	pid_t pid;     /* the command, and its process group */
+	int ctl;       /* -1: the agent is gone */
+	int in, out;   /* other ends of the command's; -1: closed */
+	int64_t limit; /* seconds(): when an orphan is killed */
 };
 
 /* seconds - of the clock that nobody sets */
@@ -47,7 +47,7 @@ static int64_t seconds(void)
 
 static void on_chld(int signo)
 {
-	(void)signo;			/* only that ppoll() returns */
+	(void)signo; /* only that ppoll() returns */
 }
 
 static void close_one(int *fd)
@@ -174,7 +174,9 @@ _Noreturn void keeper_run(const struct job *j, const struct queue_envelope *env,
 	const int out[2], int ctl)
 {
 	const int keep[] = { in[0], in[1], out[0], out[1], ctl };
-	struct keeper k = { .ctl = ctl, .in = in[1], .out = out[0],
+	struct keeper k = { .ctl = ctl,
+		.in = in[1],
+		.out = out[0],
 		.limit = seconds() + param.command_time_limit + ORPHAN_GRACE };
 	sigset_t open;
 	int status;

@@ -45,8 +45,9 @@ static int open_dir(void)
 	}
 	fd = open(buf_str(&path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	buf_free(&path);
-	if (fd >= 0 && (fstat(fd, &st) != 0 || st.st_uid != geteuid() ||
-			       (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)) {
+	if (fd >= 0 &&
+		(fstat(fd, &st) != 0 || st.st_uid != geteuid() ||
+			(st.st_mode & (S_IWGRP | S_IWOTH)) != 0)) {
 		close(fd);
 		fd = -1;
 	}
@@ -57,7 +58,7 @@ static int open_dir(void)
 static void note_name(char out[NAME_SIZE], const struct job *j)
 {
 	const struct recipient *rc = j->recipient;
-	uint64_t sum = UINT64_C(14695981039346656037);	/* FNV-1a */
+	uint64_t sum = UINT64_C(14695981039346656037); /* FNV-1a */
 
 	for (const char *p = j->target->value; *p != '\0'; p++) {
 		sum = (sum ^ (unsigned char)*p) * UINT64_C(1099511628211);

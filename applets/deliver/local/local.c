@@ -94,16 +94,13 @@ static void warn_unused(void)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (rows[i].value[0] != '\0') {
-			log_warn(
-				"parameter %s is not acted on: see transport_maps",
-				rows[i].name);
+			log_warn("parameter %s is not acted on: see transport_maps", rows[i].name);
 		}
 	}
-	if (param.mailbox_size_limit > 0 && param.message_size_limit > 0
-		&& param.mailbox_size_limit < param.message_size_limit) {
-		log_fatal(
-			"configuration error: mailbox_size_limit is smaller than "
-			"message_size_limit");
+	if (param.mailbox_size_limit > 0 && param.message_size_limit > 0 &&
+		param.mailbox_size_limit < param.message_size_limit) {
+		log_fatal("configuration error: mailbox_size_limit is smaller than "
+			  "message_size_limit");
 	}
 }
 

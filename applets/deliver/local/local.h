@@ -33,16 +33,16 @@
  *	underway.c	nothing is begun twice, here or by an agent before us
  */
 enum {
-	BATCH_ITEMS = 500,		/* messages delivered under one lock */
+	BATCH_ITEMS = 500, /* messages delivered under one lock */
 	BATCH_BYTES = 16 << 20,
 	/* messages up to this size stay in memory until delivered */
 	CONTENT_KEEP = 64 * 1024,
-	SPARE_CONTENT = 16 * 1024,	/* a spare request keeps this much room for a content */
+	SPARE_CONTENT = 16 * 1024, /* a spare request keeps this much room for a content */
 	SPARES_MAX = 200,
-	CONTENT_TOTAL = 16 << 20,	/* all of them together; above it content is read again */
-	JOBS_HIGH = 4000,		/* above it no request is read */
+	CONTENT_TOTAL = 16 << 20, /* all of them together; above it content is read again */
+	JOBS_HIGH = 4000,         /* above it no request is read */
 	UNDERWAY_BITS = 10,
-	FD_MAX = 65536			/* descriptors that a child closes */
+	FD_MAX = 65536 /* descriptors that a child closes */
 };
 
 struct box;
@@ -53,37 +53,37 @@ struct worker;
 struct client {
 	struct session_io *io;
 	struct client *next;
-	struct request *requests;	/* under way */
-	struct buf answers;		/* to be sent with the next feed() */
-	struct loop_hook hook;		/* resumes the session once a turn */
-	bool ending;			/* close when nothing is under way */
-	bool paused;			/* JOBS_HIGH was reached */
+	struct request *requests; /* under way */
+	struct buf answers;       /* to be sent with the next feed() */
+	struct loop_hook hook;    /* resumes the session once a turn */
+	bool ending;              /* close when nothing is under way */
+	bool paused;              /* JOBS_HIGH was reached */
 };
 
 /* One message. Freed when its last job has ended. */
 struct request {
-	struct client *client;		/* NULL: the connection is gone, answers go nowhere */
-	struct request *prev, *next;	/* of the client */
+	struct client *client;       /* NULL: the connection is gone, answers go nowhere */
+	struct request *prev, *next; /* of the client */
 	struct arena arena;
 	struct delivery_request r;
 	char id[QUEUE_ID_TEXT];
-	int64_t begun;			/* microseconds */
-	struct buf content;		/* the whole of it, when content_whole */
+	int64_t begun;      /* microseconds */
+	struct buf content; /* the whole of it, when content_whole */
 	bool content_whole;
-	const char **delivered_to;	/* values of the Delivered-To headers */
+	const char **delivered_to; /* values of the Delivered-To headers */
 	size_t delivered_count;
-	struct recipient *recipients;	/* r.recipient_count of them */
-	size_t open;			/* recipients without an answer */
-	struct request *underway_next, *wait_next;	/* underway.c */
+	struct recipient *recipients;              /* r.recipient_count of them */
+	size_t open;                               /* recipients without an answer */
+	struct request *underway_next, *wait_next; /* underway.c */
 	bool underway;
 };
 
 struct recipient {
 	struct request *request;
 	const struct delivery_recipient *r;
-	const char *original;		/* X-Original-To */
-	const char *sender;		/* owner- of a list, else the request's */
-	const char *owner;		/* owner-, or NULL */
+	const char *original; /* X-Original-To */
+	const char *sender;   /* owner- of a list, else the request's */
+	const char *owner;    /* owner-, or NULL */
 	size_t pending, targets;
 	/* The worst so far. */
 	enum delivery_status status;
@@ -97,8 +97,8 @@ struct recipient {
 struct job {
 	struct recipient *recipient;
 	const struct target *target;
-	struct job *next;		/* in the queue of its mailbox or of the commands */
-	bool suspect;			/* may have been delivered before */
+	struct job *next; /* in the queue of its mailbox or of the commands */
+	bool suspect;     /* may have been delivered before */
 };
 
 struct jobs {
@@ -111,34 +111,34 @@ extern struct local_state {
 	struct server *server;
 	struct queue *queue;
 	struct client *clients;
-	struct hash boxes;		/* "uid:path" -> struct box */
-	struct box *dirty;		/* boxes with jobs to begin at the end of the turn */
+	struct hash boxes; /* "uid:path" -> struct box */
+	struct box *dirty; /* boxes with jobs to begin at the end of the turn */
 	struct loop_hook turn;
 	struct worker *workers;
 	size_t worker_count;
-	int log_sock;			/* in a child: where its log lines go */
-	struct command *commands;	/* running */
+	int log_sock;             /* in a child: where its log lines go */
+	struct command *commands; /* running */
 	size_t command_count;
-	struct jobs command_jobs;	/* waiting */
-	size_t jobs;			/* under way */
-	struct request *spares;		/* for the next requests, with their memory */
+	struct jobs command_jobs; /* waiting */
+	size_t jobs;              /* under way */
+	struct request *spares;   /* for the next requests, with their memory */
 	size_t spare_count;
-	struct timer spare_timer;	/* gives them back when it is quiet */
-	size_t content_bytes;		/* kept in memory, of all requests */
+	struct timer spare_timer; /* gives them back when it is quiet */
+	size_t content_bytes;     /* kept in memory, of all requests */
 	/* underway.c */
 	struct request *underway[1 << UNDERWAY_BITS];
 	struct request *wait_first, **wait_tail; /* the same is under way */
 	struct timer wait_timer;
 	struct queue_holds *holds;
-	int64_t agent_until;		/* loop milliseconds */
-	bool draining;			/* a successor takes what is new */
+	int64_t agent_until; /* loop milliseconds */
+	bool draining;       /* a successor takes what is new */
 	struct timer note_timer;
-	char *scratch;			/* CONTENT_KEEP bytes */
-	bool root;			/* deliveries are made by children of the users */
+	char *scratch; /* CONTENT_KEEP bytes */
+	bool root;     /* deliveries are made by children of the users */
 } local_G;
-#define G local_G	/* the name is each applet's own */
+#define G local_G /* the name is each applet's own */
 
-int64_t local_now(void);		/* microseconds since 1970 */
+int64_t local_now(void); /* microseconds since 1970 */
 /* queue.db, opened again after an error; NULL: not now. */
 struct queue *local_queue(void);
 
@@ -153,10 +153,10 @@ bool job_wanted(const struct job *j);
 /* What stands above the content in a mailbox; read from the request. */
 void job_item(const struct job *j, struct deliver_item *it);
 void spares_free(void);
-void clients_drain(void);		/* answer what is under way, then close */
+void clients_drain(void); /* answer what is under way, then close */
 void clients_wake(void);
-void request_begin(struct request *q);	/* entered in the table of those under way */
-void request_drop(struct request *q);	/* nobody wants it, and it was not begun */
+void request_begin(struct request *q); /* entered in the table of those under way */
+void request_drop(struct request *q);  /* nobody wants it, and it was not begun */
 
 /* underway.c */
 void underway_init(void);
@@ -172,11 +172,11 @@ void box_add(struct job *j);
 /* A batch came back from a worker. items NULL: the worker died, its messages may be there. */
 struct batch {
 	struct box *box;
-	struct job **jobs;		/* NULL: a message is only looked for (repair) */
+	struct job **jobs; /* NULL: a message is only looked for (repair) */
 	struct deliver_item *items;
 	size_t count;
 	struct deliver_how how;
-	struct request *repair;		/* made up for a repair item */
+	struct request *repair; /* made up for a repair item */
 };
 void box_batch_done(struct batch *b, bool locked);
 void box_batch_died(struct batch *b);
@@ -204,15 +204,21 @@ void box_worker_free(void);
 void worker_log(int sock);
 _Noreturn void worker_child(int sock, pid_t parent);
 /* The messages between worker.c and worker_child.c: kinds; either side. */
-enum { WORKER_PROBE = 1, WORKER_BATCH = 2, WORKER_DATA = 3,	/* to the child */
-	WORKER_PROBED = 4, WORKER_WANT = 5, WORKER_RESULT = 6,	/* from the child */
-	WORKER_LOG = 7 };
+enum {
+	WORKER_PROBE = 1,
+	WORKER_BATCH = 2,
+	WORKER_DATA = 3, /* to the child */
+	WORKER_PROBED = 4,
+	WORKER_WANT = 5,
+	WORKER_RESULT = 6, /* from the child */
+	WORKER_LOG = 7
+};
 enum { WORKER_INLINE = 64 * 1024, WORKER_PIECE = 256 * 1024 };
 
 /* command_note.c */
-void note_make(const struct job *j);		/* its command has taken the message */
+void note_make(const struct job *j); /* its command has taken the message */
 bool note_find(const struct job *j);
-void notes_clean_later(void);		/* remove those that are not needed any more */
+void notes_clean_later(void); /* remove those that are not needed any more */
 
 /* command_keeper.c */
 enum { KEEPER_WHOLE = 'W', KEEPER_KILL = 'K' }; /* words to it */
@@ -222,8 +228,7 @@ _Noreturn void keeper_run(const struct job *j, const struct queue_envelope *env,
 
 /* command.c */
 /* In a process of its own: become the user and the command. */
-_Noreturn void command_exec(
-	const struct job *j, const struct queue_envelope *env, int in, int out);
+_Noreturn void command_exec(const struct job *j, const struct queue_envelope *env, int in, int out);
 void command_add(struct job *j);
 bool command_ended(pid_t pid, int status);
 void commands_free(void);

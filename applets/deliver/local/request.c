@@ -86,8 +86,8 @@ static void find_delivered_to(struct request *q, const char *p, size_t len)
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
 		struct slice line = { p, (size_t)((nl != NULL ? nl : end) - p) };
 
-		if (line.len > sizeof(name)
-			&& slice_ieq((struct slice){ line.ptr, sizeof(name) - 1 }, name)) {
+		if (line.len > sizeof(name) &&
+			slice_ieq((struct slice){ line.ptr, sizeof(name) - 1 }, name)) {
 			line.ptr += sizeof(name) - 1;
 			line.len -= sizeof(name) - 1;
 			line = slice_trim(line);
@@ -231,9 +231,13 @@ static void answer(struct recipient *rc)
 		/* With an owner they become a message of their own: once, not at every try. */
 		bool wait = rc->owner != NULL && rc->status == DELIVERY_DEFERRED;
 		size_t added = wait ? 0 : rc->added_count;
-		const struct delivery_answer a = { .serial = q->r.serial, .n = rc->r->n,
-			.status = rc->status, .dsn = rc->dsn, .text = rc->text,
-			.added_count = added, .added = rc->added,
+		const struct delivery_answer a = { .serial = q->r.serial,
+			.n = rc->r->n,
+			.status = rc->status,
+			.dsn = rc->dsn,
+			.text = rc->text,
+			.added_count = added,
+			.added = rc->added,
 			.owner = rc->owner != NULL && added > 0 ? rc->owner : "" };
 
 		delivery_put_answer(&c->answers, &a);
@@ -355,9 +359,13 @@ void job_item(const struct job *j, struct deliver_item *it)
 {
 	const struct recipient *rc = j->recipient;
 
-	*it = (struct deliver_item){ .queue_id = rc->request->id, .sender = rc->sender,
-		.recipient = rc->r->address, .original = rc->original, .suspect = j->suspect,
-		.read = request_read, .read_arg = rc->request };
+	*it = (struct deliver_item){ .queue_id = rc->request->id,
+		.sender = rc->sender,
+		.recipient = rc->r->address,
+		.original = rc->original,
+		.suspect = j->suspect,
+		.read = request_read,
+		.read_arg = rc->request };
 }
 
 /* ---- Requests ---- */
@@ -368,11 +376,10 @@ static bool was_deferred(struct recipient *rc)
 	struct queue *queue = local_queue();
 	struct queue_recipient r;
 
-	return queue != NULL
-		&& queue_recipients(queue, rc->request->r.id, (int64_t)rc->r->n, true,
-			   &rc->request->arena, &r, 1)
-		== 1
-		&& (uint64_t)r.n == rc->r->n && r.dsn[0] != '\0';
+	return queue != NULL &&
+		queue_recipients(queue, rc->request->r.id, (int64_t)rc->r->n, true,
+			&rc->request->arena, &r, 1) == 1 &&
+		(uint64_t)r.n == rc->r->n && r.dsn[0] != '\0';
 }
 
 /* begin_target - a job, or the end of it at once */
@@ -443,7 +450,7 @@ void request_begin(struct request *q)
 		find_delivered_to(q, G.scratch, (size_t)len);
 	}
 	q->recipients = arena_alloc(&q->arena, (count + 1) * sizeof(*q->recipients));
-	q->open = count + 1;	/* one more: it must not end under our hands */
+	q->open = count + 1; /* one more: it must not end under our hands */
 	for (size_t i = 0; i < count; i++) {
 		struct recipient *rc = &q->recipients[i];
 
@@ -606,7 +613,8 @@ void clients_wake(void)
 	}
 }
 
-const struct session_class local_session = {
-	.name = "local", .open = client_open, .feed = client_feed, .event = client_event,
-	.close = client_close
-};
+const struct session_class local_session = { .name = "local",
+	.open = client_open,
+	.feed = client_feed,
+	.event = client_event,
+	.close = client_close };

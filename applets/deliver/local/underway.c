@@ -89,8 +89,8 @@ static bool is_elsewhere(const struct request *q)
 		return true;
 	}
 	for (size_t i = 0; i < q->r.recipient_count; i++) {
-		if (queue_is_held(G.holds, QUEUE_HOLD_DELIVERY, q->r.id,
-			    (int64_t)q->r.recipients[i].n)) {
+		if (queue_is_held(
+			    G.holds, QUEUE_HOLD_DELIVERY, q->r.id, (int64_t)q->r.recipients[i].n)) {
 			return true;
 		}
 	}

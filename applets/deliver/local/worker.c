@@ -88,8 +88,11 @@ static void close_others(int sock)
 static void become(const struct target *t)
 {
 	gid_t groups[2] = { t->user.gid, 0 };
-	struct identity who = { .uid = t->user.uid, .gid = t->user.gid, .groups = groups,
-		.lock_group = (gid_t)-1, .name = t->user.name };
+	struct identity who = { .uid = t->user.uid,
+		.gid = t->user.gid,
+		.groups = groups,
+		.lock_group = (gid_t)-1,
+		.name = t->user.name };
 	size_t count = 1;
 	struct stat st;
 
@@ -415,10 +418,9 @@ static void put_content(struct buf *out, struct batch *b, size_t i, size_t *tota
 	int64_t n = 0;
 
 	if (q->r.size <= WORKER_INLINE && *total < INLINE_TOTAL) {
-		while ((int64_t)content.len < q->r.size
-			&& (n = request_read(q, (int64_t)content.len,
-				    buf_reserve(&content, WORKER_INLINE), WORKER_INLINE))
-				> 0) {
+		while ((int64_t)content.len < q->r.size &&
+			(n = request_read(q, (int64_t)content.len,
+				 buf_reserve(&content, WORKER_INLINE), WORKER_INLINE)) > 0) {
 			buf_added(&content, (size_t)n);
 		}
 	}
@@ -581,8 +583,7 @@ static void worker_read(struct watch *watch, unsigned events)
 		return;
 	}
 	buf_added(&k->in, (size_t)n);
-	while ((rc = wire_next(&k->in, &w, &size)) > 0 &&
-		(kind = wire_get_int(&w)) == WORKER_LOG) {
+	while ((rc = wire_next(&k->in, &w, &size)) > 0 && (kind = wire_get_int(&w)) == WORKER_LOG) {
 		on_log(k, &w);
 		buf_consume(&k->in, size);
 	}

@@ -21,7 +21,7 @@ enum { READ_SIZE = 64 * 1024, PAUSE_MS = 200 };
 /* The socket and what was read from it. */
 struct line {
 	int sock;
-	pid_t parent;		/* whose child we are as long as it lives */
+	pid_t parent; /* whose child we are as long as it lives */
 	struct buf in, out;
 };
 
@@ -29,9 +29,9 @@ struct line {
 struct content {
 	struct line *line;
 	size_t item;
-	const char *data;	/* NULL: ask */
+	const char *data; /* NULL: ask */
 	size_t len;
-	char *piece;		/* the piece asked for last */
+	char *piece; /* the piece asked for last */
 	int64_t piece_at;
 	size_t piece_len;
 };
@@ -122,9 +122,9 @@ static int64_t content_read(void *arg, int64_t offset, void *data, size_t len)
 		from = c->data + offset;
 		left = (size_t)offset < c->len ? c->len - (size_t)offset : 0;
 	} else {
-		if ((c->piece == NULL || offset < c->piece_at
-			    || offset >= c->piece_at + (int64_t)c->piece_len)
-			&& !fetch(c, offset)) {
+		if ((c->piece == NULL || offset < c->piece_at ||
+			    offset >= c->piece_at + (int64_t)c->piece_len) &&
+			!fetch(c, offset)) {
 			return -1;
 		}
 		from = c->piece + (offset - c->piece_at);
@@ -146,7 +146,7 @@ static void probe(struct line *l, struct wire *w)
 	how.any_owner = wire_get_int(w) != 0;
 	rc = deliver_probe(path, &how, id);
 	if (rc < 0 && errno != EAGAIN) {
-		rc = 0;		/* the delivery will say why */
+		rc = 0; /* the delivery will say why */
 	}
 	mark = wire_begin(&l->out);
 	wire_put_int(&l->out, WORKER_PROBED);

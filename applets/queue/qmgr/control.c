@@ -31,12 +31,15 @@ static bool take_new(struct wire *w)
 	uint64_t count = wire_get_int(w);
 	queue_id ids[IDS_MAX];
 
-	if (count > IDS_MAX)
+	if (count > IDS_MAX) {
 		return false;
-	for (uint64_t i = 0; i < count; i++)
+	}
+	for (uint64_t i = 0; i < count; i++) {
 		ids[i] = wire_get_int(w);
-	if (!wire_ok(w))
+	}
+	if (!wire_ok(w)) {
 		return false;
+	}
 	load_new(ids, (size_t)count);
 	return true;
 }
@@ -47,8 +50,8 @@ static bool is_domain(const char *s)
 	size_t len = strlen(s);
 
 	return len > 0 && len < 256 &&
-	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_[]:") ==
-		       len;
+		strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_[]:") ==
+		len;
 }
 
 static enum qmgr_answer flush(enum qmgr_message kind, const char *text)
@@ -59,10 +62,12 @@ static enum qmgr_answer flush(enum qmgr_message kind, const char *text)
 		load_flush_all();
 		return QMGR_OK;
 	}
-	if (kind == QMGR_FLUSH_ID)
+	if (kind == QMGR_FLUSH_ID) {
 		return queue_id_parse(text, &id) && load_flush_id(id) ? QMGR_OK : QMGR_BAD;
-	if (!is_domain(text))
+	}
+	if (!is_domain(text)) {
 		return QMGR_BAD;
+	}
 	load_flush_site(text);
 	return QMGR_OK;
 }
@@ -77,8 +82,9 @@ static bool on_message(struct peer *p, struct wire *w)
 	case QMGR_NEW:
 		return ours && take_new(w);
 	case QMGR_SCAN:
-		if (ours)
+		if (ours) {
 			load_scan();
+		}
 		return ours;
 	case QMGR_FLUSH_ID:
 	case QMGR_FLUSH_SITE:
@@ -89,10 +95,13 @@ static bool on_message(struct peer *p, struct wire *w)
 	default:
 		return false;
 	}
-	if (!wire_ok(w))
+	if (!wire_ok(w)) {
 		return false;
-	answer(p, peer_is_allowed(p, "authorized_flush_users", param.authorized_flush_users) ?
-		flush((enum qmgr_message)kind, text) : QMGR_DENIED);
+	}
+	answer(p,
+		peer_is_allowed(p, "authorized_flush_users", param.authorized_flush_users)
+			? flush((enum qmgr_message)kind, text)
+			: QMGR_DENIED);
 	return true;
 }
 
@@ -101,8 +110,9 @@ void control_start(void)
 	int fd = qmgr->service.listen_count > 0 ? qmgr->service.listen[0].fd
 						: unix_listen("public/qmgr", 0666);
 
-	if (fd < 0)
+	if (fd < 0) {
 		log_fatal("public/qmgr: %m");
+	}
 	qmgr->control.message = on_message;
 	peers_listen(&qmgr->control, fd);
 }

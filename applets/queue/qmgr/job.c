@@ -27,8 +27,9 @@ static struct job **job_slot(queue_id id)
 	uint64_t h = id * UINT64_C(0x9e3779b97f4a7c15);
 	struct job **slot = &qmgr->jobs[h >> (64 - JOB_BITS)];
 
-	while (*slot != NULL && (*slot)->id != id)
+	while (*slot != NULL && (*slot)->id != id) {
 		slot = &(*slot)->hash_next;
+	}
 	return slot;
 }
 
@@ -45,8 +46,9 @@ static const char *pack(char **at, const char *s)
 	size_t size = strlen(s) + 1;
 	char *to = *at;
 
-	if (size == 1)
+	if (size == 1) {
 		return "";
+	}
 	memcpy(to, s, size);
 	*at += size;
 	return to;
@@ -108,8 +110,9 @@ static int load_rcpts(struct job *j, struct arena *a)
 	struct queue_recipient *found;
 	int count;
 
-	if (qmgr->found == NULL)
+	if (qmgr->found == NULL) {
 		qmgr->found = mem_calloc(RCPTS_AT_ONCE, sizeof(*qmgr->found));
+	}
 	found = qmgr->found;
 	count = queue_recipients(qmgr->queue, j->id, j->next_n, true, a, found, RCPTS_AT_ONCE);
 	for (int i = 0; i < count; i++) {
@@ -173,8 +176,9 @@ static int start_job(const struct queue_envelope *env, struct arena *a)
 	struct job *j = new_job(env), **slot = job_slot(env->id);
 	int64_t total = load_rcpts(j, a);
 
-	if (total >= 0 && j->more)
+	if (total >= 0 && j->more) {
 		total = queue_count_recipients(qmgr->queue, j->id, NULL);
+	}
 	j->hash_next = *slot;
 	*slot = j;
 	qmgr->job_count++;
@@ -183,10 +187,11 @@ static int start_job(const struct queue_envelope *env, struct arena *a)
 		return -1;
 	}
 	log_active(j, total);
-	if (j->count == 0)
-		settle_touch(j);	/* nobody is left: a crash came before its removal */
-	else
+	if (j->count == 0) {
+		settle_touch(j); /* nobody is left: a crash came before its removal */
+	} else {
 		transport_submit(j);
+	}
 	return 1;
 }
 
@@ -196,20 +201,24 @@ int job_load(queue_id id)
 	struct queue_envelope env;
 	int rc;
 
-	if (job_find(id) != NULL)
+	if (job_find(id) != NULL) {
 		return 0;
+	}
 	if (succession_is_elders(id)) {
 		succession_await(id);
 		return 0;
 	}
 	rc = queue_get(qmgr->queue, id, a, &env);
-	if (rc > 0 && (env.state == QUEUE_HOLD || env.state == QUEUE_CORRUPT))
+	if (rc > 0 && (env.state == QUEUE_HOLD || env.state == QUEUE_CORRUPT)) {
 		rc = 0;
-	if (rc > 0)
+	}
+	if (rc > 0) {
 		rc = start_job(&env, a);
+	}
 	arena_reset(a);
-	if (rc < 0)
+	if (rc < 0) {
 		qmgr_queue_trouble("cannot read a message");
+	}
 	return rc;
 }
 
@@ -224,10 +233,11 @@ int job_load_more(struct job *j)
 		qmgr_queue_trouble("cannot read recipients");
 		return -1;
 	}
-	if (count == 0)
+	if (count == 0) {
 		settle_touch(j);
-	else
+	} else {
 		transport_submit(j);
+	}
 	return 0;
 }
 
@@ -239,10 +249,11 @@ void job_take_added(struct job *j)
 		j->added = r->next;
 		r->next = NULL;
 		/* Those that will be read with a later part anyway are not taken now. */
-		if (j->more && r->n >= j->next_n)
+		if (j->more && r->n >= j->next_n) {
 			free_rcpt(r);
-		else
+		} else {
 			add_rcpt(j, r);
+		}
 	}
 	j->added_tail = &j->added;
 }
@@ -274,8 +285,9 @@ bool job_leave_unsent(struct job *j)
 		j->more = true;
 	}
 	j->rcpts_tail = p;
-	if (j->waiting > 0 || j->touched || j->unsettled)
+	if (j->waiting > 0 || j->touched || j->unsettled) {
 		return false;
+	}
 	job_free(j);
 	return true;
 }
@@ -302,8 +314,9 @@ static int know_recipients(const struct job *j, struct hash *known)
 	int64_t from = 0;
 	int count;
 
-	for (const struct rcpt *added = j->added; added != NULL; added = added->next)
+	for (const struct rcpt *added = j->added; added != NULL; added = added->next) {
 		hash_set(known, added->address, known);
+	}
 	do {
 		count = queue_recipients(qmgr->queue, j->id, from, false, &a, r, 64);
 		for (int i = 0; i < count; i++) {
@@ -345,16 +358,20 @@ static int expand(struct job *j, const struct rcpt *r, const struct delivery_ans
 
 	if (*a->owner != '\0') {
 		rc = notice_forward(j, a->owner, a->added, a->added_count);
-		if (rc == 0)
+		if (rc == 0) {
 			settle_with_copy(j);
+		}
 		return rc;
 	}
 	rc = know_recipients(j, &known);
-	if (rc == 0 && j->last_n < 0 && queue_count_recipients(qmgr->queue, j->id, &j->last_n) < 0)
+	if (rc == 0 && j->last_n < 0 &&
+		queue_count_recipients(qmgr->queue, j->id, &j->last_n) < 0) {
 		rc = -1;
+	}
 	for (size_t i = 0; i < a->added_count && rc == 0; i++) {
-		if (*a->added[i] != '\0' && hash_set(&known, a->added[i], &known) == NULL)
+		if (*a->added[i] != '\0' && hash_set(&known, a->added[i], &known) == NULL) {
 			add_address(j, r, a->added[i]);
+		}
 	}
 	hash_free(&known, NULL);
 	return rc;
@@ -373,8 +390,9 @@ void job_answer(struct job *j, struct rcpt *r, const struct delivery_answer *a)
 {
 	enum delivery_status status = a->status;
 
-	if (r->state != RCPT_NEW && r->state != RCPT_WAITING)
+	if (r->state != RCPT_NEW && r->state != RCPT_WAITING) {
 		return;
+	}
 	j->waiting--;
 	settle_touch(j);
 	/* Also beside a member that failed: the others must not wait for it. */
@@ -385,8 +403,9 @@ void job_answer(struct job *j, struct rcpt *r, const struct delivery_answer *a)
 	switch (status) {
 	case DELIVERY_SENT:
 		r->state = RCPT_DONE;
-		if (notice_wants(r, DSN_SUCCESS))
+		if (notice_wants(r, DSN_SUCCESS)) {
 			set_result(r, RCPT_DONE, a->dsn, a->text);
+		}
 		break;
 	case DELIVERY_DEFERRED:
 		set_result(r, RCPT_DEFERRED, a->dsn, a->text);

@@ -23,11 +23,13 @@
 #include "conf/params.h"
 
 enum {
-	RING_SIZE = 16384,		/* notices kept; beyond, a sweep finds the rest */
-	NEW_A_STEP = 200, DUE_A_STEP = 50, SWEEP_A_STEP = 200,
-	CLEAN_SECONDS = 86400,		/* unfinished messages of crashed writers go after a day */
+	RING_SIZE = 16384, /* notices kept; beyond, a sweep finds the rest */
+	NEW_A_STEP = 200,
+	DUE_A_STEP = 50,
+	SWEEP_A_STEP = 200,
+	CLEAN_SECONDS = 86400, /* unfinished messages of crashed writers go after a day */
 	TIMER_MAX = 3600,
-	START_SECONDS = 30		/* so long notices wait at most at the start */
+	START_SECONDS = 30 /* so long notices wait at most at the start */
 };
 
 static void on_step(struct loop_hook *h);
@@ -53,8 +55,9 @@ static bool may_load(void)
 
 void load_wake(void)
 {
-	if (may_load())
+	if (may_load()) {
 		loop_at_end(qmgr->loop, &qmgr->load.step, on_step, NULL);
+	}
 }
 
 /* ---- Notices ---- */
@@ -63,11 +66,13 @@ void load_new(const queue_id *ids, size_t count)
 {
 	struct load *l = &qmgr->load;
 
-	if (l->ring == NULL)
+	if (l->ring == NULL) {
 		l->ring = mem_realloc(NULL, RING_SIZE * sizeof(*l->ring));
+	}
 	/* From the start again, so that a small ring stays in a page or two of its memory. */
-	if (l->ring_count == 0)
+	if (l->ring_count == 0) {
 		l->ring_at = 0;
+	}
 	for (size_t i = 0; i < count; i++) {
 		if (l->ring_count == RING_SIZE) {
 			load_scan();
@@ -75,8 +80,9 @@ void load_new(const queue_id *ids, size_t count)
 		}
 		l->ring[(l->ring_at + l->ring_count++) % RING_SIZE] = ids[i];
 	}
-	if (count > 0)
+	if (count > 0) {
 		load_wake();
+	}
 }
 
 static void step_new(void)
@@ -139,8 +145,9 @@ bool load_flush_id(queue_id id)
 	int found = queue_get(qmgr->queue, id, &a, &env);
 
 	arena_free(&a);
-	if (found <= 0)
+	if (found <= 0) {
 		return false;
+	}
 	transport_revive();
 	load_new(&id, 1);
 	return true;
@@ -212,14 +219,17 @@ static void step_sweep(void)
 		return;
 	}
 	for (int i = 0; i < count; i++) {
-		if (found[i].state == QUEUE_INCOMING ? is_full() : l->flush && is_full_for_old())
+		if (found[i].state == QUEUE_INCOMING ? is_full() : l->flush && is_full_for_old()) {
 			return;
-		if (is_wanted(&found[i]) && job_load(found[i].id) < 0)
+		}
+		if (is_wanted(&found[i]) && job_load(found[i].id) < 0) {
 			return;
+		}
 		l->sweep_at = found[i].id;
 	}
-	if (count < SWEEP_A_STEP)
+	if (count < SWEEP_A_STEP) {
 		end_sweep();
+	}
 }
 
 /* ---- Due mail ---- */
@@ -236,13 +246,14 @@ void load_due_at(int64_t when)
 	struct load *l = &qmgr->load;
 	int64_t wait = when - qmgr_now();
 
-	if (l->due_timer_at != 0 && l->due_timer_at <= when)
+	if (l->due_timer_at != 0 && l->due_timer_at <= when) {
 		return;
+	}
 	l->due_timer_at = when;
 	loop_timer(qmgr->loop, &l->due_timer,
-		wait < 0	   ? 0
-		: wait > TIMER_MAX ? TIMER_MAX * 1000
-				   : wait * 1000,
+		wait < 0                   ? 0
+			: wait > TIMER_MAX ? TIMER_MAX * 1000
+					   : wait * 1000,
 		on_due, NULL);
 }
 
@@ -254,18 +265,22 @@ static bool step_due(void)
 	int count = queue_due(qmgr->queue, qmgr_now(), &l->due_at, found, DUE_A_STEP);
 	int64_t next;
 
-	if (count < 0)
+	if (count < 0) {
 		qmgr_queue_trouble("cannot look for due mail");
+	}
 	for (int i = 0; i < count; i++) {
-		if (is_full_for_old() || job_load(found[i].id) < 0)
+		if (is_full_for_old() || job_load(found[i].id) < 0) {
 			return false;
+		}
 		l->due_at = found[i];
 	}
-	if (count == DUE_A_STEP)
+	if (count == DUE_A_STEP) {
 		return true;
+	}
 	next = queue_next_due(qmgr->queue, &l->due_at);
-	if (next > 0)
+	if (next > 0) {
 		load_due_at(next);
+	}
 	return false;
 }
 
@@ -290,52 +305,63 @@ static void on_step(struct loop_hook *h)
 	bool more_due = false;
 
 	(void)h;
-	if (!may_load() || is_full())
+	if (!may_load() || is_full()) {
 		return;
+	}
 	if (queue_read_begin(qmgr->queue) != 0) {
 		qmgr_queue_trouble("cannot read the queue");
 		return;
 	}
-	if (l->sweeping)
+	if (l->sweeping) {
 		step_sweep();
-	if (l->due_timer_at == 0)
+	}
+	if (l->due_timer_at == 0) {
 		more_due = step_due();
-	if (l->starting && (qmgr_now() > qmgr->started + START_SECONDS ||
-				   (l->swept && !more_due && !is_full_for_old())))
+	}
+	if (l->starting &&
+		(qmgr_now() > qmgr->started + START_SECONDS ||
+			(l->swept && !more_due && !is_full_for_old()))) {
 		end_start();
-	if (!l->starting)
+	}
+	if (!l->starting) {
 		step_new();
+	}
 	queue_read_end(qmgr->queue);
 	transport_send_all();
 	/* The rest in the next turn, after what the agents have to say. */
-	if (is_full())
+	if (is_full()) {
 		return;
-	if (l->ring_count > 0 || ((l->sweeping || more_due || l->starting) && !is_full_for_old()))
+	}
+	if (l->ring_count > 0 || ((l->sweeping || more_due || l->starting) && !is_full_for_old())) {
 		loop_timer(qmgr->loop, &l->step_timer, 0, on_step_timer, NULL);
+	}
 }
 
 static void clean(void)
 {
 	int count;
 
-	if (qmgr_now() - qmgr->load.cleaned < CLEAN_SECONDS && qmgr->load.cleaned != 0)
+	if (qmgr_now() - qmgr->load.cleaned < CLEAN_SECONDS && qmgr->load.cleaned != 0) {
 		return;
+	}
 	qmgr->load.cleaned = qmgr_now();
 	count = queue_clean(qmgr->queue, CLEAN_SECONDS);
-	if (count > 0)
+	if (count > 0) {
 		log_info("removed %d unfinished message%s of writers that crashed", count,
 			count == 1 ? "" : "s");
-	else if (count < 0)
+	} else if (count < 0) {
 		qmgr_queue_trouble("cannot clean the queue");
+	}
 }
 
 static void on_scan(struct timer *t)
 {
 	struct load *l = &qmgr->load;
 
-	if (queue_is_marked(qmgr->queue))
+	if (queue_is_marked(qmgr->queue)) {
 		log_fatal("another process found the queue damaged: starting anew to look at it");
-	queue_rescue(qmgr->queue);	/* what a full disk left of it at the start */
+	}
+	queue_rescue(qmgr->queue); /* what a full disk left of it at the start */
 	/* From the first again: the clock may have been set back. */
 	memset(&l->due_at, 0, sizeof(l->due_at));
 	l->due_timer_at = 0;

@@ -45,8 +45,9 @@ int64_t qmgr_now(void)
 
 void qmgr_queue_trouble(const char *what)
 {
-	if (queue_is_broken(G.queue))
+	if (queue_is_broken(G.queue)) {
 		log_fatal("%s: %s", what, queue_error(G.queue));
+	}
 	log_warn("%s: %s", what, queue_error(G.queue));
 }
 
@@ -57,19 +58,21 @@ static void finish(void)
 	do {
 		settle_now();
 	} while (G.touched != NULL && !G.commit_failed);
-	if (!settle_idle())
+	if (!settle_idle()) {
 		log_warn("stopping: the last changes of the queue could not be stored; "
-			"they are found out again at the next start");
+			 "they are found out again at the next start");
+	}
 	service_done(&G.service);
 }
 
 /* on_stop_timer - still waiting for answers? */
 static void on_stop_timer(struct timer *t)
 {
-	if (transport_sent_count() == 0 || loop_now(G.loop) >= G.stop_by)
+	if (transport_sent_count() == 0 || loop_now(G.loop) >= G.stop_by) {
 		finish();
-	else
+	} else {
 		loop_timer(G.loop, t, STOP_LOOK_MS, on_stop_timer, NULL);
+	}
 }
 
 /* on_stop - nothing new; answers to what is under way are waited for (soon: some seconds) */
@@ -80,8 +83,9 @@ static void on_stop(struct service *s, bool soon)
 	(void)s;
 	G.stopping = true;
 	loop_untimer(G.loop, &G.claim_timer);
-	if (first)
+	if (first) {
 		control_stop();
+	}
 	if (soon && !G.soon) {
 		G.soon = true;
 		succession_stop();
@@ -96,8 +100,9 @@ static void on_stop(struct service *s, bool soon)
 static void on_wakeup(struct service *s)
 {
 	(void)s;
-	if (G.running)
+	if (G.running) {
 		load_scan();
+	}
 }
 
 /* begin - this process is the queue manager from here on */
@@ -109,18 +114,20 @@ static void begin(void)
 	G.start_id = queue_id_new(G.queue);
 	succession_begin();
 	control_start();
-	if (!G.service.by_master)
+	if (!G.service.by_master) {
 		showq_start();
+	}
 	load_start();
 }
 
 /* on_claim - after a reload the one before us still waits for answers */
 static void on_claim(struct timer *t)
 {
-	if (queue_claim(G.queue))
+	if (queue_claim(G.queue)) {
 		begin();
-	else
+	} else {
 		loop_timer(G.loop, t, CLAIM_MS, on_claim, NULL);
+	}
 }
 
 int qmgr_main(int argc, char **argv)
@@ -136,8 +143,9 @@ int qmgr_main(int argc, char **argv)
 	G.touched_tail = &G.touched;
 	G.unsettled_tail = &G.unsettled;
 	G.queue = queue_open_below(param.queue_directory, QUEUE_CREATE, &error);
-	if (G.queue == NULL)
+	if (G.queue == NULL) {
 		service_no_queue(error);
+	}
 	/* What agents did cannot be undone: a commit that fails is tried until it succeeds. */
 	queue_keep_failed(G.queue, true);
 	G.batch = queue_batch(G.queue);
@@ -145,8 +153,9 @@ int qmgr_main(int argc, char **argv)
 	route_init();
 	/* A successor lists the queue while it waits; one started by hand takes nothing from the
 	 * one that runs. */
-	if (G.service.by_master)
+	if (G.service.by_master) {
 		showq_start();
+	}
 	if (queue_claim(G.queue)) {
 		begin();
 	} else {

@@ -45,10 +45,11 @@ static void log_as_bounce(const struct job *j, const char *what, queue_id notice
 	queue_id_text(notice, new_id);
 	snprintf(tag, sizeof(tag), "%.40s/bounce", param.syslog_name);
 	log_set_tag(tag);
-	if (notice != 0)
+	if (notice != 0) {
 		log_info("%s: %s: %s", id, what, new_id);
-	else
+	} else {
 		log_warn("%s: %s", id, what);
+	}
 	snprintf(tag, sizeof(tag), "%.40s/qmgr", param.syslog_name);
 	log_set_tag(tag);
 }
@@ -70,13 +71,14 @@ static struct dsn_recipient *collect(
 	size_t count = 0;
 
 	for (const struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
-		if (r->state != state || r->recorded || (what != 0 && !notice_wants(r, what)))
+		if (r->state != state || r->recorded || (what != 0 && !notice_wants(r, what))) {
 			continue;
+		}
 		list[count++] = (struct dsn_recipient){ .address = r->address,
 			.original = r->original,
 			.orcpt = r->orcpt,
 			.action = state != RCPT_DONE ? ""
-				  : r->relayed	     ? "relayed"
+				: r->relayed         ? "relayed"
 						     : "delivered",
 			.status = r->dsn != NULL ? r->dsn : "2.0.0",
 			.text = r->text != NULL ? r->text : "",
@@ -164,8 +166,9 @@ static bool has_class(const char *word)
 	struct slice rest = slice_of(param.notify_classes), item;
 
 	while ((item = slice_word(&rest, ", \t")).ptr != NULL) {
-		if (slice_ieq(item, word))
+		if (slice_ieq(item, word)) {
 			return true;
+		}
 	}
 	return false;
 }
@@ -208,15 +211,19 @@ static int bounce_plain(const struct job *j, struct arena *a)
 	 * bounce_size_limit. */
 	bool full = (j->flags & QUEUE_F_RET_HDRS) == 0;
 
-	if (count == 0)
+	if (count == 0) {
 		return 0;
+	}
 	if (queue_notice(j, DSN_KIND_FAILURE, "", j->sender, list, count, full,
-		    "sender non-delivery notification") != 0)
+		    "sender non-delivery notification") != 0) {
 		return -1;
-	if (has_class("bounce") && queue_notice(j, DSN_KIND_FAILURE, double_bounce_address(a),
-		postmaster_address(a, "bounce_notice_recipient"), list, count, false,
-		"postmaster non-delivery notification") != 0)
+	}
+	if (has_class("bounce") &&
+		queue_notice(j, DSN_KIND_FAILURE, double_bounce_address(a),
+			postmaster_address(a, "bounce_notice_recipient"), list, count, false,
+			"postmaster non-delivery notification") != 0) {
 		return -1;
+	}
 	return 0;
 }
 
@@ -242,13 +249,15 @@ int notice_delay(struct job *j)
 	struct dsn_recipient *list = collect(j, &a, RCPT_DEFERRED, DSN_DELAY, &count);
 	int rc = 0;
 
-	if (count > 0)
+	if (count > 0) {
 		rc = queue_notice(j, DSN_KIND_DELAY, "", j->sender, list, count, false,
 			"sender delay notification");
-	if (rc == 0 && count > 0 && has_class("delay"))
+	}
+	if (rc == 0 && count > 0 && has_class("delay")) {
 		rc = queue_notice(j, DSN_KIND_DELAY, double_bounce_address(&a),
 			postmaster_address(&a, "delay_notice_recipient"), list, count, false,
 			"postmaster delay notification");
+	}
 	arena_free(&a);
 	return rc;
 }
@@ -260,20 +269,24 @@ int notice_success(struct job *j)
 	size_t count = 0;
 	int rc = 0;
 
-	if (*j->sender == '\0')
+	if (*j->sender == '\0') {
 		return 0;
+	}
 	/* Most mail has no NOTIFY: no memory is taken for it. */
-	for (const struct rcpt *r = j->rcpts; r != NULL; r = r->next)
+	for (const struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
 		count += r->state == RCPT_DONE && !r->recorded && notice_wants(r, DSN_SUCCESS);
-	if (count == 0)
+	}
+	if (count == 0) {
 		return 0;
+	}
 	list = collect(j, &a, RCPT_DONE, DSN_SUCCESS, &count);
 	rc = queue_notice(j, DSN_KIND_SUCCESS, "", j->sender, list, count, false,
 		"sender delivery status notification");
 	/* In the queue or not: once is enough. */
 	for (struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
-		if (r->state == RCPT_DONE)
+		if (r->state == RCPT_DONE) {
 			r->notify = DSN_NEVER;
+		}
 	}
 	arena_free(&a);
 	return rc;
@@ -322,12 +335,14 @@ int notice_forward(struct job *j, const char *sender, const char **to, size_t co
 			queue_add_recipient(m, &r);
 		}
 		rc = put_received(m);
-		if (rc == 0)
+		if (rc == 0) {
 			rc = copy_content(j, m);
-		if (rc == 0)
+		}
+		if (rc == 0) {
 			queue_end(m, NULL, NULL);
-		else
+		} else {
 			queue_abort(m);
+		}
 	}
 	arena_free(&a);
 	return rc;

@@ -29,10 +29,12 @@ static void close_peer(struct peer *p)
 	loop_unwatch(qmgr->loop, &p->watch);
 	close(fd);
 	*(p->prev != NULL ? &p->prev->next : &ps->first) = p->next;
-	if (p->next != NULL)
+	if (p->next != NULL) {
 		p->next->prev = p->prev;
-	if (ps->count-- == PEERS_MAX && ps->watch.fd >= 0)
+	}
+	if (ps->count-- == PEERS_MAX && ps->watch.fd >= 0) {
 		loop_want(qmgr->loop, &ps->watch, LOOP_READ);
+	}
 	buf_free(&p->in);
 	buf_free(&p->out);
 	mem_free(p->state);
@@ -45,13 +47,16 @@ static bool push(struct peer *p)
 	for (;;) {
 		ssize_t n;
 
-		if (buf_unread(&p->out) == 0 && !p->closing && p->peers->more != NULL)
+		if (buf_unread(&p->out) == 0 && !p->closing && p->peers->more != NULL) {
 			p->peers->more(p);
-		if (buf_unread(&p->out) == 0)
+		}
+		if (buf_unread(&p->out) == 0) {
 			break;
+		}
 		n = send(p->watch.fd, buf_head(&p->out), buf_unread(&p->out), MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && errno == EINTR) {
 			continue;
+		}
 		if (n < 0 && errno == EAGAIN) {
 			loop_want(qmgr->loop, &p->watch, LOOP_READ | LOOP_WRITE);
 			return true;
@@ -88,8 +93,9 @@ static bool read_some(struct peer *p)
 	size_t size;
 	int rc = 0;
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 		return true;
+	}
 	if (n > 0) {
 		buf_added(&p->in, (size_t)n);
 		while ((rc = wire_next(&p->in, &w, &size)) > 0) {
@@ -112,8 +118,9 @@ static void on_peer(struct watch *w, unsigned events)
 {
 	struct peer *p = w->owner;
 
-	if ((events & (LOOP_READ | LOOP_HANGUP)) != 0 && !read_some(p))
+	if ((events & (LOOP_READ | LOOP_HANGUP)) != 0 && !read_some(p)) {
 		return;
+	}
 	push(p);
 }
 
@@ -127,13 +134,15 @@ static void add_peer(struct peers *ps, int fd)
 	p->uid = (uid_t)-1;
 	(void)unix_peer(fd, &p->uid, &gid, &pid);
 	p->next = ps->first;
-	if (ps->first != NULL)
+	if (ps->first != NULL) {
 		ps->first->prev = p;
+	}
 	ps->first = p;
 	ps->count++;
 	loop_watch(qmgr->loop, &p->watch, fd, LOOP_READ, on_peer, p);
-	if (ps->more != NULL)
+	if (ps->more != NULL) {
 		push(p);
+	}
 }
 
 static void on_accept(struct watch *w, unsigned events)
@@ -143,10 +152,12 @@ static void on_accept(struct watch *w, unsigned events)
 
 	(void)events;
 	while (ps->count < PEERS_MAX &&
-		(fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+		(fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
 		add_peer(ps, fd);
-	if (ps->count >= PEERS_MAX)
+	}
+	if (ps->count >= PEERS_MAX) {
 		loop_want(qmgr->loop, w, 0);
+	}
 }
 
 void peers_listen(struct peers *ps, int fd)
@@ -159,8 +170,9 @@ void peers_close(struct peers *ps)
 {
 	int fd = ps->watch.fd;
 
-	while (ps->first != NULL)
+	while (ps->first != NULL) {
 		close_peer(ps->first);
+	}
 	if (fd >= 0 && ps->watch.fn != NULL) {
 		loop_unwatch(qmgr->loop, &ps->watch);
 		close(fd);
@@ -173,8 +185,9 @@ bool peer_is_allowed(const struct peer *p, const char *parameter, const char *li
 	const struct passwd *pw;
 	int rc;
 
-	if (p->uid == 0 || p->uid == geteuid())
+	if (p->uid == 0 || p->uid == geteuid()) {
 		return true;
+	}
 	pw = getpwuid(p->uid);
 	l = match_list_new(parameter, list, 0);
 	rc = match_domain(l, pw != NULL ? pw->pw_name : "unknown");

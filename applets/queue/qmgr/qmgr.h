@@ -31,59 +31,61 @@
  */
 
 enum rcpt_state {
-	RCPT_NEW,		/* not routed yet */
-	RCPT_WAITING,		/* in a request */
-	RCPT_DONE, RCPT_DEFERRED, RCPT_BOUNCED
+	RCPT_NEW,     /* not routed yet */
+	RCPT_WAITING, /* in a request */
+	RCPT_DONE,
+	RCPT_DEFERRED,
+	RCPT_BOUNCED
 };
 
 /* A recipient in memory; one allocation, texts behind it. */
 struct rcpt {
-	struct rcpt *next;		/* of its job */
+	struct rcpt *next; /* of its job */
 	int64_t n;
 	const char *address, *original, *orcpt;
-	char *as;			/* the address as the agent is to see it; NULL: address */
-	char *dsn, *text;		/* of the answer; NULL for plain success */
+	char *as;         /* the address as the agent is to see it; NULL: address */
+	char *dsn, *text; /* of the answer; NULL for plain success */
 	unsigned notify;
 	enum rcpt_state state;
-	uint8_t breaks;			/* agent connections that broke under it */
+	uint8_t breaks; /* agent connections that broke under it */
 	bool suspect;
 	bool recorded; /* "done" is in the queue, or among the changes of this turn */
-	bool relayed;			/* for success reports: given to another host */
+	bool relayed;  /* for success reports: given to another host */
 };
 
 /* A message from the moment it is picked up until all of its recipients were tried. */
 struct job {
 	struct job *hash_next, *touched_next, *unsettled_next;
 	queue_id id;
-	unsigned flags;			/* QUEUE_F_* */
+	unsigned flags; /* QUEUE_F_* */
 	int attempts;
-	enum queue_state state;		/* in the database */
+	enum queue_state state; /* in the database */
 	int64_t arrival, active_since, size;
-	int64_t retry_at;		/* seconds since 1970, when it was deferred */
+	int64_t retry_at; /* seconds since 1970, when it was deferred */
 	const char *sender, *envid;
 	struct rcpt *rcpts, **rcpts_tail;
-	struct rcpt *added, **added_tail;	/* recipients that exist from the next commit on */
-	size_t count;			/* recipients in memory */
-	size_t waiting;			/* of them in state NEW or WAITING */
-	int64_t next_n;			/* recipients from here on are not in memory */
-	int64_t last_n;			/* highest number given; -1: not known */
-	bool more;			/* there are such */
-	bool deferred;			/* an earlier part of the recipients left some deferred */
+	struct rcpt *added, **added_tail; /* recipients that exist from the next commit on */
+	size_t count;                     /* recipients in memory */
+	size_t waiting;                   /* of them in state NEW or WAITING */
+	int64_t next_n;                   /* recipients from here on are not in memory */
+	int64_t last_n;                   /* highest number given; -1: not known */
+	bool more;                        /* there are such */
+	bool deferred;                    /* an earlier part of the recipients left some deferred */
 	bool suspect;
-	bool touched;			/* among qmgr->touched: an answer came this turn */
-	bool forwarded;			/* ... and a copy of it is queued by the same commit */
+	bool touched;   /* among qmgr->touched: an answer came this turn */
+	bool forwarded; /* ... and a copy of it is queued by the same commit */
 	bool unsettled; /* among qmgr->unsettled: a commit with its changes is due */
-	bool gone;			/* that commit removes it */
-	bool kept;			/* ... or leaves it deferred */
-	bool held;			/* told to our successor (succession.c) */
+	bool gone;      /* that commit removes it */
+	bool kept;      /* ... or leaves it deferred */
+	bool held;      /* told to our successor (succession.c) */
 };
 
 /* Some recipients of one job for one destination. */
 struct request {
-	struct request *next, *prev;	/* waiting in dest, or sent in transport */
+	struct request *next, *prev; /* waiting in dest, or sent in transport */
 	struct job *job;
 	struct dest *dest;
-	uint32_t slot;			/* of its transport; serial is slot and turn */
+	uint32_t slot; /* of its transport; serial is slot and turn */
 	uint32_t turn;
 	size_t count, answered;
 	struct rcpt *rcpts[];
@@ -98,7 +100,7 @@ struct request_list {
 /* transport + nexthop (+ recipient, where the agent takes one recipient at a time). */
 struct dest {
 	struct transport *transport;
-	struct dest *next;		/* in the ring of those that may send */
+	struct dest *next; /* in the ring of those that may send */
 	bool ready;
 	size_t sent;
 	struct request_list waiting;
@@ -108,51 +110,51 @@ struct dest {
 
 struct transport {
 	const char *name;
-	struct watch watch;		/* the agent's connection */
+	struct watch watch; /* the agent's connection */
 	struct buf in, out;
 	struct timer retry;
 	struct hash dests;
 	struct dest *ready, **ready_tail; /* ring: taken from the front, put back at the end */
 	struct request_list sent;
 	struct request **slots;
-	uint32_t slot_count, slot_free;	/* slot_free: first free one + 1, chained; 0 none */
+	uint32_t slot_count, slot_free; /* slot_free: first free one + 1, chained; 0 none */
 	uint32_t *slot_next;
 	uint32_t turn;
-	size_t waiting;			/* requests that are not sent */
+	size_t waiting; /* requests that are not sent */
 	int64_t recipient_limit, dest_limit;
-	bool dead;			/* nothing is sent until retry runs */
-	bool unavailable;		/* because nobody listens: its mail is deferred at once */
-	int breaks;			/* connections in a row that broke without any answer */
+	bool dead;        /* nothing is sent until retry runs */
+	bool unavailable; /* because nobody listens: its mail is deferred at once */
+	int breaks;       /* connections in a row that broke without any answer */
 };
 
 /* What is to be picked up (load.c). */
 struct load {
-	queue_id *ring;			/* ids of notices, in the order they came */
+	queue_id *ring; /* ids of notices, in the order they came */
 	size_t ring_at, ring_count;
-	bool starting;			/* notices wait */
-	bool swept;			/* the first sweep has ended */
-	bool sweeping;			/* looking through the whole queue, in id order */
-	bool sweep_again, flush_again;	/* asked for meanwhile */
-	bool flush;			/* the sweep picks up deferred mail too, due or not */
-	char *site;			/* ... with a recipient in this domain; NULL: all */
+	bool starting;                 /* notices wait */
+	bool swept;                    /* the first sweep has ended */
+	bool sweeping;                 /* looking through the whole queue, in id order */
+	bool sweep_again, flush_again; /* asked for meanwhile */
+	bool flush;                    /* the sweep picks up deferred mail too, due or not */
+	char *site;                    /* ... with a recipient in this domain; NULL: all */
 	queue_id sweep_at;
-	struct queue_entry due_at;	/* deferred mail is picked up to here */
-	int64_t due_timer_at;		/* seconds since 1970 the timer is set for; 0 not set */
+	struct queue_entry due_at; /* deferred mail is picked up to here */
+	int64_t due_timer_at;      /* seconds since 1970 the timer is set for; 0 not set */
 	struct timer due_timer, scan_timer, step_timer;
 	struct loop_hook step;
-	int64_t cleaned;		/* when queue_clean() ran */
+	int64_t cleaned; /* when queue_clean() ran */
 };
 
 /* Other queue managers (succession.c). */
 struct succession {
 	struct queue_holds *holds;
-	bool elders;			/* some are alive and hold messages */
-	struct {			/* messages that were met and are an elder's */
+	bool elders; /* some are alive and hold messages */
+	struct {     /* messages that were met and are an elder's */
 		queue_id *ids;
 		size_t count, room;
 	} held;
 	struct timer timer;
-	int64_t until;			/* loop milliseconds: so long we list the queue */
+	int64_t until; /* loop milliseconds: so long we list the queue */
 	int look_ms;
 };
 
@@ -163,8 +165,8 @@ struct peer {
 	struct watch watch;
 	struct buf in, out;
 	uid_t uid;
-	bool closing;			/* once out is sent */
-	void *state;			/* the user's own, freed with mem_free() */
+	bool closing; /* once out is sent */
+	void *state;  /* the user's own, freed with mem_free() */
 };
 
 struct peers {
@@ -182,37 +184,37 @@ struct qmgr {
 	struct service service;
 	struct loop *loop;
 	struct queue *queue;
-	int64_t started;		/* seconds since 1970 */
-	queue_id start_id;		/* ids below may have been under way before */
+	int64_t started;   /* seconds since 1970 */
+	queue_id start_id; /* ids below may have been under way before */
 
 	struct job *jobs[JOB_SLOTS];
 	size_t job_count, rcpt_count;
 	struct job *touched, **touched_tail;
-	size_t forwards;		/* of them forwarded */
+	size_t forwards; /* of them forwarded */
 	struct job *unsettled, **unsettled_tail;
 	struct loop_hook turn_end;
 	struct timer commit_timer;
-	int64_t last_commit;		/* loop milliseconds */
-	int batch;			/* jobs that one commit settles at most */
-	bool commit_failed;		/* nothing new is begun until one succeeds */
+	int64_t last_commit; /* loop milliseconds */
+	int batch;           /* jobs that one commit settles at most */
+	bool commit_failed;  /* nothing new is begun until one succeeds */
 
 	struct arena scratch,
 		routing; /* of one call in job.c and one in transport.c, which reset it */
-	struct queue_recipient *found;	/* room for a part of a message's recipients */
+	struct queue_recipient *found; /* room for a part of a message's recipients */
 
 	struct hash transports;
 	struct load load;
 	struct succession succession;
 	struct peers control, showq;
 
-	bool running;			/* this process is the queue manager (queue_claim) */
+	bool running; /* this process is the queue manager (queue_claim) */
 	bool stopping;
-	bool soon;			/* not for a successor, but for good */
-	int64_t stop_by;		/* loop milliseconds */
+	bool soon;       /* not for a successor, but for good */
+	int64_t stop_by; /* loop milliseconds */
 	struct timer stop_timer, claim_timer;
 };
 
-extern struct qmgr *const qmgr;		/* &G of main.c */
+extern struct qmgr *const qmgr; /* &G of main.c */
 
 /* ---- job.c ---- */
 
@@ -244,8 +246,8 @@ struct rcpt *rcpt_new(const struct queue_recipient *r);
 void transport_submit(struct job *j);
 /* Send what may be sent, everywhere. */
 void transport_send_all(void);
-size_t transport_sent_count(void);	/* requests under way */
-void transport_revive(void);		/* flush: dead ones are tried again now */
+size_t transport_sent_count(void); /* requests under way */
+void transport_revive(void);       /* flush: dead ones are tried again now */
 /* Forget all requests that are not sent (their recipients are RCPT_NEW again), and leave agents
  * that have none. */
 void transport_drop_waiting(void);
@@ -256,7 +258,7 @@ void settle_touch(struct job *j);
 void settle_with_copy(struct job *j); /* a copy of it is among the changes: both in one commit */
 void settle_soon(void); /* a commit is due at the end of this turn or a little later */
 void settle_now(void);
-bool settle_idle(void);			/* nothing waits for a commit */
+bool settle_idle(void); /* nothing waits for a commit */
 
 /* ---- notice.c ---- */
 
@@ -269,34 +271,34 @@ int notice_delay(struct job *j);
 int notice_success(struct job *j);
 /* The message again, from another sender to others (owner-alias). 0 or -1. */
 int notice_forward(struct job *j, const char *sender, const char **to, size_t count);
-bool notice_wants(const struct rcpt *r, unsigned what);	/* DSN_FAILURE ... */
+bool notice_wants(const struct rcpt *r, unsigned what); /* DSN_FAILURE ... */
 
 /* ---- load.c ---- */
 
 void load_start(void);
 void load_new(const queue_id *ids, size_t count);
-void load_scan(void);			/* look through the whole queue soon */
+void load_scan(void); /* look through the whole queue soon */
 void load_flush_all(void);
 void load_flush_site(const char *site);
-bool load_flush_id(queue_id id);	/* false: no such message */
-void load_wake(void);			/* room was made, or something is due */
-void load_due_at(int64_t when);		/* a message was deferred until then */
+bool load_flush_id(queue_id id); /* false: no such message */
+void load_wake(void);            /* room was made, or something is due */
+void load_due_at(int64_t when);  /* a message was deferred until then */
 
 /* ---- succession.c ---- */
 
-void succession_begin(void);		/* this process is the queue manager: are there elders? */
-bool succession_is_elders(queue_id id);	/* another one still has this message in hand */
-void succession_await(queue_id id);	/* pick it up when that one lets go of it */
+void succession_begin(void);            /* this process is the queue manager: are there elders? */
+bool succession_is_elders(queue_id id); /* another one still has this message in hand */
+void succession_await(queue_id id);     /* pick it up when that one lets go of it */
 /* A reload: leave all to the successor but what agents have; service_done() when they answered. */
 void succession_hand_over(void);
-void succession_stop(void);		/* no longer: SIGTERM */
-void succession_free(struct job *j);	/* the job ends: let go of its message */
+void succession_stop(void);          /* no longer: SIGTERM */
+void succession_free(struct job *j); /* the job ends: let go of its message */
 
 /* ---- peer.c ---- */
 
 void peers_listen(struct peers *ps, int fd);
 void peers_close(struct peers *ps);
-void peer_flush(struct peer *p);	/* send what is in out */
+void peer_flush(struct peer *p); /* send what is in out */
 /* May this peer do what the list of users (authorized_..._users) allows? Root and we ourselves
  * always. */
 bool peer_is_allowed(const struct peer *p, const char *parameter, const char *list);
@@ -306,7 +308,7 @@ bool peer_is_allowed(const struct peer *p, const char *parameter, const char *li
 void control_start(void);
 void control_stop(void);
 void showq_start(void);
-void showq_stop(bool for_good);	/* else a successor has the name, or will */
+void showq_stop(bool for_good); /* else a successor has the name, or will */
 
 /* Microseconds and seconds since 1970. */
 int64_t qmgr_now_us(void);

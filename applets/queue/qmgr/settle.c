@@ -31,8 +31,9 @@ void settle_soon(void)
 
 void settle_touch(struct job *j)
 {
-	if (j->touched)
+	if (j->touched) {
 		return;
+	}
 	j->touched = true;
 	j->touched_next = NULL;
 	*qmgr->touched_tail = j;
@@ -73,16 +74,18 @@ static size_t count_state(const struct job *j, enum rcpt_state state)
 {
 	size_t count = 0;
 
-	for (const struct rcpt *r = j->rcpts; r != NULL; r = r->next)
+	for (const struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
 		count += r->state == state;
+	}
 	return count;
 }
 
 static void change_state(struct job *j, enum rcpt_state from, enum rcpt_state to)
 {
 	for (struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
-		if (r->state == from)
+		if (r->state == from) {
 			r->state = to;
+		}
 	}
 }
 
@@ -91,8 +94,9 @@ static int64_t backoff(int attempts)
 {
 	int64_t wait = param.minimal_backoff_time;
 
-	for (int i = 0; i < attempts && wait < param.maximal_backoff_time; i++)
+	for (int i = 0; i < attempts && wait < param.maximal_backoff_time; i++) {
 		wait *= 2;
+	}
 	return wait < param.maximal_backoff_time ? wait : param.maximal_backoff_time;
 }
 
@@ -104,10 +108,12 @@ static int64_t waited(const struct job *j)
 {
 	int64_t arrival = j->arrival / 1000000, sum = 0;
 
-	if (arrival >= CLOCK_SET || qmgr_now() < CLOCK_SET)
+	if (arrival >= CLOCK_SET || qmgr_now() < CLOCK_SET) {
 		return qmgr_now() - arrival;
-	for (int i = 0; i < j->attempts && i < ATTEMPTS_MAX; i++)
+	}
+	for (int i = 0; i < j->attempts && i < ATTEMPTS_MAX; i++) {
 		sum += backoff(i);
+	}
 	return sum;
 }
 
@@ -119,8 +125,9 @@ static bool is_expired(const struct job *j)
 	bool forced = (j->flags & QUEUE_F_EXPIRE) != 0;
 	char id[QUEUE_ID_TEXT];
 
-	if (!forced && waited(j) < lifetime)
+	if (!forced && waited(j) < lifetime) {
 		return false;
+	}
 	queue_id_text(j->id, id);
 	log_info("%s: from=<%s>, status=%s, returned to sender", id, j->sender,
 		forced ? "force-expired" : "expired");
@@ -136,10 +143,11 @@ static int64_t retry_time(const struct job *j)
 static void defer(struct job *j)
 {
 	bool warn = param.delay_warning_time > 0 && !(j->flags & QUEUE_F_WARNED) &&
-		    *j->sender != '\0' && waited(j) >= param.delay_warning_time;
+		*j->sender != '\0' && waited(j) >= param.delay_warning_time;
 
-	if (warn && notice_delay(j) == 0)
+	if (warn && notice_delay(j) == 0) {
 		queue_set_flags(qmgr->queue, j->id, QUEUE_F_WARNED);
+	}
 	j->retry_at = retry_time(j);
 	queue_defer(qmgr->queue, j->id, j->retry_at, "");
 	j->kept = true;
@@ -151,11 +159,13 @@ static void finish_part(struct job *j)
 	bool expired = !j->more && count_state(j, RCPT_DEFERRED) > 0 && is_expired(j);
 	bool deferred;
 
-	if (expired)
+	if (expired) {
 		change_state(j, RCPT_DEFERRED, RCPT_BOUNCED);
+	}
 	/* What cannot be reported cannot be given up: it is tried again. */
-	if (count_state(j, RCPT_BOUNCED) > 0 && notice_failure(j) != 0)
+	if (count_state(j, RCPT_BOUNCED) > 0 && notice_failure(j) != 0) {
 		change_state(j, RCPT_BOUNCED, RCPT_DEFERRED);
+	}
 	deferred = count_state(j, RCPT_DEFERRED) > 0;
 	if (!j->more && !deferred && !j->deferred) {
 		queue_remove(qmgr->queue, j->id);
@@ -163,10 +173,11 @@ static void finish_part(struct job *j)
 		return;
 	}
 	record(j, true);
-	if (j->more)
+	if (j->more) {
 		j->deferred = j->deferred || deferred;
-	else
+	} else {
 		defer(j);
+	}
 }
 
 /* settle_job - its changes join the next commit */
@@ -175,12 +186,14 @@ static void settle_job(struct job *j)
 	j->touched = false;
 	qmgr->forwards -= j->forwarded;
 	j->forwarded = false;
-	if (notice_success(j) != 0)
+	if (notice_success(j) != 0) {
 		qmgr_queue_trouble("cannot queue a delivery report");
-	if (j->waiting > 0 || j->added != NULL)
+	}
+	if (j->waiting > 0 || j->added != NULL) {
 		record(j, false);
-	else
+	} else {
 		finish_part(j);
+	}
 	if (!j->unsettled) {
 		j->unsettled = true;
 		j->unsettled_next = NULL;
@@ -199,8 +212,9 @@ static void go_on(struct job *j)
 		queue_id_text(j->id, id);
 		log_info("%s: removed", id);
 	}
-	if (j->kept)
+	if (j->kept) {
 		load_due_at(j->retry_at);
+	}
 	if (j->gone || j->kept) {
 		job_free(j);
 		return;
@@ -213,12 +227,14 @@ static void go_on(struct job *j)
 		transport_submit(j);
 	}
 	/* An answer that came while the commit failed is not written down yet. */
-	if (j->waiting > 0 || j->touched)
+	if (j->waiting > 0 || j->touched) {
 		return;
-	if (!j->more)
+	}
+	if (!j->more) {
 		settle_touch(j);
-	else if (qmgr->stopping || job_load_more(j) != 0)
-		job_free(j);		/* still in the queue: the next look through it finds it */
+	} else if (qmgr->stopping || job_load_more(j) != 0) {
+		job_free(j); /* still in the queue: the next look through it finds it */
+	}
 }
 
 /* ---- All of them ---- */
@@ -231,8 +247,9 @@ static void on_commit_timer(struct timer *t)
 
 static void commit_later(int64_t ms)
 {
-	if (qmgr->commit_timer.slot == 0)
+	if (qmgr->commit_timer.slot == 0) {
 		loop_timer(qmgr->loop, &qmgr->commit_timer, ms, on_commit_timer, NULL);
+	}
 }
 
 /*
@@ -246,12 +263,14 @@ static void settle_touched(int batch)
 		struct job *j = qmgr->touched;
 
 		qmgr->touched = j->touched_next;
-		if (qmgr->touched == NULL)
+		if (qmgr->touched == NULL) {
 			qmgr->touched_tail = &qmgr->touched;
+		}
 		settle_job(j);
 	}
-	if (qmgr->touched != NULL)
+	if (qmgr->touched != NULL) {
 		settle_soon();
+	}
 }
 
 /* after_commit - messages go on or go; new ones of ours are picked up */
@@ -281,10 +300,11 @@ void settle_now(void)
 	if (queue_commit(qmgr->queue) != 0) {
 		qmgr->commit_failed = true;
 		qmgr_queue_trouble("the queue cannot be written, deliveries wait");
-		if (queue_is_full(qmgr->queue) && queue_use_reserve(qmgr->queue))
+		if (queue_is_full(qmgr->queue) && queue_use_reserve(qmgr->queue)) {
 			commit_later(1);
-		else
+		} else {
 			commit_later(RETRY_MS);
+		}
 		return;
 	}
 	qmgr->commit_failed = false;
@@ -296,8 +316,9 @@ static void on_turn_end(struct loop_hook *h)
 	int64_t since = loop_now(qmgr->loop) - qmgr->last_commit;
 
 	(void)h;
-	if (qmgr->commit_failed || (since < COMMIT_GAP_MS && !qmgr->stopping))
+	if (qmgr->commit_failed || (since < COMMIT_GAP_MS && !qmgr->stopping)) {
 		commit_later(COMMIT_GAP_MS - since > 0 ? COMMIT_GAP_MS - since : 1);
-	else
+	} else {
 		settle_now();
+	}
 }

@@ -61,6 +61,7 @@ void showq_start(void)
 void showq_stop(bool for_good)
 {
 	peers_close(&qmgr->showq);
-	if (for_good)
+	if (for_good) {
 		(void)unlink("public/showq");
+	}
 }

@@ -22,7 +22,8 @@
 #include "store/queue_hold.h"
 
 enum {
-	LOOK_MS = 200, FIRST_LOOK_MS = 10,
+	LOOK_MS = 200,
+	FIRST_LOOK_MS = 10,
 	/* So long an elder without work still lists the queue, until its successor does. */
 	SUCCESSOR_MS = 3000
 };
@@ -38,10 +39,11 @@ static void take_over(queue_id id)
 	struct queue_envelope env;
 	int found = queue_get(qmgr->queue, id, &a, &env);
 
-	if (found > 0 && env.state == QUEUE_DEFERRED && env.next_try > qmgr_now())
+	if (found > 0 && env.state == QUEUE_DEFERRED && env.next_try > qmgr_now()) {
 		load_due_at(env.next_try);
-	else if (found != 0)
+	} else if (found != 0) {
 		load_new(&id, 1);
+	}
 	arena_free(&a);
 }
 
@@ -53,10 +55,11 @@ static void look_through(struct succession *s)
 	for (size_t i = 0; i < s->held.count; i++) {
 		queue_id id = s->held.ids[i];
 
-		if (queue_is_held(s->holds, QUEUE_HOLD_MESSAGE, id, 0))
+		if (queue_is_held(s->holds, QUEUE_HOLD_MESSAGE, id, 0)) {
 			s->held.ids[kept++] = id;
-		else
+		} else {
 			take_over(id);
+		}
 	}
 	s->held.count = kept;
 }
@@ -86,8 +89,9 @@ void succession_begin(void)
 		return;
 	}
 	s->elders = queue_any_held(s->holds, QUEUE_HOLD_MESSAGE);
-	if (s->elders)
+	if (s->elders) {
 		loop_timer(qmgr->loop, &s->timer, LOOK_MS, on_look, NULL);
+	}
 }
 
 bool succession_is_elders(queue_id id)
@@ -102,8 +106,9 @@ void succession_await(queue_id id)
 	struct succession *s = &qmgr->succession;
 
 	for (size_t i = 0; i < s->held.count; i++) {
-		if (s->held.ids[i] == id)
+		if (s->held.ids[i] == id) {
 			return;
+		}
 	}
 	if (s->held.count == s->held.room) {
 		s->held.room = s->held.room > 0 ? s->held.room * 2 : 16;
@@ -133,8 +138,9 @@ static void let_go(const struct succession *s)
 
 void succession_free(struct job *j)
 {
-	if (j->held)
+	if (j->held) {
 		queue_unhold(qmgr->succession.holds, QUEUE_HOLD_MESSAGE, j->id, 0);
+	}
 	j->held = false;
 }
 
@@ -142,11 +148,11 @@ void succession_free(struct job *j)
 static void on_wait(struct timer *t)
 {
 	struct succession *s = &qmgr->succession;
-	bool followed = queue_claimed_by_other(qmgr->queue) ||
-			loop_now(qmgr->loop) >= s->until;
+	bool followed = queue_claimed_by_other(qmgr->queue) || loop_now(qmgr->loop) >= s->until;
 
-	if (followed)
+	if (followed) {
 		showq_stop(false);
+	}
 	let_go(s);
 	if (qmgr->job_count == 0 && settle_idle() && followed) {
 		service_done(&qmgr->service);

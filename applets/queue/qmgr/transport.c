@@ -97,8 +97,9 @@ static struct request *slot_find(const struct transport *t, uint64_t serial)
 {
 	uint32_t slot = (uint32_t)serial, turn = (uint32_t)(serial >> 32);
 
-	if (slot >= t->slot_count || t->slots[slot] == NULL || t->slots[slot]->turn != turn)
+	if (slot >= t->slot_count || t->slots[slot] == NULL || t->slots[slot]->turn != turn) {
 		return NULL;
+	}
 	return t->slots[slot];
 }
 
@@ -111,8 +112,9 @@ static int64_t service_limit(const char *name, const char *suffix, int64_t fallb
 	const char *value = conf_value(&a, arena_printf(&a, "%s_%s", name, suffix));
 	int64_t v;
 
-	if (value == NULL || !str_to_int(value, 0, INT32_MAX, &v))
+	if (value == NULL || !str_to_int(value, 0, INT32_MAX, &v)) {
 		v = fallback;
+	}
 	arena_free(&a);
 	return v;
 }
@@ -121,21 +123,24 @@ static struct transport *get_transport(const char *name)
 {
 	struct transport *t = hash_get(&qmgr->transports, name);
 
-	if (t != NULL)
+	if (t != NULL) {
 		return t;
+	}
 	t = mem_alloc(sizeof(*t));
 	t->name = mem_strdup(name);
 	t->watch.fd = -1;
 	t->ready_tail = &t->ready;
-	t->recipient_limit = service_limit(name, "destination_recipient_limit",
-		param.default_destination_recipient_limit);
-	t->dest_limit = service_limit(name, "destination_concurrency_limit",
-		param.default_destination_concurrency_limit);
+	t->recipient_limit = service_limit(
+		name, "destination_recipient_limit", param.default_destination_recipient_limit);
+	t->dest_limit = service_limit(
+		name, "destination_concurrency_limit", param.default_destination_concurrency_limit);
 	/* An agent that takes one recipient at a time batches what comes for the same one. */
-	if (t->recipient_limit == 1 || t->dest_limit == 0)
+	if (t->recipient_limit == 1 || t->dest_limit == 0) {
 		t->dest_limit = MAILBOX_WINDOW;
-	if (t->recipient_limit == 0 || t->recipient_limit > 1000)
+	}
+	if (t->recipient_limit == 0 || t->recipient_limit > 1000) {
 		t->recipient_limit = 1000;
+	}
 	hash_set(&qmgr->transports, name, t);
 	return t;
 }
@@ -165,8 +170,9 @@ static void dest_check(struct dest *d)
 {
 	struct transport *t = d->transport;
 
-	if (d->ready)
+	if (d->ready) {
 		return;
+	}
 	if (d->waiting.count > 0 && (int64_t)d->sent < t->dest_limit) {
 		d->ready = true;
 		d->next = NULL;
@@ -185,8 +191,9 @@ static struct dest *ring_take(struct transport *t)
 
 	if (d != NULL) {
 		t->ready = d->next;
-		if (t->ready == NULL)
+		if (t->ready == NULL) {
 			t->ready_tail = &t->ready;
+		}
 		d->ready = false;
 	}
 	return d;
@@ -205,10 +212,11 @@ static struct request *new_request(struct job *j, struct dest *d, size_t room)
 
 static void queue_request(struct request *r, bool front)
 {
-	if (front)
+	if (front) {
 		list_prepend(&r->dest->waiting, r);
-	else
+	} else {
 		list_append(&r->dest->waiting, r);
+	}
 	r->dest->transport->waiting++;
 	dest_check(r->dest);
 }
@@ -216,8 +224,9 @@ static void queue_request(struct request *r, bool front)
 /* fail_request - all of its recipients get this result from us */
 static void fail_request(struct request *r, const char *dsn, const char *text)
 {
-	for (size_t i = 0; i < r->count; i++)
+	for (size_t i = 0; i < r->count; i++) {
 		job_fail(r->job, r->rcpts[i], DELIVERY_DEFERRED, dsn, text);
+	}
 	mem_free(r);
 }
 
@@ -239,8 +248,9 @@ static void fail_waiting(struct transport *t)
 		}
 	}
 	/* The ring holds destinations without mail now: they leave it. */
-	while (t->ready != NULL)
+	while (t->ready != NULL) {
 		dest_check(ring_take(t));
+	}
 }
 
 /*
@@ -258,8 +268,9 @@ static void place(struct job *j, struct rcpt *r, const struct route *route, stru
 		return;
 	}
 	d = get_dest(t, route->nexthop, route->recipient);
-	if (strcmp(route->recipient, r->address) != 0)
+	if (strcmp(route->recipient, r->address) != 0) {
 		r->as = mem_strdup(route->recipient);
+	}
 	r->state = RCPT_WAITING;
 	r->relayed = route->class != ROUTE_LOCAL && route->class != ROUTE_VIRTUAL;
 	for (size_t i = 0; i < *open_count && t->recipient_limit > 1; i++) {
@@ -268,13 +279,15 @@ static void place(struct job *j, struct rcpt *r, const struct route *route, stru
 			return;
 		}
 	}
-	q = new_request(j, d, (size_t)(t->recipient_limit < (int64_t)j->count ? t->recipient_limit :
-		(int64_t)j->count));
+	q = new_request(j, d,
+		(size_t)(t->recipient_limit < (int64_t)j->count ? t->recipient_limit
+								: (int64_t)j->count));
 	q->rcpts[q->count++] = r;
 	queue_request(q, false);
 	/* Among many destinations the eldest request is left as it is. */
-	if (*open_count == open_max)
+	if (*open_count == open_max) {
 		memmove(open, open + 1, --*open_count * sizeof(*open));
+	}
 	open[(*open_count)++] = q;
 }
 
@@ -288,14 +301,16 @@ void transport_submit(struct job *j)
 		struct route route;
 		int rc;
 
-		if (r->state != RCPT_NEW)
+		if (r->state != RCPT_NEW) {
 			continue;
+		}
 		rc = route_resolve(a, j->sender, r->address, &route);
-		if (rc > 0)
+		if (rc > 0) {
 			place(j, r, &route, open, &open_count, ARRAY_LEN(open));
-		else
+		} else {
 			job_fail(j, r, rc == 0 ? DELIVERY_BOUNCED : DELIVERY_DEFERRED, route.dsn,
 				route.text);
+		}
 		arena_reset(a);
 	}
 }
@@ -336,15 +351,16 @@ static bool connect_agent(struct transport *t)
 	char path[512];
 	int fd;
 
-	if (t->watch.fd >= 0)
+	if (t->watch.fd >= 0) {
 		return true;
+	}
 	snprintf(path, sizeof(path), "private/%s", t->name);
 	fd = strchr(t->name, '/') == NULL ? unix_connect(path) : -1;
 	if (fd >= 0) {
 		loop_watch(qmgr->loop, &t->watch, fd, LOOP_READ, on_agent, t);
 		return true;
 	}
-	if (errno == EAGAIN) {		/* its backlog is full: it is there */
+	if (errno == EAGAIN) { /* its backlog is full: it is there */
 		die(t, RECONNECT_MS);
 		return false;
 	}
@@ -363,19 +379,22 @@ static void redo(struct request *r)
 	for (size_t i = 0; i < r->count; i++) {
 		struct rcpt *rcpt = r->rcpts[i];
 
-		if (rcpt->state != RCPT_WAITING)
+		if (rcpt->state != RCPT_WAITING) {
 			continue;
+		}
 		rcpt->suspect = true;
-		if (++rcpt->breaks >= BREAKS_MAX)
+		if (++rcpt->breaks >= BREAKS_MAX) {
 			job_fail(r->job, rcpt, DELIVERY_DEFERRED, "4.3.0",
 				"unknown mail transport error");
-		else
+		} else {
 			again->rcpts[again->count++] = rcpt;
+		}
 	}
-	if (again->count > 0)
+	if (again->count > 0) {
 		queue_request(again, true);
-	else
+	} else {
 		mem_free(again);
+	}
 }
 
 /* broken - the agent went away, or talks nonsense */
@@ -395,8 +414,9 @@ static void broken(struct transport *t)
 		mem_free(r);
 		dest_check(d);
 	}
-	if (t->breaks > 1)
+	if (t->breaks > 1) {
 		die(t, RECONNECT_MS);
+	}
 }
 
 /* send_request - encode it for the agent */
@@ -440,12 +460,15 @@ static bool push(struct transport *t)
 	while (buf_unread(&t->out) > 0) {
 		ssize_t n = send(t->watch.fd, buf_head(&t->out), buf_unread(&t->out), MSG_NOSIGNAL);
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && errno == EINTR) {
 			continue;
-		if (n < 0 && errno == EAGAIN)
+		}
+		if (n < 0 && errno == EAGAIN) {
 			break;
-		if (n <= 0)
+		}
+		if (n <= 0) {
 			return false;
+		}
 		buf_consume(&t->out, (size_t)n);
 	}
 	buf_shrink(&t->out, 4096);
@@ -458,8 +481,9 @@ static void send_some(struct transport *t)
 {
 	struct dest *d;
 
-	if (t->waiting == 0 || t->dead || !connect_agent(t))
+	if (t->waiting == 0 || t->dead || !connect_agent(t)) {
 		return;
+	}
 	while (t->sent.count < (t->breaks > 1 ? 1 : WINDOW) && buf_unread(&t->out) < OUT_HIGH &&
 		(d = ring_take(t)) != NULL) {
 		struct request *r = d->waiting.first;
@@ -471,17 +495,20 @@ static void send_some(struct transport *t)
 		}
 		dest_check(d);
 	}
-	if (!push(t))
+	if (!push(t)) {
 		broken(t);
+	}
 }
 
 void transport_send_all(void)
 {
-	if (qmgr->stopping || qmgr->commit_failed)
+	if (qmgr->stopping || qmgr->commit_failed) {
 		return;
+	}
 	for (struct hash_entry *e = hash_next(&qmgr->transports, NULL); e != NULL;
-		e = hash_next(&qmgr->transports, e))
+		e = hash_next(&qmgr->transports, e)) {
 		send_some(e->value);
+	}
 }
 
 /* take_answer - one message of the agent; false: nonsense */
@@ -491,11 +518,13 @@ static bool take_answer(struct transport *t, struct wire *w, struct arena *arena
 	struct request *r;
 	struct dest *d;
 
-	if (!delivery_get_answer(w, arena, &a))
+	if (!delivery_get_answer(w, arena, &a)) {
 		return false;
+	}
 	r = slot_find(t, a.serial);
-	if (r == NULL)
+	if (r == NULL) {
 		return false;
+	}
 	t->breaks = 0;
 	for (size_t i = 0; i < r->count; i++) {
 		if ((uint64_t)r->rcpts[i]->n == a.n && r->rcpts[i]->state == RCPT_WAITING) {
@@ -532,8 +561,9 @@ static bool take_answers(struct transport *t)
 		buf_consume(&t->in, size);
 	}
 	arena_free(&a);
-	if (rc < 0)
+	if (rc < 0) {
 		log_warn("private/%s socket: malformed response", t->name);
+	}
 	return rc == 0;
 }
 
@@ -545,18 +575,21 @@ static void on_agent(struct watch *w, unsigned events)
 	(void)events;
 	n = read(w->fd, buf_reserve(&t->in, IN_ONCE), IN_ONCE);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-		if (!push(t))
+		if (!push(t)) {
 			broken(t);
+		}
 		return;
 	}
-	if (n > 0)
+	if (n > 0) {
 		buf_added(&t->in, (size_t)n);
+	}
 	if (n <= 0 || !take_answers(t)) {
 		/* An idle agent may end when it likes. */
-		if (t->sent.count > 0)
+		if (t->sent.count > 0) {
 			log_warn("private/%s socket: premature disconnect with %zu deliveries "
 				 "under way",
 				t->name, t->sent.count);
+		}
 		broken(t);
 	}
 	buf_shrink(&t->in, IN_ONCE);
@@ -568,8 +601,9 @@ size_t transport_sent_count(void)
 	size_t count = 0;
 
 	for (struct hash_entry *e = hash_next(&qmgr->transports, NULL); e != NULL;
-		e = hash_next(&qmgr->transports, e))
+		e = hash_next(&qmgr->transports, e)) {
 		count += ((struct transport *)e->value)->sent.count;
+	}
 	return count;
 }
 
@@ -584,22 +618,26 @@ static void drop_waiting(struct transport *t)
 		while ((r = waiting->first) != NULL) {
 			list_remove(waiting, r);
 			t->waiting--;
-			for (size_t i = 0; i < r->count; i++)
+			for (size_t i = 0; i < r->count; i++) {
 				r->rcpts[i]->state = RCPT_NEW;
+			}
 			mem_free(r);
 		}
 	}
-	while (t->ready != NULL)
+	while (t->ready != NULL) {
 		dest_check(ring_take(t));
-	if (t->sent.count == 0)
+	}
+	if (t->sent.count == 0) {
 		disconnect(t);
+	}
 }
 
 void transport_drop_waiting(void)
 {
 	for (struct hash_entry *e = hash_next(&qmgr->transports, NULL); e != NULL;
-		e = hash_next(&qmgr->transports, e))
+		e = hash_next(&qmgr->transports, e)) {
 		drop_waiting(e->value);
+	}
 }
 
 void transport_revive(void)

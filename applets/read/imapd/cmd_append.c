@@ -22,8 +22,8 @@
 enum { APPEND_MESSAGES_MAX = 1000 };
 
 struct append {
-	struct mail_append *store;	/* NULL: failed, the reply is set */
-	uint64_t left;			/* of the literal that comes */
+	struct mail_append *store; /* NULL: failed, the reply is set */
+	uint64_t left;             /* of the literal that comes */
 	unsigned count;
 };
 
@@ -82,7 +82,7 @@ static enum cmd_result append_data(struct imapd *s, struct buf *in, struct buf *
 	ap->left -= n;
 	if (ap->left == 0) {
 		imap_reader_streamed(&s->reader);
-		s->go_on = NULL;	/* the rest of the line is next */
+		s->go_on = NULL; /* the rest of the line is next */
 	}
 	return CMD_WAIT;
 }
@@ -120,7 +120,7 @@ static bool next_message(
 	struct imapd *s, struct append *ap, const struct imap_flags *flags, time_t received)
 {
 	if (ap->store == NULL) {
-		return true;	/* failed before: its bytes come all the same */
+		return true; /* failed before: its bytes come all the same */
 	}
 	if (s->reader.size == 0) {
 		cmd_no(s, "Can't save a zero byte message.");
@@ -210,7 +210,7 @@ enum cmd_result append_line(struct imapd *s, struct buf *out)
 
 	(void)out;
 	if (store == NULL) {
-		return CMD_DONE;	/* it failed before; the reply is set */
+		return CMD_DONE; /* it failed before; the reply is set */
 	}
 	if (s->reader.text.len > 0) {
 		let_go(s);

@@ -28,19 +28,19 @@ struct fetch {
 	struct imap_fetch what;
 	uint32_t seq;
 	enum step step;
-	bool marks;			/* \Seen */
-	bool missing;			/* messages were gone */
-	const char *unread;		/* why one that is there could not be read; NULL */
-	struct fetch_text text;		/* of the message at seq, when it is needed */
-	struct buf envelope, structure;	/* from the cache or parsed */
-	const char *gap;		/* before the next item */
+	bool marks;                     /* \Seen */
+	bool missing;                   /* messages were gone */
+	const char *unread;             /* why one that is there could not be read; NULL */
+	struct fetch_text text;         /* of the message at seq, when it is needed */
+	struct buf envelope, structure; /* from the cache or parsed */
+	const char *gap;                /* before the next item */
 	const struct imap_section *section;
-	struct mime_pos from;		/* of the section */
-	uint64_t left;			/* wire bytes of it to write */
+	struct mime_pos from; /* of the section */
+	uint64_t left;        /* wire bytes of it to write */
 	uint64_t target;
-	struct buf made; /* a section that is no piece of the message: HEADER.FIELDS */
-	bool light;			/* every section can be made from cached fields */
-	bool have_fields;		/* those of this message are in fields */
+	struct buf made;  /* a section that is no piece of the message: HEADER.FIELDS */
+	bool light;       /* every section can be made from cached fields */
+	bool have_fields; /* those of this message are in fields */
 	struct buf fields;
 	uint32_t *seen;
 	size_t seen_count, seen_room;
@@ -542,7 +542,7 @@ static enum cmd_result fetch_on(struct imapd *s, struct buf *in, struct buf *out
 		}
 		/* The clock costs more than a message from the cache. */
 		if (buf_unread(out) > s->io->out_high ||
-		    (++steps % 64 == 0 && imapd_pause(s, out, started))) {
+			(++steps % 64 == 0 && imapd_pause(s, out, started))) {
 			return imapd_yield(s, out);
 		}
 	}
@@ -554,8 +554,8 @@ enum cmd_result cmd_fetch(struct imapd *s, struct imap_args *a, struct buf *out)
 	const struct imap_section *sec;
 
 	if (!imap_args_space(a) || !imap_args_set(a, &f->set) || !imap_args_space(a) ||
-	    !imap_args_fetch(a, &f->what) || !imap_args_fetch_modifiers(a, &f->what) ||
-	    !imap_args_end(a)) {
+		!imap_args_fetch(a, &f->what) || !imap_args_fetch_modifiers(a, &f->what) ||
+		!imap_args_end(a)) {
 		return cmd_args_error(s, a);
 	}
 	if (!imapd_resolve(s, &f->set)) {

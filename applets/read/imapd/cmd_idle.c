@@ -106,10 +106,10 @@ enum cmd_result cmd_idle(struct imapd *s, struct imap_args *a, struct buf *out)
 		return cmd_args_error(s, a);
 	}
 	fetch_place_drop(s);
-	arena_free(&s->arena);		/* nothing of it is needed, and idling may take long */
+	arena_free(&s->arena); /* nothing of it is needed, and idling may take long */
 	buf_adds(out, "+ idling\r\n");
 	imapd_sync(s, out, true);
-	s->io->timeout = 0;		/* "Still here" finds out whether the client is */
+	s->io->timeout = 0; /* "Still here" finds out whether the client is */
 	s->still_due = false;
 	s->go_on = idle_on;
 	s->abandon = leave_idle;

@@ -30,11 +30,11 @@ struct list {
 	struct imapd *s;
 	const char *patterns[PATTERNS_MAX];
 	size_t pattern_count;
-	bool select_subscribed, select_special, recursive;	/* selection options */
+	bool select_subscribed, select_special, recursive; /* selection options */
 	bool return_subscribed, return_status;
 	unsigned status;
 	struct folder *folders, **tail;
-	struct hash names;		/* of folders, while they are gathered */
+	struct hash names; /* of folders, while they are gathered */
 	size_t count;
 };
 
@@ -241,7 +241,7 @@ static bool subscribed_below(const struct list *l, const char *name)
 
 	for (f = l->folders; f != NULL; f = f->next) {
 		if (f->subscribed && strncmp(f->name, name, len) == 0 &&
-		    f->name[len] == mailstore_separator(l->s->store)) {
+			f->name[len] == mailstore_separator(l->s->store)) {
 			return true;
 		}
 	}
@@ -379,7 +379,7 @@ enum cmd_result cmd_lsub(struct imapd *s, struct imap_args *a, struct buf *out)
 
 	l->s = s;
 	if (!imap_args_space(a) || !imap_args_astring(a, &reference) || !imap_args_space(a) ||
-	    !parse_patterns(a, l, reference, &empty) || !imap_args_end(a)) {
+		!parse_patterns(a, l, reference, &empty) || !imap_args_end(a)) {
 		return cmd_args_error(s, a);
 	}
 	if (gather(l, true) < 0) {

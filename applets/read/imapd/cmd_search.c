@@ -21,17 +21,17 @@
 
 struct search {
 	struct imap_search program;
-	struct search_text *text;	/* NULL: no key looks into messages */
-	struct mail_text *mail;		/* of seq, while it is read */
-	bool light;			/* header keys can be decided by cached fields */
-	bool header_known;		/* they are, for seq */
+	struct search_text *text; /* NULL: no key looks into messages */
+	struct mail_text *mail;   /* of seq, while it is read */
+	bool light;               /* header keys can be decided by cached fields */
+	bool header_known;        /* they are, for seq */
 	struct buf fields;
 	uint32_t seq;
-	uint32_t *found;		/* numbers or UIDs, ascending */
+	uint32_t *found; /* numbers or UIDs, ascending */
 	size_t count, room;
-	uint64_t modseq;		/* highest of those found */
+	uint64_t modseq; /* highest of those found */
 	uint64_t first_modseq, last_modseq;
-	const char *unread;		/* why a message could not be read; NULL */
+	const char *unread; /* why a message could not be read; NULL */
 	time_t now;
 };
 

@@ -146,11 +146,10 @@ enum cmd_result cmd_unselect(struct imapd *s, struct imap_args *a, struct buf *o
 	return cmd_ok(s, "Unselect completed.");
 }
 
-enum { HIGHESTMODSEQ = 32 };	/* bit of its place in the list below */
+enum { HIGHESTMODSEQ = 32 }; /* bit of its place in the list below */
 
-static const char *const status_names[] = {
-	"MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN", "HIGHESTMODSEQ", "SIZE"
-};
+static const char *const status_names[] = { "MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY",
+	"UNSEEN", "HIGHESTMODSEQ", "SIZE" };
 
 bool status_items(struct imap_args *a, unsigned *items_r)
 {

@@ -21,7 +21,7 @@ struct store {
 	size_t count;
 	uint32_t *failed;
 	size_t failed_count, failed_at;
-	size_t told;		/* of uids */
+	size_t told; /* of uids */
 };
 
 /* parse_store - " set [(UNCHANGEDSINCE n)] [+-]FLAGS[.SILENT] flags" */
@@ -34,8 +34,8 @@ static bool parse_store(struct imap_args *a, struct store *st)
 	if (imap_args_char(a, '(')) {
 		st->conditional = true;
 		if (!imap_args_word(a, "UNCHANGEDSINCE") || !imap_args_space(a) ||
-		    !imap_args_number64(a, &st->unchanged_since) || !imap_args_char(a, ')') ||
-		    !imap_args_space(a)) {
+			!imap_args_number64(a, &st->unchanged_since) || !imap_args_char(a, ')') ||
+			!imap_args_space(a)) {
 			return imap_args_fail(a, "Invalid STORE modifiers");
 		}
 	}
@@ -56,8 +56,8 @@ static bool keyword_bits(struct imapd *s, const struct store *st, uint64_t *bits
 
 	*bits = 0;
 	for (i = 0; i < st->flags.keyword_count; i++) {
-		int bit = mailbox_keyword_bit(
-			s->view, st->flags.keywords[i], st->op != FLAGS_REMOVE);
+		int bit =
+			mailbox_keyword_bit(s->view, st->flags.keywords[i], st->op != FLAGS_REMOVE);
 
 		if (bit >= 0) {
 			*bits |= (uint64_t)1 << bit;

@@ -14,9 +14,9 @@
 #include "applets/read/imapd/imapd.h"
 
 enum {
-	WINDOW = 1 << 16,	/* bytes asked for at a time */
-	SLICE = 4 << 20,	/* bytes worked through before others have their turn */
-	KEEP_FROM = 1 << 18	/* messages from this size keep their place */
+	WINDOW = 1 << 16,   /* bytes asked for at a time */
+	SLICE = 4 << 20,    /* bytes worked through before others have their turn */
+	KEEP_FROM = 1 << 18 /* messages from this size keep their place */
 };
 
 static const char *mail_source(void *arg, uint64_t offset, size_t *len_r)
@@ -70,7 +70,7 @@ void fetch_text_close(struct imapd *s, struct fetch_text *t)
 	mail_close(t->mail);
 	mime_source_free(&t->source);
 	if (p->root == NULL && p->parser != NULL) {
-		arena_free(&p->arena);	/* half a tree; its parser knows a source that is gone */
+		arena_free(&p->arena); /* half a tree; its parser knows a source that is gone */
 		p->parser = NULL;
 	}
 	if (p->raw >= KEEP_FROM) {
@@ -149,7 +149,7 @@ static size_t step_to(struct fetch_place *p, const char *s, size_t len, uint64_t
 		p->at.wire += n + 1 + !cr;
 		p->last_cr = false;
 		i += n + 1;
-		if (p->at.wire > target) {	/* between CR and LF: the LF is due */
+		if (p->at.wire > target) { /* between CR and LF: the LF is due */
 			p->at.wire--;
 			p->last_cr = true;
 			return i - 1;
@@ -172,7 +172,7 @@ bool fetch_text_seek(struct fetch_text *t, struct mime_pos from, uint64_t target
 		const char *s = mail_bytes(t->mail, p->at.raw, &len);
 
 		if (s == NULL || len == 0) {
-			return true;	/* copying will find the end */
+			return true; /* copying will find the end */
 		}
 		if (p->at.wire + len * 2 <= target) {
 			n = len;

@@ -18,14 +18,14 @@
  */
 struct fetch_place {
 	uint32_t uid;
-	uint64_t raw;			/* bytes as stored */
-	struct mime_pos at;		/* reading stands here */
-	bool last_cr;			/* the byte before it is CR */
+	uint64_t raw;       /* bytes as stored */
+	struct mime_pos at; /* reading stands here */
+	bool last_cr;       /* the byte before it is CR */
 	bool measured;
-	uint64_t wire;			/* bytes on the wire, once measured */
-	struct arena arena;		/* of the tree */
+	uint64_t wire;      /* bytes on the wire, once measured */
+	struct arena arena; /* of the tree */
 	struct mime_parser *parser;
-	struct mime_part *root;		/* once parsed */
+	struct mime_part *root; /* once parsed */
 };
 
 struct fetch_text {

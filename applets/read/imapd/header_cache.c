@@ -10,17 +10,15 @@
 
 #include "mime/header.h"
 
-enum { KEPT_MAX = 16384 };	/* bytes; larger headers are read from the message each time */
+enum { KEPT_MAX = 16384 }; /* bytes; larger headers are read from the message each time */
 
-static const char *const kept[] = {
-	"from", "to", "cc", "bcc", "subject", "date", "message-id", "in-reply-to", "references",
-	"reply-to", "sender", "content-type", "content-description", "content-transfer-encoding",
-	"mime-version", "priority", "x-priority", "importance", "newsgroups", "followup-to",
-	"mail-followup-to", "lines", "list-id", "list-post", "list-subscribe", "list-unsubscribe",
-	"x-label", "x-original-to", "delivered-to", "x-mailer", "user-agent", "x-draft-info",
-	"disposition-notification-to", "x-spam-flag", "x-spam-status", "x-spam-level",
-	"auto-submitted", "precedence", "x-mailing-list"
-};
+static const char *const kept[] = { "from", "to", "cc", "bcc", "subject", "date", "message-id",
+	"in-reply-to", "references", "reply-to", "sender", "content-type", "content-description",
+	"content-transfer-encoding", "mime-version", "priority", "x-priority", "importance",
+	"newsgroups", "followup-to", "mail-followup-to", "lines", "list-id", "list-post",
+	"list-subscribe", "list-unsubscribe", "x-label", "x-original-to", "delivered-to",
+	"x-mailer", "user-agent", "x-draft-info", "disposition-notification-to", "x-spam-flag",
+	"x-spam-status", "x-spam-level", "auto-submitted", "precedence", "x-mailing-list" };
 
 /* keeps - the same for a slice */
 static bool keeps(struct slice field)

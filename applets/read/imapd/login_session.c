@@ -21,17 +21,17 @@
 #include "applets/read/imapd/imapd.h"
 
 enum {
-	LOGIN_BAD_MAX = 3,		/* bad commands in a row */
+	LOGIN_BAD_MAX = 3, /* bad commands in a row */
 	LOGIN_TIMEOUT = 3 * 60,
 	SASL_LINE_MAX = 8192
 };
 
 enum login_state {
 	LOGIN_COMMANDS,
-	LOGIN_SASL_LINE,	/* the client owes a response */
-	LOGIN_AUTH,		/* the auth process thinks */
-	LOGIN_DELAY,		/* a failure is answered after a pause */
-	LOGIN_DONE		/* the mail part takes over */
+	LOGIN_SASL_LINE, /* the client owes a response */
+	LOGIN_AUTH,      /* the auth process thinks */
+	LOGIN_DELAY,     /* a failure is answered after a pause */
+	LOGIN_DONE       /* the mail part takes over */
 };
 
 struct imap_login {
@@ -44,7 +44,7 @@ struct imap_login {
 	char mech[32];
 	struct auth_request *request;
 	struct timer delay;
-	struct buf answer;	/* lines to write when the time has come */
+	struct buf answer; /* lines to write when the time has come */
 	unsigned bad;
 	bool closing;
 };
@@ -112,8 +112,8 @@ static void on_delay(struct timer *t)
 static void fail(struct imap_login *l, const struct auth_reply *r)
 {
 	bool temporary = r->result == AUTH_TEMPFAIL;
-	int seconds = login_failed(l->io, r->user != NULL ? r->user : "", l->mech,
-		r->reason != NULL ? r->reason : "");
+	int seconds = login_failed(
+		l->io, r->user != NULL ? r->user : "", l->mech, r->reason != NULL ? r->reason : "");
 
 	buf_addf(&l->answer, "%s NO %s\r\n", l->tag,
 		temporary ? "[UNAVAILABLE] Temporary authentication failure."
@@ -165,7 +165,7 @@ static void start(struct imap_login *l, const char *mech, const char *initial)
 	(void)str_copy(l->mech, sizeof(l->mech), mech);
 	l->state = LOGIN_AUTH;
 	request = auth_start(l->service->auth, &p, on_auth, l);
-	if (l->state == LOGIN_AUTH) {	/* else it was answered at once and is gone */
+	if (l->state == LOGIN_AUTH) { /* else it was answered at once and is gone */
 		l->request = request;
 	}
 }
@@ -181,7 +181,8 @@ static bool plaintext_refused(struct imap_login *l, struct buf *out)
 		"* BAD [ALERT] Plaintext authentication not allowed without SSL/TLS, "
 		"but your client did it anyway. If anyone was listening, the password was "
 		"exposed.\r\n");
-	tagged(l, out, "NO [PRIVACYREQUIRED] Plaintext authentication disallowed on non-secure "
+	tagged(l, out,
+		"NO [PRIVACYREQUIRED] Plaintext authentication disallowed on non-secure "
 		"(SSL/TLS) connections.");
 	return true;
 }
@@ -192,7 +193,7 @@ static void cmd_login(struct imap_login *l, struct imap_args *a, struct buf *out
 	struct buf plain = BUF_INIT, coded = BUF_INIT;
 
 	if (!imap_args_space(a) || !imap_args_astring(a, &user) || !imap_args_space(a) ||
-	    !imap_args_astring(a, &password) || !imap_args_end(a)) {
+		!imap_args_astring(a, &password) || !imap_args_end(a)) {
 		bad(l, out, "BAD Error in IMAP command LOGIN: Invalid arguments.");
 		return;
 	}
@@ -237,7 +238,7 @@ static void cmd_authenticate(struct imap_login *l, struct imap_args *a, struct b
 	const char *first = NULL;
 
 	if (!imap_args_space(a) || !imap_args_atom(a, &mech) || mech.len >= sizeof(name) ||
-	    (imap_args_char(a, ' ') && !imap_args_atom(a, &initial)) || !imap_args_end(a)) {
+		(imap_args_char(a, ' ') && !imap_args_atom(a, &initial)) || !imap_args_end(a)) {
 		bad(l, out, "BAD Error in IMAP command AUTHENTICATE: Invalid arguments.");
 		return;
 	}
@@ -252,8 +253,8 @@ static void cmd_authenticate(struct imap_login *l, struct imap_args *a, struct b
 	}
 	if (initial.ptr != NULL) {
 		/* RFC 4959 3: "=" is an empty response, not none */
-		first = slice_eq(initial, "=") ? "" :
-			arena_strndup(&l->arena, initial.ptr, initial.len);
+		first = slice_eq(initial, "=") ? ""
+					       : arena_strndup(&l->arena, initial.ptr, initial.len);
 	}
 	start(l, name, first);
 }

@@ -78,8 +78,8 @@ const char *store_error_text(struct imapd *s, bool create)
 		code = "[SERVERBUG] ";
 		break;
 	}
-	return arena_printf(&s->arena, "%s%s", code,
-		text != NULL && *text != '\0' ? text : "Internal error");
+	return arena_printf(
+		&s->arena, "%s%s", code, text != NULL && *text != '\0' ? text : "Internal error");
 }
 
 enum cmd_result cmd_store_error(struct imapd *s, bool create)

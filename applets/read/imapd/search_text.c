@@ -34,28 +34,28 @@ struct needle {
 };
 
 struct search_text {
-	struct needle *needles;		/* BODY and TEXT keys */
+	struct needle *needles; /* BODY and TEXT keys */
 	size_t needle_count;
-	size_t longest;			/* of them, bytes */
+	size_t longest; /* of them, bytes */
 	bool all_ascii;
-	const struct imap_key **fields;	/* HEADER and SENT* keys */
+	const struct imap_key **fields; /* HEADER and SENT* keys */
 	size_t field_count;
 	enum known *known;
-	size_t open;			/* BODY and TEXT keys that are unknown */
+	size_t open; /* BODY and TEXT keys that are unknown */
 	size_t key_count;
 
 	struct mime_source source;
-	struct arena arena;		/* of the tree */
+	struct arena arena; /* of the tree */
 	struct mime_parser *parser;
 
 	/* The part that is being read. */
-	bool searched, text_only;	/* at all; TEXT keys alone (a header) */
-	bool plain;			/* its bytes can be searched as they are */
-	bool fold;			/* what is searched must be folded first */
+	bool searched, text_only; /* at all; TEXT keys alone (a header) */
+	bool plain;               /* its bytes can be searched as they are */
+	bool fold;                /* what is searched must be folded first */
 	struct mime_decoder decoder;
-	struct mime_charset *charset;	/* NULL: none needed */
+	struct mime_charset *charset; /* NULL: none needed */
 	struct buf decoded, converted, folded;
-	struct buf tail;		/* end of what was searched */
+	struct buf tail; /* end of what was searched */
 };
 
 static unsigned char lower(unsigned char c)
@@ -434,8 +434,8 @@ static void gather(struct search_text *st, const struct imap_key *k)
 			prepare(n, k);
 			st->longest = k->len > st->longest ? k->len : st->longest;
 			st->all_ascii = st->all_ascii && n->ascii;
-		} else if (k->kind == IMAP_KEY_HEADER || (k->kind >= IMAP_KEY_SENT_BEFORE &&
-			k->kind <= IMAP_KEY_SENT_SINCE)) {
+		} else if (k->kind == IMAP_KEY_HEADER ||
+			(k->kind >= IMAP_KEY_SENT_BEFORE && k->kind <= IMAP_KEY_SENT_SINCE)) {
 			st->fields[st->field_count++] = k;
 		}
 		gather(st, k->child);

@@ -249,7 +249,7 @@ static bool read_name(struct imapd *s, struct imap_args *a)
 	s->tag[tag.len] = '\0';
 	s->uid = imap_args_word(a, "UID") && imap_args_char(a, ' ');
 	if (!imap_args_atom(a, &name) || (s->command = find_command(name)) == NULL ||
-	    (s->uid && !(s->command->flags & CMD_UID))) {
+		(s->uid && !(s->command->flags & CMD_UID))) {
 		buf_reset(&s->reply);
 		buf_addf(&s->reply, "BAD Error in IMAP command %s%.*s: Unknown command.",
 			s->uid ? "UID " : "", name.len < 64 ? (int)name.len : 64, name.ptr);
@@ -298,7 +298,7 @@ static enum session_want run_command(struct imapd *s, struct buf *out)
 	if (read_name(s, &a) && check_command(s)) {
 		result = s->command->run(s, &a, out);
 	}
-	imap_reader_reset(&s->reader);	/* what goes on later has all it needs in the arena */
+	imap_reader_reset(&s->reader); /* what goes on later has all it needs in the arena */
 	return after(s, result, out);
 }
 
@@ -331,7 +331,7 @@ static enum session_want on_literal(struct imapd *s, struct buf *in, struct buf 
 		if (result != CMD_WAIT || s->go_on != NULL) {
 			return after(s, result, out);
 		}
-		s->command = NULL;		/* the literal is the mailbox name */
+		s->command = NULL; /* the literal is the mailbox name */
 	}
 	if (imap_reader_fits(&s->reader)) {
 		buf_adds(out, s->reader.sync ? "+ OK\r\n" : "");
@@ -517,7 +517,7 @@ static void session_close(void *session)
 	imapd_unselect(s);
 	mailstore_close(s->store);
 	log_info("imap(%s): Info: Disconnected: %s in=%llu out=%llu deleted=%llu expunged=%llu "
-		"trashed=0 hdr_count=%llu hdr_bytes=%llu body_count=%llu body_bytes=%llu",
+		 "trashed=0 hdr_count=%llu hdr_bytes=%llu body_count=%llu body_bytes=%llu",
 		s->user, s->why, (unsigned long long)s->io->bytes_in,
 		(unsigned long long)s->io->bytes_out, (unsigned long long)s->deleted,
 		(unsigned long long)s->expunged, (unsigned long long)s->header_count,

@@ -15,7 +15,7 @@
 struct teller {
 	struct imapd *s;
 	struct buf *out;
-	uint32_t known;		/* messages, as the client counts them */
+	uint32_t known; /* messages, as the client counts them */
 };
 
 /* known_keywords - bits of the keywords that the mailbox has */
@@ -147,7 +147,7 @@ void imapd_sync(struct imapd *s, struct buf *out, bool expunges)
 		return;
 	}
 	if (mailbox_view_sync(s->view, expunges, &changes) != 0 &&
-	    mailstore_errno(s->store) != MAIL_E_BUSY) {
+		mailstore_errno(s->store) != MAIL_E_BUSY) {
 		log_error("imap(%s): %s: %s", s->user, mailbox_name(s->view),
 			mailstore_error(s->store));
 		if (mailstore_errno(s->store) == MAIL_E_NOT_FOUND) {

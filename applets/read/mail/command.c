@@ -20,8 +20,8 @@
 enum {
 	NEEDS_FOLDER = 1,
 	NEEDS_WRITE = 2,
-	TAKES_LIST = 4,		/* argument is a message list, default the dot */
-	TAKES_DELETED = 8,	/* ... of deleted messages */
+	TAKES_LIST = 4,    /* argument is a message list, default the dot */
+	TAKES_DELETED = 8, /* ... of deleted messages */
 	ON_LIST = NEEDS_FOLDER | TAKES_LIST
 };
 
@@ -29,7 +29,7 @@ struct command {
 	const char *name;
 	void (*run)(const char *args, const unsigned *list);
 	unsigned flags;
-	const char *help;	/* NULL: not in ? */
+	const char *help; /* NULL: not in ? */
 };
 
 static void cmd_type(const char *args, const unsigned *list)
@@ -348,8 +348,7 @@ static void save_to(const char *args, unsigned mark)
 
 	path = list != NULL ? path_expand(name[0] != '\0' ? name : "&") : NULL;
 	mem_free(name);
-	if (list != NULL && path != NULL && save_messages(path, list, true, false) &&
-		mark != 0) {
+	if (list != NULL && path != NULL && save_messages(path, list, true, false) && mark != 0) {
 		mark_list(list, mark, 0);
 	}
 	mem_free(list);
@@ -547,7 +546,7 @@ static void cmd_folders(const char *args, const unsigned *list)
 
 	(void)args;
 	(void)list;
-	setenv("MAIL_FOLDER", path != NULL ? path : ".", 1);	/* no quoting to get wrong */
+	setenv("MAIL_FOLDER", path != NULL ? path : ".", 1); /* no quoting to get wrong */
 	buf_adds(&command, "exec ls -F -- \"$MAIL_FOLDER\"");
 	(void)shell_run(buf_str(&command));
 	unsetenv("MAIL_FOLDER");
@@ -672,7 +671,9 @@ static void cmd_list(const char *args, const unsigned *list)
 	printf("Commands are:\n");
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
 		printf("%s%s", commands[i].name,
-			i + 1 == ARRAY_LEN(commands) ? "\n" : i % 10 == 9 ? ",\n" : ", ");
+			i + 1 == ARRAY_LEN(commands) ? "\n"
+				: i % 10 == 9        ? ",\n"
+						     : ", ");
 	}
 }
 
@@ -735,7 +736,7 @@ void command_line(char *line, bool in_rc)
 	}
 	if (isdigit((unsigned char)*p) || *p == '.' || *p == '$' || *p == '^' || *p == '*' ||
 		*p == ':' || *p == '/') {
-		len = 0;		/* a list alone shows the messages */
+		len = 0; /* a list alone shows the messages */
 	} else if (strchr("?!|=-+", *p) != NULL) {
 		len = 1;
 	} else {

@@ -19,8 +19,8 @@ static void mark_answered(unsigned n)
 	uint32_t uid = mailbox_info(G.view, n)->uid;
 
 	if (!G.read_only) {
-		(void)mailbox_store(G.view, &uid, 1, FLAGS_ADD, MAIL_ANSWERED, 0, ~(uint64_t)0,
-			NULL, NULL);
+		(void)mailbox_store(
+			G.view, &uid, 1, FLAGS_ADD, MAIL_ANSWERED, 0, ~(uint64_t)0, NULL, NULL);
 	}
 }
 
@@ -29,7 +29,7 @@ static void reply_to(const unsigned *list, bool all)
 	struct draft d = { .from = NULL };
 
 	G.current = list[0];
-	for (; *list != 0; list++) {		/* one answer to all of them */
+	for (; *list != 0; list++) { /* one answer to all of them */
 		draft_reply(&d, *list, all);
 	}
 	printf("To: %s\n", buf_str(&d.to));

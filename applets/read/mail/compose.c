@@ -109,7 +109,7 @@ bool read_line(FILE *in, struct buf *line)
 		return false;
 	}
 	if (G.hung) {
-		return false;		/* what is there of the line stays */
+		return false; /* what is there of the line stays */
 	}
 	return c != EOF || line->len > 0;
 }
@@ -522,7 +522,7 @@ static bool read_text(struct draft *d, FILE *in, bool terminal)
 					clearerr(in);
 					continue;
 				}
-				break;		/* end of input */
+				break; /* end of input */
 			}
 			if (killed) {
 				keep_dead(d);
@@ -578,10 +578,11 @@ int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject)
 	if (terminal) {
 		interrupts_catch(true);
 		go_on = (!(ask_subject && (var_on("ask") || var_on("asksub")) &&
-				 d->subject.len == 0) || ask(in, "Subject: ", &d->subject)) &&
+				 d->subject.len == 0) ||
+				ask(in, "Subject: ", &d->subject)) &&
 			(!var_on("askcc") || ask(in, "Cc: ", &d->cc)) &&
 			(!var_on("askbcc") || ask(in, "Bcc: ", &d->bcc));
-		if (go_on && d->text.len > 0) {		/* what is quoted */
+		if (go_on && d->text.len > 0) { /* what is quoted */
 			terminal_write(stdout, buf_str(&d->text), d->text.len);
 			fflush(stdout);
 		}
@@ -589,7 +590,7 @@ int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject)
 	go_on = go_on && read_text(d, in, terminal);
 	sigaction(SIGHUP, &before, NULL);
 	if (G.hung) {
-		G.quit = G.exit_now = true;	/* nobody is there any more */
+		G.quit = G.exit_now = true; /* nobody is there any more */
 	}
 	if (terminal) {
 		clearerr(in);
@@ -619,8 +620,8 @@ static bool own_domain(const char *domain)
 
 	/* main.cf says it; without one the host's name */
 	if (main_cf_known() &&
-	    (str_ieq(domain, param.myhostname) || str_ieq(domain, param.mydomain) ||
-	     str_ieq(domain, param.myorigin))) {
+		(str_ieq(domain, param.myhostname) || str_ieq(domain, param.mydomain) ||
+			str_ieq(domain, param.myorigin))) {
 		return true;
 	}
 	return (gethostname(host, sizeof(host)) == 0 && str_ieq(domain, host)) ||
@@ -687,8 +688,8 @@ static void add_address(struct draft *d, struct buf *list, const struct mime_add
 	buf_free(&one);
 }
 
-static void add_field(struct draft *d, struct buf *list, struct arena *a, unsigned n,
-	const char *name)
+static void add_field(
+	struct draft *d, struct buf *list, struct arena *a, unsigned n, const char *name)
 {
 	int left = 1000;
 
@@ -707,7 +708,7 @@ void draft_reply(struct draft *d, unsigned n, bool all)
 	const char *references = message_raw_field(&a, n, "References");
 
 	add_field(d, &d->to, &a, n, to[0] != '\0' ? "Reply-To" : "From");
-	if (d->to.len == 0) {			/* a mail to ourselves is answered all the same */
+	if (d->to.len == 0) { /* a mail to ourselves is answered all the same */
 		list_add(&d->to, message_from(&a, n, true));
 	}
 	if (all) {

@@ -206,8 +206,8 @@ static void say_store_error(const char *path, const char *error)
 }
 
 /* open_view - 0 with both set, or -1 and said */
-static int open_view(const char *path, bool read_only, struct mailstore **store_r,
-	struct mailbox_view **view_r)
+static int open_view(
+	const char *path, bool read_only, struct mailstore **store_r, struct mailbox_view **view_r)
 {
 	struct stat st;
 
@@ -306,7 +306,7 @@ bool folder_switch(const char *path)
 bool folder_new(unsigned n)
 {
 	return folder_unread(n) && mailbox_recent(G.view, n) && !G.messages[n].old &&
-	       (G.messages[n].marks & MARK_UNREAD) == 0;
+		(G.messages[n].marks & MARK_UNREAD) == 0;
 }
 
 bool folder_unread(unsigned n)
@@ -364,7 +364,7 @@ static bool goes_to_mbox(unsigned n)
 		return false;
 	}
 	return (marks & MARK_MBOX) ||
-	       (!var_on("hold") && (marks & MARK_READ) && !(marks & MARK_UNREAD));
+		(!var_on("hold") && (marks & MARK_READ) && !(marks & MARK_UNREAD));
 }
 
 /* store_seen - MAIL_SEEN of all messages whose marks say so, in one change */
@@ -543,7 +543,7 @@ const char *message_raw_field(struct arena *a, unsigned n, const char *name)
 	const char *result = "";
 
 	if (message_header(n, &head) &&
-	    mime_field_find((struct slice){ buf_str(&head), head.len }, name, &field)) {
+		mime_field_find((struct slice){ buf_str(&head), head.len }, name, &field)) {
 		mime_unfold(&value, field.value);
 		result = arena_strdup(a, buf_str(&value));
 	}
@@ -572,7 +572,7 @@ const char *message_from_line(struct arena *a, unsigned n)
 
 	if (stored_head(n, &head)) {
 		line = arena_strndup(a, buf_str(&head), strcspn(buf_str(&head), "\r\n"));
-	} else {			/* a maildir has none */
+	} else { /* a maildir has none */
 		struct mime_address *path =
 			mime_addresses(a, slice_of(message_raw_field(a, n, "Return-Path")));
 
@@ -598,7 +598,7 @@ const char *message_from(struct arena *a, unsigned n, bool bare)
 	struct buf text = BUF_INIT;
 	const char *result;
 
-	if (raw[0] == '\0') {		/* the sender of the From_ line */
+	if (raw[0] == '\0') { /* the sender of the From_ line */
 		struct slice line = slice_of(message_from_line(a, n));
 
 		(void)slice_word(&line, " \t");
@@ -638,7 +638,7 @@ bool message_text(unsigned n, struct buf *out)
 			break;
 		}
 		offset += len;
-		for (size_t i = 0; i < len; ) {		/* CRLF to LF */
+		for (size_t i = 0; i < len;) { /* CRLF to LF */
 			const char *cr = memchr(data + i, '\r', len - i);
 			size_t end = cr != NULL ? (size_t)(cr - data) : len;
 

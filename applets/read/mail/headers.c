@@ -21,7 +21,7 @@
 enum {
 	WIDTH_MIN = 40,
 	WIDTH_MAX = 500,
-	NARROW = 60		/* below it neither the size nor the day of the week has a place */
+	NARROW = 60 /* below it neither the size nor the day of the week has a place */
 };
 
 static void terminal_size(unsigned *rows, unsigned *columns)
@@ -65,11 +65,21 @@ static unsigned cell_width(int32_t code)
 		int32_t first, last;
 		unsigned width;
 	} ranges[] = {
-		{ 0x0300, 0x036f, 0 }, { 0x1100, 0x115f, 2 }, { 0x200b, 0x200f, 0 },
-		{ 0x20d0, 0x20ff, 0 }, { 0x2e80, 0x303e, 2 }, { 0x3041, 0xa4cf, 2 },
-		{ 0xac00, 0xd7a3, 2 }, { 0xf900, 0xfaff, 2 }, { 0xfe00, 0xfe0f, 0 },
-		{ 0xfe30, 0xfe6f, 2 }, { 0xff00, 0xff60, 2 }, { 0xffe0, 0xffe6, 2 },
-		{ 0x1f300, 0x1f64f, 2 }, { 0x1f900, 0x1f9ff, 2 }, { 0x20000, 0x3fffd, 2 },
+		{ 0x0300, 0x036f, 0 },
+		{ 0x1100, 0x115f, 2 },
+		{ 0x200b, 0x200f, 0 },
+		{ 0x20d0, 0x20ff, 0 },
+		{ 0x2e80, 0x303e, 2 },
+		{ 0x3041, 0xa4cf, 2 },
+		{ 0xac00, 0xd7a3, 2 },
+		{ 0xf900, 0xfaff, 2 },
+		{ 0xfe00, 0xfe0f, 0 },
+		{ 0xfe30, 0xfe6f, 2 },
+		{ 0xff00, 0xff60, 2 },
+		{ 0xffe0, 0xffe6, 2 },
+		{ 0x1f300, 0x1f64f, 2 },
+		{ 0x1f900, 0x1f9ff, 2 },
+		{ 0x20000, 0x3fffd, 2 },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(ranges) && code >= ranges[i].first; i++) {

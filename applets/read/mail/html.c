@@ -18,10 +18,10 @@ enum { ENTITY_MAX = 10, TAG_MAX = 16, BLANK_LINES_MAX = 2 };
 
 struct html {
 	struct buf *out;
-	size_t start;		/* of our text in out */
-	struct slice skip;	/* name of the element that says nothing; NULL: none */
-	struct slice href;	/* of the link we are in */
-	bool blank;		/* white space came: one blank before the next character */
+	size_t start;      /* of our text in out */
+	struct slice skip; /* name of the element that says nothing; NULL: none */
+	struct slice href; /* of the link we are in */
+	bool blank;        /* white space came: one blank before the next character */
 	bool pre;
 };
 
@@ -68,8 +68,8 @@ static size_t put_entity(struct html *h, const char *text, size_t len)
 	char name[ENTITY_MAX + 1];
 	size_t n = 0;
 
-	while (n < ENTITY_MAX && n + 1 < len && (isalnum((unsigned char)text[n + 1]) ||
-		text[n + 1] == '#')) {
+	while (n < ENTITY_MAX && n + 1 < len &&
+		(isalnum((unsigned char)text[n + 1]) || text[n + 1] == '#')) {
 		name[n] = text[n + 1];
 		n++;
 	}
@@ -79,8 +79,10 @@ static size_t put_entity(struct html *h, const char *text, size_t len)
 		unsigned long code = strtoul(name + 1 + hex, NULL, hex ? 16 : 10);
 		struct buf one = BUF_INIT;
 
-		utf8_put(&one, code > 0 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff)
-				? (uint32_t)code : 0xfffd);
+		utf8_put(&one,
+			code > 0 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff)
+				? (uint32_t)code
+				: 0xfffd);
 		put_char(h, buf_str(&one), one.len);
 		buf_free(&one);
 		return n + 1 + (n + 1 < len && text[n + 1] == ';');

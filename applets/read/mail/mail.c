@@ -32,7 +32,7 @@ struct options {
 	const char *user;
 	bool have_file, from_headers;
 	const char *quote_file;
-	const char **set;		/* -S, again after the rc files: they win */
+	const char **set; /* -S, again after the rc files: they win */
 	size_t set_count;
 	char **operands;
 	int operand_count;
@@ -51,9 +51,9 @@ static void know_user(void)
 	char number[24];
 
 	snprintf(number, sizeof(number), "%lu", (unsigned long)getuid());
-	G.user = mem_strdup(pw != NULL			      ? pw->pw_name
-			    : user != NULL && user[0] != '\0' ? user
-							      : number);
+	G.user = mem_strdup(pw != NULL                    ? pw->pw_name
+			: user != NULL && user[0] != '\0' ? user
+							  : number);
 	G.home = mem_strdup(home != NULL && home[0] == '/' ? home : pw != NULL ? pw->pw_dir : "/");
 }
 
@@ -183,7 +183,7 @@ static bool one_option(struct options *o, int c)
 	case 'h':
 	case 'O':
 	case 'T':
-		break;		/* accepted: of no use with a queue of our own, or of news */
+		break; /* accepted: of no use with a queue of our own, or of news */
 	default:
 		return false;
 	}
@@ -278,7 +278,7 @@ static int send_mode(struct options *o)
 		list_add(&o->draft.to, o->operands[i]);
 	}
 	for (char *c = o->draft.subject.data; c != NULL && *c != '\0'; c++) {
-		*c = *c == '\n' || *c == '\r' ? ' ' : *c;	/* no header can be slipped in */
+		*c = *c == '\n' || *c == '\r' ? ' ' : *c; /* no header can be slipped in */
 	}
 	if (o->tildes) {
 		var_set("tildeescapes", "");
@@ -286,7 +286,7 @@ static int send_mode(struct options *o)
 	if (may_attach(&o->draft) &&
 		(o->quote_file == NULL || add_quote_file(&o->draft, o->quote_file))) {
 		status = o->from_headers ? template_mode(o)
-			: compose(&o->draft, stdin, G.interactive, true);
+					 : compose(&o->draft, stdin, G.interactive, true);
 	}
 	draft_free(&o->draft);
 	return status;
@@ -370,10 +370,11 @@ static int run(struct options *o)
 	G.in = stdin;
 	G.interactive = isatty(0) != 0;
 	if (G.interactive) {
-		setvbuf(stdin, NULL, _IONBF, 0);	/* compose.c waits for it with ppoll */
+		setvbuf(stdin, NULL, _IONBF, 0); /* compose.c waits for it with ppoll */
 	}
-	G.sending = !o->have_file && o->user == NULL && (o->operand_count > 0 ||
-		o->draft.cc.len > 0 || o->draft.bcc.len > 0 || o->from_headers);
+	G.sending = !o->have_file && o->user == NULL &&
+		(o->operand_count > 0 || o->draft.cc.len > 0 || o->draft.bcc.len > 0 ||
+			o->from_headers);
 	read_rc_files(o);
 	for (size_t i = 0; i < o->set_count; i++) {
 		option_S(o->set[i]);

@@ -31,53 +31,53 @@
  * on quit (and not at all on exit), as users of mailx expect.
  */
 enum {
-	MARK_READ = 1,		/* shown in this session */
+	MARK_READ = 1, /* shown in this session */
 	MARK_DELETED = 2,
-	MARK_SAVED = 4,		/* s wrote it to another file: goes on quit */
-	MARK_HELD = 8,		/* hold: stays whatever else */
-	MARK_MBOX = 16,		/* touch or mbox: goes to ~/mbox on quit */
-	MARK_UNREAD = 32,	/* unread: shown again as unread */
-	MARK_CHANGED = 64	/* flags to be written */
+	MARK_SAVED = 4,   /* s wrote it to another file: goes on quit */
+	MARK_HELD = 8,    /* hold: stays whatever else */
+	MARK_MBOX = 16,   /* touch or mbox: goes to ~/mbox on quit */
+	MARK_UNREAD = 32, /* unread: shown again as unread */
+	MARK_CHANGED = 64 /* flags to be written */
 };
 
 struct message {
 	unsigned marks;
-	bool old;		/* not new: the file says that it was listed before */
+	bool old; /* not new: the file says that it was listed before */
 };
 
 struct mail_state {
 	/* vars.c */
-	struct hash vars;		/* name -> char *; "" for a flag */
-	struct hash aliases;		/* name -> char *: members separated by blanks */
-	struct hash ignored, retained;	/* lower-case header names */
+	struct hash vars;              /* name -> char *; "" for a flag */
+	struct hash aliases;           /* name -> char *: members separated by blanks */
+	struct hash ignored, retained; /* lower-case header names */
 	/* folder.c */
 	struct mailstore *store;
 	struct mailbox_view *view;
-	char *folder_path;		/* as shown: "/var/spool/mail/root" */
-	char *previous_path;		/* what # means */
-	struct message *messages;	/* count of them */
+	char *folder_path;        /* as shown: "/var/spool/mail/root" */
+	char *previous_path;      /* what # means */
+	struct message *messages; /* count of them */
 	unsigned count;
-	unsigned current;		/* 1.., 0 none; the dot */
-	bool read_only, system_box;	/* not -f: hold and mbox apply */
+	unsigned current;           /* 1.., 0 none; the dot */
+	bool read_only, system_box; /* not -f: hold and mbox apply */
 	/* show.c */
-	struct mime_encoder *terminal;	/* into the terminal's set, named: */
+	struct mime_encoder *terminal; /* into the terminal's set, named: */
 	char *terminal_set;
 	/* mail.c */
-	bool interactive;		/* stdin is a terminal */
-	bool sending;			/* called to send: if s */
+	bool interactive; /* stdin is a terminal */
+	bool sending;     /* called to send: if s */
 	char *user, *home;
 	FILE *in;
 	int exit_status;
-	volatile sig_atomic_t interrupts;	/* compose.c: SIGINT while a line is read */
-	volatile sig_atomic_t hung; /* compose.c: SIGHUP came while a letter was written */
-	int conf;			/* main.cf: 0 not asked for, 1 read, -1 cannot be */
-	int told;			/* how many of them were answered */
-	bool catching;			/* a line is read from a terminal: interrupts count */
+	volatile sig_atomic_t interrupts; /* compose.c: SIGINT while a line is read */
+	volatile sig_atomic_t hung;       /* compose.c: SIGHUP came while a letter was written */
+	int conf;                         /* main.cf: 0 not asked for, 1 read, -1 cannot be */
+	int told;                         /* how many of them were answered */
+	bool catching;                    /* a line is read from a terminal: interrupts count */
 	struct sigaction before_catching;
-	int eof_count;			/* ends of input that ignoreeof forgave */
-	int rc_depth;			/* rc files that are being read */
-	bool quit, exit_now;		/* q; x */
-	bool moved;			/* the dot was set by n or a number: n shows it first */
+	int eof_count;       /* ends of input that ignoreeof forgave */
+	int rc_depth;        /* rc files that are being read */
+	bool quit, exit_now; /* q; x */
+	bool moved;          /* the dot was set by n or a number: n shows it first */
 };
 
 extern struct mail_state G;
@@ -107,13 +107,13 @@ bool main_cf_known(void);
  * was, with what is marked in it.
  */
 bool folder_switch(const char *path);
-void folder_banner(void);			/* "path": N messages M new */
+void folder_banner(void); /* "path": N messages M new */
 /* Write back flags, remove what goes; quiet: nothing is printed. */
 void folder_quit(bool keep_all);
 void folder_close(void);
 /* Take in what arrived since; how many. */
 unsigned folder_follow(void);
-bool folder_new(unsigned n);			/* arrived since last time */
+bool folder_new(unsigned n); /* arrived since last time */
 bool folder_unread(unsigned n);
 /* Header field decoded to UTF-8, "" when absent; owned by a. */
 const char *message_field(struct arena *a, unsigned n, const char *name);
@@ -136,7 +136,7 @@ const char *message_from(struct arena *a, unsigned n, bool bare);
 unsigned *msglist_parse(const char *text, bool deleted);
 
 /* ---- headers.c ---- */
-void headers_window(unsigned around);		/* a screenful that holds the message */
+void headers_window(unsigned around); /* a screenful that holds the message */
 void headers_list(const unsigned *list);
 void headers_all(void);
 void headers_scroll(int screens);
@@ -180,11 +180,11 @@ struct attachment {
 };
 
 struct draft {
-	struct buf to, cc, bcc, subject;	/* lists separated by ", " */
+	struct buf to, cc, bcc, subject; /* lists separated by ", " */
 	struct buf in_reply_to, references;
 	struct buf text;
 	struct attachment *attachments;
-	char *from;				/* -r; NULL */
+	char *from; /* -r; NULL */
 };
 
 void draft_free(struct draft *d);

@@ -15,8 +15,8 @@
 #include "base/str.h"
 
 struct picking {
-	bool *picked;		/* 1 .. G.count */
-	bool deleted;		/* the command is about deleted messages */
+	bool *picked; /* 1 .. G.count */
+	bool deleted; /* the command is about deleted messages */
 	struct arena arena;
 };
 

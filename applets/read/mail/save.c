@@ -28,7 +28,7 @@ static void put_mbox(struct buf *out, unsigned n, const struct buf *text)
 	bool header = true;
 
 	buf_addf(out, "%s\n", message_from_line(&a, n));
-	for (const char *line = buf_str(text), *end = line + text->len; line < end; ) {
+	for (const char *line = buf_str(text), *end = line + text->len; line < end;) {
 		const char *nl = memchr(line, '\n', (size_t)(end - line));
 		size_t len = nl != NULL ? (size_t)(nl - line) : (size_t)(end - line);
 		size_t marks = strspn(line, ">");
@@ -105,7 +105,7 @@ static bool append_list(int fd, off_t size, const unsigned *list, bool headers, 
 		ok = fd_write_all(fd, buf_str(&out), out.len) == 0;
 	}
 	buf_free(&out);
-	return ok && (fsync(fd) == 0 || errno == EINVAL);	/* EINVAL: a device or pipe */
+	return ok && (fsync(fd) == 0 || errno == EINVAL); /* EINVAL: a device or pipe */
 }
 
 /* is_named - is path the file that fd has open? A mail program may have put another in its place */

@@ -47,8 +47,8 @@ void list_add(struct buf *list, const char *addresses)
 /* A list with its aliases replaced; nobody is in it twice. */
 struct expansion {
 	struct buf list;
-	struct hash seen;		/* bare addresses: a set */
-	bool bad;			/* something in it is no address (said) */
+	struct hash seen; /* bare addresses: a set */
+	bool bad;         /* something in it is no address (said) */
 };
 
 static void expand_into(struct expansion *e, struct slice list, int depth);
@@ -70,9 +70,10 @@ static void add_word(struct expansion *e, struct slice word, int depth)
 {
 	char *name = mem_strndup(word.ptr, word.len);
 	const char *members = depth < ALIAS_DEPTH && strchr(name, '@') == NULL
-		? hash_get(&G.aliases, name) : NULL;
+		? hash_get(&G.aliases, name)
+		: NULL;
 
-	if (name[0] == '\\') {		/* \name: the user and not the alias */
+	if (name[0] == '\\') { /* \name: the user and not the alias */
 		add_once(e, name + 1, name + 1);
 	} else if (members != NULL && strcmp(members, name) != 0) {
 		expand_into(e, slice_of(members), depth + 1);
@@ -210,13 +211,16 @@ static void put_text_part(struct buf *out, const char *data, size_t len)
 	struct traits t = traits_of(data, len);
 
 	if (t.nul) {
-		buf_adds(out, "Content-Type: application/octet-stream\nContent-Transfer-Encoding: "
-			      "base64\n\n");
+		buf_adds(out,
+			"Content-Type: application/octet-stream\nContent-Transfer-Encoding: "
+			"base64\n\n");
 		put_encoded(out, MIME_BASE64, data, len);
 		return;
 	}
 	buf_addf(out, "Content-Type: text/plain; charset=%s\n",
-		t.ascii ? "us-ascii" : t.utf8 ? "utf-8" : "unknown-8bit");
+		t.ascii          ? "us-ascii"
+			: t.utf8 ? "utf-8"
+				 : "unknown-8bit");
 	if (t.long_lines) {
 		buf_adds(out, "Content-Transfer-Encoding: quoted-printable\n\n");
 		put_encoded(out, MIME_QP, data, len);
@@ -299,7 +303,9 @@ static bool put_type(struct buf *out, const char *name, const char *data, size_t
 	/* RFC 2046 5.2.1: a message may not be encoded. */
 	text = message || (text && t.ascii && !t.long_lines);
 	buf_addf(out, "\nContent-Transfer-Encoding: %s\n",
-		!text ? "base64" : t.ascii ? "7bit" : "8bit");
+		!text             ? "base64"
+			: t.ascii ? "7bit"
+				  : "8bit");
 	mem_free(type);
 	return !text;
 }
@@ -423,7 +429,7 @@ static _Noreturn void exec_sendmail(const char *from, char *const *recipients, s
 		execvp(program, argv);
 	} else {
 		execv("/proc/self/exe", argv);
-		execvp("sendmail", argv);	/* no /proc */
+		execvp("sendmail", argv); /* no /proc */
 	}
 	fprintf(stderr, "sendmail: %s\n", strerror(errno));
 	_exit(EX_UNAVAILABLE);

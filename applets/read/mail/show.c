@@ -24,14 +24,14 @@ struct showing {
 	struct buf *out;
 	struct buf decoded;
 	struct mime_decoder decoder;
-	bool raw;		/* for a file: nothing is made safe */
-	bool shown;		/* the current part is a text that is shown */
+	bool raw;   /* for a file: nothing is made safe */
+	bool shown; /* the current part is a text that is shown */
 };
 
 bool terminal_safe(int32_t code)
 {
-	return !(code < 32 || (code >= 0x7f && code < 0xa0) ||	/* C0, DEL, C1 */
-		(code >= 0x202a && code <= 0x202e) ||	/* text shown in another order than it is */
+	return !(code < 32 || (code >= 0x7f && code < 0xa0) || /* C0, DEL, C1 */
+		(code >= 0x202a && code <= 0x202e) || /* text shown in another order than it is */
 		(code >= 0x2066 && code <= 0x2069));
 }
 
@@ -67,7 +67,7 @@ static const char *terminal_charset(void)
 	}
 	/* Without one: UTF-8, which is what systems of today are set to. */
 	return set == NULL || set[0] == '\0' || str_ieq(set, "utf-8") || str_ieq(set, "utf8") ? NULL
-											     : set;
+											      : set;
 }
 
 /* terminal_encoder - into the terminal's set; NULL: it is UTF-8, or a set we do not know */
@@ -330,7 +330,7 @@ void show_quoted(struct buf *out, unsigned n, const char *prefix)
 
 	if (message_text(n, &message)) {
 		body_text(&text, &message, false);
-		for (line = buf_str(&text); *line != '\0'; ) {
+		for (line = buf_str(&text); *line != '\0';) {
 			size_t len = strcspn(line, "\n");
 
 			buf_addf(out, "%s%.*s\n", prefix, (int)len, line);
@@ -354,7 +354,7 @@ static const char *pager(size_t lines)
 		return NULL;
 	}
 	if (!str_to_int(crt, 1, 100000, &limit)) {
-		limit = terminal_rows() - 1;	/* one for the prompt */
+		limit = terminal_rows() - 1; /* one for the prompt */
 	}
 	if ((int64_t)lines <= limit) {
 		return NULL;
@@ -383,7 +383,7 @@ static void put_paged(const struct buf *text)
 	fflush(stdout);
 	to = program != NULL ? popen(program, "w") : NULL;
 	if (to != NULL) {
-		sigaction(SIGPIPE, &ignore, &before);	/* it may be left before the end */
+		sigaction(SIGPIPE, &ignore, &before); /* it may be left before the end */
 		put_text(to, text_at, text->len, true);
 		status = pclose(to);
 		sigaction(SIGPIPE, &before, NULL);

@@ -188,7 +188,7 @@ static void header_words(struct hash *set, const char *args)
 		char *name = buf_steal(&word);
 
 		str_lower(name);
-		hash_set(set, name, set);	/* a set: any value that is not NULL */
+		hash_set(set, name, set); /* a set: any value that is not NULL */
 		mem_free(name);
 		any = true;
 	}
@@ -239,8 +239,16 @@ static void alternate_words(const char *args)
 }
 
 enum vars_verb {
-	VERB_SET, VERB_UNSET, VERB_ALIAS, VERB_UNALIAS, VERB_IGNORE, VERB_UNIGNORE, VERB_RETAIN,
-	VERB_UNRETAIN, VERB_ALTERNATES, VERB_NOTHING
+	VERB_SET,
+	VERB_UNSET,
+	VERB_ALIAS,
+	VERB_UNALIAS,
+	VERB_IGNORE,
+	VERB_UNIGNORE,
+	VERB_RETAIN,
+	VERB_UNRETAIN,
+	VERB_ALTERNATES,
+	VERB_NOTHING
 };
 
 bool vars_command(const char *name, size_t len, const char *args)
@@ -269,8 +277,9 @@ bool vars_command(const char *name, size_t len, const char *args)
 	};
 	size_t i = 0;
 
-	while (i < ARRAY_LEN(verbs) && !(len >= verbs[i].shortest && len <= strlen(verbs[i].name) &&
-		strncmp(verbs[i].name, name, len) == 0)) {
+	while (i < ARRAY_LEN(verbs) &&
+		!(len >= verbs[i].shortest && len <= strlen(verbs[i].name) &&
+			strncmp(verbs[i].name, name, len) == 0)) {
 		i++;
 	}
 	if (i == ARRAY_LEN(verbs)) {
@@ -304,7 +313,7 @@ bool vars_command(const char *name, size_t len, const char *args)
 	case VERB_ALTERNATES:
 		alternate_words(args);
 		break;
-	case VERB_NOTHING:		/* of Heirloom's rc files */
+	case VERB_NOTHING: /* of Heirloom's rc files */
 		break;
 	}
 	return true;
@@ -330,9 +339,9 @@ static bool condition_true(const char *args)
 
 /* Where in an rc file we are. */
 struct rc {
-	unsigned depth;		/* of ifs that are open */
-	unsigned skipping;	/* the depth of the outermost that is false; 0: none */
-	bool body;		/* of define or account: commands for later, which we do not have */
+	unsigned depth;    /* of ifs that are open */
+	unsigned skipping; /* the depth of the outermost that is false; 0: none */
+	bool body;         /* of define or account: commands for later, which we do not have */
 };
 
 /* begins_body - "define name {", "account name {" of Heirloom and s-nail */
@@ -340,8 +349,9 @@ static bool begins_body(const char *p)
 {
 	size_t len = strlen(p);
 
-	return len > 0 && p[len - 1] == '{' && (str_starts(p, "define ") ||
-		str_starts(p, "account ") || str_starts(p, "ac ") || str_starts(p, "def "));
+	return len > 0 && p[len - 1] == '{' &&
+		(str_starts(p, "define ") || str_starts(p, "account ") || str_starts(p, "ac ") ||
+			str_starts(p, "def "));
 }
 
 /* rc_if - if, else and endif, which may stand in one another; false: none of them */
@@ -398,7 +408,7 @@ bool line_continues(struct buf *line)
 		n++;
 	}
 	if (n % 2 == 0) {
-		return false;		/* none, or backslashes that stand for themselves */
+		return false; /* none, or backslashes that stand for themselves */
 	}
 	line->data[line->len - 1] = ' ';
 	return true;
@@ -474,7 +484,7 @@ char *path_expand(const char *name)
 	struct buf out = BUF_INIT;
 
 	if (strcmp(name, "%") == 0) {
-		return NULL;		/* the user's own mailbox, as folder_open() has it */
+		return NULL; /* the user's own mailbox, as folder_open() has it */
 	}
 	if (strcmp(name, "#") == 0 && G.previous_path != NULL) {
 		return mem_strdup(G.previous_path);

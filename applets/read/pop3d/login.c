@@ -33,8 +33,9 @@ static void *login_open(struct session_io *io, void *service, struct buf *out)
 /* wipe_free - a string that may hold a password */
 static void wipe_free(struct buf *b)
 {
-	if (b->data != NULL)
+	if (b->data != NULL) {
 		memset(b->data, 0, b->cap);
+	}
 	buf_free(b);
 }
 
@@ -48,8 +49,9 @@ static void set_auth_name(struct pop3 *s, const char *base64)
 	if (base64 != NULL && base64_decode(&b, base64, strlen(base64)) && b.len > 1) {
 		size_t zid = strlen(buf_str(&b));
 
-		if (zid + 1 < b.len)
+		if (zid + 1 < b.len) {
 			s->auth_name = mem_strdup(b.data + zid + 1);
+		}
 	}
 	wipe_free(&b);
 }
@@ -66,18 +68,20 @@ static void delay_over(struct timer *t)
 /* tell_late - the reply is in s->late; after seconds feed() says it */
 static void tell_late(struct pop3 *s, int seconds)
 {
-	if (seconds > 0 && s->io->loop != NULL)
+	if (seconds > 0 && s->io->loop != NULL) {
 		loop_timer(s->io->loop, &s->delay, (int64_t)seconds * 1000, delay_over, s);
-	else
+	} else {
 		s->io->resume(s->io);
+	}
 }
 
 static void on_answer(void *arg, const struct auth_reply *r)
 {
 	struct pop3 *s = arg;
 
-	if (r->result != AUTH_CONTINUE)
+	if (r->result != AUTH_CONTINUE) {
 		s->auth = NULL;
+	}
 	switch (r->result) {
 	case AUTH_OK:
 		login_handoff(s->io, r, s->mech, "");
@@ -91,8 +95,9 @@ static void on_answer(void *arg, const struct auth_reply *r)
 		break;
 	case AUTH_FAIL:
 		pop3_err(&s->late, "[AUTH] Authentication failed.");
-		tell_late(s, login_failed(s->io, s->auth_name != NULL ? s->auth_name : "", s->mech,
-				     r->reason != NULL ? r->reason : "auth failed"));
+		tell_late(s,
+			login_failed(s->io, s->auth_name != NULL ? s->auth_name : "", s->mech,
+				r->reason != NULL ? r->reason : "auth failed"));
 		break;
 	case AUTH_TEMPFAIL:
 		pop3_err(&s->late, "[SYS/TEMP] Temporary authentication failure.");
@@ -165,8 +170,9 @@ static bool has_mech(const char *list, const char *mech)
 	struct slice rest = slice_of(list), word;
 
 	for (word = slice_word(&rest, " "); word.ptr != NULL; word = slice_word(&rest, " ")) {
-		if (slice_ieq(word, mech))
+		if (slice_ieq(word, mech)) {
 			return true;
+		}
 	}
 	return false;
 }
@@ -177,8 +183,9 @@ static enum session_want list_mechs(const char *mechs, struct buf *out)
 	struct slice rest = slice_of(mechs), word;
 
 	pop3_ok(out, "%s", "");
-	for (word = slice_word(&rest, " "); word.ptr != NULL; word = slice_word(&rest, " "))
+	for (word = slice_word(&rest, " "); word.ptr != NULL; word = slice_word(&rest, " ")) {
 		buf_addf(out, "%.*s\r\n", (int)word.len, word.ptr);
+	}
 	buf_adds(out, ".\r\n");
 	return SESSION_READ;
 }
@@ -191,18 +198,21 @@ enum session_want pop3_auth(struct pop3 *s, struct slice args, struct buf *out)
 	enum session_want want;
 	char mech[32], *base64;
 
-	if (args.len == 0)
+	if (args.len == 0) {
 		return list_mechs(mechs, out);
+	}
 	initial = pop3_verb(args, mech, sizeof(mech));
 	if (!has_mech(mechs, mech)) {
-		if (!plain && has_mech(auth_client_mechs(s->service->auth, true), mech))
+		if (!plain && has_mech(auth_client_mechs(s->service->auth, true), mech)) {
 			pop3_err(out, "%s", DISALLOWED);
-		else
+		} else {
 			pop3_err(out, "[AUTH] Unsupported authentication mechanism.");
+		}
 		return SESSION_READ;
 	}
-	if (initial.len == 0)
+	if (initial.len == 0) {
 		return start_auth(s, mech, NULL);
+	}
 	/* RFC 5034 4: "=" is an empty response. */
 	base64 = slice_eq(initial, "=") ? mem_strdup("") : mem_strndup(initial.ptr, initial.len);
 	want = start_auth(s, mech, base64);
@@ -223,8 +233,9 @@ enum session_want pop3_auth_line(struct pop3 *s, struct slice line, struct buf *
 		return SESSION_READ;
 	}
 	base64 = mem_strndup(line.ptr, line.len);
-	if (s->auth_name == NULL && strcmp(s->mech, "PLAIN") == 0)
+	if (s->auth_name == NULL && strcmp(s->mech, "PLAIN") == 0) {
 		set_auth_name(s, base64);
+	}
 	auth_continue(s->auth, base64);
 	memset(base64, 0, strlen(base64));
 	mem_free(base64);
@@ -259,8 +270,9 @@ static enum session_want login_feed(void *session, struct buf *in, struct buf *o
 {
 	struct pop3 *s = session;
 
-	if (s->handoff)
+	if (s->handoff) {
 		return SESSION_HANDOFF;
+	}
 	if (s->late.len > 0) {
 		buf_add(out, s->late.data, s->late.len);
 		buf_reset(&s->late);
@@ -303,10 +315,12 @@ static void login_close(void *session)
 {
 	struct pop3 *s = session;
 
-	if (s->auth != NULL)
+	if (s->auth != NULL) {
 		auth_cancel(s->auth);
-	if (s->io->loop != NULL)
+	}
+	if (s->io->loop != NULL) {
 		loop_untimer(s->io->loop, &s->delay);
+	}
 	buf_free(&s->late);
 	mem_free(s->auth_name);
 	mem_free(s->user);

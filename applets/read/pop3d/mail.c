@@ -27,8 +27,9 @@ static const char SYS_TEMP[] =
 
 static void free_session(struct pop3 *s)
 {
-	if (s->text != NULL)
+	if (s->text != NULL) {
 		mail_close(s->text);
+	}
 	mailbox_close(s->view);
 	mailstore_close(s->ms);
 	mem_free(s->deleted);
@@ -52,11 +53,12 @@ static int open_inbox(struct pop3 *s, const struct mail_user *user, struct buf *
 	s->view = mailbox_open(s->ms, "INBOX", false);
 	if (s->view == NULL) {
 		log_error("pop3(%s): %s", s->name, mailstore_error(s->ms));
-		if (mailstore_errno(s->ms) == MAIL_E_BUSY)
+		if (mailstore_errno(s->ms) == MAIL_E_BUSY) {
 			pop3_err(out,
 				"[IN-USE] Couldn't open INBOX: it is locked by another program.");
-		else
+		} else {
 			pop3_err(out, "%s", SYS_TEMP);
+		}
 		return -1;
 	}
 	if (mailbox_session_lock(s->view) != 0) {
@@ -87,8 +89,9 @@ static void *mail_open_session(struct session_io *io, void *service, struct buf 
 		const struct mail_info *info = mailbox_info(s->view, n);
 
 		s->total += info->size;
-		if (info->flags & MAIL_SEEN)
+		if (info->flags & MAIL_SEEN) {
 			s->last_at_start = n;
+		}
 	}
 	s->last = s->last_at_start;
 	pop3_ok(out, ms->preauth ? "%s" : "Logged in.%s", "");
@@ -158,8 +161,9 @@ static void add_rows(
 	struct pop3 *s, struct buf *out, void (*add)(struct pop3 *, uint32_t, struct buf *))
 {
 	while (s->at <= s->count && buf_unread(out) <= s->io->out_high) {
-		if (!s->deleted[s->at - 1])
+		if (!s->deleted[s->at - 1]) {
 			add(s, s->at, out);
+		}
 		s->at++;
 	}
 	if (s->at > s->count) {
@@ -229,8 +233,9 @@ static void more_text(struct pop3 *s, struct buf *out)
 		data = s->body.done ? NULL : mail_bytes(s->text, s->text_at, &len);
 		before = out->len;
 		if (data != NULL) {
-			if (len > s->io->out_high)
+			if (len > s->io->out_high) {
 				len = s->io->out_high;
+			}
 			taken = pop3_body_add(&s->body, out, data, len);
 			s->text_at += taken;
 		} else if (s->body.done || s->text_at >= mail_size(s->text)) {
@@ -242,10 +247,11 @@ static void more_text(struct pop3 *s, struct buf *out)
 			log_error("pop3(%s): %s", s->name, mailstore_error(s->ms));
 			pop3_close(s, "Internal error while reading a message");
 		}
-		if (s->is_top)
+		if (s->is_top) {
 			s->top_bytes += out->len - before;
-		else
+		} else {
 			s->retr_bytes += out->len - before;
+		}
 	}
 }
 
@@ -254,16 +260,18 @@ static int start_text(struct pop3 *s, uint32_t n, uint64_t lines, struct buf *ou
 {
 	s->text = mail_open(s->view, n);
 	if (s->text == NULL) {
-		if (mailstore_errno(s->ms) == MAIL_E_NOT_FOUND)
+		if (mailstore_errno(s->ms) == MAIL_E_NOT_FOUND) {
 			pop3_err(out, "Message was deleted by another program.");
-		else
+		} else {
 			pop3_err(out, "%s", SYS_TEMP);
+		}
 		return -1;
 	}
-	if (lines == POP3_ALL)
+	if (lines == POP3_ALL) {
 		pop3_ok(out, "%" PRIu64 " octets", mailbox_info(s->view, n)->size);
-	else
+	} else {
 		pop3_ok(out, "%s", "");
+	}
 	s->text_at = 0;
 	pop3_body_begin(&s->body, lines);
 	s->more = more_text;
@@ -276,12 +284,14 @@ enum session_want pop3_retr(struct pop3 *s, struct slice args, struct buf *out)
 	uint32_t n = take_message(s, &args, false, out);
 
 	s->is_top = false;
-	if (n == 0 || start_text(s, n, POP3_ALL, out) != 0)
+	if (n == 0 || start_text(s, n, POP3_ALL, out) != 0) {
 		return SESSION_READ;
+	}
 	s->retr_count++;
 	s->seen[n - 1] = 1;
-	if (n > s->last)
+	if (n > s->last) {
 		s->last = n;
+	}
 	return SESSION_READ;
 }
 
@@ -291,12 +301,14 @@ enum session_want pop3_top(struct pop3 *s, struct slice args, struct buf *out)
 	uint64_t lines;
 
 	s->is_top = true;
-	if (n == 0)
+	if (n == 0) {
 		return SESSION_READ;
+	}
 	switch (pop3_number(&args, false, &lines)) {
 	case POP3_NUMBER_OK:
-		if (start_text(s, n, lines < POP3_ALL ? lines : POP3_ALL - 1, out) == 0)
+		if (start_text(s, n, lines < POP3_ALL ? lines : POP3_ALL - 1, out) == 0) {
 			s->top_count++;
+		}
 		break;
 	case POP3_NUMBER_NONE:
 		pop3_err(out, "Invalid line count.");
@@ -315,8 +327,9 @@ enum session_want pop3_dele(struct pop3 *s, struct slice args, struct buf *out)
 {
 	uint32_t n = take_message(s, &args, false, out);
 
-	if (n == 0)
+	if (n == 0) {
 		return SESSION_READ;
+	}
 	s->deleted[n - 1] = 1;
 	s->deleted_count++;
 	s->deleted_bytes += mailbox_info(s->view, n)->size;
@@ -360,8 +373,9 @@ static uint32_t *marked_uids(struct pop3 *s, const uint8_t *marks, size_t *count
 
 	*count_r = 0;
 	for (uint32_t n = 1; n <= s->count; n++) {
-		if (marks[n - 1])
+		if (marks[n - 1]) {
 			uids[(*count_r)++] = mailbox_info(s->view, n)->uid;
+		}
 	}
 	return uids;
 }
@@ -373,13 +387,15 @@ static void note_seen(struct pop3 *s)
 	size_t count;
 
 	for (uint32_t n = 1; n <= s->count; n++) {
-		if (s->deleted[n - 1] || (mailbox_info(s->view, n)->flags & MAIL_SEEN))
+		if (s->deleted[n - 1] || (mailbox_info(s->view, n)->flags & MAIL_SEEN)) {
 			s->seen[n - 1] = 0;
+		}
 	}
 	uids = marked_uids(s, s->seen, &count);
-	if (count > 0 && !setting.pop3_no_flag_updates)
+	if (count > 0 && !setting.pop3_no_flag_updates) {
 		mailbox_store(
 			s->view, uids, count, FLAGS_ADD, MAIL_SEEN, 0, UINT64_MAX, NULL, NULL);
+	}
 	memset(s->seen, 0, s->count);
 	mem_free(uids);
 }
@@ -392,10 +408,12 @@ static int delete_marked(struct pop3 *s)
 	int rc = 0;
 
 	uids = marked_uids(s, s->deleted, &count);
-	if (count > 0)
+	if (count > 0) {
 		rc = mailbox_expunge(s->view, uids, count, true);
-	if (rc == 0)
+	}
+	if (rc == 0) {
 		s->expunged_count = (uint32_t)count;
+	}
 	mem_free(uids);
 	return rc;
 }
@@ -428,19 +446,22 @@ static enum session_want mail_event(void *session, enum session_event event, str
 
 	switch (event) {
 	case SESSION_EV_TIMEOUT:
-		if (s->more == NULL)
+		if (s->more == NULL) {
 			pop3_err(out, "Disconnected for inactivity.");
+		}
 		return pop3_close(s, "Inactivity - no input for 600 secs");
 	case SESSION_EV_SHUTDOWN:
-		if (s->more == NULL)
+		if (s->more == NULL) {
 			pop3_err(out, "[SYS/TEMP] Server shutting down.");
+		}
 		return pop3_close(s, "Server shutting down.");
 	case SESSION_EV_NO_MEMORY:
 		pop3_err(out, "[SYS/TEMP] Out of memory.");
 		return pop3_close(s, "Out of memory");
 	case SESSION_EV_DRAINED:
-		if (s->more != NULL)
+		if (s->more != NULL) {
 			s->more(s, out);
+		}
 		return s->closing ? SESSION_CLOSE : SESSION_READ;
 	case SESSION_EV_EOF:
 		return pop3_close(s, "Connection closed");
@@ -504,8 +525,9 @@ static void mail_close_session(void *session)
 {
 	struct pop3 *s = session;
 
-	if (s->expunged_count == 0)
+	if (s->expunged_count == 0) {
 		memset(s->deleted, 0, s->count);
+	}
 	note_seen(s);
 	log_end(s);
 	free_session(s);

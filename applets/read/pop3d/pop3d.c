@@ -26,22 +26,22 @@ enum {
 };
 
 static const struct pop3_command commands[] = {
-	{ "AUTH",	IN_LOGIN,		pop3_auth },
-	{ "CAPA",	IN_LOGIN | IN_MAIL,	pop3_capa },
-	{ "DELE",	IN_MAIL,		pop3_dele },
-	{ "LAST",	IN_MAIL,		pop3_last },
-	{ "LIST",	IN_MAIL,		pop3_list },
-	{ "NOOP",	IN_MAIL,		pop3_noop },
-	{ "PASS",	IN_LOGIN,		pop3_pass },
-	{ "QUIT",	IN_LOGIN,		pop3_login_quit },
-	{ "QUIT",	IN_MAIL,		pop3_quit },
-	{ "RETR",	IN_MAIL,		pop3_retr },
-	{ "RSET",	IN_MAIL,		pop3_rset },
-	{ "STAT",	IN_MAIL,		pop3_stat },
-	{ "STLS",	IN_LOGIN,		pop3_stls },
-	{ "TOP",	IN_MAIL,		pop3_top },
-	{ "UIDL",	IN_MAIL,		pop3_uidl_list },
-	{ "USER",	IN_LOGIN | NEEDS_ARGS,	pop3_user },
+	{ "AUTH", IN_LOGIN, pop3_auth },
+	{ "CAPA", IN_LOGIN | IN_MAIL, pop3_capa },
+	{ "DELE", IN_MAIL, pop3_dele },
+	{ "LAST", IN_MAIL, pop3_last },
+	{ "LIST", IN_MAIL, pop3_list },
+	{ "NOOP", IN_MAIL, pop3_noop },
+	{ "PASS", IN_LOGIN, pop3_pass },
+	{ "QUIT", IN_LOGIN, pop3_login_quit },
+	{ "QUIT", IN_MAIL, pop3_quit },
+	{ "RETR", IN_MAIL, pop3_retr },
+	{ "RSET", IN_MAIL, pop3_rset },
+	{ "STAT", IN_MAIL, pop3_stat },
+	{ "STLS", IN_LOGIN, pop3_stls },
+	{ "TOP", IN_MAIL, pop3_top },
+	{ "UIDL", IN_MAIL, pop3_uidl_list },
+	{ "USER", IN_LOGIN | NEEDS_ARGS, pop3_user },
 };
 
 const struct login_protocol pop3_protocol = {
@@ -61,8 +61,9 @@ static void reply(struct buf *out, const char *status, const char *fmt, va_list 
 	bare = out->len;
 	buf_addc(out, ' ');
 	buf_addvf(out, fmt, ap);
-	if (out->len == bare + 1)
+	if (out->len == bare + 1) {
 		buf_truncate(out, bare);
+	}
 	buf_adds(out, "\r\n");
 }
 
@@ -87,8 +88,9 @@ void pop3_err(struct buf *out, const char *fmt, ...)
 enum session_want pop3_close(struct pop3 *s, const char *reason)
 {
 	s->closing = true;
-	if (s->reason == NULL)
+	if (s->reason == NULL) {
 		s->reason = reason;
+	}
 	return SESSION_CLOSE;
 }
 
@@ -100,10 +102,12 @@ enum session_want pop3_capa(struct pop3 *s, struct slice args, struct buf *out)
 	if (s->phase == POP3_LOGIN) {
 		bool plain = login_plaintext_ok(s->io);
 
-		if (s->service->tls_available && !s->io->tls)
+		if (s->service->tls_available && !s->io->tls) {
 			buf_adds(out, "STLS\r\n");
-		if (plain)
+		}
+		if (plain) {
 			buf_adds(out, "USER\r\n");
+		}
 		buf_addf(out, "SASL %s\r\n", auth_client_mechs(s->service->auth, plain));
 	}
 	buf_adds(out, ".\r\n");
@@ -119,10 +123,11 @@ static enum session_want bad_command(struct pop3 *s, const char *verb, struct bu
 		pop3_err(out, "Too many bad commands.");
 		return pop3_close(s, "Too many bad commands");
 	}
-	if (s->phase == POP3_MAIL)
+	if (s->phase == POP3_MAIL) {
 		pop3_err(out, "Unknown command: %s", verb);
-	else
+	} else {
 		pop3_err(out, "Unknown command.");
+	}
 	return SESSION_READ;
 }
 
@@ -135,8 +140,9 @@ static enum session_want dispatch(struct pop3 *s, struct slice line, struct buf 
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
 		const struct pop3_command *c = &commands[i];
 
-		if (strcmp(c->verb, verb) != 0 || !(c->flags & s->phase))
+		if (strcmp(c->verb, verb) != 0 || !(c->flags & s->phase)) {
 			continue;
+		}
 		s->bad = 0;
 		if ((c->flags & NEEDS_ARGS) && args.len == 0) {
 			pop3_err(out, "Missing argument.");
@@ -153,11 +159,13 @@ static int next_line(struct buf *in, size_t max, struct slice *line)
 	size_t have = buf_unread(in);
 	const char *head = buf_head(in), *nl = memchr(head, '\n', have < max ? have : max);
 
-	if (nl == NULL)
+	if (nl == NULL) {
 		return have >= max ? -1 : 0;
+	}
 	*line = (struct slice){ head, (size_t)(nl - head) };
-	if (line->len > 0 && head[line->len - 1] == '\r')
+	if (line->len > 0 && head[line->len - 1] == '\r') {
 		line->len--;
+	}
 	return memchr(head, '\0', line->len) != NULL ? -1 : 1;
 }
 
@@ -168,21 +176,25 @@ enum session_want pop3_feed(struct pop3 *s, struct buf *in, struct buf *out)
 	int rc = 1;
 
 	/* A long reply comes first; between two parts of it nothing is read. */
-	if (s->more != NULL)
+	if (s->more != NULL) {
 		s->more(s, out);
+	}
 	while (want == SESSION_READ && s->more == NULL && !s->closing &&
 		buf_unread(out) <= s->io->out_high) {
 		rc = next_line(in, s->auth_reads ? POP3_AUTH_LINE_MAX : POP3_LINE_MAX, &line);
-		if (rc <= 0)
+		if (rc <= 0) {
 			break;
-		if (s->auth_reads)
+		}
+		if (s->auth_reads) {
 			want = pop3_auth_line(s, line, out);
-		else
+		} else {
 			want = dispatch(s, line, out);
+		}
 		/* What PASS and AUTH said must not stay in memory. */
 		memset((char *)buf_head(in), 0, line.len);
-		buf_consume(in, (size_t)((const char *)memchr(line.ptr + line.len, '\n', 2) + 1 -
-					 buf_head(in)));
+		buf_consume(in,
+			(size_t)((const char *)memchr(line.ptr + line.len, '\n', 2) + 1 -
+				buf_head(in)));
 	}
 	if (rc < 0) {
 		pop3_err(out, "Input line too long, or not text. Closing connection.");

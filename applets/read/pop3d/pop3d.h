@@ -29,15 +29,15 @@ struct pop3_retr;
 struct pop3 {
 	struct session_io *io;
 	enum pop3_phase phase;
-	int bad;	    /* commands in a row that were none */
-	bool closing;	    /* all is said */
+	int bad;            /* commands in a row that were none */
+	bool closing;       /* all is said */
 	const char *reason; /* for the log: why it ended */
 
 	/* AUTHORIZATION */
 	struct login_service *service;
-	char *user;		   /* of USER, NULL: none */
+	char *user;                /* of USER, NULL: none */
 	struct auth_request *auth; /* under way */
-	bool auth_reads;	   /* the next line answers a challenge */
+	bool auth_reads;           /* the next line answers a challenge */
 	char mech[32];
 	char *auth_name; /* for the log */
 	bool handoff, tls_wanted;
@@ -49,8 +49,8 @@ struct pop3 {
 	char *name; /* login name */
 	struct mailstore *ms;
 	struct mailbox_view *view;
-	uint32_t count;	  /* messages, as at the start */
-	uint64_t total;	  /* their octets */
+	uint32_t count;   /* messages, as at the start */
+	uint64_t total;   /* their octets */
 	uint8_t *deleted; /* one byte a message */
 	uint8_t *seen;
 	uint32_t deleted_count, last, last_at_start;
@@ -61,7 +61,7 @@ struct pop3 {
 
 	/* A reply under way that is longer than io->out_high. */
 	void (*more)(struct pop3 *s, struct buf *out);
-	uint32_t at;		/* LIST, UIDL: the next message */
+	uint32_t at;            /* LIST, UIDL: the next message */
 	struct mail_text *text; /* RETR, TOP */
 	uint64_t text_at;
 	struct pop3_body body;

@@ -18,13 +18,14 @@
 #include "proto/smtp.h"
 #include "applets/receive/smtpd/smtpd.h"
 
-enum { MECH_MAX = 20 };		/* RFC 4422 3.1 */
+enum { MECH_MAX = 20 }; /* RFC 4422 3.1 */
 
 /* has_option - a word of smtpd_sasl_security_options (or the TLS form) */
 static bool has_option(const struct smtpd_session *s, const char *option)
 {
-	struct slice rest = slice_of(s->io->tls ? param.smtpd_sasl_tls_security_options :
-		param.smtpd_sasl_security_options), word;
+	struct slice rest = slice_of(s->io->tls ? param.smtpd_sasl_tls_security_options
+						: param.smtpd_sasl_security_options),
+		     word;
 
 	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
 		if (slice_ieq(word, option)) {
@@ -42,7 +43,7 @@ static bool is_allowed(const struct smtpd_session *s, struct arena *scratch, str
 	bool scram = mech.len > 6 && slice_ieq((struct slice){ mech.ptr, 6 }, "SCRAM-");
 
 	if ((cram && (has_option(s, "nodictionary") || has_option(s, "noactive"))) ||
-	    (!scram && has_option(s, "mutual_auth")) || has_option(s, "forward_secrecy")) {
+		(!scram && has_option(s, "mutual_auth")) || has_option(s, "forward_secrecy")) {
 		return false;
 	}
 	return match_domain(s->d->mechanisms, arena_strndup(scratch, mech.ptr, mech.len)) > 0 &&
@@ -114,8 +115,8 @@ void auth_reset(struct smtpd_session *s)
 }
 
 /* fail_auth - logged so that fail2ban's postfix filter sees it */
-static void fail_auth(struct smtpd_session *s, const char *mech, const char *reason,
-	const char *user)
+static void fail_auth(
+	struct smtpd_session *s, const char *mech, const char *reason, const char *user)
 {
 	log_warn("%s: SASL %s authentication failed: %s%s%s", session_peer(s), mech, reason,
 		user != NULL && *user != '\0' ? ", sasl_username=" : "", user != NULL ? user : "");
@@ -125,8 +126,9 @@ static void fail_auth(struct smtpd_session *s, const char *mech, const char *rea
 static void answered(void *arg, const struct auth_reply *reply)
 {
 	struct smtpd_session *s = arg;
-	const char *reason = reply->reason != NULL && *reply->reason != '\0' ? reply->reason :
-		"(reason unavailable)";
+	const char *reason = reply->reason != NULL && *reply->reason != '\0'
+		? reply->reason
+		: "(reason unavailable)";
 
 	switch (reply->result) {
 	case AUTH_CONTINUE:
@@ -163,7 +165,7 @@ static void answered(void *arg, const struct auth_reply *reply)
 
 void auth_response(struct smtpd_session *s, struct slice line)
 {
-	if (slice_eq(line, "*")) {	/* RFC 4954 4: the client gives up */
+	if (slice_eq(line, "*")) { /* RFC 4954 4: the client gives up */
 		log_warn("%s: SASL %s authentication aborted", session_peer(s), s->sasl_method);
 		auth_reset(s);
 		session_enter(s, ST_COMMAND);
@@ -223,7 +225,8 @@ enum handled cmd_auth(struct smtpd_session *s, struct slice rest)
 	if (mech.len > MECH_MAX || !is_offered(s, mech)) {
 		fail_auth(s, arena_strndup(&s->scratch, mech.ptr, mech.len < 100 ? mech.len : 100),
 			"Invalid authentication mechanism", NULL);
-		session_reply(s, "535 5.7.8 Error: authentication failed: Invalid authentication"
+		session_reply(s,
+			"535 5.7.8 Error: authentication failed: Invalid authentication"
 			" mechanism");
 		return HANDLED_BAD;
 	}
@@ -232,9 +235,10 @@ enum handled cmd_auth(struct smtpd_session *s, struct slice rest)
 		*c = *c >= 'a' && *c <= 'z' ? (char)(*c - 32) : *c;
 	}
 	p.mech = s->sasl_method;
-	if (initial.ptr != NULL) {	/* "=" stands for an empty one, RFC 4954 4 */
-		p.initial = slice_eq(initial, "=") ? "" :
-			arena_strndup(&s->scratch, initial.ptr, initial.len);
+	if (initial.ptr != NULL) { /* "=" stands for an empty one, RFC 4954 4 */
+		p.initial = slice_eq(initial, "=")
+			? ""
+			: arena_strndup(&s->scratch, initial.ptr, initial.len);
 	}
 	session_enter(s, ST_AUTH_WAIT);
 	request = auth_start(s->d->auth, &p, answered, s);
@@ -256,8 +260,8 @@ enum handled cmd_starttls(struct smtpd_session *s, struct slice rest)
 	} else if (s->io->tls) {
 		reply = "554 5.5.1 Error: TLS already active";
 	} else if (!s->d->tls_offered) {
-		reply = s->d->tls_required ? "454 4.7.0 TLS not available due to local problem" :
-			"502 5.5.1 Error: command not implemented";
+		reply = s->d->tls_required ? "454 4.7.0 TLS not available due to local problem"
+					   : "502 5.5.1 Error: command not implemented";
 	}
 	if (reply != NULL) {
 		session_reply(s, "%s", reply);
@@ -274,11 +278,12 @@ void tls_started(struct smtpd_session *s)
 	s->io->timeout = (int)param.smtpd_timeout;
 	if (param.smtpd_tls_loglevel > 0) {
 		log_info("Anonymous TLS connection established from %s: %s with cipher %s"
-			" (%d/%d bits)", session_peer(s), s->io->tls_version, s->io->tls_cipher,
-			s->io->tls_bits, s->io->tls_bits);
+			 " (%d/%d bits)",
+			session_peer(s), s->io->tls_version, s->io->tls_cipher, s->io->tls_bits,
+			s->io->tls_bits);
 	}
 	if (s->state != ST_TLS) {
-		return;			/* wrapper mode: nothing was said before */
+		return; /* wrapper mode: nothing was said before */
 	}
 	/* RFC 3207 4.2: the client has to say again who it is. */
 	session_reset_mail(s);

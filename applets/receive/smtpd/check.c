@@ -26,10 +26,10 @@
 enum { SPACE_LOOK_MS = 1000 };
 
 static const struct stage_row {
-	const char *where;		/* in the log; NULL: the command's name */
+	const char *where; /* in the log; NULL: the command's name */
 	enum restrict_list_name lists[3];
 	size_t count;
-	bool delayed;			/* skipped with smtpd_delay_reject */
+	bool delayed; /* skipped with smtpd_delay_reject */
 } stages[] = {
 	[CHECK_CONNECT] = { "CONNECT", { RESTRICT_CLIENT }, 1, true },
 	[CHECK_HELO] = { NULL, { RESTRICT_HELO }, 1, true },
@@ -54,8 +54,9 @@ static void choose_lists(struct check *c)
 	if (c->stage == CHECK_RCPT || c->stage == CHECK_VRFY) {
 		size_t skip = param.smtpd_delay_reject ? 0 : 3;
 
-		c->lists = (param.smtpd_relay_before_recipient_restrictions ? relay_first :
-			relay_last) + skip;
+		c->lists = (param.smtpd_relay_before_recipient_restrictions ? relay_first
+									    : relay_last) +
+			skip;
 		c->list_count = ARRAY_LEN(relay_first) - skip;
 		return;
 	}
@@ -78,7 +79,7 @@ void check_log(struct smtpd_session *s, const char *verb, const char *where, con
 		buf_addf(&b, " from=<%s>", s->tx.sender);
 	}
 	if (recipient == NULL && s->tx.rcpts != NULL) {
-		recipient = s->tx.rcpts->address;	/* DATA and behind: the first one */
+		recipient = s->tx.rcpts->address; /* DATA and behind: the first one */
 	}
 	if (recipient != NULL) {
 		buf_addf(&b, " to=<%s>", recipient);
@@ -90,14 +91,14 @@ void check_log(struct smtpd_session *s, const char *verb, const char *where, con
 	if (s->sasl_user != NULL) {
 		buf_addf(&b, " sasl_username=<%s>", s->sasl_user);
 	}
-	log_info("%s: %s: %s from %s: %s;%s", s->tx.intake != NULL ? intake_id(s->tx.intake) :
-		"NOQUEUE",
-		verb, where, session_peer(s), reply, buf_str(&b));
+	log_info("%s: %s: %s from %s: %s;%s",
+		s->tx.intake != NULL ? intake_id(s->tx.intake) : "NOQUEUE", verb, where,
+		session_peer(s), reply, buf_str(&b));
 	buf_free(&b);
 }
 
-void check_refuse(struct smtpd_session *s, const char *where, const char *recipient,
-	const char *reply)
+void check_refuse(
+	struct smtpd_session *s, const char *where, const char *recipient, const char *reply)
 {
 	char *text = arena_strdup(&s->scratch, reply);
 
@@ -112,7 +113,7 @@ static void log_action(void *arg, const char *what, const char *text)
 	struct smtpd_session *s = arg;
 
 	if (s->tx.hold && strcmp(what, "hold") == 0) {
-		return;			/* the lists run again for each recipient */
+		return; /* the lists run again for each recipient */
 	}
 	check_log(s, what, stage_where(s, s->check), s->check->recipient, text);
 }
@@ -124,7 +125,9 @@ static void fill_query(struct smtpd_session *s, struct check *c)
 		.client_name = s->io->peer.host,
 		.client_addr = s->io->peer.addr,
 		.local_addr = s->io->local.addr,
-		.helo = c->helo != NULL ? c->helo : s->helo != NULL ? s->helo : "",
+		.helo = c->helo != NULL   ? c->helo
+			: s->helo != NULL ? s->helo
+					  : "",
 		.sender = s->tx.open ? s->tx.sender : NULL,
 		.sender_full = s->tx.open ? s->tx.sender_full : NULL,
 		.recipient = c->recipient,
@@ -200,8 +203,8 @@ static void go_on(struct smtpd_session *s, struct check *c)
 	finish(s, c, restrict_end(&c->run, rcpt) != RESTRICT_REJECT);
 }
 
-void check_stage(struct smtpd_session *s, enum check_stage stage, const char *what,
-	checked_fn *then)
+void check_stage(
+	struct smtpd_session *s, enum check_stage stage, const char *what, checked_fn *then)
 {
 	struct check *c = arena_alloc(&s->scratch, sizeof(*c));
 
@@ -237,7 +240,7 @@ void check_stage(struct smtpd_session *s, enum check_stage stage, const char *wh
 	 * thrown away needs no check.
 	 */
 	if (s->d->stand_alone || (stage == CHECK_RCPT && str_ieq(what, "postmaster")) ||
-	    s->tx.discard) {
+		s->tx.discard) {
 		then(s, true, &c->run);
 		return;
 	}
@@ -262,8 +265,9 @@ bool check_local_client(const struct smtpd_session *s)
 		return true;
 	}
 	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		if (slice_ieq(word, "permit_inet_interfaces") && (strcmp(addr, "127.0.0.1") == 0 ||
-		    strcmp(addr, "::1") == 0 || strcmp(addr, s->io->local.addr) == 0)) {
+		if (slice_ieq(word, "permit_inet_interfaces") &&
+			(strcmp(addr, "127.0.0.1") == 0 || strcmp(addr, "::1") == 0 ||
+				strcmp(addr, s->io->local.addr) == 0)) {
 			return true;
 		}
 		if (slice_ieq(word, "permit_mynetworks") && route_mynetworks_match(addr) > 0) {
@@ -287,7 +291,7 @@ bool check_space(struct smtpd_session *s)
 		return !d->space_low;
 	}
 	if (statvfs(param.queue_directory, &fs) != 0) {
-		return true;		/* nothing known: the commit will tell */
+		return true; /* nothing known: the commit will tell */
 	}
 	d->space_checked = now;
 	room = (double)fs.f_bavail * (double)fs.f_frsize;

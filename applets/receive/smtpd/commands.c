@@ -116,7 +116,7 @@ static const char *hidden_words(struct smtpd_session *s)
 	const char *list = param.smtpd_discard_ehlo_keywords;
 
 	if (s->d->hidden_words != NULL &&
-	    maps_get(s->d->hidden_words, s->io->peer.addr, &value) > 0) {
+		maps_get(s->d->hidden_words, s->io->peer.addr, &value) > 0) {
 		list = arena_strdup(&s->scratch, buf_str(&value));
 	}
 	buf_free(&value);
@@ -348,7 +348,7 @@ static enum handled cmd_etrn(struct smtpd_session *s, struct slice rest)
 		session_reply(s, "500 Syntax: ETRN domain");
 		return HANDLED_BAD;
 	}
-	if (rest.ptr[0] == '@' || rest.ptr[0] == '#') {	/* RFC 1985 5.3: subdomains, named queues */
+	if (rest.ptr[0] == '@' || rest.ptr[0] == '#') { /* RFC 1985 5.3: subdomains, named queues */
 		rest.ptr++;
 		rest.len--;
 	}

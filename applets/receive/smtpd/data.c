@@ -77,7 +77,7 @@ static void begin_content(struct smtpd_session *s, bool bdat)
 	smtp_data_init(&tx->data, bdat ? SMTP_DATA_BDAT : trust_bare_lf(s) ? SMTP_DATA_LENIENT : 0);
 	tx->received = tx->stored = 0;
 	if (s->d->stand_alone) {
-		intake_submit(tx->intake, s);	/* pickup cleans it up */
+		intake_submit(tx->intake, s); /* pickup cleans it up */
 		return;
 	}
 	put_received(s, &received);
@@ -103,8 +103,8 @@ static const char *no_recipients(const struct smtpd_session *s)
 	if (s->tx.rcpt_count > 0) {
 		return NULL;
 	}
-	return s->tx.open ? "554 5.5.1 Error: no valid recipients" :
-		"503 5.5.1 Error: need RCPT command";
+	return s->tx.open ? "554 5.5.1 Error: no valid recipients"
+			  : "503 5.5.1 Error: need RCPT command";
 }
 
 enum handled cmd_data(struct smtpd_session *s, struct slice rest)
@@ -178,8 +178,8 @@ static void fail(struct smtpd_session *s)
 {
 	const char *reply = error_reply(s);
 
-	check_log(s, "reject", "END-OF-MESSAGE", NULL, s->tx.error == DATA_BARE_LF ?
-		"bare <LF> received" : reply);
+	check_log(s, "reject", "END-OF-MESSAGE", NULL,
+		s->tx.error == DATA_BARE_LF ? "bare <LF> received" : reply);
 	reply_each(s, reply);
 	end_transaction(s, false);
 }
@@ -425,8 +425,7 @@ static const char *bdat_refusal(struct smtpd_session *s)
 	}
 	if (limit > 0 && (tx->chunk_left > limit || tx->received > limit - tx->chunk_left)) {
 		log_warn("%s: BDAT request from %s exceeds message size limit",
-			intake_id(tx->intake),
-			session_peer(s));
+			intake_id(tx->intake), session_peer(s));
 		return "552 5.3.4 Chunk exceeds message size limit";
 	}
 	return NULL;

@@ -26,16 +26,16 @@
 #include "applets/receive/smtpd/smtpd.h"
 
 enum {
-	COMMIT_BATCH = 64,		/* messages in one commit, at most */
-	COMMIT_WAIT_US = 1500		/* a message waits this long for others, at most */
+	COMMIT_BATCH = 64,    /* messages in one commit, at most */
+	COMMIT_WAIT_US = 1500 /* a message waits this long for others, at most */
 };
 
 struct intake {
 	struct smtpd *d;
-	struct smtpd_session *session;	/* NULL: it went away while the commit was due */
+	struct smtpd_session *session; /* NULL: it went away while the commit was due */
 	struct queue_message *message;
-	struct submit *submit;		/* stand-alone */
-	bool ended;			/* the queue has it: it will tell committed() */
+	struct submit *submit; /* stand-alone */
+	bool ended;            /* the queue has it: it will tell committed() */
 	time_t arrival;
 	char id[QUEUE_ID_TEXT];
 };
@@ -78,8 +78,8 @@ int intake_write(void *intake, const void *data, size_t len)
 {
 	struct intake *i = intake;
 
-	return i->message != NULL ? queue_write(i->message, data, len) :
-		submit_write(i->submit, data, len);
+	return i->message != NULL ? queue_write(i->message, data, len)
+				  : submit_write(i->submit, data, len);
 }
 
 void intake_abort(struct intake *i)
@@ -138,7 +138,7 @@ static void consider_commit(struct smtpd *d)
 		return;
 	}
 	if (d->waiting >= d->transactions || d->waiting == d->waiting_before ||
-	    d->waiting >= COMMIT_BATCH || now_us() - d->waiting_since > COMMIT_WAIT_US) {
+		d->waiting >= COMMIT_BATCH || now_us() - d->waiting_since > COMMIT_WAIT_US) {
 		run_commit(d);
 		d->waiting_before = 0;
 		return;
@@ -194,7 +194,10 @@ static void put_redirected(struct intake *i, struct smtpd_session *s)
 {
 	const struct queue_recipient r = {
 		.address = cleanup_address(&s->tx.arena, s->tx.redirect),
-		.original = "", .orcpt = "", .dsn = "", .reason = "",
+		.original = "",
+		.orcpt = "",
+		.dsn = "",
+		.reason = "",
 	};
 
 	queue_add_recipient(i->message, &r);

@@ -74,10 +74,10 @@ static bool mail_ret(struct smtpd_session *s, struct slice value, void *arg)
 		return false;
 	}
 	if ((s->tx.flags & (QUEUE_F_RET_FULL | QUEUE_F_RET_HDRS)) == 0 &&
-	    slice_ieq(value, "FULL")) {
+		slice_ieq(value, "FULL")) {
 		s->tx.flags |= QUEUE_F_RET_FULL;
 	} else if ((s->tx.flags & (QUEUE_F_RET_FULL | QUEUE_F_RET_HDRS)) == 0 &&
-	    slice_ieq(value, "HDRS")) {
+		slice_ieq(value, "HDRS")) {
 		s->tx.flags |= QUEUE_F_RET_HDRS;
 	} else {
 		session_reply(s, "501 5.5.4 Bad RET parameter syntax");
@@ -136,7 +136,7 @@ static bool read_params(struct smtpd_session *s, struct slice rest, const struct
 			i++;
 		}
 		if (i == count || (p.value.ptr != NULL) != rows[i].has_value ||
-		    (rows[i].fn == mail_utf8 && !param.smtputf8_enable)) {
+			(rows[i].fn == mail_utf8 && !param.smtputf8_enable)) {
 			session_reply(s, "555 5.5.4 Unsupported option: %.*s", (int)p.text.len,
 				p.text.ptr);
 			return false;
@@ -161,8 +161,8 @@ static bool parse_path(struct arena *a, struct slice *rest, unsigned flags, stru
 	if (param.strict_rfc821_envelopes) {
 		flags |= SMTP_PATH_STRICT;
 	}
-	return smtp_parse_path(a, rest, flags, out) && (*out->address != '-' ||
-		param.allow_min_user);
+	return smtp_parse_path(a, rest, flags, out) &&
+		(*out->address != '-' || param.allow_min_user);
 }
 
 /* may_utf8 - without SMTPUTF8: never in the domain, in the local part unless strict_smtputf8 */
@@ -203,8 +203,8 @@ enum handled cmd_mail(struct smtpd_session *s, struct slice rest)
 	struct slice whole;
 
 	if (s->helo == NULL && (param.smtpd_helo_required || s->d->lmtp)) {
-		session_reply(s, "503 5.5.1 Error: send %s first", s->d->lmtp ? "LHLO" :
-			"HELO/EHLO");
+		session_reply(
+			s, "503 5.5.1 Error: send %s first", s->d->lmtp ? "LHLO" : "HELO/EHLO");
 		return HANDLED_BAD;
 	}
 	if (s->tx.open) {
@@ -228,12 +228,15 @@ enum handled cmd_mail(struct smtpd_session *s, struct slice rest)
 		if (path.utf8_domain) {
 			bad_address(s, "MAIL", whole);
 		}
-		return refuse_mail(s, path.utf8_domain ? "501 5.1.7 Bad sender address syntax" :
-			"553 5.6.7 Must declare SMTPUTF8 to send unicode address");
+		return refuse_mail(s,
+			path.utf8_domain
+				? "501 5.1.7 Bad sender address syntax"
+				: "553 5.6.7 Must declare SMTPUTF8 to send unicode address");
 	}
 	s->tx.sender = path.address;
-	s->tx.sender_full = *path.address == '\0' ? "" :
-		rewrite_address(&s->tx.arena, path.address, REWRITE_LOCAL);
+	s->tx.sender_full = *path.address == '\0'
+		? ""
+		: rewrite_address(&s->tx.arena, path.address, REWRITE_LOCAL);
 	s->tx.open = true;
 	s->d->transactions++;
 	if (param.message_size_limit > 0 && s->tx.size > (uint64_t)param.message_size_limit) {
@@ -302,8 +305,8 @@ static bool begin_message(struct smtpd_session *s)
 }
 
 /* accept_recipient - r->address is rewritten, texts may be in scratch; false: replied */
-static bool accept_recipient(struct smtpd_session *s, const char *address,
-	const struct queue_recipient *r, bool silent)
+static bool accept_recipient(
+	struct smtpd_session *s, const char *address, const struct queue_recipient *r, bool silent)
 {
 	struct arena *a = &s->tx.arena;
 	struct rcpt *rcpt;
@@ -315,8 +318,8 @@ static bool accept_recipient(struct smtpd_session *s, const char *address,
 	rcpt->address = arena_strdup(a, address);
 	rcpt->silent = silent;
 	rcpt->r = *r;
-	rcpt->r.address = strcmp(r->address, address) == 0 ? rcpt->address :
-		arena_strdup(a, r->address);
+	rcpt->r.address =
+		strcmp(r->address, address) == 0 ? rcpt->address : arena_strdup(a, r->address);
 	rcpt->r.original = rcpt->r.address == rcpt->address ? "" : rcpt->address;
 	rcpt->r.orcpt = *r->orcpt == '\0' ? "" : arena_strdup(a, r->orcpt);
 	rcpt->r.dsn = rcpt->r.reason = "";
@@ -329,7 +332,7 @@ static bool accept_recipient(struct smtpd_session *s, const char *address,
 /* The recipient that is being checked, in scratch. */
 struct pending_rcpt {
 	struct queue_recipient r;
-	const char *address;		/* as given */
+	const char *address; /* as given */
 };
 
 static void rcpt_checked(struct smtpd_session *s, bool permitted, struct restrict_run *run)
@@ -371,8 +374,9 @@ enum handled cmd_rcpt(struct smtpd_session *s, struct slice rest)
 	struct slice whole;
 
 	if (!s->tx.open || s->tx.bdat) {
-		session_reply(s, s->tx.bdat ? "503 5.5.1 Error: RCPT after BDAT" :
-			"503 5.5.1 Error: need MAIL command");
+		session_reply(s,
+			s->tx.bdat ? "503 5.5.1 Error: RCPT after BDAT"
+				   : "503 5.5.1 Error: need MAIL command");
 		return HANDLED_BAD;
 	}
 	if (!smtp_keyword(&rest, "TO") || rest.len == 0) {
@@ -394,8 +398,10 @@ enum handled cmd_rcpt(struct smtpd_session *s, struct slice rest)
 		if (path.utf8_domain) {
 			bad_address(s, "RCPT", whole);
 		}
-		session_reply(s, path.utf8_domain ? "501 5.1.3 Bad recipient address syntax" :
-			"553 5.6.7 Must declare SMTPUTF8 to send unicode address");
+		session_reply(s,
+			path.utf8_domain
+				? "501 5.1.3 Bad recipient address syntax"
+				: "553 5.6.7 Must declare SMTPUTF8 to send unicode address");
 		return HANDLED_BAD;
 	}
 	if ((int64_t)s->tx.rcpt_count >= param.smtpd_recipient_limit) {

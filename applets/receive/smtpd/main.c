@@ -65,8 +65,14 @@ static bool on_socket(void)
 /* lowest_version - of "!SSLv2, !SSLv3, !TLSv1", ">=TLSv1.2" or "TLSv1.1 TLSv1.2": 10, 11, 12 */
 static int lowest_version(const char *protocols)
 {
-	static const struct { const char *name; int version; } names[] = {
-		{ "TLSv1", 10 }, { "TLSv1.0", 10 }, { "TLSv1.1", 11 }, { "TLSv1.2", 12 },
+	static const struct {
+		const char *name;
+		int version;
+	} names[] = {
+		{ "TLSv1", 10 },
+		{ "TLSv1.0", 10 },
+		{ "TLSv1.1", 11 },
+		{ "TLSv1.2", 12 },
 		{ "TLSv1.3", 13 },
 	};
 	bool excluded[16] = { false }, listed[16] = { false }, any = false;
@@ -80,7 +86,7 @@ static int lowest_version(const char *protocols)
 
 		for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 			if (!slice_ieq((struct slice){ word.ptr + skip, word.len - skip },
-			    names[i].name)) {
+				    names[i].name)) {
 				continue;
 			}
 			if (from) {
@@ -113,7 +119,7 @@ static void load_tls(struct service *s)
 		level = param.smtpd_enforce_tls ? "encrypt" : param.smtpd_use_tls ? "may" : "none";
 	}
 	if (strcmp(level, "none") != 0 && strcmp(level, "may") != 0 &&
-	    strcmp(level, "encrypt") != 0) {
+		strcmp(level, "encrypt") != 0) {
 		log_warn("smtpd_tls_security_level: unsupported level \"%s\", using \"encrypt\"",
 			level);
 		level = "encrypt";
@@ -122,8 +128,9 @@ static void load_tls(struct service *s)
 	if (strcmp(level, "none") == 0 && !wrapper) {
 		return;
 	}
-	config.min_version = lowest_version(G.smtpd.tls_required || wrapper ?
-		param.smtpd_tls_mandatory_protocols : param.smtpd_tls_protocols);
+	config.min_version =
+		lowest_version(G.smtpd.tls_required || wrapper ? param.smtpd_tls_mandatory_protocols
+							       : param.smtpd_tls_protocols);
 	if (!certificate_of_smtpd(&config)) {
 		log_warn("No server certs available. TLS won't be enabled");
 	} else {
@@ -177,7 +184,7 @@ static struct maps *forbidden_tables(void)
 
 	/* Tables stand last; their text may hold blanks, so it is not taken apart here. */
 	while (start != NULL && start > param.smtpd_forbidden_commands && start[-1] != ' ' &&
-	    start[-1] != ',') {
+		start[-1] != ',') {
 		start--;
 	}
 	return start != NULL ? maps_open(start, 0) : NULL;
@@ -233,10 +240,10 @@ static void set_up(struct smtpd *d)
 	}
 	d->bare_lf_ok = match_list_new("smtpd_forbid_bare_newline_exclusions",
 		param.smtpd_forbid_bare_newline_exclusions, match_parent_flag("mynetworks"));
-	d->sasl_exceptions = match_list_new("smtpd_sasl_exceptions_networks",
-		param.smtpd_sasl_exceptions_networks, 0);
-	d->mechanisms = match_list_new("smtpd_sasl_mechanism_filter",
-		param.smtpd_sasl_mechanism_filter, 0);
+	d->sasl_exceptions = match_list_new(
+		"smtpd_sasl_exceptions_networks", param.smtpd_sasl_exceptions_networks, 0);
+	d->mechanisms =
+		match_list_new("smtpd_sasl_mechanism_filter", param.smtpd_sasl_mechanism_filter, 0);
 	d->flush_domains = match_list_new("fast_flush_domains", param.fast_flush_domains,
 		match_parent_flag("fast_flush_domains"));
 	d->unlimited = match_list_new("smtpd_client_event_limit_exceptions",

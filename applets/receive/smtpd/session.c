@@ -102,13 +102,13 @@ static void delay_reply(struct smtpd_session *s)
 	int64_t factor = over > DELAY_FACTOR_MAX ? DELAY_FACTOR_MAX : over;
 
 	if (factor <= 0 || param.smtpd_error_sleep_time == 0 || s->delayed || s->d->loop == NULL ||
-	    s->d->stand_alone) {
+		s->d->stand_alone) {
 		return;
 	}
 	s->delayed = true;
 	s->out = &s->held;
-	loop_timer(s->d->loop, &s->delay, param.smtpd_error_sleep_time * 1000 * factor, delay_over,
-		s);
+	loop_timer(
+		s->d->loop, &s->delay, param.smtpd_error_sleep_time * 1000 * factor, delay_over, s);
 }
 
 void session_soften(char *reply)
@@ -220,7 +220,7 @@ static bool is_crowded(struct smtpd *d, const struct session_io *io, struct buf 
 	size_t n;
 
 	if (param.smtpd_client_connection_count_limit == 0 || d->stand_alone ||
-	    match_host(d->unlimited, io->peer.host, io->peer.addr) > 0) {
+		match_host(d->unlimited, io->peer.host, io->peer.addr) > 0) {
 		return false;
 	}
 	n = (size_t)(uintptr_t)hash_get(&d->clients, io->peer.addr) + 1;
@@ -367,7 +367,7 @@ static bool is_forbidden(struct smtpd_session *s, struct slice verb, struct slic
 		struct buf value = BUF_INIT;
 
 		found = maps_get(s->d->forbidden, arena_strndup(&s->scratch, line.ptr, line.len),
-			&value) > 0;
+				&value) > 0;
 		buf_free(&value);
 	}
 	return found;
@@ -427,7 +427,7 @@ static bool watch_pipelining(struct smtpd_session *s, const struct command *c, c
 	struct buf shown = BUF_INIT;
 
 	if (n == 0 || s->pipelined || s->d->stand_alone ||
-	    ((c->flags & CMD_LAST) == 0 && s->esmtp)) {
+		((c->flags & CMD_LAST) == 0 && s->esmtp)) {
 		return true;
 	}
 	s->pipelined = true;
@@ -458,7 +458,7 @@ static bool is_legal(struct smtpd_session *s, const struct command *c)
 		return false;
 	}
 	if (s->d->tls_required && !s->io->tls && (c->flags & CMD_PRE_TLS) == 0 &&
-	    !s->d->stand_alone) {
+		!s->d->stand_alone) {
 		session_reply(s, "530 5.7.0 Must issue a STARTTLS command first");
 		return false;
 	}
@@ -494,7 +494,7 @@ static void run_command(struct smtpd_session *s, struct slice line, const struct
 		return;
 	}
 	if ((commands[v].flags & CMD_JUNK) != 0 &&
-	    (int64_t)s->junk++ > param.smtpd_junk_command_limit) {
+		(int64_t)s->junk++ > param.smtpd_junk_command_limit) {
 		s->errors++;
 	}
 	switch (commands[v].handler(s, rest)) {
@@ -519,8 +519,8 @@ static bool may_bare_lf(const struct smtpd_session *s)
 /* take_line - the next line as a command or SASL response; false: it is not there yet */
 static bool take_line(struct smtpd_session *s, struct buf *in)
 {
-	const size_t limit = s->state == ST_AUTH ? (size_t)param.smtpd_sasl_response_limit :
-		(size_t)param.line_length_limit;
+	const size_t limit = s->state == ST_AUTH ? (size_t)param.smtpd_sasl_response_limit
+						 : (size_t)param.line_length_limit;
 	const char *lf = memchr(buf_head(in), '\n', buf_unread(in));
 	size_t len = lf != NULL ? (size_t)(lf - buf_head(in)) : buf_unread(in);
 	struct slice line;
@@ -616,7 +616,7 @@ static void end_when_told(struct smtpd_session *s)
 static void end_after_errors(struct smtpd_session *s)
 {
 	if (s->state == ST_COMMAND && (int64_t)s->errors >= param.smtpd_hard_error_limit &&
-	    !s->d->stand_alone) {
+		!s->d->stand_alone) {
 		log_info("too many errors after %s from %s", s->where, session_peer(s));
 		session_reply(s, "421 4.7.0 %s Error: too many errors", param.myhostname);
 	}

@@ -37,45 +37,45 @@
 
 /* What the sessions of a process share. */
 struct smtpd {
-	struct loop *loop;		/* NULL in tests: nothing waits, no delays */
-	struct queue *queue;		/* NULL: stand_alone */
-	struct queue_notify *notify;	/* or NULL */
+	struct loop *loop;           /* NULL in tests: nothing waits, no delays */
+	struct queue *queue;         /* NULL: stand_alone */
+	struct queue_notify *notify; /* or NULL */
 	struct restrict_set *restrictions;
-	struct auth_client *auth;	/* NULL: no AUTH */
-	struct match_list *bare_lf_ok;	/* smtpd_forbid_bare_newline_exclusions */
+	struct auth_client *auth;      /* NULL: no AUTH */
+	struct match_list *bare_lf_ok; /* smtpd_forbid_bare_newline_exclusions */
 	struct match_list *sasl_exceptions;
-	struct match_list *mechanisms;	/* smtpd_sasl_mechanism_filter */
-	struct match_list *flush_domains;	/* ETRN */
-	struct match_list *unlimited;	/* smtpd_client_event_limit_exceptions */
-	struct hash clients;		/* connections by address */
-	struct maps *forbidden;		/* the tables of smtpd_forbidden_commands */
-	struct maps *hidden_words;	/* smtpd_discard_ehlo_keyword_address_maps */
-	const char *service_name;	/* master.cf's */
+	struct match_list *mechanisms;    /* smtpd_sasl_mechanism_filter */
+	struct match_list *flush_domains; /* ETRN */
+	struct match_list *unlimited;     /* smtpd_client_event_limit_exceptions */
+	struct hash clients;              /* connections by address */
+	struct maps *forbidden;           /* the tables of smtpd_forbidden_commands */
+	struct maps *hidden_words;        /* smtpd_discard_ehlo_keyword_address_maps */
+	const char *service_name;         /* master.cf's */
 	bool lmtp;
-	bool stand_alone;		/* one trusted session on stdin and stdout (sendmail -bs) */
+	bool stand_alone; /* one trusted session on stdin and stdout (sendmail -bs) */
 	bool tls_offered, tls_required;
-	bool broken;			/* queue.db cannot be used any more */
+	bool broken; /* queue.db cannot be used any more */
 	void (*on_broken)(struct smtpd *d);
 
 	struct loop_hook commit_hook;
 	struct timer commit_timer;
-	size_t transactions;		/* sessions between MAIL and the end of their message */
-	size_t waiting, waiting_before;	/* messages for the next commit: now, a turn ago */
-	int64_t waiting_since;		/* microseconds */
-	struct buf content;		/* message data between filters, within one call */
-	int64_t space_checked;		/* loop milliseconds of the last look at the free space */
+	size_t transactions;            /* sessions between MAIL and the end of their message */
+	size_t waiting, waiting_before; /* messages for the next commit: now, a turn ago */
+	int64_t waiting_since;          /* microseconds */
+	struct buf content;             /* message data between filters, within one call */
+	int64_t space_checked;          /* loop milliseconds of the last look at the free space */
 	bool space_low;
 };
 
 enum session_state {
-	ST_COMMAND,		/* the next line is a command */
-	ST_CHECK,		/* a restriction waits */
-	ST_AUTH_WAIT,		/* the auth process is asked */
-	ST_AUTH,		/* the next line is a SASL response */
-	ST_DATA,		/* message data up to the dot */
-	ST_BDAT,		/* chunk bytes */
-	ST_COMMIT,		/* the message waits for its commit */
-	ST_TLS,			/* the handshake is under way */
+	ST_COMMAND,   /* the next line is a command */
+	ST_CHECK,     /* a restriction waits */
+	ST_AUTH_WAIT, /* the auth process is asked */
+	ST_AUTH,      /* the next line is a SASL response */
+	ST_DATA,      /* message data up to the dot */
+	ST_BDAT,      /* chunk bytes */
+	ST_COMMIT,    /* the message waits for its commit */
+	ST_TLS,       /* the handshake is under way */
 	ST_CLOSING
 };
 
@@ -84,14 +84,27 @@ enum data_error {
 	DATA_OK,
 	DATA_TOO_BIG,
 	DATA_HOPS,
-	DATA_WRITE,		/* queue trouble; disk full is asked for at the end */
+	DATA_WRITE, /* queue trouble; disk full is asked for at the end */
 	DATA_BARE_LF,
 	DATA_NO_MEMORY
 };
 
 enum verb {
-	VERB_HELO, VERB_EHLO, VERB_LHLO, VERB_STARTTLS, VERB_AUTH, VERB_MAIL, VERB_RCPT, VERB_DATA,
-	VERB_BDAT, VERB_RSET, VERB_NOOP, VERB_VRFY, VERB_ETRN, VERB_HELP, VERB_QUIT,
+	VERB_HELO,
+	VERB_EHLO,
+	VERB_LHLO,
+	VERB_STARTTLS,
+	VERB_AUTH,
+	VERB_MAIL,
+	VERB_RCPT,
+	VERB_DATA,
+	VERB_BDAT,
+	VERB_RSET,
+	VERB_NOOP,
+	VERB_VRFY,
+	VERB_ETRN,
+	VERB_HELP,
+	VERB_QUIT,
 	VERB_UNKNOWN,
 	VERBS
 };
@@ -102,62 +115,64 @@ struct pending_rcpt;
 /* An accepted recipient; it joins the message at the end, when REDIRECT is known. */
 struct rcpt {
 	struct rcpt *next;
-	const char *address;		/* as given */
-	struct queue_recipient r;	/* address rewritten */
-	bool silent;			/* added by us (BCC): no LMTP reply */
+	const char *address;      /* as given */
+	struct queue_recipient r; /* address rewritten */
+	bool silent;              /* added by us (BCC): no LMTP reply */
 };
 
 /* From MAIL to the end of the message. */
 struct transaction {
-	struct arena arena;		/* owns the texts */
-	bool open;			/* MAIL was accepted */
-	const char *sender;		/* as given */
-	const char *sender_full;	/* rewritten */
-	unsigned flags;			/* QUEUE_F_* */
+	struct arena arena;      /* owns the texts */
+	bool open;               /* MAIL was accepted */
+	const char *sender;      /* as given */
+	const char *sender_full; /* rewritten */
+	unsigned flags;          /* QUEUE_F_* */
 	const char *envid;
-	uint64_t size;			/* SIZE=, 0 not given */
+	uint64_t size; /* SIZE=, 0 not given */
 	unsigned rcpt_count, rcpt_overshoot;
 	struct rcpt *rcpts, **rcpts_tail;
 	bool hold, discard;
 	const char *redirect;
 	struct restrict_header *prepend;
-	struct intake *intake;		/* from the first accepted recipient on */
-	struct cleanup *cleanup;	/* from the first byte of content on */
+	struct intake *intake;   /* from the first accepted recipient on */
+	struct cleanup *cleanup; /* from the first byte of content on */
 	struct smtp_data data;
-	uint64_t received;		/* bytes of content as sent */
-	uint64_t stored;		/* the same with LF line ends */
+	uint64_t received; /* bytes of content as sent */
+	uint64_t stored;   /* the same with LF line ends */
 	enum data_error error;
-	uint64_t chunk_size, chunk_left;	/* BDAT */
+	uint64_t chunk_size, chunk_left; /* BDAT */
 	bool chunk_last;
-	bool drop_chunk;		/* it was refused: its bytes are read and dropped */
-	bool bdat, chunk_failed;	/* a BDAT was seen, and refused */
+	bool drop_chunk;         /* it was refused: its bytes are read and dropped */
+	bool bdat, chunk_failed; /* a BDAT was seen, and refused */
 };
 
 struct smtpd_session {
 	struct session_io *io;
 	struct smtpd *d;
 	enum session_state state;
-	struct buf *out;		/* where replies go: the driver's, or held */
-	struct buf held;		/* replies that are delayed, or came about outside feed() */
+	struct buf *out; /* where replies go: the driver's, or held */
+	struct buf held; /* replies that are delayed, or came about outside feed() */
 	struct timer delay;
-	bool delayed;			/* held waits for the delay */
-	bool skip_line;			/* the rest of a line that was too long */
+	bool delayed;   /* held waits for the delay */
+	bool skip_line; /* the rest of a line that was too long */
 	bool esmtp;
-	bool pipelined;			/* input stood behind a command that ends its group */
-	bool shutdown;			/* close when this transaction is over */
-	bool lost;			/* the end was logged */
-	bool counted;			/* in d->clients */
-	const char *where;		/* last command, for the log */
-	char *helo;			/* NULL none */
-	char *denied;			/* the client list said no at connect: its reply */
+	bool pipelined;    /* input stood behind a command that ends its group */
+	bool shutdown;     /* close when this transaction is over */
+	bool lost;         /* the end was logged */
+	bool counted;      /* in d->clients */
+	const char *where; /* last command, for the log */
+	char *helo;        /* NULL none */
+	char *denied;      /* the client list said no at connect: its reply */
 	unsigned errors, junk;
-	struct { unsigned good, all; } counts[VERBS];
+	struct {
+		unsigned good, all;
+	} counts[VERBS];
 	char *sasl_user, *sasl_method;
 	struct auth_request *auth;
-	struct arena scratch;		/* of one command */
-	struct check *check;		/* in scratch */
-	const char *argument;		/* in scratch: VRFY's, as given */
-	struct pending_rcpt *pending;	/* in scratch: the recipient being checked */
+	struct arena scratch;         /* of one command */
+	struct check *check;          /* in scratch */
+	const char *argument;         /* in scratch: VRFY's, as given */
+	struct pending_rcpt *pending; /* in scratch: the recipient being checked */
 	struct transaction tx;
 };
 
@@ -198,12 +213,12 @@ enum handled { HANDLED_BAD, HANDLED_GOOD, HANDLED_LATER };
 typedef enum handled handler_fn(struct smtpd_session *s, struct slice rest);
 
 enum {
-	CMD_PRE_TLS = 1,	/* legal before STARTTLS where that is required */
-	CMD_LAST = 2,		/* must end a pipelined group (RFC 2920 3.1) */
-	CMD_JUNK = 4,		/* counts towards smtpd_junk_command_limit */
-	CMD_SMTP = 8,		/* not in LMTP */
-	CMD_LMTP = 16,		/* only in LMTP */
-	CMD_DENIED = 32		/* legal for a client that was refused at connect */
+	CMD_PRE_TLS = 1, /* legal before STARTTLS where that is required */
+	CMD_LAST = 2,    /* must end a pipelined group (RFC 2920 3.1) */
+	CMD_JUNK = 4,    /* counts towards smtpd_junk_command_limit */
+	CMD_SMTP = 8,    /* not in LMTP */
+	CMD_LMTP = 16,   /* only in LMTP */
+	CMD_DENIED = 32  /* legal for a client that was refused at connect */
 };
 
 struct command {
@@ -238,8 +253,16 @@ void tls_started(struct smtpd_session *s);
 
 /* ---- check.c ---- */
 
-enum check_stage { CHECK_CONNECT, CHECK_HELO, CHECK_MAIL, CHECK_RCPT, CHECK_VRFY, CHECK_DATA,
-	CHECK_END, CHECK_ETRN };
+enum check_stage {
+	CHECK_CONNECT,
+	CHECK_HELO,
+	CHECK_MAIL,
+	CHECK_RCPT,
+	CHECK_VRFY,
+	CHECK_DATA,
+	CHECK_END,
+	CHECK_ETRN
+};
 
 /* What the lists of a stage have found. */
 typedef void checked_fn(struct smtpd_session *s, bool permitted, struct restrict_run *run);
@@ -258,15 +281,15 @@ struct check {
  * Run the lists of a stage; then() is called at once, or after a wait in ST_CHECK. A rejection is
  * logged and replied before then(false). what: the HELO name, recipient or ETRN domain.
  */
-void check_stage(struct smtpd_session *s, enum check_stage stage, const char *what,
-	checked_fn *then);
+void check_stage(
+	struct smtpd_session *s, enum check_stage stage, const char *what, checked_fn *then);
 void check_resume(struct smtpd_session *s);
 /* "ID: reject: RCPT from ...: reply; from=<> to=<> proto= helo=<>" (verb: "reject") */
 void check_log(struct smtpd_session *s, const char *verb, const char *where, const char *recipient,
 	const char *reply);
 /* Log and reply. */
-void check_refuse(struct smtpd_session *s, const char *where, const char *recipient,
-	const char *reply);
+void check_refuse(
+	struct smtpd_session *s, const char *where, const char *recipient, const char *reply);
 /* May headers of this client be completed (local_header_rewrite_clients)? */
 bool check_local_client(const struct smtpd_session *s);
 /* Is there room for a mail (queue_minfree, 1.5 x message_size_limit)? */
