@@ -18,12 +18,17 @@
 
 #include "base/date.h"
 #include "base/encode.h"
-#include "base/mem.h"
 #include "base/str.h"
+#include "base/utf8.h"
 #include "conf/params.h"
 #include "route/lookup.h"
 
-enum { TEXT_COLUMNS = 76, HEADERS_MAX = 100000 };
+enum {
+	TEXT_COLUMNS = 76,
+	LINE_BYTES = 998, /* RFC 5322 2.1.1 */
+	WORD_BYTES = 900, /* of one word in a line, so that its indent fits too */
+	HEADERS_MAX = 100000
+};
 
 /* What differs between the kinds. */
 static const struct kind_texts {
@@ -63,6 +68,26 @@ static bool has_eight_bit(const char *data, size_t len)
 		}
 	}
 	return false;
+}
+
+static bool text_eight_bit(const char *text)
+{
+	return has_eight_bit(text, strlen(text));
+}
+
+/* notice_eight_bit - does what is said of the message and its recipients need 8 bits? */
+static bool notice_eight_bit(const struct dsn_message *m)
+{
+	bool is = text_eight_bit(m->envid) || text_eight_bit(m->sender);
+
+	for (size_t i = 0; i < m->recipient_count && !is; i++) {
+		const struct dsn_recipient *r = &m->recipients[i];
+
+		is = text_eight_bit(r->address) || text_eight_bit(r->original) ||
+			text_eight_bit(r->orcpt) || text_eight_bit(r->remote_mta) ||
+			text_eight_bit(r->text) || text_eight_bit(r->diagnostic);
+	}
+	return is;
 }
 
 /* header_end - length of the headers with the blank line; len when there is none */
@@ -108,36 +133,68 @@ static void load_content(struct notice *n)
 	n->content_eight_bit = has_eight_bit(n->content.data, n->content.len);
 }
 
-/* add_clean - a text of others in one line: control bytes become blanks */
-static void add_clean(struct buf *out, const char *text)
+/* add_bytes - a text of others in one line: control bytes become blanks, what is no UTF-8 '?' */
+static void add_bytes(struct buf *out, struct slice text)
 {
-	for (; *text != '\0'; text++) {
-		unsigned char c = (unsigned char)*text;
+	size_t size;
 
-		buf_addc(out, c < 0x20 || c == 0x7f ? ' ' : (char)c);
+	for (size_t i = 0; i < text.len; i += size) {
+		int32_t code = utf8_get(text.ptr + i, text.len - i, &size);
+
+		if (code < 0) {
+			buf_addc(out, '?');
+		} else if (code < 0x20 || code == 0x7f) {
+			buf_addc(out, ' ');
+		} else {
+			buf_add(out, text.ptr + i, size);
+		}
 	}
 }
 
-/* add_folded - words of text in lines of TEXT_COLUMNS, each further one begins with indent */
+static void add_clean(struct buf *out, const char *text)
+{
+	add_bytes(out, slice_of(text));
+}
+
+/* cut_word - the beginning of *word that a line may hold, between two characters */
+static struct slice cut_word(struct slice *word)
+{
+	struct slice cut = *word;
+
+	if (cut.len > WORD_BYTES) {
+		cut.len = WORD_BYTES;
+		for (int i = 0; i < 3 && ((unsigned char)cut.ptr[cut.len] & 0xc0) == 0x80; i++) {
+			cut.len--;
+		}
+	}
+	*word = (struct slice){ word->ptr + cut.len, word->len - cut.len };
+	return cut;
+}
+
+/*
+ * add_folded - words of text in lines of TEXT_COLUMNS, each further one begins with indent; one
+ * that is longer than a line may be is cut
+ */
 static void add_folded(struct buf *out, size_t column, const char *text, const char *indent)
 {
 	struct slice rest = slice_of(text), word;
-	bool first = true;
+	size_t columns = LINE_BYTES; /* the first word stands behind what is there, if it fits */
 
 	while ((word = slice_word(&rest, " \t\r\n")).ptr != NULL) {
-		char *clean = mem_strndup(word.ptr, word.len);
+		while (word.len > 0) {
+			struct slice cut = cut_word(&word);
 
-		if (!first && column + 1 + word.len > TEXT_COLUMNS) {
-			buf_addf(out, "\n%s", indent);
-			column = strlen(indent);
-		} else if (!first) {
-			buf_addc(out, ' ');
-			column++;
+			if (column + 1 + cut.len > columns) {
+				buf_addf(out, "\n%s", indent);
+				column = strlen(indent);
+			} else if (columns == TEXT_COLUMNS) {
+				buf_addc(out, ' ');
+				column++;
+			}
+			add_bytes(out, cut);
+			column += cut.len;
+			columns = TEXT_COLUMNS;
 		}
-		add_clean(out, clean);
-		mem_free(clean);
-		column += word.len;
-		first = false;
 	}
 	buf_addc(out, '\n');
 }
@@ -234,7 +291,8 @@ static void add_original(struct notice *n, const struct dsn_recipient *r, const 
 		/* RFC 3464 2.3.1: as it came, in xtext form where it is not plain */
 		buf_add(&n->out, "Original-Recipient: ", 20);
 		if (semi != NULL) {
-			buf_add(&n->out, r->orcpt, (size_t)(semi + 1 - r->orcpt));
+			add_bytes(
+				&n->out, (struct slice){ r->orcpt, (size_t)(semi + 1 - r->orcpt) });
 			if (n->m->smtputf8) {
 				add_clean(&n->out, semi + 1);
 			} else {
@@ -260,9 +318,7 @@ static void add_original(struct notice *n, const struct dsn_recipient *r, const 
 
 static void add_recipient_fields(struct notice *n, const struct dsn_recipient *r)
 {
-	const char *type = n->m->smtputf8 && has_eight_bit(r->address, strlen(r->address))
-		? "utf-8; "
-		: "rfc822; ";
+	const char *type = n->m->smtputf8 && text_eight_bit(r->address) ? "utf-8; " : "rfc822; ";
 	struct buf *out = &n->out;
 	char date[DATE_SIZE];
 
@@ -344,14 +400,7 @@ int dsn_write(
 	struct notice n = { .m = m, .kind = &kinds[m->kind] };
 	int rc;
 
-	for (size_t i = 0; i < m->recipient_count; i++) {
-		const struct dsn_recipient *r = &m->recipients[i];
-
-		n.eight_bit = n.eight_bit || has_eight_bit(r->address, strlen(r->address)) ||
-			has_eight_bit(r->original, strlen(r->original)) ||
-			has_eight_bit(r->text, strlen(r->text)) ||
-			has_eight_bit(r->diagnostic, strlen(r->diagnostic));
-	}
+	n.eight_bit = notice_eight_bit(m);
 	load_content(&n);
 	add_headers(&n);
 	add_words(&n);

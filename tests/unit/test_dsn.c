@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "conf/params.h"
+#include "mime/charset.h"
 #include "route/dsn.h"
 #include "unit.h"
 
@@ -194,5 +195,62 @@ TEST(dsn, hostile_texts)
 	CHECK(!has(&b, "\nBcc:") && !has(&b, "\nTo: evil") && !has(&b, "\nX: y"));
 	CHECK(has(&b, "charset=utf-8\nContent-Transfer-Encoding: 8bit"));
 	CHECK(has(&b, "The message itself cannot be read"));
+	buf_free(&b);
+}
+
+/* longest_line - of the text */
+static size_t longest_line(const char *text)
+{
+	size_t longest = 0;
+
+	while (*text != '\0') {
+		size_t len = strcspn(text, "\n");
+
+		longest = len > longest ? len : longest;
+		text += len + (text[len] == '\n');
+	}
+	return longest;
+}
+
+/* What remote servers say is not always UTF-8, nor short, nor one line. */
+TEST(dsn, words_of_strangers)
+{
+	struct buf b = BUF_INIT, text = BUF_INIT;
+	struct dsn_recipient r = { .address = "a@y",
+		.original = "",
+		.action = "",
+		.status = "5.0.0",
+		.orcpt = "rfc822\nBcc: x;a@y",
+		.diagnostic = "",
+		.remote_mta = "mx" };
+	struct dsn_message m = message();
+
+	load();
+	buf_adds(&text, "said: 550 b\xf6se ");
+	while (text.len < 5000) {
+		buf_adds(&text, "\xc3\xa4");
+	}
+	r.text = buf_str(&text);
+	m.recipients = &r;
+	m.recipient_count = 1;
+	CHECK_INT(dsn_write(&m, put, &b), 0);
+	CHECK(utf8_valid(buf_str(&b), b.len));
+	CHECK(has(&b, "550 b?se\n    \xc3\xa4"));
+	CHECK_INT((long long)longest_line(buf_str(&b)) <= 998, true);
+	CHECK(has(&b, "Original-Recipient: rfc822 Bcc: x;a@y\n"));
+	buf_free(&b);
+	buf_free(&text);
+}
+
+/* A part says that it has 8 bits, whatever it has them from. */
+TEST(dsn, eight_bit_sender)
+{
+	struct dsn_message m = message();
+	struct buf b = BUF_INIT;
+
+	load();
+	m.sender = "s\xc3\xa4@far.example";
+	CHECK_INT(dsn_write(&m, put, &b), 0);
+	CHECK(has(&b, "Content-Type: message/delivery-status\nContent-Transfer-Encoding: 8bit\n"));
 	buf_free(&b);
 }
