@@ -22,10 +22,12 @@
 
 #include "base/buf.h"
 #include "base/crypto.h"
+#include "base/encode.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/unixsock.h"
+#include "base/utf8.h"
 #include "net/auth_protocol.h"
 
 enum {
@@ -33,6 +35,7 @@ enum {
 	ANSWER_MS = 150000, /* Dovecot's own limit for a request */
 	TRIES_MAX = 4,      /* connections that a request is put on */
 	MECHS_MAX = 512,
+	MECH_NAME_MAX = 20,
 	READ_SIZE = 4096
 };
 
@@ -246,16 +249,27 @@ static struct buf *line_buf(struct auth_client *c)
 
 /* ---- What the server says ---- */
 
+/* add_word - unless there is no room for all of it */
 static void add_word(char *list, const char *word)
 {
 	size_t len = strlen(list);
 
-	snprintf(list + len, MECHS_MAX - len, "%s%s", len > 0 ? " " : "", word);
+	if (len + 1 + strlen(word) < MECHS_MAX) {
+		snprintf(list + len, MECHS_MAX - len, "%s%s", len > 0 ? " " : "", word);
+	}
+}
+
+/* is_mech - a name that clients may be shown (RFC 4422 3.1) */
+static bool is_mech(const char *name)
+{
+	size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+
+	return len > 0 && len <= MECH_NAME_MAX && name[len] == '\0';
 }
 
 static void got_mech(struct auth_client *c, const struct auth_line *line)
 {
-	if (auth_line_get(line, 2, "private") != NULL) {
+	if (auth_line_get(line, 2, "private") != NULL || !is_mech(auth_line_at(line, 1))) {
 		return;
 	}
 	add_word(c->new_mechs, auth_line_at(line, 1));
@@ -275,6 +289,37 @@ static void got_done(struct auth_client *c)
 	flush(c);
 }
 
+static bool is_base64(const char *text)
+{
+	struct buf raw = BUF_INIT;
+	bool is = base64_decode(&raw, text, strlen(text));
+
+	buf_free(&raw);
+	return is;
+}
+
+/* is_user - somebody, in one line: the name comes into headers */
+static bool is_user(const char *name)
+{
+	for (const char *p = name; *p != '\0'; p++) {
+		if ((unsigned char)*p < 0x20 || *p == 0x7f) {
+			return false;
+		}
+	}
+	return name[0] != '\0';
+}
+
+/* got_challenge - which goes on to the client as it is */
+static void got_challenge(struct auth_request *r, struct auth_reply *reply)
+{
+	if (!is_base64(reply->challenge)) {
+		finish_temp(r, "the auth service sent a challenge that is not base64");
+		return;
+	}
+	loop_timer(r->client->loop, &r->timer, ANSWER_MS, r->timer.fn, r);
+	r->fn(r->arg, reply);
+}
+
 static void got_answer(struct auth_client *c, const struct auth_line *line, enum auth_result result)
 {
 	struct auth_request *r = find_request(c, auth_line_at(line, 1));
@@ -284,6 +329,7 @@ static void got_answer(struct auth_client *c, const struct auth_line *line, enum
 		.reason = "",
 		.server_pid = c->server_pid,
 		.cookie = c->cookie };
+	struct buf reason = BUF_INIT; /* it is shown to clients, in one line */
 	const char *text;
 
 	if (r == NULL) {
@@ -293,18 +339,26 @@ static void got_answer(struct auth_client *c, const struct auth_line *line, enum
 	forget_first(r);
 	if (result == AUTH_CONTINUE) {
 		reply.challenge = auth_line_at(line, 2);
-		loop_timer(c->loop, &r->timer, ANSWER_MS, r->timer.fn, r);
-		r->fn(r->arg, &reply);
+		got_challenge(r, &reply);
 		return;
 	}
 	text = auth_line_get(line, 2, "user");
 	reply.user = text != NULL ? text : "";
+	if (result == AUTH_OK && !is_user(reply.user)) {
+		finish_temp(r, "the auth service did not say who it is");
+		return;
+	}
 	text = auth_line_get(line, 2, "reason");
-	reply.reason = text != NULL ? text : "";
+	buf_adds(&reason, text != NULL ? text : "");
+	if (reason.len > 0) {
+		utf8_printable(reason.data, reason.len);
+	}
+	reply.reason = buf_str(&reason);
 	if (result == AUTH_FAIL && auth_line_get(line, 2, "temp") != NULL) {
 		reply.result = AUTH_TEMPFAIL;
 	}
 	finish(r, &reply);
+	buf_free(&reason);
 }
 
 /* got_line - false: the server is no auth server */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/loop.h"
+#include "base/str.h"
 #include "base/unixsock.h"
 #include "net/auth_client.h"
 #include "unit.h"
@@ -22,7 +23,7 @@ struct rig {
 	char got[16384];
 	int answers;
 	enum auth_result result;
-	char user[64];
+	char user[64], reason[200];
 	unsigned long server_pid;
 };
 
@@ -58,6 +59,7 @@ static void on_reply(void *arg, const struct auth_reply *reply)
 	r->result = reply->result;
 	r->server_pid = reply->server_pid;
 	snprintf(r->user, sizeof(r->user), "%s", reply->user);
+	snprintf(r->reason, sizeof(r->reason), "%s", reply->reason);
 }
 
 static struct auth_request *ask(struct rig *r)
@@ -212,5 +214,69 @@ TEST(auth_client, several_at_once)
 	}
 	CHECK_INT(r.answers, 50);
 	CHECK_INT(r.result, AUTH_OK);
+	rig_close(&r);
+}
+
+/* What a client is shown, or what comes into a header, is one line and what it has to be. */
+TEST(auth_client, odd_answers)
+{
+	static const struct {
+		const char *answer;
+		enum auth_result result;
+		const char *user;
+	} rows[] = {
+		{ "OK\t%d\tuser=u\n", AUTH_OK, "u" },
+		{ "OK\t%d\n", AUTH_TEMPFAIL, "" },
+		{ "OK\t%d\tuser=\n", AUTH_TEMPFAIL, "" },
+		{ "OK\t%d\tuser=u\001r\001nX: y\n", AUTH_TEMPFAIL, "" },
+		{ "CONT\t%d\tcj1h\n", AUTH_CONTINUE, "" },
+		{ "CONT\t%d\tcj1h\001r\001n250 ok\n", AUTH_TEMPFAIL, "" },
+		{ "FAIL\t%d\tuser=u\treason=a\001r\001nb\n", AUTH_FAIL, "u" },
+	};
+	struct rig r;
+
+	rig_open(&r);
+	(void)ask(&r);
+	REQUIRE(serve(&r, 100));
+	dprintf(r.server, "OK\t1\tuser=u\n");
+	turns_until_answer(&r);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct auth_request *request = ask(&r);
+
+		CHECK_ROW(rows[i].answer);
+		r.answers = 0;
+		dprintf(r.server, rows[i].answer, (int)i + 2);
+		turns_until_answer(&r);
+		CHECK_INT(r.answers, 1);
+		CHECK_INT(r.result, rows[i].result);
+		CHECK_STR(r.user, rows[i].user);
+		CHECK(strpbrk(r.reason, "\r\n") == NULL);
+		if (r.result == AUTH_CONTINUE) {
+			auth_cancel(request);
+		}
+	}
+	CHECK_STR(r.reason, "a??b");
+	rig_close(&r);
+}
+
+/* EHLO shows the names as they are: only what is one, and none in part. */
+TEST(auth_client, odd_mechanisms)
+{
+	struct rig r;
+
+	rig_open(&r);
+	(void)ask(&r);
+	REQUIRE(serve(&r, 100));
+	dprintf(r.server,
+		"MECH\tA B\nMECH\tX\001r\001nY\nMECH\t\n"
+		"MECH\tSCRAM-SHA-256-PLUS-LONG\n");
+	for (int i = 0; i < 100; i++) {
+		dprintf(r.server, "MECH\tCRAM-MD5\n");
+	}
+	dprintf(r.server, "DONE\nOK\t1\tuser=u\n");
+	turns_until_answer(&r);
+	CHECK_INT(r.answers, 1);
+	CHECK(str_starts(auth_client_mechs(r.client, true), "PLAIN CRAM-MD5 CRAM-MD5 "));
+	CHECK(str_ends(auth_client_mechs(r.client, true), " CRAM-MD5"));
 	rig_close(&r);
 }
