@@ -67,7 +67,8 @@ struct dns {
 	struct timespec resolv_time, hosts_time;
 	struct host_line *hosts;
 	size_t host_count;
-	char *servers; /* instead of resolv.conf's; NULL: those */
+	char *servers;    /* instead of resolv.conf's; NULL: those */
+	char *hosts_path; /* instead of /etc/hosts; NULL: that */
 };
 
 enum query_kind { QUERY_PEER, QUERY_HOST, QUERY_MX };
@@ -75,6 +76,7 @@ enum query_kind { QUERY_PEER, QUERY_HOST, QUERY_MX };
 struct dns_query {
 	struct channel *channel;
 	enum query_kind kind;
+	int family;        /* of the addresses that are wanted; AF_UNSPEC: both */
 	dns_answer_fn *fn; /* NULL: cancelled */
 	void *arg;
 	char addr[64]; /* PEER: what must be among the addresses */
@@ -138,10 +140,15 @@ static void add_host_line(struct dns *d, struct slice line)
 	d->hosts[d->host_count++].names = buf_steal(&names);
 }
 
+static const char *hosts_path(const struct dns *d)
+{
+	return d->hosts_path != NULL ? d->hosts_path : "/etc/hosts";
+}
+
 static void read_hosts(struct dns *d)
 {
 	size_t len;
-	char *text = file_read("/etc/hosts", HOSTS_MAX_BYTES, &len);
+	char *text = file_read(hosts_path(d), HOSTS_MAX_BYTES, &len);
 	char *line, *next;
 
 	free_hosts(d);
@@ -339,7 +346,7 @@ static void refresh(struct dns *d)
 		return;
 	}
 	d->looked = now;
-	if (changed("/etc/hosts", &d->hosts_time)) {
+	if (changed(hosts_path(d), &d->hosts_time)) {
 		read_hosts(d);
 	}
 	if (changed("/etc/resolv.conf", &d->resolv_time) && d->channels != NULL) {
@@ -382,6 +389,7 @@ void dns_free(struct dns *d)
 	}
 	free_hosts(d);
 	mem_free(d->servers);
+	mem_free(d->hosts_path);
 	mem_free(d);
 	ares_library_cleanup();
 }
@@ -393,6 +401,13 @@ void dns_set_servers(struct dns *d, const char *servers)
 	if (d->channels != NULL) {
 		d->channels->retired = true;
 	}
+}
+
+void dns_set_hosts(struct dns *d, const char *path)
+{
+	mem_free(d->hosts_path);
+	d->hosts_path = mem_strdup(path);
+	d->looked = 0;
 }
 
 /* ---- Questions ---- */
@@ -471,9 +486,9 @@ static enum dns_status map_status(int status)
 	}
 }
 
-/* addr_texts - the addresses of an answer as text */
-static size_t addr_texts(
-	const struct ares_addrinfo *info, char room[VALUES_MAX][64], const char *values[VALUES_MAX])
+/* addr_texts - the addresses of an answer as text; it may hold some that were not asked for */
+static size_t addr_texts(const struct ares_addrinfo *info, int family, char room[VALUES_MAX][64],
+	const char *values[VALUES_MAX])
 {
 	size_t count = 0;
 
@@ -485,7 +500,8 @@ static size_t addr_texts(
 			: (const void *)&((const struct sockaddr_in *)(const void *)n->ai_addr)
 				  ->sin_addr;
 
-		if (inet_ntop(n->ai_family, raw, room[count], 64) != NULL) {
+		if ((family == AF_UNSPEC || family == n->ai_family) &&
+			inet_ntop(n->ai_family, raw, room[count], 64) != NULL) {
 			values[count] = room[count];
 			count++;
 		}
@@ -503,7 +519,7 @@ static void on_addrs(void *arg, int status, int timeouts, struct ares_addrinfo *
 
 	(void)timeouts;
 	if (st == DNS_OK) {
-		count = addr_texts(info, room, values);
+		count = addr_texts(info, q->family, room, values);
 	}
 	if (info != NULL) {
 		ares_freeaddrinfo(info);
@@ -527,13 +543,13 @@ static void ask_addrs(struct dns_query *q, const char *name, int family)
 	struct ares_addrinfo_hints hints;
 
 	memset(&hints, 0, sizeof(hints));
+	q->family = family;
 	hints.ai_family = family;
 	hints.ai_flags = ARES_AI_NOSORT;
 	ares_getaddrinfo(q->channel->ares, name, NULL, &hints, on_addrs, q);
 }
 
-/* usable_name - what a PTR record says is a host name and not something that looks like an address
- */
+/* usable_name - what a record says is a host name and nothing that looks like an address */
 static bool usable_name(const char *name)
 {
 	bool letter = false;
@@ -670,8 +686,13 @@ static void on_mx(void *arg, int status, int timeouts, unsigned char *reply, int
 	}
 	st = map_status(status);
 	for (struct ares_mx_reply *mx = list; mx != NULL && count < VALUES_MAX; mx = mx->next) {
-		rows[count].priority = mx->priority;
-		rows[count++].host = mx->host;
+		if (mx->host[0] == '\0' || usable_name(mx->host)) {
+			rows[count].priority = mx->priority;
+			rows[count++].host = mx->host;
+		}
+	}
+	if (st == DNS_OK && list != NULL && count == 0) {
+		st = DNS_TRY_AGAIN; /* RFC 5321 5.1: not as if there were none */
 	}
 	qsort(rows, count, sizeof(rows[0]), by_priority);
 	for (size_t i = 0; i < count; i++) {

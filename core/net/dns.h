@@ -20,6 +20,8 @@ struct dns *dns_new(struct loop *loop);
 void dns_free(struct dns *d);
 /* Ask these servers ("127.0.0.1:5300,[::1]:53") instead of those of resolv.conf. */
 void dns_set_servers(struct dns *d, const char *servers);
+/* Read this file instead of /etc/hosts, from the next question on. */
+void dns_set_hosts(struct dns *d, const char *path);
 
 /*
  * answer: status, names or addresses as text (valid during the call). What is known at
@@ -37,8 +39,10 @@ struct dns_query *dns_peer_name(struct dns *d, const char *addr, dns_answer_fn *
 /* Addresses of a host. */
 struct dns_query *dns_host(
 	struct dns *d, const char *name, bool v4, bool v6, dns_answer_fn *fn, void *arg);
-/* Mail exchangers as "preference host", best first; "0 ." is a null MX (RFC 7505). DNS_NOT_FOUND:
- * no MX. */
+/*
+ * Mail exchangers as "preference host", best first; "0 ." is a null MX (RFC 7505). Those that
+ * are no host names are left out; DNS_TRY_AGAIN when none is. DNS_NOT_FOUND: no MX.
+ */
 struct dns_query *dns_mx(struct dns *d, const char *domain, dns_answer_fn *fn, void *arg);
 void dns_cancel(struct dns_query *q);
 

@@ -14,6 +14,10 @@
 #include "net/dns.h"
 #include "unit.h"
 
+/* With escapes it is four times as long. */
+#define FF "\xff\xff\xff\xff\xff\xff\xff\xff"
+#define LABEL FF FF FF
+
 /* What the server knows. Types: 1 A, 12 PTR, 15 MX, 28 AAAA. Unknown names are NXDOMAIN, "dead."
  * names get no answer. */
 static const struct {
@@ -23,14 +27,15 @@ static const struct {
 	int preference;
 } zone[] = {
 	{ "4.3.2.192.in-addr.arpa", 12, "mail.good.example", 0 },
-	{ "mail.good.example", 1, "192.2.3.4", 0 },
-	{ "mail.good.example", 1, "192.2.3.5", 0 },
-	{ "5.3.2.192.in-addr.arpa", 12, "liar.example", 0 },
-	{ "liar.example", 1, "192.2.3.9", 0 },
+	{ "mail.good.example", 1, "192.2.3.4", 0 }, { "mail.good.example", 1, "192.2.3.5", 0 },
+	{ "5.3.2.192.in-addr.arpa", 12, "liar.example", 0 }, { "liar.example", 1, "192.2.3.9", 0 },
 	{ "6.3.2.192.in-addr.arpa", 12, "1.2.3.4", 0 },
 	{ "good.example", 15, "backup.good.example", 20 },
-	{ "good.example", 15, "mail.good.example", 10 },
-	{ "null.example", 15, "", 0 },
+	{ "good.example", 15, "mail.good.example", 10 }, { "null.example", 15, "", 0 },
+	{ "odd.example", 15, "a b.example", 10 }, { "odd.example", 15, "mail.good.example", 20 },
+	{ "odd.example", 15, LABEL "." LABEL "." LABEL, 30 },
+	{ "bad.example", 15, "a\nb.example", 10 }, { "six.example", 28, "2001:db8::7", 0 },
+	{ "mixed.example", 1, "2001:db8::7", 0 }, /* AAAA where A was asked for */
 };
 
 struct server {
@@ -76,17 +81,18 @@ static size_t read_name(const unsigned char *p, size_t len, char *out, size_t si
 
 static void put_record(struct buf *b, size_t i)
 {
+	bool v6 = strchr(zone[i].value, ':') != NULL;
 	struct buf data = BUF_INIT;
-	struct in_addr addr;
+	struct in6_addr addr;
 
 	put16(b, 0xc00c);
-	put16(b, (unsigned)zone[i].type);
+	put16(b, v6 ? 28 : (unsigned)zone[i].type);
 	put16(b, 1);
 	put16(b, 0);
 	put16(b, 60);
-	if (zone[i].type == 1) {
-		(void)inet_pton(AF_INET, zone[i].value, &addr);
-		buf_add(&data, &addr, 4);
+	if (zone[i].type == 1 || zone[i].type == 28) {
+		(void)inet_pton(v6 ? AF_INET6 : AF_INET, zone[i].value, &addr);
+		buf_add(&data, &addr, v6 ? 16 : 4);
 	} else {
 		if (zone[i].type == 15) {
 			put16(&data, (unsigned)zone[i].preference);
@@ -297,4 +303,50 @@ TEST(dns, dead_server_and_cancel)
 	CHECK_INT(r->status, DNS_TRY_AGAIN);
 	dns_free(r->dns);
 	loop_free(r->loop);
+}
+
+/* What is no host name is no exchanger; mail is not delivered elsewhere for it. */
+TEST(dns, odd_records)
+{
+	struct rig *r = new_rig();
+
+	(void)dns_mx(r->dns, "odd.example", on_answer, r);
+	wait_answer(r);
+	CHECK_STR(r->text, "20 mail.good.example");
+	r->done = false;
+	(void)dns_mx(r->dns, "bad.example", on_answer, r);
+	wait_answer(r);
+	CHECK_INT(r->status, DNS_TRY_AGAIN);
+	r->done = false;
+	(void)dns_host(r->dns, "six.example", true, true, on_answer, r);
+	wait_answer(r);
+	CHECK_STR(r->text, "2001:db8::7");
+	r->done = false;
+	(void)dns_host(r->dns, "mixed.example", true, false, on_answer, r);
+	wait_answer(r);
+	CHECK_INT(r->status, DNS_NOT_FOUND);
+	end_rig(r);
+}
+
+TEST(dns, hosts_file)
+{
+	static const char text[] =
+		"192.2.3.4\tmail.hosts.example mail # other\r\n"
+		"nonsense x.example\n2001:DB8:0::7 MAIL.hosts.example\n192.2.3.9";
+	struct rig *r = new_rig();
+	char path[4096];
+	FILE *fp;
+
+	snprintf(path, sizeof(path), "%s/hosts", unit_tmpdir());
+	fp = fopen(path, "w");
+	REQUIRE(fp != NULL && fputs(text, fp) >= 0 && fclose(fp) == 0);
+	dns_set_hosts(r->dns, path);
+	(void)dns_host(r->dns, "mail.hosts.example", true, true, on_answer, r);
+	CHECK(r->done);
+	CHECK_STR(r->text, "192.2.3.4, 2001:db8::7");
+	r->done = false;
+	(void)dns_peer_name(r->dns, "2001:db8::7", on_answer, r);
+	CHECK(r->done);
+	CHECK_STR(r->text, "MAIL.hosts.example");
+	end_rig(r);
 }
