@@ -200,7 +200,19 @@ static int receive(struct server *s, int64_t deadline)
 	}
 }
 
-/* exchange - send a request, read until complete() finds the end of the answer */
+/* is_quiet - nothing came on the connection that nobody asked for, nor its end */
+static bool is_quiet(const struct server *s)
+{
+	char c;
+
+	return recv(s->fd, &c, 1, MSG_PEEK) < 0 && errno == EAGAIN;
+}
+
+/*
+ * exchange - send a request, read until complete() finds the end of the answer. What comes behind
+ * an answer must never be taken for that to the next request: it is thrown away, and a connection
+ * on which more has come since is closed.
+ */
 static int exchange(struct map *m, const struct buf *request,
 	int (*complete)(struct buf *in, struct slice *answer), struct slice *answer)
 {
@@ -213,6 +225,9 @@ static int exchange(struct map *m, const struct buf *request,
 		return map_fail(m, "no answer in time: not asked again for %d s", REST_MS / 1000);
 	}
 
+	if (s->fd >= 0 && !is_quiet(s)) {
+		hang_up(s);
+	}
 	/* A kept connection may have been closed by the other side: once more with a new one. */
 	for (int try = s->fd >= 0 ? 0 : 1; try < 2; try++) {
 		if (dial(m, s, deadline) != 0) {
@@ -319,6 +334,16 @@ static int open_tcp(struct map *m)
 	return use_address(m, m->name, strlen(m->name));
 }
 
+/* add_value - the bytes that a server gave for one; one with a NUL is none */
+static int add_value(struct map *m, struct buf *value, const char *data, size_t len)
+{
+	if (len > 0 && memchr(data, '\0', len) != NULL) {
+		return map_fail(m, "malformed answer: a NUL byte");
+	}
+	buf_add(value, data, len);
+	return 1;
+}
+
 static int complete_line(struct buf *in, struct slice *answer)
 {
 	const char *end = memchr(buf_str(in), '\n', in->len);
@@ -335,7 +360,7 @@ static int complete_line(struct buf *in, struct slice *answer)
 
 static int get_tcp(struct map *m, const char *key, struct buf *value)
 {
-	struct buf request = BUF_INIT;
+	struct buf request = BUF_INIT, text = BUF_INIT;
 	struct slice answer;
 	int rc;
 
@@ -359,19 +384,27 @@ static int get_tcp(struct map *m, const char *key, struct buf *value)
 	if (memcmp(answer.ptr, "500", 3) == 0) {
 		return 0;
 	}
-	if (memcmp(answer.ptr, "200", 3) != 0) {
+	if (memcmp(answer.ptr, "400", 3) == 0) {
 		return map_fail(m, "%.*s", (int)answer.len, answer.ptr);
 	}
-	for (size_t i = 4; i < answer.len; i++) {
+	if (memcmp(answer.ptr, "200", 3) != 0) {
+		return map_fail(m, "malformed answer");
+	}
+	rc = 1;
+	for (size_t i = 4; i < answer.len && rc == 1; i++) {
 		if (answer.ptr[i] != '%') {
-			buf_addc(value, answer.ptr[i]);
-		} else if (i + 2 >= answer.len || !hex_decode(value, answer.ptr + i + 1, 2)) {
-			return map_fail(m, "malformed answer");
+			buf_addc(&text, answer.ptr[i]);
+		} else if (i + 2 >= answer.len || !hex_decode(&text, answer.ptr + i + 1, 2)) {
+			rc = map_fail(m, "malformed answer");
 		} else {
 			i += 2;
 		}
 	}
-	return 1;
+	if (rc == 1) {
+		rc = add_value(m, value, buf_str(&text), text.len);
+	}
+	buf_free(&text);
+	return rc;
 }
 
 const struct map_type map_type_tcp = {
@@ -445,13 +478,15 @@ static int get_socketmap(struct map *m, const char *key, struct buf *value)
 		return rc;
 	}
 	if (answer.len >= 3 && memcmp(answer.ptr, "OK ", 3) == 0) {
-		buf_add(value, answer.ptr + 3, answer.len - 3);
-		return 1;
+		return add_value(m, value, answer.ptr + 3, answer.len - 3);
 	}
 	if (answer.len >= 8 && memcmp(answer.ptr, "NOTFOUND", 8) == 0) {
 		return 0;
 	}
-	return map_fail(m, "%.*s", (int)answer.len, answer.ptr);
+	if (answer.len == 0 || answer.ptr[0] < 'A' || answer.ptr[0] > 'Z') {
+		return map_fail(m, "malformed answer");
+	}
+	return map_fail(m, "%.*s", (int)answer.len, answer.ptr); /* TEMP why and its like */
 }
 
 const struct map_type map_type_socketmap = {

@@ -1,10 +1,14 @@
 /* test_map - indexed tables, their builder, lists of tables, changes on disk */
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/unixsock.h"
 #include "conf/params.h"
 #include "store/map.h"
 #include "unit.h"
@@ -393,6 +398,100 @@ TEST(map, specifications_that_mean_nothing)
 	CHECK(map_open(deep.data, 0, &error) == NULL);
 	mem_free(error);
 	buf_free(&deep);
+}
+
+/* play_server - in a child: each request gets the next answer, all by themselves in one write */
+static pid_t play_server(int listener, const char *const *answers, const size_t *lens)
+{
+	pid_t pid = fork();
+	char in[1000];
+
+	REQUIRE(pid >= 0);
+	if (pid > 0) {
+		return pid;
+	}
+	alarm(20);
+	(void)fd_set_nonblock(listener, false);
+	for (;;) {
+		int fd = accept(listener, NULL, NULL);
+
+		while (fd >= 0 && read(fd, in, sizeof(in)) > 0) {
+			(void)!write(fd, *answers, *lens);
+			answers++;
+			lens++;
+			if (**answers == '+') { /* nobody asked for that */
+				(void)!write(fd, *answers + 1, *lens - 1);
+				answers++;
+				lens++;
+			}
+		}
+		close(fd);
+	}
+}
+
+/* An answer is that to the question, it is a text, and a part of one is none. */
+TEST(map, odd_answers_of_servers)
+{
+	static const char *const answers[] = { "4:OK a,", "+4:OK z,", "4:OK b,4:OK z,", "4:OK c,",
+		"6:OK d\0e,", "0:,", "9:NOTFOUND ,", "" };
+	static const size_t lens[] = { 7, 8, 14, 7, 9, 3, 12, 0 };
+	static const char *const wants[] = { "a", "b", "c", "(error)", "(error)", "(none)" };
+	char spec[600];
+	int listener = unix_listen(path_of("server"), 0600);
+	pid_t pid;
+	struct map *m;
+
+	REQUIRE(listener >= 0);
+	pid = play_server(listener, answers, lens);
+	snprintf(spec, sizeof(spec), "socketmap:unix:%s:name", path_of("server"));
+	m = open_map(spec);
+	for (size_t i = 0; i < ARRAY_LEN(wants); i++) {
+		CHECK_ROW(wants[i]);
+		CHECK_STR(get(m, "k"), wants[i]);
+		usleep(50000); /* so that what was not asked for is there */
+		CHECK(strcmp(wants[i], "(error)") != 0 || *map_error(m) != '\0');
+	}
+	map_close(m);
+	kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, 0);
+	close(listener);
+}
+
+TEST(map, odd_answers_of_tcp_servers)
+{
+	static const char *const answers[] = { "200 a%20b\r\n", "200 ab%00c\n", "200 ab%2\n",
+		"2\0\0 x\n", "200 c\n", "" };
+	static const size_t lens[] = { 11, 11, 9, 6, 6, 0 };
+	static const char *const wants[] = { "a b", "(error)", "(error)", "(error)", "c" };
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	socklen_t len = sizeof(addr);
+	char spec[600];
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct buf value = BUF_INIT;
+	pid_t pid;
+	struct map *m;
+
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	REQUIRE(listener >= 0 && bind(listener, (struct sockaddr *)&addr, len) == 0);
+	REQUIRE(listen(listener, 5) == 0);
+	REQUIRE(getsockname(listener, (struct sockaddr *)&addr, &len) == 0);
+	pid = play_server(listener, answers, lens);
+	snprintf(spec, sizeof(spec), "tcp:127.0.0.1:%d", ntohs(addr.sin_port));
+	m = open_map(spec);
+	for (size_t i = 0; i < ARRAY_LEN(wants); i++) {
+		int rc;
+
+		CHECK_ROW(wants[i]);
+		buf_reset(&value);
+		rc = map_get(m, "k", &value);
+		CHECK_STR(rc > 0 ? buf_str(&value) : "(error)", wants[i]);
+		CHECK(rc > 0 || (value.len == 0 && strlen(map_error(m)) > 3));
+	}
+	map_close(m);
+	buf_free(&value);
+	kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, 0);
+	close(listener);
 }
 
 TEST(map, modes)
