@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/utf8.h"
 
 /* What a command may be called for: flags of the table. */
 enum {
@@ -376,6 +377,9 @@ static void save_author(const unsigned *list, unsigned mark)
 	char *path;
 
 	buf_addf(&name, "%s%.*s", var_on("outfolder") ? "+" : "", (int)strcspn(from, "@/"), from);
+	if (name.len > 0) {
+		utf8_printable(name.data, name.len);
+	}
 	path = path_expand(buf_str(&name));
 	if (path != NULL && path[0] != '\0' && path[0] != '.' &&
 		save_messages(path, list, true, false) && mark != 0) {

@@ -24,6 +24,14 @@ static void mark_answered(unsigned n)
 	}
 }
 
+/* say_field - of a draft; what is in it may come from the message */
+static void say_field(const char *name, const struct buf *value)
+{
+	printf("%s: ", name);
+	terminal_say(stdout, buf_str(value));
+	printf("\n");
+}
+
 static void reply_to(const unsigned *list, bool all)
 {
 	struct draft d = { .from = NULL };
@@ -32,11 +40,12 @@ static void reply_to(const unsigned *list, bool all)
 	for (; *list != 0; list++) { /* one answer to all of them */
 		draft_reply(&d, *list, all);
 	}
-	printf("To: %s\n", buf_str(&d.to));
+	say_field("To", &d.to);
 	if (d.cc.len > 0) {
-		printf("Cc: %s\n", buf_str(&d.cc));
+		say_field("Cc", &d.cc);
 	}
-	printf("Subject: %s\n\n", buf_str(&d.subject));
+	say_field("Subject", &d.subject);
+	printf("\n");
 	if (compose(&d, G.in, G.interactive, false) == 0) {
 		mark_answered(G.current);
 	}

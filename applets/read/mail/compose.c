@@ -148,7 +148,8 @@ static bool ask(FILE *in, const char *prompt, struct buf *into)
 	bool killed = false, got;
 
 	do {
-		printf("%s%s", prompt, buf_str(into));
+		printf("%s", prompt);
+		terminal_say(stdout, buf_str(into));
 		fflush(stdout);
 		got = read_line(in, &line);
 	} while (!got && interrupted(&killed) && !killed);
@@ -330,19 +331,35 @@ bool edit_text(struct buf *text, const char *variable, const char *fallback)
 	return data != NULL;
 }
 
+/* say_typed - what was typed is in the terminal's character set, what was inserted in UTF-8 */
+static void say_typed(const struct buf *typed)
+{
+	struct buf text = BUF_INIT;
+
+	buf_add(&text, buf_str(typed), typed->len);
+	terminal_text(&text);
+	terminal_say(stdout, buf_str(&text));
+	buf_free(&text);
+}
+
 static void print_draft(const struct draft *d)
 {
+	const struct {
+		const char *name;
+		const struct buf *value;
+	} fields[] = { { "To", &d->to }, { "Cc", &d->cc }, { "Bcc", &d->bcc },
+		{ "Subject", &d->subject } };
+
 	printf("-------\nMessage contains:\n");
-	if (d->to.len > 0) {
-		printf("To: %s\n", buf_str(&d->to));
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+		if (fields[i].value->len > 0 || fields[i].value == &d->subject) {
+			printf("%s: ", fields[i].name);
+			say_typed(fields[i].value);
+			printf("\n");
+		}
 	}
-	if (d->cc.len > 0) {
-		printf("Cc: %s\n", buf_str(&d->cc));
-	}
-	if (d->bcc.len > 0) {
-		printf("Bcc: %s\n", buf_str(&d->bcc));
-	}
-	printf("Subject: %s\n\n%s", buf_str(&d->subject), buf_str(&d->text));
+	printf("\n");
+	say_typed(&d->text);
 }
 
 static void attach(struct draft *d, const char *name)
@@ -583,7 +600,7 @@ int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject)
 			(!var_on("askcc") || ask(in, "Cc: ", &d->cc)) &&
 			(!var_on("askbcc") || ask(in, "Bcc: ", &d->bcc));
 		if (go_on && d->text.len > 0) { /* what is quoted */
-			terminal_write(stdout, buf_str(&d->text), d->text.len);
+			terminal_say(stdout, buf_str(&d->text));
 			fflush(stdout);
 		}
 	}

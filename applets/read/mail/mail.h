@@ -153,6 +153,8 @@ bool show_text(struct buf *out, unsigned n);
 bool terminal_safe(int32_t code);
 /* UTF-8 to where it is read, in the terminal's character set. */
 void terminal_write(FILE *to, const char *text, size_t len);
+/* The same of anybody's text, so that it cannot drive the terminal: control characters as ?. */
+void terminal_say(FILE *to, const char *text);
 /* Text that was typed, to UTF-8. */
 void terminal_text(struct buf *text);
 /* Body only, decoded, each line behind prefix: for replies. */

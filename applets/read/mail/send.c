@@ -96,7 +96,11 @@ static void put_address(struct buf *out, const struct mime_address *m)
 /* refuse_item - nobody is left out in silence: a letter with such a recipient is not sent */
 static void refuse_item(struct expansion *e, struct slice item)
 {
-	fprintf(stderr, "%.*s: not an address\n", (int)(item.len < 200 ? item.len : 200), item.ptr);
+	char *text = mem_strndup(item.ptr, item.len < 200 ? item.len : 200);
+
+	terminal_say(stderr, text);
+	fprintf(stderr, ": not an address\n");
+	mem_free(text);
 	e->bad = true;
 }
 
@@ -443,8 +447,15 @@ int send_text(const struct buf *message, const char *from, char *const *recipien
 	pid_t pid;
 
 	fflush(stdout);
-	if (pipe2(ends, O_CLOEXEC) != 0 || (pid = fork()) < 0) {
+	if (pipe2(ends, O_CLOEXEC) != 0) {
 		perror("mail");
+		return EX_OSERR;
+	}
+	pid = fork();
+	if (pid < 0) {
+		perror("mail");
+		close(ends[0]);
+		close(ends[1]);
 		return EX_OSERR;
 	}
 	if (pid == 0) {

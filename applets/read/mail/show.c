@@ -107,6 +107,15 @@ void terminal_write(FILE *to, const char *text, size_t len)
 	put_text(to, text, len, isatty(fileno(to)) != 0);
 }
 
+void terminal_say(FILE *to, const char *text)
+{
+	struct buf safe = BUF_INIT;
+
+	put_safe(&safe, text, strlen(text));
+	terminal_write(to, buf_str(&safe), safe.len);
+	buf_free(&safe);
+}
+
 void terminal_text(struct buf *text)
 {
 	const char *charset = terminal_charset();
