@@ -14,8 +14,10 @@
 
 #include <malloc.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -25,6 +27,9 @@ static struct mem_guard *guard;
 static unsigned long fail_countdown;
 
 /* Kept blocks: a list for each power of two. */
+/* Bytes below the stack pointer: what the call itself uses; how far down is looked. */
+enum { STACK_NEAR = 1024, STACK_SPAN = 1 << 20 };
+
 enum { KEEP_FIRST = 14, KEEP_LAST = 18, KEEP_TOTAL = 1 << 20 };
 
 #ifndef MEM_KEEPS
@@ -149,6 +154,21 @@ void mem_trim_forget(struct mem_trimmer *t)
 	}
 }
 
+/*
+ * trim_stack - the pages below our caller's, which deeper calls of the start or of a mail have left
+ * behind. The kernel keeps 128 MB below a stack free of anything else, so what it has not grown to
+ * is no mapping at all: passed over.
+ */
+static void trim_stack(void)
+{
+#ifndef __SANITIZE_ADDRESS__
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t end = ((uintptr_t)__builtin_frame_address(0) - STACK_NEAR) & ~(page - 1);
+
+	(void)madvise((void *)(end - STACK_SPAN), STACK_SPAN, MADV_DONTNEED);
+#endif
+}
+
 void mem_trim(void)
 {
 	for (struct mem_trimmer *t = trimmers; t != NULL; t = t->next) {
@@ -163,6 +183,7 @@ void mem_trim(void)
 		}
 	}
 	kept_total = 0;
+	trim_stack();
 }
 
 void *mem_alloc(size_t size)

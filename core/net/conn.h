@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/loop.h"
+#include "base/mem.h"
 #include "net/dns.h"
 #include "net/serve.h"
 #include "net/session.h"
@@ -90,7 +91,8 @@ struct server {
 	struct hash per_address; /* value: number of connections */
 	struct dns *dns;
 	struct buf scratch_in, scratch_out, scratch_wire;
-	struct timer accept_timer; /* out of descriptors: accepting rests */
+	struct mem_trimmer trimmer; /* frees them in a pause */
+	struct timer accept_timer;  /* out of descriptors: accepting rests */
 	bool accept_paused;
 	bool stopping;     /* told to: sessions hear SESSION_EV_SHUTDOWN */
 	bool stop_at_last; /* stdio, draining: done when the last session ends */

@@ -26,12 +26,22 @@
 
 enum { ACCEPT_BATCH = 64, ACCEPT_REST_MS = 1000, RESUME_BATCH = 100000 };
 
+static void free_scratch(void *owner)
+{
+	struct server *s = owner;
+
+	buf_free(&s->scratch_in);
+	buf_free(&s->scratch_out);
+	buf_free(&s->scratch_wire);
+}
+
 struct server *server_new(struct loop *loop, const struct server_config *config)
 {
 	struct server *s = mem_alloc(sizeof(*s));
 
 	s->loop = loop;
 	s->config = *config;
+	mem_trim_call(&s->trimmer, free_scratch, s);
 	return s;
 }
 
@@ -455,9 +465,8 @@ void server_free(struct server *s)
 		dns_free(s->dns);
 	}
 	hash_free(&s->per_address, NULL);
-	buf_free(&s->scratch_in);
-	buf_free(&s->scratch_out);
-	buf_free(&s->scratch_wire);
+	mem_trim_forget(&s->trimmer);
+	free_scratch(s);
 	mem_free(s);
 }
 

@@ -362,9 +362,11 @@ static void trim(void *owner)
 {
 	struct db *db = owner;
 
-	if (db->handle != NULL) {
-		sqlite3_db_release_memory(db->handle);
+	if (db->handle == NULL) {
+		return;
 	}
+	sqlite3_db_release_memory(db->handle);
+	db_combine_trim(db->handle);
 }
 
 /* new_db - nothing is open yet */

@@ -191,15 +191,36 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
 	return rc;
 }
 
-/* forget - the transaction was rolled back */
-static void forget(void *handle)
+/* log_of - the log of a handle, if it is open and ours */
+static struct log_file *log_of(sqlite3 *handle)
 {
 	sqlite3_file *file = NULL;
 
-	if (sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) ==
-			SQLITE_OK &&
-		file != NULL && file->pMethods == &log_methods) {
-		((struct log_file *)file)->len = 0;
+	if (sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) !=
+			SQLITE_OK ||
+		file == NULL || file->pMethods != &log_methods) {
+		return NULL;
+	}
+	return (struct log_file *)file;
+}
+
+/* forget - the transaction was rolled back */
+static void forget(void *handle)
+{
+	struct log_file *f = log_of(handle);
+
+	if (f != NULL) {
+		f->len = 0;
+	}
+}
+
+void db_combine_trim(sqlite3 *handle)
+{
+	struct log_file *f = log_of(handle);
+
+	if (f != NULL && f->len == 0) {
+		mem_free(f->data);
+		f->data = NULL;
 	}
 }
 

@@ -10,5 +10,7 @@ const char *db_combine_vfs(void);
 /* For a handle opened with it: what a transaction gathered is dropped when it is rolled back. */
 struct sqlite3;
 void db_combine_watch(struct sqlite3 *handle);
+/* For the same: the room for gathering is freed while nothing is in it. Only memory is touched. */
+void db_combine_trim(struct sqlite3 *handle);
 
 #endif

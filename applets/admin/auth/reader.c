@@ -219,7 +219,8 @@ enum db_result reader_lookup(
 	if (n <= 0 || wire_next(&b, &w, &size) != 1 || !get_row(&w, &rc, out, a)) {
 		log_fatal("auth: the process that reads passwords does not answer");
 	}
-	forget(b.data, b.cap);
+	/* Only what was received: the rest of its room was never touched. */
+	forget(b.data, (size_t)n);
 	buf_free(&b);
 	return rc;
 }
