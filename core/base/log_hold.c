@@ -26,9 +26,14 @@
 
 enum { HELD_MAX = 16384, NOWAIT = 8 /* RWF_NOWAIT */ };
 
+/*
+ * The lines. "common", and so not static, because the linker puts such behind all other variables:
+ * 16 KB between those that every process touches would cost each a page more.
+ */
+__attribute__((common)) char log_held[HELD_MAX];
+
 /* The mutable global of logging beside log.c's; zeroes at first: no room in the file. */
 static struct {
-	char held[HELD_MAX];
 	size_t len;
 	unsigned long lost;
 	pid_t owner; /* whose the lines and the count are, while stuck */
@@ -120,8 +125,8 @@ static size_t write_held(int fd)
 		G.torn = false;
 	}
 	while (done < G.len) {
-		n = write_now(fd, st.st_mode, G.held + done,
-			piece(st.st_mode, G.held + done, G.len - done));
+		n = write_now(fd, st.st_mode, log_held + done,
+			piece(st.st_mode, log_held + done, G.len - done));
 		if (n < 0 && errno == EINTR) {
 			continue;
 		}
@@ -137,12 +142,12 @@ static size_t write_held(int fd)
  * of one is in the log torn, and comes again whole */
 static void keep_rest(size_t done)
 {
-	G.torn = done > 0 && G.held[done - 1] != '\n';
-	while (done > 0 && G.held[done - 1] != '\n') {
+	G.torn = done > 0 && log_held[done - 1] != '\n';
+	while (done > 0 && log_held[done - 1] != '\n') {
 		done--;
 	}
 	G.len -= done;
-	memmove(G.held, G.held + done, G.len);
+	memmove(log_held, log_held + done, G.len);
 }
 
 bool log_hold_flush(int fd)
@@ -170,7 +175,7 @@ bool log_hold_flush(int fd)
 
 bool log_hold_has_room(size_t len)
 {
-	return G.len + len <= sizeof(G.held);
+	return G.len + len <= sizeof(log_held);
 }
 
 void log_hold_give(void (*fn)(const char *lines, size_t len))
@@ -181,18 +186,19 @@ void log_hold_give(void (*fn)(const char *lines, size_t len))
 	len = G.len;
 	G.len = 0;
 	if (len > 0) {
-		fn(G.held, len);
+		fn(log_held, len);
 	}
 }
 
 bool log_hold_add(int fd, const char *line, size_t len)
 {
 	disown();
-	if (G.len + len > sizeof(G.held) && !log_hold_flush(fd) && G.len + len > sizeof(G.held)) {
+	if (G.len + len > sizeof(log_held) && !log_hold_flush(fd) &&
+		G.len + len > sizeof(log_held)) {
 		log_hold_lose();
 		return false;
 	}
-	memcpy(G.held + G.len, line, len);
+	memcpy(log_held + G.len, line, len);
 	G.len += len;
 	return true;
 }

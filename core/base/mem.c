@@ -95,21 +95,21 @@ static int keep_class(size_t size)
 }
 
 /*
- * new_block - size bytes; NULL when there is no memory. To be cleared is left to calloc() where it
- * can: pages that come fresh from the system are not even touched for it.
+ * new_block - size bytes; NULL when there is no memory. To be cleared is left to calloc(), and no
+ * kept block is taken for it: pages that come fresh from the system are not even touched.
  */
 static void *new_block(size_t size, bool cleared)
 {
 	int class = keep_class(size);
 	size_t room = class >= 0 ? (size_t)1 << (KEEP_FIRST + class) : size ? size : 1;
-	struct kept *block = class >= 0 ? kept[class] : NULL;
+	struct kept *block = class >= 0 && !cleared ? kept[class] : NULL;
 
 	if (block == NULL) {
 		return cleared ? calloc(1, room) : malloc(room);
 	}
 	kept[class] = block->next;
 	kept_total -= room;
-	return cleared ? memset(block, 0, size) : block;
+	return block;
 }
 
 /* keep_block - put it on its list; false: too small, too large or enough of them */

@@ -15,7 +15,7 @@
 #include "conf/dovecot_tree.h"
 
 static const struct {
-	const char *new_name, *old_name;
+	char new_name[32], old_name[24];
 	bool inverted;
 } names[] = {
 	{ "auth_allow_cleartext", "disable_plaintext_auth", true },

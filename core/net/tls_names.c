@@ -7,13 +7,15 @@
  */
 #include "net/tls.h"
 
+#include <stdint.h>
+
 #include "base/str.h"
 #include "net/tls_pem.h"
 
+/* The text itself and no pointer: a pointer makes a page of the table each process's own. */
 struct name_row {
-	unsigned code;
-	int bits;
-	const char *name;
+	uint16_t code, bits;
+	char name[56];
 };
 
 static const struct name_row suites[] = {

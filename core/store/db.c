@@ -37,12 +37,17 @@ _Static_assert(SQLITE_VERSION_NUMBER >= 3051003,
 	"older ones can lose commits when two connections write and checkpoint at once "
 	"(sqlite.org/wal.html#walresetbug): remove .deps, or name another SQLITE_DIR");
 
+/* Slots for small things (lookaside): SQLite's default takes 120 KB a handle. */
+enum { SLOT_SIZE = 256, SLOT_COUNT = 64 };
+/* A statement that was needed so often, as by every mail, is kept prepared in a pause, too. */
+enum { KEEP_USES = 4 };
 enum { BUSY_TIMEOUT_MS = 10000, BRIEF_TIMEOUT_MS = 2000 };
 
 struct db_stmt {
 	struct db *db;
 	sqlite3_stmt *handle; /* NULL: not prepared, or that failed */
 	int bind_rc;          /* first error of db_start() */
+	int uses;             /* up to KEEP_USES */
 };
 
 struct db {
@@ -55,8 +60,26 @@ struct db {
 	enum db_fault fault;
 	struct buf error;
 	char journal[16];
+	bool wants_slots, has_slots;
 	struct mem_trimmer trimmer;
 };
+
+/* set_slots - room for small things, or none while nothing is asked; in use it stays */
+static void set_slots(struct db *db, bool on)
+{
+	if (sqlite3_db_config(db->handle, SQLITE_DBCONFIG_LOOKASIDE, NULL, on ? SLOT_SIZE : 0,
+		    on ? SLOT_COUNT : 0) == SQLITE_OK) {
+		db->has_slots = on;
+	}
+}
+
+/* wake - before work: what the last pause took */
+static void wake(struct db *db)
+{
+	if (db->wants_slots && !db->has_slots) {
+		set_slots(db, true);
+	}
+}
 
 /*
  * file_errno - errno of the last failed call on the database (what: FILE_POINTER) or its log
@@ -290,9 +313,9 @@ static int open_handle(struct db *db, unsigned flags)
 		if ((how & SQLITE_OPEN_READONLY) != 0) {
 			sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 		}
-		/* The default takes 120 KB a handle; a process has one for each of its tables. */
-		sqlite3_db_config(db->handle, SQLITE_DBCONFIG_LOOKASIDE, NULL,
-			flags & DB_IMMUTABLE ? 0 : 256, flags & DB_IMMUTABLE ? 0 : 64);
+		/* A process has one handle for each of its tables, which need none. */
+		db->wants_slots = (flags & DB_IMMUTABLE) == 0;
+		set_slots(db, db->wants_slots);
 		return 0;
 	}
 	set_error(db, rc);
@@ -355,6 +378,22 @@ static int set_wal(struct db *db, unsigned flags)
 }
 
 /*
+ * trim_statements - those that were hardly needed, as at the start, and that nobody is in the middle
+ * of; what each mail needs stays
+ */
+static void trim_statements(struct db *db)
+{
+	for (size_t i = 0; i < db->count; i++) {
+		struct db_stmt *s = &db->stmts[i];
+
+		if (s->handle != NULL && s->uses < KEEP_USES && !sqlite3_stmt_busy(s->handle)) {
+			sqlite3_finalize(s->handle);
+			s->handle = NULL;
+		}
+	}
+}
+
+/*
  * trim - a pause in the work: pages go back to the system, which has them in its own cache. Only
  * memory is touched, so that the child of a fork, too, may free its copy.
  */
@@ -365,8 +404,12 @@ static void trim(void *owner)
 	if (db->handle == NULL) {
 		return;
 	}
+	trim_statements(db);
 	sqlite3_db_release_memory(db->handle);
 	db_combine_trim(db->handle);
+	if (db->has_slots) {
+		set_slots(db, false);
+	}
 }
 
 /* new_db - nothing is open yet */
@@ -505,16 +548,20 @@ enum db_fault db_fault(const struct db *db)
 
 int db_exec(struct db *db, const char *sql)
 {
-	int rc = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
+	int rc;
 
+	wake(db);
+	rc = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
 	return rc == SQLITE_OK ? 0 : set_error(db, rc);
 }
 
 int db_exec_int(struct db *db, const char *sql, int64_t *out_r)
 {
 	sqlite3_stmt *s;
-	int rc = sqlite3_prepare_v2(db->handle, sql, -1, &s, NULL);
+	int rc;
 
+	wake(db);
+	rc = sqlite3_prepare_v2(db->handle, sql, -1, &s, NULL);
 	if (rc != SQLITE_OK) {
 		return set_error(db, rc);
 	}
@@ -596,9 +643,11 @@ static struct db_stmt *start_statement(struct db *db, int n, const char *types, 
 	if (n < 0 || (size_t)n >= db->count) {
 		log_panic("db: %s: no statement %d", db->path, n);
 	}
+	wake(db);
 	s = &db->stmts[n];
 	s->db = db;
 	s->bind_rc = SQLITE_OK;
+	s->uses += s->uses < KEEP_USES;
 	if (s->handle == NULL) {
 		s->bind_rc = sqlite3_prepare_v3(
 			db->handle, db->sql[n], -1, SQLITE_PREPARE_PERSISTENT, &s->handle, NULL);
@@ -662,8 +711,10 @@ int db_run(struct db *db, int n, const char *types, ...)
 struct db_stmt *db_prepare(struct db *db, const char *sql)
 {
 	struct db_stmt *s = mem_alloc(sizeof(*s));
-	int rc = sqlite3_prepare_v2(db->handle, sql, -1, &s->handle, NULL);
+	int rc;
 
+	wake(db);
+	rc = sqlite3_prepare_v2(db->handle, sql, -1, &s->handle, NULL);
 	s->db = db;
 	if (rc == SQLITE_OK && s->handle != NULL) {
 		return s;

@@ -141,6 +141,7 @@ static _Noreturn void serve(int sock, struct auth_db *const *dbs, size_t count)
 	struct arena a = ARENA_INIT;
 	struct buf b = BUF_INIT;
 
+	mem_trim(); /* what auth's start left on the stack */
 	for (;;) {
 		ssize_t n = recv(sock, buf_reserve(&b, MESSAGE_MAX), MESSAGE_MAX, 0);
 		struct wire w;

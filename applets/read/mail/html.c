@@ -55,7 +55,7 @@ static void put_char(struct html *h, const char *text, size_t len)
 static size_t put_entity(struct html *h, const char *text, size_t len)
 {
 	static const struct {
-		const char *name, *text;
+		char name[8], text[4];
 	} names[] = { { "amp", "&" }, { "lt", "<" }, { "gt", ">" }, { "quot", "\"" },
 		{ "apos", "'" }, { "nbsp", " " }, { "copy", "\u00a9" }, { "reg", "\u00ae" },
 		{ "euro", "\u20ac" }, { "hellip", "..." }, { "ndash", "-" }, { "mdash", "--" },
