@@ -32,7 +32,7 @@
 #include "base/unixsock.h"
 
 enum {
-	GIVE = 8,	   /* beside the loop's events: messages that rested are due */
+	GIVE = 8,          /* beside the loop's events: messages that rested are due */
 	SEND_HIGH = 65536, /* stream_send() through a filter keeps this much back at most */
 };
 
@@ -69,8 +69,7 @@ static bool can_send(const struct stream *s)
 
 static bool wants_input(const struct stream *s)
 {
-	return !s->paused &&
-	       (s->class->data == NULL || buf_unread(&s->in) < s->class->in_max);
+	return !s->paused && (s->class->data == NULL || buf_unread(&s->in) < s->class->in_max);
 }
 
 static unsigned wanted(const struct stream *s)
@@ -124,8 +123,7 @@ static void set_timer(struct stream *s)
 
 /* ---- Beginning and end ---- */
 
-void stream_init(
-	struct stream *s, struct loop *loop, const struct stream_class *class, void *owner)
+void stream_init(struct stream *s, struct loop *loop, const struct stream_class *class, void *owner)
 {
 	memset(s, 0, sizeof(*s));
 	s->loop = loop;
@@ -194,7 +192,7 @@ void stream_close(struct stream *s)
 /* end - close it and tell the owner, who may free it */
 static void end(struct stream *s, enum stream_end why)
 {
-	void (*closed)(struct stream *s, enum stream_end why) = s->class->closed;
+	void (*closed)(struct stream * s, enum stream_end why) = s->class->closed;
 
 	stream_close(s);
 	if (closed != NULL) {
@@ -634,7 +632,7 @@ static void on_timer(struct timer *t)
 		s->active = now; /* our own turn: the peer is not late */
 	}
 	over = (s->deadline > 0 && now >= s->deadline) ||
-	       (s->idle > 0 && now - s->active >= s->idle);
+		(s->idle > 0 && now - s->active >= s->idle);
 	if (over) {
 		end(s, STREAM_TIMEOUT);
 	} else {
@@ -662,7 +660,7 @@ int stream_wait(struct stream *s, int64_t until)
 	unsigned events = wanted(s), ready = 0;
 	struct pollfd p = { .fd = s->fd,
 		.events = (short)((events & LOOP_READ ? POLLIN : 0) |
-				  (events & LOOP_WRITE ? POLLOUT : 0)) };
+			(events & LOOP_WRITE ? POLLOUT : 0)) };
 	int rc;
 
 	if (s->fd < 0) {

@@ -20,9 +20,9 @@
  */
 enum stream_end {
 	STREAM_OPEN,
-	STREAM_EOF,	  /* the peer has closed */
-	STREAM_LOST,	  /* it went away: reset, broken pipe */
-	STREAM_ERROR,	  /* another error of the system */
+	STREAM_EOF,       /* the peer has closed */
+	STREAM_LOST,      /* it went away: reset, broken pipe */
+	STREAM_ERROR,     /* another error of the system */
 	STREAM_MALFORMED, /* a callback said false */
 	STREAM_TOO_LONG,  /* a line or frame above in_max */
 	STREAM_TIMEOUT,
@@ -52,14 +52,14 @@ struct stream_class {
 	/* It is closed already; this may open it again or free it. */
 	void (*closed)(struct stream *s, enum stream_end why);
 	size_t read_size; /* bytes of one read(2) */
-	size_t in_max;	  /* longest line or frame; of data: reading rests from here on */
+	size_t in_max;    /* longest line or frame; of data: reading rests from here on */
 	size_t out_keep;  /* an empty output buffer up to this size is kept */
 };
 
 struct stream {
 	void *owner;
 	struct buf out; /* messages are put here, then stream_flush() */
-	int fd;		/* -1: closed */
+	int fd;         /* -1: closed */
 	/* The rest is private. */
 	int error; /* errno, and a filter's text: of how it ended */
 	const char *text;
@@ -72,7 +72,7 @@ struct stream {
 	struct stream_filter *filter;
 	struct stream_turn *turn;
 	int64_t deadline, idle, active; /* milliseconds; 0: none */
-	enum stream_end lost;		/* sending failed: the rest is read, then it ends so */
+	enum stream_end lost;           /* sending failed: the rest is read, then it ends so */
 	bool paused, finishing, hung_up, drain_due;
 };
 
@@ -99,7 +99,7 @@ int stream_flush(struct stream *s);
  */
 ssize_t stream_send(struct stream *s, const void *data, size_t len);
 size_t stream_unsent(const struct stream *s); /* bytes */
-void stream_finish(struct stream *s); /* once all is sent: closed() with STREAM_DONE */
+void stream_finish(struct stream *s);         /* once all is sent: closed() with STREAM_DONE */
 
 /* No reading and no messages while on. Off also offers again what data() has left. */
 void stream_pause(struct stream *s, bool on);

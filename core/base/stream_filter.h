@@ -20,7 +20,7 @@ struct stream_filter_class {
 	 */
 	int (*process)(struct stream_filter *f, struct buf *in, struct buf *out);
 	bool (*is_up)(const struct stream_filter *f);
-	void (*say_end)(struct stream_filter *f);		/* the last words, into wire_out */
+	void (*say_end)(struct stream_filter *f);            /* the last words, into wire_out */
 	const char *(*error)(const struct stream_filter *f); /* a constant */
 	void (*free)(struct stream_filter *f);
 };

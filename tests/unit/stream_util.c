@@ -125,13 +125,19 @@ static void on_closed(struct stream *s, enum stream_end why)
 	(void)act(r, r->on_closed);
 }
 
-const struct stream_class rig_lines = { .line = on_line, .taken = on_taken,
-	.drained = on_drained, .secured = on_secured, .closed = on_closed, .read_size = 64,
+const struct stream_class rig_lines = { .line = on_line,
+	.taken = on_taken,
+	.drained = on_drained,
+	.secured = on_secured,
+	.closed = on_closed,
+	.read_size = 64,
 	.in_max = LINE_MAX };
-const struct stream_class rig_frames = { .frame = on_frame, .closed = on_closed,
-	.read_size = 64, .in_max = 100 };
-const struct stream_class rig_pairs = { .data = on_data, .closed = on_closed,
-	.read_size = 64, .in_max = 8 };
+const struct stream_class rig_frames = {
+	.frame = on_frame, .closed = on_closed, .read_size = 64, .in_max = 100
+};
+const struct stream_class rig_pairs = {
+	.data = on_data, .closed = on_closed, .read_size = 64, .in_max = 8
+};
 /* Nothing but the end is told. */
 const struct stream_class rig_silent = { .closed = on_closed, .read_size = 64 };
 

@@ -38,7 +38,7 @@ extern const struct stream_class rig_lines, rig_frames, rig_silent;
 extern const struct stream_class rig_pairs; /* data, of which pairs of bytes are taken */
 
 void rig_say(const struct rig *r, const void *data, size_t len); /* as the peer */
-void rig_settle(struct rig *r);	   /* turns until nothing happens any more */
+void rig_settle(struct rig *r);    /* turns until nothing happens any more */
 void rig_until_end(struct rig *r); /* turns until closed() */
 /* What was heard since the last call, without the signs of taken(). */
 const char *rig_hear(struct rig *r, char out[256]);

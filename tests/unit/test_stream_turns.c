@@ -14,8 +14,8 @@
 /* ---- Owners that go away ---- */
 
 /* gone_in - the callback at `where` acts so; what came after it is not told */
-static void gone_in(const struct stream_class *class, size_t where, enum act what,
-	const char *data, size_t len, const char *heard)
+static void gone_in(const struct stream_class *class, size_t where, enum act what, const char *data,
+	size_t len, const char *heard)
 {
 	char got[256];
 	struct rig r;
