@@ -37,7 +37,7 @@
 #include "conf/master_cf.h"
 #include "conf/params.h"
 #include "net/listen.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 
 enum {
 	STOP_SECONDS = 5,

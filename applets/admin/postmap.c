@@ -29,8 +29,8 @@
 #include "base/str.h"
 #include "conf/lines.h"
 #include "conf/params.h"
-#include "store/map.h"
-#include "store/map_source.h"
+#include "map/map.h"
+#include "map/map_source.h"
 #include "applets/applets.h"
 
 enum { VALUE_FILE_MAX = 10 * 1024 * 1024 };

@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 #include "base/wire.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 
 /*
  * The list of the queue as qmgr gives it to postqueue over public/showq: wire

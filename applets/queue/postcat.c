@@ -23,7 +23,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 
 enum {
 	SHOW_ENVELOPE = 1,

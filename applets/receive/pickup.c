@@ -43,7 +43,7 @@
 #include "net/serve.h"
 #include "proto/pickup.h"
 #include "store/notify.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 #include "route/enqueue.h"
 #include "route/match.h"
 #include "route/resolve.h"

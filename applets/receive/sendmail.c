@@ -29,7 +29,7 @@
 #include "mime/address.h"
 #include "mime/header.h"
 #include "proto/smtp.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 #include "route/resolve.h"
 #include "route/rewrite.h"
 #include "route/submit.h"

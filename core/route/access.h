@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
-#include "store/map.h"
+#include "map/map.h"
 
 /*
  * Look-ups in access(5) tables, with their partial keys in their order: the first key is the whole,

@@ -9,7 +9,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 
 /*
  * What happens to every new message on its way into the queue, whether it

@@ -6,7 +6,7 @@
 #include <sys/types.h>
 
 #include "proto/pickup.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 
 /*
  * A local submission on its way into queue.db: pickup's and direct

@@ -25,7 +25,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "conf/params.h"
-#include "store/map.h"
+#include "map/map.h"
 #include "route/alias.h"
 #include "route/forward.h"
 #include "route/lookup.h"

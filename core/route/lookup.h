@@ -6,7 +6,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "store/map.h"
+#include "map/map.h"
 
 /*
  * Addresses taken apart, and looked up in tables with the partial keys of

@@ -20,7 +20,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
-#include "store/map.h"
+#include "map/map.h"
 
 enum { FILE_DEPTH_MAX = 10, FILE_SIZE_MAX = 16 << 20, KEY_MAX = 1024 };
 

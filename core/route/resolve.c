@@ -24,7 +24,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
-#include "store/map.h"
+#include "map/map.h"
 #include "route/alias.h"
 #include "route/lookup.h"
 #include "route/match.h"

@@ -3,7 +3,7 @@
 
 #include "base/hash.h"
 #include "base/str.h"
-#include "store/map.h"
+#include "map/map.h"
 #include "route/restrict.h"
 
 /* What restrict*.c share; nobody else includes this. */

@@ -3,7 +3,7 @@
 
 #include "base/buf.h"
 #include "proto/pickup.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 #include "route/enqueue.h"
 #include "route/submit.h"
 

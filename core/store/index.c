@@ -29,7 +29,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#include "store/db.h"
+#include "db/db.h"
 
 enum {
 	EXPUNGED_KEPT = 20000,

@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 #include "base/loop.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 
 /*
  * Words to qmgr over DIR/public/qmgr. The queue itself is the truth: a notice

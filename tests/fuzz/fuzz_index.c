@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "store/map.h"
+#include "map/map.h"
 
 #define FROM "From a@b.example Tue Aug  9 14:21:58 2011\n"
 

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "store/map.h"
-#include "store/map_source.h"
+#include "map/map.h"
+#include "map/map_source.h"
 
 static int check_row(void *arg, const char *key, const char *value, int line)
 {

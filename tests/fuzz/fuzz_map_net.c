@@ -20,7 +20,7 @@
 #include "base/encode.h"
 #include "base/mem.h"
 #include "base/unixsock.h"
-#include "store/map.h"
+#include "map/map.h"
 
 enum {
 	F_SOCKETMAP = 1, /* flags: which kind */

@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 
 enum { MESSAGES = 4, WALK_MAX = 1000 };
 

@@ -1,7 +1,7 @@
 """agent - a queue manager for tests of delivery agents: queue.db, the wire protocol, one connection
 
 The messages' format is core/base/wire.h's, their fields are those of core/proto/delivery.h; the
-tables of queue.db are taken from core/store/queue_sql.c.
+tables of queue.db are taken from core/queue/queue_sql.c.
 """
 
 import os

@@ -19,7 +19,7 @@
 #include "applets/applets.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 
 enum { SIZE = 4096, WRITERS = 3 };
 

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "store/queue.h"
+#include "queue/queue.h"
 
 /* What the tests of damaged queues share. */
 

@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "conf/params.h"
-#include "store/map.h"
+#include "map/map.h"
 #include "route/access.h"
 #include "unit.h"
 

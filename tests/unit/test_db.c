@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "store/db.h"
+#include "db/db.h"
 #include "store_util.h"
 #include "unit.h"
 

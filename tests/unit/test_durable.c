@@ -38,8 +38,8 @@
 #include "conf/params.h"
 #include "store/deliver.h"
 #include "store/mailstore.h"
-#include "store/queue.h"
-#include "store/queue_internal.h"
+#include "queue/queue.h"
+#include "queue/queue_internal.h"
 #include "route/submit.h"
 
 enum { TRACKED_MAX = 400, PATH_SIZE = 4096 };

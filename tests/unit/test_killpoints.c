@@ -25,9 +25,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "store/db.h"
+#include "db/db.h"
 #include "store/deliver.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 
 enum { MAILS = 5, MOVED = 2, BATCH = 3, QUEUED = 5, POINTS_MAX = 2000 };
 

@@ -18,7 +18,7 @@
 #include "base/str.h"
 #include "base/unixsock.h"
 #include "conf/params.h"
-#include "store/map.h"
+#include "map/map.h"
 #include "unit.h"
 
 static const char *path_of(const char *name)

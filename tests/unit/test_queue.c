@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 #include "unit.h"
 
 static struct queue *open_queue(const char *dir, enum queue_open_mode mode)

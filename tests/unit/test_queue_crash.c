@@ -14,8 +14,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "store/db.h"
-#include "store/queue.h"
+#include "db/db.h"
+#include "queue/queue.h"
 #include "queue_util.h"
 #include "unit.h"
 

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
-#include "store/map.h"
+#include "map/map.h"
 #include "route/lookup.h"
 #include "route/match.h"
 #include "route/resolve.h"

@@ -22,7 +22,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 
 const struct layout_dir layout_dirs[] = {
 	{ "", 0755, false, S_IWGRP | S_IWOTH },

@@ -40,7 +40,7 @@
 #include "base/str.h"
 #include "conf/master_cf.h"
 #include "conf/params.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 
 enum { ADDRESSES_MAX = 32, READY_WAIT_MS = 5000 };
 

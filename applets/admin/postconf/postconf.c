@@ -20,7 +20,7 @@
 #include "base/str.h"
 #include "conf/conf_info.h"
 #include "conf/params.h"
-#include "store/map.h"
+#include "map/map.h"
 #include "applets/applets.h"
 
 /* What is to be done; one of these. */

@@ -42,7 +42,7 @@
 #include "conf/master_cf.h"
 #include "conf/param_table.h"
 #include "conf/params.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 
 static struct {
 	int worst;

@@ -25,7 +25,7 @@
 #include "conf/conf_info.h"
 #include "conf/master_cf.h"
 #include "conf/params.h"
-#include "store/map.h"
+#include "map/map.h"
 
 static struct {
 	uid_t owner;

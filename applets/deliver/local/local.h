@@ -14,8 +14,8 @@
 #include "net/session.h"
 #include "proto/delivery.h"
 #include "store/deliver.h"
-#include "store/queue.h"
-#include "store/queue_hold.h"
+#include "queue/queue.h"
+#include "queue/queue_hold.h"
 #include "route/expand.h"
 #include "applets/service.h"
 

@@ -9,7 +9,7 @@
  *
  *	here		a table of the requests under way
  *	in another process (reload: the agent before us still has a slow command)
- *			record locks (store/queue_hold.h). An agent that is told to end says by
+ *			record locks (queue/queue_hold.h). An agent that is told to end says by
  *			them what it has; until it has said so, it holds QUEUE_HOLD_AGENT, and
  *			nothing that is suspect is begun. The keepers of running commands hold
  *			what those have until they end, even when the agent is killed.

@@ -21,7 +21,7 @@
 #include "applets/applets.h"
 #include "base/log.h"
 #include "conf/params.h"
-#include "store/map.h"
+#include "map/map.h"
 #include "route/resolve.h"
 
 /* Below service.c's own bound. */

@@ -11,7 +11,7 @@
 #include "base/hash.h"
 #include "base/loop.h"
 #include "proto/delivery.h"
-#include "store/queue.h"
+#include "queue/queue.h"
 
 /*
  * The queue manager's parts and what they share.

@@ -10,7 +10,7 @@
  *	  ends with the last one
  *
  * Neither waits for the other: new mail goes on within milliseconds, however long a delivery
- * command takes, and nothing is sent twice. The holds are the kernel's (store/queue_hold.h): when
+ * command takes, and nothing is sent twice. The holds are the kernel's (queue/queue_hold.h): when
  * the elder is killed they are gone, and its messages are looked for in the mailbox as after any
  * crash. There may be several elders, one for each reload within a slow delivery.
  */
@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
-#include "store/queue_hold.h"
+#include "queue/queue_hold.h"
 
 enum {
 	LOOK_MS = 200,
