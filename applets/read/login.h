@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "net/auth_client.h"
 #include "net/session.h"
-#include "store/mailbox.h"
+#include "mail/mailbox.h"
 
 /*
  * What pop3d and imapd have in common: the login part and the mail part.

@@ -9,7 +9,7 @@
 
 /*
  * Where the bytes of a message come from: a piece of memory, or a function
- * that gives a window at any offset (as mail_bytes() of store/mailbox.h does). Lines
+ * that gives a window at any offset (as mail_bytes() of mail/mailbox.h does). Lines
  * may end in LF or CRLF; everything in mime/ counts both as they are stored ("raw")
  * and as they go over the wire ("wire": every line end is CRLF).
  */

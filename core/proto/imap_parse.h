@@ -48,7 +48,7 @@ bool imap_args_date(struct imap_args *a, int64_t *days);
 /* date-time in quotes. */
 bool imap_args_date_time(struct imap_args *a, time_t *out);
 
-/* Values as store/mailbox.h has them. */
+/* Values as mail/mailbox.h has them. */
 enum {
 	IMAP_SEEN = 1,
 	IMAP_ANSWERED = 2,

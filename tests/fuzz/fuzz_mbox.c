@@ -15,7 +15,7 @@
 #include "base/encode.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "store/deliver.h"
+#include "deliver/deliver.h"
 
 enum { CHOICES = 8, PER_CHOICE = 8 };
 

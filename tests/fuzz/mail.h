@@ -6,7 +6,7 @@
 
 #include "fuzz.h"
 
-#include "store/mailbox.h"
+#include "mail/mailbox.h"
 
 enum {
 	FUZZ_MAILDIR = 1, /* maildirs, not mbox */

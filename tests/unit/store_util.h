@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 
-#include "store/mailbox.h"
+#include "mail/mailbox.h"
 
 /* Below the test's directory: "mbox" (INBOX in home/inbox, folders in home/mail) or "maildir". */
 struct mailstore *store_open(const char *kind);

@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "queue_util.h"
-#include "store/index.h"
+#include "mail/index.h"
 #include "store_util.h"
 #include "unit.h"
 

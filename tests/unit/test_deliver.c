@@ -18,8 +18,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "store/deliver.h"
-#include "store/lock.h"
+#include "deliver/deliver.h"
+#include "mail/lock.h"
 #include "store_util.h"
 #include "unit.h"
 

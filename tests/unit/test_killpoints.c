@@ -26,7 +26,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "db/db.h"
-#include "store/deliver.h"
+#include "deliver/deliver.h"
 #include "queue/queue.h"
 
 enum { MAILS = 5, MOVED = 2, BATCH = 3, QUEUED = 5, POINTS_MAX = 2000 };

@@ -12,7 +12,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
-#include "store/lock.h"
+#include "mail/lock.h"
 #include "unit.h"
 
 static const char *box(void)

@@ -16,8 +16,8 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "store/lock.h"
-#include "store/lock_owner.h"
+#include "mail/lock.h"
+#include "mail/lock_owner.h"
 
 enum { NOBODY_HERE = 54321 };
 

@@ -18,7 +18,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "store/mbox_format.h"
+#include "mail/mbox/mbox_format.h"
 
 enum { MESSAGES_MAX = 60, STEPS = 400 };
 

@@ -13,7 +13,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "store/mbox_scan.h"
+#include "mail/mbox/mbox_scan.h"
 
 #define FROM "From a@b.example Tue Aug  9 14:21:58 2011\n"
 #define MSG(subject, body) FROM "Subject: " subject "\n\n" body "\n"

@@ -22,7 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "store/deliver.h"
+#include "deliver/deliver.h"
 
 enum { BLOCK = 4096, SECTOR = 512, BLOCKS_MAX = 64, ALL_STATES = 14 /* tried one by one */ };
 

@@ -10,7 +10,7 @@
  * it does everything itself, as that user.
  *
  * The answer to qmgr comes after the fsync. When we die before it qmgr asks again and
- * says so; then the mailbox is searched first (store/deliver.h).
+ * says so; then the mailbox is searched first (deliver/deliver.h).
  *
  * Manual: Postfix's local(8), aliases(5).
  */

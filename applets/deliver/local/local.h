@@ -13,7 +13,7 @@
 #include "base/wire.h"
 #include "net/session.h"
 #include "proto/delivery.h"
-#include "store/deliver.h"
+#include "deliver/deliver.h"
 #include "queue/queue.h"
 #include "queue/queue_hold.h"
 #include "route/expand.h"

@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "mime/part.h"
 #include "mime/source.h"
-#include "store/mailbox.h"
+#include "mail/mailbox.h"
 
 /*
  * A message's bytes for FETCH, and what was found out about them: its size on the wire, its

@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "proto/imap_fetch.h"
-#include "store/mailbox.h"
+#include "mail/mailbox.h"
 
 /*
  * The header fields that mail programs show in lists, kept in the index beside the

@@ -12,7 +12,7 @@
 #include "proto/imap_parse.h"
 #include "proto/imap_read.h"
 #include "proto/imap_set.h"
-#include "store/mailbox.h"
+#include "mail/mailbox.h"
 
 #include "applets/read/login.h"
 

@@ -6,7 +6,7 @@
 #include "base/arena.h"
 #include "base/str.h"
 #include "proto/imap_search.h"
-#include "store/mailbox.h"
+#include "mail/mailbox.h"
 
 /*
  * The keys of a search that look into messages: HEADER, SENT*, BODY, TEXT. For each

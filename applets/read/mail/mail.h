@@ -8,7 +8,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/hash.h"
-#include "store/mailbox.h"
+#include "mail/mailbox.h"
 
 /*
  * mail (mailx): the pieces and who needs whom.

@@ -17,7 +17,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "store/lock.h"
+#include "mail/lock.h"
 
 enum { LOCK_WAIT_MS = 30000, OPEN_TRIES = 5 };
 

@@ -11,7 +11,7 @@
 #include "net/auth_client.h"
 #include "net/session.h"
 #include "proto/pop3.h"
-#include "store/mailbox.h"
+#include "mail/mailbox.h"
 
 #include "applets/read/login.h"
 

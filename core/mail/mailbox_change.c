@@ -1,0 +1,369 @@
+/*
+ * mailbox_change - flags, expunge, copy and move
+ *
+ * Flags are durable in the index when a call returns. Removing takes the
+ * message out of the file first and then out of the index, so a crash in between
+ * leaves nothing that the next sync does not see; moving copies, durably, before
+ * it removes.
+ */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#include "mail/mailstore.h"
+
+enum { STORE_LOW = 256 };
+
+static int check_writable(struct mailbox_view *v)
+{
+	v->mb->ms = v->ms;
+	v->ms->code = MAIL_E_NONE;
+	return v->read_only ? store_fail(v->ms, MAIL_E_PERM, "Mailbox is read-only") : 0;
+}
+
+/* ---- Flags ---- */
+
+/* apply_op - true when anything changed */
+static bool apply_op(struct mail_info *info, enum flag_op op, unsigned flags, uint64_t keywords)
+{
+	unsigned old_flags = info->flags;
+	uint64_t old_keywords = info->keywords;
+
+	flags &= ~(unsigned)MAIL_RECENT;
+	switch (op) {
+	case FLAGS_SET:
+		info->flags = flags;
+		info->keywords = keywords;
+		break;
+	case FLAGS_ADD:
+		info->flags |= flags;
+		info->keywords |= keywords;
+		break;
+	case FLAGS_REMOVE:
+		info->flags &= ~flags;
+		info->keywords &= ~keywords;
+		break;
+	}
+	return info->flags != old_flags || info->keywords != old_keywords;
+}
+
+/* write_marked - within a change: write the flags of those with a mark (frees marks); 0 or -1 */
+static int write_marked(struct mailbox *mb, uint8_t *marks, bool any)
+{
+	int rc = any ? mb->store->driver->write_flags(mb, marks) : 0;
+
+	mem_free(marks);
+	if (rc == 0 && any) {
+		return mailbox_commit(mb);
+	}
+	mailbox_rollback(mb);
+	return rc;
+}
+
+/* One change of flags. */
+struct flag_change {
+	enum flag_op op;
+	unsigned flags;
+	uint64_t keywords, unchanged_since;
+	uint32_t *failed; /* NULL: not asked for */
+	size_t *failed_count;
+};
+
+/* store_some - in one transaction; 0 or -1 */
+static int store_some(
+	struct mailbox *mb, const uint32_t *uids, size_t count, const struct flag_change *c)
+{
+	bool any = false;
+	uint8_t *marks;
+
+	if (mailbox_begin(mb, true) != 0) {
+		return -1;
+	}
+	marks = mem_alloc((size_t)mb->count + 1);
+	for (size_t k = 0; k < count; k++) {
+		int64_t i = mailbox_find(mb, uids[k]);
+
+		if (i < 0) {
+			continue;
+		}
+		if (mb->msgs[i].info.modseq > c->unchanged_since) {
+			if (c->failed != NULL && c->failed_count != NULL) {
+				c->failed[(*c->failed_count)++] = uids[k];
+			}
+			continue;
+		}
+		marks[i] = apply_op(&mb->msgs[i].info, c->op, c->flags, c->keywords);
+		if (marks[i]) {
+			mailbox_touch(mb, (uint32_t)i, true);
+			any = true;
+		}
+	}
+	return write_marked(mb, marks, any);
+}
+
+int mailbox_store(struct mailbox_view *v, const uint32_t *uids, size_t count, enum flag_op op,
+	unsigned flags, uint64_t keywords, uint64_t unchanged_since, uint32_t *failed,
+	size_t *failed_count_r)
+{
+	struct index *ix = v->mb->store->index;
+	struct flag_change c = { op, flags, keywords, unchanged_since, failed, failed_count_r };
+	bool low = index_is_low(ix);
+	size_t n, before;
+
+	if (failed_count_r != NULL) {
+		*failed_count_r = 0;
+	}
+	if (check_writable(v) != 0) {
+		return -1;
+	}
+	/* On a full disk a few at a time, and from the beginning of the log each time. */
+	for (size_t at = 0; at < count; at += n) {
+		n = low && count - at > STORE_LOW ? STORE_LOW : count - at;
+		before = failed_count_r != NULL ? *failed_count_r : 0;
+		if (store_some(v->mb, uids + at, n, &c) == 0) {
+			continue;
+		}
+		if (v->ms->code != MAIL_E_NOSPACE || (low && !index_make_room(ix))) {
+			return -1;
+		}
+		low = true;
+		(void)index_make_room(ix);
+		v->ms->code = MAIL_E_NONE;
+		if (failed_count_r != NULL) {
+			*failed_count_r = before;
+		}
+		n = 0;
+	}
+	return 0;
+}
+
+int mailbox_correct_size(struct mailbox_view *v, uint32_t uid, uint64_t size)
+{
+	struct mailbox *mb = v->mb;
+	int64_t i = mailbox_find(mb, uid);
+
+	mb->ms = v->ms;
+	if (mb->store->driver != &maildir_driver || i < 0 || mb->msgs[i].info.size == size) {
+		return 0;
+	}
+	log_warn("%s: message %u has %llu bytes, its name said %llu", mb->path, uid,
+		(unsigned long long)size, (unsigned long long)mb->msgs[i].info.size);
+	if (mailbox_begin(mb, false) != 0) {
+		return -1;
+	}
+	i = mailbox_find(mb, uid);
+	if (i >= 0) {
+		mb->msgs[i].info.size = size;
+		mailbox_touch(mb, (uint32_t)i, false);
+	}
+	return mailbox_commit(mb);
+}
+
+int mailbox_listed(struct mailbox_view *v, const uint32_t *uids, size_t count)
+{
+	struct mailbox *mb = v->mb;
+	bool any = false;
+	uint8_t *marks;
+
+	if (mb->store->driver != &mbox_driver) {
+		return 0;
+	}
+	if (check_writable(v) != 0 || mailbox_begin(mb, false) != 0) {
+		return -1;
+	}
+	marks = mem_alloc((size_t)mb->count + 1);
+	for (size_t k = 0; k < count; k++) {
+		int64_t i = mailbox_find(mb, uids[k]);
+
+		if (i >= 0) {
+			marks[i] = 1;
+			mailbox_touch(mb, (uint32_t)i, false);
+			any = true;
+		}
+	}
+	return write_marked(mb, marks, any);
+}
+
+/* ---- Removing ---- */
+
+/* mark_leaving - one byte a message; how many are marked */
+static uint32_t mark_leaving(
+	const struct mailbox *mb, const uint32_t *uids, size_t count, bool force, uint8_t *marks)
+{
+	uint32_t n = 0;
+
+	if (uids == NULL) {
+		for (uint32_t i = 0; i < mb->count; i++) {
+			n += marks[i] = (mb->msgs[i].info.flags & MAIL_DELETED) != 0;
+		}
+		return n;
+	}
+	for (size_t k = 0; k < count; k++) {
+		int64_t i = mailbox_find(mb, uids[k]);
+
+		if (i >= 0 && !marks[i] && (force || (mb->msgs[i].info.flags & MAIL_DELETED))) {
+			n += marks[i] = 1;
+		}
+	}
+	return n;
+}
+
+/* remove_marked - within a change, locked; 0 or -1 */
+static int remove_marked(struct mailbox *mb, const uint32_t *uids, size_t count, bool force)
+{
+	uint8_t *marks = mem_alloc((size_t)mb->count + 1);
+	int rc = 0;
+
+	if (mark_leaving(mb, uids, count, force, marks) == 0) {
+		mem_free(marks);
+		mailbox_rollback(mb);
+		return 0;
+	}
+	rc = mb->store->driver->expunge(mb, marks);
+	if (rc == 0) {
+		rc = mailbox_drop(mb, marks);
+	}
+	if (rc == 0) {
+		rc = mb->store->driver->settle(mb);
+	}
+	mem_free(marks);
+	if (rc == 0) {
+		return mailbox_commit(mb);
+	}
+	mb->changed = true;
+	mailbox_rollback(mb);
+	return -1;
+}
+
+/* any_leaving - is it worth locking? */
+static bool any_leaving(const struct mailbox *mb, const uint32_t *uids, size_t count, bool force)
+{
+	uint8_t *marks = mem_alloc((size_t)mb->count + 1);
+	bool any = mark_leaving(mb, uids, count, force, marks) > 0;
+
+	mem_free(marks);
+	return any;
+}
+
+int mailbox_expunge(struct mailbox_view *v, const uint32_t *uids, size_t count, bool force)
+{
+	struct mailbox *mb = v->mb;
+	int rc;
+
+	if (check_writable(v) != 0 || mailbox_refresh(mb) != 0) {
+		return -1;
+	}
+	if (!any_leaving(mb, uids, count, force)) {
+		return 0;
+	}
+	if (mb->store->driver->lock(mb) != 0) {
+		return -1;
+	}
+	rc = mailbox_begin(mb, true);
+	if (rc == 0) {
+		rc = remove_marked(mb, uids, count, force);
+	}
+	mb->store->driver->unlock(mb);
+	if (rc == 0) {
+		index_keep_room(mb->store->index);
+	}
+	return rc;
+}
+
+/* ---- Copying ---- */
+
+/* keyword_names - of the bits; to out, pointers into mb. How many */
+static size_t keyword_names(const struct mailbox *mb, uint64_t bits, const char *out[64])
+{
+	size_t n = 0;
+
+	for (int bit = 0; bit < 64; bit++) {
+		if ((bits >> bit & 1) && mb->keywords[bit] != NULL) {
+			out[n++] = mb->keywords[bit];
+		}
+	}
+	return n;
+}
+
+/* copy_one - message i of the source into the append; 1, 0 it is gone, -1 */
+static int copy_one(struct mailbox_view *v, uint32_t uid, struct mail_append *a)
+{
+	struct mailbox *mb = v->mb;
+	uint32_t seq = mailbox_seq(v, uid, false);
+	int64_t i = mailbox_find(mb, uid);
+	const char *names[64], *data;
+	struct mail_text *t;
+	size_t len, n;
+	int rc;
+
+	if (seq == 0 || i < 0) {
+		return 0;
+	}
+	t = mail_open(v, seq);
+	if (t == NULL) {
+		return mailstore_errno(v->ms) == MAIL_E_NOT_FOUND ? 0 : -1;
+	}
+	/* Reading may have synced: the place is another now. */
+	i = mailbox_find(mb, uid);
+	n = i < 0 ? 0 : keyword_names(mb, mb->msgs[i].info.keywords, names);
+	rc = i < 0 ? 0
+		   : mail_append_next(
+			     a, mb->msgs[i].info.flags, names, n, mb->msgs[i].info.received, NULL);
+	for (uint64_t at = 0; rc == 0 && at < mail_size(t); at += len) {
+		data = mail_bytes(t, at, &len);
+		if (data == NULL || mail_append_write(a, data, len) != 0) {
+			rc = -1;
+		}
+	}
+	mail_close(t);
+	return rc < 0 ? -1 : i >= 0;
+}
+
+int mailbox_copy(struct mailbox_view *v, const uint32_t *uids, size_t count, const char *to,
+	enum mail_copy how, uint32_t **new_uids_r, uint32_t *uid_validity_r)
+{
+	uint32_t *new_uids = mem_calloc(count + 1, sizeof(*new_uids)), *given = NULL, *moved;
+	uint8_t *copied = mem_alloc(count + 1);
+	struct mail_append *a;
+	size_t given_count = 0, next = 0;
+	bool gone = false;
+	int rc = how == MAIL_MOVE ? check_writable(v) : 0;
+
+	*new_uids_r = NULL;
+	*uid_validity_r = 0;
+	a = rc == 0 ? mail_append_begin(v->ms, to) : NULL;
+	rc = a != NULL ? 0 : -1;
+	for (size_t k = 0; k < count && rc >= 0; k++) {
+		rc = copy_one(v, uids[k], a);
+		copied[k] = rc > 0;
+		gone = gone || rc == 0;
+	}
+	if (rc < 0 || (gone && how == MAIL_COPY_ALL)) {
+		mail_append_abort(a);
+		rc = rc < 0 ? -1 : 0;
+	} else {
+		rc = mail_append_end(a, &given, &given_count, uid_validity_r);
+	}
+	if (rc == 0) {
+		moved = mem_calloc(given_count + 1, sizeof(*moved));
+		for (size_t k = 0; k < count && next < given_count; k++) {
+			if (copied[k]) {
+				moved[next] = uids[k];
+				new_uids[k] = given[next++];
+			}
+		}
+		if (how == MAIL_MOVE) {
+			rc = mailbox_expunge(v, moved, next, true);
+		}
+		mem_free(moved);
+	}
+	mem_free(given);
+	mem_free(copied);
+	if (rc == 0) {
+		*new_uids_r = new_uids;
+	} else {
+		mem_free(new_uids);
+	}
+	return rc;
+}

@@ -1,0 +1,64 @@
+#ifndef MAIL_MAILDIR_MAILDIR_DRIVER_H
+#define MAIL_MAILDIR_MAILDIR_DRIVER_H
+
+#include "mail/mailstore.h"
+
+/* What the files of the maildir driver share. */
+
+enum maildir_state {
+	MAILDIR_INDEXED = 1, /* the folder was read once */
+	MAILDIR_UNVERIFIED =
+		2 /* changed by us since it was read: others may have come in between */
+};
+
+/* Flags and keywords that a file's name has ("...:2,FS"). */
+void maildir_name_flags(
+	struct mailbox *mb, const char *name, bool in_new, unsigned *flags_r, uint64_t *keywords_r);
+/* Length of the part of name that stays the same. */
+size_t maildir_base_len(const char *name);
+/* The name m is to have in cur/, after its flags; appended to out. */
+void maildir_name_make(struct buf *out, struct mailbox *mb, const struct msg *m);
+/* Read dovecot-keywords again if it changed. */
+void maildir_letters_read(struct mailbox *mb);
+/* Bits of the keywords that have letters. */
+uint64_t maildir_letters_bits(const struct mailbox *mb);
+/* All keywords of the bits get letters, as far as there are any left. */
+void maildir_letters_want(struct mailbox *mb, uint64_t bits);
+void maildir_letters_free(struct mailbox *mb);
+
+/* Line ends of data that are not CR LF; *cr: did the data before end in a CR, and does this? */
+uint64_t maildir_bare_ends(const char *data, size_t len, bool *cr);
+/* "PATH/new/NAME" or cur of m, caller frees. */
+char *maildir_file(const struct mailbox *mb, const struct msg *m);
+
+/* What another server knew of the folder: UIDs by base name. */
+struct uidlist {
+	char *text;
+	uint32_t uid_validity, uid_next; /* 0: none */
+	struct uidlist_row {
+		uint32_t uid;
+		const char *base;
+		size_t len;
+	} * rows; /* sorted by base */
+	size_t count, cap;
+};
+void uidlist_read(struct uidlist *l, const char *maildir);
+uint32_t uidlist_get(const struct uidlist *l, const char *name); /* 0 none */
+void uidlist_free(struct uidlist *l);
+
+/* The driver's functions (mailstore.h). */
+int maildir_sync(struct mailbox *mb, bool full);
+/* Before we change the directories, and after: the next sync need not read them for that. */
+void maildir_before(struct mailbox *mb);
+void maildir_after(struct mailbox *mb);
+int maildir_make(struct mailstore *ms, const char *path);
+bool maildir_exists(const char *path, bool *selectable_r);
+int maildir_create(struct mailstore *ms, const char *path, bool directory);
+int maildir_remove(struct mailstore *ms, const char *path);
+int maildir_move(struct mailstore *ms, const char *from, const char *to);
+int maildir_list(struct mailstore *ms, struct folder_list *out);
+int maildir_write_flags(struct mailbox *mb, const uint8_t *marks);
+int maildir_expunge(struct mailbox *mb, uint8_t *marks);
+int maildir_append(struct mailbox *mb, struct mail_append *a);
+
+#endif

@@ -1,0 +1,428 @@
+/*
+ * mailstore - where a user's mail is, and what all his sessions share
+ *
+ * mail_location names the format, the folders' place and the INBOX:
+ *
+ *	mbox:~/mail:INBOX=/var/mail/%u		maildir:~/Maildir
+ *	    :INDEX=/var/index/%u		INDEX=MEMORY: none is kept
+ *
+ * Without one, what is there decides: ~/Maildir, or else mbox folders in
+ * ~/mail and the INBOX in /var/mail. A relative path is below the home.
+ *
+ * index.db lies in .pillarbox below the folders (pillarbox in a maildir, where a
+ * leading dot would make it a folder), or in the home when there is no room for it
+ * there. Where neither can be written it is in memory, and that is said.
+ */
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "conf/dovecot_conf.h"
+
+#include "mail/mailstore.h"
+#include "mail/mbox/mbox_journal.h"
+
+/* The stores that sessions of this process have open: what they share is found here. */
+static struct G {
+	struct store *stores;
+} G;
+
+/* ---- Errors ---- */
+
+const char *mailstore_error(const struct mailstore *ms)
+{
+	return buf_str(&ms->error);
+}
+
+enum mail_error mailstore_errno(const struct mailstore *ms)
+{
+	return ms->code;
+}
+
+int store_fail(struct mailstore *ms, enum mail_error code, const char *fmt, ...)
+{
+	va_list ap;
+
+	ms->code = code;
+	buf_reset(&ms->error);
+	va_start(ap, fmt);
+	buf_addvf(&ms->error, fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+/* say_permission - who may what with path, and what would be needed */
+static void say_permission(struct buf *b, const char *path, const char *need)
+{
+	struct stat st;
+	const struct passwd *pw;
+	const struct group *gr;
+
+	if (stat(path, &st) != 0) {
+		return;
+	}
+	pw = getpwuid(st.st_uid);
+	buf_addf(b, ": it has mode %04o and owner %s", (unsigned)st.st_mode & 07777,
+		pw != NULL ? pw->pw_name : "");
+	if (pw == NULL) {
+		buf_addf(b, "%ld", (long)st.st_uid);
+	}
+	gr = getgrgid(st.st_gid);
+	if (gr != NULL) {
+		buf_addf(b, ":%s", gr->gr_name);
+	} else {
+		buf_addf(b, ":%ld", (long)st.st_gid);
+	}
+	buf_addf(b, ", uid %ld needs to %s it (mode 0600 as its owner, 0660 in its group, or 0666)",
+		(long)geteuid(), need);
+}
+
+int store_fail_sys(struct mailstore *ms, const char *path, const char *what, const char *need)
+{
+	int error = errno;
+	enum mail_error code = MAIL_E_INTERNAL;
+
+	switch (error) {
+	case ENOENT:
+	case ENOTDIR:
+		code = MAIL_E_NOT_FOUND;
+		break;
+	case EEXIST:
+	case ENOTEMPTY:
+		code = MAIL_E_EXISTS;
+		break;
+	case EACCES:
+	case EPERM:
+	case EROFS:
+		code = MAIL_E_PERM;
+		break;
+	case ENOSPC:
+	case EDQUOT:
+	case EFBIG:
+		code = MAIL_E_NOSPACE;
+		break;
+	case EAGAIN:
+		code = MAIL_E_BUSY;
+		break;
+	}
+	store_fail(ms, code, "cannot %s %s: %s", what, path,
+		error == EAGAIN ? "another program has it locked" : strerror(error));
+	if (error == EACCES) {
+		say_permission(&ms->error, path, need);
+	}
+	/* Clients are told in short by their server; whoever can mend it reads the log. */
+	if (code != MAIL_E_EXISTS) {
+		log_error("%s", buf_str(&ms->error));
+	}
+	return -1;
+}
+
+int store_fail_index(struct mailstore *ms)
+{
+	struct index *ix = ms->store->index;
+
+	store_fail(ms, index_is_full(ix) ? MAIL_E_NOSPACE : MAIL_E_INTERNAL, "%s", index_error(ix));
+	log_error("%s", buf_str(&ms->error));
+	return -1;
+}
+
+/* ---- mail_location ---- */
+
+struct location {
+	const struct mail_driver *driver;
+	char *root, *inbox, *index; /* NULL: not given */
+};
+
+/* expand - %variables and ~, below the home when relative; NULL with a text */
+static char *expand(const struct mail_user *user, struct slice text, char **error_r)
+{
+	char *raw = mem_strndup(text.ptr, text.len);
+	char *path = dovecot_expand(raw, user->name, user->home, "");
+	bool tilde = path[0] == '~' && (path[1] == '/' || path[1] == '\0');
+	struct buf b = BUF_INIT;
+
+	if (path[0] == '/') {
+		buf_adds(&b, path);
+	} else if (user->home[0] != '\0') {
+		buf_addf(&b, "%s%s%s", user->home, tilde ? "" : "/", path + tilde);
+	} else {
+		buf_addf(
+			&b, "mail_location: user %s has no home directory for %s", user->name, raw);
+		*error_r = buf_steal(&b);
+	}
+	mem_free(raw);
+	mem_free(path);
+	if (b.len == 0) {
+		return NULL;
+	}
+	while (b.len > 1 && b.data[b.len - 1] == '/') {
+		buf_truncate(&b, b.len - 1);
+	}
+	return buf_steal(&b);
+}
+
+static bool is_directory(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* guess_location - what there is in the home */
+static const char *guess_location(const struct mail_user *user)
+{
+	struct buf b = BUF_INIT;
+	bool maildir;
+
+	buf_addf(&b, "%s/Maildir", user->home);
+	maildir = user->home[0] != '\0' && is_directory(buf_str(&b));
+	buf_free(&b);
+	return maildir ? "maildir:~/Maildir" : "mbox:~/mail:INBOX=/var/mail/%u";
+}
+
+static void free_location(struct location *l)
+{
+	mem_free(l->root);
+	mem_free(l->inbox);
+	mem_free(l->index);
+}
+
+/* complete - what mail_location left out */
+static void complete(struct location *l)
+{
+	struct stat st;
+	struct buf b = BUF_INIT;
+
+	if (l->inbox != NULL) {
+		return;
+	}
+	if (l->driver == &maildir_driver) {
+		l->inbox = mem_strdup(l->root);
+	} else if (stat(l->root, &st) == 0 && !S_ISDIR(st.st_mode)) {
+		/* mbox:/var/mail/%u: the one file is the INBOX, and there are no folders. */
+		l->inbox = l->root;
+		buf_addf(&b, "%s.folders", l->inbox);
+		l->root = buf_steal(&b);
+	} else {
+		buf_addf(&b, "%s/inbox", l->root);
+		l->inbox = buf_steal(&b);
+	}
+}
+
+/* parse_location - 0, or -1 with a text */
+static int parse_location(const struct mail_user *user, struct location *l, char **error_r)
+{
+	struct slice rest = slice_of(user->mail_location != NULL && user->mail_location[0] != '\0'
+			? user->mail_location
+			: guess_location(user));
+	struct slice word = slice_word(&rest, ":");
+	struct buf e = BUF_INIT;
+
+	if (slice_ieq(word, "mbox")) {
+		l->driver = &mbox_driver;
+	} else if (slice_ieq(word, "maildir")) {
+		l->driver = &maildir_driver;
+	} else {
+		buf_addf(&e,
+			"mail_location: unknown mailbox format \"%.*s\" (mbox and maildir are "
+			"known)",
+			(int)word.len, word.ptr);
+		*error_r = buf_steal(&e);
+		return -1;
+	}
+	word = slice_word(&rest, ":");
+	l->root = expand(user,
+		word.ptr != NULL ? word
+				 : slice_of(l->driver == &mbox_driver ? "~/mail" : "~/Maildir"),
+		error_r);
+	if (l->root == NULL) {
+		return -1;
+	}
+	for (word = slice_word(&rest, ":"); word.ptr != NULL; word = slice_word(&rest, ":")) {
+		static const char *const names[] = { "INBOX=", "INDEX=" };
+		char **places[] = { &l->inbox, &l->index };
+
+		for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+			size_t n = strlen(names[i]);
+
+			if (word.len < n || strncasecmp(word.ptr, names[i], n) != 0) {
+				continue;
+			}
+			mem_free(*places[i]);
+			*places[i] = NULL;
+			word = (struct slice){ word.ptr + n, word.len - n };
+			*places[i] = slice_eq(word, "MEMORY") ? mem_strdup("")
+							      : expand(user, word, error_r);
+			if (*places[i] == NULL) {
+				return -1;
+			}
+			break;
+		}
+	}
+	complete(l);
+	return 0;
+}
+
+/* ---- Opening ---- */
+
+/* index_dir - the directory, made when it can be; false: it cannot */
+static bool index_dir(struct buf *path, const char *base, const char *name)
+{
+	buf_reset(path);
+	buf_addf(path, "%s%s%s", base, *name != '\0' ? "/" : "", name);
+	if (base[0] == '\0' || (dir_make(buf_str(path), 0700) != 0 && errno != EEXIST) ||
+		access(buf_str(path), W_OK | X_OK) != 0) {
+		return false;
+	}
+	buf_adds(path, "/index.db");
+	return true;
+}
+
+/* open_index - in its place or in memory; NULL with a text */
+static struct index *open_index(const struct location *l, const char *home, char **error_r)
+{
+	const char *name = l->driver == &maildir_driver ? "pillarbox" : ".pillarbox";
+	struct buf path = BUF_INIT;
+	struct index *ix;
+	bool found;
+
+	if (l->index != NULL && l->index[0] == '\0') {
+		ix = index_open(NULL, error_r);
+	} else {
+		found = l->index != NULL
+			? index_dir(&path, l->index, "")
+			: index_dir(&path, l->root, name) || index_dir(&path, home, ".pillarbox");
+		if (!found) {
+			log_warn("%s: no directory for index.db can be written: %s; it is kept in "
+				 "memory, and "
+				 "flags are in the mailbox files only",
+				l->index != NULL ? l->index : l->root, strerror(errno));
+		}
+		ix = index_open(found ? buf_str(&path) : NULL, error_r);
+		if (found) {
+			mbox_journal_sweep(buf_str(&path));
+		}
+	}
+	buf_free(&path);
+	return ix;
+}
+
+static void close_store(struct store *st)
+{
+	struct store **link = &G.stores;
+
+	while (*link != NULL && *link != st) {
+		link = &(*link)->next;
+	}
+	if (*link == st) {
+		*link = st->next;
+	}
+	if (st->kept != NULL) {
+		mailbox_forget(st->kept);
+	}
+	index_close(st->index);
+	mem_free(st->key);
+	mem_free(st->home);
+	mem_free(st->root);
+	mem_free(st->inbox);
+	mem_free(st);
+}
+
+/*
+ * A store that no session uses stays until another is opened: a mail process serves
+ * one user, who logs in again and again, and opening index.db takes as long as
+ * everything else of a short session together.
+ */
+static void close_unused(void)
+{
+	struct store *st = G.stores, *next;
+
+	for (; st != NULL; st = next) {
+		next = st->next;
+		if (st->refs == 0) {
+			close_store(st);
+		}
+	}
+}
+
+/* new_store - NULL with a text */
+static struct store *new_store(const struct mail_user *user, const char *key, char **error_r)
+{
+	struct location l = { 0 };
+	struct index *ix = NULL;
+	struct store *st;
+
+	if (parse_location(user, &l, error_r) == 0) {
+		ix = open_index(&l, user->home, error_r);
+	}
+	if (ix == NULL) {
+		free_location(&l);
+		return NULL;
+	}
+	st = mem_alloc(sizeof(*st));
+	st->key = mem_strdup(key);
+	st->home = mem_strdup(user->home);
+	st->root = l.root;
+	st->inbox = l.inbox;
+	st->driver = l.driver;
+	st->index = ix;
+	st->next = G.stores;
+	G.stores = st;
+	mem_free(l.index);
+	return st;
+}
+
+struct mailstore *mailstore_open(const struct mail_user *user, char **error_r)
+{
+	struct buf key = BUF_INIT;
+	struct mailstore *ms;
+	struct store *st;
+
+	buf_addf(&key, "%s\n%s\n%s", user->name, user->home,
+		user->mail_location != NULL ? user->mail_location : "");
+	for (st = G.stores; st != NULL && strcmp(st->key, buf_str(&key)) != 0; st = st->next) {
+		;
+	}
+	if (st == NULL) {
+		close_unused();
+		st = new_store(user, buf_str(&key), error_r);
+	}
+	buf_free(&key);
+	if (st == NULL) {
+		return NULL;
+	}
+	st->refs++;
+	ms = mem_alloc(sizeof(*ms));
+	ms->store = st;
+	return ms;
+}
+
+void mailstore_close(struct mailstore *ms)
+{
+	if (ms == NULL) {
+		return;
+	}
+	/* The store itself stays, see close_unused(). */
+	ms->store->refs--;
+	buf_free(&ms->error);
+	mem_free(ms);
+}
+
+void mailstore_status_only(struct mailstore *ms)
+{
+	ms->store->status_only = true;
+}
+
+char mailstore_separator(const struct mailstore *ms)
+{
+	return ms->store->driver->separator;
+}
