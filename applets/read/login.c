@@ -33,7 +33,7 @@
 #include "conf/dovecot_conf.h"
 #include "net/serve.h"
 #include "net/tls.h"
-#include "route/match.h"
+#include "address/match.h"
 
 enum {
 	LOGIN_IN_HIGH = 16384,

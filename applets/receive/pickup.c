@@ -44,8 +44,8 @@
 #include "proto/pickup.h"
 #include "store/notify.h"
 #include "queue/queue.h"
-#include "route/enqueue.h"
-#include "route/match.h"
+#include "message/enqueue.h"
+#include "address/match.h"
 #include "route/resolve.h"
 #include "applets/applets.h"
 #include "applets/service.h"
@@ -316,7 +316,7 @@ struct drop { /* a file that waits for its commit */
 	char name[64];
 };
 
-/* is_name - 32 hex digits, as route/submit_ways.c makes them */
+/* is_name - 32 hex digits, as message/submit_ways.c makes them */
 static bool is_name(const char *name)
 {
 	return strlen(name) == 32 && strspn(name, "0123456789ABCDEF") == 32;

@@ -4,7 +4,7 @@
  *	sendmail [options] recipient...  < message
  *	sendmail -t [options]            < message with its recipients in the headers
  *
- * Exit status 0 means that the message is on the disk (route/submit.h), whether the
+ * Exit status 0 means that the message is on the disk (message/submit.h), whether the
  * server runs or not. Otherwise it is one of sysexits.h: EX_USAGE, EX_DATAERR,
  * EX_UNAVAILABLE (refused for good), EX_TEMPFAIL (try again), EX_CONFIG.
  *
@@ -31,8 +31,8 @@
 #include "proto/smtp.h"
 #include "queue/queue.h"
 #include "route/resolve.h"
-#include "route/rewrite.h"
-#include "route/submit.h"
+#include "address/rewrite.h"
+#include "message/submit.h"
 #include "applets/applets.h"
 
 enum { READ_SIZE = 65536, HEADERS_MAX = 10 * 1024 * 1024, RECIPIENTS_MAX = 100000 };

@@ -26,11 +26,11 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "map/map.h"
-#include "route/alias.h"
-#include "route/forward.h"
-#include "route/lookup.h"
+#include "address/alias.h"
+#include "address/forward.h"
+#include "address/lookup.h"
 #include "route/resolve.h"
-#include "route/rewrite.h"
+#include "address/rewrite.h"
 
 enum { DEPTH_MAX = 100, TARGETS_MAX = 50000 };
 

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #include "base/arena.h"
-#include "route/user.h"
+#include "address/user.h"
 
 /*
  * What a local recipient means: aliases, :include: files and .forward followed to

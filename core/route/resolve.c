@@ -25,11 +25,11 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "map/map.h"
-#include "route/alias.h"
-#include "route/lookup.h"
-#include "route/match.h"
-#include "route/rewrite.h"
-#include "route/user.h"
+#include "address/alias.h"
+#include "address/lookup.h"
+#include "address/match.h"
+#include "address/rewrite.h"
+#include "address/user.h"
 
 enum { STRIP_MAX = 50, DOMAIN_MAX = 255, LABEL_MAX = 63, LOOKUPS_PER_RESULT = 10 };
 

@@ -15,7 +15,7 @@
 #include "conf/params.h"
 #include "mime/charset.h"
 #include "mime/part.h"
-#include "route/dsn.h"
+#include "message/dsn.h"
 
 enum {
 	F_KIND = 3, /* flags: two bits, a kind */

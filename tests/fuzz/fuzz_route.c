@@ -14,7 +14,7 @@
 #include "conf/params.h"
 #include "route/expand.h"
 #include "route/resolve.h"
-#include "route/rewrite.h"
+#include "address/rewrite.h"
 
 enum { RECIPIENTS = 4 };
 

@@ -10,7 +10,7 @@
 #include "proto/pickup.h"
 #include "proto/smtp.h"
 #include "proto/smtp_data.h"
-#include "route/cleanup.h"
+#include "message/cleanup.h"
 
 /* addresses - what is understood is understood the same way a second time */
 static void addresses(const char *data, size_t len)

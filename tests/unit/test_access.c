@@ -8,7 +8,7 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "map/map.h"
-#include "route/access.h"
+#include "address/access.h"
 #include "unit.h"
 
 static void configure(const char *more)

@@ -7,8 +7,8 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "conf/params.h"
-#include "route/cleanup.h"
-#include "route/cleanup_header.h"
+#include "message/cleanup.h"
+#include "message/cleanup_header.h"
 #include "unit.h"
 
 /* configure - main.cf of this test, the rest as by default */

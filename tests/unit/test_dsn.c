@@ -11,7 +11,7 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "mime/charset.h"
-#include "route/dsn.h"
+#include "message/dsn.h"
 #include "unit.h"
 
 static const char content[] = "Received: x\nSubject: s\nFrom: a\n\nbody line\n";

@@ -40,7 +40,7 @@
 #include "mail/mailstore.h"
 #include "queue/queue.h"
 #include "queue/queue_internal.h"
-#include "route/submit.h"
+#include "message/submit.h"
 
 enum { TRACKED_MAX = 400, PATH_SIZE = 4096 };
 

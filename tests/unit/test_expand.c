@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
-#include "route/alias.h"
+#include "address/alias.h"
 #include "route/expand.h"
 #include "route/resolve.h"
 #include "unit.h"

@@ -13,11 +13,11 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "map/map.h"
-#include "route/lookup.h"
-#include "route/match.h"
+#include "address/lookup.h"
+#include "address/match.h"
 #include "route/resolve.h"
-#include "route/rewrite.h"
-#include "route/user.h"
+#include "address/rewrite.h"
+#include "address/user.h"
 #include "unit.h"
 
 /* put_text - a file of the test's directory */

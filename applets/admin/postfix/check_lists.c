@@ -14,8 +14,8 @@
 #include "base/str.h"
 #include "conf/conf_info.h"
 #include "conf/params.h"
-#include "route/match.h"
-#include "route/restrict.h"
+#include "address/match.h"
+#include "policy/restrict.h"
 
 static bool is_list(const char *name)
 {

@@ -19,7 +19,7 @@
 #include "conf/master_cf.h"
 #include "conf/param_table.h"
 #include "conf/params.h"
-#include "route/restrict.h"
+#include "policy/restrict.h"
 
 struct unused {
 	struct arena a;

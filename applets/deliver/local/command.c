@@ -30,7 +30,7 @@
 #include "base/str.h"
 #include "base/unixsock.h"
 #include "conf/params.h"
-#include "route/forward.h"
+#include "address/forward.h"
 
 #include "local.h"
 

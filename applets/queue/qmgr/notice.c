@@ -1,6 +1,6 @@
 /* notice - bounces, delay warnings, delivery reports, forwards with an owner
  *
- * The text is made by route/dsn.c; here is decided who gets one, and it is put
+ * The text is made by message/dsn.c; here is decided who gets one, and it is put
  * into the queue as a new message, which the commit that settles its cause makes
  * durable. Logged in the name of "bounce", as people's tools expect it.
  *
@@ -17,8 +17,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
-#include "route/dsn.h"
-#include "route/rewrite.h"
+#include "message/dsn.h"
+#include "address/rewrite.h"
 
 struct source {
 	queue_id id;

@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "base/unixsock.h"
 #include "base/wire.h"
-#include "route/match.h"
+#include "address/match.h"
 
 enum { PEERS_MAX = 200, IN_ONCE = 16384, IN_MAX = 128 * 1024 };
 

@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "conf/params.h"
 #include "route/resolve.h"
-#include "route/rewrite.h"
+#include "address/rewrite.h"
 #include "applets/receive/smtpd/smtpd.h"
 
 enum { SPACE_LOOK_MS = 1000 };

@@ -13,7 +13,7 @@
  *						+--> qmgr is told
  *
  * A stand-alone session (sendmail -bs, any user) has no queue: its messages are
- * submitted as sendmail's are (route/submit.h).
+ * submitted as sendmail's are (message/submit.h).
  */
 #include <string.h>
 #include <time.h>
@@ -22,7 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
-#include "route/submit.h"
+#include "message/submit.h"
 #include "applets/receive/smtpd/smtpd.h"
 
 enum {

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "conf/params.h"
 #include "proto/smtp.h"
-#include "route/rewrite.h"
+#include "address/rewrite.h"
 #include "applets/receive/smtpd/smtpd.h"
 
 /* ---- MAIL ---- */

@@ -17,9 +17,9 @@
 #include "map/map.h"
 #include "store/notify.h"
 #include "queue/queue.h"
-#include "route/cleanup.h"
-#include "route/match.h"
-#include "route/restrict.h"
+#include "message/cleanup.h"
+#include "address/match.h"
+#include "policy/restrict.h"
 
 /*
  * smtpd from the inside. A session is fed bytes and moves between states;

@@ -1,0 +1,249 @@
+/*
+ * enqueue - a local submission into queue.db
+ *
+ *	BEGIN -> RECIPIENT... -> DATA... -> END -> enqueue_commit -> [queue_commit] -> done
+ *
+ * The submitter chooses sender and recipients freely (as with Postfix's
+ * sendmail); who it was stands in the Received header and in the log.
+ */
+#include "message/enqueue.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/params.h"
+#include "message/cleanup.h"
+
+enum { ENQUEUE_RECIPIENTS_MAX = 1000000 };
+
+enum step { STEP_BEGIN, STEP_RECIPIENTS, STEP_DATA, STEP_END };
+
+struct enqueue {
+	struct queue *q;
+	struct queue_message *message;
+	struct cleanup *cleanup;
+	struct arena arena;
+	struct hash seen; /* recipients, to drop doubles */
+	struct queue_envelope env;
+	const char *sender; /* as given, for the log */
+	uid_t uid;
+	enum step step;
+	uint64_t size;
+	enum pickup_status status;
+	const char *text; /* why not */
+	time_t arrival;
+	char id[QUEUE_ID_TEXT];
+	void (*done)(void *arg, bool ok, const char *id);
+	void *arg;
+};
+
+static int put_queue(void *arg, const void *data, size_t len)
+{
+	struct enqueue *e = arg;
+
+	return queue_write(e->message, data, len);
+}
+
+struct enqueue *enqueue_new(struct queue *q, uid_t uid, const char *source)
+{
+	const struct queue_envelope empty = { .sender = "" };
+	struct enqueue *e = mem_alloc(sizeof(*e));
+
+	e->q = q;
+	e->uid = uid;
+	e->arrival = time(NULL);
+	e->message = queue_begin(q, &empty);
+	if (source != NULL) {
+		queue_set_source(e->message, source);
+	}
+	queue_id_text(queue_message_id(e->message), e->id);
+	return e;
+}
+
+/* fail - the first reason stays; the rest of the submission is read and dropped */
+static void fail(struct enqueue *e, enum pickup_status status, const char *text)
+{
+	if (e->status == PICKUP_OK) {
+		e->status = status;
+		e->text = text;
+	}
+}
+
+static void take_begin(struct enqueue *e, const struct pickup_message *m)
+{
+	const unsigned allowed =
+		QUEUE_F_8BIT | QUEUE_F_SMTPUTF8 | QUEUE_F_RET_FULL | QUEUE_F_RET_HDRS;
+
+	e->sender = arena_strdup(&e->arena, m->sender);
+	e->env.sender = cleanup_address(&e->arena, m->sender);
+	e->env.full_name = arena_strdup(&e->arena, m->full_name);
+	e->env.envid = arena_strdup(&e->arena, m->envid);
+	e->env.flags = (m->flags & allowed) | QUEUE_F_LOCAL;
+	e->step = STEP_RECIPIENTS;
+}
+
+static void take_recipient(struct enqueue *e, const struct pickup_message *m)
+{
+	struct queue_recipient r = { .notify = m->notify, .orcpt = m->orcpt };
+
+	if (queue_recipient_count(e->message) >= ENQUEUE_RECIPIENTS_MAX) {
+		fail(e, PICKUP_REFUSED, "too many recipients");
+		return;
+	}
+	r.address = cleanup_address(&e->arena, m->address);
+	r.original = strcmp(r.address, m->address) == 0 ? "" : m->address;
+	if (*r.address != '\0' && !cleanup_add_recipient(e->message, &e->seen, &r)) {
+		fail(e, PICKUP_RETRY, "virtual alias table look-up failed");
+	}
+}
+
+/* begin_content - the Received header and what else comes before the content */
+static void begin_content(struct enqueue *e)
+{
+	const struct cleanup_config config = {
+		.flags = CLEANUP_LOCAL | CLEANUP_SUBMIT,
+		.queue_id = e->id,
+		.sender = e->env.sender,
+		.full_name = e->env.full_name,
+		.arrival = e->arrival,
+		.put = put_queue,
+		.arg = e,
+	};
+	const struct cleanup_trace trace = {
+		.helo = "",
+		.client_name = "",
+		.client_addr = "",
+		.uid = e->uid,
+		.queue_id = e->id,
+		.when = e->arrival,
+	};
+	struct buf received = BUF_INIT;
+
+	cleanup_received(&received, &trace);
+	e->cleanup = cleanup_begin(&config, buf_str(&received));
+	buf_free(&received);
+	e->step = STEP_DATA;
+}
+
+/* note_status - what the filter says */
+static void note_status(struct enqueue *e, enum cleanup_status status)
+{
+	switch (status) {
+	case CLEANUP_OK:
+		break;
+	case CLEANUP_HOPS:
+		fail(e, PICKUP_REFUSED, "too many hops");
+		break;
+	case CLEANUP_WRITE:
+		fail(e, PICKUP_RETRY,
+			queue_is_full(e->q) ? "insufficient system storage"
+					    : "queue file write error");
+		break;
+	}
+}
+
+static void take_data(struct enqueue *e, const struct pickup_message *m)
+{
+	if (e->step == STEP_RECIPIENTS) {
+		begin_content(e);
+	}
+	e->size += m->len;
+	if (param.message_size_limit > 0 && e->size > (uint64_t)param.message_size_limit) {
+		fail(e, PICKUP_REFUSED, "message file too big");
+	}
+	if (e->status == PICKUP_OK) {
+		note_status(e, cleanup_write(e->cleanup, m->data, m->len));
+	}
+}
+
+int enqueue_take(struct enqueue *e, const struct pickup_message *m)
+{
+	switch (m->kind) {
+	case PICKUP_BEGIN:
+		if (e->step != STEP_BEGIN) {
+			return -1;
+		}
+		take_begin(e, m);
+		return 0;
+	case PICKUP_RECIPIENT:
+		if (e->step != STEP_RECIPIENTS) {
+			return -1;
+		}
+		take_recipient(e, m);
+		return 0;
+	case PICKUP_DATA:
+		if (e->step != STEP_RECIPIENTS && e->step != STEP_DATA) {
+			return -1;
+		}
+		take_data(e, m);
+		return 0;
+	case PICKUP_END:
+		if (e->step != STEP_RECIPIENTS && e->step != STEP_DATA) {
+			return -1;
+		}
+		if (e->step == STEP_RECIPIENTS) {
+			begin_content(e);
+		}
+		note_status(e, cleanup_end(e->cleanup));
+		if (queue_recipient_count(e->message) == 0) {
+			fail(e, PICKUP_REFUSED, "no recipients specified");
+		}
+		if (e->status == PICKUP_OK && !cleanup_add_bcc(e->message, &e->seen)) {
+			fail(e, PICKUP_RETRY, "virtual alias table look-up failed");
+		}
+		e->step = STEP_END;
+		return 0;
+	case PICKUP_ANSWER:
+		break;
+	}
+	return -1;
+}
+
+enum pickup_status enqueue_result(struct enqueue *e, const char **text_r)
+{
+	*text_r = e->status == PICKUP_OK ? e->id : e->text;
+	return e->status;
+}
+
+const char *enqueue_id(const struct enqueue *e)
+{
+	return e->id;
+}
+
+/* release - everything but the message */
+static void release(struct enqueue *e)
+{
+	cleanup_free(e->cleanup);
+	hash_free(&e->seen, NULL);
+	arena_free(&e->arena);
+	mem_free(e);
+}
+
+static void committed(void *arg, bool ok)
+{
+	struct enqueue *e = arg;
+
+	e->done(e->arg, ok, e->id);
+	release(e);
+}
+
+void enqueue_commit(struct enqueue *e, void (*done)(void *arg, bool ok, const char *id), void *arg)
+{
+	log_info("%s: uid=%ld from=<%s>", e->id, (long)e->uid, e->sender);
+	cleanup_log_message_id(e->cleanup, e->id);
+	e->done = done;
+	e->arg = arg;
+	queue_set_envelope(e->message, &e->env);
+	queue_end(e->message, committed, e);
+}
+
+void enqueue_free(struct enqueue *e)
+{
+	if (e != NULL) {
+		queue_abort(e->message);
+		release(e);
+	}
+}

@@ -1,0 +1,39 @@
+#ifndef MESSAGE_ENQUEUE_H
+#define MESSAGE_ENQUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "proto/pickup.h"
+#include "queue/queue.h"
+
+/*
+ * A local submission on its way into queue.db: pickup's and direct
+ * sendmail's common part. Fed with the messages of proto/pickup.h; cleaned up by
+ * message/cleanup.h. Durable with the next queue_commit().
+ */
+struct enqueue;
+
+/* uid is the submitter. source: name kept with the message (queue_set_source()), or NULL. */
+struct enqueue *enqueue_new(struct queue *q, uid_t uid, const char *source);
+/*
+ * The next message. 0; -1: malformed or out of order. Errors that do not
+ * concern the form (too big, ...) show in enqueue_result() at the end.
+ */
+int enqueue_take(struct enqueue *e, const struct pickup_message *m);
+/*
+ * END was taken: is there anything against it? PICKUP_OK: call enqueue_commit(). *text_r is
+ * set otherwise.
+ */
+enum pickup_status enqueue_result(struct enqueue *e, const char **text_r);
+/*
+ * Hand the message to the next queue_commit(); done() hears of it and e is gone after it.
+ * Logs "ID: uid=0 from=<root>" and "ID: message-id=<>".
+ */
+void enqueue_commit(struct enqueue *e, void (*done)(void *arg, bool ok, const char *id), void *arg);
+const char *enqueue_id(const struct enqueue *e);
+/* Give up; not after enqueue_commit(). */
+void enqueue_free(struct enqueue *e);
+
+#endif

@@ -1,0 +1,325 @@
+/*
+ * submit_ways - the three ways of a local submission
+ *
+ * socket	DIR/public/pickup. Nothing is queued before END has arrived there, so until
+ *		then a broken connection may be replaced by another way.
+ * queue	queue.db, by whoever it belongs to (mail_owner, or the user of a server that runs
+ *		as one user). Root does not open a database that somebody else writes.
+ * maildrop	DIR/maildrop (mode 1733: anybody adds, nobody lists). A file "tmp." + 32 hex
+ *		digits nobody can guess, since pickup's user has to be able to read it; fsynced,
+ *		renamed to its final name, and the directory's change made durable: by fsync of
+ *		the directory where it can be opened, else by syncfs(2) of its file system.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/unixsock.h"
+#include "conf/params.h"
+#include "route/resolve.h"
+#include "message/submit_impl.h"
+
+enum {
+	SOCKET_SECONDS = 30,  /* without progress */
+	ANSWER_SECONDS = 300, /* the commit may wait for a slow disk */
+	NAME_SIZE = 40
+};
+
+/* ---- The socket ---- */
+
+static enum way_status socket_open(struct submit *s)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/public/pickup", param.queue_directory);
+	s->fd = unix_connect(path);
+	if (s->fd < 0) {
+		submit_set_error(s, "connect to %s: %s", path, strerror(errno));
+		return WAY_BROKEN;
+	}
+	return WAY_OK;
+}
+
+static bool wait_fd(int fd, short events, int seconds)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	int rc;
+
+	do {
+		rc = poll(&p, 1, seconds * 1000);
+	} while (rc < 0 && errno == EINTR);
+	return rc > 0;
+}
+
+/* read_answer - 1 there is one, 0 more is needed, -1 it will not come */
+static int read_answer(struct submit *s, struct pickup_message *m, size_t *size_r)
+{
+	int rc = pickup_get(&s->out, m, size_r);
+	ssize_t n;
+
+	if (rc != 0) {
+		return rc == 1 && m->kind == PICKUP_ANSWER ? 1 : -1;
+	}
+	n = recv(s->fd, buf_reserve(&s->out, 4096), 4096, 0);
+	if (n > 0) {
+		buf_added(&s->out, (size_t)n);
+		return 0;
+	}
+	return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
+}
+
+/* take_answer - what pickup decided */
+static enum way_status take_answer(struct submit *s, const struct pickup_message *m)
+{
+	if (m->status == PICKUP_OK) {
+		(void)str_copy(s->id, sizeof(s->id), m->text);
+		return WAY_OK;
+	}
+	submit_set_error(s, "%s", m->text);
+	return m->status == PICKUP_REFUSED ? WAY_REFUSED : WAY_RETRY;
+}
+
+static enum way_status socket_put(struct submit *s, const char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = send(s->fd, data, len, MSG_NOSIGNAL);
+
+		if (n > 0) {
+			data += n;
+			len -= (size_t)n;
+		} else if (n < 0 && errno == EAGAIN) {
+			if (!wait_fd(s->fd, POLLOUT, SOCKET_SECONDS)) {
+				submit_set_error(s, "pickup does not take the message");
+				return WAY_BROKEN;
+			}
+		} else if (n < 0 && errno != EINTR) {
+			submit_set_error(s, "write to pickup: %s", strerror(errno));
+			return WAY_BROKEN;
+		}
+	}
+	return WAY_OK;
+}
+
+static enum way_status socket_end(struct submit *s)
+{
+	struct pickup_message m;
+	size_t size;
+	int rc;
+
+	while ((rc = read_answer(s, &m, &size)) == 0) {
+		if (buf_unread(&s->out) == 0 && !wait_fd(s->fd, POLLIN, ANSWER_SECONDS)) {
+			rc = -1;
+			break;
+		}
+	}
+	if (rc == 1) {
+		return take_answer(s, &m);
+	}
+	/* It may be queued or not: only the caller's retry is safe. */
+	submit_set_error(s, "pickup went away before it answered");
+	return WAY_RETRY;
+}
+
+static void socket_close(struct submit *s)
+{
+	if (s->fd >= 0) {
+		close(s->fd);
+		s->fd = -1;
+	}
+	buf_free(&s->out);
+}
+
+/* ---- queue.db ---- */
+
+/* may_write - is the queue ours, or may we make it because the directory is? */
+static bool may_write(void)
+{
+	char path[4096];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/" QUEUE_SUBDIR, param.queue_directory);
+	if (stat(path, &st) != 0) {
+		return errno == ENOENT && geteuid() != 0 &&
+			eaccess(param.queue_directory, W_OK) == 0;
+	}
+	if (st.st_uid != geteuid() && (geteuid() == 0 || eaccess(path, W_OK) != 0)) {
+		return false;
+	}
+	snprintf(path, sizeof(path), "%s/" QUEUE_SUBDIR "/queue.db", param.queue_directory);
+	return eaccess(path, W_OK) == 0 || errno == ENOENT;
+}
+
+static enum way_status queue_way_open(struct submit *s)
+{
+	char *error = NULL;
+
+	if (!may_write()) {
+		submit_set_error(s, "%s/" QUEUE_SUBDIR "/queue.db is not ours to write",
+			param.queue_directory);
+		return WAY_BROKEN;
+	}
+	s->queue = queue_open_below(param.queue_directory, QUEUE_CREATE, &error);
+	if (s->queue == NULL) {
+		submit_set_error(s, "%s", error != NULL ? error : "queue.db cannot be opened");
+		free(error);
+		return WAY_BROKEN;
+	}
+	/* virtual_alias_maps: a command that only hands mail in has opened no tables yet. */
+	route_init();
+	s->enqueue = enqueue_new(s->queue, getuid(), NULL);
+	return WAY_OK;
+}
+
+static enum way_status queue_way_put(struct submit *s, const char *data, size_t len)
+{
+	struct pickup_message m;
+	size_t size;
+
+	buf_add(&s->out, data, len);
+	while (pickup_get(&s->out, &m, &size) == 1) {
+		if (enqueue_take(s->enqueue, &m) != 0) {
+			submit_set_error(s, "malformed submission");
+			return WAY_REFUSED;
+		}
+		buf_consume(&s->out, size);
+	}
+	return WAY_OK;
+}
+
+static void queue_way_done(void *arg, bool ok, const char *id)
+{
+	struct submit *s = arg;
+
+	s->committed = ok;
+	(void)str_copy(s->id, sizeof(s->id), id);
+}
+
+static enum way_status queue_way_end(struct submit *s)
+{
+	const char *text;
+	enum pickup_status status = enqueue_result(s->enqueue, &text);
+
+	if (status != PICKUP_OK) {
+		submit_set_error(s, "%s", text);
+		return status == PICKUP_REFUSED ? WAY_REFUSED : WAY_BROKEN;
+	}
+	enqueue_commit(s->enqueue, queue_way_done, s);
+	s->enqueue = NULL;
+	if (queue_commit(s->queue) != 0 || !s->committed) {
+		submit_set_error(s, "queue.db: %s", queue_error(s->queue));
+		return WAY_BROKEN;
+	}
+	return WAY_OK;
+}
+
+static void queue_way_close(struct submit *s)
+{
+	enqueue_free(s->enqueue);
+	s->enqueue = NULL;
+	queue_close(s->queue);
+	s->queue = NULL;
+	buf_free(&s->out);
+}
+
+/* ---- The maildrop ---- */
+
+/* drop_name - 32 hex digits that nobody guesses */
+static bool drop_name(char name[NAME_SIZE])
+{
+	unsigned char raw[16];
+
+	if (getrandom(raw, sizeof(raw), 0) != sizeof(raw)) {
+		return false;
+	}
+	for (size_t i = 0; i < sizeof(raw); i++) {
+		snprintf(name + 2 * i, 3, "%02X", raw[i]);
+	}
+	return true;
+}
+
+static enum way_status drop_broken(struct submit *s)
+{
+	submit_set_error(s, "%s/maildrop: %s", param.queue_directory, strerror(errno));
+	return WAY_BROKEN;
+}
+
+static enum way_status drop_open(struct submit *s)
+{
+	char path[4096], tmp[NAME_SIZE + 8];
+
+	if (!drop_name(s->drop_name)) {
+		submit_set_error(s, "no random numbers: %s", strerror(errno));
+		return WAY_BROKEN;
+	}
+	/* By descriptor: what is mail_owner's may be exchanged while we work there. */
+	snprintf(path, sizeof(path), "%s/maildrop", param.queue_directory);
+	s->drop_dir = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	snprintf(tmp, sizeof(tmp), "tmp.%s", s->drop_name);
+	s->fd = s->drop_dir < 0
+		? -1
+		: openat(s->drop_dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+			  0600);
+	return s->fd >= 0 ? WAY_OK : drop_broken(s);
+}
+
+static enum way_status drop_put(struct submit *s, const char *data, size_t len)
+{
+	return fd_write_all(s->fd, data, len) == 0 ? WAY_OK : drop_broken(s);
+}
+
+static enum way_status drop_end(struct submit *s)
+{
+	char tmp[NAME_SIZE + 8];
+	enum way_status status;
+
+	snprintf(tmp, sizeof(tmp), "tmp.%s", s->drop_name);
+	/* Readable for pickup's user; the name protects it from others. */
+	if (fchmod(s->fd, 0644) != 0 || fsync(s->fd) != 0 ||
+		renameat(s->drop_dir, tmp, s->drop_dir, s->drop_name) != 0) {
+		return drop_broken(s);
+	}
+	if (dir_sync_at(s->drop_dir, s->fd) != 0) {
+		status = drop_broken(s);
+		(void)unlinkat(s->drop_dir, s->drop_name, 0);
+		return status;
+	}
+	/* The mail is safe from here. */
+	s->drop_name[0] = '\0';
+	return WAY_OK;
+}
+
+static void drop_close(struct submit *s)
+{
+	char tmp[NAME_SIZE + 8];
+
+	if (s->fd >= 0) {
+		close(s->fd);
+		snprintf(tmp, sizeof(tmp), "tmp.%s", s->drop_name);
+		if (s->drop_name[0] != '\0') {
+			(void)unlinkat(s->drop_dir, tmp, 0);
+		}
+	}
+	if (s->drop_dir >= 0) {
+		close(s->drop_dir);
+	}
+	s->fd = s->drop_dir = -1;
+	s->drop_name[0] = '\0';
+}
+
+const struct submit_way submit_ways[] = {
+	{ "socket", socket_open, socket_put, socket_end, socket_close },
+	{ "queue", queue_way_open, queue_way_put, queue_way_end, queue_way_close },
+	{ "maildrop", drop_open, drop_put, drop_end, drop_close },
+};
+
+const size_t submit_way_count = ARRAY_LEN(submit_ways);

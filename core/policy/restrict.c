@@ -1,0 +1,476 @@
+/*
+ * restrict - restriction lists: reading and running them
+ *
+ * A set is read from param once and again after a reload. Running keeps its
+ * place in a small stack of lists, so a rule that waits (RESTRICT_PENDING) is
+ * simply called again, and a class or an access(5) action that is a list
+ * nests without recursion.
+ *
+ * The order of things follows Postfix's SMTPD_ACCESS_README: the first rule
+ * that decides ends its list; `permit' ends only that list; what
+ * DEFER_IF_PERMIT says counts when everything else would permit.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/params.h"
+#include "policy/restrict_internal.h"
+
+enum { RULES_MAX = 1000, CLASS_DEPTH_MAX = 10, ACTIONS_MAX = 1000, REPLY_MAX = 900 };
+
+/* ---- Reading ---- */
+
+/* next_token - words split at blanks and commas; { ... } is one word without its braces */
+static char *next_token(struct arena *a, const char **text)
+{
+	const char *p = *text + strspn(*text, ", \t\r\n"), *start = p;
+	int depth = 0;
+
+	if (*p == '\0') {
+		return NULL;
+	}
+	while (*p != '\0' && (depth > 0 || strchr(", \t\r\n", *p) == NULL)) {
+		depth += *p == '{' ? 1 : *p == '}' && depth > 0 ? -1 : 0;
+		p++;
+	}
+	*text = p;
+	if (*start == '{' && p[-1] == '}') {
+		return arena_strndup(a, start + 1, (size_t)(p - start) - 2);
+	}
+	return arena_strndup(a, start, (size_t)(p - start));
+}
+
+/* is_class - is it one of smtpd_restriction_classes? */
+static bool is_class(const char *name)
+{
+	struct slice rest = slice_of(param.smtpd_restriction_classes), word;
+
+	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
+		if (slice_ieq(word, name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static const struct restrict_row *find_row(const char *name)
+{
+	for (size_t i = 0; i < restrict_row_count; i++) {
+		if (str_ieq(restrict_rows[i].name, name)) {
+			return &restrict_rows[i];
+		}
+	}
+	return NULL;
+}
+
+/* keep_table - remember a rule whose table must be closed one day */
+static void keep_table(struct restrict_set *set, struct restrict_rule *rule)
+{
+	if (set->table_count == set->table_cap) {
+		set->table_cap = set->table_cap * 2 + 8;
+		set->tables = mem_realloc(set->tables, set->table_cap * sizeof(*set->tables));
+	}
+	set->tables[set->table_count++] = rule;
+}
+
+/* read_rule - what a name stands for; its argument is taken from *text */
+static void read_rule(struct restrict_set *set, const char *what, struct restrict_rule *rule,
+	const char **text, int depth)
+{
+	const struct restrict_row *row = find_row(rule->name);
+
+	if (row == NULL && is_class(rule->name) && depth < CLASS_DEPTH_MAX) {
+		const char *value = conf_value(&set->arena, rule->name);
+
+		if (value != NULL) {
+			rule->nested = restrict_parse(set, rule->name, value, depth + 1);
+		} else {
+			log_warn("restriction class `%s' needs a definition", rule->name);
+		}
+		return;
+	}
+	if (row == NULL) {
+		log_warn("%s: unknown smtpd restriction: \"%s\"", what, rule->name);
+		return;
+	}
+	rule->row = row;
+	if ((row->flags & RULE_ARG) != 0) {
+		rule->arg = next_token(&set->arena, text);
+		if (rule->arg == NULL ||
+			((row->flags & RULE_TABLE) != 0 && strchr(rule->arg, ':') == NULL)) {
+			log_warn("restriction %s: bad argument \"%s\": need %s", rule->name,
+				rule->arg != NULL ? rule->arg : "",
+				(row->flags & RULE_TABLE) != 0 ? "maptype:mapname" : "a word");
+			rule->row = NULL;
+			return;
+		}
+	}
+	if (row->fn == NULL && !set->warned[row - restrict_rows]) {
+		set->warned[row - restrict_rows] = true;
+		log_warn("%s: restriction %s is not built: what it is asked about is answered "
+			 "451 4.3.5",
+			what, rule->name);
+	}
+	if (row->fn != NULL && (row->flags & RULE_TABLE) != 0) {
+		rule->table = maps_open(rule->arg, 0);
+		keep_table(set, rule);
+	}
+}
+
+struct restrict_list *restrict_parse(
+	struct restrict_set *set, const char *what, const char *text, int depth)
+{
+	struct restrict_list *list = arena_alloc(&set->arena, sizeof(*list));
+	const char *rest = text;
+	bool warn = false;
+	size_t most = 0;
+	char *name;
+
+	while (most < RULES_MAX && next_token(&set->arena, &rest) != NULL) {
+		most++;
+	}
+	list->rules = arena_alloc(&set->arena, (most + 1) * sizeof(*list->rules));
+	for (rest = text; list->count < most;) {
+		struct restrict_rule *rule = &list->rules[list->count];
+
+		name = next_token(&set->arena, &rest);
+		if (name == NULL) {
+			break;
+		}
+		if (str_ieq(name, "warn_if_reject")) {
+			warn = true;
+			continue;
+		}
+		rule->name = name;
+		rule->warn = warn;
+		warn = false;
+		/* The old form: a table alone, looked up by what the list is about. */
+		if (strchr(name, ':') != NULL) {
+			static const struct {
+				const char *list, *rule;
+			} implied[] = {
+				{ "smtpd_client_restrictions", "check_client_access" },
+				{ "smtpd_helo_restrictions", "check_helo_access" },
+				{ "smtpd_sender_restrictions", "check_sender_access" },
+				{ "smtpd_etrn_restrictions", "check_etrn_access" },
+			};
+			const char *arg = name;
+
+			rule->name = "check_recipient_access";
+			for (size_t i = 0; i < ARRAY_LEN(implied); i++) {
+				if (strcmp(what, implied[i].list) == 0) {
+					rule->name = implied[i].rule;
+				}
+			}
+			read_rule(set, what, rule, &arg, depth);
+		} else {
+			read_rule(set, what, rule, &rest, depth);
+		}
+		list->count++;
+	}
+	return list;
+}
+
+/* each_name - of a list and the classes in it */
+static void each_name(struct arena *a, const char *text,
+	void (*fn)(void *arg, const char *name, enum restrict_kind kind), void *arg, int depth)
+{
+	bool warn = false;
+	char *name;
+
+	while ((name = next_token(a, &text)) != NULL) {
+		const struct restrict_row *row = find_row(name);
+
+		if (row != NULL && (row->flags & RULE_ARG) != 0) {
+			(void)next_token(a, &text);
+		}
+		if (row == NULL && is_class(name)) {
+			const char *value = conf_value(a, name);
+
+			if (value != NULL && depth < CLASS_DEPTH_MAX) {
+				each_name(a, value, fn, arg, depth + 1);
+			}
+		} else if (!str_ieq(name, "warn_if_reject") && strchr(name, ':') == NULL) {
+			fn(arg, name,
+				row == NULL                       ? RESTRICT_UNKNOWN
+					: row->fn != NULL || warn ? RESTRICT_BUILT
+								  : RESTRICT_NOT_BUILT);
+		}
+		warn = str_ieq(name, "warn_if_reject");
+	}
+}
+
+void restrict_each(const char *text,
+	void (*fn)(void *arg, const char *name, enum restrict_kind kind), void *arg)
+{
+	struct arena a = ARENA_INIT;
+
+	each_name(&a, text, fn, arg, 0);
+	arena_free(&a);
+}
+
+/* has_guard - does a list (or a class in it) stop strangers from relaying? */
+static bool has_guard(const struct restrict_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct restrict_rule *rule = &list->rules[i];
+
+		if (rule->row != NULL && (rule->row->flags & RULE_GUARD) != 0 && !rule->warn) {
+			return true;
+		}
+		if (rule->nested != NULL && has_guard(rule->nested)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+struct restrict_set *restrict_set_new(char **error_r)
+{
+	const struct {
+		const char *name, *text;
+	} lists[RESTRICT_LISTS] = {
+		[RESTRICT_CLIENT] = { "smtpd_client_restrictions",
+			param.smtpd_client_restrictions },
+		[RESTRICT_HELO] = { "smtpd_helo_restrictions", param.smtpd_helo_restrictions },
+		[RESTRICT_SENDER] = { "smtpd_sender_restrictions",
+			param.smtpd_sender_restrictions },
+		[RESTRICT_RELAY] = { "smtpd_relay_restrictions", param.smtpd_relay_restrictions },
+		[RESTRICT_RECIPIENT] = { "smtpd_recipient_restrictions",
+			param.smtpd_recipient_restrictions },
+		[RESTRICT_DATA] = { "smtpd_data_restrictions", param.smtpd_data_restrictions },
+		[RESTRICT_END_OF_DATA] = { "smtpd_end_of_data_restrictions",
+			param.smtpd_end_of_data_restrictions },
+		[RESTRICT_ETRN] = { "smtpd_etrn_restrictions", param.smtpd_etrn_restrictions },
+	};
+	struct restrict_set *set = mem_alloc(sizeof(*set));
+
+	set->warned = mem_calloc(restrict_row_count, sizeof(*set->warned));
+	for (int i = 0; i < RESTRICT_LISTS; i++) {
+		set->lists[i] = restrict_parse(set, lists[i].name, lists[i].text, 0);
+	}
+	set->login_maps = maps_open(param.smtpd_sender_login_maps, 0);
+	if (!has_guard(set->lists[RESTRICT_RELAY]) && !has_guard(set->lists[RESTRICT_RECIPIENT])) {
+		struct buf b = BUF_INIT;
+
+		buf_adds(&b,
+			"in parameter smtpd_relay_restrictions or"
+			" smtpd_recipient_restrictions, specify at least one working instance of:"
+			" reject_unauth_destination, defer_unauth_destination, reject, defer,"
+			" defer_if_permit or check_relay_domains");
+		*error_r = buf_steal(&b);
+		restrict_set_free(set);
+		return NULL;
+	}
+	return set;
+}
+
+void restrict_set_free(struct restrict_set *set)
+{
+	if (set == NULL) {
+		return;
+	}
+	for (size_t i = 0; i < set->table_count; i++) {
+		maps_close(set->tables[i]->table);
+	}
+	maps_close(set->login_maps);
+	mem_free(set->tables);
+	mem_free(set->warned);
+	hash_free(&set->actions, NULL);
+	arena_free(&set->arena);
+	mem_free(set);
+}
+
+const char *restrict_name(size_t n, bool *acted_on_r)
+{
+	if (n >= restrict_row_count) {
+		return NULL;
+	}
+	*acted_on_r = restrict_rows[n].fn != NULL;
+	return restrict_rows[n].name;
+}
+
+/* ---- Answers ---- */
+
+enum restrict_verdict restrict_reject(
+	struct restrict_run *run, int code, const char *dsn, const char *fmt, ...)
+{
+	char text[REPLY_MAX];
+	const char *reply;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	/* The class of the enhanced code is that of the code (RFC 3463 2). */
+	reply = arena_printf(run->arena, "%d %d%s %s", code, code / 100, dsn + 1, text);
+	if (run->warn_if_reject) {
+		run->query->log(run->query->arg, "reject_warning", reply);
+		return RESTRICT_DUNNO;
+	}
+	if (code / 100 == 5 && run->defer_if_reject != NULL) {
+		reply = run->defer_if_reject;
+	}
+	run->reply = reply;
+	return RESTRICT_REJECT;
+}
+
+enum restrict_verdict restrict_misconfigured(struct restrict_run *run)
+{
+	run->reply = "451 4.3.5 Server configuration error";
+	return RESTRICT_REJECT;
+}
+
+enum restrict_verdict restrict_no_answer(struct restrict_run *run, const char *name)
+{
+	return restrict_reject(run, 451, "4.3.0", "<%s>: Temporary lookup failure", name);
+}
+
+/* ---- Running ---- */
+
+void restrict_begin(struct restrict_run *run, struct restrict_set *set,
+	const struct restrict_query *query, struct arena *arena)
+{
+	memset(run, 0, sizeof(*run));
+	run->set = set;
+	run->query = query;
+	run->arena = arena;
+}
+
+/* name_subject - what the replies of a list are about, unless a rule knows better */
+static void name_subject(struct restrict_run *run, enum restrict_list_name list)
+{
+	const struct restrict_query *q = run->query;
+
+	switch (list) {
+	case RESTRICT_CLIENT:
+		run->name = arena_printf(run->arena, "%s[%s]", q->client_name, q->client_addr);
+		run->class_name = "Client host";
+		break;
+	case RESTRICT_HELO:
+		run->name = q->helo;
+		run->class_name = "Helo command";
+		break;
+	case RESTRICT_SENDER:
+		run->name = q->sender != NULL ? q->sender : "";
+		run->class_name = "Sender address";
+		break;
+	case RESTRICT_RELAY:
+	case RESTRICT_RECIPIENT:
+		run->name = q->recipient != NULL ? q->recipient : "";
+		run->class_name = "Recipient address";
+		break;
+	case RESTRICT_DATA:
+		run->name = "DATA";
+		run->class_name = "Data command";
+		break;
+	case RESTRICT_END_OF_DATA:
+		run->name = "END-OF-MESSAGE";
+		run->class_name = "End-of-data";
+		break;
+	case RESTRICT_ETRN:
+		run->name = q->etrn != NULL ? q->etrn : "";
+		run->class_name = "Etrn command";
+		break;
+	case RESTRICT_LISTS:
+		break;
+	}
+}
+
+enum restrict_verdict restrict_enter(struct restrict_run *run, const struct restrict_list *list)
+{
+	if (run->depth == RESTRICT_DEPTH) {
+		log_warn("restrictions nest too deeply");
+		return restrict_misconfigured(run);
+	}
+	run->frames[run->depth].list = list;
+	run->frames[run->depth].at = 0;
+	run->depth++;
+	return RESTRICT_DUNNO;
+}
+
+/* run_rule - one rule of a list */
+static enum restrict_verdict run_rule(struct restrict_run *run, const struct restrict_rule *rule)
+{
+	enum restrict_verdict verdict;
+
+	if (rule->nested != NULL) {
+		return restrict_enter(run, rule->nested);
+	}
+	if (rule->row == NULL) {
+		log_warn("unknown smtpd restriction: \"%s\"", rule->name);
+		return restrict_misconfigured(run);
+	}
+	if (rule->row->fn == NULL) {
+		/* Nothing can be refused behind warn_if_reject, nor let through. */
+		return rule->warn ? RESTRICT_DUNNO : restrict_misconfigured(run);
+	}
+	run->warn_if_reject = rule->warn;
+	verdict = rule->row->fn(run, rule);
+	run->warn_if_reject = false;
+	log_debug(2, "restriction %s%s%s: %s", rule->name, rule->arg != NULL ? " " : "",
+		rule->arg != NULL ? rule->arg : "",
+		verdict == RESTRICT_OK                ? "permit"
+			: verdict == RESTRICT_REJECT  ? run->reply
+			: verdict == RESTRICT_PENDING ? "waits"
+						      : "no opinion");
+	return verdict;
+}
+
+enum restrict_verdict restrict_run(struct restrict_run *run, enum restrict_list_name list)
+{
+	if (run->discard) {
+		return RESTRICT_OK; /* who gets what nobody gets is no matter */
+	}
+	if (run->depth == 0) {
+		name_subject(run, list);
+		run->list = list;
+		(void)restrict_enter(run, run->set->lists[list]);
+	}
+	while (run->depth > 0) {
+		const struct restrict_list *l = run->frames[run->depth - 1].list;
+		size_t at = run->frames[run->depth - 1].at;
+		enum restrict_verdict verdict;
+
+		if (at >= l->count) {
+			run->depth--;
+			continue;
+		}
+		run->frames[run->depth - 1].at++;
+		verdict = run_rule(run, &l->rules[at]);
+		if (verdict == RESTRICT_PENDING) {
+			run->frames[run->depth - 1].at = at;
+			return verdict;
+		}
+		if (verdict != RESTRICT_DUNNO) {
+			run->depth = 0;
+			return verdict;
+		}
+	}
+	return RESTRICT_DUNNO;
+}
+
+enum restrict_verdict restrict_end(struct restrict_run *run, bool recipient)
+{
+	if (run->discard) {
+		return RESTRICT_OK;
+	}
+	if (run->defer_if_permit != NULL) {
+		run->reply = run->defer_if_permit;
+		return RESTRICT_REJECT;
+	}
+	run->defer_if_reject = NULL; /* what nobody has is refused for good */
+	if (recipient && param.smtpd_reject_unlisted_sender && !run->unlisted_sender_checked &&
+		restrict_unlisted_sender(run) == RESTRICT_REJECT) {
+		return RESTRICT_REJECT;
+	}
+	if (recipient && param.smtpd_reject_unlisted_recipient && !run->unlisted_checked &&
+		restrict_unlisted_recipient(run) == RESTRICT_REJECT) {
+		return RESTRICT_REJECT;
+	}
+	return RESTRICT_OK;
+}
