@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "applets/queue/list.h"
+#include "ipc/showq.h"
 
 /*
  * The list as text for people (Postfix's, byte for byte) or one JSON object a

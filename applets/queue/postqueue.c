@@ -24,7 +24,7 @@
 #include "base/mem.h"
 #include "base/unixsock.h"
 #include "conf/params.h"
-#include "store/notify.h"
+#include "ipc/notify.h"
 
 enum {
 	READ_SIZE = 65536,

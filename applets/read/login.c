@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "applets/certificate.h"
-#include "applets/read/handoff.h"
+#include "ipc/handoff.h"
 #include "applets/read/login_parts.h"
 #include "base/crypto.h"
 #include "base/encode.h"

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
-#include "net/auth_client.h"
+#include "ipc/auth_client.h"
 #include "net/session.h"
 #include "mail/mailbox.h"
 

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "applets/read/handoff.h"
+#include "ipc/handoff.h"
 #include "applets/read/login_parts.h"
 #include "base/log.h"
 #include "base/mem.h"

@@ -5,12 +5,12 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "proto/pickup.h"
+#include "ipc/pickup_request.h"
 #include "queue/queue.h"
 
 /*
  * A local submission on its way into queue.db: pickup's and direct
- * sendmail's common part. Fed with the messages of proto/pickup.h; cleaned up by
+ * sendmail's common part. Fed with the messages of ipc/pickup_request.h; cleaned up by
  * message/cleanup.h. Durable with the next queue_commit().
  */
 struct enqueue;

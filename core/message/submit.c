@@ -1,7 +1,7 @@
 /*
  * submit - mail from a program on this host into the queue
  *
- * What goes in is turned into the messages of proto/pickup.h at once, so all
+ * What goes in is turned into the messages of ipc/pickup_request.h at once, so all
  * ways (submit_ways.c) take the same bytes. They are also kept, up to a
  * bound, until a way has promised durability: when the first way breaks down
  * in the middle (a daemon that is being restarted), the next one gets them from

@@ -2,7 +2,7 @@
 #define MESSAGE_SUBMIT_IMPL_H
 
 #include "base/buf.h"
-#include "proto/pickup.h"
+#include "ipc/pickup_request.h"
 #include "queue/queue.h"
 #include "message/enqueue.h"
 #include "message/submit.h"
@@ -20,7 +20,7 @@ enum way_status {
 struct submit_way {
 	const char *name;
 	enum way_status (*open)(struct submit *s);
-	/* Whole messages of proto/pickup.h. */
+	/* Whole messages of ipc/pickup_request.h. */
 	enum way_status (*put)(struct submit *s, const char *data, size_t len);
 	enum way_status (*end)(struct submit *s);
 	void (*close)(struct submit *s);

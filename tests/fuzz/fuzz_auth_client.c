@@ -18,8 +18,8 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/unixsock.h"
-#include "net/auth_client.h"
-#include "net/auth_protocol.h"
+#include "ipc/auth_client.h"
+#include "ipc/auth_protocol.h"
 
 enum {
 	F_CANCEL = 1,  /* flags: the first challenge ends in a cancellation */

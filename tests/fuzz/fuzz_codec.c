@@ -10,11 +10,11 @@
 #include "base/encode.h"
 #include "base/mem.h"
 #include "mime/charset.h"
-#include "net/auth_protocol.h"
+#include "ipc/auth_protocol.h"
 #include "proto/imap_mailbox.h"
 #include "proto/utf7.h"
 
-#include "applets/read/handoff.h"
+#include "ipc/handoff.h"
 
 static void same(const struct buf *a, struct slice b)
 {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "conf/params.h"
-#include "proto/pickup.h"
+#include "ipc/pickup_request.h"
 #include "proto/smtp.h"
 #include "proto/smtp_data.h"
 #include "message/cleanup.h"

@@ -3,7 +3,7 @@
  */
 #include "fuzz.h"
 
-#include "proto/delivery.h"
+#include "ipc/delivery.h"
 
 void fuzz(const char *data, size_t len)
 {

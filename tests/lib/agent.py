@@ -1,6 +1,6 @@
 """agent - a queue manager for tests of delivery agents: queue.db, the wire protocol, one connection
 
-The messages' format is core/base/wire.h's, their fields are those of core/proto/delivery.h; the
+The messages' format is core/base/wire.h's, their fields are those of core/ipc/delivery.h; the
 tables of queue.db are taken from core/queue/queue_sql.c.
 """
 

@@ -1,7 +1,7 @@
 """queuerig - a queue manager on its own: a queue directory, a scripted delivery agent, a peer for its sockets
 
 The messages are those of core/base/wire.h (u32 length; u64 numbers; u32 length, bytes, NUL for texts),
-core/proto/delivery.h, core/store/notify.h and applets/queue/list.h.
+core/ipc/delivery.h, core/ipc/notify.h and core/ipc/showq.h.
 """
 
 import atexit

@@ -10,7 +10,7 @@
 #include "base/loop.h"
 #include "base/str.h"
 #include "base/unixsock.h"
-#include "net/auth_client.h"
+#include "ipc/auth_client.h"
 #include "unit.h"
 
 enum { TURNS_MAX = 200, TURN_MS = 10 };

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "proto/delivery.h"
-#include "proto/delivery_log.h"
+#include "ipc/delivery.h"
+#include "ipc/delivery_log.h"
 #include "unit.h"
 
 static const struct delivery_recipient recipients[] = {

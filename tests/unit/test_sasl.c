@@ -5,7 +5,7 @@
 
 #include "base/crypto.h"
 #include "base/encode.h"
-#include "net/auth_protocol.h"
+#include "ipc/auth_protocol.h"
 #include "proto/sasl.h"
 #include "unit.h"
 

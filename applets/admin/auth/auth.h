@@ -10,7 +10,7 @@
 #include "base/loop.h"
 #include "conf/dovecot_conf.h"
 #include "net/session.h"
-#include "net/auth_protocol.h"
+#include "ipc/auth_protocol.h"
 
 /* Private to applets/admin/auth. */
 

@@ -22,13 +22,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "applets/read/handoff.h"
+#include "ipc/handoff.h"
 #include "applets/service.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/dovecot_conf.h"
-#include "net/auth_protocol.h"
+#include "ipc/auth_protocol.h"
 
 enum {
 	PARTS_MAX = 2000,

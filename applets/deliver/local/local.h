@@ -12,7 +12,7 @@
 #include "base/loop.h"
 #include "base/wire.h"
 #include "net/session.h"
-#include "proto/delivery.h"
+#include "ipc/delivery.h"
 #include "deliver/deliver.h"
 #include "queue/queue.h"
 #include "queue/queue_hold.h"

@@ -20,7 +20,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
-#include "proto/delivery_log.h"
+#include "ipc/delivery_log.h"
 
 #include "local.h"
 

@@ -2,7 +2,7 @@
  *
  * Notices come from our own processes only, that is from our own uid or root.
  * Anybody may ask for a flush whom authorized_flush_users names. Requests are
- * answered with one number, as store/notify.h has it.
+ * answered with one number, as ipc/notify.h has it.
  */
 #include <string.h>
 #include <unistd.h>
@@ -12,7 +12,7 @@
 #include "base/unixsock.h"
 #include "base/wire.h"
 #include "conf/params.h"
-#include "store/notify.h"
+#include "ipc/notify.h"
 
 enum { IDS_MAX = 4096 };
 

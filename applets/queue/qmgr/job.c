@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
-#include "proto/delivery_log.h"
+#include "ipc/delivery_log.h"
 
 enum { RCPTS_AT_ONCE = 500, BREAKS_MAX = 255 };
 

@@ -10,7 +10,7 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/loop.h"
-#include "proto/delivery.h"
+#include "ipc/delivery.h"
 #include "queue/queue.h"
 
 /*

@@ -5,7 +5,7 @@
  */
 #include <unistd.h>
 
-#include "applets/queue/list.h"
+#include "ipc/showq.h"
 #include "applets/queue/qmgr/qmgr.h"
 
 #include "base/log.h"

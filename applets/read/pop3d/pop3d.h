@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/loop.h"
 #include "base/str.h"
-#include "net/auth_client.h"
+#include "ipc/auth_client.h"
 #include "net/session.h"
 #include "proto/pop3.h"
 #include "mail/mailbox.h"

@@ -1,7 +1,7 @@
 /*
  * auth - AUTH and STARTTLS
  *
- * Who is who is asked of the auth process (net/auth_client.h); here are the
+ * Who is who is asked of the auth process (ipc/auth_client.h); here are the
  * dialogue with the client and the log lines that fail2ban reads.
  *
  *	AUTH mech [initial] -> auth_start() -> AUTH_WAIT -+-> 235, 535, 454

@@ -4,7 +4,7 @@
  * connection, d sending. Agents and qmgr (for recipients that never reach an
  * agent) write the same line, so it is made here.
  */
-#include "proto/delivery_log.h"
+#include "ipc/delivery_log.h"
 
 #include <stdio.h>
 #include <string.h>

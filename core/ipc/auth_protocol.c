@@ -7,7 +7,7 @@
  *
  * Dovecot: doc/auth-protocol.txt.
  */
-#include "net/auth_protocol.h"
+#include "ipc/auth_protocol.h"
 
 #include <string.h>
 

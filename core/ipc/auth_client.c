@@ -11,7 +11,7 @@
  *
  * Answers are given from the loop, never from inside auth_start() itself.
  */
-#include "net/auth_client.h"
+#include "ipc/auth_client.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -28,7 +28,7 @@
 #include "base/str.h"
 #include "base/unixsock.h"
 #include "base/utf8.h"
-#include "net/auth_protocol.h"
+#include "ipc/auth_protocol.h"
 
 enum {
 	FIRST_WAIT_MS = 500,

@@ -1,5 +1,5 @@
-#ifndef STORE_NOTIFY_H
-#define STORE_NOTIFY_H
+#ifndef IPC_NOTIFY_H
+#define IPC_NOTIFY_H
 
 #include <stddef.h>
 

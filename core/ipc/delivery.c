@@ -4,7 +4,7 @@
  * the structs. Counts are checked against the bytes that are there before
  * anything is allocated for them, so a bad peer costs at most its own message.
  */
-#include "proto/delivery.h"
+#include "ipc/delivery.h"
 
 enum { KIND_REQUEST = 1, KIND_ANSWER = 2 };
 

@@ -1,5 +1,5 @@
-#ifndef APPLETS_READ_HANDOFF_H
-#define APPLETS_READ_HANDOFF_H
+#ifndef IPC_HANDOFF_H
+#define IPC_HANDOFF_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,9 +1,9 @@
 /*
  * handoff - the messages that carry a logged-in connection from process to process
  */
-#include "applets/read/handoff.h"
+#include "ipc/handoff.h"
 
-#include "applets/service.h"
+#include "ipc/control.h"
 
 void handoff_put_login(struct buf *b, const struct handoff_login *m)
 {

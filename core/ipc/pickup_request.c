@@ -4,7 +4,7 @@
  * The writer may be any user of the host: everything is checked, and what is
  * too long or of an unknown kind makes the whole submission malformed.
  */
-#include "proto/pickup.h"
+#include "ipc/pickup_request.h"
 
 #include <string.h>
 

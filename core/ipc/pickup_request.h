@@ -1,5 +1,5 @@
-#ifndef PROTO_PICKUP_H
-#define PROTO_PICKUP_H
+#ifndef IPC_PICKUP_REQUEST_H
+#define IPC_PICKUP_REQUEST_H
 
 #include <stdbool.h>
 #include <stddef.h>

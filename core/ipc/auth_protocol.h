@@ -1,5 +1,5 @@
-#ifndef NET_AUTH_PROTOCOL_H
-#define NET_AUTH_PROTOCOL_H
+#ifndef IPC_AUTH_PROTOCOL_H
+#define IPC_AUTH_PROTOCOL_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-#ifndef APPLETS_QUEUE_LIST_H
-#define APPLETS_QUEUE_LIST_H
+#ifndef IPC_SHOWQ_H
+#define IPC_SHOWQ_H
 
 #include <stdbool.h>
 

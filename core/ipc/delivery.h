@@ -1,5 +1,5 @@
-#ifndef PROTO_DELIVERY_H
-#define PROTO_DELIVERY_H
+#ifndef IPC_DELIVERY_H
+#define IPC_DELIVERY_H
 
 #include <stdbool.h>
 #include <stddef.h>

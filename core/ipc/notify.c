@@ -5,7 +5,7 @@
  * that broke (qmgr was restarted) is made anew once for each notice; when
  * that fails nobody is there, and the one who comes looks for himself.
  */
-#include "store/notify.h"
+#include "ipc/notify.h"
 
 #include <errno.h>
 #include <poll.h>

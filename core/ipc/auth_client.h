@@ -1,5 +1,5 @@
-#ifndef NET_AUTH_CLIENT_H
-#define NET_AUTH_CLIENT_H
+#ifndef IPC_AUTH_CLIENT_H
+#define IPC_AUTH_CLIENT_H
 
 #include <stdbool.h>
 

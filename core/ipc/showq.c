@@ -3,7 +3,7 @@
  * The same walk serves postqueue itself when the mail system is down and root
  * reads the queue directly.
  */
-#include "applets/queue/list.h"
+#include "ipc/showq.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "conf/params.h"
-#include "proto/pickup.h"
+#include "ipc/pickup_request.h"
 
 /* Files looked at for one list, bytes read of each: its recipients, if they are many, are cut off.
  */

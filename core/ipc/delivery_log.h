@@ -1,10 +1,10 @@
-#ifndef PROTO_DELIVERY_LOG_H
-#define PROTO_DELIVERY_LOG_H
+#ifndef IPC_DELIVERY_LOG_H
+#define IPC_DELIVERY_LOG_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proto/delivery.h"
+#include "ipc/delivery.h"
 
 /*
  * The one line per delivered, deferred or bounced recipient, as pflogsumm and its kin read it:
