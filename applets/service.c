@@ -33,7 +33,7 @@
 #include "base/str.h"
 #include "base/unixsock.h"
 #include "base/wire.h"
-#include "conf/dovecot_conf.h"
+#include "conf/dovecot/dovecot_conf.h"
 #include "conf/master_cf.h"
 #include "conf/params.h"
 #include "net/listen.h"

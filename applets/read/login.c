@@ -30,7 +30,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "conf/dovecot_conf.h"
+#include "conf/dovecot/dovecot_conf.h"
 #include "net/serve.h"
 #include "net/tls.h"
 #include "address/match.h"

@@ -22,7 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "conf/dovecot_conf.h"
+#include "conf/dovecot/dovecot_conf.h"
 #include "net/serve.h"
 
 enum { IDLE_MS = 30000, MAIL_IN_HIGH = 128 * 1024, GROUPS_MAX = 256 };

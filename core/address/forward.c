@@ -21,7 +21,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "conf/expand.h"
+#include "conf/macro.h"
 #include "conf/params.h"
 
 enum { FORWARD_MAX = 256 * 1024, INCLUDE_MAX = 16 << 20, WARNED_MAX = 1000 };

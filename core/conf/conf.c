@@ -22,7 +22,7 @@
 #include "base/str.h"
 #include "conf/conf_info.h"
 #include "conf/defaults.h"
-#include "conf/expand.h"
+#include "conf/macro.h"
 #include "conf/main_cf.h"
 #include "conf/param_table.h"
 #include "conf/params.h"

@@ -26,7 +26,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "conf/dovecot_conf.h"
+#include "conf/dovecot/dovecot_conf.h"
 
 #include "mail/mailstore.h"
 #include "mail/mbox/mbox_journal.h"

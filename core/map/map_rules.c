@@ -21,7 +21,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "conf/expand.h"
+#include "conf/macro.h"
 #include "conf/lines.h"
 
 enum { MAX_RULES = 1000000, MAX_IFS = 100 };

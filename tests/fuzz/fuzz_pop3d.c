@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "conf/dovecot_conf.h"
+#include "conf/dovecot/dovecot_conf.h"
 
 #include "applets/read/pop3d/pop3d.h"
 

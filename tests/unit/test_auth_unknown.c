@@ -5,7 +5,7 @@
 
 #include "applets/admin/auth/auth.h"
 #include "applets/admin/auth/penalty.h"
-#include "conf/dovecot_conf.h"
+#include "conf/dovecot/dovecot_conf.h"
 #include "unit.h"
 
 /* openssl passwd -6 -salt saltsalt secret */

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/conf_info.h"
-#include "conf/expand.h"
+#include "conf/macro.h"
 #include "conf/lines.h"
 #include "conf/param_table.h"
 #include "conf/params.h"

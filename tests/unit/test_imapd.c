@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "conf/dovecot_conf.h"
+#include "conf/dovecot/dovecot_conf.h"
 #include "unit.h"
 
 #include "applets/read/imapd/imapd.h"

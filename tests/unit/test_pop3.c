@@ -9,7 +9,7 @@
 #include "unit.h"
 
 #include "base/mem.h"
-#include "conf/dovecot_conf.h"
+#include "conf/dovecot/dovecot_conf.h"
 #include "proto/pop3.h"
 
 #include "applets/read/pop3d/pop3d.h"

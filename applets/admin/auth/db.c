@@ -8,7 +8,7 @@
  *
  * Without any section: shadow, then passwd, for both. Drivers that need other software
  * (sql, ldap, dict, lua, ...) are named in the log and left out. The 2.4 dialect
- * arrives here as args, too (core/conf/dovecot_names.c).
+ * arrives here as args, too (core/conf/dovecot/dovecot_names.c).
  */
 #include "applets/admin/auth/auth.h"
 

@@ -32,7 +32,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/unixsock.h"
-#include "conf/dovecot_conf.h"
+#include "conf/dovecot/dovecot_conf.h"
 #include "conf/params.h"
 
 #define DEFAULT_FILE "/etc/dovecot/dovecot.conf"

@@ -27,7 +27,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "conf/dovecot_conf.h"
+#include "conf/dovecot/dovecot_conf.h"
 #include "ipc/auth_protocol.h"
 
 enum {

@@ -38,7 +38,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/conf_info.h"
-#include "conf/dovecot_conf.h"
+#include "conf/dovecot/dovecot_conf.h"
 #include "conf/master_cf.h"
 #include "conf/param_table.h"
 #include "conf/params.h"

@@ -10,7 +10,7 @@
 #include "applets/admin/master/supervise.h"
 #include "applets/certificate.h"
 #include "base/mem.h"
-#include "conf/dovecot_conf.h"
+#include "conf/dovecot/dovecot_conf.h"
 #include "conf/params.h"
 
 void check_dovecot_conf(bool start)

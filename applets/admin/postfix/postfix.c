@@ -32,7 +32,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/utf8.h"
-#include "conf/dovecot_conf.h"
+#include "conf/dovecot/dovecot_conf.h"
 #include "conf/main_cf.h"
 #include "conf/params.h"
 

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "conf/dovecot_conf.h"
+#include "conf/dovecot/dovecot_conf.h"
 #include "proto/imap_mailbox.h"
 #include "proto/utf7.h"
 

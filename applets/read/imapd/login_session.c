@@ -16,7 +16,7 @@
 #include "base/encode.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "conf/dovecot_conf.h"
+#include "conf/dovecot/dovecot_conf.h"
 
 #include "applets/read/imapd/imapd.h"
 

@@ -11,7 +11,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "conf/dovecot_conf.h"
+#include "conf/dovecot/dovecot_conf.h"
 
 enum cmd_result cmd_ok(struct imapd *s, const char *fmt, ...)
 {

@@ -5,7 +5,7 @@
  * before anything of the present configuration changes. The tree before it is kept for
  * one more load, because sessions hold pointers into it.
  */
-#include "conf/dovecot_conf.h"
+#include "conf/dovecot/dovecot_conf.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "conf/dovecot_tree.h"
+#include "conf/dovecot/dovecot_tree.h"
 #include "conf/params.h"
 
 enum { OVERRIDES_MAX = 100 };

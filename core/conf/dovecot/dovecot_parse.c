@@ -26,7 +26,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "conf/dovecot_tree.h"
+#include "conf/dovecot/dovecot_tree.h"
 
 enum { FILE_MAX = 4 * 1024 * 1024, INCLUDE_MAX = 20, DEPTH_MAX = 32, NODES_MAX = 100000 };
 

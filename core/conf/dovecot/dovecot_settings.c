@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/conf_info.h"
-#include "conf/dovecot_tree.h"
+#include "conf/dovecot/dovecot_tree.h"
 
 enum setting_type { TYPE_STR, TYPE_INT, TYPE_TIME, TYPE_SIZE, TYPE_BOOL, TYPE_GUARD, TYPE_OTHER };
 

@@ -1,10 +1,10 @@
-#ifndef CONF_DOVECOT_TREE_H
-#define CONF_DOVECOT_TREE_H
+#ifndef CONF_DOVECOT_DOVECOT_TREE_H
+#define CONF_DOVECOT_DOVECOT_TREE_H
 
 #include <stdbool.h>
 
 #include "base/arena.h"
-#include "conf/dovecot_conf.h"
+#include "conf/dovecot/dovecot_conf.h"
 
 /* What the parts of the dovecot.conf reader share; not for others. */
 struct dovecot_tree {

@@ -1,5 +1,5 @@
-#ifndef CONF_DOVECOT_CONF_H
-#define CONF_DOVECOT_CONF_H
+#ifndef CONF_DOVECOT_DOVECOT_CONF_H
+#define CONF_DOVECOT_DOVECOT_CONF_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-#ifndef CONF_EXPAND_H
-#define CONF_EXPAND_H
+#ifndef CONF_MACRO_H
+#define CONF_MACRO_H
 
 #include <stdbool.h>
 

@@ -8,7 +8,7 @@
  * there and is named in the error), MAX_OUTPUT bytes and MAX_LOOKUPS look-ups (a = $b$b,
  * b = $c$c ... doubles with each line).
  */
-#include "conf/expand.h"
+#include "conf/macro.h"
 
 #include <ctype.h>
 #include <stdint.h>

@@ -12,7 +12,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
-#include "conf/dovecot_tree.h"
+#include "conf/dovecot/dovecot_tree.h"
 
 static const struct {
 	char new_name[32], old_name[24];
