@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "applets/applets.h"
-#include "applets/service.h"
+#include "applets/daemon/service.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"

@@ -19,7 +19,7 @@
 
 #include "applets/applets.h"
 #include "applets/queue/listing.h"
-#include "applets/service.h"
+#include "applets/daemon/service.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/unixsock.h"

@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "applets/certificate.h"
+#include "applets/daemon/certificate.h"
 #include "ipc/handoff.h"
 #include "applets/read/login_parts.h"
 #include "base/crypto.h"

@@ -2,7 +2,7 @@
 #define APPLETS_READ_LOGIN_PARTS_H
 
 #include "applets/read/login.h"
-#include "applets/service.h"
+#include "applets/daemon/service.h"
 #include "base/buf.h"
 
 /* Private to login.c and mail_part.c: the two halves of pop3d and imapd. */

@@ -48,7 +48,7 @@
 #include "address/match.h"
 #include "route/resolve.h"
 #include "applets/applets.h"
-#include "applets/service.h"
+#include "applets/daemon/service.h"
 
 enum {
 	SCAN_SECONDS = 60,

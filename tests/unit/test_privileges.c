@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "applets/privileges.h"
+#include "applets/daemon/privileges.h"
 #include "unit.h"
 
 /* A file that is not there, whatever happens to it; flags that clone(2) refuses by themselves. */

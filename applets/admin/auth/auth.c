@@ -27,7 +27,7 @@
 
 #include "applets/admin/auth/penalty.h"
 #include "applets/applets.h"
-#include "applets/service.h"
+#include "applets/daemon/service.h"
 #include "base/mem.h"
 #include "base/str.h"
 

@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "applets/privileges.h"
+#include "applets/daemon/privileges.h"
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/mem.h"

@@ -6,7 +6,7 @@
  *	dovecot -n | -a			the settings (show.c)
  *
  * Owns the listeners of dovecot.conf and starts login parts, auth and mail parts through the
- * engine of master (applets/admin/master/supervise.h). master starts it
+ * engine of master (applets/daemon/supervise.h). master starts it
  * when main.cf has dovecot_config_file; it runs as well without any Postfix configuration.
  */
 #include "applets/admin/dovecot/dovecot.h"
@@ -23,11 +23,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "applets/admin/master/daemon.h"
+#include "applets/daemon/daemon.h"
 #include "applets/admin/master/layout.h"
 #include "applets/applets.h"
-#include "applets/certificate.h"
-#include "applets/service.h"
+#include "applets/daemon/certificate.h"
+#include "applets/daemon/service.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"

@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "applets/admin/master/supervise.h"
+#include "applets/daemon/supervise.h"
 
 /* Private to applets/admin/dovecot. */
 

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "ipc/handoff.h"
-#include "applets/service.h"
+#include "applets/daemon/service.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"

@@ -21,7 +21,7 @@
 
 #include "applets/admin/master/layout.h"
 #include "applets/applets.h"
-#include "applets/certificate.h"
+#include "applets/daemon/certificate.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"

@@ -16,7 +16,7 @@
  * A connection that waits in the backlog of a socket that goes is accepted by the old child
  * before it lets go (core/net/serve.c).
  */
-#include "applets/admin/master/engine.h"
+#include "applets/daemon/engine.h"
 
 #include <signal.h>
 #include <stdlib.h>

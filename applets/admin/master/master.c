@@ -15,9 +15,9 @@
  *
  * SIGHUP: read everything again. SIGTERM: stop.
  */
-#include "applets/admin/master/daemon.h"
+#include "applets/daemon/daemon.h"
 #include "applets/admin/master/layout.h"
-#include "applets/admin/master/supervise.h"
+#include "applets/daemon/supervise.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -33,8 +33,8 @@
 #include <unistd.h>
 
 #include "applets/applets.h"
-#include "applets/certificate.h"
-#include "applets/service.h"
+#include "applets/daemon/certificate.h"
+#include "applets/daemon/service.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"

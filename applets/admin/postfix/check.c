@@ -30,7 +30,7 @@
 
 #include "applets/admin/dovecot/dovecot.h"
 #include "applets/admin/master/layout.h"
-#include "applets/admin/master/supervise.h"
+#include "applets/daemon/supervise.h"
 #include "applets/applets.h"
 #include "base/arena.h"
 #include "base/identity.h"

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "applets/admin/master/supervise.h"
+#include "applets/daemon/supervise.h"
 #include "applets/applets.h"
 #include "base/arena.h"
 #include "base/hash.h"

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "applets/admin/dovecot/dovecot.h"
-#include "applets/admin/master/supervise.h"
-#include "applets/certificate.h"
+#include "applets/daemon/supervise.h"
+#include "applets/daemon/certificate.h"
 #include "base/mem.h"
 #include "conf/dovecot/dovecot_conf.h"
 #include "conf/params.h"

@@ -23,10 +23,10 @@
 #include <unistd.h>
 
 #include "applets/admin/master/layout.h"
-#include "applets/admin/master/supervise.h"
+#include "applets/daemon/supervise.h"
 #include "applets/applets.h"
-#include "applets/privileges.h"
-#include "applets/service.h"
+#include "applets/daemon/privileges.h"
+#include "applets/daemon/service.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"

@@ -17,7 +17,7 @@
 #include "queue/queue.h"
 #include "queue/queue_hold.h"
 #include "route/expand.h"
-#include "applets/service.h"
+#include "applets/daemon/service.h"
 
 /*
  * The local delivery agent, and the files below this header:

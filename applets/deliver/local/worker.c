@@ -29,7 +29,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "applets/privileges.h"
+#include "applets/daemon/privileges.h"
 #include "base/identity.h"
 #include "base/log.h"
 #include "base/mem.h"

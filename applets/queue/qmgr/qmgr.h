@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "applets/service.h"
+#include "applets/daemon/service.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/hash.h"

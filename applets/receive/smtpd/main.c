@@ -1,7 +1,7 @@
 /*
  * smtpd - the SMTP and LMTP server
  *
- * One event loop, many sessions (applets/service.h); may be started once for each
+ * One event loop, many sessions (applets/daemon/service.h); may be started once for each
  * processor. What all sessions share is opened here: the queue, the
  * restriction lists, the certificate, the connection to the auth process.
  *
@@ -28,9 +28,9 @@
 #include "net/serve.h"
 #include "route/resolve.h"
 #include "applets/applets.h"
-#include "applets/certificate.h"
+#include "applets/daemon/certificate.h"
 #include "applets/receive/smtpd/smtpd.h"
-#include "applets/service.h"
+#include "applets/daemon/service.h"
 
 enum { IN_HIGH = 128 * 1024 };
 

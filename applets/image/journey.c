@@ -15,7 +15,7 @@
 
 #if FEATURE_INIT
 
-#include "applets/admin/journey.h"
+#include "applets/image/journey.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /*
  * service - what every daemon's main() has in common
  *
- * applets/service.h has the contract. The order in service_init() matters:
+ * applets/daemon/service.h has the contract. The order in service_init() matters:
  * options, configuration (with -o before it), log, then what only root can open, then the
  * other user, and only then the event loop.
  *
@@ -10,7 +10,7 @@
  * listening sockets again, so nothing is lost. When master is gone (end of
  * file on the control socket) the daemon finishes its sessions and ends.
  */
-#include "applets/service.h"
+#include "applets/daemon/service.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,7 +6,7 @@
  *
  * capabilities(7), credentials(7), prctl(2).
  */
-#include "applets/privileges.h"
+#include "applets/daemon/privileges.h"
 
 #include <errno.h>
 #include <fcntl.h>

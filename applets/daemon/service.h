@@ -1,10 +1,10 @@
-#ifndef APPLETS_SERVICE_H
-#define APPLETS_SERVICE_H
+#ifndef APPLETS_DAEMON_SERVICE_H
+#define APPLETS_DAEMON_SERVICE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "applets/privileges.h"
+#include "applets/daemon/privileges.h"
 #include "base/buf.h"
 #include "base/loop.h"
 #include "net/serve.h"

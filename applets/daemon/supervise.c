@@ -16,7 +16,7 @@
  *
  * Stopping: SIGTERM to all, SIGKILL after STOP_SECONDS.
  */
-#include "applets/admin/master/engine.h"
+#include "applets/daemon/engine.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -26,7 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "applets/service.h"
+#include "applets/daemon/service.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"

@@ -5,7 +5,7 @@
  * terminal. So the parent stays until the child has its sockets; then the child lets go of
  * the terminal, so that `postfix start | cat` ends.
  */
-#include "applets/admin/master/daemon.h"
+#include "applets/daemon/daemon.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,7 +5,7 @@
  * file left behind by a crash or a power cut means nothing, and the holder's pid comes
  * from the kernel and not from the file's text.
  */
-#include "applets/admin/master/supervise.h"
+#include "applets/daemon/supervise.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -33,7 +33,7 @@
 
 #include "base/str.h"
 
-#include "applets/admin/journey.h"
+#include "applets/image/journey.h"
 #include "applets/applets.h"
 
 #define STOP_SECONDS 10

@@ -1,6 +1,6 @@
 /* journey.h - the journey of a mail through a running server, step by step */
-#ifndef APPLETS_ADMIN_JOURNEY_H
-#define APPLETS_ADMIN_JOURNEY_H
+#ifndef APPLETS_IMAGE_JOURNEY_H
+#define APPLETS_IMAGE_JOURNEY_H
 
 /* Walk all steps against the server on this host's loopback address, printing
  * a line for each. Returns how many failed; what depends on a failed step is

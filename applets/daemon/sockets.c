@@ -5,7 +5,7 @@
  * that is what people meet first: another mail server on port 25, a port
  * below 1024 without root, an address of another machine.
  */
-#include "applets/admin/master/supervise.h"
+#include "applets/daemon/supervise.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
-#ifndef APPLETS_ADMIN_MASTER_SUPERVISE_H
-#define APPLETS_ADMIN_MASTER_SUPERVISE_H
+#ifndef APPLETS_DAEMON_SUPERVISE_H
+#define APPLETS_DAEMON_SUPERVISE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,7 +14,7 @@
  * The engine of master (master.cf) and dovecot (dovecot.conf): owns listening
  * sockets, starts services through our own executable when somebody connects
  * (or at once), restarts them with growing pauses when they crash, reaps,
- * reloads and stops. applets/service.h is the other side of the contract.
+ * reloads and stops. applets/daemon/service.h is the other side of the contract.
  *
  *	configuration -> struct sv_config (specs and their endpoints) -> sv_apply()
  */

@@ -8,7 +8,7 @@
  *
  * The environment is made anew: what a stranger set in ours does not reach daemons.
  */
-#include "applets/admin/master/supervise.h"
+#include "applets/daemon/supervise.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "applets/service.h"
+#include "applets/daemon/service.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"

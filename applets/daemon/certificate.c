@@ -6,14 +6,14 @@
  * them the old certificate stays in use. Processes that run have it in memory
  * (tls_context_refresh); so a reload does not replace them, and they do not end when idle.
  */
-#include "applets/certificate.h"
+#include "applets/daemon/certificate.h"
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/dovecot/dovecot_conf.h"
 #include "conf/params.h"
-#include "applets/service.h"
+#include "applets/daemon/service.h"
 
 bool certificate_of_smtpd(struct tls_server_config *files)
 {

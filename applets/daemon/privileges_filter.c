@@ -12,7 +12,7 @@
  *
  * seccomp(2), linux/seccomp.h, linux/filter.h, linux/audit.h.
  */
-#include "applets/privileges.h"
+#include "applets/daemon/privileges.h"
 
 #include <elf.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
-#ifndef APPLETS_PRIVILEGES_H
-#define APPLETS_PRIVILEGES_H
+#ifndef APPLETS_DAEMON_PRIVILEGES_H
+#define APPLETS_DAEMON_PRIVILEGES_H
 
 #include <stdbool.h>
 #include <stddef.h>

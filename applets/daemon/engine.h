@@ -1,9 +1,9 @@
-#ifndef APPLETS_ADMIN_MASTER_ENGINE_H
-#define APPLETS_ADMIN_MASTER_ENGINE_H
+#ifndef APPLETS_DAEMON_ENGINE_H
+#define APPLETS_DAEMON_ENGINE_H
 
 #include <sys/types.h>
 
-#include "applets/admin/master/supervise.h"
+#include "applets/daemon/supervise.h"
 
 /* Private to supervise.c (children, crashes, life) and apply.c (the next configuration). */
 
