@@ -8,7 +8,7 @@
  * A child told to leave (reload), or that leaves by itself, is forgotten by its service and
  * finishes alone, so that open sessions live on beside the new child, which serves meanwhile;
  * only "single" services wait for it to end. What the old child granted is asked of the old child
- * (applets/admin/dovecot/handoff.c). A child that is just starting has SIGHUP blocked until its
+ * (applets/admin/dovecot/login_handoff.c). A child that is just starting has SIGHUP blocked until its
  * loop can take it: to be told to leave never kills it.
  *
  * A start has succeeded when the services that run at once have said that they serve; one that

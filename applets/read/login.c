@@ -9,7 +9,7 @@
  *user=<u>, ...
  *
  * The Login line is written by the supervisor, which alone knows the mail part's pid; we send it
- * along. applets/read/mail_part.c has the other half, applets/admin/dovecot/handoff.c the way
+ * along. applets/read/mail_part.c has the other half, applets/admin/dovecot/login_handoff.c the way
  * between. Started by the supervisor we see no files and make no connections: it looks at the
  * certificate's files for us, and hands auth the other end of a socket pair.
  */
