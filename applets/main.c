@@ -1,4 +1,5 @@
-/* main - the multi-call shell: which applet is meant, and start it
+/*
+ * main - the multi-call shell: which applet is meant, and start it
  *
  * The applet is named by argv[0] (a link: /usr/sbin/sendmail -> pillarbox) or
  * by the first argument (pillarbox sendmail -t). Where nothing else is said
@@ -13,7 +14,6 @@
  *	pillarbox --features            the switches of config/features.h, as built
  *
  * An unknown applet is exit status 127 and "applet not found". */
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -24,9 +24,8 @@
 #include <unistd.h>
 
 #include "config/features.h"
-
-#include "applets/applets.h"
 #include "base/date.h"
+#include "applets/applets.h"
 
 #define EXIT_NOT_FOUND 127
 #define LIST_COLUMNS 79

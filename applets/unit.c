@@ -1,4 +1,5 @@
-/* unit - run the unit tests that are compiled into a test build
+/*
+ * unit - run the unit tests that are compiled into a test build
  *
  * Tests register themselves before main (tests/unit/unit.h). Each runs in a
  * child process with a time limit and its own temporary directory; its lines
@@ -9,7 +10,6 @@
  *	skip SUITE.NAME: why
  *
  * Exit status 1 if any failed or none matched the filter. */
-
 #include "config/features.h"
 
 #if FEATURE_UNIT

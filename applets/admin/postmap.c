@@ -1,4 +1,5 @@
-/* postmap - make and ask lookup tables; also postalias and newaliases
+/*
+ * postmap - make and ask lookup tables; also postalias and newaliases
  *
  *	postmap [options] [type:]file...
  *

@@ -5,13 +5,13 @@
  * file left behind by a crash or a power cut means nothing, and the holder's pid comes
  * from the kernel and not from the file's text.
  */
-#include "applets/daemon/supervise.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "applets/daemon/supervise.h"
 
 static const char name[] = "master.pid";
 

@@ -12,8 +12,6 @@
  *
  * seccomp(2), linux/seccomp.h, linux/filter.h, linux/audit.h.
  */
-#include "applets/daemon/privileges.h"
-
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +23,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "applets/daemon/privileges.h"
 
 #if defined(__x86_64__)
 #define MACHINE (EM_X86_64 | 0xc0000000U)

@@ -26,7 +26,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "applets/applets.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -38,6 +37,7 @@
 #include "conf/params.h"
 #include "net/listen.h"
 #include "queue/queue.h"
+#include "applets/applets.h"
 
 enum {
 	STOP_SECONDS = 5,

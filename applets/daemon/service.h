@@ -4,11 +4,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "applets/daemon/privileges.h"
 #include "base/buf.h"
 #include "base/loop.h"
 #include "net/serve.h"
 #include "ipc/control.h"
+#include "applets/daemon/privileges.h"
 
 /*
  * What every daemon's main() has in common, and the contract between a daemon

@@ -5,8 +5,6 @@
  * that is what people meet first: another mail server on port 25, a port
  * below 1024 without root, an address of another machine.
  */
-#include "applets/daemon/supervise.h"
-
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +19,7 @@
 #include "base/str.h"
 #include "base/unixsock.h"
 #include "net/listen.h"
+#include "applets/daemon/supervise.h"
 
 enum { BACKLOG = 1024 };
 

@@ -8,8 +8,6 @@
  *
  * The environment is made anew: what a stranger set in ours does not reach daemons.
  */
-#include "applets/daemon/supervise.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -20,10 +18,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "applets/daemon/service.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "applets/daemon/service.h"
+#include "applets/daemon/supervise.h"
 
 enum { ENV_MAX = 16 };
 

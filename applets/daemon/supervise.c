@@ -8,16 +8,14 @@
  * A child told to leave (reload), or that leaves by itself, is forgotten by its service and
  * finishes alone, so that open sessions live on beside the new child, which serves meanwhile;
  * only "single" services wait for it to end. What the old child granted is asked of the old child
- * (applets/admin/dovecot/login_handoff.c). A child that is just starting has SIGHUP blocked until its
- * loop can take it: to be told to leave never kills it.
+ * (applets/admin/dovecot/login_handoff.c). A child that is just starting has SIGHUP blocked until
+ * its loop can take it: to be told to leave never kills it.
  *
  * A start has succeeded when the services that run at once have said that they serve; one that
  * failed twice is told to hooks->started().
  *
  * Stopping: SIGTERM to all, SIGKILL after STOP_SECONDS.
  */
-#include "applets/daemon/engine.h"
-
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,11 +24,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "applets/daemon/service.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/unixsock.h"
+#include "applets/daemon/engine.h"
+#include "applets/daemon/service.h"
 
 enum {
 	STOP_SECONDS = 8,

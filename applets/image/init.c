@@ -1,4 +1,5 @@
-/* init - first process of an initramfs or a bare image
+/*
+ * init - first process of an initramfs or a bare image
  *
  * The kernel starts it as /init, with a file system that holds pillarbox and
  * its configuration and nothing else: no shell, no other tool. It mounts what
@@ -11,7 +12,6 @@
  *
  * Outside a new machine there is nothing to mount and nothing to switch off:
  * only process 1 does either, so `init -d` can be tried by hand. */
-
 #include "config/features.h"
 
 #if FEATURE_INIT

@@ -1,4 +1,5 @@
-/* journey - show a mail's way in, and out by POP3, IMAP and `mail`
+/*
+ * journey - show a mail's way in, and out by POP3, IMAP and `mail`
  *
  * For images without a shell or any client: init runs it and the console (or
  * scripts/bootvm) reads one line a step,
@@ -10,7 +11,6 @@
  * an alias that gives him root's mail. One mail is sent by `mail`, one by
  * SMTP; both are looked for by POP3, by IMAP and by `mail`. A dialogue is a
  * table of lines to send and of how the last line of the answer begins. */
-
 #include "config/features.h"
 
 #if FEATURE_INIT

@@ -1,4 +1,5 @@
-/* listing - what mailq prints
+/*
+ * listing - what mailq prints
  *
  *	-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------
  *	5CFBB21DB*      444 Tue Aug  9 14:21:58  root

@@ -1,4 +1,5 @@
-/* postcat - show what is in the queue: envelope, headers, body
+/*
+ * postcat - show what is in the queue: envelope, headers, body
  *
  *	postcat -q ID	a message of the queue; a bare ID does as well
  *	-e -h -b	envelope records, header, body; all three when none is given
@@ -16,14 +17,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "applets/applets.h"
-#include "applets/daemon/service.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
 #include "queue/queue.h"
+#include "applets/daemon/service.h"
+#include "applets/applets.h"
 
 enum {
 	SHOW_ENVELOPE = 1,

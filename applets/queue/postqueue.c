@@ -1,4 +1,5 @@
-/* postqueue - list and flush the queue; also mailq
+/*
+ * postqueue - list and flush the queue; also mailq
  *
  *	postqueue -p	list		-j	list, one JSON object a message
  *	postqueue -f	flush all	-i ID	flush one	-s SITE	flush what goes there
@@ -17,14 +18,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "applets/applets.h"
-#include "applets/queue/listing.h"
-#include "applets/daemon/service.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/unixsock.h"
 #include "conf/params.h"
 #include "ipc/notify.h"
+#include "applets/daemon/service.h"
+#include "applets/applets.h"
+#include "applets/queue/listing.h"
 
 enum {
 	READ_SIZE = 65536,

@@ -22,9 +22,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "applets/daemon/certificate.h"
-#include "ipc/handoff.h"
-#include "applets/read/login_parts.h"
 #include "base/crypto.h"
 #include "base/encode.h"
 #include "base/log.h"
@@ -34,6 +31,9 @@
 #include "net/serve.h"
 #include "net/tls.h"
 #include "address/match.h"
+#include "ipc/handoff.h"
+#include "applets/daemon/certificate.h"
+#include "applets/read/login_parts.h"
 
 enum {
 	LOGIN_IN_HIGH = 16384,

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
-#include "ipc/auth_client.h"
 #include "net/session.h"
+#include "ipc/auth_client.h"
 #include "mail/mailbox.h"
 
 /*

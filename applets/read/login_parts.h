@@ -1,9 +1,9 @@
 #ifndef APPLETS_READ_LOGIN_PARTS_H
 #define APPLETS_READ_LOGIN_PARTS_H
 
-#include "applets/read/login.h"
-#include "applets/daemon/service.h"
 #include "base/buf.h"
+#include "applets/daemon/service.h"
+#include "applets/read/login.h"
 
 /* Private to login.c and mail_part.c: the two halves of pop3d and imapd. */
 

@@ -17,13 +17,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ipc/handoff.h"
-#include "applets/read/login_parts.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/dovecot/dovecot_conf.h"
 #include "net/serve.h"
+#include "ipc/handoff.h"
+#include "applets/read/login_parts.h"
 
 enum { IDLE_MS = 30000, MAIL_IN_HIGH = 128 * 1024, GROUPS_MAX = 256 };
 

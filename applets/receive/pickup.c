@@ -41,14 +41,14 @@
 #include "base/unixsock.h"
 #include "conf/params.h"
 #include "net/serve.h"
-#include "ipc/pickup_request.h"
-#include "ipc/notify.h"
 #include "queue/queue.h"
-#include "message/enqueue.h"
 #include "address/match.h"
+#include "ipc/notify.h"
+#include "ipc/pickup_request.h"
 #include "route/resolve.h"
-#include "applets/applets.h"
+#include "message/enqueue.h"
 #include "applets/daemon/service.h"
+#include "applets/applets.h"
 
 enum {
 	SCAN_SECONDS = 60,

@@ -30,8 +30,8 @@
 #include "mime/header.h"
 #include "proto/smtp.h"
 #include "queue/queue.h"
-#include "route/resolve.h"
 #include "address/rewrite.h"
+#include "route/resolve.h"
 #include "message/submit.h"
 #include "applets/applets.h"
 

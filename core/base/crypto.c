@@ -9,9 +9,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "bearssl.h"
-
 #include "base/log.h"
+#include "bearssl.h"
 
 static const br_hash_class *class_of(enum digest d)
 {

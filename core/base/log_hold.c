@@ -1,4 +1,5 @@
-/* log_hold - lines of the log that cannot be written now are kept, then dropped and counted
+/*
+ * log_hold - lines of the log that cannot be written now are kept, then dropped and counted
  *
  * The reader of a pipe may stop reading (a container's log collector), a
  * terminal may be stopped with ^S, the disk may be full. A server that waited

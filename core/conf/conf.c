@@ -1,4 +1,5 @@
-/* conf - main.cf: load, expand, convert into param
+/*
+ * conf - main.cf: load, expand, convert into param
  *
  * conf_load() reads all of main.cf into a new state, converts every row of
  * params.def from it into a new struct params, and only then lets both take

@@ -1,4 +1,5 @@
-/* defaults - myhostname, mydomain and mynetworks when main.cf is silent
+/*
+ * defaults - myhostname, mydomain and mynetworks when main.cf is silent
  *
  * mynetworks follows from the interfaces that are up and that inet_interfaces
  * lets us listen on, by mynetworks_style: host (each address alone), subnet

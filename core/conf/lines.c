@@ -1,4 +1,5 @@
-/* lines - logical lines of configuration files and table sources
+/*
+ * lines - logical lines of configuration files and table sources
  *
  * Physical lines are split off a read buffer; one is always looked at ahead,
  * because only the line after a logical line tells that it has ended.

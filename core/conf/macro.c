@@ -1,4 +1,5 @@
-/* expand - $name expansion with conditionals
+/*
+ * expand - $name expansion with conditionals
  *
  * A recursive descent over the text. What a conditional tests is the value as
  * it is written, before its own expansion: with h = $f and f empty,

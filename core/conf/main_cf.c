@@ -1,4 +1,5 @@
-/* main_cf - the assignments of main.cf
+/*
+ * main_cf - the assignments of main.cf
  *
  *	# comment
  *	name = value, a line that begins with a blank

@@ -1,4 +1,5 @@
-/* master_cf - the services of master.cf
+/*
+ * master_cf - the services of master.cf
  *
  *	# service type  private unpriv  chroot  wakeup  maxproc command + args
  *	smtp      inet  n       -       y       -       -       smtpd

@@ -1,4 +1,5 @@
-/* param_table - the rows of config/params.def, as read-only data
+/*
+ * param_table - the rows of config/params.def, as read-only data
  *
  * Names and defaults are members of one constant struct, and rows hold their
  * offsets: no pointers, so nothing of it is relocated when the program is

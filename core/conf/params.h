@@ -4,9 +4,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "config/features.h"
 #include "base/arena.h"
 #include "base/buf.h"
-#include "config/features.h"
 
 /*
  * main.cf. Every parameter is one row of config/params.def; the row makes the

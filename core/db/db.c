@@ -1,4 +1,5 @@
-/* db - a thin, narrow wrapper of SQLite
+/*
+ * db - a thin, narrow wrapper of SQLite
  *
  * Opens files with the flags of db.h, prepares the caller's table of
  * statements at first use, binds and reads columns, and turns SQLite's result
@@ -28,7 +29,6 @@
 #include "base/identity.h"
 #include "base/log.h"
 #include "base/mem.h"
-
 #include "db/db_combine.h"
 #include "db/db_guard.h"
 #include "db/db_mend.h"

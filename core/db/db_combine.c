@@ -1,4 +1,5 @@
-/* db_combine - the many small writes to a write-ahead log as few large ones
+/*
+ * db_combine - the many small writes to a write-ahead log as few large ones
  *
  * SQLite writes each page of a log as two: 24 bytes of header, then the page.
  * A commit of 25 mails is 120 system calls. Here what follows on from what was

@@ -1,4 +1,6 @@
-/* db_guard - SQLite's way to files, for root */
+/*
+ * db_guard - SQLite's way to files, for root
+ */
 #include "db/db_guard.h"
 
 #include <fcntl.h>

@@ -1,4 +1,5 @@
-/* db_mend - a damaged database, shown as whole as can be
+/*
+ * db_mend - a damaged database, shown as whole as can be
  *
  * What a page is made of, in this order:
  *
@@ -20,7 +21,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-
 #include "db/wal.h"
 
 struct mend_file {

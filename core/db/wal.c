@@ -1,4 +1,6 @@
-/* wal - a write-ahead log read frame by frame, also behind damage */
+/*
+ * wal - a write-ahead log read frame by frame, also behind damage
+ */
 #include "db/wal.h"
 
 #include <string.h>

@@ -25,8 +25,8 @@
 #include "base/buf.h"
 #include "base/date.h"
 #include "base/mem.h"
-#include "deliver/deliver_impl.h"
 #include "mail/mbox/mbox_format.h"
+#include "deliver/deliver_impl.h"
 
 /*
  * put_clean - a text from the envelope, control bytes replaced: it must not make lines of

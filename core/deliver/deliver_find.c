@@ -25,8 +25,8 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "deliver/deliver_impl.h"
 #include "mail/mbox/mbox_format.h"
+#include "deliver/deliver_impl.h"
 
 enum {
 	WINDOW = 256 * 1024,

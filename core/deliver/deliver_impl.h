@@ -5,8 +5,8 @@
 
 #include <sys/types.h>
 
-#include "deliver/deliver.h"
 #include "mail/lock.h"
+#include "deliver/deliver.h"
 
 enum { DELIVER_CHUNK = 64 * 1024 };
 

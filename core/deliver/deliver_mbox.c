@@ -17,8 +17,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "deliver/deliver_impl.h"
 #include "mail/mbox/mbox_format.h"
+#include "deliver/deliver_impl.h"
 
 enum { WRITE_BUFFER = 256 * 1024, REOPEN_MAX = 5, TOUCH_SECONDS = 30 };
 

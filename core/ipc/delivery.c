@@ -1,4 +1,5 @@
-/* delivery - requests of qmgr to delivery agents, and their answers
+/*
+ * delivery - requests of qmgr to delivery agents, and their answers
  *
  * One wire message each (base/wire.h): a kind, then the fields in the order of
  * the structs. Counts are checked against the bytes that are there before

@@ -1,4 +1,5 @@
-/* delivery_log - the log line of a delivery attempt, in the words of Postfix
+/*
+ * delivery_log - the log line of a delivery attempt, in the words of Postfix
  *
  * delays=a/b/c/d: a before qmgr picked it up, b in qmgr, c setting up the
  * connection, d sending. Agents and qmgr (for recipients that never reach an

@@ -1,4 +1,5 @@
-/* notify - words to qmgr
+/*
+ * notify - words to qmgr
  *
  * A writer that found the socket full keeps up to 64 KB back; beyond that it
  * forgets the ids and says QMGR_SCAN once there is room again. A connection

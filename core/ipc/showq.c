@@ -1,4 +1,5 @@
-/* list - the queue as wire messages, from qmgr to postqueue
+/*
+ * list - the queue as wire messages, from qmgr to postqueue
  *
  * The same walk serves postqueue itself when the mail system is down and root
  * reads the queue directly.

@@ -28,7 +28,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-
 #include "db/db.h"
 
 enum {

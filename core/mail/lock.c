@@ -19,7 +19,6 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "conf/params.h"
-
 #include "mail/lock_owner.h"
 
 enum { SLEEP_FIRST_MS = 5, SLEEP_MAX_MS = 250 };

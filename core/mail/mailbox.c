@@ -20,7 +20,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-
 #include "mail/lock.h"
 #include "mail/mailstore.h"
 

@@ -14,7 +14,6 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-
 #include "mail/mailstore.h"
 
 enum { SPOOL_MEMORY = 256 * 1024 };

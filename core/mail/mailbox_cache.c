@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-
 #include "mail/mailstore.h"
 
 /* Bytes held back before they are written; UIDs read at once. */

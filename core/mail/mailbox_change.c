@@ -10,7 +10,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-
 #include "mail/mailstore.h"
 
 enum { STORE_LOW = 256 };

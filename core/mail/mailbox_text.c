@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-
 #include "mail/mailstore.h"
 
 struct mail_text *mail_open(struct mailbox_view *v, uint32_t seq)

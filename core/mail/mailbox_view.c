@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-
 #include "mail/mbox/mbox_driver.h"
 
 /* ---- What the session knows ---- */

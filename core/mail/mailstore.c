@@ -13,6 +13,8 @@
  * leading dot would make it a folder), or in the home when there is no room for it
  * there. Where neither can be written it is in memory, and that is said.
  */
+#include "mail/mailstore.h"
+
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -27,8 +29,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/dovecot/dovecot_conf.h"
-
-#include "mail/mailstore.h"
 #include "mail/mbox/mbox_journal.h"
 
 /* The stores that sessions of this process have open: what they share is found here. */

@@ -3,7 +3,6 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-
 #include "mail/index.h"
 #include "mail/mailbox.h"
 

@@ -15,7 +15,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-
 #include "mail/mailstore.h"
 
 /* ---- Listing ---- */

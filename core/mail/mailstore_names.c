@@ -17,10 +17,8 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-
 #include "mime/charset.h"
 #include "proto/utf7.h"
-
 #include "mail/mailstore.h"
 
 /* A file's name may have 255 bytes; deeper trees than this are not made. */

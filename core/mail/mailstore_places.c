@@ -15,7 +15,6 @@
 
 #include "base/mem.h"
 #include "conf/dovecot/dovecot_conf.h"
-
 #include "mail/mailstore.h"
 
 /* is_below - path is dir or something in it */

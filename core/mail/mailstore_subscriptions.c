@@ -16,10 +16,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-
 #include "mime/charset.h"
 #include "proto/utf7.h"
-
 #include "mail/mailstore.h"
 
 enum { FILE_MAX = 4 * 1024 * 1024 };

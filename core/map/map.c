@@ -1,4 +1,5 @@
-/* map - lookup tables: "type:name", and lists of them
+/*
+ * map - lookup tables: "type:name", and lists of them
  *
  * One row of types[] for each kind; what a kind does is in its own map_*.c. This file takes
  * specifications and lists apart, folds keys, and sees to it that an error is

@@ -1,4 +1,5 @@
-/* map_build - make name.db: collect rows, sort them, write blocks
+/*
+ * map_build - make name.db: collect rows, sort them, write blocks
  *
  * name.db is an SQLite file:
  *

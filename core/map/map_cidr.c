@@ -1,4 +1,5 @@
-/* map_cidr - rules with networks (cidr_table(5))
+/*
+ * map_cidr - rules with networks (cidr_table(5))
  *
  *	192.168.0.0/16 result
  *	2001:db8::/32 result

@@ -1,4 +1,5 @@
-/* map_combine - tables made of tables
+/*
+ * map_combine - tables made of tables
  *
  *	unionmap:{a, b}		the values of all of them, joined by commas
  *	pipemap:{a, b}		a's value is looked up in b, and so on

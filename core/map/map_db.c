@@ -1,4 +1,5 @@
-/* map_db - indexed tables: name.db, an SQLite file made by postmap
+/*
+ * map_db - indexed tables: name.db, an SQLite file made by postmap
  *
  * The types hash, btree, lmdb, cdb, dbm and sdbm are all this. The file is
  * not changed in place (a new one takes its name), so it is opened as

@@ -1,4 +1,5 @@
-/* map_net - tables that a server answers for: tcp and socketmap
+/*
+ * map_net - tables that a server answers for: tcp and socketmap
  *
  *	tcp:host:port			"get key" -> "200 value", "500 none", "400 error";
  *					blanks, '%' and controls as %XX (tcp_table(5))

@@ -1,4 +1,5 @@
-/* map_pcre - rules with Perl's regular expressions (pcre_table(5))
+/*
+ * map_pcre - rules with Perl's regular expressions (pcre_table(5))
  *
  *	/pattern/flags result
  *

@@ -1,4 +1,5 @@
-/* map_regexp - rules with POSIX regular expressions (regexp_table(5))
+/*
+ * map_regexp - rules with POSIX regular expressions (regexp_table(5))
  *
  *	/pattern/flags result
  *

@@ -1,4 +1,5 @@
-/* map_rules - tables of rules, tried in order: regexp, pcre, cidr
+/*
+ * map_rules - tables of rules, tried in order: regexp, pcre, cidr
  *
  *	pattern result		the first match gives the result
  *	!pattern result		... when the pattern does not match
@@ -21,8 +22,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "conf/macro.h"
 #include "conf/lines.h"
+#include "conf/macro.h"
 
 enum { MAX_RULES = 1000000, MAX_IFS = 100 };
 

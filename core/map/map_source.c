@@ -1,4 +1,5 @@
-/* map_source - rows of the text that tables are made from
+/*
+ * map_source - rows of the text that tables are made from
  *
  *	key value			postmap, texthash
  *	"key with blanks" value

@@ -1,4 +1,5 @@
-/* map_sqlite - look-ups by a query in somebody's SQLite database (sqlite_table(5))
+/*
+ * map_sqlite - look-ups by a query in somebody's SQLite database (sqlite_table(5))
  *
  * sqlite:/path/file names a file of parameters:
  *
@@ -22,7 +23,6 @@
 #include <sys/stat.h>
 
 #include "config/features.h"
-
 #include "base/clock.h"
 #include "base/mem.h"
 #include "conf/main_cf.h"

@@ -1,4 +1,5 @@
-/* map_text - tables that are text, or that the system holds
+/*
+ * map_text - tables that are text, or that the system holds
  *
  *	texthash:/file			the source itself, held in memory
  *	inline:{ k=v, { k = v, w } }	rows in the name
@@ -15,10 +16,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/passwd.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/passwd.h"
 #include "map/map_impl.h"
 #include "map/map_source.h"
 

@@ -10,9 +10,9 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "proto/smtp.h"
-#include "message/cleanup.h"
-#include "route/resolve.h"
 #include "address/rewrite.h"
+#include "route/resolve.h"
+#include "message/cleanup.h"
 
 const char *cleanup_address(struct arena *a, const char *address)
 {

@@ -21,8 +21,8 @@
 #include "mime/charset.h"
 #include "mime/word.h"
 #include "proto/smtp.h"
-#include "message/cleanup.h"
 #include "address/rewrite.h"
+#include "message/cleanup.h"
 
 enum { COMMENT_DEPTH_MAX = 50, ADDRESS_TOKENS_MAX = 10240 };
 

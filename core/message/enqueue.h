@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "ipc/pickup_request.h"
 #include "queue/queue.h"
+#include "ipc/pickup_request.h"
 
 /*
  * A local submission on its way into queue.db: pickup's and direct

@@ -9,14 +9,13 @@
  * does not come, the message may be queued, and trying another way could
  * queue it twice.
  */
-#include "message/submit_impl.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "message/submit_impl.h"
 
 enum { KEPT_MAX = 1024 * 1024 };
 

@@ -2,8 +2,8 @@
 #define MESSAGE_SUBMIT_IMPL_H
 
 #include "base/buf.h"
-#include "ipc/pickup_request.h"
 #include "queue/queue.h"
+#include "ipc/pickup_request.h"
 #include "message/enqueue.h"
 #include "message/submit.h"
 

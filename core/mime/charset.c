@@ -13,9 +13,9 @@
 #include <iconv.h>
 #include <string.h>
 
+#include "config/features.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "config/features.h"
 #include "mime/charset_more.h"
 
 enum { TORN_MAX = 16 };

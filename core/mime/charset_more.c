@@ -14,10 +14,10 @@
 #include <iconv.h>
 #include <string.h>
 
+#include "config/features.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/utf8.h"
-#include "config/features.h"
 
 #if FEATURE_CHARSETS
 

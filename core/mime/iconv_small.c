@@ -8,17 +8,15 @@
  *
  * POSIX iconv_open, iconv, iconv_close
  */
-#include "mime/charset.h"
-
-#include "config/features.h"
-
-#if !FEATURE_CHARSETS
-
 #include <errno.h>
 #include <iconv.h>
 #include <string.h>
 
+#include "config/features.h"
 #include "base/str.h"
+#include "mime/charset.h"
+
+#if !FEATURE_CHARSETS
 
 enum { SET_UTF8, SET_ASCII, SET_LATIN1, SET_LATIN9, SET_CP1252, SET_COUNT };
 

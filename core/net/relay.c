@@ -11,13 +11,12 @@
  * rests until the other has taken what there is. The mail part keeps the
  * timeouts. Its end of file closes the connection; the client's is passed on.
  */
-#include "net/conn.h"
-
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "net/conn.h"
 
 enum { RELAY_HIGH = 65536 };
 

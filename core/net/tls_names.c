@@ -5,11 +5,10 @@
  * everybody's logs and Received: headers. Errors say what happened, not the name
  * of a constant; a fatal alert from the peer is named as RFC 5246 7.2 does.
  */
-#include "net/tls.h"
-
 #include <stdint.h>
 
 #include "base/str.h"
+#include "net/tls.h"
 #include "net/tls_pem.h"
 
 /* The text itself and no pointer: a pointer makes a page of the table each process's own. */

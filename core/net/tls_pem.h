@@ -3,8 +3,8 @@
 
 #include <stddef.h>
 
-#include "bearssl.h"
 #include "net/tls.h"
+#include "bearssl.h"
 
 /*
  * Private to core/net/tls*.c: certificates and keys from PEM files.

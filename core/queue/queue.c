@@ -1,4 +1,5 @@
-/* queue - opening queue.db, its errors, and the writers' turns
+/*
+ * queue - opening queue.db, its errors, and the writers' turns
  *
  * The mail is safe from the moment queue_commit() returns 0: WAL with
  * synchronous=FULL, the log is synced once for each commit.
@@ -31,7 +32,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-
 #include "queue/queue_internal.h"
 
 /* 4 KB pages, SQLite's default, wrote the fewest bytes a mail (HISTORY.md). temp_store: a container

@@ -1,4 +1,5 @@
-/* queue_aside - a damaged queue.db is moved out of the way, never deleted
+/*
+ * queue_aside - a damaged queue.db is moved out of the way, never deleted
  *
  * queue.db and its -wal and -shm become queue.db.corrupt-TIME and the same with
  * -wal and -shm, so that what is in them can still be looked for. Damage that

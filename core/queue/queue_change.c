@@ -1,11 +1,11 @@
-/* queue_change - what happens to messages that are in the queue
+/*
+ * queue_change - what happens to messages that are in the queue
  *
  * Changes are collected in memory in the order they came and carried out by
  * the next queue_commit(), in the same transaction as the messages that ended
  * meanwhile: a bounce is in the queue exactly when its cause is settled.
  */
 #include "base/mem.h"
-
 #include "queue/queue_internal.h"
 
 struct queue_change *queue_add_change(struct queue *q, enum queue_op op, queue_id id)

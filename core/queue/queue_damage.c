@@ -1,4 +1,5 @@
-/* queue_damage - a look at the files of the queue before SQLite takes them as they are
+/*
+ * queue_damage - a look at the files of the queue before SQLite takes them as they are
  *
  * Two kinds of damage it passes over in silence, and destroys what could be
  * had: an empty database makes it delete the log beside it, and in the log it
@@ -23,9 +24,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-
-#include "queue/queue_internal.h"
 #include "db/wal.h"
+#include "queue/queue_internal.h"
 
 enum { PATH_SIZE = 4096, HEADER = 100, VERSION_MAX = 1000, SHM_IN_USE = 128 };
 

@@ -1,4 +1,5 @@
-/* queue_hold - what a process has in hand, as record locks that others can see
+/*
+ * queue_hold - what a process has in hand, as record locks that others can see
  *
  *	offset of queue.lock
  *	0 .. 7		the last id (queue_id.c)

@@ -1,4 +1,5 @@
-/* queue_id - queue ids: 50 bits of microseconds, never the same twice
+/*
+ * queue_id - queue ids: 50 bits of microseconds, never the same twice
  *
  * The last id taken by any process stands in the first 8 bytes of
  * DIR/queue.lock (big-endian), and is read and raised under a record lock of

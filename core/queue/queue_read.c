@@ -1,4 +1,5 @@
-/* queue_read - looking at the queue: envelopes, walks, recipients, content
+/*
+ * queue_read - looking at the queue: envelopes, walks, recipients, content
  *
  * No statement is left in the middle between calls, because an open read keeps
  * the write-ahead log from being begun anew. The chunk read last is kept, so
@@ -8,7 +9,6 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
-
 #include "queue/queue_internal.h"
 
 int queue_read_begin(struct queue *q)

@@ -1,4 +1,5 @@
-/* queue_rescue - mail out of a damaged database that was set aside
+/*
+ * queue_rescue - mail out of a damaged database that was set aside
  *
  * What can still be read whole (envelope, recipients that are not done, every
  * byte of the content) goes into the new queue under the same id. The walk goes
@@ -22,7 +23,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-
 #include "queue/queue_internal.h"
 
 enum {

@@ -1,4 +1,5 @@
-/* queue_reserve - room for emptying the queue when the disk is full
+/*
+ * queue_reserve - room for emptying the queue when the disk is full
  *
  * Removing mail needs room too: the log grows first, and before it can be
  * begun anew its pages have to fit into the database. On a full disk that is a
@@ -18,7 +19,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-
 #include "queue/queue_internal.h"
 
 enum {

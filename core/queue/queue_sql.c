@@ -1,4 +1,5 @@
-/* queue_sql - the schema of queue.db and every statement on it
+/*
+ * queue_sql - the schema of queue.db and every statement on it
  *
  * message	one row a mail. id is the primary key and rises with time, so new
  *		rows go to the right edge of the tree, where the pages are warm.

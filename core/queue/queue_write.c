@@ -1,4 +1,5 @@
-/* queue_write - messages on their way into the queue, and the commit
+/*
+ * queue_write - messages on their way into the queue, and the commit
  *
  *	queue_begin -> queue_add_recipient, queue_write ... -> queue_end
  *							 -> queue_commit --> safe
@@ -17,7 +18,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-
 #include "queue/queue_internal.h"
 
 /* This much of full chunks in memory is written without waiting for the end of a message. */

@@ -29,8 +29,8 @@
 #include "address/alias.h"
 #include "address/forward.h"
 #include "address/lookup.h"
-#include "route/resolve.h"
 #include "address/rewrite.h"
+#include "route/resolve.h"
 
 enum { DEPTH_MAX = 100, TARGETS_MAX = 50000 };
 

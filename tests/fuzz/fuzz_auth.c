@@ -2,8 +2,6 @@
  * fuzz_auth - the authentication server: both protocols over a passwd-file, SASL exchanges and
  * stored passwords, by the first byte
  */
-#include "fuzz.h"
-
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,9 +9,9 @@
 #include "base/mem.h"
 #include "base/passwd.h"
 #include "proto/sasl.h"
-
 #include "applets/admin/auth/auth.h"
 #include "applets/admin/auth/penalty.h"
+#include "fuzz.h"
 
 /* configure - the users are in the file "users", whose hashes may be of any scheme */
 static void configure(void)

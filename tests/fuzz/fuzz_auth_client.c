@@ -6,8 +6,6 @@
  * '!' is said and then the connection is closed. What the client says must be what was asked for,
  * and each request must be answered once; lines are read back as they were put, too.
  */
-#include "fuzz.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +18,7 @@
 #include "base/unixsock.h"
 #include "ipc/auth_client.h"
 #include "ipc/auth_protocol.h"
+#include "fuzz.h"
 
 enum {
 	F_CANCEL = 1,  /* flags: the first challenge ends in a cancellation */

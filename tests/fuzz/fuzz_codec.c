@@ -2,19 +2,17 @@
  * fuzz_codec - encodings, character sets and dates, by the first byte: what can be decoded can be
  * encoded again, and the cuts of the input do not matter
  */
-#include "fuzz.h"
-
 #include <string.h>
 
 #include "base/date.h"
 #include "base/encode.h"
 #include "base/mem.h"
 #include "mime/charset.h"
-#include "ipc/auth_protocol.h"
 #include "proto/imap_mailbox.h"
 #include "proto/utf7.h"
-
+#include "ipc/auth_protocol.h"
 #include "ipc/handoff.h"
+#include "fuzz.h"
 
 static void same(const struct buf *a, struct slice b)
 {

@@ -1,13 +1,12 @@
 /*
  * fuzz_conf - main.cf, master.cf, dovecot.conf and values with $names, by the first byte
  */
-#include "fuzz.h"
-
 #include "base/mem.h"
 #include "conf/dovecot/dovecot_conf.h"
 #include "conf/main_cf.h"
 #include "conf/master_cf.h"
 #include "conf/params.h"
+#include "fuzz.h"
 
 static void read_master(const char *path)
 {

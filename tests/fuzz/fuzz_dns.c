@@ -5,8 +5,6 @@
  * divided by "%%": a byte of flags, the three counts, and the records. The header and the question
  * are ours, so that c-ares takes the answer for one. When there are no more: no such name.
  */
-#include "fuzz.h"
-
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -16,6 +14,7 @@
 
 #include "base/loop.h"
 #include "net/dns.h"
+#include "fuzz.h"
 
 enum {
 	ASK_KINDS = 6,

@@ -5,8 +5,6 @@
  * (envelope id, sender, whom to), the recipients, and the message itself. The fields of
  * the first two are divided by '|', so that they may hold line ends.
  */
-#include "fuzz.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +14,7 @@
 #include "mime/charset.h"
 #include "mime/part.h"
 #include "message/dsn.h"
+#include "fuzz.h"
 
 enum {
 	F_KIND = 3, /* flags: two bits, a kind */

@@ -2,12 +2,10 @@
  * fuzz_imapd - whole IMAP sessions, before login and after it over a mailbox that is part of
  * the input: a byte that says which, mailbox, "%%", what the client says
  */
-#include "mail.h"
-
 #include "base/mem.h"
 #include "conf/dovecot/dovecot_conf.h"
-
 #include "applets/read/imapd/imapd.h"
+#include "mail.h"
 
 /* check - whatever was done: the mailbox opens and all of it can be read */
 static void check(unsigned how)

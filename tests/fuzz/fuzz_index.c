@@ -5,8 +5,6 @@
  * The input changes a sound file (fuzz_patch), or is the journal. Mail is in the mailbox, not in
  * the index: whatever the index says, no message's bytes leave the mailbox.
  */
-#include "mail.h"
-
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +12,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "map/map.h"
+#include "mail.h"
 
 #define FROM "From a@b.example Tue Aug  9 14:21:58 2011\n"
 

@@ -5,12 +5,11 @@
  * The input, in parts divided by "%%": dovecot-uidlist, dovecot-keywords, subscriptions, names of
  * files in new/ and cur/ (a line each), names of folders as a client gives them.
  */
-#include "mail.h"
-
 #include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "mail.h"
 
 enum { NAMES = 20 };
 

@@ -9,8 +9,6 @@
  * Every path leads into fuzz_dir(), nothing is run: path_expand() and rc_read() are wrapped by the
  * linker (Makefile), fork(), popen() and pclose() are ours.
  */
-#include "fuzz.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,8 +21,8 @@
 #include "mime/charset.h"
 #include "mime/header.h"
 #include "mime/transfer.h"
-
 #include "applets/read/mail/mail.h"
+#include "fuzz.h"
 
 enum {
 	F_LETTER = 1,   /* flags: a letter, not commands */

@@ -2,8 +2,6 @@
  * fuzz_map - sources of tables, rules, specifications, and name.db as somebody damaged it,
  * by the first byte. Not regexp: what the C library's regcomp() does with a pattern is its own.
  */
-#include "fuzz.h"
-
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +9,7 @@
 #include "base/mem.h"
 #include "map/map.h"
 #include "map/map_source.h"
+#include "fuzz.h"
 
 static int check_row(void *arg, const char *key, const char *value, int line)
 {

@@ -6,8 +6,6 @@
  * answer. Then it waits for another request if the answer was whole, else it closes the
  * connection. What the table says must be what the answer says.
  */
-#include "fuzz.h"
-
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -21,6 +19,7 @@
 #include "base/mem.h"
 #include "base/unixsock.h"
 #include "map/map.h"
+#include "fuzz.h"
 
 enum {
 	F_SOCKETMAP = 1, /* flags: which kind */

@@ -5,8 +5,6 @@
  * The input: eight bytes that choose what is done, the mailbox, "%%", what another program
  * appends meanwhile.
  */
-#include "mail.h"
-
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +14,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "deliver/deliver.h"
+#include "mail.h"
 
 enum { CHOICES = 8, PER_CHOICE = 8 };
 

@@ -1,12 +1,11 @@
 /*
  * fuzz_mime - the MIME tree, header fields, address lists, encoded words, dates
  */
-#include "fuzz.h"
-
 #include "base/date.h"
 #include "mime/address.h"
 #include "mime/part.h"
 #include "mime/word.h"
+#include "fuzz.h"
 
 /* check_part - every part lies inside its parent and in order */
 static void check_part(const struct mime_part *p, size_t len)

@@ -2,14 +2,12 @@
  * fuzz_pop3d - whole POP3 sessions, before login and after it over a mailbox that is part of
  * the input: a byte that says which, mailbox, "%%", what the client says
  */
-#include "mail.h"
-
 #include <string.h>
 
 #include "base/mem.h"
 #include "conf/dovecot/dovecot_conf.h"
-
 #include "applets/read/pop3d/pop3d.h"
+#include "mail.h"
 
 /* body - a message as RETR sends it: cut anywhere it is the same, and no line is a lone dot */
 static void body(struct slice text, uint64_t lines)

@@ -4,8 +4,6 @@
  *
  * The input changes a sound database of four messages (fuzz_patch).
  */
-#include "fuzz.h"
-
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +12,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "queue/queue.h"
+#include "fuzz.h"
 
 enum { MESSAGES = 4, WALK_MAX = 1000 };
 

@@ -4,17 +4,16 @@
  * The input, in parts divided by "%%": aliases, the .forward file of root, a list, a virtual
  * alias table, a transport table, and recipients, a line each.
  */
-#include "fuzz.h"
-
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/mem.h"
 #include "conf/params.h"
+#include "address/rewrite.h"
 #include "route/expand.h"
 #include "route/resolve.h"
-#include "address/rewrite.h"
+#include "fuzz.h"
 
 enum { RECIPIENTS = 4 };
 

@@ -2,15 +2,14 @@
  * fuzz_smtp - addresses, parameters, message data, header clean-up and submissions, by the
  * first byte
  */
-#include "fuzz.h"
-
 #include <string.h>
 
 #include "conf/params.h"
-#include "ipc/pickup_request.h"
 #include "proto/smtp.h"
 #include "proto/smtp_data.h"
+#include "ipc/pickup_request.h"
 #include "message/cleanup.h"
+#include "fuzz.h"
 
 /* addresses - what is understood is understood the same way a second time */
 static void addresses(const char *data, size_t len)

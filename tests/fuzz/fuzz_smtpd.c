@@ -1,8 +1,6 @@
 /*
  * fuzz_smtpd - whole SMTP and LMTP sessions over a real queue in memory
  */
-#include "fuzz.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +10,7 @@
 #include "conf/params.h"
 #include "route/resolve.h"
 #include "applets/receive/smtpd/smtpd.h"
+#include "fuzz.h"
 
 enum { SESSIONS_PER_QUEUE = 2000 };
 

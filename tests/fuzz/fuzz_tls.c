@@ -3,12 +3,11 @@
  *
  * The input: a byte that says which, certificates, "%%", the key.
  */
-#include "fuzz.h"
-
 #include <string.h>
 
 #include "base/mem.h"
 #include "net/tls_pem.h"
+#include "fuzz.h"
 
 void fuzz(const char *data, size_t len)
 {

@@ -1,9 +1,8 @@
 /*
  * fuzz_wire - messages between our own processes: the wire, delivery requests and answers
  */
-#include "fuzz.h"
-
 #include "ipc/delivery.h"
+#include "fuzz.h"
 
 void fuzz(const char *data, size_t len)
 {

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-
 #include "applets/read/login.h"
 
 enum { TEXTS_MAX = 200 };

@@ -4,9 +4,8 @@
 #ifndef TESTS_FUZZ_MAIL_H
 #define TESTS_FUZZ_MAIL_H
 
-#include "fuzz.h"
-
 #include "mail/mailbox.h"
+#include "fuzz.h"
 
 enum {
 	FUZZ_MAILDIR = 1, /* maildirs, not mbox */

@@ -1,4 +1,5 @@
-/* bench_queue - how fast is the queue? And: fill one for other tests
+/*
+ * bench_queue - how fast is the queue? And: fill one for other tests
  *
  *	queue-bench DIR			4 KB messages in commits of 1, 8, 25 and 64; then the whole
  *					life of a mail; then three writers at once
@@ -16,10 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "applets/applets.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "queue/queue.h"
+#include "applets/applets.h"
 
 enum { SIZE = 4096, WRITERS = 3 };
 

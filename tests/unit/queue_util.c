@@ -1,4 +1,8 @@
-/* queue_util - queues for the tests of what damages them */
+/*
+ * queue_util - queues for the tests of what damages them
+ */
+#include "queue_util.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -6,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/str.h"
-#include "queue_util.h"
 #include "unit.h"
 
 static const struct queue_envelope plain = { .sender = "a@example.com",

@@ -13,15 +13,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
-
-#include "unit.h"
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "unit.h"
 
 const char *store_path(const char *name)
 {

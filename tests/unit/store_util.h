@@ -3,7 +3,6 @@
 #define TESTS_UNIT_STORE_UTIL_H
 
 #include "base/buf.h"
-
 #include "mail/mailbox.h"
 
 /* Below the test's directory: "mbox" (INBOX in home/inbox, folders in home/mail) or "maildir". */

@@ -1,5 +1,6 @@
-/* stream_util - a stream whose owner does as the test says */
-
+/*
+ * stream_util - a stream whose owner does as the test says
+ */
 #include "stream_util.h"
 
 #include <string.h>

@@ -1,5 +1,6 @@
-/* test_access - the keys that access(5) tables are asked with, and their order */
-
+/*
+ * test_access - the keys that access(5) tables are asked with, and their order
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

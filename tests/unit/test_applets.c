@@ -1,5 +1,6 @@
-/* test_applets - the table of applets is sound: sorted, complete, consistent */
-
+/*
+ * test_applets - the table of applets is sound: sorted, complete, consistent
+ */
 #include <ctype.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
-/* test_auth_client - the auth process goes away at every moment, and another one comes */
-
+/*
+ * test_auth_client - the auth process goes away at every moment, and another one comes
+ */
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>

@@ -1,11 +1,12 @@
-/* test_auth_unknown - a name that no database knows costs what a known one costs */
-
+/*
+ * test_auth_unknown - a name that no database knows costs what a known one costs
+ */
 #include <stdio.h>
 #include <string.h>
 
+#include "conf/dovecot/dovecot_conf.h"
 #include "applets/admin/auth/auth.h"
 #include "applets/admin/auth/penalty.h"
-#include "conf/dovecot/dovecot_conf.h"
 #include "unit.h"
 
 /* openssl passwd -6 -salt saltsalt secret */

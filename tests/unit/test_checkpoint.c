@@ -15,8 +15,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "queue_util.h"
 #include "mail/index.h"
+#include "queue_util.h"
 #include "store_util.h"
 #include "unit.h"
 

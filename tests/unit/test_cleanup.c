@@ -1,5 +1,6 @@
-/* test_cleanup - headers of new messages: dropped, added, completed; all cuts of the input */
-
+/*
+ * test_cleanup - headers of new messages: dropped, added, completed; all cuts of the input
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

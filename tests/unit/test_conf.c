@@ -1,12 +1,14 @@
-/* test_conf - main.cf: the rows of params.def, the parser, expansion, conversion */
+/*
+ * test_conf - main.cf: the rows of params.def, the parser, expansion, conversion
+ */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/conf_info.h"
-#include "conf/macro.h"
 #include "conf/lines.h"
+#include "conf/macro.h"
 #include "conf/param_table.h"
 #include "conf/params.h"
 #include "unit.h"

@@ -1,4 +1,6 @@
-/* test_db - the SQLite wrapper: statements, kinds of errors, migration */
+/*
+ * test_db - the SQLite wrapper: statements, kinds of errors, migration
+ */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

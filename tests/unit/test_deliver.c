@@ -1,5 +1,6 @@
-/* test_deliver - mailboxes after deliveries, crashes, power cuts and mail readers */
-
+/*
+ * test_deliver - mailboxes after deliveries, crashes, power cuts and mail readers
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,8 +19,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "deliver/deliver.h"
 #include "mail/lock.h"
+#include "deliver/deliver.h"
 #include "store_util.h"
 #include "unit.h"
 

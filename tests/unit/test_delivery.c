@@ -1,5 +1,6 @@
-/* test_delivery - requests and answers survive the wire; broken ones are refused */
-
+/*
+ * test_delivery - requests and answers survive the wire; broken ones are refused
+ */
 #include <string.h>
 
 #include "ipc/delivery.h"

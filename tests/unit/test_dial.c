@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "base/unixsock.h"
-#include "dial_util.h"
 #include "net/stream_tls.h"
+#include "dial_util.h"
 #include "test_cert.h"
 #include "unit.h"
 

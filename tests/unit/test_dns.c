@@ -1,5 +1,6 @@
-/* test_dns - questions answered by a name server of our own, in the same loop */
-
+/*
+ * test_dns - questions answered by a name server of our own, in the same loop
+ */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdbool.h>

@@ -1,4 +1,6 @@
-/* test_dovecot_conf - dovecot.conf in both dialects */
+/*
+ * test_dovecot_conf - dovecot.conf in both dialects
+ */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,5 +1,6 @@
-/* test_dsn - the notices to senders */
-
+/*
+ * test_dsn - the notices to senders
+ */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

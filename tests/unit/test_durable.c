@@ -28,19 +28,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "store_util.h"
-#include "trace.h"
-#include "unit.h"
-
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
-#include "deliver/deliver.h"
-#include "mail/mailstore.h"
 #include "queue/queue.h"
 #include "queue/queue_internal.h"
+#include "mail/mailstore.h"
+#include "deliver/deliver.h"
 #include "message/submit.h"
+#include "store_util.h"
+#include "trace.h"
+#include "unit.h"
 
 enum { TRACKED_MAX = 400, PATH_SIZE = 4096 };
 

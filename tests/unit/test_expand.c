@@ -1,5 +1,6 @@
-/* test_expand - destinations taken apart; aliases and .forward followed to the end */
-
+/*
+ * test_expand - destinations taken apart; aliases and .forward followed to the end
+ */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>

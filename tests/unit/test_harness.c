@@ -1,8 +1,8 @@
-/* test_harness - the harness itself; with UNIT_FAIL set, what it must report
+/*
+ * test_harness - the harness itself; with UNIT_FAIL set, what it must report
  *
  * tests/flow/harness runs these with each value of UNIT_FAIL and looks at the
  * lines; without it they show the checks on what is true. */
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,6 @@
-/* test_identity - whose a path is, and work with that one's rights */
+/*
+ * test_identity - whose a path is, and work with that one's rights
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -8,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/identity.h"
-
 #include "unit.h"
 
 enum { ALICE = 1001, BOB = 1002 };

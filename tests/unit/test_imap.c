@@ -1,5 +1,6 @@
-/* test_imap - the IMAP grammar: commands in pieces, sets, sections, searches, names */
-
+/*
+ * test_imap - the IMAP grammar: commands in pieces, sets, sections, searches, names
+ */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
-/* test_imapd - both IMAP sessions without sockets: bytes in, bytes out */
-
+/*
+ * test_imapd - both IMAP sessions without sockets: bytes in, bytes out
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,9 +8,8 @@
 
 #include "base/mem.h"
 #include "conf/dovecot/dovecot_conf.h"
-#include "unit.h"
-
 #include "applets/read/imapd/imapd.h"
+#include "unit.h"
 
 /* load - a dovecot.conf of these lines */
 static void load(const char *text)

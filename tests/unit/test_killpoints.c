@@ -18,16 +18,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "store_util.h"
-#include "trace.h"
-#include "unit.h"
-
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "db/db.h"
-#include "deliver/deliver.h"
 #include "queue/queue.h"
+#include "deliver/deliver.h"
+#include "store_util.h"
+#include "trace.h"
+#include "unit.h"
 
 enum { MAILS = 5, MOVED = 2, BATCH = 3, QUEUED = 5, POINTS_MAX = 2000 };
 

@@ -1,5 +1,6 @@
-/* test_listen - which open socket is the one that is wanted */
-
+/*
+ * test_listen - which open socket is the one that is wanted
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,6 @@
 /*
  * test_lock - the lock on a mailbox: other programs, other descriptors, other processes
  */
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

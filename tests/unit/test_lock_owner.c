@@ -11,13 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "store_util.h"
-#include "unit.h"
-
 #include "base/mem.h"
 #include "base/str.h"
 #include "mail/lock.h"
 #include "mail/lock_owner.h"
+#include "store_util.h"
+#include "unit.h"
 
 enum { NOBODY_HERE = 54321 };
 

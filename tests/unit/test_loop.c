@@ -1,11 +1,10 @@
 /*
  * test_loop - the event loop of core/base
  */
-#include "unit.h"
-
 #include <signal.h>
 
 #include "base/loop.h"
+#include "unit.h"
 
 enum { STORM_MAX = 5000 };
 

@@ -16,11 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "store_util.h"
-#include "unit.h"
-
 #include "base/file.h"
 #include "base/mem.h"
+#include "store_util.h"
+#include "unit.h"
 
 enum { FIRST = 150, BODY = 20000, ROUNDS = 25, ALL = 4000 };
 

@@ -13,12 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "store_util.h"
-#include "unit.h"
-
 #include "base/mem.h"
 #include "base/str.h"
 #include "mail/mbox/mbox_format.h"
+#include "store_util.h"
+#include "unit.h"
 
 enum { MESSAGES_MAX = 60, STEPS = 400 };
 

@@ -7,11 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "store_util.h"
-#include "unit.h"
-
 #include "base/mem.h"
 #include "base/str.h"
+#include "store_util.h"
+#include "unit.h"
 
 static void make_dirs(const char *name)
 {

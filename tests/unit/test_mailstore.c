@@ -10,11 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "store_util.h"
-#include "unit.h"
-
 #include "base/mem.h"
 #include "proto/utf7.h"
+#include "store_util.h"
+#include "unit.h"
 
 #define FROM "From a@b.example Tue Aug  9 14:21:58 2011\n"
 #define MSG(subject, body) FROM "Subject: " subject "\n\n" body "\n"

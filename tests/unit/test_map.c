@@ -1,4 +1,6 @@
-/* test_map - indexed tables, their builder, lists of tables, changes on disk */
+/*
+ * test_map - indexed tables, their builder, lists of tables, changes on disk
+ */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>

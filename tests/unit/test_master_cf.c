@@ -1,4 +1,6 @@
-/* test_master_cf - the services of master.cf, and service names */
+/*
+ * test_master_cf - the services of master.cf, and service names
+ */
 #include <stdio.h>
 #include <string.h>
 

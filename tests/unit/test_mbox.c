@@ -8,12 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "store_util.h"
-#include "unit.h"
-
 #include "base/mem.h"
 #include "base/str.h"
 #include "mail/mbox/mbox_scan.h"
+#include "store_util.h"
+#include "unit.h"
 
 #define FROM "From a@b.example Tue Aug  9 14:21:58 2011\n"
 #define MSG(subject, body) FROM "Subject: " subject "\n\n" body "\n"

@@ -16,13 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "store_util.h"
-#include "unit.h"
-
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "deliver/deliver.h"
+#include "store_util.h"
+#include "unit.h"
 
 enum { BLOCK = 4096, SECTOR = 512, BLOCKS_MAX = 64, ALL_STATES = 14 /* tried one by one */ };
 

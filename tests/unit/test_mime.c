@@ -1,10 +1,11 @@
-/* test_mime - headers, addresses, parameters, encodings, charsets and the MIME tree */
-
+/*
+ * test_mime - headers, addresses, parameters, encodings, charsets and the MIME tree
+ */
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "config/features.h"
+#include "base/arena.h"
 #include "mime/address.h"
 #include "mime/charset.h"
 #include "mime/header.h"

@@ -1,5 +1,6 @@
-/* test_penalty - how long guesses wait by where they come from */
-
+/*
+ * test_penalty - how long guesses wait by where they come from
+ */
 #include <stdio.h>
 
 #include "applets/admin/auth/penalty.h"

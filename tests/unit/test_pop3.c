@@ -5,14 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "store_util.h"
-#include "unit.h"
-
 #include "base/mem.h"
 #include "conf/dovecot/dovecot_conf.h"
 #include "proto/pop3.h"
-
 #include "applets/read/pop3d/pop3d.h"
+#include "store_util.h"
+#include "unit.h"
 
 #define FROM "From a@b.example Tue Aug  9 14:21:58 2011\n"
 

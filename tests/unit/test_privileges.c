@@ -1,5 +1,6 @@
-/* test_privileges - what a sealed process can still do, and what it holds */
-
+/*
+ * test_privileges - what a sealed process can still do, and what it holds
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -1,11 +1,12 @@
-/* test_queue - queue.db: messages in, states, reading back, group commit, ids */
-
+/*
+ * test_queue - queue.db: messages in, states, reading back, group commit, ids
+ */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "base/mem.h"

@@ -1,6 +1,6 @@
-/* test_queue_crash - queue.db after crashes, damage, a full disk and a file replaced under its
+/*
+ * test_queue_crash - queue.db after crashes, damage, a full disk and a file replaced under its
  * writers */
-
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -1,5 +1,6 @@
-/* test_route - lists, rewriting, look-ups by parts, classes, transports, who exists */
-
+/*
+ * test_route - lists, rewriting, look-ups by parts, classes, transports, who exists
+ */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +16,9 @@
 #include "map/map.h"
 #include "address/lookup.h"
 #include "address/match.h"
-#include "route/resolve.h"
 #include "address/rewrite.h"
 #include "address/user.h"
+#include "route/resolve.h"
 #include "unit.h"
 
 /* put_text - a file of the test's directory */

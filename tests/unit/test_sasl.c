@@ -1,12 +1,13 @@
-/* test_sasl - digests, the auth protocol's lines, and SASL exchanges with known answers */
-
+/*
+ * test_sasl - digests, the auth protocol's lines, and SASL exchanges with known answers
+ */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/crypto.h"
 #include "base/encode.h"
-#include "ipc/auth_protocol.h"
 #include "proto/sasl.h"
+#include "ipc/auth_protocol.h"
 #include "unit.h"
 
 static const char *hex_of(const void *data, size_t len, struct buf *b)

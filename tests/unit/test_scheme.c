@@ -1,10 +1,12 @@
-/* test_scheme - stored passwords: the right one is taken, everything near it is not */
+/*
+ * test_scheme - stored passwords: the right one is taken, everything near it is not
+ */
 #include <stdio.h>
 #include <string.h>
 
-#include "applets/admin/auth/auth.h"
-#include "base/crypto.h"
 #include "config/features.h"
+#include "base/crypto.h"
+#include "applets/admin/auth/auth.h"
 #include "trace.h"
 #include "unit.h"
 

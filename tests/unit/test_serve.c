@@ -1,5 +1,6 @@
-/* test_serve - the session driver over socket pairs, with a toy session */
-
+/*
+ * test_serve - the session driver over socket pairs, with a toy session
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>

@@ -1,13 +1,13 @@
-/* test_smtp - command lines, addresses of every shape, parameters, replies, message data */
-
+/*
+ * test_smtp - command lines, addresses of every shape, parameters, replies, message data
+ */
 #include <string.h>
-
-#include "unit.h"
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "proto/smtp.h"
 #include "proto/smtp_data.h"
+#include "unit.h"
 
 static struct slice text(const char *s)
 {

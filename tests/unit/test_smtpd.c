@@ -1,5 +1,6 @@
-/* test_smtpd - a session without sockets: memory that runs out at every allocation, late commits */
-
+/*
+ * test_smtpd - a session without sockets: memory that runs out at every allocation, late commits
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,8 @@
 #include "conf/params.h"
 #include "net/session.h"
 #include "route/resolve.h"
-#include "unit.h"
 #include "applets/receive/smtpd/smtpd.h"
+#include "unit.h"
 
 /* What a piece of work held when it was cut short is lost: no news to the leak checker. */
 void __lsan_disable(void) __attribute__((weak));

@@ -1,5 +1,6 @@
-/* test_tls - handshakes in memory between our server and our client, good and bad */
-
+/*
+ * test_tls - handshakes in memory between our server and our client, good and bad
+ */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,4 +1,6 @@
-/* trace - a piece of work in a child under ptrace(2) */
+/*
+ * trace - a piece of work in a child under ptrace(2)
+ */
 #include "trace.h"
 
 #include <signal.h>

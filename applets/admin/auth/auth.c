@@ -25,11 +25,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "applets/admin/auth/penalty.h"
-#include "applets/applets.h"
-#include "applets/daemon/service.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "applets/daemon/service.h"
+#include "applets/admin/auth/penalty.h"
+#include "applets/applets.h"
 
 enum { LINE_HIGH = AUTH_LINE_MAX + 1024, RETIRE_MS = 200 };
 

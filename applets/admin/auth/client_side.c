@@ -14,20 +14,19 @@
  *
  * Dovecot: doc/auth-protocol.txt.
  */
-#include "applets/admin/auth/auth.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "applets/admin/auth/penalty.h"
 #include "base/crypto.h"
 #include "base/encode.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "proto/sasl.h"
+#include "applets/admin/auth/auth.h"
+#include "applets/admin/auth/penalty.h"
 
 enum { REQUESTS_MAX = 1000 };
 

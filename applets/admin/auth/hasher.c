@@ -6,8 +6,6 @@
  * byte and ends. When children are many the rest waits in line; when fork
  * fails the check is done here after all.
  */
-#include "applets/admin/auth/auth.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -17,6 +15,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "applets/admin/auth/auth.h"
 
 struct hash_job {
 	struct hash_job *next; /* waiting */

@@ -12,8 +12,6 @@
  * 0666) a process that is not root's learns about its own uid only, and many connections of one uid
  * keep nobody else waiting. With another mode whoever may open it may ask for all.
  */
-#include "applets/admin/auth/auth.h"
-
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "applets/admin/auth/auth.h"
 
 enum {
 	GRANT_MS = 60000,

@@ -19,12 +19,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "applets/daemon/privileges.h"
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/unixsock.h"
 #include "base/wire.h"
+#include "applets/daemon/privileges.h"
 
 enum { MESSAGE_MAX = 65536, LINES_MAX = 16384, ANSWER_MS = 10000 };
 

@@ -9,18 +9,17 @@
  * suffix says otherwise; either is recognised by its length. Salted ones have the salt behind the
  * digest.
  */
-#include "applets/admin/auth/auth.h"
-
 #include <crypt.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "config/features.h"
 #include "base/crypto.h"
 #include "base/encode.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "config/features.h"
 #include "proto/sasl.h"
+#include "applets/admin/auth/auth.h"
 
 enum kind { KIND_PLAIN, KIND_CRYPT, KIND_DIGEST, KIND_SALTED, KIND_SCRAM, KIND_PBKDF2 };
 

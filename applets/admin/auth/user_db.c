@@ -10,8 +10,6 @@
  * (sql, ldap, dict, lua, ...) are named in the log and left out. The 2.4 dialect
  * arrives here as args, too (core/conf/dovecot/dovecot_names.c).
  */
-#include "applets/admin/auth/auth.h"
-
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -21,10 +19,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "applets/admin/auth/reader.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "applets/admin/auth/auth.h"
+#include "applets/admin/auth/reader.h"
 
 enum { DBS_MAX = 64 };
 enum driver { DRIVER_PASSWD, DRIVER_SHADOW, DRIVER_PASSWD_FILE, DRIVER_STATIC, DRIVER_PREFETCH };

@@ -23,17 +23,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "applets/daemon/daemon.h"
-#include "applets/admin/master/layout.h"
-#include "applets/applets.h"
-#include "applets/daemon/certificate.h"
-#include "applets/daemon/service.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/unixsock.h"
 #include "conf/dovecot/dovecot_conf.h"
 #include "conf/params.h"
+#include "applets/daemon/certificate.h"
+#include "applets/daemon/daemon.h"
+#include "applets/daemon/service.h"
+#include "applets/admin/master/layout.h"
+#include "applets/applets.h"
 
 #define DEFAULT_FILE "/etc/dovecot/dovecot.conf"
 

@@ -13,8 +13,6 @@
  * name of the process that it is of. A mail part that has been idle asks to end; it may when
  * no session was sent to it that it has not counted.
  */
-#include "applets/admin/dovecot/dovecot.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,13 +20,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "ipc/handoff.h"
-#include "applets/daemon/service.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/dovecot/dovecot_conf.h"
 #include "ipc/auth_protocol.h"
+#include "ipc/handoff.h"
+#include "applets/daemon/service.h"
+#include "applets/admin/dovecot/dovecot.h"
 
 enum {
 	PARTS_MAX = 2000,

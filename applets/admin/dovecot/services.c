@@ -10,8 +10,6 @@
  * process always has base_dir/login, base_dir/auth-master and base_dir/auth-userdb,
  * and smtpd's socket when main.cf says smtpd_sasl_type = dovecot.
  */
-#include "applets/admin/dovecot/dovecot.h"
-
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -19,15 +17,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "applets/admin/master/layout.h"
-#include "applets/applets.h"
-#include "applets/daemon/certificate.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/dovecot/dovecot_conf.h"
 #include "conf/master_cf.h"
 #include "conf/params.h"
+#include "applets/daemon/certificate.h"
+#include "applets/admin/dovecot/dovecot.h"
+#include "applets/admin/master/layout.h"
+#include "applets/applets.h"
 
 /* What is being made. */
 struct making {

@@ -4,12 +4,11 @@
  * What the files set, sections merged, in the order in which it stands there; -a also what nothing
  * sets, with its default. Passwords are not shown.
  */
-#include "applets/admin/dovecot/dovecot.h"
-
 #include <stdio.h>
 #include <string.h>
 
 #include "conf/dovecot/dovecot_conf.h"
+#include "applets/admin/dovecot/dovecot.h"
 
 static void put_setting(unsigned depth, const char *key, const char *value)
 {

@@ -16,8 +16,6 @@
  * A connection that waits in the backlog of a socket that goes is accepted by the old child
  * before it lets go (core/net/serve.c).
  */
-#include "applets/daemon/engine.h"
-
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +25,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "applets/daemon/engine.h"
 
 /* ---- Specs ---- */
 

@@ -15,10 +15,6 @@
  *
  * SIGHUP: read everything again. SIGTERM: stop.
  */
-#include "applets/daemon/daemon.h"
-#include "applets/admin/master/layout.h"
-#include "applets/daemon/supervise.h"
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -32,15 +28,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "applets/applets.h"
-#include "applets/daemon/certificate.h"
-#include "applets/daemon/service.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/master_cf.h"
 #include "conf/params.h"
 #include "queue/queue.h"
+#include "applets/daemon/certificate.h"
+#include "applets/daemon/daemon.h"
+#include "applets/daemon/service.h"
+#include "applets/daemon/supervise.h"
+#include "applets/admin/master/layout.h"
+#include "applets/applets.h"
 
 enum { ADDRESSES_MAX = 32, READY_WAIT_MS = 5000 };
 

@@ -1,4 +1,5 @@
-/* postconf - show and change main.cf, show master.cf
+/*
+ * postconf - show and change main.cf, show master.cf
  *
  *	postconf [-nd] [-hH] [-x] [-f] [-C CLASS] [NAME]...
  *	postconf -e NAME=VALUE... | -X NAME... | -# NAME...

@@ -1,4 +1,5 @@
-/* postconf_edit - change main.cf in place: set, remove, comment out
+/*
+ * postconf_edit - change main.cf in place: set, remove, comment out
  *
  * Comments and the order of lines stay. An entry that is set again keeps its
  * place and loses its continuation lines; one that is not there is added at

@@ -1,4 +1,5 @@
-/* postconf_list - show parameters, and warn of names that mean nothing
+/*
+ * postconf_list - show parameters, and warn of names that mean nothing
  *
  * A name that is no parameter may still be set in main.cf: it is used when a
  * parameter, an -o of master.cf or another used name refers to it with $name,

@@ -1,4 +1,5 @@
-/* postconf_master - show master.cf: -M rows, -P their -o parameters, -F their fields
+/*
+ * postconf_master - show master.cf: -M rows, -P their -o parameters, -F their fields
  *
  * Patterns are "service", "service/type" or "service/type/name"; '*' and
  * nothing stand for any.

@@ -1,4 +1,5 @@
-/* postconf_master_edit - change master.cf in place: rows (-M), fields (-F), -o parameters (-P)
+/*
+ * postconf_master_edit - change master.cf in place: rows (-M), fields (-F), -o parameters (-P)
  *
  *	postconf -M 'submission/inet=submission inet n - n - - smtpd'	replace, or add at the end
  *	postconf -MX smtps/inet		postconf -M# smtps/inet		remove, comment out

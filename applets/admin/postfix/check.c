@@ -28,10 +28,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "applets/admin/dovecot/dovecot.h"
-#include "applets/admin/master/layout.h"
-#include "applets/daemon/supervise.h"
-#include "applets/applets.h"
 #include "base/arena.h"
 #include "base/identity.h"
 #include "base/log.h"
@@ -43,6 +39,10 @@
 #include "conf/param_table.h"
 #include "conf/params.h"
 #include "queue/queue.h"
+#include "applets/daemon/supervise.h"
+#include "applets/admin/dovecot/dovecot.h"
+#include "applets/admin/master/layout.h"
+#include "applets/applets.h"
 
 static struct {
 	int worst;

@@ -5,8 +5,6 @@
  * is not there, a restriction that nobody knows, a class without a definition) is what is wrong.
  * Besides: a domain in two classes, and mynetworks that take in everybody.
  */
-#include "applets/admin/postfix/check.h"
-
 #include <string.h>
 
 #include "base/arena.h"
@@ -16,6 +14,7 @@
 #include "conf/params.h"
 #include "address/match.h"
 #include "policy/restrict.h"
+#include "applets/admin/postfix/check.h"
 
 static bool is_list(const char *name)
 {

@@ -4,8 +4,6 @@
  * Postfix takes any name, for it may be used as $name elsewhere. One that is not, and is no
  * parameter, no restriction class and no transport's own setting, is a slip of the pen.
  */
-#include "applets/admin/postfix/check.h"
-
 #include <ctype.h>
 #include <string.h>
 
@@ -15,6 +13,7 @@
 #include "conf/conf_info.h"
 #include "conf/param_table.h"
 #include "conf/params.h"
+#include "applets/admin/postfix/check.h"
 
 enum { NAME_MAX_LEN = 80, SLIPS = 2 };
 

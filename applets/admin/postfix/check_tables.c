@@ -5,8 +5,6 @@
  * maps, lists of domains and networks, restrictions and their classes, members of unionmap and
  * pipemap. Caches of other programs (smtp_tls_session_cache_database) are none of ours.
  */
-#include "applets/admin/postfix/check.h"
-
 #include <errno.h>
 #include <grp.h>
 #include <stdio.h>
@@ -15,8 +13,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "applets/daemon/supervise.h"
-#include "applets/applets.h"
 #include "base/arena.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -26,6 +22,9 @@
 #include "conf/master_cf.h"
 #include "conf/params.h"
 #include "map/map.h"
+#include "applets/daemon/supervise.h"
+#include "applets/admin/postfix/check.h"
+#include "applets/applets.h"
 
 static struct {
 	uid_t owner;

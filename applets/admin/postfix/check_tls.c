@@ -1,17 +1,16 @@
 /*
  * check_tls - certificates, and dovecot.conf as a whole
  */
-#include "applets/admin/postfix/check.h"
-
 #include <string.h>
 #include <unistd.h>
 
-#include "applets/admin/dovecot/dovecot.h"
-#include "applets/daemon/supervise.h"
-#include "applets/daemon/certificate.h"
 #include "base/mem.h"
 #include "conf/dovecot/dovecot_conf.h"
 #include "conf/params.h"
+#include "applets/daemon/certificate.h"
+#include "applets/daemon/supervise.h"
+#include "applets/admin/dovecot/dovecot.h"
+#include "applets/admin/postfix/check.h"
 
 void check_dovecot_conf(bool start)
 {

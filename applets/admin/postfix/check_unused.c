@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "applets/admin/postfix/postfix.h"
 #include "base/arena.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -20,6 +19,7 @@
 #include "conf/param_table.h"
 #include "conf/params.h"
 #include "policy/restrict.h"
+#include "applets/admin/postfix/postfix.h"
 
 struct unused {
 	struct arena a;

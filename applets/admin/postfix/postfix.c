@@ -9,8 +9,6 @@
  *
  * Exit status: 0 done (status: it runs), 1 not.
  */
-#include "applets/admin/postfix/check.h"
-
 #include <errno.h>
 #include <pwd.h>
 #include <signal.h>
@@ -22,11 +20,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "applets/admin/master/layout.h"
-#include "applets/daemon/supervise.h"
-#include "applets/applets.h"
-#include "applets/daemon/privileges.h"
-#include "applets/daemon/service.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -35,6 +28,12 @@
 #include "conf/dovecot/dovecot_conf.h"
 #include "conf/main_cf.h"
 #include "conf/params.h"
+#include "applets/daemon/privileges.h"
+#include "applets/daemon/service.h"
+#include "applets/daemon/supervise.h"
+#include "applets/admin/master/layout.h"
+#include "applets/admin/postfix/check.h"
+#include "applets/applets.h"
 
 enum { STOP_WAIT_MS = 13000, POLL_MS = 20 };
 

@@ -17,8 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
-
-#include "local.h"
+#include "applets/deliver/local/local.h"
 
 enum { BOXES_KEPT = 2000, RETRY_MS = 250, CHILD_LOCK_MS = 500 };
 

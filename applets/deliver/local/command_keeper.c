@@ -24,8 +24,7 @@
 
 #include "base/str.h"
 #include "conf/params.h"
-
-#include "local.h"
+#include "applets/deliver/local/local.h"
 
 enum { ORPHAN_GRACE = 5 };
 

@@ -11,8 +11,8 @@
  * ends commands too), and removed some time after the recipient is done. The directory is root's,
  * or whose the whole server is: with another owner there are no notes.
  */
-#include <errno.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,8 +22,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "conf/params.h"
-
-#include "local.h"
+#include "applets/deliver/local/local.h"
 
 enum { CLEAN_MS = 30000, NAME_SIZE = 80 };
 

@@ -31,8 +31,7 @@
 #include "base/unixsock.h"
 #include "conf/params.h"
 #include "address/forward.h"
-
-#include "local.h"
+#include "applets/deliver/local/local.h"
 
 enum { COMMANDS_MAX = 20, OUTPUT_MAX = 1000, PIECE = 64 * 1024, WORDS_MAX = 100 };
 

@@ -14,6 +14,8 @@
  *
  * Manual: Postfix's local(8), aliases(5).
  */
+#include "applets/deliver/local/local.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -27,8 +29,6 @@
 #include "net/serve.h"
 #include "route/resolve.h"
 #include "applets/applets.h"
-
-#include "local.h"
 
 struct local_state local_G;
 

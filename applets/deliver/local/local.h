@@ -12,11 +12,11 @@
 #include "base/loop.h"
 #include "base/wire.h"
 #include "net/session.h"
-#include "ipc/delivery.h"
-#include "deliver/deliver.h"
 #include "queue/queue.h"
 #include "queue/queue_hold.h"
+#include "ipc/delivery.h"
 #include "route/expand.h"
+#include "deliver/deliver.h"
 #include "applets/daemon/service.h"
 
 /*

@@ -21,8 +21,7 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "ipc/delivery_log.h"
-
-#include "local.h"
+#include "applets/deliver/local/local.h"
 
 enum { SPARE_SECONDS = 3 };
 

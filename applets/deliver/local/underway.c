@@ -20,8 +20,7 @@
 
 #include "base/log.h"
 #include "conf/params.h"
-
-#include "local.h"
+#include "applets/deliver/local/local.h"
 
 /* AGENT_MS: beyond it the other one is no predecessor that will say something, but one of ours with
  * the same name for good. */

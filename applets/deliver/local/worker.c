@@ -29,15 +29,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "applets/daemon/privileges.h"
 #include "base/identity.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/unixsock.h"
 #include "conf/params.h"
-
-#include "local.h"
+#include "applets/daemon/privileges.h"
+#include "applets/deliver/local/local.h"
 
 enum { WORKERS_MAX = 50, IDLE_SECONDS = 5, INLINE_TOTAL = 8 << 20 };
 

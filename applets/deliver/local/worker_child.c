@@ -13,8 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-
-#include "local.h"
+#include "applets/deliver/local/local.h"
 
 enum { READ_SIZE = 64 * 1024, PAUSE_MS = 200 };
 

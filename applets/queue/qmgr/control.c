@@ -1,4 +1,5 @@
-/* control - public/qmgr: notices of new mail, and requests to flush
+/*
+ * control - public/qmgr: notices of new mail, and requests to flush
  *
  * Notices come from our own processes only, that is from our own uid or root.
  * Anybody may ask for a flush whom authorized_flush_users names. Requests are
@@ -7,12 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "applets/queue/qmgr/qmgr.h"
 #include "base/log.h"
 #include "base/unixsock.h"
 #include "base/wire.h"
 #include "conf/params.h"
 #include "ipc/notify.h"
+#include "applets/queue/qmgr/qmgr.h"
 
 enum { IDS_MAX = 4096 };
 

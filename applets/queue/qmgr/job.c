@@ -1,4 +1,5 @@
-/* job - an active message: picked up, its recipients tried, then settled
+/*
+ * job - an active message: picked up, its recipients tried, then settled
  *
  *	load -> recipients NEW -> WAITING (in a request) -> DONE | DEFERRED | BOUNCED
  *						  |			     |
@@ -11,11 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "applets/queue/qmgr/qmgr.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
 #include "ipc/delivery_log.h"
+#include "applets/queue/qmgr/qmgr.h"
 
 enum { RCPTS_AT_ONCE = 500, BREAKS_MAX = 255 };
 

@@ -1,4 +1,5 @@
-/* load - which message is picked up next
+/*
+ * load - which message is picked up next
  *
  *	notices		ids that writers have just committed
  *	sweep		the whole queue in id order: at the start, on flush, and every
@@ -16,11 +17,11 @@
  */
 #include <string.h>
 
-#include "applets/queue/qmgr/qmgr.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
+#include "applets/queue/qmgr/qmgr.h"
 
 enum {
 	RING_SIZE = 16384, /* notices kept; beyond, a sweep finds the rest */

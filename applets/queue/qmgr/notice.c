@@ -1,4 +1,5 @@
-/* notice - bounces, delay warnings, delivery reports, forwards with an owner
+/*
+ * notice - bounces, delay warnings, delivery reports, forwards with an owner
  *
  * The text is made by message/dsn.c; here is decided who gets one, and it is put
  * into the queue as a new message, which the commit that settles its cause makes
@@ -11,14 +12,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "applets/queue/qmgr/qmgr.h"
 #include "base/date.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
-#include "message/dsn.h"
 #include "address/rewrite.h"
+#include "message/dsn.h"
+#include "applets/queue/qmgr/qmgr.h"
 
 struct source {
 	queue_id id;

@@ -1,4 +1,5 @@
-/* peer - the queue manager's own sockets and who is connected to them
+/*
+ * peer - the queue manager's own sockets and who is connected to them
  *
  * Local users and our other processes: the kernel says who they are. A peer
  * that says nothing costs a descriptor, so their number is bounded; above it, others
@@ -10,12 +11,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "applets/queue/qmgr/qmgr.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/unixsock.h"
 #include "base/wire.h"
 #include "address/match.h"
+#include "applets/queue/qmgr/qmgr.h"
 
 enum { PEERS_MAX = 200, IN_ONCE = 16384, IN_MAX = 128 * 1024 };
 

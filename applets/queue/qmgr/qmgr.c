@@ -1,4 +1,5 @@
-/* qmgr - the queue manager: decides when and where every recipient goes
+/*
+ * qmgr - the queue manager: decides when and where every recipient goes
  *
  * Parts and their work are listed in qmgr.h. One event loop; everything that
  * can fail half-way is in queue.db, and this process may be killed at any moment:
@@ -18,11 +19,11 @@
 #include <sys/time.h>
 #include <time.h>
 
-#include "applets/applets.h"
 #include "base/log.h"
 #include "conf/params.h"
 #include "map/map.h"
 #include "route/resolve.h"
+#include "applets/applets.h"
 
 /* Below service.c's own bound. */
 enum { STOP_MS = 4000, STOP_LOOK_MS = 10, CLAIM_MS = 20 };

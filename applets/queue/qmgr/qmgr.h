@@ -5,13 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "applets/daemon/service.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/loop.h"
-#include "ipc/delivery.h"
 #include "queue/queue.h"
+#include "ipc/delivery.h"
+#include "applets/daemon/service.h"
 
 /*
  * The queue manager's parts and what they share.

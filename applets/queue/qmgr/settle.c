@@ -1,4 +1,5 @@
-/* settle - what the answers of a turn mean for the queue, and the commit
+/*
+ * settle - what the answers of a turn mean for the queue, and the commit
  *
  * Answers are collected while the turn lasts, and under load a little longer:
  * the first commit after a quiet time is made at once, the next ones COMMIT_GAP_MS
@@ -12,10 +13,9 @@
  * When a commit fails (disk full), everything stays collected, nothing new is begun, and
  * it is tried again every second.
  */
-#include "applets/queue/qmgr/qmgr.h"
-
 #include "base/log.h"
 #include "conf/params.h"
+#include "applets/queue/qmgr/qmgr.h"
 
 enum { COMMIT_GAP_MS = 5, RETRY_MS = 1000, ATTEMPTS_MAX = 100000 };
 

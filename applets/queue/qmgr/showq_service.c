@@ -1,17 +1,17 @@
-/* showq - public/showq: the list of the queue, for postqueue and mailq
+/*
+ * showq - public/showq: the list of the queue, for postqueue and mailq
  *
  * A peer that connects gets the list at once; it says nothing itself. The walk
  * goes on when what was put is sent, so a slow reader costs one piece of it.
  */
 #include <unistd.h>
 
-#include "ipc/showq.h"
-#include "applets/queue/qmgr/qmgr.h"
-
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/unixsock.h"
 #include "conf/params.h"
+#include "ipc/showq.h"
+#include "applets/queue/qmgr/qmgr.h"
 
 enum { ROWS_A_PIECE = 500 };
 

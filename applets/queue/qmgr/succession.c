@@ -1,4 +1,5 @@
-/* succession - how one queue manager follows another, while agents are still at work
+/*
+ * succession - how one queue manager follows another, while agents are still at work
  *
  *	the elder, told to end (reload)		its successor
  *	  stores what it knows			  waits for the claim
@@ -14,12 +15,11 @@
  * the elder is killed they are gone, and its messages are looked for in the mailbox as after any
  * crash. There may be several elders, one for each reload within a slow delivery.
  */
-#include "applets/queue/qmgr/qmgr.h"
-
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
 #include "queue/queue_hold.h"
+#include "applets/queue/qmgr/qmgr.h"
 
 enum {
 	LOOK_MS = 200,

@@ -1,4 +1,5 @@
-/* transport - requests to delivery agents
+/*
+ * transport - requests to delivery agents
  *
  * One connection to private/NAME for each transport, made when there is work,
  * with many requests under way. Destinations take turns, so that much mail for one
@@ -17,13 +18,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "applets/queue/qmgr/qmgr.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/unixsock.h"
 #include "conf/params.h"
 #include "route/resolve.h"
+#include "applets/queue/qmgr/qmgr.h"
 
 enum {
 	WINDOW = 2000, /* requests under way on one connection */

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "conf/dovecot/dovecot_conf.h"
-
 #include "applets/read/imapd/imapd.h"
 
 enum cmd_result cmd_capability(struct imapd *s, struct imap_args *a, struct buf *out)

@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-
 #include "applets/read/imapd/imapd.h"
 
 enum { APPEND_MESSAGES_MAX = 1000 };

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-
 #include "applets/read/imapd/imapd.h"
 
 /* put_copyuid - "[COPYUID validity from to] " of those that were copied; nothing when none was */

@@ -16,7 +16,6 @@
 #include "base/mem.h"
 #include "mime/structure.h"
 #include "proto/imap_fetch.h"
-
 #include "applets/read/imapd/fetch_text.h"
 #include "applets/read/imapd/header_cache.h"
 #include "applets/read/imapd/imapd.h"

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "conf/dovecot/dovecot_conf.h"
-
 #include "applets/read/imapd/fetch_text.h"
 #include "applets/read/imapd/imapd.h"
 

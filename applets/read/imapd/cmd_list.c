@@ -15,7 +15,6 @@
 #include "conf/dovecot/dovecot_conf.h"
 #include "proto/imap_mailbox.h"
 #include "proto/utf7.h"
-
 #include "applets/read/imapd/imapd.h"
 
 enum { PATTERNS_MAX = 64, FOLDERS_MAX = 20000 };

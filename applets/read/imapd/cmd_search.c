@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "proto/imap_search.h"
-
 #include "applets/read/imapd/header_cache.h"
 #include "applets/read/imapd/imapd.h"
 #include "applets/read/imapd/search_text.h"

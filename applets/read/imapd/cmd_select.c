@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "proto/imap_mailbox.h"
-
 #include "applets/read/imapd/imapd.h"
 
 /* first_unseen - its sequence number, 0 none */

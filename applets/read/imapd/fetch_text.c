@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-
 #include "applets/read/imapd/imapd.h"
 
 enum {

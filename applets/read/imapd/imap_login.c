@@ -17,7 +17,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/dovecot/dovecot_conf.h"
-
 #include "applets/read/imapd/imapd.h"
 
 enum {

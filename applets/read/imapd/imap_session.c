@@ -13,8 +13,6 @@
  *
  * RFC 3501 3, 5.5, 7
  */
-#include "applets/read/imapd/imapd.h"
-
 #include <string.h>
 #include <time.h>
 
@@ -23,8 +21,8 @@
 #include "base/str.h"
 #include "conf/dovecot/dovecot_conf.h"
 #include "proto/utf7.h"
-
 #include "applets/read/imapd/fetch_text.h"
+#include "applets/read/imapd/imapd.h"
 
 _Static_assert((int)IMAP_SEEN == (int)MAIL_SEEN && (int)IMAP_DRAFT == (int)MAIL_DRAFT &&
 		(int)IMAP_RECENT == (int)MAIL_RECENT,

@@ -10,6 +10,7 @@
  * RFC 3501 and, of its extensions, what put_capabilities() lists
  */
 #include "applets/read/imapd/imapd.h"
+
 #include "applets/applets.h"
 
 int imapd_main(int argc, char **argv)

@@ -13,7 +13,6 @@
 #include "proto/imap_read.h"
 #include "proto/imap_set.h"
 #include "mail/mailbox.h"
-
 #include "applets/read/login.h"
 
 /*

@@ -6,12 +6,11 @@
  *
  * RFC 3501 7.1, RFC 5530 (response codes)
  */
-#include "applets/read/imapd/imapd.h"
-
 #include <stdarg.h>
 #include <string.h>
 
 #include "conf/dovecot/dovecot_conf.h"
+#include "applets/read/imapd/imapd.h"
 
 enum cmd_result cmd_ok(struct imapd *s, const char *fmt, ...)
 {

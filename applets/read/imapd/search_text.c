@@ -21,7 +21,6 @@
 #include "mime/charset.h"
 #include "mime/part.h"
 #include "mime/word.h"
-
 #include "applets/read/imapd/header_cache.h"
 
 enum { SLICE = 1 << 20 };

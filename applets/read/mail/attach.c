@@ -6,8 +6,6 @@
  *
  * RFC 2183 (Content-Disposition), RFC 2231 (its parameters).
  */
-#include "mail.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -21,6 +19,7 @@
 #include "mime/param.h"
 #include "mime/part.h"
 #include "mime/transfer.h"
+#include "applets/read/mail/mail.h"
 
 enum { TRIES = 100, NAME_BYTES = 200 };
 

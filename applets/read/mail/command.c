@@ -5,8 +5,6 @@
  * means (t is type, d delete, h headers ...). A number alone shows that message; an
  * empty line shows the next one.
  */
-#include "mail.h"
-
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -16,6 +14,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/utf8.h"
+#include "applets/read/mail/mail.h"
 
 /* What a command may be called for: flags of the table. */
 enum {

@@ -4,8 +4,6 @@
  * What was answered gets the flag \Answered. A resent message goes as it is, under Resent- headers
  * (RFC 5322 3.6.6).
  */
-#include "mail.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,6 +11,7 @@
 #include "base/date.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "applets/read/mail/mail.h"
 
 static void mark_answered(unsigned n)
 {

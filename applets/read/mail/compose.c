@@ -5,8 +5,6 @@
  * with ~ are escapes, and after one interrupt the next ends without sending. From a file or pipe
  * the whole input is the text (escapes only with -~).
  */
-#include "mail.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -21,6 +19,7 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "mime/address.h"
+#include "applets/read/mail/mail.h"
 
 enum { TEXT_MAX = 1 << 28, INCLUDE_MAX = 1 << 26 };
 

@@ -6,8 +6,6 @@
  * are removed, and with `unset hold` read ones move to ~/mbox first (they are
  * removed only after mbox has them on disk).
  */
-#include "mail.h"
-
 #include <errno.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -22,6 +20,7 @@
 #include "mime/address.h"
 #include "mime/header.h"
 #include "mime/word.h"
+#include "applets/read/mail/mail.h"
 
 enum { HEADER_WINDOW = 65536, HEADER_STEP = 4096 };
 

@@ -7,8 +7,6 @@
  * them, subject; cut to the terminal's width (a narrow one gets no size), where Chinese, Japanese
  * and Korean characters take two columns.
  */
-#include "mail.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -17,6 +15,7 @@
 
 #include "base/str.h"
 #include "mime/charset.h"
+#include "applets/read/mail/mail.h"
 
 enum {
 	WIDTH_MIN = 40,

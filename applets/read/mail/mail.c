@@ -8,7 +8,7 @@
  * The command of Heirloom mailx in letters, options and files; see mail.h for how it is divided.
  * Exit status: 0; 1 no mail, nothing sent or an error (64 and up: what sendmail said is printed).
  */
-#include "mail.h"
+#include "applets/read/mail/mail.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -17,13 +17,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "applets/applets.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "mime/header.h"
 #include "mime/word.h"
+#include "applets/applets.h"
 
 struct mail_state G;
 

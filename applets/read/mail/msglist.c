@@ -5,14 +5,13 @@
  * :n :o :r :u :d :f (new old read unread deleted flagged), /text (in the subject, any case),
  * name (sender). Words of the same kind add up, in the order of the messages.
  */
-#include "mail.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "applets/read/mail/mail.h"
 
 struct picking {
 	bool *picked; /* 1 .. G.count */

@@ -4,8 +4,6 @@
  * A save locks the file as delivery does and is on disk before it is called done: what s saved
  * disappears from the system mailbox on quit.
  */
-#include "mail.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -18,6 +16,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "mail/lock.h"
+#include "applets/read/mail/mail.h"
 
 enum { LOCK_WAIT_MS = 30000, OPEN_TRIES = 5 };
 

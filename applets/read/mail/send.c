@@ -7,8 +7,6 @@
  *
  * RFC 5322, RFC 2045 to 2047.
  */
-#include "mail.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -27,6 +25,7 @@
 #include "mime/charset.h"
 #include "mime/transfer.h"
 #include "mime/word.h"
+#include "applets/read/mail/mail.h"
 
 enum { ALIAS_DEPTH = 20, ATTACHMENT_MAX = 1 << 28, LINE_MAX_7BIT = 998 };
 

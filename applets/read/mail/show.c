@@ -6,8 +6,6 @@
  * line end are shown as ?, so that a message cannot drive the terminal. What goes to a terminal of
  * another character set (LC_ALL, LC_CTYPE, LANG, or the variable ttycharset) is converted.
  */
-#include "mail.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -19,6 +17,7 @@
 #include "mime/header.h"
 #include "mime/part.h"
 #include "mime/word.h"
+#include "applets/read/mail/mail.h"
 
 struct showing {
 	struct buf *out;

@@ -6,8 +6,6 @@
  * append, ask, crt, dot, keep, showname) is the default here, so that behaviour does not
  * depend on /etc/mail.rc being there.
  */
-#include "mail.h"
-
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +13,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "applets/read/mail/mail.h"
 
 enum { RC_LINE_MAX = 1 << 20, RC_DEPTH_MAX = 10 };
 

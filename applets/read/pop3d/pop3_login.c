@@ -10,7 +10,6 @@
 
 #include "base/encode.h"
 #include "base/mem.h"
-
 #include "applets/read/pop3d/pop3d.h"
 
 enum { LOGIN_TIMEOUT = 180, NAME_MAX_LEN = 255 };

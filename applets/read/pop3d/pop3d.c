@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-
 #include "applets/applets.h"
 
 enum {

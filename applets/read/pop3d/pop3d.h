@@ -8,11 +8,10 @@
 #include "base/buf.h"
 #include "base/loop.h"
 #include "base/str.h"
-#include "ipc/auth_client.h"
 #include "net/session.h"
 #include "proto/pop3.h"
+#include "ipc/auth_client.h"
 #include "mail/mailbox.h"
-
 #include "applets/read/login.h"
 
 /*

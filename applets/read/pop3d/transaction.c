@@ -15,7 +15,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/dovecot/dovecot_conf.h"
-
 #include "applets/read/pop3d/pop3d.h"
 
 enum { MAIL_TIMEOUT = 600 };

@@ -19,8 +19,8 @@
 
 #include "base/log.h"
 #include "conf/params.h"
-#include "route/resolve.h"
 #include "address/rewrite.h"
+#include "route/resolve.h"
 #include "applets/receive/smtpd/smtpd.h"
 
 enum { SPACE_LOOK_MS = 1000 };

@@ -14,6 +14,8 @@
  *
  * RFC 5321, RFC 2033. Settings: smtpd_* of main.cf.
  */
+#include "applets/receive/smtpd/smtpd.h"
+
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,10 +29,9 @@
 #include "conf/params.h"
 #include "net/serve.h"
 #include "route/resolve.h"
-#include "applets/applets.h"
 #include "applets/daemon/certificate.h"
-#include "applets/receive/smtpd/smtpd.h"
 #include "applets/daemon/service.h"
+#include "applets/applets.h"
 
 enum { IN_HIGH = 128 * 1024 };
 

@@ -1,4 +1,5 @@
-/* dovecot_conf - dovecot.conf: load, look up, expand
+/*
+ * dovecot_conf - dovecot.conf: load, look up, expand
  *
  * The text is parsed (dovecot_parse.c), brought to the names of Dovecot 2.3
  * (dovecot_names.c) and its plain settings are converted (dovecot_settings.c)

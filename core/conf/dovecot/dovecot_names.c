@@ -1,4 +1,5 @@
-/* dovecot_names - the dialect of Dovecot 2.4, told in that of 2.3
+/*
+ * dovecot_names - the dialect of Dovecot 2.4, told in that of 2.3
  *
  * Settings that were only renamed get their old name when they are read. What
  * was rearranged is put together after all is read:

@@ -1,4 +1,5 @@
-/* dovecot_parse - the text of dovecot.conf to a tree of sections
+/*
+ * dovecot_parse - the text of dovecot.conf to a tree of sections
  *
  *	# comment                       key = value # comment
  *	key = "quoted # text"           key = $other_key more

@@ -1,4 +1,5 @@
-/* dovecot_settings - rows of config/settings.def: defaults, conversion, warnings
+/*
+ * dovecot_settings - rows of config/settings.def: defaults, conversion, warnings
  *
  * As in param_table.c the texts are members of one constant struct and rows
  * hold offsets. A value that cannot be converted, and a name that nobody

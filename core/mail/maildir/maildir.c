@@ -25,7 +25,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-
 #include "mail/maildir/maildir_driver.h"
 
 enum { LIST_TRIES = 5, TICK_NS = 50 * 1000 * 1000, READ_CHUNK = 64 * 1024 };

@@ -18,7 +18,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-
 #include "mail/maildir/maildir_driver.h"
 
 enum { WRITE_CHUNK = 64 * 1024, FOLDERS_MAX = 100000, BATCH = 64 };

@@ -21,7 +21,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-
 #include "mail/maildir/maildir_driver.h"
 
 enum { KEYWORDS_FILE_MAX = 64 * 1024, UIDLIST_MAX = 256 * 1024 * 1024 };

@@ -30,7 +30,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-
 #include "mail/mbox/mbox_driver.h"
 
 enum { FOLLOW_TRIES = 5, TICK_NS = 50 * 1000 * 1000 };

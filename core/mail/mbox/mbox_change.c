@@ -14,7 +14,6 @@
 #include "base/date.h"
 #include "base/file.h"
 #include "base/mem.h"
-
 #include "mail/mbox/mbox_driver.h"
 
 enum { WRITE_HOLD = 256 * 1024, FLUSH_LOCK_MS = 2000 };

@@ -14,7 +14,6 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-
 #include "mail/mbox/mbox_driver.h"
 
 enum { DEPTH_MAX = 16, FOLDERS_MAX = 100000 };

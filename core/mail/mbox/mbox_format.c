@@ -22,7 +22,6 @@
 #include "base/date.h"
 #include "base/mem.h"
 #include "base/str.h"
-
 #include "mail/mailbox.h"
 
 /*

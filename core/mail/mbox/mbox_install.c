@@ -24,7 +24,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-
 #include "mail/mbox/mbox_journal.h"
 
 enum { COPY_CHUNK = JOURNAL_CHUNK, TOUCH_BYTES = 64 * 1024 * 1024 };

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-
 #include "mail/mbox/mbox_driver.h"
 
 struct table {

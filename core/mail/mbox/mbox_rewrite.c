@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-
 #include "mail/mbox/mbox_driver.h"
 #include "mail/mbox/mbox_install.h"
 

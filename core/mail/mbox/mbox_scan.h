@@ -2,7 +2,6 @@
 #define MAIL_MBOX_MBOX_SCAN_H
 
 #include "base/arena.h"
-
 #include "mail/mailstore.h"
 #include "mail/mbox/mbox_format.h"
 

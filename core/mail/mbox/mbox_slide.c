@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-
 #include "mail/mbox/mbox_install.h"
 #include "mail/mbox/mbox_journal.h"
 

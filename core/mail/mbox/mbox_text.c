@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-
 #include "mail/mbox/mbox_driver.h"
 
 enum { LOOK_AGAIN_MS = 2 };
