@@ -15,8 +15,8 @@
 # FEATURES=         single switches, for example FEATURES="FEATURE_PCRE=0"
 # CC= AR= HOST=     another compiler, for other processors
 #
-# Sources are found, not listed: core/*/*.c, applets/**/*.c, and in test builds
-# tests/unit/*.c. Includes are relative to core/ or to the top of the tree.
+# Sources are found, not listed: below core/ and applets/, and in test builds below
+# tests/unit/. Includes are relative to core/ or to the top of the tree.
 
 PROFILE  = full
 PREFIX   = /usr
@@ -52,7 +52,7 @@ SWITCHES := $(filter-out $(foreach f,$(FEATURES),-D$(firstword $(subst =, ,$f))=
 
 SRC := $(sort $(shell find core applets -name '*.c' 2>/dev/null))
 ifeq ($(TEST),1)
-SRC += $(sort $(wildcard tests/unit/*.c))
+SRC += $(sort $(shell find tests/unit -name '*.c'))
 endif
 OBJS := $(SRC:%.c=$(OBJ)/%.o)
 

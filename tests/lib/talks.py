@@ -1,6 +1,6 @@
 """talks - conversations held with two servers (peer.py), read from *.talks files, and compared
 
-The format is described in tests/interop/smtpd/README.
+The format is described in tests/oracle/smtpd/README.
 """
 
 import difflib
