@@ -1,5 +1,5 @@
 /*
- * test_smtpd - a session without sockets: memory that runs out at every allocation, late commits
+ * test_smtpd - a session without sockets: memory that runs out at every allocation, STARTTLS
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,5 +146,44 @@ TEST(smtpd, memory_runs_out)
 	CHECK(strstr(buf_str(&out), "250 2.0.0 Ok: queued as ") != NULL);
 	CHECK(strstr(buf_str(&out), "bytes queued as ") != NULL);
 	CHECK(strstr(buf_str(&out), "221 2.0.0 Bye") != NULL);
+	buf_free(&out);
+}
+
+/*
+ * Commands behind STARTTLS are neither run nor kept for the time after the handshake, whatever
+ * the driver does with its buffer (RFC 3207 4.2, CVE-2011-0411).
+ */
+TEST(smtpd, plaintext_behind_starttls)
+{
+	static const char clear[] = "EHLO client.example\r\nSTARTTLS\r\n"
+				    "MAIL FROM:<evil@d.example>\r\nRCPT TO:<u@example>\r\n";
+	static const char covered[] = "RCPT TO:<v@example>\r\n";
+	struct session_io io = { .timeout = 300,
+		.resume = resume,
+		.tls_version = "TLSv1.2",
+		.tls_cipher = "x",
+		.error = "" };
+	struct buf in = BUF_INIT, out = BUF_INIT;
+	void *session;
+
+	log_open("unit", LOG_TO_FILE);
+	configure();
+	server.tls_offered = true;
+	(void)str_copy(io.peer.addr, sizeof(io.peer.addr), "192.0.2.7");
+	(void)str_copy(io.peer.host, sizeof(io.peer.host), "unknown");
+	session = smtpd_class.open(&io, &server, &out);
+	REQUIRE(session != NULL);
+	buf_add(&in, clear, sizeof(clear) - 1);
+	CHECK_INT(smtpd_class.feed(session, &in, &out), SESSION_TLS);
+	CHECK(str_ends(buf_str(&out), "\r\n220 2.0.0 Ready to start TLS\r\n"));
+	CHECK_INT(buf_unread(&in), 0);
+	buf_reset(&out);
+	io.tls = true;
+	CHECK_INT(smtpd_class.event(session, SESSION_EV_TLS_UP, &out), SESSION_READ);
+	buf_add(&in, covered, sizeof(covered) - 1);
+	CHECK_INT(smtpd_class.feed(session, &in, &out), SESSION_READ);
+	CHECK_STR(buf_str(&out), "503 5.5.1 Error: need MAIL command\r\n");
+	smtpd_class.close(session);
+	buf_free(&in);
 	buf_free(&out);
 }
