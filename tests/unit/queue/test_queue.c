@@ -341,6 +341,49 @@ TEST(queue, walks)
 	arena_free(&a);
 }
 
+/*
+ * The database is moved away under a writer, and another stands in its place or none does: what
+ * nobody would find is not said to be in the queue.
+ */
+TEST(queue, moved_away)
+{
+	static const char *const names[] = { "queue.db", "queue.db-wal", "queue.db-shm" };
+	const char *dir = unit_tmpdir();
+
+	for (int replaced = 0; replaced < 2; replaced++) {
+		struct queue *q = open_queue(dir, QUEUE_CREATE), *other;
+		struct queue_message *m;
+		struct arena a = ARENA_INIT;
+		struct queue_envelope env;
+		int told[2] = { 0, 0 };
+		queue_id id;
+
+		put_one(q, 1, 100);
+		for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+			char from[512], to[512];
+
+			snprintf(from, sizeof(from), "%s/%s", dir, names[i]);
+			snprintf(to, sizeof(to), "%s/%d.%s", dir, replaced, names[i]);
+			REQUIRE(rename(from, to) == 0);
+		}
+		other = replaced ? open_queue(dir, QUEUE_CREATE) : NULL;
+		m = begin_one(q, 1, 100);
+		id = queue_message_id(m);
+		queue_end(m, count_done, told);
+		CHECK_INT(queue_commit(q), -1);
+		CHECK_INT(told[0], 0);
+		CHECK_INT(told[1], 1);
+		CHECK(queue_is_broken(q));
+		CHECK(str_ends(queue_error(q), "the file was replaced or removed while in use"));
+		if (other != NULL) {
+			CHECK_INT(queue_get(other, id, &a, &env), 0);
+		}
+		queue_close(other);
+		queue_close(q);
+		arena_free(&a);
+	}
+}
+
 /* ---- Ids ---- */
 
 TEST(queue, id_text)
