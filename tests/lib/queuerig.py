@@ -248,6 +248,18 @@ class Rig:
         finally:
             sock.close()
 
+    def notices(self, ids):
+        """What writers say of their commits; returns when it is read."""
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(20)
+        with sock:
+            sock.connect(self.queue + "/public/qmgr")
+            for at in range(0, len(ids), 4096):
+                part = ids[at:at + 4096]
+                sock.sendall(message(NEW, len(part), *part))
+            sock.sendall(message(FLUSH_ID, "none"))     # has an answer, and is read after them
+            return sock.recv(4096) != b""
+
     def count(self):
         return self.sql("SELECT count(*) FROM message")[0][0]
 
