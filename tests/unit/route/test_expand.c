@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "address/alias.h"
+#include "address/forward.h"
 #include "route/expand.h"
 #include "route/resolve.h"
 #include "unit.h"
@@ -306,6 +307,48 @@ TEST(expand, table)
 		buf_free(&got);
 		arena_free(&a);
 	}
+}
+
+/* forward_as - what forward_read() says of ann's file to a user of this id */
+static int forward_as(uid_t uid)
+{
+	const struct local_user user = {
+		.name = "ann", .uid = uid, .gid = getegid(), .home = path_of("ann"), .shell = ""
+	};
+	const struct forward_names names = { .user = &user,
+		.recipient = "ann@test.example",
+		.local = "ann",
+		.domain = "test.example",
+		.extension = "",
+		.delimiter = "" };
+	struct arena a = ARENA_INIT;
+	struct buf text = BUF_INIT;
+	const char *path, *error = "";
+	int rc = forward_read(&a, &names, &text, &path, &error);
+
+	CHECK_STR(error, "");
+	if (rc == 1) {
+		CHECK_STR(buf_str(&text), "x@far.example\n");
+	}
+	buf_free(&text);
+	arena_free(&a);
+	return rc;
+}
+
+/* A file that anybody may read is believed when it is the user's own or root's, nobody else's. */
+TEST(forward, owner)
+{
+	uid_t owner = geteuid() != 0 ? geteuid() : 60001;
+
+	load("");
+	REQUIRE(chmod(unit_tmpdir(), 0755) == 0 && chmod(path_of("ann"), 0755) == 0);
+	put_text("ann/.forward", "x@far.example\n", 0644);
+	if (geteuid() == 0) {
+		CHECK_INT(forward_as(owner), 1);
+		REQUIRE(chown(path_of("ann/.forward"), owner, (gid_t)-1) == 0);
+	}
+	CHECK_INT(forward_as(owner), 1);
+	CHECK_INT(forward_as(owner + 1), 0);
 }
 
 /* An alias of very many addresses ends; nested doubling is cut off. */
