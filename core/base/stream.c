@@ -34,6 +34,7 @@
 enum {
 	GIVE = 8,          /* beside the loop's events: messages that rested are due */
 	SEND_HIGH = 65536, /* stream_send() through a filter keeps this much back at most */
+	HOUR_MS = 3600000,
 };
 
 struct stream_turn {
@@ -207,30 +208,6 @@ void stream_use(struct stream *s, const struct stream_class *class, void *owner)
 	set_watch(s);
 }
 
-const char *stream_text(const struct stream *s, enum stream_end why)
-{
-	switch (why) {
-	case STREAM_OPEN:
-		return "";
-	case STREAM_EOF:
-		return "Connection closed by the other side";
-	case STREAM_LOST:
-	case STREAM_ERROR:
-		return strerror(s->error);
-	case STREAM_MALFORMED:
-		return "malformed message";
-	case STREAM_TOO_LONG:
-		return "message too long";
-	case STREAM_TIMEOUT:
-		return strerror(ETIMEDOUT);
-	case STREAM_TLS:
-		return s->text;
-	case STREAM_DONE:
-		return "done";
-	}
-	return "";
-}
-
 /* ---- Bytes ---- */
 
 static bool would_block(void)
@@ -269,6 +246,7 @@ static void write_all(struct stream *s, struct buf *b)
 			continue;
 		}
 		if (n < 0 && would_block()) {
+			s->drain_due = true;
 			return;
 		}
 		if (n < 0) {
@@ -276,7 +254,6 @@ static void write_all(struct stream *s, struct buf *b)
 			return;
 		}
 		buf_consume(b, (size_t)n);
-		s->drain_due = s->drain_due || s->class->drained != NULL;
 		s->active = now_ms(s);
 	}
 }
@@ -355,6 +332,12 @@ ssize_t stream_send(struct stream *s, const void *data, size_t len)
 
 	set_watch(s);
 	return n;
+}
+
+void stream_more(struct stream *s)
+{
+	s->drain_due = true;
+	set_watch(s);
 }
 
 void stream_finish(struct stream *s)
@@ -586,11 +569,18 @@ static void begin_turn(struct stream *s, struct stream_turn *t)
 	s->turn = t;
 }
 
-/* run - a turn; false: the stream was closed in it */
+/*
+ * run - a turn; false: the stream was closed in it. Room to read is made before: memory that runs
+ * out may end the work that we are called for by a jump (base/mem.h), but not inside the turn.
+ */
 static bool run(struct stream *s, unsigned events)
 {
 	struct stream_turn t;
 
+	if ((events & LOOP_READ) != 0 && wants_input(s)) {
+		(void)buf_reserve(
+			s->filter != NULL ? &s->filter->wire_in : &s->in, s->class->read_size);
+	}
 	begin_turn(s, &t);
 	dispatch(s, &t, events);
 	if (t.gone) {
@@ -672,8 +662,8 @@ int stream_wait(struct stream *s, int64_t until)
 	do {
 		int64_t left = until - clock_ms();
 
-		rc = poll(&p, 1, left > 0 ? (int)left : 0);
-	} while (rc < 0 && errno == EINTR);
+		rc = poll(&p, 1, left <= 0 ? 0 : left < HOUR_MS ? (int)left : HOUR_MS);
+	} while ((rc < 0 && errno == EINTR) || (rc == 0 && clock_ms() < until));
 	if (rc <= 0) {
 		return 0;
 	}

@@ -37,16 +37,13 @@ struct stream_class {
 	 * One of three, which says how input is framed (none: the peer has nothing to say). False:
 	 * this is not what we speak. A message is valid until the callback returns, whatever
 	 * becomes of the stream meanwhile.
-	 *	line	ended by LF, which is overwritten with NUL; text may be changed
-	 *	frame	as in base/wire.h
-	 *	data	all there is; what is not consumed is offered again with more
 	 */
-	bool (*line)(struct stream *s, char *text, size_t len);
-	bool (*frame)(struct stream *s, struct wire *w);
-	bool (*data)(struct stream *s, struct buf *in);
+	bool (*line)(struct stream *s, char *text, size_t len); /* NUL is in the place of LF */
+	bool (*frame)(struct stream *s, struct wire *w);        /* as in base/wire.h */
+	bool (*data)(struct stream *s, struct buf *in);         /* what is left is offered again */
 	/* The rest may be NULL. */
 	void (*taken)(struct stream *s); /* after all messages of one read */
-	/* Something was sent since the last call, and nothing is left: room for more. */
+	/* What had to wait is sent now, or nothing waits and stream_more() has asked for this. */
 	void (*drained)(struct stream *s);
 	void (*secured)(struct stream *s); /* the filter's handshake is done */
 	/* It is closed already; this may open it again or free it. */
@@ -58,11 +55,12 @@ struct stream_class {
 
 struct stream {
 	void *owner;
-	struct buf out; /* messages are put here, then stream_flush() */
-	int fd;         /* -1: closed */
+	struct buf out;       /* messages are put here, then stream_flush() */
+	int fd;               /* -1: closed */
+	enum stream_end lost; /* sending failed so: what the peer has said is read, then it ends */
+	int error;            /* errno, of STREAM_LOST and STREAM_ERROR */
 	/* The rest is private. */
-	int error; /* errno, and a filter's text: of how it ended */
-	const char *text;
+	const char *text; /* of STREAM_TLS */
 	struct loop *loop;
 	const struct stream_class *class;
 	struct watch watch;
@@ -72,7 +70,6 @@ struct stream {
 	struct stream_filter *filter;
 	struct stream_turn *turn;
 	int64_t deadline, idle, active; /* milliseconds; 0: none */
-	enum stream_end lost;           /* sending failed: the rest is read, then it ends so */
 	bool paused, finishing, hung_up, drain_due;
 };
 
@@ -99,6 +96,7 @@ int stream_flush(struct stream *s);
  */
 ssize_t stream_send(struct stream *s, const void *data, size_t len);
 size_t stream_unsent(const struct stream *s); /* bytes */
+void stream_more(struct stream *s);           /* drained() is wanted in a turn to come */
 void stream_finish(struct stream *s);         /* once all is sent: closed() with STREAM_DONE */
 
 /* No reading and no messages while on. Off also offers again what data() has left. */

@@ -329,6 +329,11 @@ TEST(stream, what_callbacks_put_is_sent)
 	rig_settle(&r);
 	rig_read_all(&r, &got);
 	CHECK_STR(buf_str(&got), "answer");
+	/* Nothing had to wait; who wants to be called all the same asks. */
+	CHECK_INT(r.drained, 0);
+	stream_more(r.s);
+	CHECK_INT(r.drained, 0);
+	rig_settle(&r);
 	CHECK_INT(r.drained, 1);
 	buf_free(&got);
 	rig_close(&r);

@@ -23,6 +23,7 @@ static void gone_in(const struct stream_class *class, size_t where, enum act wha
 	rig_open(&r, class);
 	*(enum act *)((char *)&r + where) = what;
 	buf_adds(&r.s->out, "out");
+	stream_more(r.s);
 	(void)stream_flush(r.s);
 	if (len > 0) {
 		rig_say(&r, data, len);
