@@ -14,18 +14,19 @@
 #include "ipc/auth_client.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/crypto.h"
 #include "base/encode.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/stream.h"
 #include "base/unixsock.h"
 #include "base/utf8.h"
 #include "ipc/auth_protocol.h"
@@ -56,11 +57,11 @@ struct auth_client {
 	char *path;
 	int (*open_fn)(const char *name, void *arg);
 	void *open_arg;
-	struct watch watch;
-	unsigned connection;      /* counts them */
-	bool ready;               /* DONE was seen */
-	bool closed;              /* by the server, and not yet complained about */
-	struct buf in, out, held; /* held: lines that wait for DONE */
+	struct stream s;
+	unsigned connection; /* counts them */
+	bool ready;          /* DONE was seen */
+	bool closed;         /* by the server, and not yet complained about */
+	struct buf held;     /* lines that wait for DONE */
 	char mechs[MECHS_MAX], safe_mechs[MECHS_MAX]; /* all; those that are not plaintext */
 	char new_mechs[MECHS_MAX], new_safe[MECHS_MAX];
 	char cookie[64];
@@ -71,7 +72,12 @@ struct auth_client {
 	bool said; /* that the server is not there */
 };
 
-static void on_event(struct watch *w, unsigned events);
+static bool on_line(struct stream *s, char *text, size_t len);
+static void on_closed(struct stream *s, enum stream_end why);
+
+static const struct stream_class auth_class = {
+	.line = on_line, .closed = on_closed, .read_size = READ_SIZE, .in_max = AUTH_LINE_MAX
+};
 
 static struct auth_request *find_request(struct auth_client *c, const char *id_text)
 {
@@ -136,7 +142,7 @@ static struct auth_request *first_broken(struct auth_client *c)
 {
 	struct auth_request *r = c->requests;
 
-	while (r != NULL && c->watch.fd >= 0 && r->connection == c->connection) {
+	while (r != NULL && c->s.fd >= 0 && r->connection == c->connection) {
 		r = r->next;
 	}
 	return r;
@@ -147,7 +153,7 @@ static void put_first(struct auth_request *r)
 {
 	struct auth_client *c = r->client;
 
-	buf_add(c->ready ? &c->out : &c->held, buf_head(&r->first), buf_unread(&r->first));
+	buf_add(c->ready ? &c->s.out : &c->held, buf_head(&r->first), buf_unread(&r->first));
 	r->tries++;
 	r->connection = c->connection;
 }
@@ -176,7 +182,7 @@ static void mend(struct loop_hook *h)
 		}
 		finish_temp(r, "the auth service is not available");
 	}
-	if (c->ready && c->watch.fd >= 0) {
+	if (c->ready && c->s.fd >= 0) {
 		flush(c);
 	}
 }
@@ -184,15 +190,8 @@ static void mend(struct loop_hook *h)
 /* disconnect - why: for the log; NULL: the server closed, which counts if a request fails by it */
 static void disconnect(struct auth_client *c, const char *why)
 {
-	if (c->watch.fd >= 0) {
-		int fd = c->watch.fd;
-
-		loop_unwatch(c->loop, &c->watch);
-		close(fd);
-	}
+	stream_close(&c->s);
 	c->ready = false;
-	buf_free(&c->in);
-	buf_free(&c->out);
 	buf_free(&c->held);
 	c->closed = why == NULL;
 	if (why != NULL) {
@@ -203,28 +202,43 @@ static void disconnect(struct auth_client *c, const char *why)
 	}
 }
 
+static void on_closed(struct stream *s, enum stream_end why)
+{
+	struct auth_client *c = s->owner;
+
+	switch (why) {
+	case STREAM_EOF:
+	case STREAM_LOST:
+		disconnect(c, NULL);
+		break;
+	case STREAM_MALFORMED:
+		disconnect(c, "does not speak the auth protocol");
+		break;
+	case STREAM_TOO_LONG:
+		disconnect(c, "sent a line that is too long");
+		break;
+	case STREAM_OPEN:
+	case STREAM_ERROR:
+	case STREAM_TIMEOUT:
+	case STREAM_TLS:
+	case STREAM_DONE:
+		disconnect(c, stream_text(s, why));
+		break;
+	}
+}
+
 static void flush(struct auth_client *c)
 {
-	if (buf_unread(&c->out) > 0) {
-		ssize_t n = write(c->watch.fd, buf_head(&c->out), buf_unread(&c->out));
-
-		if (n > 0) {
-			buf_consume(&c->out, (size_t)n);
-		} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
-			disconnect(
-				c, errno == EPIPE || errno == ECONNRESET ? NULL : strerror(errno));
-			return;
-		}
+	if (stream_flush(&c->s) != 0) {
+		disconnect(c, c->s.lost == STREAM_LOST ? NULL : stream_text(&c->s, c->s.lost));
 	}
-	loop_want(c->loop, &c->watch, LOOP_READ | (buf_unread(&c->out) > 0 ? LOOP_WRITE : 0u));
-	buf_shrink(&c->out, 0);
 }
 
 static bool connect_now(struct auth_client *c)
 {
 	int fd;
 
-	if (c->watch.fd >= 0) {
+	if (c->s.fd >= 0) {
 		return true;
 	}
 	fd = c->open_fn(c->path, c->open_arg);
@@ -234,17 +248,17 @@ static bool connect_now(struct auth_client *c)
 	}
 	c->connection++;
 	c->new_mechs[0] = c->new_safe[0] = '\0';
-	loop_watch(c->loop, &c->watch, fd, LOOP_READ, on_event, c);
-	buf_addf(&c->out, "VERSION\t%d\t%d\nCPID\t%ld\n", AUTH_PROTO_MAJOR, AUTH_PROTO_MINOR,
+	stream_open(&c->s, fd);
+	buf_addf(&c->s.out, "VERSION\t%d\t%d\nCPID\t%ld\n", AUTH_PROTO_MAJOR, AUTH_PROTO_MINOR,
 		(long)getpid());
 	flush(c);
-	return c->watch.fd >= 0;
+	return c->s.fd >= 0;
 }
 
 /* line_buf - where a request line goes: out, or into those that wait for the handshake */
 static struct buf *line_buf(struct auth_client *c)
 {
-	return c->ready ? &c->out : &c->held;
+	return c->ready ? &c->s.out : &c->held;
 }
 
 /* ---- What the server says ---- */
@@ -284,7 +298,7 @@ static void got_done(struct auth_client *c)
 	c->said = false;
 	(void)str_copy(c->mechs, sizeof(c->mechs), c->new_mechs);
 	(void)str_copy(c->safe_mechs, sizeof(c->safe_mechs), c->new_safe);
-	buf_add(&c->out, buf_head(&c->held), buf_unread(&c->held));
+	buf_add(&c->s.out, buf_head(&c->held), buf_unread(&c->held));
 	buf_free(&c->held);
 	flush(c);
 }
@@ -361,9 +375,10 @@ static void got_answer(struct auth_client *c, const struct auth_line *line, enum
 	buf_free(&reason);
 }
 
-/* got_line - false: the server is no auth server */
-static bool got_line(struct auth_client *c, char *text, size_t len)
+/* on_line - false: the server is no auth server */
+static bool on_line(struct stream *s, char *text, size_t len)
 {
+	struct auth_client *c = s->owner;
 	struct auth_line line;
 	const char *verb;
 
@@ -392,55 +407,6 @@ static bool got_line(struct auth_client *c, char *text, size_t len)
 	return true;
 }
 
-static void read_lines(struct auth_client *c)
-{
-	ssize_t n = read(c->watch.fd, buf_reserve(&c->in, READ_SIZE), READ_SIZE);
-	char *start, *end;
-
-	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-		return;
-	}
-	if (n <= 0) {
-		disconnect(c, n == 0 || errno == ECONNRESET ? NULL : strerror(errno));
-		return;
-	}
-	buf_added(&c->in, (size_t)n);
-	while (buf_unread(&c->in) > 0) {
-		bool good;
-
-		start = c->in.data + c->in.pos;
-		end = memchr(start, '\n', buf_unread(&c->in));
-		if (end == NULL) {
-			break;
-		}
-		good = got_line(c, start, (size_t)(end - start));
-		if (c->watch.fd < 0) {
-			return;
-		}
-		buf_consume(&c->in, (size_t)(end - start) + 1);
-		if (!good) {
-			disconnect(c, "does not speak the auth protocol");
-			return;
-		}
-	}
-	if (buf_unread(&c->in) > AUTH_LINE_MAX) {
-		disconnect(c, "sent a line that is too long");
-	}
-	buf_shrink(&c->in, 0);
-}
-
-static void on_event(struct watch *w, unsigned events)
-{
-	struct auth_client *c = w->owner;
-
-	if (events & LOOP_WRITE) {
-		flush(c);
-	}
-	if (c->watch.fd >= 0 && (events & (LOOP_READ | LOOP_HANGUP))) {
-		read_lines(c);
-	}
-}
-
 /* ---- For the caller ---- */
 
 static int connect_path(const char *path, void *arg)
@@ -458,21 +424,15 @@ struct auth_client *auth_client_new_by(
 	struct loop *loop, const char *name, int (*open_fn)(const char *name, void *arg), void *arg)
 {
 	struct auth_client *c = mem_alloc(sizeof(*c));
-	int left = FIRST_WAIT_MS;
+	int64_t until = clock_ms() + FIRST_WAIT_MS;
 
 	c->loop = loop;
 	c->path = mem_strdup(name);
 	c->open_fn = open_fn;
 	c->open_arg = arg;
-	c->watch.fd = -1;
+	stream_init(&c->s, loop, &auth_class, c);
 	(void)connect_now(c);
-	while (c->watch.fd >= 0 && !c->ready && left > 0) {
-		struct pollfd p = { .fd = c->watch.fd, .events = POLLIN };
-
-		left -= 50;
-		if (poll(&p, 1, 50) > 0) {
-			read_lines(c);
-		}
+	while (!c->ready && stream_wait(&c->s, until) > 0) {
 	}
 	return c;
 }
@@ -564,7 +524,7 @@ void auth_continue(struct auth_request *r, const char *response_base64)
 	auth_put_number(b, r->id);
 	auth_put_field(b, response_base64);
 	auth_end(b);
-	if (c->ready && c->watch.fd >= 0) {
+	if (c->ready && c->s.fd >= 0) {
 		flush(c);
 	}
 }
@@ -574,10 +534,10 @@ void auth_cancel(struct auth_request *r)
 	if (r != NULL) {
 		struct auth_client *c = r->client;
 
-		if (c->ready && c->watch.fd >= 0) {
-			auth_put(&c->out, "CANCEL");
-			auth_put_number(&c->out, r->id);
-			auth_end(&c->out);
+		if (c->ready && c->s.fd >= 0) {
+			auth_put(&c->s.out, "CANCEL");
+			auth_put_number(&c->s.out, r->id);
+			auth_end(&c->s.out);
 			flush(c);
 		}
 		forget_request(r);
