@@ -6,7 +6,6 @@
  * byte and ends. When children are many the rest waits in line; when fork
  * fails the check is done here after all.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -15,12 +14,13 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/stream.h"
 #include "applets/admin/auth/auth.h"
 
 struct hash_job {
 	struct hash_job *next; /* waiting */
 	struct hasher *hasher;
-	struct watch watch; /* the child's pipe */
+	struct stream pipe; /* the child's */
 	char *stored, *scheme, *password;
 	void (*fn)(void *arg, enum scheme_result result, const char *error); /* NULL: cancelled */
 	void *arg;
@@ -73,23 +73,14 @@ static void finish(struct hash_job *job, enum scheme_result result, const char *
 
 static void start_waiting(struct hasher *h);
 
-static void on_result(struct watch *w, unsigned events)
+/* take_result - the child's byte; -1: there is none */
+static void take_result(struct hash_job *job, int byte)
 {
-	struct hash_job *job = w->owner;
 	struct hasher *h = job->hasher;
 	enum scheme_result result = SCHEME_ERROR;
 	const char *error = "the child that checks the password died";
-	unsigned char byte;
-	int fd = w->fd;
-	ssize_t n = read(fd, &byte, 1);
 
-	(void)events;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-		return;
-	}
-	loop_unwatch(h->loop, w);
-	close(fd);
-	if (n == 1 && byte <= SCHEME_ERROR) {
+	if (byte >= 0 && byte <= SCHEME_ERROR) {
 		result = (enum scheme_result)byte;
 		if (result == SCHEME_ERROR) {
 			/* Errors come at once, so asking again for the text costs nothing. */
@@ -100,6 +91,25 @@ static void on_result(struct watch *w, unsigned events)
 	finish(job, result, error);
 	start_waiting(h);
 }
+
+static bool on_result(struct stream *s, struct buf *in)
+{
+	unsigned char byte = (unsigned char)*buf_head(in);
+
+	stream_close(s);
+	take_result(s->owner, byte);
+	return true;
+}
+
+static void on_died(struct stream *s, enum stream_end why)
+{
+	(void)why;
+	take_result(s->owner, -1);
+}
+
+static const struct stream_class pipe_class = {
+	.data = on_result, .closed = on_died, .read_size = 1, .in_max = 1
+};
 
 /* start - fork; false: not possible */
 static bool start(struct hash_job *job)
@@ -125,7 +135,8 @@ static bool start(struct hash_job *job)
 		return false;
 	}
 	job->hasher->running++;
-	loop_watch(job->hasher->loop, &job->watch, ends[0], LOOP_READ, on_result, job);
+	stream_init(&job->pipe, job->hasher->loop, &pipe_class, job);
+	stream_open(&job->pipe, ends[0]);
 	return true;
 }
 
@@ -173,7 +184,6 @@ struct hash_job *hasher_check(struct hasher *h, const char *stored, const char *
 	}
 	job = mem_alloc(sizeof(*job));
 	job->hasher = h;
-	job->watch.fd = -1;
 	job->stored = mem_strdup(stored);
 	job->scheme = mem_strdup(default_scheme);
 	job->password = mem_strdup(password);
