@@ -13,7 +13,6 @@
  * name of the process that it is of. A mail part that has been idle asks to end; it may when
  * no session was sent to it that it has not counted.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/stream.h"
 #include "conf/dovecot/dovecot_conf.h"
 #include "ipc/auth_protocol.h"
 #include "ipc/handoff.h"
@@ -58,8 +58,7 @@ struct part {
 struct auth_peer {
 	struct auth_peer *next;
 	pid_t pid;
-	struct watch watch;
-	struct buf in;
+	struct stream s;
 };
 
 /* A login that waits for auth. */
@@ -325,14 +324,12 @@ static void auth_lost(struct auth_peer *peer, const char *why)
 {
 	struct auth_peer **link = &G.peers;
 	struct pending *p = G.pending;
-	int fd = peer->watch.fd;
 
 	while (*link != peer) {
 		link = &(*link)->next;
 	}
 	*link = peer->next;
-	loop_unwatch(G.sv->loop, &peer->watch);
-	close(fd);
+	stream_close(&peer->s);
 	while (p != NULL) {
 		struct pending *next = p->next;
 
@@ -341,7 +338,6 @@ static void auth_lost(struct auth_peer *peer, const char *why)
 		}
 		p = next;
 	}
-	buf_free(&peer->in);
 	mem_free(peer);
 }
 
@@ -359,65 +355,46 @@ static struct pending *find_pending(const char *id_text)
 	return NULL;
 }
 
-static void auth_line(char *text, size_t len)
+static bool on_line(struct stream *s, char *text, size_t len)
 {
 	struct auth_line line;
 	struct pending *p;
 	const char *why;
 
+	(void)s;
 	if (!auth_line_parse(&line, text, len)) {
-		return;
+		return true;
 	}
 	if (strcmp(line.field[0], "USER") != 0 && strcmp(line.field[0], "FAIL") != 0 &&
 		strcmp(line.field[0], "NOTFOUND") != 0) {
-		return;
+		return true;
 	}
 	p = find_pending(auth_line_at(&line, 1));
 	if (p == NULL) {
-		return;
+		return true;
 	}
 	if (strcmp(line.field[0], "USER") == 0) {
 		take_in(p, &line);
-		return;
+		return true;
 	}
 	why = auth_line_get(&line, 2, "reason");
 	refuse(p,
 		why != NULL                                  ? why
 			: strcmp(line.field[0], "FAIL") == 0 ? "auth refuses the hand-off"
 							     : "userdb does not know the user");
+	return true;
 }
 
-static void on_auth(struct watch *w, unsigned events)
+static void on_closed(struct stream *s, enum stream_end why)
 {
-	struct auth_peer *peer = w->owner;
-	struct buf *in = &peer->in;
-	ssize_t n = read(w->fd, buf_reserve(in, READ_SIZE), READ_SIZE);
-	char *start, *end;
-
-	(void)events;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-		return;
-	}
-	if (n <= 0) {
-		auth_lost(peer, "the auth process went away");
-		return;
-	}
-	buf_added(in, (size_t)n);
-	while (buf_unread(in) > 0) {
-		start = in->data + in->pos;
-		end = memchr(start, '\n', buf_unread(in));
-		if (end == NULL) {
-			break;
-		}
-		auth_line(start, (size_t)(end - start));
-		buf_consume(in, (size_t)(end - start) + 1);
-	}
-	if (buf_unread(in) > AUTH_LINE_MAX) {
-		auth_lost(peer, "the auth process does not speak its protocol");
-		return;
-	}
-	buf_shrink(in, 0);
+	auth_lost(s->owner,
+		why == STREAM_TOO_LONG ? "the auth process does not speak its protocol"
+				       : "the auth process went away");
 }
+
+static const struct stream_class auth_class = {
+	.line = on_line, .closed = on_closed, .read_size = READ_SIZE, .in_max = AUTH_LINE_MAX
+};
 
 /* find_auth - one of our auth processes; NULL: no such, or it has ended */
 static struct sv_child *find_auth(uint64_t pid)
@@ -473,7 +450,8 @@ static struct auth_peer *get_peer(uint64_t pid)
 	}
 	peer = mem_alloc(sizeof(*peer));
 	peer->pid = child->pid;
-	loop_watch(G.sv->loop, &peer->watch, fd, LOOP_READ, on_auth, peer);
+	stream_init(&peer->s, G.sv->loop, &auth_class, peer);
+	stream_open(&peer->s, fd);
 	peer->next = G.peers;
 	G.peers = peer;
 	return peer;
@@ -496,7 +474,7 @@ static void ask_auth(struct pending *p)
 	auth_put_number(&b, (unsigned long)p->login.request);
 	auth_put_field(&b, p->login.cookie);
 	auth_end(&b);
-	good = write(p->peer->watch.fd, b.data, b.len) == (ssize_t)b.len;
+	good = stream_send(&p->peer->s, b.data, b.len) == (ssize_t)b.len;
 	buf_free(&b);
 	if (!good) {
 		auth_lost(p->peer, "the auth process cannot be reached");
