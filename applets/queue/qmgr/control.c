@@ -19,11 +19,10 @@ enum { IDS_MAX = 4096 };
 
 static void answer(struct peer *p, enum qmgr_answer a)
 {
-	size_t mark = wire_begin(&p->out);
+	size_t mark = wire_begin(&p->s.out);
 
-	wire_put_int(&p->out, a);
-	wire_end(&p->out, mark);
-	peer_flush(p);
+	wire_put_int(&p->s.out, a);
+	wire_end(&p->s.out, mark);
 }
 
 /* take_new - ids; false: malformed */

@@ -5,16 +5,13 @@
  * that says nothing costs a descriptor, so their number is bounded; above it, others
  * wait in the backlog.
  */
-#include <errno.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/unixsock.h"
-#include "base/wire.h"
 #include "address/match.h"
 #include "applets/queue/qmgr/qmgr.h"
 
@@ -25,10 +22,8 @@ static void on_accept(struct watch *w, unsigned events);
 static void close_peer(struct peer *p)
 {
 	struct peers *ps = p->peers;
-	int fd = p->watch.fd;
 
-	loop_unwatch(qmgr->loop, &p->watch);
-	close(fd);
+	stream_close(&p->s);
 	*(p->prev != NULL ? &p->prev->next : &ps->first) = p->next;
 	if (p->next != NULL) {
 		p->next->prev = p->prev;
@@ -36,94 +31,44 @@ static void close_peer(struct peer *p)
 	if (ps->count-- == PEERS_MAX && ps->watch.fd >= 0) {
 		loop_want(qmgr->loop, &ps->watch, LOOP_READ);
 	}
-	buf_free(&p->in);
-	buf_free(&p->out);
 	mem_free(p->state);
 	mem_free(p);
 }
 
-/* push - send what is there; false: closed */
-static bool push(struct peer *p)
+static bool on_frame(struct stream *s, struct wire *w)
 {
-	for (;;) {
-		ssize_t n;
+	struct peer *p = s->owner;
 
-		if (buf_unread(&p->out) == 0 && !p->closing && p->peers->more != NULL) {
-			p->peers->more(p);
-		}
-		if (buf_unread(&p->out) == 0) {
-			break;
-		}
-		n = send(p->watch.fd, buf_head(&p->out), buf_unread(&p->out), MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR) {
-			continue;
-		}
-		if (n < 0 && errno == EAGAIN) {
-			loop_want(qmgr->loop, &p->watch, LOOP_READ | LOOP_WRITE);
-			return true;
-		}
-		if (n <= 0) {
-			close_peer(p);
-			return false;
-		}
-		buf_consume(&p->out, (size_t)n);
-		/* One piece a turn: the mail goes on meanwhile. */
-		if (p->peers->more != NULL) {
-			loop_want(qmgr->loop, &p->watch, LOOP_READ | LOOP_WRITE);
-			return true;
-		}
-	}
+	return p->peers->message(p, w);
+}
+
+/* on_drained - the next piece; one a turn, for the mail goes on meanwhile */
+static void on_drained(struct stream *s)
+{
+	struct peer *p = s->owner;
+
+	p->peers->more(p);
 	if (p->closing) {
-		close_peer(p);
-		return false;
+		stream_finish(s);
+	} else {
+		stream_more(s);
+		(void)stream_flush(s);
 	}
-	loop_want(qmgr->loop, &p->watch, LOOP_READ);
-	return true;
 }
 
-void peer_flush(struct peer *p)
+static void on_closed(struct stream *s, enum stream_end why)
 {
-	loop_want(qmgr->loop, &p->watch, LOOP_READ | LOOP_WRITE);
+	(void)why;
+	close_peer(s->owner);
 }
 
-/* read_some - what the peer says; false: closed */
-static bool read_some(struct peer *p)
-{
-	ssize_t n = read(p->watch.fd, buf_reserve(&p->in, IN_ONCE), IN_ONCE);
-	struct wire w;
-	size_t size;
-	int rc = 0;
-
-	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-		return true;
-	}
-	if (n > 0) {
-		buf_added(&p->in, (size_t)n);
-		while ((rc = wire_next(&p->in, &w, &size)) > 0) {
-			if (p->peers->message == NULL || !p->peers->message(p, &w)) {
-				rc = -1;
-				break;
-			}
-			buf_consume(&p->in, size);
-		}
-		buf_shrink(&p->in, 0);
-	}
-	if (n <= 0 || rc < 0 || buf_unread(&p->in) > IN_MAX) {
-		close_peer(p);
-		return false;
-	}
-	return true;
-}
-
-static void on_peer(struct watch *w, unsigned events)
-{
-	struct peer *p = w->owner;
-
-	if ((events & (LOOP_READ | LOOP_HANGUP)) != 0 && !read_some(p)) {
-		return;
-	}
-	push(p);
-}
+/* Those who ask, and those who are told and have nothing to say. */
+static const struct stream_class asking = {
+	.frame = on_frame, .closed = on_closed, .read_size = IN_ONCE, .in_max = IN_MAX
+};
+static const struct stream_class listening = {
+	.drained = on_drained, .closed = on_closed, .read_size = 64
+};
 
 static void add_peer(struct peers *ps, int fd)
 {
@@ -140,9 +85,10 @@ static void add_peer(struct peers *ps, int fd)
 	}
 	ps->first = p;
 	ps->count++;
-	loop_watch(qmgr->loop, &p->watch, fd, LOOP_READ, on_peer, p);
+	stream_init(&p->s, qmgr->loop, ps->more != NULL ? &listening : &asking, p);
+	stream_open(&p->s, fd);
 	if (ps->more != NULL) {
-		push(p);
+		on_drained(&p->s);
 	}
 }
 

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/loop.h"
+#include "base/stream.h"
 #include "queue/queue.h"
 #include "ipc/delivery.h"
 #include "applets/daemon/service.h"
@@ -162,10 +163,9 @@ struct succession {
 struct peer {
 	struct peer *next, *prev;
 	struct peers *peers;
-	struct watch watch;
-	struct buf in, out;
+	struct stream s;
 	uid_t uid;
-	bool closing; /* once out is sent */
+	bool closing; /* once s.out is sent */
 	void *state;  /* the user's own, freed with mem_free() */
 };
 
@@ -298,7 +298,6 @@ void succession_free(struct job *j); /* the job ends: let go of its message */
 
 void peers_listen(struct peers *ps, int fd);
 void peers_close(struct peers *ps);
-void peer_flush(struct peer *p); /* send what is in out */
 /* May this peer do what the list of users (authorized_..._users) allows? Root and we ourselves
  * always. */
 bool peer_is_allowed(const struct peer *p, const char *parameter, const char *list);

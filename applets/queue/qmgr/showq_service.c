@@ -28,20 +28,20 @@ static void put_more(struct peer *p)
 
 	if (w == NULL) {
 		if (!peer_is_allowed(p, "authorized_mailq_users", param.authorized_mailq_users)) {
-			list_put_end(&p->out, LIST_DENIED);
+			list_put_end(&p->s.out, LIST_DENIED);
 			p->closing = true;
 			return;
 		}
 		w = p->state = mem_alloc(sizeof(*w));
 		w->is_active = is_active;
 	}
-	rc = list_walk(w, qmgr->queue, &p->out, ROWS_A_PIECE);
+	rc = list_walk(w, qmgr->queue, &p->s.out, ROWS_A_PIECE);
 	if (rc < 0) {
 		/* Without its end the reader knows that the list is not whole. */
 		qmgr_queue_trouble("cannot list the queue");
 		p->closing = true;
 	} else if (rc == 0) {
-		list_put_end(&p->out, LIST_END);
+		list_put_end(&p->s.out, LIST_END);
 		p->closing = true;
 	}
 }
