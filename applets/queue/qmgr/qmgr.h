@@ -111,8 +111,8 @@ struct dest {
 
 struct transport {
 	const char *name;
-	struct watch watch; /* the agent's connection */
-	struct buf in, out;
+	struct stream s;      /* the agent's connection */
+	struct arena answers; /* of the one that is being taken */
 	struct timer retry;
 	struct hash dests;
 	struct dest *ready, **ready_tail; /* ring: taken from the front, put back at the end */

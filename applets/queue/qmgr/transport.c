@@ -15,13 +15,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 #include "conf/params.h"
 #include "route/resolve.h"
 #include "applets/queue/qmgr/qmgr.h"
@@ -36,7 +33,16 @@ enum {
 	RECONNECT_MS = 1000
 };
 
-static void on_agent(struct watch *w, unsigned events);
+static bool on_answer(struct stream *s, struct wire *w);
+static void on_taken(struct stream *s);
+static void on_closed(struct stream *s, enum stream_end why);
+
+static const struct stream_class agent_class = { .frame = on_answer,
+	.taken = on_taken,
+	.closed = on_closed,
+	.read_size = IN_ONCE,
+	.in_max = WIRE_MAX,
+	.out_keep = 4096 };
 
 /* ---- Lists ---- */
 
@@ -129,7 +135,7 @@ static struct transport *get_transport(const char *name)
 	}
 	t = mem_alloc(sizeof(*t));
 	t->name = mem_strdup(name);
-	t->watch.fd = -1;
+	stream_init(&t->s, qmgr->loop, &agent_class, t);
 	t->ready_tail = &t->ready;
 	t->recipient_limit = service_limit(
 		name, "destination_recipient_limit", param.default_destination_recipient_limit);
@@ -318,18 +324,6 @@ void transport_submit(struct job *j)
 
 /* ---- The connection ---- */
 
-static void disconnect(struct transport *t)
-{
-	int fd = t->watch.fd;
-
-	if (fd >= 0) {
-		loop_unwatch(qmgr->loop, &t->watch);
-		close(fd);
-	}
-	buf_free(&t->in);
-	buf_free(&t->out);
-}
-
 static void on_retry(struct timer *timer)
 {
 	struct transport *t = timer->owner;
@@ -350,15 +344,12 @@ static void die(struct transport *t, int64_t ms)
 static bool connect_agent(struct transport *t)
 {
 	char path[512];
-	int fd;
 
-	if (t->watch.fd >= 0) {
+	if (t->s.fd >= 0) {
 		return true;
 	}
 	snprintf(path, sizeof(path), "private/%s", t->name);
-	fd = strchr(t->name, '/') == NULL ? unix_connect(path) : -1;
-	if (fd >= 0) {
-		loop_watch(qmgr->loop, &t->watch, fd, LOOP_READ, on_agent, t);
+	if (strchr(t->name, '/') == NULL && stream_connect(&t->s, path) == 0) {
 		return true;
 	}
 	if (errno == EAGAIN) { /* its backlog is full: it is there */
@@ -401,7 +392,7 @@ static void redo(struct request *r)
 /* broken - the agent went away, or talks nonsense */
 static void broken(struct transport *t)
 {
-	disconnect(t);
+	stream_close(&t->s);
 	t->breaks++;
 	while (t->sent.last != NULL) {
 		struct request *r =
@@ -449,33 +440,10 @@ static void send_request(struct transport *t, struct request *r)
 		rcpts[i].notify = from->notify;
 		rcpts[i].flags = from->suspect ? DELIVERY_SUSPECT : 0;
 	}
-	delivery_put_request(&t->out, &q);
+	delivery_put_request(&t->s.out, &q);
 	mem_free(rcpts);
 	list_append(&t->sent, r);
 	r->dest->sent++;
-}
-
-/* push - what is encoded, to the socket; false: broken */
-static bool push(struct transport *t)
-{
-	while (buf_unread(&t->out) > 0) {
-		ssize_t n = send(t->watch.fd, buf_head(&t->out), buf_unread(&t->out), MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR) {
-			continue;
-		}
-		if (n < 0 && errno == EAGAIN) {
-			break;
-		}
-		if (n <= 0) {
-			return false;
-		}
-		buf_consume(&t->out, (size_t)n);
-	}
-	buf_shrink(&t->out, 4096);
-	loop_want(qmgr->loop, &t->watch,
-		buf_unread(&t->out) > 0 ? LOOP_READ | LOOP_WRITE : LOOP_READ);
-	return true;
 }
 
 static void send_some(struct transport *t)
@@ -485,7 +453,7 @@ static void send_some(struct transport *t)
 	if (t->waiting == 0 || t->dead || !connect_agent(t)) {
 		return;
 	}
-	while (t->sent.count < (t->breaks > 1 ? 1 : WINDOW) && buf_unread(&t->out) < OUT_HIGH &&
+	while (t->sent.count < (t->breaks > 1 ? 1 : WINDOW) && buf_unread(&t->s.out) < OUT_HIGH &&
 		(d = ring_take(t)) != NULL) {
 		struct request *r = d->waiting.first;
 
@@ -496,7 +464,7 @@ static void send_some(struct transport *t)
 		}
 		dest_check(d);
 	}
-	if (!push(t)) {
+	if (stream_flush(&t->s) != 0) {
 		broken(t);
 	}
 }
@@ -512,14 +480,16 @@ void transport_send_all(void)
 	}
 }
 
-/* take_answer - one message of the agent; false: nonsense */
-static bool take_answer(struct transport *t, struct wire *w, struct arena *arena)
+/* on_answer - one message of the agent; false: nonsense */
+static bool on_answer(struct stream *s, struct wire *w)
 {
+	struct transport *t = s->owner;
 	struct delivery_answer a;
 	struct request *r;
 	struct dest *d;
 
-	if (!delivery_get_answer(w, arena, &a)) {
+	arena_reset(&t->answers);
+	if (!delivery_get_answer(w, &t->answers, &a)) {
 		return false;
 	}
 	r = slot_find(t, a.serial);
@@ -545,55 +515,28 @@ static bool take_answer(struct transport *t, struct wire *w, struct arena *arena
 	return true;
 }
 
-/* take_answers - all that are whole; false: nonsense */
-static bool take_answers(struct transport *t)
+static void on_taken(struct stream *s)
 {
-	struct arena a = ARENA_INIT;
-	struct wire w;
-	size_t size;
-	int rc;
+	struct transport *t = s->owner;
 
-	while ((rc = wire_next(&t->in, &w, &size)) > 0) {
-		if (!take_answer(t, &w, &a)) {
-			rc = -1;
-			break;
-		}
-		arena_reset(&a);
-		buf_consume(&t->in, size);
-	}
-	arena_free(&a);
-	if (rc < 0) {
-		log_warn("private/%s socket: malformed response", t->name);
-	}
-	return rc == 0;
+	arena_free(&t->answers);
+	transport_send_all();
 }
 
-static void on_agent(struct watch *w, unsigned events)
+static void on_closed(struct stream *s, enum stream_end why)
 {
-	struct transport *t = w->owner;
-	ssize_t n;
+	struct transport *t = s->owner;
 
-	(void)events;
-	n = read(w->fd, buf_reserve(&t->in, IN_ONCE), IN_ONCE);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-		if (!push(t)) {
-			broken(t);
-		}
-		return;
+	arena_free(&t->answers);
+	if (why == STREAM_MALFORMED || why == STREAM_TOO_LONG) {
+		log_warn("private/%s socket: malformed response", t->name);
 	}
-	if (n > 0) {
-		buf_added(&t->in, (size_t)n);
+	/* An idle agent may end when it likes. */
+	if (t->sent.count > 0) {
+		log_warn("private/%s socket: premature disconnect with %zu deliveries under way",
+			t->name, t->sent.count);
 	}
-	if (n <= 0 || !take_answers(t)) {
-		/* An idle agent may end when it likes. */
-		if (t->sent.count > 0) {
-			log_warn("private/%s socket: premature disconnect with %zu deliveries "
-				 "under way",
-				t->name, t->sent.count);
-		}
-		broken(t);
-	}
-	buf_shrink(&t->in, IN_ONCE);
+	broken(t);
 	transport_send_all();
 }
 
@@ -629,7 +572,7 @@ static void drop_waiting(struct transport *t)
 		dest_check(ring_take(t));
 	}
 	if (t->sent.count == 0) {
-		disconnect(t);
+		stream_close(&t->s);
 	}
 }
 
