@@ -33,6 +33,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/stream.h"
 #include "base/unixsock.h"
 #include "conf/params.h"
 #include "applets/daemon/privileges.h"
@@ -46,9 +47,8 @@ struct worker {
 	uid_t uid;
 	gid_t gid;
 	bool spool;
-	struct watch watch;
+	struct stream s;
 	struct timer idle;
-	struct buf in, out;
 	struct box *probing;
 	struct batch *batch;
 };
@@ -102,8 +102,15 @@ static void become(const struct target *t)
 	privileges_take(PROCESS_DELIVERY, &who);
 }
 
-static void worker_read(struct watch *w, unsigned events);
+static bool take_message(struct stream *s, struct wire *w);
+static void worker_closed(struct stream *s, enum stream_end why);
 static void worker_idle(struct timer *t);
+
+static const struct stream_class worker_class = { .frame = take_message,
+	.closed = worker_closed,
+	.read_size = 65536,
+	.in_max = WIRE_MAX,
+	.out_keep = 4096 };
 
 /* worker_start - a new child for this target's user; NULL: cannot fork */
 static struct worker *worker_start(const struct target *t)
@@ -141,8 +148,8 @@ static struct worker *worker_start(const struct target *t)
 	k->uid = t->user.uid;
 	k->gid = t->user.gid;
 	k->spool = t->spool;
-	k->watch.fd = -1;
-	loop_watch(G.service.loop, &k->watch, socks[0], LOOP_READ, worker_read, k);
+	stream_init(&k->s, G.service.loop, &worker_class, k);
+	stream_open(&k->s, socks[0]);
 	k->next = G.workers;
 	G.workers = k;
 	G.worker_count++;
@@ -153,18 +160,14 @@ static struct worker *worker_start(const struct target *t)
 static void worker_free(struct worker *k)
 {
 	struct worker **p = &G.workers;
-	int fd = k->watch.fd;
 
 	while (*p != k) {
 		p = &(*p)->next;
 	}
 	*p = k->next;
 	G.worker_count--;
-	loop_unwatch(G.service.loop, &k->watch);
 	loop_untimer(G.service.loop, &k->idle);
-	close(fd);
-	buf_free(&k->in);
-	buf_free(&k->out);
+	stream_close(&k->s);
 	mem_free(k);
 }
 
@@ -214,7 +217,6 @@ static void worker_done(struct worker *k)
 {
 	k->probing = NULL;
 	k->batch = NULL;
-	buf_shrink(&k->out, 4096);
 	loop_timer(G.service.loop, &k->idle, IDLE_SECONDS * 1000, worker_idle, k);
 }
 
@@ -247,23 +249,10 @@ static struct worker *worker_for(const struct target *t)
 
 /* ---- Sending ---- */
 
-/* worker_send - as much as the socket takes now */
+/* worker_send - what can be sent now; a dead child shows itself when its last words are read */
 static void worker_send(struct worker *k)
 {
-	while (buf_unread(&k->out) > 0) {
-		ssize_t n = send(k->watch.fd, buf_head(&k->out), buf_unread(&k->out), MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR) {
-			continue;
-		}
-		if (n < 0) {
-			/* A dead child shows itself as end of file. */
-			break;
-		}
-		buf_consume(&k->out, (size_t)n);
-	}
-	loop_want(
-		G.service.loop, &k->watch, LOOP_READ | (buf_unread(&k->out) > 0 ? LOOP_WRITE : 0));
+	(void)stream_flush(&k->s);
 }
 
 /*
@@ -399,12 +388,12 @@ bool worker_probe(struct box *box)
 	clear_name(box);
 	loop_untimer(G.service.loop, &k->idle);
 	k->probing = box;
-	mark = wire_begin(&k->out);
-	wire_put_int(&k->out, WORKER_PROBE);
-	wire_put_str(&k->out, box_path(box));
+	mark = wire_begin(&k->s.out);
+	wire_put_int(&k->s.out, WORKER_PROBE);
+	wire_put_str(&k->s.out, box_path(box));
 	wire_put_int(
-		&k->out, box_target(box)->kind == TARGET_FILE || !param.strict_mailbox_ownership);
-	wire_end(&k->out, mark);
+		&k->s.out, box_target(box)->kind == TARGET_FILE || !param.strict_mailbox_ownership);
+	wire_end(&k->s.out, mark);
 	worker_send(k);
 	return true;
 }
@@ -445,24 +434,24 @@ bool worker_deliver(struct batch *b)
 	make_mailbox(b->box);
 	loop_untimer(G.service.loop, &k->idle);
 	k->batch = b;
-	mark = wire_begin(&k->out);
-	wire_put_int(&k->out, WORKER_BATCH);
-	wire_put_str(&k->out, box_path(b->box));
-	wire_put_int(&k->out, (uint64_t)b->how.size_limit);
-	wire_put_int(&k->out, (uint64_t)b->how.lock_ms);
-	wire_put_int(&k->out, b->how.any_owner);
-	wire_put_int(&k->out, b->count);
+	mark = wire_begin(&k->s.out);
+	wire_put_int(&k->s.out, WORKER_BATCH);
+	wire_put_str(&k->s.out, box_path(b->box));
+	wire_put_int(&k->s.out, (uint64_t)b->how.size_limit);
+	wire_put_int(&k->s.out, (uint64_t)b->how.lock_ms);
+	wire_put_int(&k->s.out, b->how.any_owner);
+	wire_put_int(&k->s.out, b->count);
 	for (size_t i = 0; i < b->count; i++) {
 		const struct deliver_item *it = &b->items[i];
 
-		wire_put_str(&k->out, it->queue_id);
-		wire_put_str(&k->out, it->sender);
-		wire_put_str(&k->out, it->recipient);
-		wire_put_str(&k->out, it->original);
-		wire_put_int(&k->out, (uint64_t)it->suspect | (uint64_t)it->repair << 1);
-		put_content(&k->out, b, i, &total);
+		wire_put_str(&k->s.out, it->queue_id);
+		wire_put_str(&k->s.out, it->sender);
+		wire_put_str(&k->s.out, it->recipient);
+		wire_put_str(&k->s.out, it->original);
+		wire_put_int(&k->s.out, (uint64_t)it->suspect | (uint64_t)it->repair << 1);
+		put_content(&k->s.out, b, i, &total);
 	}
-	wire_end(&k->out, mark);
+	wire_end(&k->s.out, mark);
 	worker_send(k);
 	return true;
 }
@@ -481,11 +470,11 @@ static bool on_want(struct worker *k, struct wire *w)
 	}
 	piece = mem_alloc(WORKER_PIECE);
 	n = request_read(k->batch->items[i].read_arg, offset, piece, WORKER_PIECE);
-	mark = wire_begin(&k->out);
-	wire_put_int(&k->out, WORKER_DATA);
-	wire_put_int(&k->out, n < 0);
-	wire_put_bytes(&k->out, piece, n > 0 ? (size_t)n : 0);
-	wire_end(&k->out, mark);
+	mark = wire_begin(&k->s.out);
+	wire_put_int(&k->s.out, WORKER_DATA);
+	wire_put_int(&k->s.out, n < 0);
+	wire_put_bytes(&k->s.out, piece, n > 0 ? (size_t)n : 0);
+	wire_end(&k->s.out, mark);
 	mem_free(piece);
 	worker_send(k);
 	return true;
@@ -545,8 +534,19 @@ static void on_log(const struct worker *k, struct wire *w)
 }
 
 /* take_message - one message of the child; false: it is not what we speak */
-static bool take_message(struct worker *k, uint64_t kind, struct wire *w)
+static bool take_message(struct stream *s, struct wire *w)
 {
+	struct worker *k = s->owner;
+	uint64_t kind = wire_get_int(w);
+
+	if (kind == WORKER_LOG) {
+		on_log(k, w);
+		return true;
+	}
+	/* A worker has one piece of work: after its answer it has nothing more to say. */
+	if (stream_has_more(s)) {
+		return false;
+	}
 	switch (kind) {
 	case WORKER_WANT:
 		return on_want(k, w);
@@ -559,45 +559,12 @@ static bool take_message(struct worker *k, uint64_t kind, struct wire *w)
 	}
 }
 
-static void worker_read(struct watch *watch, unsigned events)
+static void worker_closed(struct stream *s, enum stream_end why)
 {
-	struct worker *k = watch->owner;
-	struct wire w;
-	uint64_t kind = 0;
-	size_t size;
-	ssize_t n;
-	int rc = 0;
+	struct worker *k = s->owner;
 
-	if ((events & LOOP_WRITE) != 0) {
-		worker_send(k);
-	}
-	if ((events & (LOOP_READ | LOOP_HANGUP)) == 0) {
-		return;
-	}
-	n = read(k->watch.fd, buf_reserve(&k->in, 65536), 65536);
-	if (n <= 0) {
-		if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-			worker_broken(k);
-		}
-		return;
-	}
-	buf_added(&k->in, (size_t)n);
-	while ((rc = wire_next(&k->in, &w, &size)) > 0 && (kind = wire_get_int(&w)) == WORKER_LOG) {
-		on_log(k, &w);
-		buf_consume(&k->in, size);
-	}
-	/* A worker has one piece of work: at most one answer is waiting. */
-	if (rc > 0) {
-		struct buf whole = k->in;
-
-		k->in = (struct buf)BUF_INIT;
-		if (!take_message(k, kind, &w) || buf_unread(&whole) != size) {
-			rc = -1;
-		}
-		buf_free(&whole);
-	}
-	if (rc < 0) {
+	if (why == STREAM_MALFORMED || why == STREAM_TOO_LONG) {
 		kill(k->pid, SIGKILL);
-		worker_broken(k);
 	}
+	worker_broken(k);
 }
