@@ -2,6 +2,7 @@
 #define MESSAGE_SUBMIT_IMPL_H
 
 #include "base/buf.h"
+#include "base/stream.h"
 #include "queue/queue.h"
 #include "ipc/pickup_request.h"
 #include "message/enqueue.h"
@@ -35,14 +36,17 @@ struct submit {
 	struct buf message;    /* the one being put together */
 	struct buf error;
 	char id[64];
-	/* socket and maildrop */
-	int fd;
-	struct buf out;
+	/* socket */
+	struct stream socket;
+	bool answered;
+	enum way_status answer;
 	/* queue */
+	struct buf out;
 	struct queue *queue;
 	struct enqueue *enqueue;
 	bool committed;
 	/* maildrop */
+	int fd;
 	int drop_dir;       /* -1 none */
 	char drop_name[40]; /* "": nothing of ours lies there unfinished */
 };

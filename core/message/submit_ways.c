@@ -12,19 +12,17 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/unixsock.h"
 #include "conf/params.h"
 #include "route/resolve.h"
 #include "message/submit_impl.h"
@@ -37,47 +35,6 @@ enum {
 
 /* ---- The socket ---- */
 
-static enum way_status socket_open(struct submit *s)
-{
-	char path[4096];
-
-	snprintf(path, sizeof(path), "%s/public/pickup", param.queue_directory);
-	s->fd = unix_connect(path);
-	if (s->fd < 0) {
-		submit_set_error(s, "connect to %s: %s", path, strerror(errno));
-		return WAY_BROKEN;
-	}
-	return WAY_OK;
-}
-
-static bool wait_fd(int fd, short events, int seconds)
-{
-	struct pollfd p = { .fd = fd, .events = events };
-	int rc;
-
-	do {
-		rc = poll(&p, 1, seconds * 1000);
-	} while (rc < 0 && errno == EINTR);
-	return rc > 0;
-}
-
-/* read_answer - 1 there is one, 0 more is needed, -1 it will not come */
-static int read_answer(struct submit *s, struct pickup_message *m, size_t *size_r)
-{
-	int rc = pickup_get(&s->out, m, size_r);
-	ssize_t n;
-
-	if (rc != 0) {
-		return rc == 1 && m->kind == PICKUP_ANSWER ? 1 : -1;
-	}
-	n = recv(s->fd, buf_reserve(&s->out, 4096), 4096, 0);
-	if (n > 0) {
-		buf_added(&s->out, (size_t)n);
-		return 0;
-	}
-	return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
-}
-
 /* take_answer - what pickup decided */
 static enum way_status take_answer(struct submit *s, const struct pickup_message *m)
 {
@@ -89,21 +46,59 @@ static enum way_status take_answer(struct submit *s, const struct pickup_message
 	return m->status == PICKUP_REFUSED ? WAY_REFUSED : WAY_RETRY;
 }
 
+static bool on_answer(struct stream *stream, struct buf *in)
+{
+	struct submit *s = stream->owner;
+	struct pickup_message m;
+	size_t size;
+	int rc = pickup_get(in, &m, &size);
+
+	if (rc == 0) {
+		return true;
+	}
+	if (rc < 0 || m.kind != PICKUP_ANSWER) {
+		return false;
+	}
+	s->answered = true;
+	s->answer = take_answer(s, &m);
+	buf_consume(in, size);
+	return true;
+}
+
+static const struct stream_class socket_class = {
+	.data = on_answer, .read_size = 4096, .in_max = 1 << 17
+};
+
+static enum way_status socket_open(struct submit *s)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/public/pickup", param.queue_directory);
+	stream_init(&s->socket, NULL, &socket_class, s);
+	s->answered = false;
+	if (stream_connect(&s->socket, path) != 0) {
+		submit_set_error(s, "connect to %s: %s", path, strerror(errno));
+		return WAY_BROKEN;
+	}
+	/* It has nothing to say before it has all. */
+	stream_pause(&s->socket, true);
+	return WAY_OK;
+}
+
 static enum way_status socket_put(struct submit *s, const char *data, size_t len)
 {
 	while (len > 0) {
-		ssize_t n = send(s->fd, data, len, MSG_NOSIGNAL);
+		ssize_t n = stream_send(&s->socket, data, len);
 
-		if (n > 0) {
-			data += n;
-			len -= (size_t)n;
-		} else if (n < 0 && errno == EAGAIN) {
-			if (!wait_fd(s->fd, POLLOUT, SOCKET_SECONDS)) {
-				submit_set_error(s, "pickup does not take the message");
-				return WAY_BROKEN;
-			}
-		} else if (n < 0 && errno != EINTR) {
-			submit_set_error(s, "write to pickup: %s", strerror(errno));
+		if (n < 0) {
+			submit_set_error(
+				s, "write to pickup: %s", stream_text(&s->socket, s->socket.lost));
+			return WAY_BROKEN;
+		}
+		data += n;
+		len -= (size_t)n;
+		if (len > 0 && stream_wait(&s->socket, clock_ms() + SOCKET_SECONDS * 1000) == 0) {
+			submit_set_error(s, "pickup does not take the message");
 			return WAY_BROKEN;
 		}
 	}
@@ -112,18 +107,14 @@ static enum way_status socket_put(struct submit *s, const char *data, size_t len
 
 static enum way_status socket_end(struct submit *s)
 {
-	struct pickup_message m;
-	size_t size;
-	int rc;
+	int rc = 1;
 
-	while ((rc = read_answer(s, &m, &size)) == 0) {
-		if (buf_unread(&s->out) == 0 && !wait_fd(s->fd, POLLIN, ANSWER_SECONDS)) {
-			rc = -1;
-			break;
-		}
+	stream_pause(&s->socket, false);
+	while (!s->answered && rc > 0) {
+		rc = stream_wait(&s->socket, clock_ms() + ANSWER_SECONDS * 1000);
 	}
-	if (rc == 1) {
-		return take_answer(s, &m);
+	if (s->answered) {
+		return s->answer;
 	}
 	/* It may be queued or not: only the caller's retry is safe. */
 	submit_set_error(s, "pickup went away before it answered");
@@ -132,11 +123,7 @@ static enum way_status socket_end(struct submit *s)
 
 static void socket_close(struct submit *s)
 {
-	if (s->fd >= 0) {
-		close(s->fd);
-		s->fd = -1;
-	}
-	buf_free(&s->out);
+	stream_close(&s->socket);
 }
 
 /* ---- queue.db ---- */
