@@ -19,8 +19,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/mem.h"
-#include "base/unixsock.h"
+#include "base/stream.h"
 #include "conf/params.h"
 #include "ipc/notify.h"
 #include "applets/daemon/service.h"
@@ -71,57 +70,53 @@ static void print(struct buf *out, size_t at_least)
 	buf_reset(out);
 }
 
-/* take_all - the whole messages in in; 1 go on, 0 it was the end */
-static int take_all(struct listing *l, struct buf *in)
+/* take - one message of the list; false: it was the end */
+static bool take(struct listing *l, struct wire *w)
 {
-	struct wire w;
-	size_t size;
 	bool denied = false;
-	int rc;
+	int more = listing_take(l, w, &denied);
 
-	while ((rc = wire_next(in, &w, &size)) > 0) {
-		int more = listing_take(l, &w, &denied);
-
-		if (denied) {
-			fail("User %s(%ld) is not allowed to view the mail queue", user_name(),
-				(long)getuid());
-		}
-		if (more < 0) {
-			fail("malformed answer from the %s showq service", param.mail_name);
-		}
-		if (more == 0) {
-			return 0;
-		}
-		buf_consume(in, size);
-		print(l->out, WRITE_SIZE);
+	if (denied) {
+		fail("User %s(%ld) is not allowed to view the mail queue", user_name(),
+			(long)getuid());
 	}
-	if (rc < 0) {
+	if (more < 0) {
 		fail("malformed answer from the %s showq service", param.mail_name);
 	}
-	return 1;
+	if (more > 0) {
+		print(l->out, WRITE_SIZE);
+	}
+	return more > 0;
 }
 
-/* list_remote - what qmgr says over fd */
-static void list_remote(struct listing *l, int fd)
+static bool on_message(struct stream *s, struct wire *w)
 {
-	struct buf in = BUF_INIT;
-	ssize_t n;
+	if (!take(s->owner, w)) {
+		stream_close(s);
+	}
+	return true;
+}
 
-	(void)fd_set_nonblock(fd, false);
-	do {
-		n = read(fd, buf_reserve(&in, READ_SIZE), READ_SIZE);
-		if (n < 0 && errno == EINTR) {
-			continue;
-		}
-		if (n <= 0) {
-			print(l->out, 0);
-			fail("the list of the queue ends in the "
-			     "middle: see the mail log");
-		}
-		buf_added(&in, (size_t)n);
-	} while (take_all(l, &in) > 0);
-	buf_free(&in);
-	close(fd);
+static void on_closed(struct stream *s, enum stream_end why)
+{
+	struct listing *l = s->owner;
+
+	if (why == STREAM_TOO_LONG) {
+		fail("malformed answer from the %s showq service", param.mail_name);
+	}
+	print(l->out, 0);
+	fail("the list of the queue ends in the middle: see the mail log");
+}
+
+static const struct stream_class list_class = {
+	.frame = on_message, .closed = on_closed, .read_size = READ_SIZE, .in_max = WIRE_MAX
+};
+
+/* list_remote - what qmgr says, however long that takes */
+static void list_remote(struct stream *s)
+{
+	while (stream_wait(s, INT64_MAX) > 0) {
+	}
 }
 
 /* list_direct - from queue.db itself, as its owner */
@@ -131,6 +126,8 @@ static void list_direct(struct listing *l)
 	struct buf in = BUF_INIT;
 	char *error = NULL, path[PATH_SIZE];
 	struct queue *q = NULL;
+	struct wire w;
+	size_t size;
 	int rc;
 
 	service_drop_privileges(PROCESS_QUEUE, NULL);
@@ -146,7 +143,9 @@ static void list_direct(struct listing *l)
 		if (rc < 0) {
 			fail("%s", queue_error(q));
 		}
-		(void)take_all(l, &in);
+		while (wire_next(&in, &w, &size) > 0 && take(l, &w)) {
+			buf_consume(&in, size);
+		}
 	} while (rc > 0);
 	queue_close(q);
 	buf_free(&in);
@@ -162,18 +161,20 @@ static bool may_read(void)
 		(errno == ENOENT && access(param.queue_directory, W_OK) == 0);
 }
 
-/* connect_showq - fd, or -1 with errno. A name without a listener is a queue manager that is being
- * replaced. */
-static int connect_showq(const char *path)
+/*
+ * connect_showq - 0, or -1 with errno. A name without a listener is a queue manager that is being
+ * replaced.
+ */
+static int connect_showq(struct stream *s, const char *path)
 {
 	const struct timespec pause = { 0, RETRY_MS * 1000000L };
-	int fd = unix_connect(path);
+	int rc = stream_connect(s, path);
 
-	for (int i = 0; i < RETRIES && fd < 0 && (errno == ECONNREFUSED || errno == EAGAIN); i++) {
+	for (int i = 0; i < RETRIES && rc != 0 && (errno == ECONNREFUSED || errno == EAGAIN); i++) {
 		nanosleep(&pause, NULL);
-		fd = unix_connect(path);
+		rc = stream_connect(s, path);
 	}
-	return fd;
+	return rc;
 }
 
 static void list_queue(bool json)
@@ -181,13 +182,15 @@ static void list_queue(bool json)
 	struct buf out = BUF_INIT;
 	struct listing l = { .json = json, .long_ids = param.enable_long_queue_ids, .out = &out };
 	char path[PATH_SIZE];
-	int fd, error;
+	struct stream s;
+	int rc, error;
 
 	snprintf(path, sizeof(path), "%s/public/showq", param.queue_directory);
-	fd = connect_showq(path);
+	stream_init(&s, NULL, &list_class, &l);
+	rc = connect_showq(&s, path);
 	error = errno;
-	if (fd >= 0) {
-		list_remote(&l, fd);
+	if (rc == 0) {
+		list_remote(&s);
 	} else if (error == EACCES || error == EPERM) {
 		fail("Connect to the %s showq service: %s", param.mail_name, strerror(error));
 	} else if (may_read()) {
