@@ -15,28 +15,35 @@
  * again when it broke, and what is known of it.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
-#include <poll.h>
+#include <netinet/in.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/encode.h"
 #include "base/mem.h"
-#include "base/unixsock.h"
+#include "base/stream.h"
+#include "net/dial.h"
 #include "map/map_impl.h"
 
-enum { TIMEOUT_MS = 10000, REST_MS = 10000, MAX_REPLY = 100000 };
+enum { TIMEOUT_MS = 10000, REST_MS = 10000, MAX_REPLY = 100000, ADDRESSES_MAX = 16 };
+
+/* 1: *answer is set, and points into in; 0: there is more to come; -1: malformed. */
+typedef int complete_fn(struct buf *in, struct slice *answer);
 
 struct server {
 	struct server *next;
 	unsigned refs;
 	char *host, *port;          /* host "" and port a path: a unix socket */
 	struct addrinfo *addresses; /* of host; NULL: not asked for yet */
-	int fd;
-	struct buf in;
+	struct loop *loop;          /* of the connection alone; NULL: a unix socket */
+	struct dial *dial;
+	struct stream s;
+	complete_fn *complete; /* finds the end of the answer; NULL: none is waited for */
+	struct buf in;         /* the answer stands in it */
+	struct slice answer;
+	int rc;             /* of complete */
+	int error;          /* errno: of the connection's end, or of dialling */
 	int64_t rest_until; /* did not answer in time */
 };
 
@@ -57,55 +64,55 @@ void map_wait_at_most(int milliseconds)
 	G.wait_ms = milliseconds;
 }
 
-/* wait_for - the descriptor to become ready before deadline; 0, or -1 with errno */
-static int wait_for(int fd, short events, int64_t deadline)
-{
-	struct pollfd p = { .fd = fd, .events = events };
-	int64_t left;
-	int rc;
+/* ---- The connection ---- */
 
-	do {
-		left = deadline - clock_ms();
-		rc = left > 0 ? poll(&p, 1, (int)left) : 0;
-	} while (rc < 0 && errno == EINTR);
-	if (rc == 0) {
-		errno = ETIMEDOUT;
+static bool on_data(struct stream *stream, struct buf *in)
+{
+	struct server *s = stream->owner;
+	struct buf whole = *in;
+
+	if (s->complete == NULL) {
+		return false;
 	}
-	return rc > 0 ? 0 : -1;
+	s->rc = s->complete(in, &s->answer);
+	if (s->rc == 0 && in->len > MAX_REPLY) {
+		s->rc = -1;
+	}
+	if (s->rc > 0) {
+		/* Ours from now on: the answer points into it. */
+		*in = s->in;
+		buf_reset(in);
+		s->in = whole;
+	}
+	return s->rc >= 0;
+}
+
+static void on_closed(struct stream *stream, enum stream_end why)
+{
+	struct server *s = stream->owner;
+
+	s->error = why == STREAM_EOF ? ECONNRESET : stream->error;
+}
+
+static const struct stream_class server_class = {
+	.data = on_data, .closed = on_closed, .read_size = 4096, .in_max = MAX_REPLY * 2
+};
+
+static void on_dialled(void *arg, const struct dial_result *result)
+{
+	struct server *s = arg;
+
+	s->dial = NULL;
+	s->error = result->status == DIAL_OK ? 0
+		: result->try_count > 0      ? result->tries[result->try_count - 1].error
+					     : EADDRNOTAVAIL;
 }
 
 static void hang_up(struct server *s)
 {
-	if (s->fd >= 0) {
-		close(s->fd);
-	}
-	s->fd = -1;
-	buf_reset(&s->in);
-}
-
-/* connect_one - to one address; fd, or -1 with errno */
-static int connect_one(const struct addrinfo *ai, int64_t deadline)
-{
-	int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err = 0;
-	socklen_t len = sizeof(err);
-
-	if (fd < 0) {
-		return -1;
-	}
-	if (connect(fd, ai->ai_addr, ai->ai_addrlen) == 0) {
-		return fd;
-	}
-	if (errno == EINPROGRESS && wait_for(fd, POLLOUT, deadline) == 0 &&
-		getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 && err == 0) {
-		return fd;
-	}
-	if (err != 0) {
-		errno = err;
-	}
-	err = errno;
-	close(fd);
-	errno = err;
-	return -1;
+	dial_cancel(s->dial);
+	s->dial = NULL;
+	stream_close(&s->s);
 }
 
 /* find_addresses - once: a name server that is down blocks for longer than any deadline here */
@@ -129,84 +136,78 @@ static int find_addresses(struct map *m, struct server *s)
 	return map_fail(m, "connect to %s port %s: %s", s->host, s->port, gai_strerror(rc));
 }
 
-static int dial(struct map *m, struct server *s, int64_t deadline)
+/* dial_all - the addresses that are known; 0, or errno */
+static int dial_all(struct server *s, int64_t deadline)
 {
-	int saved;
+	const char *texts[ADDRESSES_MAX];
+	char room[ADDRESSES_MAX][64];
+	struct dial_config config = { .addresses = texts, .name = s->host };
+	const struct addrinfo *ai = s->addresses;
+	int64_t left = deadline - clock_ms();
 
-	if (s->fd >= 0) {
+	for (; ai != NULL && config.address_count < ADDRESSES_MAX; ai = ai->ai_next) {
+		char port[16];
+		size_t i = config.address_count;
+
+		if (getnameinfo(ai->ai_addr, ai->ai_addrlen, room[i], sizeof(room[i]), port,
+			    sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) == 0) {
+			texts[config.address_count++] = room[i];
+			config.port = ntohs(((const struct sockaddr_in *)ai->ai_addr)->sin_port);
+		}
+	}
+	config.total_ms = left > 0 ? left : 1;
+	/* What was left undone when memory ran out (base/mem.h). */
+	dial_cancel(s->dial);
+	s->dial = dial_start(s->loop, NULL, &config, &s->s, on_dialled, s);
+	while (s->dial != NULL) {
+		loop_turn(s->loop, -1);
+	}
+	return s->error;
+}
+
+/* reach - have a connection; 0, or -1 with the map's error */
+static int reach(struct map *m, struct server *s, int64_t deadline)
+{
+	int error;
+
+	if (s->s.fd >= 0) {
 		return 0;
 	}
-	buf_reset(&s->in);
 	if (*s->host == '\0') {
-		s->fd = unix_connect(s->port);
-		return s->fd >= 0 ? 0 : map_fail(m, "connect to %s: %s", s->port, strerror(errno));
+		return stream_connect(&s->s, s->port) == 0
+			? 0
+			: map_fail(m, "connect to %s: %s", s->port, strerror(errno));
 	}
 	if (find_addresses(m, s) != 0) {
 		return -1;
 	}
-	for (const struct addrinfo *ai = s->addresses; ai != NULL && s->fd < 0; ai = ai->ai_next) {
-		s->fd = connect_one(ai, deadline);
-	}
-	if (s->fd >= 0) {
+	error = dial_all(s, deadline);
+	if (error == 0) {
 		return 0;
 	}
-	saved = errno;
-	if (saved == ETIMEDOUT) {
+	if (error == ETIMEDOUT) {
 		s->rest_until = clock_ms() + REST_MS;
 	}
 	freeaddrinfo(s->addresses); /* it may have moved */
 	s->addresses = NULL;
-	return map_fail(m, "connect to %s port %s: %s", s->host, s->port, strerror(saved));
+	return map_fail(m, "connect to %s port %s: %s", s->host, s->port, strerror(error));
 }
 
-static int send_all(struct server *s, const struct buf *out, int64_t deadline)
+/* ask - once; 1: s->answer is there; -1: malformed; 0: it did not come, s->error says why */
+static int ask(struct server *s, const struct buf *request, complete_fn *complete, int64_t deadline)
 {
-	size_t done = 0;
+	int moved = 1;
 
-	while (done < out->len) {
-		ssize_t n = send(s->fd, out->data + done, out->len - done, MSG_NOSIGNAL);
-
-		if (n >= 0) {
-			done += (size_t)n;
-		} else if (errno != EAGAIN && errno != EINTR) {
-			return -1;
-		} else if (wait_for(s->fd, POLLOUT, deadline) != 0) {
-			return -1;
-		}
+	s->complete = complete;
+	s->rc = 0;
+	s->error = ETIMEDOUT;
+	buf_add(&s->s.out, request->data, request->len);
+	(void)stream_flush(&s->s);
+	while (s->rc == 0 && moved > 0) {
+		moved = stream_wait(&s->s, deadline);
 	}
-	return 0;
-}
-
-/* receive - some more bytes; 0, or -1 with errno */
-static int receive(struct server *s, int64_t deadline)
-{
-	ssize_t n;
-
-	for (;;) {
-		n = recv(s->fd, buf_reserve(&s->in, 4096), 4096, 0);
-		if (n > 0) {
-			buf_added(&s->in, (size_t)n);
-			return 0;
-		}
-		if (n == 0) {
-			errno = ECONNRESET;
-			return -1;
-		}
-		if (errno != EAGAIN && errno != EINTR) {
-			return -1;
-		}
-		if (wait_for(s->fd, POLLIN, deadline) != 0) {
-			return -1;
-		}
-	}
-}
-
-/* is_quiet - nothing came on the connection that nobody asked for, nor its end */
-static bool is_quiet(const struct server *s)
-{
-	char c;
-
-	return recv(s->fd, &c, 1, MSG_PEEK) < 0 && errno == EAGAIN;
+	s->complete = NULL;
+	return s->rc;
 }
 
 /*
@@ -214,46 +215,39 @@ static bool is_quiet(const struct server *s)
  * an answer must never be taken for that to the next request: it is thrown away, and a connection
  * on which more has come since is closed.
  */
-static int exchange(struct map *m, const struct buf *request,
-	int (*complete)(struct buf *in, struct slice *answer), struct slice *answer)
+static int exchange(
+	struct map *m, const struct buf *request, complete_fn *complete, struct slice *answer)
 {
 	const struct table *t = m->state;
 	struct server *s = t->server;
 	int64_t deadline = clock_ms() + G.wait_ms;
-	int rc = 0;
 
 	if (clock_ms() < s->rest_until) {
 		return map_fail(m, "no answer in time: not asked again for %d s", REST_MS / 1000);
 	}
-
-	if (s->fd >= 0 && !is_quiet(s)) {
-		hang_up(s);
-	}
+	/* Whatever it has said unasked ends it. */
+	(void)stream_wait(&s->s, 0);
 	/* A kept connection may have been closed by the other side: once more with a new one. */
-	for (int try = s->fd >= 0 ? 0 : 1; try < 2; try++) {
-		if (dial(m, s, deadline) != 0) {
+	for (int try = s->s.fd >= 0 ? 0 : 1; try < 2; try++) {
+		int rc;
+
+		if (reach(m, s, deadline) != 0) {
 			return -1;
 		}
-		buf_reset(&s->in);
-		rc = send_all(s, request, deadline);
-		while (rc == 0) {
-			rc = complete(&s->in, answer);
-			if (rc > 0) {
-				return 0;
-			}
-			if (rc < 0 || s->in.len > MAX_REPLY) {
-				hang_up(s);
-				return map_fail(m, "malformed answer");
-			}
-			rc = receive(s, deadline);
+		rc = ask(s, request, complete, deadline);
+		if (rc > 0) {
+			*answer = s->answer;
+			return 0;
 		}
-		rc = errno;
 		hang_up(s);
+		if (rc < 0) {
+			return map_fail(m, "malformed answer");
+		}
 	}
-	if (rc == ETIMEDOUT) {
+	if (s->error == ETIMEDOUT) {
 		s->rest_until = clock_ms() + REST_MS;
 	}
-	return map_fail(m, "no answer: %s", strerror(rc));
+	return map_fail(m, "no answer: %s", strerror(s->error));
 }
 
 static void release_server(struct server *s)
@@ -271,6 +265,7 @@ static void release_server(struct server *s)
 	if (s->addresses != NULL) {
 		freeaddrinfo(s->addresses);
 	}
+	loop_free(s->loop);
 	mem_free(s->host);
 	mem_free(s->port);
 	buf_free(&s->in);
@@ -301,9 +296,10 @@ static void use_server(struct map *m, struct slice host, struct slice port)
 	}
 	if (s == NULL) {
 		s = mem_alloc(sizeof(*s));
-		s->fd = -1;
 		s->host = mem_strndup(host.ptr, host.len);
 		s->port = mem_strndup(port.ptr, port.len);
+		s->loop = host.len > 0 ? loop_new() : NULL;
+		stream_init(&s->s, s->loop, &server_class, s);
 		s->next = G.list;
 		G.list = s;
 	}
