@@ -16,6 +16,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -296,6 +297,30 @@ static void on_attempt_timeout(struct timer *t)
 	lost(t->owner, ETIMEDOUT);
 }
 
+/* parse_v6 - with a zone where there is one: "fe80::1%eth0" (RFC 4007 11) */
+static bool parse_v6(const char *text, struct sockaddr_in6 *a)
+{
+	const char *zone = strchr(text, '%');
+	size_t len = zone != NULL ? (size_t)(zone - text) : strlen(text);
+	char address[64];
+	int64_t number;
+
+	if (len >= sizeof(address)) {
+		return false;
+	}
+	memcpy(address, text, len);
+	address[len] = '\0';
+	if (zone != NULL) {
+		a->sin6_scope_id = str_to_int(zone + 1, 1, UINT32_MAX, &number)
+			? (uint32_t)number
+			: if_nametoindex(zone + 1);
+		if (a->sin6_scope_id == 0) {
+			return false;
+		}
+	}
+	return inet_pton(AF_INET6, address, &a->sin6_addr) == 1;
+}
+
 /* make_address - from text; its length, or 0: it is no address */
 static socklen_t make_address(const char *text, int port, union address *a)
 {
@@ -305,7 +330,7 @@ static socklen_t make_address(const char *text, int port, union address *a)
 		a->v4.sin_port = htons((uint16_t)port);
 		return sizeof(a->v4);
 	}
-	if (inet_pton(AF_INET6, text, &a->v6.sin6_addr) == 1) {
+	if (parse_v6(text, &a->v6)) {
 		a->v6.sin6_family = AF_INET6;
 		a->v6.sin6_port = htons((uint16_t)port);
 		return sizeof(a->v6);

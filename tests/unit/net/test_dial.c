@@ -86,6 +86,33 @@ TEST(dial, binds_its_own_address)
 	dial_rig_close(&r);
 }
 
+TEST(dial, addresses_may_have_a_zone)
+{
+	static const struct {
+		const char *host;
+		const char *tried;
+	} rows[] = {
+		{ "::1%lo", "::1%lo=ok" },
+		{ "::1%1", "::1%1=ok" },
+		{ "::1%nosuch0", "::1%nosuch0=other" },
+		{ "::1%", "::1%=other" },
+		{ "::1%0", "::1%0=other" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct dial_rig r;
+
+		CHECK_ROW(rows[i].host);
+		dial_rig_open(&r, "::1");
+		r.config.addresses = &rows[i].host;
+		r.config.address_count = 1;
+		(void)dial_rig_all(&r);
+		CHECK_STR(r.tried, rows[i].tried);
+		dial_rig_close(&r);
+	}
+	CHECK_ROW(NULL);
+}
+
 /* ---- Several ---- */
 
 TEST(dial, tries_the_next_when_one_refuses)
