@@ -378,8 +378,8 @@ static int set_wal(struct db *db, unsigned flags)
 }
 
 /*
- * trim_statements - those that were hardly needed, as at the start, and that nobody is in the middle
- * of; what each mail needs stays
+ * trim_statements - those that were hardly needed, as at the start, and that nobody is in the
+ * middle of; what each mail needs stays
  */
 static void trim_statements(struct db *db)
 {
