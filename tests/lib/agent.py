@@ -66,7 +66,7 @@ class Queue:
     """queue.db with messages put in directly."""
 
     def __init__(self, directory):
-        with open(os.path.join(TOP, "core", "store", "queue_sql.c"), encoding="utf-8") as file:
+        with open(os.path.join(TOP, "core", "queue", "queue_sql.c"), encoding="utf-8") as file:
             source = file.read()
         schema = source[source.index("queue_migrations[]"):source.index("queue_migration_count")]
         version = max(int(v) for v in re.findall(r"\{ (\d+),", schema))
