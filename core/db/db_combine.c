@@ -24,6 +24,8 @@
 
 #include "base/mem.h"
 
+#include "db/db_vfs.h"
+
 enum { GATHER = 64 * 1024 };
 
 /* The log as SQLite sees it; the real file's own struct comes behind. */
@@ -232,26 +234,5 @@ void db_combine_watch(sqlite3 *handle)
 
 const char *db_combine_vfs(void)
 {
-	static const char name[] = "combine";
-	sqlite3_vfs *real = sqlite3_vfs_find(NULL), *vfs;
-
-	if (sqlite3_vfs_find(name) != NULL) {
-		return name;
-	}
-	if (real == NULL) {
-		return NULL;
-	}
-	/* Lives as long as the process, as SQLite wants it; all but opening is the real one's. */
-	vfs = mem_alloc(sizeof(*vfs));
-	*vfs = *real;
-	vfs->pNext = NULL;
-	vfs->zName = name;
-	vfs->szOsFile = (int)sizeof(struct log_file) + real->szOsFile;
-	vfs->pAppData = real;
-	vfs->xOpen = vfs_open;
-	if (sqlite3_vfs_register(vfs, 0) != SQLITE_OK) {
-		mem_free(vfs);
-		return NULL;
-	}
-	return name;
+	return db_vfs("combine", sizeof(struct log_file), vfs_open);
 }

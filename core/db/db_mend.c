@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "db/db_vfs.h"
 #include "db/wal.h"
 
 struct mend_file {
@@ -226,26 +227,5 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
 
 const char *db_mend_vfs(void)
 {
-	static const char name[] = "mend";
-	sqlite3_vfs *real = sqlite3_vfs_find(NULL), *vfs;
-
-	if (sqlite3_vfs_find(name) != NULL) {
-		return name;
-	}
-	if (real == NULL) {
-		return NULL;
-	}
-	/* Lives as long as the process, as SQLite wants it; all but opening is the real one's. */
-	vfs = mem_alloc(sizeof(*vfs));
-	*vfs = *real;
-	vfs->pNext = NULL;
-	vfs->zName = name;
-	vfs->szOsFile = (int)sizeof(struct mend_file) + real->szOsFile;
-	vfs->pAppData = real;
-	vfs->xOpen = vfs_open;
-	if (sqlite3_vfs_register(vfs, 0) != SQLITE_OK) {
-		mem_free(vfs);
-		return NULL;
-	}
-	return name;
+	return db_vfs("mend", sizeof(struct mend_file), vfs_open);
 }
