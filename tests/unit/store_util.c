@@ -164,6 +164,15 @@ void refuse_call(int call)
 	filter(code, ARRAY_LEN(code));
 }
 
+void refuse_unlink(void)
+{
+#ifdef SYS_unlink
+	refuse_call(SYS_unlink);
+#else
+	refuse_call(SYS_unlinkat);
+#endif
+}
+
 void refuse_shared_mmap(void)
 {
 	const struct sock_filter code[] = {

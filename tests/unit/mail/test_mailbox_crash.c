@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -300,7 +299,7 @@ TEST(mailbox_crash, changed_before_recovery)
 		ms = store_open("mbox");
 		v = mailbox_open(ms, "INBOX", false);
 		/* As if killed before anything that would be removed. */
-		refuse_call(SYS_unlink);
+		refuse_unlink();
 		if (v == NULL ||
 			mailbox_store(v, &uid, 1, FLAGS_ADD, MAIL_FLAGGED, 0, UINT64_MAX, NULL,
 				NULL) != 0) {
