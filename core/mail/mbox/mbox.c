@@ -250,6 +250,8 @@ static int scan_from(struct mailbox *mb, uint64_t at, struct found_list *l)
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
 	}
 	mbox_scan_open(&l->scan, mb->fd, at, end > at ? end : at, &l->arena);
+	l->scan.known = mb->msgs;
+	l->scan.known_count = mb->count;
 	do {
 		if (l->count == l->cap) {
 			l->cap = l->cap * 2 + 64;

@@ -432,7 +432,7 @@ enum mbox_line_kind mbox_line_kind(const char *line, size_t len)
 		{ "X-Keywords:", MBOX_KEYWORDS },
 		{ "X-UID:", MBOX_UID },
 		{ "X-IMAPbase:", MBOX_BASE },
-		{ "X-IMAP:", MBOX_BASE },
+		{ MBOX_PSEUDO, MBOX_BASE },
 		{ "Content-Length:", MBOX_LENGTH },
 		{ "X-Pillarbox-Bookkeeping:", MBOX_FENCE_LINE },
 		{ "Lines:", MBOX_COUNTER },
@@ -493,20 +493,21 @@ static void copy_slice(char *out, size_t size, struct slice s)
 	out[s.len] = '\0';
 }
 
-/* take_base - X-IMAPbase: validity, last UID, names of keywords */
-static void take_base(struct mbox_head *h, struct slice value)
+/* take_base - X-IMAPbase: validity, last UID, names of keywords; false: something else */
+static bool take_base(struct mbox_head *h, struct slice value)
 {
 	struct slice rest = value;
 	uint64_t validity, last;
 
 	if (!take_uint(slice_word(&rest, " \t"), UINT32_MAX, &validity) ||
 		!take_uint(slice_word(&rest, " \t"), UINT32_MAX - 1, &last) || validity == 0) {
-		return;
+		return false;
 	}
 	h->has_base = true;
 	h->base_validity = (uint32_t)validity;
 	h->base_last = (uint32_t)last;
 	copy_slice(h->base_keywords, sizeof(h->base_keywords), slice_trim(rest));
+	return true;
 }
 
 /* take_value - what a bookkeeping line says */
@@ -537,9 +538,11 @@ static void take_value(struct mbox_head *h, enum mbox_line_kind kind, const char
 		}
 		break;
 	case MBOX_BASE:
-		take_base(h, value);
 		/* c-client and Dovecot: with X-IMAP this is no message but a place for numbers. */
-		h->pseudo = h->pseudo || (h->has_base && strncasecmp(line, "X-IMAP:", 7) == 0);
+		if (take_base(h, value) &&
+			strncasecmp(line, MBOX_PSEUDO, strlen(MBOX_PSEUDO)) == 0) {
+			h->pseudo = true;
+		}
 		break;
 	case MBOX_LENGTH:
 		h->has_length = take_uint(value, INT64_MAX, &h->length);

@@ -26,6 +26,12 @@
 /* A fence that says, too, that the last line had no end: the one in the file is not its own. */
 #define MBOX_FENCE_OPEN "X-Pillarbox-Bookkeeping: below, no line end\n"
 
+/*
+ * The first message of a file with this line is none, but a place of other programs for what they
+ * keep about the folder: unless it has a UID of its own, or was listed before (mbox_rewrite.c).
+ */
+#define MBOX_PSEUDO "X-IMAP:"
+
 /* 0: go on; anything else stops and is passed on. */
 typedef int mbox_put_fn(void *arg, const char *data, size_t len);
 

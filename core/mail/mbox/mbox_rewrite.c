@@ -494,6 +494,52 @@ static int only_remove(struct rewrite *r, const uint8_t *drop)
 	return rc;
 }
 
+/*
+ * stays_listed - message m is about to be the first: its X-IMAP, if it has one, would hide it. One
+ * byte makes the line say nothing, and does it where there is no room for more. 0 or -1
+ */
+static int stays_listed(struct mailbox *mb, const struct msg *m)
+{
+	uint64_t at = m->offset + m->from_len;
+	char name[sizeof(MBOX_PSEUDO) - 1];
+	struct mbox_head h;
+
+	if (mbox_scan_head(mb->fd, at, m->head_len, &h) != 0) {
+		return store_fail_sys(mb->ms, mb->path, "read", "read");
+	}
+	for (size_t k = 0; h.pseudo && k < h.hidden_count; k++) {
+		uint64_t line = at + h.hidden[k].at;
+
+		if (h.hidden[k].kind != MBOX_BASE || h.hidden[k].len <= sizeof(name) ||
+			pread(mb->fd, name, sizeof(name), (off_t)line) != sizeof(name) ||
+			strncasecmp(name, MBOX_PSEUDO, sizeof(name)) != 0) {
+			continue;
+		}
+		/* "X-IMAP:x1 2": no number. */
+		if (pwrite(mb->fd, "x", 1, (off_t)(line + sizeof(name))) != 1) {
+			return store_fail_sys(mb->ms, mb->path, "write", "read and write");
+		}
+	}
+	return 0;
+}
+
+/* unhide - the message that will be the first is not taken for the folder's own data; 0 or -1 */
+static int unhide(struct mailbox *mb, const uint8_t *drop)
+{
+	const struct msg *first = NULL;
+	bool moves = false;
+
+	for (uint32_t i = 0; drop != NULL && i < mb->count; i++) {
+		if (!drop[i] && (first == NULL || mb->msgs[i].offset < first->offset)) {
+			first = &mb->msgs[i];
+		}
+	}
+	for (uint32_t i = 0; first != NULL && i < mb->count && !moves; i++) {
+		moves = drop[i] && mb->msgs[i].offset < first->offset;
+	}
+	return moves ? stays_listed(mb, first) : 0;
+}
+
 int mbox_rewrite(struct mailbox *mb, const uint8_t *drop, uint64_t limit)
 {
 	struct rewrite r = { .mb = mb };
@@ -502,7 +548,10 @@ int mbox_rewrite(struct mailbox *mb, const uint8_t *drop, uint64_t limit)
 	if (mb->fd < 0) {
 		return 0;
 	}
-	rc = rewrite(&r, drop, limit, true);
+	rc = unhide(mb, drop);
+	if (rc == 0) {
+		rc = rewrite(&r, drop, limit, true);
+	}
 	/* Taking mail out has to be possible when nothing else is. */
 	if (drop != NULL && is_full(mb, rc)) {
 		mem_free(r.plans);

@@ -340,6 +340,20 @@ static int find_first(struct mbox_scan *s, const char **line_r, size_t *len_r, t
 	return rc;
 }
 
+/* is_internal - is the first message of the file what other programs keep there? */
+static bool is_internal(const struct mbox_scan *s, const struct tally *t)
+{
+	if (!t->head.pseudo || t->head.uid != 0) {
+		return false;
+	}
+	for (uint32_t i = 0; i < s->known_count; i++) {
+		if (s->known[i].print == t->print) {
+			return false;
+		}
+	}
+	return true;
+}
+
 int mbox_scan_next(struct mbox_scan *s, struct mbox_found *out)
 {
 	struct tally t;
@@ -362,7 +376,7 @@ int mbox_scan_next(struct mbox_scan *s, struct mbox_found *out)
 			return -1;
 		}
 		settle(s, out, &t);
-		if (!first || !t.head.pseudo) {
+		if (!first || !is_internal(s, &t)) {
 			return 1;
 		}
 		s->lead += out->m.len;

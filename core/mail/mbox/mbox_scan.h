@@ -19,6 +19,8 @@ struct mbox_scan {
 	uint64_t lead; /* bytes before the first message */
 	bool junk;     /* ... and there is text in them */
 	bool listed;   /* what begins here is known to be a message, not folder-internal data */
+	const struct msg *known; /* ... as these, which are listed already, are */
+	uint32_t known_count;
 	bool has_base; /* X-IMAPbase was found: */
 	uint32_t base_validity, base_last;
 	const char *base_keywords;

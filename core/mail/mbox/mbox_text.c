@@ -116,6 +116,7 @@ static bool is_itself(struct mailbox *mb, const struct msg *m)
 	bool same;
 
 	mbox_scan_open(&s, mb->fd, m->offset, m->offset + m->len, &a);
+	s.listed = true;
 	same = mbox_scan_next(&s, &f) > 0 && f.m.print == m->print && f.m.len == m->len &&
 		f.m.cut == m->cut;
 	mbox_scan_close(&s);
