@@ -65,6 +65,26 @@ int lock_take(int dir, pid_t *owner_r)
 	return -1;
 }
 
+int lock_move(int dir, int *lock, pid_t *owner_r)
+{
+	struct stat held, there;
+	int fd;
+
+	*owner_r = 0;
+	/* The same by another name: closing it a second time would let go of the lock. */
+	if (fstat(*lock, &held) == 0 && fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+		held.st_dev == there.st_dev && held.st_ino == there.st_ino) {
+		return 0;
+	}
+	fd = lock_take(dir, owner_r);
+	if (fd < 0) {
+		return -1;
+	}
+	close(*lock);
+	*lock = fd;
+	return 0;
+}
+
 pid_t lock_owner(int dir)
 {
 	int fd = openat(dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);

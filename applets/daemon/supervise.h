@@ -186,5 +186,15 @@ int master_services(const char *dir, struct sv_config *out, char **error_r);
 int lock_take(int dir, pid_t *owner_r);
 /* Process that holds the lock; 0: nobody, or not for us to know. */
 pid_t lock_owner(int dir);
+/*
+ * Hold the one in dir instead of *lock, which lock_take() gave. 0; -1, *owner_r and errno as there:
+ * what was held still is.
+ */
+int lock_move(int dir, int *lock, pid_t *owner_r);
+/*
+ * The supervisor called name, started with -c config (usual: or without), whatever directory its
+ * lock is in: that to *dir_r. 0: there is none, or no /proc to look in.
+ */
+pid_t lock_find(const char *name, const char *config, bool usual, struct buf *dir_r);
 
 #endif

@@ -104,6 +104,32 @@ static bool guarded(void)
 	return any;
 }
 
+/* open_base - base_dir, where master.pid is; a descriptor, or -1 */
+static int open_base(void)
+{
+	return open(setting.base_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* move_lock - to base_dir as it is now: there the next `dovecot reload` or `stop` looks for it */
+static bool move_lock(void)
+{
+	int dir = open_base();
+	pid_t owner = 0;
+	bool moved = dir >= 0 && lock_move(dir, &G.lock, &owner) == 0;
+
+	if (!moved && owner != 0) {
+		log_error("base_dir = %s: Dovecot runs there with PID %d: the services stay as "
+			  "they are",
+			setting.base_dir, (int)owner);
+	} else if (!moved) {
+		log_error("base_dir = %s: %m: the services stay as they are", setting.base_dir);
+	}
+	if (dir >= 0) {
+		close(dir);
+	}
+	return moved;
+}
+
 static bool reload(struct supervisor *sv, struct sv_config *out)
 {
 	struct tls_server_config files = { 0 };
@@ -121,6 +147,9 @@ static bool reload(struct supervisor *sv, struct sv_config *out)
 	if (dovecot_services(out, G.file, G.main_cf, G.verbose, &error) != 0) {
 		log_error("%s: the services stay as they are", error);
 		mem_free(error);
+		return false;
+	}
+	if (!move_lock()) {
 		return false;
 	}
 	handoff_renew();
@@ -178,12 +207,6 @@ static _Noreturn void die(const char *text)
 		dprintf(2, "Fatal: %s\n", text);
 	}
 	log_fatal("%s", text);
-}
-
-/* open_base - base_dir, where master.pid is; a descriptor, or -1 */
-static int open_base(void)
-{
-	return open(setting.base_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 static void take_lock(void)
@@ -328,10 +351,16 @@ static pid_t running(void)
 {
 	int dir = open_base();
 	pid_t pid = dir >= 0 ? lock_owner(dir) : 0;
+	struct buf elsewhere = BUF_INIT;
 
 	if (dir >= 0) {
 		close(dir);
 	}
+	/* base_dir may have been another one when it started. */
+	if (pid == 0) {
+		pid = lock_find("dovecot", G.file, strcmp(G.file, DEFAULT_FILE) == 0, &elsewhere);
+	}
+	buf_free(&elsewhere);
 	return pid;
 }
 

@@ -428,6 +428,28 @@ static void make_directories(void)
 
 /* ---- Life ---- */
 
+/* keep_queue - our directory is still the one of main.cf: mail and lock do not move by themselves */
+static int keep_queue(char **error_r)
+{
+	struct buf text = BUF_INIT;
+	struct stat ours, theirs;
+	char *cwd;
+
+	if (stat(".", &ours) != 0 ||
+		(stat(param.queue_directory, &theirs) == 0 && ours.st_dev == theirs.st_dev &&
+			ours.st_ino == theirs.st_ino)) {
+		return 0;
+	}
+	cwd = getcwd(NULL, 0);
+	buf_addf(&text,
+		"queue_directory = %s: mail does not move by itself out of %s: postfix "
+		"stop, move the directory, postfix start",
+		param.queue_directory, cwd != NULL ? cwd : "the old one");
+	free(cwd);
+	*error_r = buf_steal(&text);
+	return -1;
+}
+
 static bool reload(struct supervisor *sv, struct sv_config *out)
 {
 	struct tls_server_config files = { 0 };
@@ -435,7 +457,8 @@ static bool reload(struct supervisor *sv, struct sv_config *out)
 
 	(void)sv;
 	log_info("reload -- version %s, configuration %s", param.mail_version, G.dir);
-	if (conf_load(G.dir, false, &error) != 0 || read_config(out, &error) != 0) {
+	if (conf_load(G.dir, false, &error) != 0 || keep_queue(&error) != 0 ||
+		read_config(out, &error) != 0) {
 		log_error("%s: the configuration loaded before stays", error);
 		mem_free(error);
 		return false;

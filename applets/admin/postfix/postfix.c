@@ -41,8 +41,9 @@ static struct {
 	const char *dir;
 	int verbose;
 	bool log_open;
-	struct buf early; /* lines from before the log was open */
-	struct hash said; /* on the terminal */
+	struct buf elsewhere; /* queue_directory of the running system, when it is not main.cf's */
+	struct buf early;     /* lines from before the log was open */
+	struct hash said;     /* on the terminal */
 } G;
 
 static void emit(const char *severity, const char *fmt, va_list ap)
@@ -140,15 +141,33 @@ int script_fatal(const char *fmt, ...)
 	return 1;
 }
 
+/* running - the master of this configuration; G.elsewhere: not in the queue_directory it has now */
 static pid_t running(void)
 {
 	int dir = layout_open_pid();
 	pid_t pid = dir >= 0 ? lock_owner(dir) : 0;
+	char *slash;
 
 	if (dir >= 0) {
 		close(dir);
 	}
+	buf_reset(&G.elsewhere);
+	if (pid == 0 && (pid = lock_find("master", G.dir, false, &G.elsewhere)) != 0) {
+		/* Without process_id_directory. */
+		slash = strrchr(buf_str(&G.elsewhere), '/');
+		buf_truncate(&G.elsewhere,
+			slash != NULL ? (size_t)(slash - buf_str(&G.elsewhere)) : G.elsewhere.len);
+	}
 	return pid;
+}
+
+/* moved_away - what to do when the running system has another queue_directory */
+static int moved_away(pid_t pid)
+{
+	return script_fatal("process %d runs with queue_directory = %s, and main.cf has %s: mail "
+			    "does not move by itself: postfix stop, move the directory, postfix "
+			    "start",
+		(int)pid, buf_str(&G.elsewhere), param.queue_directory);
 }
 
 /* run_applet - another applet in this process; its exit status */
@@ -196,13 +215,26 @@ static int exec_master(const char *how)
 	return script_fatal("cannot execute our own binary as master: %s", strerror(errno));
 }
 
+/* may_start - nothing runs yet */
+static bool may_start(void)
+{
+	pid_t pid = running();
+
+	if (pid != 0 && G.elsewhere.len > 0) {
+		(void)moved_away(pid);
+	} else if (pid != 0) {
+		(void)script_fatal("the Postfix mail system is already running");
+	}
+	return pid == 0;
+}
+
 static int cmd_start(void)
 {
 	int status = 0;
 	pid_t pid;
 
-	if (running() != 0) {
-		return script_fatal("the Postfix mail system is already running");
+	if (!may_start()) {
+		return 1;
 	}
 	if (check_system(false, false) > 1) {
 		return script_fatal("Postfix integrity check failed!");
@@ -223,8 +255,8 @@ static int cmd_start(void)
 
 static int cmd_start_fg(void)
 {
-	if (running() != 0) {
-		return script_fatal("the Postfix mail system is already running");
+	if (!may_start()) {
+		return 1;
 	}
 	if (check_system(false, false) > 1) {
 		return script_fatal("Postfix integrity check failed!");
@@ -300,6 +332,9 @@ static int cmd_reload(void)
 	if (pid == 0) {
 		return script_fatal("the Postfix mail system is not running");
 	}
+	if (G.elsewhere.len > 0) {
+		return moved_away(pid);
+	}
 	if (check_unused(UNUSED_REFUSED) > 0) {
 		return script_fatal("the running system keeps its configuration");
 	}
@@ -311,9 +346,14 @@ static int cmd_flush(void)
 {
 	static const char *const args[] = { "-f", NULL };
 
-	if (running() == 0) {
+	pid_t pid = running();
+
+	if (pid == 0) {
 		return script_fatal(
 			"cannot flush the mail queue: the Postfix mail system is not running");
+	}
+	if (G.elsewhere.len > 0) {
+		return moved_away(pid);
 	}
 	return run_applet("postqueue", args);
 }
@@ -327,6 +367,10 @@ static int cmd_status(void)
 		return 1;
 	}
 	script_info("the Postfix mail system is running: PID: %d", (int)pid);
+	if (G.elsewhere.len > 0) {
+		script_warn("with queue_directory = %s, and main.cf has %s", buf_str(&G.elsewhere),
+			param.queue_directory);
+	}
 	return 0;
 }
 
