@@ -47,6 +47,12 @@ ifeq ($(wildcard config/profiles/$(PROFILE)),)
 $(error no such profile: config/profiles/$(PROFILE))
 endif
 SWITCHES := $(shell sed -n 's/^\(FEATURE_[A-Z0-9_]*=[01]\)$$/-D\1/p' config/profiles/$(PROFILE))
+ifeq ($(SAN)$(findstring musl,$(CC)),0)
+ifneq ($(shell $(CC) -E -dM -include features.h -x c /dev/null 2>/dev/null | grep -w __GLIBC__),)
+# The iconv of a static glibc needs that very glibc's tables on the disk: ours has its own.
+SWITCHES := $(filter-out -DFEATURE_CHARSETS=%,$(SWITCHES)) -DFEATURE_CHARSETS=0
+endif
+endif
 SWITCHES := $(filter-out $(foreach f,$(FEATURES),-D$(firstword $(subst =, ,$f))=%),$(SWITCHES)) \
 	$(addprefix -D,$(FEATURES)) -DFEATURE_UNIT=$(TEST)
 
@@ -143,8 +149,15 @@ run:
 check:
 	$(Q)scripts/check
 
-install: all
-	$(Q)scripts/install '$(DESTDIR)' '$(PREFIX)'
+install: all $(OBJ)/links
+	$(Q)LINKS='$(OBJ)/links' scripts/install '$(DESTDIR)' '$(PREFIX)'
+
+# What the binary's --list-full says, which it cannot when it is another processor's.
+$(OBJ)/links: $(BIN)
+	$(Q)$(CC) $(CPPFLAGS) -include config/features.h -E -P -x c applets/applets.def \
+		-D'APPLET(name, main, dir, ...)=@dir name' -D'ALIAS(name, main, dir, of)=@dir name' | \
+		sed -n -e 's,^@BIN "\(.*\)"$$,bin/\1,p' -e 's,^@SBIN "\(.*\)"$$,sbin/\1,p' \
+		-e 's,^@LIBEXEC "\(.*\)"$$,libexec/postfix/\1,p' >$@
 
 # Per-symbol sizes, now and then: what grew, what shrank, what is new.
 baseline: all
