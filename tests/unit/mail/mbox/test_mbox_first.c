@@ -4,10 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "store_util.h"
 #include "unit.h"
-
-#include "base/mem.h"
 
 #define FROM "From a@b.example Tue Aug  9 14:21:58 2011\n"
 #define MSG(subject, body) FROM "Subject: " subject "\n\n" body "\n"

@@ -1,13 +1,11 @@
 /*
- * lock_find - a supervisor whose directory has another name in the configuration now
+ * master_lock_find - a supervisor whose directory has another name in the configuration now
  *
  * Its lock is where the directory was when it started, so it is looked for among the processes: of
  * that name, with that configuration, root's or ours, and its master.pid is really locked by it.
  *
  * proc(5).
  */
-#include "applets/admin/master/supervise.h"
-
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "applets/daemon/supervise.h"
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
