@@ -319,50 +319,94 @@ static int copy_one(struct mailbox_view *v, uint32_t uid, struct mail_append *a)
 	return rc < 0 ? -1 : i >= 0;
 }
 
+/* What a copy is of. */
+struct copying {
+	struct mailbox_view *v;
+	const uint32_t *uids;
+	size_t count;
+	enum mail_copy how;
+	uint32_t *moved; /* UIDs that were there, in the order of uids */
+	uint32_t *new_uids;
+	size_t found;
+	uint32_t *uid_validity;
+};
+
+/* read_all - those that are there, into the append. 0, 1 they are not to be copied, -1 */
+static int read_all(struct copying *c, struct mail_append *a)
+{
+	for (size_t k = 0; k < c->count; k++) {
+		int rc = copy_one(c->v, c->uids[k], a);
+
+		if (rc < 0) {
+			return -1;
+		}
+		if (rc > 0) {
+			c->moved[c->found++] = c->uids[k];
+		}
+	}
+	return c->found < c->count && c->how == MAIL_COPY_ALL;
+}
+
+/* note_uids - the UIDs given, to those that they were given to; 0 to the others */
+static void note_uids(struct copying *c, const uint32_t *given, size_t count)
+{
+	size_t next = 0;
+
+	for (size_t k = 0; k < c->count && next < count; k++) {
+		if (c->uids[k] == c->moved[next]) {
+			c->new_uids[k] = given[next++];
+		}
+	}
+	c->found = next;
+}
+
+/* copy_durably - all that was read; moving, what was copied is removed. 0 or -1 */
+static int copy_durably(struct copying *c, struct mail_append *a)
+{
+	struct mail_moved moved = { c->moved, c->found };
+	uint32_t *given = NULL;
+	size_t count = 0;
+	int note = c->how == MAIL_MOVE && c->found > 0 ? move_note_begin(c->v, a->mb, &moved) : -1;
+	int rc = mail_append_end(a, &given, &count, c->uid_validity);
+
+	if (rc == 0) {
+		note_uids(c, given, count);
+		if (c->how == MAIL_MOVE) {
+			rc = mailbox_expunge(c->v, c->moved, c->found, true);
+		}
+	}
+	move_note_end(note);
+	mem_free(given);
+	return rc;
+}
+
 int mailbox_copy(struct mailbox_view *v, const uint32_t *uids, size_t count, const char *to,
 	enum mail_copy how, uint32_t **new_uids_r, uint32_t *uid_validity_r)
 {
-	uint32_t *new_uids = mem_calloc(count + 1, sizeof(*new_uids)), *given = NULL, *moved;
-	uint8_t *copied = mem_alloc(count + 1);
-	struct mail_append *a;
-	size_t given_count = 0, next = 0;
-	bool gone = false;
+	struct copying c = { .v = v, .uids = uids, .count = count, .how = how };
+	struct mail_append *a = NULL;
 	int rc = how == MAIL_MOVE ? check_writable(v) : 0;
 
 	*new_uids_r = NULL;
 	*uid_validity_r = 0;
-	a = rc == 0 ? mail_append_begin(v->ms, to) : NULL;
-	rc = a != NULL ? 0 : -1;
-	for (size_t k = 0; k < count && rc >= 0; k++) {
-		rc = copy_one(v, uids[k], a);
-		copied[k] = rc > 0;
-		gone = gone || rc == 0;
+	c.uid_validity = uid_validity_r;
+	if (rc != 0 || (a = mail_append_begin(v->ms, to)) == NULL) {
+		return -1;
 	}
-	if (rc < 0 || (gone && how == MAIL_COPY_ALL)) {
+	c.moved = mem_calloc(count + 1, sizeof(*c.moved));
+	c.new_uids = mem_calloc(count + 1, sizeof(*c.new_uids));
+	rc = read_all(&c, a);
+	if (rc == 0) {
+		rc = copy_durably(&c, a);
+	} else {
 		mail_append_abort(a);
 		rc = rc < 0 ? -1 : 0;
-	} else {
-		rc = mail_append_end(a, &given, &given_count, uid_validity_r);
 	}
 	if (rc == 0) {
-		moved = mem_calloc(given_count + 1, sizeof(*moved));
-		for (size_t k = 0; k < count && next < given_count; k++) {
-			if (copied[k]) {
-				moved[next] = uids[k];
-				new_uids[k] = given[next++];
-			}
-		}
-		if (how == MAIL_MOVE) {
-			rc = mailbox_expunge(v, moved, next, true);
-		}
-		mem_free(moved);
-	}
-	mem_free(given);
-	mem_free(copied);
-	if (rc == 0) {
-		*new_uids_r = new_uids;
+		*new_uids_r = c.new_uids;
 	} else {
-		mem_free(new_uids);
+		mem_free(c.new_uids);
 	}
+	mem_free(c.moved);
 	return rc;
 }

@@ -226,6 +226,9 @@ struct mailbox_view *mailbox_open(struct mailstore *ms, const char *name, bool r
 		mailbox_put(mb);
 		return NULL;
 	}
+	if (!read_only) {
+		move_finish(ms, mb);
+	}
 	v = mem_alloc(sizeof(*v));
 	v->ms = ms;
 	v->mb = mb;
