@@ -26,7 +26,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/unixsock.h"
-#include "net/stream_tls.h"
 
 enum {
 	DELAY_MS = 250,   /* RFC 8305 8: Connection Attempt Delay */
@@ -244,12 +243,12 @@ static void won(struct dial *d, int fd)
 	loop_untimer(d->loop, &d->next);
 	loop_unhook(d->loop, &d->step);
 	stream_open(d->stream, fd);
-	if (c->tls == NULL) {
+	if (c->begin_tls == NULL) {
 		finish(d, DIAL_OK, "");
 		return;
 	}
 	stream_use(d->stream, &handshake_class, d);
-	stream_tls(d->stream, tls_new_client(c->tls, c->tls_name));
+	c->begin_tls(d->stream, c->tls, c->tls_name);
 }
 
 static void lost(struct attempt *a, int error)

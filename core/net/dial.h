@@ -37,8 +37,13 @@ struct dial_config {
 	int64_t delay_ms;   /* after so long without an answer the next address is tried as well */
 	int64_t attempt_ms; /* so long one address has to answer */
 	int64_t total_ms;   /* all of it, with TLS */
-	struct tls_context *tls; /* a client's; NULL: in the clear */
-	const char *tls_name;    /* whom the certificate has to name; NULL: host */
+	/*
+	 * TLS: stream_tls_client (a hook, because a program that only dials in the clear has no need
+	 * of the client's half of TLS), and its arguments. NULL: in the clear.
+	 */
+	void (*begin_tls)(struct stream *s, struct tls_context *tls, const char *name);
+	struct tls_context *tls;
+	const char *tls_name; /* whom the certificate has to name; NULL: host */
 };
 
 /* An address that was tried. */

@@ -106,7 +106,7 @@ const char *dovecot_setting_default(const char *name)
 
 /* units of sizes and times; the first whose begin the text's unit is */
 static const struct {
-	const char *name;
+	char name[8];
 	enum setting_type type;
 	int64_t factor;
 } units[] = {

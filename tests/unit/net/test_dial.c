@@ -410,6 +410,7 @@ static void use_tls(struct dial_rig *r, const char *tls_name)
 	r->client_tls = tls_client_context(cert, 12, &error);
 	REQUIRE(r->server_tls != NULL && r->client_tls != NULL);
 	r->config.host = "127.0.0.1";
+	r->config.begin_tls = stream_tls_client;
 	r->config.tls = r->client_tls;
 	r->config.tls_name = tls_name;
 }
