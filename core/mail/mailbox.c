@@ -79,6 +79,17 @@ void mailbox_layout(struct mailbox *mb)
 	mb->layout++;
 }
 
+void mailbox_wake(struct mailbox *mb, const struct mailbox_view *v)
+{
+	static const uint64_t one = 1;
+
+	for (struct mailbox_view *other = mb->views; other != NULL; other = other->next) {
+		if (other != v && other->event >= 0 && write(other->event, &one, sizeof(one)) < 0) {
+			continue; /* full: it is awake */
+		}
+	}
+}
+
 /* page_end - index of the first message behind a page */
 static uint32_t page_end(const struct mailbox *mb, uint32_t page)
 {

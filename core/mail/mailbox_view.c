@@ -468,17 +468,6 @@ int mailbox_view_sync(struct mailbox_view *v, bool expunges, const struct mailbo
 	return 0;
 }
 
-void mailbox_wake(struct mailbox *mb, const struct mailbox_view *v)
-{
-	static const uint64_t one = 1;
-
-	for (struct mailbox_view *other = mb->views; other != NULL; other = other->next) {
-		if (other != v && other->event >= 0 && write(other->event, &one, sizeof(one)) < 0) {
-			continue; /* full: it is awake */
-		}
-	}
-}
-
 /* add_watches - inotify on the files, and on the index for other processes' changes */
 static void add_watches(struct mailbox *mb)
 {
