@@ -12,6 +12,8 @@
  * Every change that clients are told of gets the folder's next modseq
  * (RFC 7162); one transaction, one modseq.
  */
+#include "mail/mailbox_state.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +22,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "mail/lock.h"
-#include "mail/mailstore.h"
+#include "mail/mail_driver.h"
+#include "mail/mailbox_view.h"
 
-/* Messages (80 bytes each) that a folder nobody has open may keep in memory. */
+/* Messages (64 to 96 bytes each) that a folder nobody has open may keep in memory. */
 enum { KEEP_LOADED = 20000 };
 
 uint32_t mailbox_lower(const struct mailbox *mb, uint32_t uid)
@@ -31,13 +33,13 @@ uint32_t mailbox_lower(const struct mailbox *mb, uint32_t uid)
 	uint32_t low = 0, high = mb->count;
 
 	/* Usually nothing was ever removed, or what is wanted is the end. */
-	if (high == 0 || mb->msgs[high - 1].info.uid < uid) {
+	if (high == 0 || mailbox_msg(mb, high - 1)->info.uid < uid) {
 		return high;
 	}
 	while (low < high) {
 		uint32_t mid = low + (high - low) / 2;
 
-		if (mb->msgs[mid].info.uid < uid) {
+		if (mailbox_msg(mb, mid)->info.uid < uid) {
 			low = mid + 1;
 		} else {
 			high = mid;
@@ -50,10 +52,10 @@ int64_t mailbox_find(const struct mailbox *mb, uint32_t uid)
 {
 	uint32_t i = mailbox_lower(mb, uid);
 
-	return i < mb->count && mb->msgs[i].info.uid == uid ? (int64_t)i : -1;
+	return i < mb->count && mailbox_msg(mb, i)->info.uid == uid ? (int64_t)i : -1;
 }
 
-struct msg *mailbox_room(struct mailbox *mb, uint32_t n)
+void *mailbox_room(struct mailbox *mb, uint32_t n)
 {
 	if (mb->cap - mb->count < n) {
 		uint32_t cap = mb->cap + mb->cap / 2;
@@ -61,22 +63,10 @@ struct msg *mailbox_room(struct mailbox *mb, uint32_t n)
 		if (cap < mb->count + n) {
 			cap = mb->count + n;
 		}
-		mb->msgs = mem_realloc(mb->msgs, (size_t)cap * sizeof(*mb->msgs));
+		mb->msgs = mem_realloc(mb->msgs, (size_t)cap * mb->msg_size);
 		mb->cap = cap;
 	}
-	return mb->msgs + mb->count;
-}
-
-void mailbox_layout(struct mailbox *mb)
-{
-	uint64_t at = mb->f.sig[4] > 0 ? (uint64_t)mb->f.sig[4] : 0;
-
-	for (uint32_t i = 0; i < mb->count; i++) {
-		at += (uint64_t)mb->msgs[i].gap;
-		mb->msgs[i].offset = at;
-		at += mb->msgs[i].len;
-	}
-	mb->layout++;
+	return mailbox_msg(mb, mb->count);
 }
 
 void mailbox_wake(struct mailbox *mb, const struct mailbox_view *v)
@@ -174,7 +164,7 @@ static void keep_ghosts(struct mailbox *mb, const uint8_t *marks, uint32_t leavi
 		if (v->uids == NULL && v->count > 0 && memchr(marks, 1, v->count) != NULL) {
 			v->uids = mem_calloc(v->count, sizeof(*v->uids));
 			for (uint32_t i = 0; i < v->count; i++) {
-				v->uids[i] = mb->msgs[i].info.uid;
+				v->uids[i] = mailbox_msg(mb, i)->info.uid;
 			}
 		}
 		wanted = wanted || v->uids != NULL;
@@ -185,7 +175,7 @@ static void keep_ghosts(struct mailbox *mb, const uint8_t *marks, uint32_t leavi
 	mb->ghosts = mem_realloc(mb->ghosts, (mb->ghost_count + leaving) * sizeof(*mb->ghosts));
 	for (uint32_t i = 0; i < mb->count; i++) {
 		if (marks[i]) {
-			mb->ghosts[mb->ghost_count++].info = mb->msgs[i].info;
+			mb->ghosts[mb->ghost_count++].info = mailbox_msg(mb, i)->info;
 		}
 	}
 	qsort(mb->ghosts, mb->ghost_count, sizeof(*mb->ghosts), compare_ghosts);
@@ -228,7 +218,7 @@ int mailbox_drop(struct mailbox *mb, const uint8_t *marks)
 	for (uint32_t i = 0; i < mb->count; i++) {
 		if (!marks[i]) {
 			if (kept != i) {
-				mb->msgs[kept] = mb->msgs[i];
+				memcpy(mailbox_msg(mb, kept), mailbox_msg(mb, i), mb->msg_size);
 			}
 			kept++;
 			continue;
@@ -236,9 +226,9 @@ int mailbox_drop(struct mailbox *mb, const uint8_t *marks)
 		if (!mb->in_change || mb->reading) {
 			continue;
 		}
-		add_dirty(mb, mb->msgs[i].info.uid >> INDEX_PAGE_SHIFT);
+		add_dirty(mb, mailbox_msg(mb, i)->info.uid >> INDEX_PAGE_SHIFT);
 		if (index_expunged(mb->store->index, mb->f.id, change_modseq(mb),
-			    mb->msgs[i].info.uid) != 0) {
+			    mailbox_msg(mb, i)->info.uid) != 0) {
 			return store_fail_index(mb->ms);
 		}
 	}
@@ -250,16 +240,16 @@ int mailbox_drop(struct mailbox *mb, const uint8_t *marks)
 void mailbox_touch(struct mailbox *mb, uint32_t i, bool told)
 {
 	if (told) {
-		mb->msgs[i].info.modseq = change_modseq(mb);
+		mailbox_msg(mb, i)->info.modseq = change_modseq(mb);
 	}
-	add_dirty(mb, mb->msgs[i].info.uid >> INDEX_PAGE_SHIFT);
+	add_dirty(mb, mailbox_msg(mb, i)->info.uid >> INDEX_PAGE_SHIFT);
 	mb->changed = true;
 }
 
 void mailbox_added(struct mailbox *mb, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
-		struct msg *m = &mb->msgs[mb->count];
+		struct msg *m = mailbox_msg(mb, mb->count);
 
 		/* Imported UIDs are below it already. */
 		if (m->info.uid == 0) {
@@ -273,24 +263,29 @@ void mailbox_not_recent(struct mailbox *mb)
 {
 	/* Recent is what comes after a UID: an old message behind a new one is recent, too. */
 	if (mailbox_lower(mb, mb->f.first_recent) == mb->count - 1) {
-		mb->f.first_recent = mb->msgs[mb->count - 1].info.uid + 1;
+		mb->f.first_recent = mailbox_msg(mb, mb->count - 1)->info.uid + 1;
 	}
 }
 
 /* ---- Reading the index ---- */
 
+/* uid_in - of message k of room */
+static uint32_t uid_in(const struct mailbox *mb, const void *room, int k)
+{
+	return ((const struct msg *)((const char *)room + (size_t)k * mb->msg_size))->info.uid;
+}
+
 /* drop_missing - messages at..end that are not among the n of room leave; how many */
-static uint32_t drop_missing(
-	struct mailbox *mb, uint32_t at, uint32_t end, const struct msg *room, int n)
+static uint32_t drop_missing(struct mailbox *mb, uint32_t at, uint32_t end, const void *room, int n)
 {
 	uint8_t *marks = NULL;
 	uint32_t gone = 0;
 
 	for (int k = 0; at < end; at++) {
-		while (k < n && room[k].info.uid < mb->msgs[at].info.uid) {
+		while (k < n && uid_in(mb, room, k) < mailbox_msg(mb, at)->info.uid) {
 			k++;
 		}
-		if (k < n && room[k].info.uid == mb->msgs[at].info.uid) {
+		if (k < n && uid_in(mb, room, k) == mailbox_msg(mb, at)->info.uid) {
 			continue;
 		}
 		if (marks == NULL) {
@@ -306,38 +301,47 @@ static uint32_t drop_missing(
 	return gone;
 }
 
-/* apply_page - a page as another process wrote it takes the place of ours */
-static int apply_page(void *arg, uint32_t page, const void *data, size_t len)
+/* put_page - the n messages of room are all there is of the page whose messages are at..end */
+static void put_page(struct mailbox *mb, uint32_t at, uint32_t end, const void *room, int n)
 {
-	struct mailbox *mb = arg;
-	struct msg room[1 << INDEX_PAGE_SHIFT];
-	uint32_t at = mailbox_lower(mb, page << INDEX_PAGE_SHIFT), end = page_end(mb, page), more;
-	/* At the end, where all of a folder that is loaded goes, it need not be copied. */
-	bool last = at == mb->count;
-	int n = page_unpack(
-		mb, page, data, len, last ? mailbox_room(mb, 1 << INDEX_PAGE_SHIFT) : room);
+	uint32_t more;
 
-	if (n < 0) {
-		log_error("%s: page %u of %s is damaged", index_path(mb->store->index), page,
-			mb->name);
-		return -1;
-	}
-	if (last) {
-		mb->count += (uint32_t)n;
-		return 0;
-	}
 	end -= drop_missing(mb, at, end, room, n);
 	more = (uint32_t)n - (end - at);
 	if (more > 0) {
 		mailbox_room(mb, more);
-		memmove(mb->msgs + end + more, mb->msgs + end,
-			(size_t)(mb->count - end) * sizeof(*mb->msgs));
+		memmove(mailbox_msg(mb, end + more), mailbox_msg(mb, end),
+			(size_t)(mb->count - end) * mb->msg_size);
 		mb->count += more;
 	}
 	if (n > 0) {
-		memcpy(mb->msgs + at, room, (size_t)n * sizeof(*room));
+		memcpy(mailbox_msg(mb, at), room, (size_t)n * mb->msg_size);
 	}
-	return 0;
+}
+
+/* apply_page - a page as another process wrote it takes the place of ours */
+static int apply_page(void *arg, uint32_t page, const void *data, size_t len)
+{
+	struct mailbox *mb = arg;
+	uint32_t at = mailbox_lower(mb, page << INDEX_PAGE_SHIFT);
+	/* At the end, where all of a folder that is loaded goes, it need not be copied. */
+	bool last = at == mb->count;
+	void *room = last ? mailbox_room(mb, 1 << INDEX_PAGE_SHIFT)
+			  : mem_calloc(1 << INDEX_PAGE_SHIFT, mb->msg_size);
+	int n = page_unpack(mb, page, data, len, room);
+
+	if (n < 0) {
+		log_error("%s: page %u of %s is damaged", index_path(mb->store->index), page,
+			mb->name);
+	} else if (last) {
+		mb->count += (uint32_t)n;
+	} else {
+		put_page(mb, at, page_end(mb, page), room, n);
+	}
+	if (!last) {
+		mem_free(room);
+	}
+	return n < 0 ? -1 : 0;
 }
 
 /* read_index - row and pages, all or those newer than ours */
@@ -366,13 +370,17 @@ static int read_index(struct mailbox *mb)
 		keep_ghosts(mb, marks, mb->count);
 		mem_free(marks);
 		mb->count = 0;
-		arena_reset(&mb->names);
+		if (mb->store->driver->unload != NULL) {
+			mb->store->driver->unload(mb);
+		}
 		mailbox_room(mb, mb->f.messages + (1 << INDEX_PAGE_SHIFT));
 	}
 	if (index_pages(ix, mb->f.id, gen, apply_page, mb) != 0) {
 		return mailstore_errno(mb->ms) != MAIL_E_NONE ? -1 : store_fail_index(mb->ms);
 	}
-	mailbox_layout(mb);
+	if (mb->store->driver->loaded != NULL) {
+		mb->store->driver->loaded(mb);
+	}
 	mailbox_wake(mb, NULL);
 	return 0;
 }
@@ -458,8 +466,8 @@ int mailbox_commit(struct mailbox *mb)
 	mb->f.unseen = 0;
 	mb->f.bytes = 0;
 	for (uint32_t i = 0; i < mb->count; i++) {
-		mb->f.unseen += !(mb->msgs[i].info.flags & MAIL_SEEN);
-		mb->f.bytes += mb->msgs[i].info.size;
+		mb->f.unseen += !(mailbox_msg(mb, i)->info.flags & MAIL_SEEN);
+		mb->f.bytes += mailbox_msg(mb, i)->info.size;
 	}
 	for (size_t i = 0; i < mb->dirty_count && rc == 0; i++) {
 		rc = write_page(mb, mb->dirty[i], &b);
@@ -527,7 +535,6 @@ void mailbox_forget(struct mailbox *mb)
 	for (int bit = 0; bit < 64; bit++) {
 		mem_free(mb->keywords[bit]);
 	}
-	arena_free(&mb->names);
 	index_folder_clear(&mb->f);
 	mem_free(mb->msgs);
 	mem_free(mb->dirty);
@@ -569,13 +576,17 @@ struct mailbox *mailbox_get(struct mailstore *ms, const char *name)
 		mem_free(key);
 		return NULL;
 	}
-	mb = mem_alloc(sizeof(*mb));
+	mb = mem_alloc(st->driver->mailbox_size);
+	mb->msg_size = st->driver->msg_size;
 	mb->store = st;
 	mb->ms = ms;
 	mb->refs = 1;
 	mb->name = key;
 	mb->path = path;
-	mb->fd = mb->inotify = -1;
+	mb->inotify = -1;
+	if (st->driver->setup != NULL) {
+		st->driver->setup(mb);
+	}
 	mb->next = st->open;
 	st->open = mb;
 	if (index_folder_get(st->index, key, &mb->f) <= 0 && add_row(mb) != 0) {

@@ -5,6 +5,8 @@
  * bytes come in: they are collected in memory, and in a nameless file once they
  * are many. mail_append_end() locks, writes all of them, syncs once, and gives UIDs.
  */
+#include "mail/mailbox_append.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -14,7 +16,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "mail/mailstore.h"
+#include "mail/mail_driver.h"
 
 enum { SPOOL_MEMORY = 256 * 1024 };
 
@@ -216,7 +218,7 @@ int mail_append_end(
 	if (rc == 0 && uids_r != NULL) {
 		*uids_r = mem_calloc(a->count + 1, sizeof(**uids_r));
 		for (size_t i = 0; i < a->count; i++) {
-			(*uids_r)[i] = mb->msgs[mb->count - a->count + i].info.uid;
+			(*uids_r)[i] = mailbox_msg(mb, mb->count - a->count + i)->info.uid;
 		}
 	}
 	if (count_r != NULL) {

@@ -6,11 +6,14 @@
  * leaves nothing that the next sync does not see; moving copies, durably, before
  * it removes.
  */
+#include "mail/mailbox_change.h"
+
 #include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "mail/mailstore.h"
+#include "mail/mail_driver.h"
+#include "mail/mailbox_move.h"
 
 enum { STORE_LOW = 256 };
 
@@ -47,10 +50,11 @@ static bool apply_op(struct mail_info *info, enum flag_op op, unsigned flags, ui
 	return info->flags != old_flags || info->keywords != old_keywords;
 }
 
-/* write_marked - within a change: write the flags of those with a mark (frees marks); 0 or -1 */
-static int write_marked(struct mailbox *mb, uint8_t *marks, bool any)
+/* write_marked - within a change: write what changed of those with a mark (frees marks); 0 or -1 */
+static int write_marked(struct mailbox *mb, uint8_t *marks, bool any,
+	int (*write)(struct mailbox *mb, const uint8_t *marks))
 {
-	int rc = any ? mb->store->driver->write_flags(mb, marks) : 0;
+	int rc = any ? write(mb, marks) : 0;
 
 	mem_free(marks);
 	if (rc == 0 && any) {
@@ -86,19 +90,19 @@ static int store_some(
 		if (i < 0) {
 			continue;
 		}
-		if (mb->msgs[i].info.modseq > c->unchanged_since) {
+		if (mailbox_msg(mb, i)->info.modseq > c->unchanged_since) {
 			if (c->failed != NULL && c->failed_count != NULL) {
 				c->failed[(*c->failed_count)++] = uids[k];
 			}
 			continue;
 		}
-		marks[i] = apply_op(&mb->msgs[i].info, c->op, c->flags, c->keywords);
+		marks[i] = apply_op(&mailbox_msg(mb, i)->info, c->op, c->flags, c->keywords);
 		if (marks[i]) {
 			mailbox_touch(mb, (uint32_t)i, true);
 			any = true;
 		}
 	}
-	return write_marked(mb, marks, any);
+	return write_marked(mb, marks, any, mb->store->driver->write_flags);
 }
 
 int mailbox_store(struct mailbox_view *v, const uint32_t *uids, size_t count, enum flag_op op,
@@ -143,17 +147,17 @@ int mailbox_correct_size(struct mailbox_view *v, uint32_t uid, uint64_t size)
 	int64_t i = mailbox_find(mb, uid);
 
 	mb->ms = v->ms;
-	if (mb->store->driver != &maildir_driver || i < 0 || mb->msgs[i].info.size == size) {
+	if (!mb->store->driver->size_of_name || i < 0 || mailbox_msg(mb, i)->info.size == size) {
 		return 0;
 	}
 	log_warn("%s: message %u has %llu bytes, its name said %llu", mb->path, uid,
-		(unsigned long long)size, (unsigned long long)mb->msgs[i].info.size);
+		(unsigned long long)size, (unsigned long long)mailbox_msg(mb, i)->info.size);
 	if (mailbox_begin(mb, false) != 0) {
 		return -1;
 	}
 	i = mailbox_find(mb, uid);
 	if (i >= 0) {
-		mb->msgs[i].info.size = size;
+		mailbox_msg(mb, i)->info.size = size;
 		mailbox_touch(mb, (uint32_t)i, false);
 	}
 	return mailbox_commit(mb);
@@ -165,7 +169,7 @@ int mailbox_listed(struct mailbox_view *v, const uint32_t *uids, size_t count)
 	bool any = false;
 	uint8_t *marks;
 
-	if (mb->store->driver != &mbox_driver) {
+	if (mb->store->driver->listed == NULL) {
 		return 0;
 	}
 	if (check_writable(v) != 0 || mailbox_begin(mb, false) != 0) {
@@ -181,7 +185,7 @@ int mailbox_listed(struct mailbox_view *v, const uint32_t *uids, size_t count)
 			any = true;
 		}
 	}
-	return write_marked(mb, marks, any);
+	return write_marked(mb, marks, any, mb->store->driver->listed);
 }
 
 /* ---- Removing ---- */
@@ -194,14 +198,15 @@ static uint32_t mark_leaving(
 
 	if (uids == NULL) {
 		for (uint32_t i = 0; i < mb->count; i++) {
-			n += marks[i] = (mb->msgs[i].info.flags & MAIL_DELETED) != 0;
+			n += marks[i] = (mailbox_msg(mb, i)->info.flags & MAIL_DELETED) != 0;
 		}
 		return n;
 	}
 	for (size_t k = 0; k < count; k++) {
 		int64_t i = mailbox_find(mb, uids[k]);
 
-		if (i >= 0 && !marks[i] && (force || (mb->msgs[i].info.flags & MAIL_DELETED))) {
+		if (i >= 0 && !marks[i] &&
+			(force || (mailbox_msg(mb, i)->info.flags & MAIL_DELETED))) {
 			n += marks[i] = 1;
 		}
 	}
@@ -305,10 +310,10 @@ static int copy_one(struct mailbox_view *v, uint32_t uid, struct mail_append *a)
 	}
 	/* Reading may have synced: the place is another now. */
 	i = mailbox_find(mb, uid);
-	n = i < 0 ? 0 : keyword_names(mb, mb->msgs[i].info.keywords, names);
+	n = i < 0 ? 0 : keyword_names(mb, mailbox_msg(mb, i)->info.keywords, names);
 	rc = i < 0 ? 0
-		   : mail_append_next(
-			     a, mb->msgs[i].info.flags, names, n, mb->msgs[i].info.received, NULL);
+		   : mail_append_next(a, mailbox_msg(mb, i)->info.flags, names, n,
+			     mailbox_msg(mb, i)->info.received, NULL);
 	for (uint64_t at = 0; rc == 0 && at < mail_size(t); at += len) {
 		data = mail_bytes(t, at, &len);
 		if (data == NULL || mail_append_write(a, data, len) != 0) {

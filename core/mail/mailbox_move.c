@@ -19,6 +19,8 @@
  * old note says is true of messages that are here no longer, and UIDs are never given twice.
  * RFC 6851 section 3.3 (a message is in one folder or in the other).
  */
+#include "mail/mailbox_move.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -30,7 +32,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/wire.h"
-#include "mail/mailstore.h"
 
 enum { MOVE_FORM = 1, NOTE_MAX = 16 << 20 };
 

@@ -8,6 +8,8 @@
  * list of its UIDs until its next sync, and the infos of what is gone are kept as
  * ghosts until no view counts them any more.
  */
+#include "mail/mailbox_view.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,7 +21,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "mail/mbox/mbox_driver.h"
+#include "mail/mail_driver.h"
+#include "mail/mailbox_move.h"
 
 /* ---- What the session knows ---- */
 
@@ -55,7 +58,7 @@ uint32_t mailbox_count(const struct mailbox_view *v)
 
 static uint32_t uid_of(const struct mailbox_view *v, uint32_t seq)
 {
-	return v->uids != NULL ? v->uids[seq - 1] : v->mb->msgs[seq - 1].info.uid;
+	return v->uids != NULL ? v->uids[seq - 1] : mailbox_msg(v->mb, seq - 1)->info.uid;
 }
 
 static int compare_ghost(const void *key, const void *ghost)
@@ -76,12 +79,12 @@ const struct mail_info *mailbox_info(const struct mailbox_view *v, uint32_t seq)
 		return &none;
 	}
 	if (v->uids == NULL) {
-		return &v->mb->msgs[seq - 1].info;
+		return &mailbox_msg(v->mb, seq - 1)->info;
 	}
 	uid = v->uids[seq - 1];
 	i = mailbox_find(v->mb, uid);
 	if (i >= 0) {
-		return &v->mb->msgs[i].info;
+		return &mailbox_msg(v->mb, (uint32_t)i)->info;
 	}
 	g = bsearch(&uid, v->mb->ghosts, v->mb->ghost_count, sizeof(*v->mb->ghosts), compare_ghost);
 	return g != NULL ? &g->info : &none;
@@ -284,24 +287,25 @@ int mailbox_session_lock(struct mailbox_view *v)
 void mailbox_message_name(const struct mailbox_view *v, uint32_t seq, char *out, size_t size)
 {
 	int64_t i = seq > 0 && seq <= v->count ? mailbox_find(v->mb, uid_of(v, seq)) : -1;
-	const struct msg *m = i >= 0 ? &v->mb->msgs[i] : NULL;
+	const struct msg *m = i >= 0 ? mailbox_msg(v->mb, i) : NULL;
 
 	if (m == NULL) {
 		snprintf(out, size, "%s", "");
-	} else if (v->mb->store->driver == &mbox_driver) {
-		snprintf(out, size, "%016llx", (unsigned long long)m->print);
 	} else {
-		snprintf(out, size, "%.*s", (int)strcspn(m->name, ":,"), m->name);
+		v->mb->store->driver->message_name(m, out, size);
 	}
 }
 
 int64_t mailbox_stored(
 	struct mailbox_view *v, uint32_t seq, uint64_t offset, void *data, size_t len)
 {
-	if (seq == 0 || seq > v->count || v->mb->store->driver != &mbox_driver) {
+	const struct mail_driver *driver = v->mb->store->driver;
+
+	if (seq == 0 || seq > v->count || driver->stored == NULL) {
 		return 0;
 	}
-	return mbox_stored(v->mb, v->ms, uid_of(v, seq), offset, data, len);
+	v->mb->ms = v->ms;
+	return driver->stored(v->mb, uid_of(v, seq), offset, data, len);
 }
 
 /* drop_ghosts - once no view needs them */
@@ -382,14 +386,14 @@ static void tell_flags(struct mailbox_view *v, const struct mailbox_changes *c)
 	}
 	for (uint32_t seq = 1, i = 0; seq <= v->count && i < mb->count; i++) {
 		if (v->uids != NULL) {
-			while (seq <= v->count && v->uids[seq - 1] < mb->msgs[i].info.uid) {
+			while (seq <= v->count && v->uids[seq - 1] < mailbox_msg(mb, i)->info.uid) {
 				seq++;
 			}
-			if (seq > v->count || v->uids[seq - 1] != mb->msgs[i].info.uid) {
+			if (seq > v->count || v->uids[seq - 1] != mailbox_msg(mb, i)->info.uid) {
 				continue;
 			}
 		}
-		if (mb->msgs[i].info.modseq > v->modseq) {
+		if (mailbox_msg(mb, i)->info.modseq > v->modseq) {
 			c->flags(c->arg, seq);
 		}
 		seq++;
@@ -410,7 +414,7 @@ static void take_new(struct mailbox_view *v, const struct mailbox_changes *c)
 
 		v->uids = mem_realloc(v->uids, (size_t)(v->count + n + 1) * sizeof(*v->uids));
 		while (n-- > 0) {
-			v->uids[v->count++] = mb->msgs[i++].info.uid;
+			v->uids[v->count++] = mailbox_msg(mb, i++)->info.uid;
 		}
 	}
 	recent = count_recent(v);
@@ -474,7 +478,9 @@ static void add_watches(struct mailbox *mb)
 	const char *path = index_path(mb->store->index);
 	struct buf wal = BUF_INIT;
 
-	mb->store->driver->watch(mb, mb->inotify);
+	if (mb->store->driver->watch != NULL) {
+		mb->store->driver->watch(mb, mb->inotify);
+	}
 	if (path != NULL) {
 		buf_addf(&wal, "%s-wal", path);
 		inotify_add_watch(mb->inotify, buf_str(&wal), IN_MODIFY);

@@ -26,7 +26,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/dovecot/dovecot_conf.h"
-#include "mail/mbox/mbox_journal.h"
+#include "mail/drivers.h"
+#include "mail/mailbox_state.h"
 
 /* The stores that sessions of this process have open: what they share is found here. */
 static struct G {
@@ -75,16 +76,21 @@ static bool is_directory(const char *path)
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* guess_location - what there is in the home */
+/* guess_location - of the last driver whose folders are there, else of the first */
 static const char *guess_location(const struct mail_user *user)
 {
-	struct buf b = BUF_INIT;
-	bool maildir;
+	const char *location = NULL;
 
-	buf_addf(&b, "%s/Maildir", user->home);
-	maildir = user->home[0] != '\0' && is_directory(buf_str(&b));
-	buf_free(&b);
-	return maildir ? "maildir:~/Maildir" : "mbox:~/mail:INBOX=/var/mail/%u";
+	for (const struct mail_driver *const *d = mail_drivers; *d != NULL; d++) {
+		struct buf b = BUF_INIT;
+
+		buf_addf(&b, "%s%s", user->home, (*d)->default_root + 1);
+		if (location == NULL || (user->home[0] != '\0' && is_directory(buf_str(&b)))) {
+			location = (*d)->default_location;
+		}
+		buf_free(&b);
+	}
+	return location;
 }
 
 static void free_location(struct location *l)
@@ -94,26 +100,29 @@ static void free_location(struct location *l)
 	mem_free(l->index);
 }
 
-/* complete - what mail_location left out */
-static void complete(struct location *l)
+/* find_driver - by the name that mail_location begins with; NULL with a text */
+static const struct mail_driver *find_driver(
+	const struct mail_user *user, struct slice name, char **error_r)
 {
-	struct stat st;
-	struct buf b = BUF_INIT;
+	struct buf e = BUF_INIT;
 
-	if (l->inbox != NULL) {
-		return;
+	if (user->driver != NULL && slice_ieq(name, user->driver->name)) {
+		return user->driver;
 	}
-	if (l->driver == &maildir_driver) {
-		l->inbox = mem_strdup(l->root);
-	} else if (stat(l->root, &st) == 0 && !S_ISDIR(st.st_mode)) {
-		/* mbox:/var/mail/%u: the one file is the INBOX, and there are no folders. */
-		l->inbox = l->root;
-		buf_addf(&b, "%s.folders", l->inbox);
-		l->root = buf_steal(&b);
-	} else {
-		buf_addf(&b, "%s/inbox", l->root);
-		l->inbox = buf_steal(&b);
+	for (const struct mail_driver *const *d = mail_drivers; *d != NULL; d++) {
+		if (slice_ieq(name, (*d)->name)) {
+			return *d;
+		}
 	}
+	buf_addf(&e, "mail_location: unknown mailbox format \"%.*s\" (", (int)name.len, name.ptr);
+	for (size_t i = 0; mail_drivers[i] != NULL; i++) {
+		const char *before = i == 0 ? "" : mail_drivers[i + 1] != NULL ? ", " : " and ";
+
+		buf_addf(&e, "%s%s", before, mail_drivers[i]->name);
+	}
+	buf_adds(&e, " are known)");
+	*error_r = buf_steal(&e);
+	return NULL;
 }
 
 /* parse_location - 0, or -1 with a text */
@@ -123,25 +132,14 @@ static int parse_location(const struct mail_user *user, struct location *l, char
 			? user->mail_location
 			: guess_location(user));
 	struct slice word = slice_word(&rest, ":");
-	struct buf e = BUF_INIT;
 
-	if (slice_ieq(word, "mbox")) {
-		l->driver = &mbox_driver;
-	} else if (slice_ieq(word, "maildir")) {
-		l->driver = &maildir_driver;
-	} else {
-		buf_addf(&e,
-			"mail_location: unknown mailbox format \"%.*s\" (mbox and maildir are "
-			"known)",
-			(int)word.len, word.ptr);
-		*error_r = buf_steal(&e);
+	l->driver = find_driver(user, word, error_r);
+	if (l->driver == NULL) {
 		return -1;
 	}
 	word = slice_word(&rest, ":");
-	l->root = expand(user,
-		word.ptr != NULL ? word
-				 : slice_of(l->driver == &mbox_driver ? "~/mail" : "~/Maildir"),
-		error_r);
+	l->root =
+		expand(user, word.ptr != NULL ? word : slice_of(l->driver->default_root), error_r);
 	if (l->root == NULL) {
 		return -1;
 	}
@@ -166,7 +164,9 @@ static int parse_location(const struct mail_user *user, struct location *l, char
 			break;
 		}
 	}
-	complete(l);
+	if (l->inbox == NULL) {
+		l->driver->place_inbox(&l->root, &l->inbox);
+	}
 	return 0;
 }
 
@@ -188,7 +188,6 @@ static bool index_dir(struct buf *path, const char *base, const char *name)
 /* open_index - in its place or in memory; NULL with a text */
 static struct index *open_index(const struct location *l, const char *home, char **error_r)
 {
-	const char *name = l->driver == &maildir_driver ? "pillarbox" : ".pillarbox";
 	struct buf path = BUF_INIT;
 	struct index *ix;
 	bool found;
@@ -196,9 +195,9 @@ static struct index *open_index(const struct location *l, const char *home, char
 	if (l->index != NULL && l->index[0] == '\0') {
 		ix = index_open(NULL, error_r);
 	} else {
-		found = l->index != NULL
-			? index_dir(&path, l->index, "")
-			: index_dir(&path, l->root, name) || index_dir(&path, home, ".pillarbox");
+		found = l->index != NULL ? index_dir(&path, l->index, "")
+					 : index_dir(&path, l->root, l->driver->index_name) ||
+				index_dir(&path, home, ".pillarbox");
 		if (!found) {
 			log_warn("%s: no directory for index.db can be written: %s; it is kept in "
 				 "memory, and "
@@ -206,8 +205,8 @@ static struct index *open_index(const struct location *l, const char *home, char
 				l->index != NULL ? l->index : l->root, strerror(errno));
 		}
 		ix = index_open(found ? buf_str(&path) : NULL, error_r);
-		if (found) {
-			mbox_journal_sweep(buf_str(&path));
+		if (found && l->driver->sweep != NULL) {
+			l->driver->sweep(buf_str(&path));
 		}
 	}
 	buf_free(&path);

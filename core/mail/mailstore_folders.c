@@ -15,7 +15,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "mail/mailstore.h"
+#include "mail/mail_driver.h"
+#include "mail/mailbox_view.h"
 
 /* ---- Listing ---- */
 
@@ -469,8 +470,8 @@ int mailstore_status(struct mailstore *ms, const char *name, struct mailbox_stat
 		out->messages = mb->count;
 		out->recent = mb->count - mailbox_lower(mb, mb->f.first_recent);
 		for (uint32_t i = 0; i < mb->count; i++) {
-			out->unseen += !(mb->msgs[i].info.flags & MAIL_SEEN);
-			out->size += mb->msgs[i].info.size;
+			out->unseen += !(mailbox_msg(mb, i)->info.flags & MAIL_SEEN);
+			out->size += mailbox_msg(mb, i)->info.size;
 		}
 		out->uid_next = mb->f.uid_next;
 		out->uid_validity = mb->f.uid_validity;

@@ -19,7 +19,7 @@
 #include "base/str.h"
 #include "mime/charset.h"
 #include "proto/utf7.h"
-#include "mail/mailstore.h"
+#include "mail/mail_driver.h"
 
 /* A file's name may have 255 bytes; deeper trees than this are not made. */
 enum { PART_MAX = 200, NAME_MAX_BYTES = 1000, DEPTH_MAX = 16 };

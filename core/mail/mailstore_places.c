@@ -15,7 +15,7 @@
 
 #include "base/mem.h"
 #include "conf/dovecot/dovecot_conf.h"
-#include "mail/mailstore.h"
+#include "mail/folder.h"
 
 /* is_below - path is dir or something in it */
 static bool is_below(const char *path, const char *dir)

@@ -18,7 +18,7 @@
 #include "base/str.h"
 #include "mime/charset.h"
 #include "proto/utf7.h"
-#include "mail/mailstore.h"
+#include "mail/mail_driver.h"
 
 enum { FILE_MAX = 4 * 1024 * 1024 };
 

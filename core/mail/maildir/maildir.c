@@ -44,11 +44,11 @@ struct listing {
 	int64_t sig[4];
 };
 
-char *maildir_file(const struct mailbox *mb, const struct msg *m)
+char *maildir_file(const struct mailbox *mb, const struct maildir_msg *m)
 {
 	struct buf b = BUF_INIT;
 
-	buf_addf(&b, "%s/%s/%s", mb->path, m->bits & MSG_NEW ? "new" : "cur", m->name);
+	buf_addf(&b, "%s/%s/%s", mb->path, m->msg.bits & MSG_NEW ? "new" : "cur", m->name);
 	return buf_steal(&b);
 }
 
@@ -106,14 +106,15 @@ void maildir_before(struct mailbox *mb)
 {
 	int64_t sig[4];
 
-	mb->clean = take_sig(mb, sig, false) == 0 && memcmp(sig, mb->f.sig, sizeof(sig)) == 0;
+	maildir_box(mb)->clean =
+		take_sig(mb, sig, false) == 0 && memcmp(sig, mb->f.sig, sizeof(sig)) == 0;
 }
 
 void maildir_after(struct mailbox *mb)
 {
 	int64_t sig[4];
 
-	if (mb->clean && take_sig(mb, sig, true) == 0) {
+	if (maildir_box(mb)->clean && take_sig(mb, sig, true) == 0) {
 		memcpy(mb->f.sig, sig, sizeof(sig));
 		mb->f.state |= MAILDIR_UNVERIFIED;
 		mb->changed = true;
@@ -244,7 +245,7 @@ static void build_table(struct name_table *t, const struct mailbox *mb)
 	t->mask = size - 1;
 	t->slots = mem_calloc(size, sizeof(*t->slots));
 	for (uint32_t i = 0; i < mb->count; i++) {
-		uint32_t at = base_hash(mb->msgs[i].name) & t->mask;
+		uint32_t at = base_hash(maildir_msg(mb, i)->name) & t->mask;
 
 		while (t->slots[at] != 0) {
 			at = (at + 1) & t->mask;
@@ -256,7 +257,7 @@ static void build_table(struct name_table *t, const struct mailbox *mb)
 static int64_t look_up(const struct name_table *t, const struct mailbox *mb, const char *name)
 {
 	for (uint32_t at = base_hash(name) & t->mask; t->slots[at] != 0; at = (at + 1) & t->mask) {
-		if (same_base(mb->msgs[t->slots[at] - 1].name, name)) {
+		if (same_base(maildir_msg(mb, t->slots[at] - 1)->name, name)) {
 			return t->slots[at] - 1;
 		}
 	}
@@ -320,7 +321,7 @@ static int64_t told_size(const char *name, int64_t size)
 }
 
 /* measure - sizes and date of a file; 0, or -1: it cannot be read */
-static int measure(const struct mailbox *mb, struct msg *m)
+static int measure(const struct mailbox *mb, struct maildir_msg *m)
 {
 	int64_t shown;
 	char *path = maildir_file(mb, m), *chunk;
@@ -337,13 +338,13 @@ static int measure(const struct mailbox *mb, struct msg *m)
 		return -1;
 	}
 	m->len = (uint64_t)st.st_size;
-	m->info.received = st.st_mtim.tv_sec;
+	m->msg.info.received = st.st_mtim.tv_sec;
 	shown = told_size(m->name, (int64_t)st.st_size);
-	m->info.size = shown >= 0 ? (uint64_t)shown : (uint64_t)st.st_size;
+	m->msg.info.size = shown >= 0 ? (uint64_t)shown : (uint64_t)st.st_size;
 	if (shown < 0) {
 		chunk = mem_alloc(READ_CHUNK);
 		while ((n = read(fd, chunk, READ_CHUNK)) > 0) {
-			m->info.size += maildir_bare_ends(chunk, (size_t)n, &cr);
+			m->msg.info.size += maildir_bare_ends(chunk, (size_t)n, &cr);
 		}
 		mem_free(chunk);
 	}
@@ -354,8 +355,8 @@ static int measure(const struct mailbox *mb, struct msg *m)
 /* update_entry - a message that is known; its name and flags are now e's */
 static void update_entry(struct mailbox *mb, uint32_t i, const struct entry *e)
 {
-	struct msg *m = &mb->msgs[i];
-	bool was_new = (m->bits & MSG_NEW) != 0, told;
+	struct maildir_msg *m = maildir_msg(mb, i);
+	bool was_new = (m->msg.bits & MSG_NEW) != 0, told;
 	uint64_t keywords, lettered;
 	unsigned flags;
 
@@ -364,29 +365,29 @@ static void update_entry(struct mailbox *mb, uint32_t i, const struct entry *e)
 	}
 	maildir_name_flags(mb, e->name, e->in_new, &flags, &keywords);
 	lettered = maildir_letters_bits(mb);
-	keywords |= m->info.keywords & ~lettered;
-	told = m->info.flags != flags || m->info.keywords != keywords;
-	m->name = arena_strdup(&mb->names, e->name);
-	m->bits = (m->bits & ~(uint32_t)MSG_NEW) | (e->in_new ? MSG_NEW : 0);
-	m->info.flags = flags;
-	m->info.keywords = keywords;
+	keywords |= m->msg.info.keywords & ~lettered;
+	told = m->msg.info.flags != flags || m->msg.info.keywords != keywords;
+	m->name = arena_strdup(&maildir_box(mb)->names, e->name);
+	m->msg.bits = (m->msg.bits & ~(uint32_t)MSG_NEW) | (e->in_new ? MSG_NEW : 0);
+	m->msg.info.flags = flags;
+	m->msg.info.keywords = keywords;
 	mailbox_touch(mb, i, told);
 }
 
 /* add_entry - a message that is not known; uid 0: the next */
 static void add_entry(struct mailbox *mb, const struct entry *e, uint32_t uid)
 {
-	struct msg *m = mailbox_room(mb, 1);
+	struct maildir_msg *m = mailbox_room(mb, 1);
 
 	memset(m, 0, sizeof(*m));
-	m->name = arena_strdup(&mb->names, e->name);
-	m->bits = e->in_new ? MSG_NEW : 0;
-	m->info.uid = uid;
+	m->name = arena_strdup(&maildir_box(mb)->names, e->name);
+	m->msg.bits = e->in_new ? MSG_NEW : 0;
+	m->msg.info.uid = uid;
 	/* Gone again already: the next sync will see. */
 	if (measure(mb, m) != 0) {
 		return;
 	}
-	maildir_name_flags(mb, e->name, e->in_new, &m->info.flags, &m->info.keywords);
+	maildir_name_flags(mb, e->name, e->in_new, &m->msg.info.flags, &m->msg.info.keywords);
 	mailbox_added(mb, 1);
 	/* Others leave in new/ what nobody has looked at. */
 	if (!e->in_new) {
@@ -480,16 +481,17 @@ static int apply_listing(struct mailbox *mb, const struct listing *l)
 /* tidy_names - names that are no longer used do not pile up */
 static void tidy_names(struct mailbox *mb)
 {
+	struct maildir_box *box = maildir_box(mb);
 	struct arena names = ARENA_INIT;
 
-	if (mb->names.total < (size_t)mb->count * 160 + 65536) {
+	if (box->names.total < (size_t)mb->count * 160 + 65536) {
 		return;
 	}
 	for (uint32_t i = 0; i < mb->count; i++) {
-		mb->msgs[i].name = arena_strdup(&names, mb->msgs[i].name);
+		maildir_msg(mb, i)->name = arena_strdup(&names, maildir_msg(mb, i)->name);
 	}
-	arena_free(&mb->names);
-	mb->names = names;
+	arena_free(&box->names);
+	box->names = names;
 }
 
 /*
@@ -565,112 +567,3 @@ int maildir_sync(struct mailbox *mb, bool full)
 	}
 	return store_fail(mb->ms, MAIL_E_BUSY, "%s: the index changes all the time", mb->name);
 }
-
-/* ---- Reading ---- */
-
-static int open_text(struct mailbox *mb, uint32_t uid, struct mail_text *t)
-{
-	struct stat st;
-
-	for (int tries = 0; tries < LIST_TRIES; tries++) {
-		int64_t i = mailbox_find(mb, uid);
-		char *path;
-
-		if (i < 0) {
-			break;
-		}
-		path = maildir_file(mb, &mb->msgs[i]);
-		t->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-		if (t->fd >= 0 && fstat(t->fd, &st) == 0) {
-			mem_free(path);
-			t->size = (uint64_t)st.st_size;
-			return 0;
-		}
-		if (errno != ENOENT) {
-			store_fail_sys(mb->ms, path, "read", "read");
-			mem_free(path);
-			return -1;
-		}
-		mem_free(path);
-		/* It has another name now, or none. */
-		mb->f.sig[2] = -1;
-		if (maildir_sync(mb, true) != 0) {
-			return -1;
-		}
-	}
-	return store_fail(mb->ms, MAIL_E_NOT_FOUND, "The message was expunged meanwhile");
-}
-
-static int flush(struct mailbox *mb)
-{
-	(void)mb;
-	return 0;
-}
-
-static void close_maildir(struct mailbox *mb)
-{
-	maildir_letters_free(mb);
-}
-
-static int lock(struct mailbox *mb)
-{
-	bool selectable;
-
-	mailbox_unstick(mb);
-	/* Nobody is kept out of a maildir; but it has to be there. */
-	if (!maildir_exists(mb->path, &selectable) && maildir_make(mb->ms, mb->path) != 0) {
-		return -1;
-	}
-	if (mailbox_refresh(mb) != 0) {
-		return -1;
-	}
-	maildir_before(mb);
-	return 0;
-}
-
-static void unlock(struct mailbox *mb)
-{
-	mb->clean = false;
-}
-
-static int settle(struct mailbox *mb)
-{
-	maildir_after(mb);
-	return 0;
-}
-
-static void watch(struct mailbox *mb, int inotify_fd)
-{
-	struct buf path = BUF_INIT;
-
-	for (size_t i = 0; i < 2; i++) {
-		buf_reset(&path);
-		buf_addf(&path, "%s/%s", mb->path, subdirs[i]);
-		if (inotify_add_watch(inotify_fd, buf_str(&path),
-			    IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE) < 0) {
-			/* The first delivery makes it; then we are called again. */
-			inotify_add_watch(inotify_fd, mb->path, IN_CREATE);
-		}
-	}
-	buf_free(&path);
-}
-
-const struct mail_driver maildir_driver = {
-	.separator = '.',
-	.sync = maildir_sync,
-	.write_flags = maildir_write_flags,
-	.flush = flush,
-	.close = close_maildir,
-	.lock = lock,
-	.unlock = unlock,
-	.expunge = maildir_expunge,
-	.append = maildir_append,
-	.settle = settle,
-	.open_text = open_text,
-	.watch = watch,
-	.exists = maildir_exists,
-	.create = maildir_create,
-	.remove = maildir_remove,
-	.move = maildir_move,
-	.list = maildir_list,
-};

@@ -37,7 +37,7 @@ static int sync_dir(const char *path, const char *name)
 /* ---- Flags ---- */
 
 /* rename_message - to the name its flags ask for; 0, or -1: it is not where it was */
-static int rename_message(struct mailbox *mb, struct msg *m)
+static int rename_message(struct mailbox *mb, struct maildir_msg *m)
 {
 	char *from = maildir_file(mb, m);
 	struct buf name = BUF_INIT, to = BUF_INIT;
@@ -47,8 +47,8 @@ static int rename_message(struct mailbox *mb, struct msg *m)
 	buf_addf(&to, "%s/cur/%s", mb->path, buf_str(&name));
 	rc = rename(from, buf_str(&to));
 	if (rc == 0) {
-		m->name = arena_strdup(&mb->names, buf_str(&name));
-		m->bits &= ~(uint32_t)MSG_NEW;
+		m->name = arena_strdup(&maildir_box(mb)->names, buf_str(&name));
+		m->msg.bits &= ~(uint32_t)MSG_NEW;
 	} else if (errno != ENOENT) {
 		rc = store_fail_sys(mb->ms, from, "rename", "write");
 	} else {
@@ -57,7 +57,7 @@ static int rename_message(struct mailbox *mb, struct msg *m)
 		 * ours.
 		 */
 		mb->f.sig[2] = -1;
-		mb->clean = false;
+		maildir_box(mb)->clean = false;
 		rc = 0;
 	}
 	mem_free(from);
@@ -73,13 +73,13 @@ int maildir_write_flags(struct mailbox *mb, const uint8_t *marks)
 
 	maildir_letters_read(mb);
 	for (uint32_t i = 0; i < mb->count; i++) {
-		keywords |= marks[i] ? mb->msgs[i].info.keywords : 0;
+		keywords |= marks[i] ? maildir_msg(mb, i)->msg.info.keywords : 0;
 	}
 	maildir_letters_want(mb, keywords);
 	maildir_before(mb);
 	for (uint32_t i = 0; i < mb->count && rc == 0; i++) {
 		if (marks[i]) {
-			rc = rename_message(mb, &mb->msgs[i]);
+			rc = rename_message(mb, maildir_msg(mb, i));
 		}
 	}
 	maildir_after(mb);
@@ -98,7 +98,7 @@ int maildir_expunge(struct mailbox *mb, uint8_t *marks)
 		if (!marks[i]) {
 			continue;
 		}
-		path = maildir_file(mb, &mb->msgs[i]);
+		path = maildir_file(mb, maildir_msg(mb, i));
 		if (unlink(path) != 0) {
 			if (errno != ENOENT) {
 				rc = store_fail_sys(mb->ms, path, "delete", "write");
@@ -106,7 +106,7 @@ int maildir_expunge(struct mailbox *mb, uint8_t *marks)
 				/* Removed, or renamed this moment: only a listing tells. */
 				marks[i] = 0;
 				mb->f.sig[2] = -1;
-				mb->clean = false;
+				maildir_box(mb)->clean = false;
 			}
 		}
 		mem_free(path);
@@ -201,27 +201,27 @@ static int place_item(struct mailbox *mb, struct coming *c)
 {
 	const struct append_item *it = c->item;
 	struct buf name = BUF_INIT, to = BUF_INIT;
-	struct msg *m;
+	struct maildir_msg *m;
 	int rc;
 
 	m = mailbox_room(mb, 1);
 	memset(m, 0, sizeof(*m));
 	make_name(&name, it->len, it->len + c->bare, (unsigned)mb->f.uid_next);
-	m->name = arena_strdup(&mb->names, buf_str(&name));
-	m->info.flags = it->flags;
-	m->info.keywords = keyword_bits(mb, it->keywords);
-	m->info.received = it->received;
-	m->info.size = it->len + c->bare;
+	m->name = arena_strdup(&maildir_box(mb)->names, buf_str(&name));
+	m->msg.info.flags = it->flags;
+	m->msg.info.keywords = keyword_bits(mb, it->keywords);
+	m->msg.info.received = it->received;
+	m->msg.info.size = it->len + c->bare;
 	m->len = it->len;
-	if (it->flags == 0 && m->info.keywords == 0) {
-		m->bits = MSG_NEW;
+	if (it->flags == 0 && m->msg.info.keywords == 0) {
+		m->msg.bits = MSG_NEW;
 	} else {
-		maildir_letters_want(mb, m->info.keywords);
+		maildir_letters_want(mb, m->msg.info.keywords);
 		buf_reset(&name);
 		maildir_name_make(&name, mb, m);
-		m->name = arena_strdup(&mb->names, buf_str(&name));
+		m->name = arena_strdup(&maildir_box(mb)->names, buf_str(&name));
 	}
-	buf_addf(&to, "%s/%s/%s", mb->path, m->bits & MSG_NEW ? "new" : "cur", m->name);
+	buf_addf(&to, "%s/%s/%s", mb->path, m->msg.bits & MSG_NEW ? "new" : "cur", m->name);
 	rc = rename(c->temp, buf_str(&to)) == 0
 		? 0
 		: store_fail_sys(mb->ms, c->temp, "rename", "write");
@@ -280,8 +280,8 @@ int maildir_append(struct mailbox *mb, struct mail_append *a)
 		rc = put_batch(mb, a, &a->items[i], a->count - i < BATCH ? a->count - i : BATCH);
 	}
 	for (uint32_t i = before; i < mb->count; i++) {
-		in_new = in_new || (mb->msgs[i].bits & MSG_NEW);
-		in_cur = in_cur || !(mb->msgs[i].bits & MSG_NEW);
+		in_new = in_new || (maildir_msg(mb, i)->msg.bits & MSG_NEW);
+		in_cur = in_cur || !(maildir_msg(mb, i)->msg.bits & MSG_NEW);
 	}
 	if (rc == 0 &&
 		((in_new && sync_dir(mb->path, "new") != 0) ||
@@ -290,7 +290,7 @@ int maildir_append(struct mailbox *mb, struct mail_append *a)
 	}
 	/* All or nothing. */
 	for (uint32_t i = before; rc != 0 && i < mb->count; i++) {
-		char *path = maildir_file(mb, &mb->msgs[i]);
+		char *path = maildir_file(mb, maildir_msg(mb, i));
 
 		unlink(path);
 		mem_free(path);

@@ -61,8 +61,8 @@ void maildir_name_flags(
 				*flags_r |= flag_letters[i].flag;
 			}
 		}
-		if (*p >= 'a' && *p <= 'z' && mb->letters[*p - 'a'] != NULL) {
-			*keywords_r |= keyword_bits(mb, mb->letters[*p - 'a']);
+		if (*p >= 'a' && *p <= 'z' && maildir_box(mb)->letters[*p - 'a'] != NULL) {
+			*keywords_r |= keyword_bits(mb, maildir_box(mb)->letters[*p - 'a']);
 		}
 	}
 }
@@ -72,8 +72,9 @@ static int compare_chars(const void *a, const void *b)
 	return *(const char *)a - *(const char *)b;
 }
 
-void maildir_name_make(struct buf *out, struct mailbox *mb, const struct msg *m)
+void maildir_name_make(struct buf *out, struct mailbox *mb, const struct maildir_msg *m)
 {
+	struct maildir_box *box = maildir_box(mb);
 	char letters[64];
 	size_t n = 0;
 
@@ -84,16 +85,16 @@ void maildir_name_make(struct buf *out, struct mailbox *mb, const struct msg *m)
 		}
 	}
 	for (size_t i = 0; i < ARRAY_LEN(flag_letters); i++) {
-		if (m->info.flags & flag_letters[i].flag) {
+		if (m->msg.info.flags & flag_letters[i].flag) {
 			letters[n++] = flag_letters[i].letter;
 		}
 	}
 	for (int i = 0; i < 26; i++) {
-		int bit = mb->letters[i] != NULL
-			? keyword_bit(mb, mb->letters[i], strlen(mb->letters[i]), false)
+		int bit = box->letters[i] != NULL
+			? keyword_bit(mb, box->letters[i], strlen(box->letters[i]), false)
 			: -1;
 
-		if (bit >= 0 && (m->info.keywords >> bit & 1)) {
+		if (bit >= 0 && (m->msg.info.keywords >> bit & 1)) {
 			letters[n++] = (char)('a' + i);
 		}
 	}
@@ -106,8 +107,8 @@ void maildir_name_make(struct buf *out, struct mailbox *mb, const struct msg *m)
 void maildir_letters_free(struct mailbox *mb)
 {
 	for (int i = 0; i < 26; i++) {
-		mem_free(mb->letters[i]);
-		mb->letters[i] = NULL;
+		mem_free(maildir_box(mb)->letters[i]);
+		maildir_box(mb)->letters[i] = NULL;
 	}
 }
 
@@ -129,18 +130,19 @@ static int64_t file_time(const char *path)
 
 void maildir_letters_read(struct mailbox *mb)
 {
+	struct maildir_box *box = maildir_box(mb);
 	char *path = keywords_path(mb), *text = NULL, *next;
 	int64_t changed = file_time(path);
 	size_t len;
 
-	if (changed != mb->letters_time) {
+	if (changed != box->letters_time) {
 		text = changed != 0 ? file_read(path, KEYWORDS_FILE_MAX, &len) : NULL;
 	}
 	mem_free(path);
-	if (changed == mb->letters_time) {
+	if (changed == box->letters_time) {
 		return;
 	}
-	mb->letters_time = changed;
+	box->letters_time = changed;
 	maildir_letters_free(mb);
 	for (char *line = text; line != NULL && *line != '\0'; line = next) {
 		char *name;
@@ -155,8 +157,8 @@ void maildir_letters_read(struct mailbox *mb)
 			strchr(name + 1, ' ') != NULL) {
 			continue;
 		}
-		mem_free(mb->letters[i]);
-		mb->letters[i] = mem_strdup(name + 1);
+		mem_free(box->letters[i]);
+		box->letters[i] = mem_strdup(name + 1);
 	}
 	mem_free(text);
 }
@@ -167,7 +169,8 @@ uint64_t maildir_letters_bits(const struct mailbox *mb)
 
 	for (int bit = 0; bit < 64 && mb->keywords[bit] != NULL; bit++) {
 		for (int i = 0; i < 26; i++) {
-			if (mb->letters[i] != NULL && str_ieq(mb->letters[i], mb->keywords[bit])) {
+			if (maildir_box(mb)->letters[i] != NULL &&
+				str_ieq(maildir_box(mb)->letters[i], mb->keywords[bit])) {
 				bits |= (uint64_t)1 << bit;
 			}
 		}
@@ -178,13 +181,14 @@ uint64_t maildir_letters_bits(const struct mailbox *mb)
 /* write_letters - the file anew; what cannot be written is in the index alone */
 static void write_letters(struct mailbox *mb)
 {
+	struct maildir_box *box = maildir_box(mb);
 	char *path = keywords_path(mb);
 	struct buf text = BUF_INIT, temp = BUF_INIT;
 	int fd, rc;
 
 	for (int i = 0; i < 26; i++) {
-		if (mb->letters[i] != NULL) {
-			buf_addf(&text, "%d %s\n", i, mb->letters[i]);
+		if (box->letters[i] != NULL) {
+			buf_addf(&text, "%d %s\n", i, box->letters[i]);
 		}
 	}
 	buf_addf(&temp, "%s.new", path);
@@ -197,7 +201,7 @@ static void write_letters(struct mailbox *mb)
 			unlink(buf_str(&temp));
 		}
 	}
-	mb->letters_time = file_time(path);
+	box->letters_time = file_time(path);
 	mem_free(path);
 	buf_free(&text);
 	buf_free(&temp);
@@ -213,8 +217,8 @@ void maildir_letters_want(struct mailbox *mb, uint64_t bits)
 			continue;
 		}
 		for (int i = 0; i < 26; i++) {
-			if (mb->letters[i] == NULL) {
-				mb->letters[i] = mem_strdup(mb->keywords[bit]);
+			if (maildir_box(mb)->letters[i] == NULL) {
+				maildir_box(mb)->letters[i] = mem_strdup(mb->keywords[bit]);
 				added = true;
 				break;
 			}

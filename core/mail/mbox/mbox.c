@@ -71,13 +71,14 @@ static bool unchanged(const struct mailbox *mb, const struct stat *st)
 /* note_file - remember which file fd is */
 static void note_file(struct mailbox *mb)
 {
+	struct mbox_box *box = mbox_box(mb);
 	struct stat st;
 
-	if (mb->fd < 0 || fstat(mb->fd, &st) != 0) {
+	if (box->fd < 0 || fstat(box->fd, &st) != 0) {
 		return;
 	}
-	mb->fd_dev = (int64_t)st.st_dev;
-	mb->fd_ino = (int64_t)st.st_ino;
+	box->fd_dev = (int64_t)st.st_dev;
+	box->fd_ino = (int64_t)st.st_ino;
 }
 
 /*
@@ -107,36 +108,39 @@ static int make_in_spool(const struct mailbox *mb)
 /* open_file - the file that path names now; 0 or -1 */
 static int open_file(struct mailbox *mb, bool create)
 {
+	struct mbox_box *box = mbox_box(mb);
 	static const int how[] = { O_RDWR, O_RDONLY };
 
-	if (mb->fd >= 0) {
-		close(mb->fd);
+	if (box->fd >= 0) {
+		close(box->fd);
 	}
-	mb->fd = -1;
-	for (size_t i = 0; i < 2 && mb->fd < 0; i++) {
-		mb->fd_writable = i == 0;
-		mb->fd = open(mb->path,
+	box->fd = -1;
+	for (size_t i = 0; i < 2 && box->fd < 0; i++) {
+		box->fd_writable = i == 0;
+		box->fd = open(mb->path,
 			how[i] | O_CLOEXEC | O_NONBLOCK | O_NOCTTY |
 				(i == 0 && create ? O_CREAT : 0),
 			0600);
-		if (mb->fd < 0 && errno != EACCES && errno != EROFS && errno != EPERM) {
+		if (box->fd < 0 && errno != EACCES && errno != EROFS && errno != EPERM) {
 			break;
 		}
 	}
-	if (mb->fd < 0 && errno == ENOENT && create && in_spool(mb)) {
-		mb->fd = make_in_spool(mb);
-		mb->fd_writable = true;
+	if (box->fd < 0 && errno == ENOENT && create && in_spool(mb)) {
+		box->fd = make_in_spool(mb);
+		box->fd_writable = true;
 		errno = ENOENT;
 	}
 	note_file(mb);
-	return mb->fd >= 0 || errno == ENOENT
+	return box->fd >= 0 || errno == ENOENT
 		? 0
 		: store_fail_sys(mb->ms, mb->path, "open", "read and write");
 }
 
 bool mbox_is_open(const struct mailbox *mb)
 {
-	return mb->fd >= 0 && mb->fd_dev == mb->f.sig[0] && mb->fd_ino == mb->f.sig[1];
+	struct mbox_box *box = mbox_box(mb);
+
+	return box->fd >= 0 && box->fd_dev == mb->f.sig[0] && box->fd_ino == mb->f.sig[1];
 }
 
 /* is_current - is the open descriptor the file that path names? */
@@ -144,32 +148,34 @@ static bool is_current(const struct mailbox *mb)
 {
 	struct stat a, b;
 
-	if (mb->fd < 0) {
+	if (mbox_box(mb)->fd < 0) {
 		return stat(mb->path, &b) != 0 && errno == ENOENT;
 	}
-	return fstat(mb->fd, &a) == 0 && stat(mb->path, &b) == 0 && a.st_ino == b.st_ino &&
-		a.st_dev == b.st_dev;
+	return fstat(mbox_box(mb)->fd, &a) == 0 && stat(mb->path, &b) == 0 &&
+		a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
 int mbox_lock(struct mailbox *mb, bool exclusive, int timeout_ms)
 {
+	struct mbox_box *box = mbox_box(mb);
+
 	/* Left by a session that ran out of memory. */
 	mbox_unlock(mb);
 	for (int tries = 0; tries < FOLLOW_TRIES; tries++) {
-		if ((!is_current(mb) || mb->fd < 0) && open_file(mb, exclusive) != 0) {
+		if ((!is_current(mb) || box->fd < 0) && open_file(mb, exclusive) != 0) {
 			return -1;
 		}
-		if (mb->fd < 0) {
+		if (box->fd < 0) {
 			return 0;
 		}
-		if (exclusive && !mb->fd_writable) {
+		if (exclusive && !box->fd_writable) {
 			errno = EACCES;
 			return store_fail_sys(mb->ms, mb->path, "write", "read and write");
 		}
 		lock_group_use(in_spool(mb));
-		mb->lock = mailbox_lock(mb->path, mb->fd, exclusive, timeout_ms);
+		box->lock = mailbox_lock(mb->path, box->fd, exclusive, timeout_ms);
 		lock_group_use(false);
-		if (mb->lock == NULL) {
+		if (box->lock == NULL) {
 			return store_fail_sys(mb->ms, mb->path, "lock", "read and write");
 		}
 		if (is_current(mb)) {
@@ -183,33 +189,36 @@ int mbox_lock(struct mailbox *mb, bool exclusive, int timeout_ms)
 
 void mbox_unlock(struct mailbox *mb)
 {
-	if (mb->lock != NULL) {
+	struct mbox_box *box = mbox_box(mb);
+
+	if (box->lock != NULL) {
 		lock_group_use(in_spool(mb));
-		mailbox_unlock(mb->lock);
+		mailbox_unlock(box->lock);
 		lock_group_use(false);
 	}
-	mb->lock = NULL;
+	box->lock = NULL;
 }
 
 int mbox_take_sig(struct mailbox *mb)
 {
+	struct mbox_box *box = mbox_box(mb);
 	struct stat st = { 0 };
 	struct timespec now;
 	int64_t age;
 
 	note_file(mb);
-	if (mb->fd >= 0 && fstat(mb->fd, &st) != 0) {
+	if (box->fd >= 0 && fstat(box->fd, &st) != 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	age = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - stat_mtime(&st);
-	if (mb->fd >= 0 && age < TICK_NS && age > -(int64_t)TICK_NS && st.st_uid == geteuid() &&
+	if (box->fd >= 0 && age < TICK_NS && age > -(int64_t)TICK_NS && st.st_uid == geteuid() &&
 		st.st_mtim.tv_nsec < 999999999) {
 		struct timespec times[2] = { { 0, UTIME_OMIT }, st.st_mtim };
 
 		times[1].tv_nsec++;
-		if (futimens(mb->fd, times) == 0) {
-			fstat(mb->fd, &st);
+		if (futimens(box->fd, times) == 0) {
+			fstat(box->fd, &st);
 		}
 	}
 	mb->f.sig[0] = (int64_t)st.st_dev;
@@ -238,19 +247,21 @@ static void free_found(struct found_list *l)
 /* scan_from - all messages from offset at to the end; 0 or -1 */
 static int scan_from(struct mailbox *mb, uint64_t at, struct found_list *l)
 {
+	struct mbox_box *box = mbox_box(mb);
 	struct stat st = { 0 };
 	uint64_t end;
 	int rc = 0;
 
 	memset(l, 0, sizeof(*l));
-	if (mb->fd < 0) {
+	if (box->fd < 0) {
 		return 0;
 	}
-	if (fstat(mb->fd, &st) != 0 || mbox_content_end(mb->fd, (uint64_t)st.st_size, &end) != 0) {
+	if (fstat(box->fd, &st) != 0 ||
+		mbox_content_end(box->fd, (uint64_t)st.st_size, &end) != 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
 	}
-	mbox_scan_open(&l->scan, mb->fd, at, end > at ? end : at, &l->arena);
-	l->scan.known = mb->msgs;
+	mbox_scan_open(&l->scan, box->fd, at, end > at ? end : at, &l->arena);
+	l->scan.known = mbox_msg(mb, 0);
 	l->scan.known_count = mb->count;
 	do {
 		if (l->count == l->cap) {
@@ -272,16 +283,16 @@ static int scan_from(struct mailbox *mb, uint64_t at, struct found_list *l)
 /* add_found - a message the index does not know; uid 0: the next */
 static void add_found(struct mailbox *mb, const struct mbox_found *f, uint32_t uid)
 {
-	struct msg *m = mailbox_room(mb, 1);
+	struct mbox_msg *m = mailbox_room(mb, 1);
 
 	*m = f->m;
-	m->info.uid = uid;
-	m->info.keywords = keyword_bits(mb, f->keywords);
-	m->bits &= ~(uint32_t)MSG_SAVED_UID;
+	m->msg.info.uid = uid;
+	m->msg.info.keywords = keyword_bits(mb, f->keywords);
+	m->msg.bits &= ~(uint32_t)MSG_SAVED_UID;
 	mailbox_added(mb, 1);
-	m = &mb->msgs[mb->count - 1];
-	if (f->uid != 0 && f->uid == m->info.uid) {
-		m->bits |= MSG_SAVED_UID;
+	m = mbox_msg(mb, mb->count - 1);
+	if (f->uid != 0 && f->uid == m->msg.info.uid) {
+		m->msg.bits |= MSG_SAVED_UID;
 	}
 	if (f->old) {
 		mailbox_not_recent(mb);
@@ -291,32 +302,33 @@ static void add_found(struct mailbox *mb, const struct mbox_found *f, uint32_t u
 /* update_found - a message that is known: where it is now, and what others changed */
 static void update_found(struct mailbox *mb, uint32_t i, const struct mbox_found *f)
 {
-	struct msg *m = &mb->msgs[i];
+	struct mbox_msg *m = mbox_msg(mb, i);
 	uint64_t keywords = keyword_bits(mb, f->keywords);
-	uint32_t keep = m->bits & (MSG_DIRTY | MSG_LATE);
-	bool told = keep == 0 && (m->info.flags != f->m.info.flags || m->info.keywords != keywords);
-	uint32_t bits = f->m.bits & ~(uint32_t)MSG_SAVED_UID;
+	uint32_t keep = m->msg.bits & (MSG_DIRTY | MSG_LATE);
+	bool told = keep == 0 &&
+		(m->msg.info.flags != f->m.msg.info.flags || m->msg.info.keywords != keywords);
+	uint32_t bits = f->m.msg.bits & ~(uint32_t)MSG_SAVED_UID;
 
-	if (f->uid != 0 && f->uid == m->info.uid) {
+	if (f->uid != 0 && f->uid == m->msg.info.uid) {
 		bits |= MSG_SAVED_UID;
 	}
-	if (!told && m->bits == (bits | keep) && m->len == f->m.len &&
+	if (!told && m->msg.bits == (bits | keep) && m->len == f->m.len &&
 		m->from_len == f->m.from_len && m->head_len == f->m.head_len &&
 		m->cut == f->m.cut && m->tail_len == f->m.tail_len) {
 		m->offset = f->m.offset;
 		return;
 	}
-	m->bits = bits | keep;
+	m->msg.bits = bits | keep;
 	m->offset = f->m.offset;
 	m->len = f->m.len;
 	m->from_len = f->m.from_len;
 	m->head_len = f->m.head_len;
 	m->tail_len = f->m.tail_len;
 	m->cut = f->m.cut;
-	m->info.size = f->m.info.size;
+	m->msg.info.size = f->m.msg.info.size;
 	if (told) {
-		m->info.flags = f->m.info.flags;
-		m->info.keywords = keywords;
+		m->msg.info.flags = f->m.msg.info.flags;
+		m->msg.info.keywords = keywords;
 	}
 	mailbox_touch(mb, i, told);
 }
@@ -326,7 +338,7 @@ void mbox_regap(struct mailbox *mb)
 	uint64_t at = (uint64_t)mb->f.sig[4];
 
 	for (uint32_t i = 0; i < mb->count; i++) {
-		struct msg *m = &mb->msgs[i];
+		struct mbox_msg *m = mbox_msg(mb, i);
 		int64_t gap = (int64_t)(m->offset - at);
 
 		if (gap != m->gap) {
@@ -335,7 +347,7 @@ void mbox_regap(struct mailbox *mb)
 		}
 		at = m->offset + m->len;
 	}
-	mb->layout++;
+	mbox_box(mb)->layout++;
 }
 
 /*
@@ -402,7 +414,7 @@ static int apply_whole(struct mailbox *mb, const struct found_list *l)
 static bool fits_tail(const struct mailbox *mb, const struct found_list *l)
 {
 	return l->scan.lead == 0 && l->count > 0 &&
-		l->items[0].m.print == mb->msgs[mb->count - 1].print;
+		l->items[0].m.print == mbox_msg(mb, mb->count - 1)->print;
 }
 
 uint32_t mbox_last_in_file(const struct mailbox *mb)
@@ -410,7 +422,7 @@ uint32_t mbox_last_in_file(const struct mailbox *mb)
 	uint32_t last = 0;
 
 	for (uint32_t i = 1; i < mb->count; i++) {
-		if (mb->msgs[i].offset > mb->msgs[last].offset) {
+		if (mbox_msg(mb, i)->offset > mbox_msg(mb, last)->offset) {
 			last = i;
 		}
 	}
@@ -422,11 +434,11 @@ static int scan_changed(struct mailbox *mb, bool full, struct found_list *l, boo
 {
 	struct stat st;
 
-	*tail_r = mb->fd >= 0 && mb->count > 0 && (mb->f.state & MBOX_INDEXED) && !full &&
-		fstat(mb->fd, &st) == 0 && same_file(mb, &st) &&
+	*tail_r = mbox_box(mb)->fd >= 0 && mb->count > 0 && (mb->f.state & MBOX_INDEXED) && !full &&
+		fstat(mbox_box(mb)->fd, &st) == 0 && same_file(mb, &st) &&
 		mb->f.sig[2] < (int64_t)st.st_size && mbox_last_in_file(mb) == mb->count - 1;
 	if (*tail_r) {
-		if (scan_from(mb, mb->msgs[mb->count - 1].offset, l) != 0) {
+		if (scan_from(mb, mbox_msg(mb, mb->count - 1)->offset, l) != 0) {
 			return -1;
 		}
 		if (fits_tail(mb, l)) {
@@ -533,7 +545,7 @@ static int can_open(struct mailbox *mb)
 	return mbox_is_open(mb) ? 0 : open_file(mb, false);
 }
 
-static int mbox_sync(struct mailbox *mb, bool full)
+int mbox_sync(struct mailbox *mb, bool full)
 {
 	struct stat st;
 	bool recover;
@@ -562,13 +574,15 @@ static int mbox_sync(struct mailbox *mb, bool full)
 /* cut_zeros - what a power cut left at the end goes before anything comes behind it; 0 or -1 */
 static int cut_zeros(struct mailbox *mb)
 {
+	struct mbox_box *box = mbox_box(mb);
 	struct stat st;
 	uint64_t end;
 
-	if (mb->fd < 0) {
+	if (box->fd < 0) {
 		return 0;
 	}
-	if (fstat(mb->fd, &st) != 0 || mbox_content_end(mb->fd, (uint64_t)st.st_size, &end) != 0) {
+	if (fstat(box->fd, &st) != 0 ||
+		mbox_content_end(box->fd, (uint64_t)st.st_size, &end) != 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
 	}
 	if (end == (uint64_t)st.st_size) {
@@ -576,7 +590,7 @@ static int cut_zeros(struct mailbox *mb)
 	}
 	log_warn("%s: %llu zeros at its end, as a power cut leaves them, are cut off", mb->path,
 		(unsigned long long)st.st_size - end);
-	return ftruncate(mb->fd, (off_t)end) == 0
+	return ftruncate(box->fd, (off_t)end) == 0
 		? 0
 		: store_fail_sys(mb->ms, mb->path, "cut", "read and write");
 }
@@ -604,16 +618,18 @@ int mbox_prepare(struct mailbox *mb)
 	return 0;
 }
 
-static void mbox_close(struct mailbox *mb)
+void mbox_close(struct mailbox *mb)
 {
+	struct mbox_box *box = mbox_box(mb);
+
 	mbox_unlock(mb);
-	if (mb->fd >= 0) {
-		close(mb->fd);
+	if (box->fd >= 0) {
+		close(box->fd);
 	}
-	mb->fd = -1;
+	box->fd = -1;
 }
 
-static void mbox_watch(struct mailbox *mb, int inotify_fd)
+void mbox_watch(struct mailbox *mb, int inotify_fd)
 {
 	/* Once more after the file was replaced; asked for again it stays one watch. */
 	if (inotify_add_watch(inotify_fd, mb->path,
@@ -628,23 +644,3 @@ static void mbox_watch(struct mailbox *mb, int inotify_fd)
 		}
 	}
 }
-
-const struct mail_driver mbox_driver = {
-	.separator = '/',
-	.sync = mbox_sync,
-	.write_flags = mbox_write_flags,
-	.flush = mbox_flush,
-	.close = mbox_close,
-	.lock = mbox_prepare,
-	.unlock = mbox_unlock,
-	.expunge = mbox_expunge,
-	.append = mbox_append,
-	.settle = mbox_settle,
-	.open_text = mbox_open_text,
-	.watch = mbox_watch,
-	.exists = mbox_exists,
-	.create = mbox_create,
-	.remove = mbox_remove,
-	.move = mbox_move,
-	.list = mbox_list,
-};

@@ -26,7 +26,8 @@ int mbox_write_flags(struct mailbox *mb, const uint8_t *marks)
 {
 	for (uint32_t i = 0; i < mb->count; i++) {
 		if (marks[i]) {
-			mb->msgs[i].bits = (mb->msgs[i].bits & ~(uint32_t)MSG_LATE) | MSG_DIRTY;
+			mbox_msg(mb, i)->msg.bits =
+				(mbox_msg(mb, i)->msg.bits & ~(uint32_t)MSG_LATE) | MSG_DIRTY;
 		}
 	}
 	return 0;
@@ -38,8 +39,8 @@ static bool wants_flush(const struct mailbox *mb)
 	bool memory = index_in_memory(mb->store->index) && !mb->store->status_only;
 
 	for (uint32_t i = 0; i < mb->count; i++) {
-		if ((mb->msgs[i].bits & (MSG_DIRTY | MSG_LATE)) == MSG_DIRTY ||
-			(memory && !(mb->msgs[i].bits & MSG_SAVED_UID))) {
+		if ((mbox_msg(mb, i)->msg.bits & (MSG_DIRTY | MSG_LATE)) == MSG_DIRTY ||
+			(memory && !(mbox_msg(mb, i)->msg.bits & MSG_SAVED_UID))) {
 			return true;
 		}
 	}
@@ -98,8 +99,8 @@ static int flush_hold(struct appender *w)
 	size_t done = 0;
 
 	while (done < w->hold.len) {
-		ssize_t n =
-			pwrite(w->mb->fd, w->hold.data + done, w->hold.len - done, (off_t)w->at);
+		ssize_t n = pwrite(
+			mbox_box(w->mb)->fd, w->hold.data + done, w->hold.len - done, (off_t)w->at);
 
 		if (n < 0 && errno == EINTR) {
 			continue;
@@ -156,14 +157,14 @@ static bool has_open_end(struct mail_append *a, const struct append_item *it)
 /* put_item - a whole message; 0 or -1 */
 static int put_item(struct appender *w, struct mail_append *a, const struct append_item *it)
 {
-	struct msg m = { .info.flags = it->flags,
-		.info.keywords = keyword_bits(w->mb, it->keywords) };
+	struct mbox_msg m = { .msg.info.flags = it->flags,
+		.msg.info.keywords = keyword_bits(w->mb, it->keywords) };
 	struct buf meta = BUF_INIT;
 	struct mbox_writer out;
 	char *chunk = mem_alloc(WRITE_HOLD);
 	int rc = put_from(w, it);
 
-	if (it->flags != 0 || m.info.keywords != 0) {
+	if (it->flags != 0 || m.msg.info.keywords != 0) {
 		mbox_meta(&meta, w->mb, &m, false);
 	}
 	mbox_writer_init(&out, buf_str(&meta), put, w);
@@ -190,13 +191,13 @@ static int put_item(struct appender *w, struct mail_append *a, const struct appe
 /* look_again - message i, whose end changed, as it stands in the file now; 0 or -1 */
 static int look_again(struct mailbox *mb, uint32_t i, uint64_t end)
 {
-	struct msg *m = &mb->msgs[i];
+	struct mbox_msg *m = mbox_msg(mb, i);
 	struct arena a = ARENA_INIT;
 	struct mbox_scan s;
 	struct mbox_found f;
 	int rc;
 
-	mbox_scan_open(&s, mb->fd, m->offset, end, &a);
+	mbox_scan_open(&s, mbox_box(mb)->fd, m->offset, end, &a);
 	s.listed = true;
 	rc = mbox_scan_next(&s, &f);
 	mbox_scan_close(&s);
@@ -204,11 +205,11 @@ static int look_again(struct mailbox *mb, uint32_t i, uint64_t end)
 	if (rc <= 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
 	}
-	f.m.info.uid = m->info.uid;
-	f.m.info.flags = m->info.flags;
-	f.m.info.keywords = m->info.keywords;
-	f.m.info.modseq = m->info.modseq;
-	f.m.bits |= m->bits & (MSG_DIRTY | MSG_LATE | MSG_SAVED_UID);
+	f.m.msg.info.uid = m->msg.info.uid;
+	f.m.msg.info.flags = m->msg.info.flags;
+	f.m.msg.info.keywords = m->msg.info.keywords;
+	f.m.msg.info.modseq = m->msg.info.modseq;
+	f.m.msg.bits |= m->msg.bits & (MSG_DIRTY | MSG_LATE | MSG_SAVED_UID);
 	f.m.gap = m->gap;
 	*m = f.m;
 	mailbox_touch(mb, i, false);
@@ -221,7 +222,7 @@ static int look_again(struct mailbox *mb, uint32_t i, uint64_t end)
  */
 static int end_last(struct mailbox *mb, uint64_t *size)
 {
-	int n = mbox_separator(mb->fd, *size);
+	int n = mbox_separator(mbox_box(mb)->fd, *size);
 
 	if (n < 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
@@ -229,7 +230,7 @@ static int end_last(struct mailbox *mb, uint64_t *size)
 	if (n == 0) {
 		return 0;
 	}
-	if (pwrite(mb->fd, "\n\n", (size_t)n, (off_t)*size) != n) {
+	if (pwrite(mbox_box(mb)->fd, "\n\n", (size_t)n, (off_t)*size) != n) {
 		return store_fail_sys(mb->ms, mb->path, "write", "read and write");
 	}
 	*size += (uint64_t)n;
@@ -242,13 +243,14 @@ static int end_last(struct mailbox *mb, uint64_t *size)
 
 int mbox_append(struct mailbox *mb, struct mail_append *a)
 {
+	struct mbox_box *box = mbox_box(mb);
 	struct appender w = { .mb = mb };
 	uint32_t before = mb->count, first_recent = mb->f.first_recent;
 	uint64_t old_size, size;
 	struct stat st;
 	int rc;
 
-	if (fstat(mb->fd, &st) != 0) {
+	if (fstat(box->fd, &st) != 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
 	}
 	old_size = size = (uint64_t)st.st_size;
@@ -260,11 +262,11 @@ int mbox_append(struct mailbox *mb, struct mail_append *a)
 	if (rc == 0) {
 		rc = flush_hold(&w);
 	}
-	if (rc == 0 && fdatasync(mb->fd) != 0) {
+	if (rc == 0 && fdatasync(box->fd) != 0) {
 		rc = store_fail_sys(mb->ms, mb->path, "write", "read and write");
 	}
 	/* An empty file may be a new one, whose name is not on the disk yet. */
-	if (rc == 0 && old_size == 0 && file_sync_name(mb->path, mb->fd) != 0) {
+	if (rc == 0 && old_size == 0 && file_sync_name(mb->path, box->fd) != 0) {
 		rc = store_fail_sys(mb->ms, mb->path, "write", "read and write");
 	}
 	if (rc == 0) {
@@ -276,7 +278,7 @@ int mbox_append(struct mailbox *mb, struct mail_append *a)
 	}
 	mb->f.first_recent = first_recent;
 	buf_free(&w.hold);
-	if (rc != 0 && ftruncate(mb->fd, (off_t)old_size) != 0) {
+	if (rc != 0 && ftruncate(box->fd, (off_t)old_size) != 0) {
 		return store_fail_sys(mb->ms, mb->path, "cut back", "read and write");
 	}
 	return rc;

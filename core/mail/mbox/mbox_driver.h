@@ -2,6 +2,7 @@
 #define MAIL_MBOX_MBOX_DRIVER_H
 
 #include "mail/lock.h"
+#include "mail/mail_driver.h"
 #include "mail/mbox/mbox_scan.h"
 
 /* What the files of the mbox driver share. */
@@ -32,7 +33,10 @@ int mbox_take_sig(struct mailbox *mb);
  * have in the file.
  */
 int mbox_add_from(struct mailbox *mb, uint64_t offset);
-/* The driver's functions (mailstore.h). */
+/* The driver's functions (mail_driver.h). */
+int mbox_sync(struct mailbox *mb, bool full);
+void mbox_close(struct mailbox *mb);
+void mbox_watch(struct mailbox *mb, int inotify_fd);
 int mbox_prepare(struct mailbox *mb);
 int mbox_write_flags(struct mailbox *mb, const uint8_t *marks);
 int mbox_flush(struct mailbox *mb);
@@ -44,10 +48,6 @@ int mbox_create(struct mailstore *ms, const char *path, bool directory);
 int mbox_remove(struct mailstore *ms, const char *path);
 int mbox_move(struct mailstore *ms, const char *from, const char *to);
 int mbox_list(struct mailstore *ms, struct folder_list *out);
-int mbox_open_text(struct mailbox *mb, uint32_t uid, struct mail_text *t);
-/* mailbox_stored() of the message. */
-int64_t mbox_stored(struct mailbox *mb, struct mailstore *ms, uint32_t uid, uint64_t offset,
-	void *data, size_t len);
 /* Index of the message nearest to the file's end. */
 uint32_t mbox_last_in_file(const struct mailbox *mb);
 /* Gaps from offsets; pages of those that changed are written. */
@@ -56,14 +56,14 @@ void mbox_regap(struct mailbox *mb);
 /*
  * match[i]: which of the count old messages found[i] is, or UINT32_MAX. Each old one at most once.
  */
-void mbox_match(const struct msg *old, uint32_t count, const struct mbox_found *found,
+void mbox_match(const struct mbox_msg *old, uint32_t count, const struct mbox_found *found,
 	uint32_t found_count, uint32_t *match);
 
 /*
  * Bookkeeping lines of a message (keywords of the folder) as they are written; first: with
  * X-IMAPbase.
  */
-void mbox_meta(struct buf *out, const struct mailbox *mb, const struct msg *m, bool first);
+void mbox_meta(struct buf *out, const struct mailbox *mb, const struct mbox_msg *m, bool first);
 /*
  * Rewrite the file: without the messages marked (drop, may be NULL), dirty flags written, these
  * only as far as at most limit bytes have to move. Within a change, with the exclusive lock.

@@ -72,7 +72,7 @@ static int copy_range(struct mbox_install *in, uint64_t at, uint64_t len)
 {
 	while (len > 0) {
 		size_t want = len < COPY_CHUNK ? (size_t)len : COPY_CHUNK;
-		ssize_t n = pread(in->mb->fd, in->chunk, want, (off_t)at);
+		ssize_t n = pread(mbox_box(in->mb)->fd, in->chunk, want, (off_t)at);
 
 		if (n < 0 && errno == EINTR) {
 			continue;
@@ -86,8 +86,9 @@ static int copy_range(struct mbox_install *in, uint64_t at, uint64_t len)
 		if (fd_write_all(in->fd, in->chunk, (size_t)n) != 0) {
 			return fail(in);
 		}
-		if ((at + (uint64_t)n) / TOUCH_BYTES != at / TOUCH_BYTES && in->mb->lock != NULL) {
-			mailbox_lock_touch(in->mb->lock);
+		if ((at + (uint64_t)n) / TOUCH_BYTES != at / TOUCH_BYTES &&
+			mbox_box(in->mb)->lock != NULL) {
+			mailbox_lock_touch(mbox_box(in->mb)->lock);
 		}
 		at += (uint64_t)n;
 		len -= (uint64_t)n;
@@ -98,7 +99,7 @@ static int copy_range(struct mbox_install *in, uint64_t at, uint64_t len)
 int mbox_install_copy(struct mbox_install *in, uint64_t at, uint64_t len)
 {
 	if (len <= COPY_CHUNK / 4) {
-		ssize_t n = pread(in->mb->fd, in->chunk, (size_t)len, (off_t)at);
+		ssize_t n = pread(mbox_box(in->mb)->fd, in->chunk, (size_t)len, (off_t)at);
 
 		if (n != (ssize_t)len) {
 			errno = n < 0 ? errno : EIO;
@@ -163,7 +164,7 @@ int mbox_install_begin(struct mbox_install *in, struct mailbox *mb, uint64_t sta
 	in->fd = -1;
 	in->start = start;
 	in->chunk = mem_alloc(COPY_CHUNK);
-	if (fstat(mb->fd, &st) != 0) {
+	if (fstat(mbox_box(mb)->fd, &st) != 0) {
 		store_fail_sys(mb->ms, mb->path, "read", "read");
 		return mbox_install_abort(in);
 	}
@@ -207,13 +208,14 @@ static int end_journal(struct mbox_install *in)
 	char *path;
 	int rc = -1;
 
-	if (fstat(mb->fd, &st) != 0) {
+	if (fstat(mbox_box(mb)->fd, &st) != 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
 	}
 	path = mbox_journal_path(mb, &st);
 	if (mbox_journal_commit(mb, in->fd, in->path, path, in->start, in->length) != 0) {
 		rc = fail(in);
-	} else if (mbox_journal_apply(in->fd, mb->fd, in->start, in->length, in->chunk) == 0) {
+	} else if (mbox_journal_apply(in->fd, mbox_box(mb)->fd, in->start, in->length, in->chunk) ==
+		0) {
 		mbox_journal_drop(path);
 		rc = 0;
 	} else {
@@ -228,17 +230,18 @@ static int end_journal(struct mbox_install *in)
 static int end_rename(struct mbox_install *in)
 {
 	struct mailbox *mb = in->mb;
+	struct mbox_box *box = mbox_box(mb);
 
 	/* Locked before it has its name: nobody must come in between. */
 	if (fdatasync(in->fd) != 0 ||
-		(mb->lock != NULL && mailbox_lock_move(mb->lock, in->fd) != 0)) {
+		(box->lock != NULL && mailbox_lock_move(box->lock, in->fd) != 0)) {
 		return fail(in);
 	}
 	if (rename(in->path, mb->path) != 0) {
 		int saved = errno;
 
-		if (mb->lock != NULL) {
-			(void)mailbox_lock_move(mb->lock, mb->fd);
+		if (box->lock != NULL) {
+			(void)mailbox_lock_move(box->lock, box->fd);
 		}
 		errno = saved;
 		return fail(in);
@@ -248,8 +251,8 @@ static int end_rename(struct mbox_install *in)
 		log_warn("%s: cannot sync its directory: %m", mb->path);
 	}
 	/* The lock on the old file ends with its descriptor; nobody looks for it there any more. */
-	close(mb->fd);
-	mb->fd = in->fd;
+	close(box->fd);
+	box->fd = in->fd;
 	in->fd = -1;
 	return 0;
 }

@@ -173,7 +173,7 @@ int mbox_journal_commit(const struct mailbox *mb, int fd, const char *temporary,
 	};
 	struct stat st;
 
-	if (fstat(mb->fd, &st) != 0) {
+	if (fstat(mbox_box(mb)->fd, &st) != 0) {
 		return -1;
 	}
 	h.device = (uint64_t)st.st_dev;
@@ -184,7 +184,7 @@ int mbox_journal_commit(const struct mailbox *mb, int fd, const char *temporary,
 		errno = EEXIST;
 		return -1;
 	}
-	if (write_head(fd, mb->fd, &h) != 0 || rename(temporary, path) != 0) {
+	if (write_head(fd, mbox_box(mb)->fd, &h) != 0 || rename(temporary, path) != 0) {
 		return -1;
 	}
 	if (file_sync_name(path, fd) == 0) {
@@ -546,7 +546,7 @@ static int step_head(struct mbox_slide *s, struct head *h)
 {
 	struct stat st;
 
-	if (fstat(s->mb->fd, &st) != 0) {
+	if (fstat(mbox_box(s->mb)->fd, &st) != 0) {
 		return -1;
 	}
 	h->number = s->number + 1;
@@ -554,7 +554,7 @@ static int step_head(struct mbox_slide *s, struct head *h)
 	h->device = (uint64_t)st.st_dev;
 	h->path = add_sum(s->mb->path, strlen(s->mb->path));
 	h->old_size = (uint64_t)st.st_size;
-	if (write_head(s->fd, s->mb->fd, h) != 0) {
+	if (write_head(s->fd, mbox_box(s->mb)->fd, h) != 0) {
 		return -1;
 	}
 	if (s->number == 0 &&
@@ -574,7 +574,7 @@ int mbox_slide_put(struct mbox_slide *s, const char *data, size_t len, uint64_t 
 		.content = JOURNAL_CONTENT + (s->number & 1) * s->room };
 
 	if (pwrite(s->fd, data, len, (off_t)h.content) != (ssize_t)len || step_head(s, &h) != 0 ||
-		pwrite(s->mb->fd, data, len, (off_t)s->at) != (ssize_t)len) {
+		pwrite(mbox_box(s->mb)->fd, data, len, (off_t)s->at) != (ssize_t)len) {
 		return -1;
 	}
 	s->at += len;
@@ -585,8 +585,8 @@ int mbox_slide_end(struct mbox_slide *s)
 {
 	struct head h = { .start = s->at, .content = JOURNAL_CONTENT };
 
-	if (step_head(s, &h) != 0 || ftruncate(s->mb->fd, (off_t)s->at) != 0 ||
-		fdatasync(s->mb->fd) != 0) {
+	if (step_head(s, &h) != 0 || ftruncate(mbox_box(s->mb)->fd, (off_t)s->at) != 0 ||
+		fdatasync(mbox_box(s->mb)->fd) != 0) {
 		return -1;
 	}
 	mbox_journal_drop(s->path);
@@ -606,13 +606,13 @@ static int finish_pieces(struct mailbox *mb, struct found *f, char *path)
 
 	if (pread(f->fd, f->chunk, (size_t)f->h.length, (off_t)f->h.content) !=
 			(ssize_t)f->h.length ||
-		pwrite(mb->fd, f->chunk, (size_t)f->h.length, (off_t)f->h.start) !=
+		pwrite(mbox_box(mb)->fd, f->chunk, (size_t)f->h.length, (off_t)f->h.start) !=
 			(ssize_t)f->h.length) {
 		return -1;
 	}
 	while (from < f->size) {
 		size_t want = f->size - from < s.room ? (size_t)(f->size - from) : s.room;
-		ssize_t n = pread(mb->fd, f->chunk, want, (off_t)from);
+		ssize_t n = pread(mbox_box(mb)->fd, f->chunk, want, (off_t)from);
 
 		if (n <= 0) {
 			return -1;
@@ -673,12 +673,13 @@ static int finish(struct mailbox *mb, struct found *f, char *path)
 
 int mbox_recover(struct mailbox *mb)
 {
-	struct found f = { .mailbox = mb->fd };
+	struct mbox_box *box = mbox_box(mb);
+	struct found f = { .mailbox = box->fd };
 	struct stat st;
 	char *path;
 	int rc;
 
-	if (mb->fd < 0 || fstat(mb->fd, &st) != 0 || !mbox_needs_recovery(mb)) {
+	if (box->fd < 0 || fstat(box->fd, &st) != 0 || !mbox_needs_recovery(mb)) {
 		return 0;
 	}
 	path = mbox_journal_path(mb, &st);

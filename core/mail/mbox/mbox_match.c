@@ -16,7 +16,7 @@ struct table {
 	uint8_t *taken;
 };
 
-static void build_table(struct table *t, const struct msg *old, uint32_t count)
+static void build_table(struct table *t, const struct mbox_msg *old, uint32_t count)
 {
 	uint32_t size = 16;
 
@@ -36,7 +36,7 @@ static void build_table(struct table *t, const struct msg *old, uint32_t count)
 	}
 }
 
-static uint32_t look_up(const struct table *t, const struct msg *old, uint64_t print)
+static uint32_t look_up(const struct table *t, const struct mbox_msg *old, uint64_t print)
 {
 	uint32_t at = (uint32_t)(print >> 17) & t->mask;
 
@@ -50,7 +50,7 @@ static uint32_t look_up(const struct table *t, const struct msg *old, uint64_t p
 	return UINT32_MAX;
 }
 
-void mbox_match(const struct msg *old, uint32_t count, const struct mbox_found *found,
+void mbox_match(const struct mbox_msg *old, uint32_t count, const struct mbox_found *found,
 	uint32_t found_count, uint32_t *match)
 {
 	struct table t = { .taken = mem_alloc(count + 1) };

@@ -23,7 +23,7 @@ enum action { KEEP, DROP, PATCH /* new bookkeeping in the place of the old */, R
 struct plan {
 	uint32_t i; /* index of the message */
 	enum action action;
-	struct msg after; /* as it will be */
+	struct mbox_msg after; /* as it will be */
 };
 
 /* ---- Bookkeeping ---- */
@@ -45,17 +45,17 @@ static void put_letters(struct buf *out, unsigned flags)
 
 /* bare_meta - what a mail program writes that knows of no UIDs: Status, X-Status when it says
  * more */
-static void bare_meta(struct buf *out, const struct msg *m)
+static void bare_meta(struct buf *out, const struct mbox_msg *m)
 {
-	buf_addf(out, "Status: %sO\n", m->info.flags & MAIL_SEEN ? "R" : "");
-	if (m->info.flags & ~(unsigned)(MAIL_SEEN | MAIL_RECENT)) {
+	buf_addf(out, "Status: %sO\n", m->msg.info.flags & MAIL_SEEN ? "R" : "");
+	if (m->msg.info.flags & ~(unsigned)(MAIL_SEEN | MAIL_RECENT)) {
 		buf_adds(out, "X-Status: ");
-		put_letters(out, m->info.flags);
+		put_letters(out, m->msg.info.flags);
 		buf_addc(out, '\n');
 	}
 }
 
-void mbox_meta(struct buf *out, const struct mailbox *mb, const struct msg *m, bool first)
+void mbox_meta(struct buf *out, const struct mailbox *mb, const struct mbox_msg *m, bool first)
 {
 	if (first) {
 		buf_addf(out, "X-IMAPbase: %010u %010u", mb->f.uid_validity, mb->f.uid_next - 1);
@@ -64,16 +64,16 @@ void mbox_meta(struct buf *out, const struct mailbox *mb, const struct msg *m, b
 		}
 		buf_addc(out, '\n');
 	}
-	if (m->info.uid != 0) {
-		buf_addf(out, "X-UID: %u\n", m->info.uid);
+	if (m->msg.info.uid != 0) {
+		buf_addf(out, "X-UID: %u\n", m->msg.info.uid);
 	}
-	buf_addf(out, "Status: %sO\n", m->info.flags & MAIL_SEEN ? "R" : "");
+	buf_addf(out, "Status: %sO\n", m->msg.info.flags & MAIL_SEEN ? "R" : "");
 	buf_adds(out, "X-Status: ");
-	put_letters(out, m->info.flags);
+	put_letters(out, m->msg.info.flags);
 	/* Last, because it is filled up with blanks. */
 	buf_adds(out, "\nX-Keywords:");
 	for (int bit = 0; bit < 64; bit++) {
-		if ((m->info.keywords >> bit & 1) && mb->keywords[bit] != NULL) {
+		if ((m->msg.info.keywords >> bit & 1) && mb->keywords[bit] != NULL) {
 			buf_addf(out, " %s", mb->keywords[bit]);
 		}
 	}
@@ -139,23 +139,23 @@ static int compare_plans(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static bool wants_meta(const struct mailbox *mb, const struct msg *m)
+static bool wants_meta(const struct mailbox *mb, const struct mbox_msg *m)
 {
 	/* Without an index that lasts, UIDs have to be in the file. */
-	return (m->bits & MSG_DIRTY) ||
+	return (m->msg.bits & MSG_DIRTY) ||
 		(index_in_memory(mb->store->index) && !mb->store->status_only &&
-			!(m->bits & MSG_SAVED_UID));
+			!(m->msg.bits & MSG_SAVED_UID));
 }
 
 /*
  * blank_line - where the empty line at the end of m's header is; 0, 1 it has none (was cut off), -1
  */
-static int blank_line(struct mailbox *mb, const struct msg *m, uint64_t *at_r)
+static int blank_line(struct mailbox *mb, const struct mbox_msg *m, uint64_t *at_r)
 {
 	char end[3] = "\n\n\n";
 	size_t n = m->head_len < 3 ? m->head_len : 3;
-	ssize_t got =
-		pread(mb->fd, end + 3 - n, n, (off_t)(m->offset + m->from_len + m->head_len - n));
+	ssize_t got = pread(mbox_box(mb)->fd, end + 3 - n, n,
+		(off_t)(m->offset + m->from_len + m->head_len - n));
 
 	if (got != (ssize_t)n) {
 		errno = got < 0 ? errno : EIO;
@@ -181,7 +181,7 @@ static int blank_line(struct mailbox *mb, const struct msg *m, uint64_t *at_r)
 static bool has_uids(const struct mailbox *mb)
 {
 	for (uint32_t i = 0; i < mb->count; i++) {
-		if (mb->msgs[i].bits & MSG_SAVED_UID) {
+		if (mbox_msg(mb, i)->msg.bits & MSG_SAVED_UID) {
 			return true;
 		}
 	}
@@ -209,11 +209,11 @@ static int plan_meta(struct rewrite *r, struct plan *p, bool first)
 
 	/* To a header that was cut off nothing can be added: the index alone keeps the flags. */
 	if (rc != 0) {
-		p->after.bits |= MSG_LATE;
+		p->after.msg.bits |= MSG_LATE;
 		return rc < 0 ? -1 : 0;
 	}
-	if (mbox_scan_head(mb->fd, p->after.offset + p->after.from_len, p->after.head_len, &h) !=
-		0) {
+	if (mbox_scan_head(mbox_box(mb)->fd, p->after.offset + p->after.from_len, p->after.head_len,
+		    &h) != 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
 	}
 	put_meta(r, p, first, &meta);
@@ -228,8 +228,8 @@ static int plan_meta(struct rewrite *r, struct plan *p, bool first)
 		p->after.head_len += (uint32_t)meta.len + room - removed;
 		p->after.cut += (uint32_t)meta.len + room - removed;
 	}
-	p->after.bits &= ~(uint32_t)(MSG_DIRTY | MSG_LATE);
-	p->after.bits |= r->bare ? MSG_HIDDEN : MSG_HIDDEN | MSG_SAVED_UID;
+	p->after.msg.bits &= ~(uint32_t)(MSG_DIRTY | MSG_LATE);
+	p->after.msg.bits |= r->bare ? MSG_HIDDEN : MSG_HIDDEN | MSG_SAVED_UID;
 	buf_free(&meta);
 	return 0;
 }
@@ -246,7 +246,7 @@ static int make_plan(struct rewrite *r, const uint8_t *drop, uint64_t limit)
 	r->bare = mb->store->status_only && !has_uids(mb);
 	for (uint32_t i = 0; i < mb->count; i++) {
 		r->plans[i].i = i;
-		r->plans[i].after = mb->msgs[i];
+		r->plans[i].after = *mbox_msg(mb, i);
 	}
 	qsort(r->plans, r->count, sizeof(*r->plans), compare_plans);
 	r->from = r->count;
@@ -260,7 +260,7 @@ static int make_plan(struct rewrite *r, const uint8_t *drop, uint64_t limit)
 		if (drop != NULL && drop[p->i]) {
 			p->action = DROP;
 		} else if ((wants_meta(mb, &p->after) ||
-				   (first && k > 0 && (p->after.bits & MSG_SAVED_UID))) &&
+				   (first && k > 0 && (p->after.msg.bits & MSG_SAVED_UID))) &&
 			plan_meta(r, p, first) != 0) {
 			return -1;
 		}
@@ -268,8 +268,8 @@ static int make_plan(struct rewrite *r, const uint8_t *drop, uint64_t limit)
 		/* Once something moves, all behind it moves anyway. */
 		if (p->action == RESIZE && r->from == r->count && end - p->after.offset > limit) {
 			p->action = KEEP;
-			p->after = mb->msgs[p->i];
-			p->after.bits |= MSG_LATE;
+			p->after = *mbox_msg(mb, p->i);
+			p->after.msg.bits |= MSG_LATE;
 		}
 		if ((p->action == DROP || p->action == RESIZE) && r->from == r->count) {
 			r->from = k;
@@ -293,16 +293,16 @@ static void new_meta(
 static int patch(struct rewrite *r, const struct plan *p, bool first)
 {
 	struct mailbox *mb = r->mb;
-	const struct msg *m = &mb->msgs[p->i];
+	const struct mbox_msg *m = mbox_msg(mb, p->i);
 	struct buf meta = BUF_INIT;
 	struct mbox_head h;
 	uint32_t at, len;
 	int rc = -1;
 
-	if (mbox_scan_head(mb->fd, p->after.offset + m->from_len, m->head_len, &h) == 0 &&
+	if (mbox_scan_head(mbox_box(mb)->fd, p->after.offset + m->from_len, m->head_len, &h) == 0 &&
 		one_place(r->bare, &h, &at, &len)) {
 		new_meta(r, p, first, len, &meta);
-		rc = pwrite(mb->fd, meta.data, meta.len,
+		rc = pwrite(mbox_box(mb)->fd, meta.data, meta.len,
 			     (off_t)(p->after.offset + m->from_len + at)) == (ssize_t)meta.len
 			? 0
 			: -1;
@@ -316,14 +316,14 @@ static int copy_changed(
 	struct rewrite *r, const struct plan *p, bool first, struct mbox_install *in)
 {
 	struct mailbox *mb = r->mb;
-	const struct msg *m = &mb->msgs[p->i];
+	const struct mbox_msg *m = mbox_msg(mb, p->i);
 	uint64_t head = m->offset + m->from_len, at = m->offset, blank;
 	struct buf meta = BUF_INIT;
 	struct mbox_head h;
 	uint32_t place, len = 0;
 	int rc = 0;
 
-	if (mbox_scan_head(mb->fd, head, m->head_len, &h) != 0) {
+	if (mbox_scan_head(mbox_box(mb)->fd, head, m->head_len, &h) != 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
 	}
 	if (p->action == PATCH) {
@@ -371,7 +371,7 @@ static int build_tail(struct rewrite *r, struct mbox_install *in, uint64_t start
 		if (k >= r->from) {
 			if (p->action == KEEP) {
 				rc = mbox_install_copy(
-					in, mb->msgs[p->i].offset, mb->msgs[p->i].len);
+					in, mbox_msg(mb, p->i)->offset, mbox_msg(mb, p->i)->len);
 			} else {
 				rc = copy_changed(r, p, first, in);
 			}
@@ -395,8 +395,8 @@ static void settle(struct rewrite *r)
 		if (p->action == DROP) {
 			continue;
 		}
-		late = p->after.bits != mb->msgs[p->i].bits;
-		mb->msgs[p->i] = p->after;
+		late = p->after.msg.bits != mbox_msg(mb, p->i)->msg.bits;
+		*mbox_msg(mb, p->i) = p->after;
 		if (p->action != KEEP || late) {
 			mailbox_touch(mb, p->i, false);
 		}
@@ -437,7 +437,7 @@ static int rewrite(struct rewrite *r, const uint8_t *drop, uint64_t limit, bool 
 			rc = rc == 0 ? mbox_install_end(&in) : mbox_install_abort(&in);
 		}
 	} else if (rc == 0) {
-		rc = fdatasync(mb->fd) == 0
+		rc = fdatasync(mbox_box(mb)->fd) == 0
 			? 0
 			: store_fail_sys(mb->ms, mb->path, "write", "read and write");
 	}
@@ -462,13 +462,13 @@ static int only_remove(struct rewrite *r, const uint8_t *drop)
 	for (r->from = 0; r->from < r->count && !drop[r->plans[r->from].i]; r->from++) {
 		r->plans[r->from].action = KEEP;
 	}
-	start = at = mb->msgs[r->plans[r->from].i].offset;
+	start = at = mbox_msg(mb, r->plans[r->from].i)->offset;
 	for (uint32_t k = 0; k < r->count; k++) {
 		struct plan *p = &r->plans[k];
 
-		p->after = mb->msgs[p->i];
-		if (p->after.bits & MSG_DIRTY) {
-			p->after.bits |= MSG_LATE;
+		p->after = *mbox_msg(mb, p->i);
+		if (p->after.msg.bits & MSG_DIRTY) {
+			p->after.msg.bits |= MSG_LATE;
 		}
 		if (k < r->from || p->action == DROP) {
 			continue;
@@ -485,7 +485,8 @@ static int only_remove(struct rewrite *r, const uint8_t *drop)
 	 * moment may leave zeros and part of what went, but the disk stays full for ever otherwise.
 	 */
 	if (n == 0 && is_full(mb, rc)) {
-		if (ftruncate(mb->fd, (off_t)start) != 0 || fdatasync(mb->fd) != 0) {
+		if (ftruncate(mbox_box(mb)->fd, (off_t)start) != 0 ||
+			fdatasync(mbox_box(mb)->fd) != 0) {
 			return store_fail_sys(mb->ms, mb->path, "write", "read and write");
 		}
 		mb->ms->code = MAIL_E_NONE;
@@ -498,25 +499,25 @@ static int only_remove(struct rewrite *r, const uint8_t *drop)
  * stays_listed - message m is about to be the first: its X-IMAP, if it has one, would hide it. One
  * byte makes the line say nothing, and does it where there is no room for more. 0 or -1
  */
-static int stays_listed(struct mailbox *mb, const struct msg *m)
+static int stays_listed(struct mailbox *mb, const struct mbox_msg *m)
 {
 	uint64_t at = m->offset + m->from_len;
 	char name[sizeof(MBOX_PSEUDO) - 1];
 	struct mbox_head h;
 
-	if (mbox_scan_head(mb->fd, at, m->head_len, &h) != 0) {
+	if (mbox_scan_head(mbox_box(mb)->fd, at, m->head_len, &h) != 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
 	}
 	for (size_t k = 0; h.pseudo && k < h.hidden_count; k++) {
 		uint64_t line = at + h.hidden[k].at;
 
 		if (h.hidden[k].kind != MBOX_BASE || h.hidden[k].len <= sizeof(name) ||
-			pread(mb->fd, name, sizeof(name), (off_t)line) != sizeof(name) ||
+			pread(mbox_box(mb)->fd, name, sizeof(name), (off_t)line) != sizeof(name) ||
 			strncasecmp(name, MBOX_PSEUDO, sizeof(name)) != 0) {
 			continue;
 		}
 		/* "X-IMAP:x1 2": no number. */
-		if (pwrite(mb->fd, "x", 1, (off_t)(line + sizeof(name))) != 1) {
+		if (pwrite(mbox_box(mb)->fd, "x", 1, (off_t)(line + sizeof(name))) != 1) {
 			return store_fail_sys(mb->ms, mb->path, "write", "read and write");
 		}
 	}
@@ -526,16 +527,16 @@ static int stays_listed(struct mailbox *mb, const struct msg *m)
 /* unhide - the message that will be the first is not taken for the folder's own data; 0 or -1 */
 static int unhide(struct mailbox *mb, const uint8_t *drop)
 {
-	const struct msg *first = NULL;
+	const struct mbox_msg *first = NULL;
 	bool moves = false;
 
 	for (uint32_t i = 0; drop != NULL && i < mb->count; i++) {
-		if (!drop[i] && (first == NULL || mb->msgs[i].offset < first->offset)) {
-			first = &mb->msgs[i];
+		if (!drop[i] && (first == NULL || mbox_msg(mb, i)->offset < first->offset)) {
+			first = mbox_msg(mb, i);
 		}
 	}
 	for (uint32_t i = 0; first != NULL && i < mb->count && !moves; i++) {
-		moves = drop[i] && mb->msgs[i].offset < first->offset;
+		moves = drop[i] && mbox_msg(mb, i)->offset < first->offset;
 	}
 	return moves ? stays_listed(mb, first) : 0;
 }
@@ -545,7 +546,7 @@ int mbox_rewrite(struct mailbox *mb, const uint8_t *drop, uint64_t limit)
 	struct rewrite r = { .mb = mb };
 	int rc;
 
-	if (mb->fd < 0) {
+	if (mbox_box(mb)->fd < 0) {
 		return 0;
 	}
 	rc = unhide(mb, drop);

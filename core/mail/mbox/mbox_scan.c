@@ -294,7 +294,7 @@ static int read_body(struct mbox_scan *s, struct mbox_found *f, struct tally *t)
 static void settle(struct mbox_scan *s, struct mbox_found *f, struct tally *t)
 {
 	uint64_t hidden = 0, hidden_bare = 0;
-	struct msg *m = &f->m;
+	struct mbox_msg *m = &f->m;
 
 	for (size_t i = 0; i < t->head.hidden_count; i++) {
 		hidden += t->head.hidden[i].len;
@@ -307,9 +307,9 @@ static void settle(struct mbox_scan *s, struct mbox_found *f, struct tally *t)
 	}
 	m->cut = (uint32_t)(hidden + t->quotes);
 	m->len = m->from_len + t->bytes;
-	m->info.size = t->bytes - m->tail_len - m->cut + (t->bare - hidden_bare - t->tail_bare);
-	m->bits = (hidden > 0 ? MSG_HIDDEN : 0) | (t->quotes > 0 ? MSG_QUOTED : 0);
-	m->info.flags = t->head.flags;
+	m->msg.info.size = t->bytes - m->tail_len - m->cut + (t->bare - hidden_bare - t->tail_bare);
+	m->msg.bits = (hidden > 0 ? MSG_HIDDEN : 0) | (t->quotes > 0 ? MSG_QUOTED : 0);
+	m->msg.info.flags = t->head.flags;
 	m->print = t->print;
 	f->uid = t->head.uid;
 	f->old = t->head.old;
@@ -366,7 +366,7 @@ int mbox_scan_next(struct mbox_scan *s, struct mbox_found *out)
 
 		memset(out, 0, sizeof(*out));
 		memset(&t, 0, sizeof(t));
-		rc = find_first(s, &line, &len, &out->m.info.received);
+		rc = find_first(s, &line, &len, &out->m.msg.info.received);
 		if (rc <= 0) {
 			return rc;
 		}

@@ -2,12 +2,12 @@
 #define MAIL_MBOX_MBOX_SCAN_H
 
 #include "base/arena.h"
-#include "mail/mailstore.h"
 #include "mail/mbox/mbox_format.h"
+#include "mail/mbox/mbox_state.h"
 
 /* A message as found in the file. */
 struct mbox_found {
-	struct msg m;         /* offset, lengths, size, print, bits, flags, received; no UID */
+	struct mbox_msg m;    /* offset, lengths, size, print, bits, flags, received; no UID */
 	uint32_t uid;         /* of X-UID, 0 none */
 	bool old;             /* Status says it was seen or listed before */
 	const char *keywords; /* names, blank-separated; NULL none; of the scan's arena */
@@ -19,7 +19,7 @@ struct mbox_scan {
 	uint64_t lead; /* bytes before the first message */
 	bool junk;     /* ... and there is text in them */
 	bool listed;   /* what begins here is known to be a message, not folder-internal data */
-	const struct msg *known; /* ... as these, which are listed already, are */
+	const struct mbox_msg *known; /* ... as these, which are listed already, are */
 	uint32_t known_count;
 	bool has_base; /* X-IMAPbase was found: */
 	uint32_t base_validity, base_last;

@@ -55,7 +55,7 @@ static int begin(struct mover *m, struct mailbox *mb, uint64_t start)
 	m->s.mb = mb;
 	m->s.at = start;
 	m->s.fd = -1;
-	if (fstat(mb->fd, &st) != 0) {
+	if (fstat(mbox_box(mb)->fd, &st) != 0) {
 		return fail(m);
 	}
 	m->s.path = mbox_journal_path(mb, &st);
@@ -77,8 +77,8 @@ static int flush(struct mover *m, uint64_t rest)
 		return fail(m);
 	}
 	m->used = 0;
-	if (++m->pieces % TOUCH_PIECES == 0 && m->s.mb->lock != NULL) {
-		mailbox_lock_touch(m->s.mb->lock);
+	if (++m->pieces % TOUCH_PIECES == 0 && mbox_box(m->s.mb)->lock != NULL) {
+		mailbox_lock_touch(mbox_box(m->s.mb)->lock);
 	}
 	return 0;
 }
@@ -88,7 +88,7 @@ static int move(struct mover *m, uint64_t at, uint64_t len)
 {
 	while (len > 0) {
 		size_t want = m->s.room - m->used < len ? m->s.room - m->used : (size_t)len;
-		ssize_t n = pread(m->s.mb->fd, m->piece + m->used, want, (off_t)at);
+		ssize_t n = pread(mbox_box(m->s.mb)->fd, m->piece + m->used, want, (off_t)at);
 
 		if (n < 0 && errno == EINTR) {
 			continue;

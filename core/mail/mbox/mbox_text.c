@@ -8,6 +8,8 @@
  * again by its UID. Reading by read(2) and not by mapping, because a mapping of a file
  * that somebody truncates kills the process.
  */
+#include "mail/mbox/mbox_text.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,12 +17,11 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "mail/mbox/mbox_driver.h"
 
 enum { LOOK_AGAIN_MS = 2 };
 
 /* add_piece - stored bytes that are shown */
-static void add_piece(struct mail_text *t, uint64_t stored, uint64_t len)
+static void add_piece(struct mbox_text *t, uint64_t stored, uint64_t len)
 {
 	struct text_piece *p = &t->pieces[t->piece_count];
 
@@ -34,15 +35,15 @@ static void add_piece(struct mail_text *t, uint64_t stored, uint64_t len)
 }
 
 /* place_pieces - what lies between the bookkeeping lines; 0 or -1 */
-static int place_pieces(struct mail_text *t, const struct msg *m)
+static int place_pieces(struct mbox_text *t, const struct mbox_msg *m)
 {
 	uint64_t head = m->offset + m->from_len, at = head;
 	struct mbox_head h;
 
 	t->piece_count = 0;
-	if (m->bits & MSG_HIDDEN) {
-		if (mbox_scan_head(t->mb->fd, head, m->head_len, &h) != 0) {
-			return store_fail_sys(t->ms, t->mb->path, "read", "read");
+	if (m->msg.bits & MSG_HIDDEN) {
+		if (mbox_scan_head(mbox_box(t->text.mb)->fd, head, m->head_len, &h) != 0) {
+			return store_fail_sys(t->text.ms, t->text.mb->path, "read", "read");
 		}
 		for (size_t k = 0; k < h.hidden_count; k++) {
 			add_piece(t, at, head + h.hidden[k].at - at);
@@ -57,20 +58,20 @@ static int place_pieces(struct mail_text *t, const struct msg *m)
 }
 
 /* place_text - where m stands now */
-static int place_text(struct mail_text *t, const struct msg *m)
+static int place_text(struct mbox_text *t, const struct mbox_msg *m)
 {
 	uint64_t head = m->offset + m->from_len;
 
 	t->start = head;
 	t->end = m->offset + m->len - m->tail_len;
-	t->size = m->len - m->from_len - m->tail_len - m->cut;
-	t->quoted = (m->bits & MSG_QUOTED) != 0;
+	t->text.size = m->len - m->from_len - m->tail_len - m->cut;
+	t->quoted = (m->msg.bits & MSG_QUOTED) != 0;
 	t->piece_count = 0;
-	t->layout = t->mb->layout;
+	t->layout = mbox_box(t->text.mb)->layout;
 	t->scan_shown = 0;
 	t->scan_piece = 0;
 	t->scan_stored = head;
-	t->filtered = (m->bits & (MSG_HIDDEN | MSG_QUOTED)) != 0;
+	t->filtered = (m->msg.bits & (MSG_HIDDEN | MSG_QUOTED)) != 0;
 	/* A small message is filtered as a whole once it is read. */
 	return t->filtered && t->end - head <= TEXT_WHOLE ? 0 : place_pieces(t, m);
 }
@@ -92,7 +93,7 @@ static bool is_as_known(struct mailbox *mb)
 	if (!mbox_is_open(mb)) {
 		return false;
 	}
-	if (now - mb->checked_ms < LOOK_AGAIN_MS) {
+	if (now - mbox_box(mb)->checked_ms < LOOK_AGAIN_MS) {
 		return true;
 	}
 	if (stat(mb->path, &st) != 0 || mb->f.sig[0] != (int64_t)st.st_dev ||
@@ -100,7 +101,7 @@ static bool is_as_known(struct mailbox *mb)
 		mb->f.sig[3] != (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec) {
 		return false;
 	}
-	mb->checked_ms = now;
+	mbox_box(mb)->checked_ms = now;
 	return true;
 }
 
@@ -108,14 +109,14 @@ static bool is_as_known(struct mailbox *mb)
  * is_itself - is what stands at m's place m? (asked when the file grew, and not all of it was
  * looked at)
  */
-static bool is_itself(struct mailbox *mb, const struct msg *m)
+static bool is_itself(struct mailbox *mb, const struct mbox_msg *m)
 {
 	struct arena a = ARENA_INIT;
 	struct mbox_scan s;
 	struct mbox_found f;
 	bool same;
 
-	mbox_scan_open(&s, mb->fd, m->offset, m->offset + m->len, &a);
+	mbox_scan_open(&s, mbox_box(mb)->fd, m->offset, m->offset + m->len, &a);
 	s.listed = true;
 	same = mbox_scan_next(&s, &f) > 0 && f.m.print == m->print && f.m.len == m->len &&
 		f.m.cut == m->cut;
@@ -125,7 +126,7 @@ static bool is_itself(struct mailbox *mb, const struct msg *m)
 }
 
 /* locate - the message where it is now; NULL: it is gone, or an error */
-static struct msg *locate(struct mailbox *mb, struct mailstore *ms, uint32_t uid)
+static struct mbox_msg *locate(struct mailbox *mb, struct mailstore *ms, uint32_t uid)
 {
 	const struct mail_driver *driver = mb->store->driver;
 	int64_t i;
@@ -142,47 +143,48 @@ static struct msg *locate(struct mailbox *mb, struct mailstore *ms, uint32_t uid
 		mbox_unlock(mb);
 	}
 	i = mailbox_find(mb, uid);
-	if (i >= 0 && (mb->f.state & MBOX_UNVERIFIED) && !is_itself(mb, &mb->msgs[i])) {
+	if (i >= 0 && (mb->f.state & MBOX_UNVERIFIED) && !is_itself(mb, mbox_msg(mb, i))) {
 		if (driver->sync(mb, true) != 0) {
 			return NULL;
 		}
 		i = mailbox_find(mb, uid);
 	}
-	if (i < 0 || mb->fd < 0) {
+	if (i < 0 || mbox_box(mb)->fd < 0) {
 		store_fail(ms, MAIL_E_NOT_FOUND, "The message was expunged meanwhile");
 		return NULL;
 	}
-	return &mb->msgs[i];
+	return mbox_msg(mb, i);
 }
 
 /* read_stored - exactly len bytes at at, appended to the window; 0 or -1 */
-static int read_stored(struct mail_text *t, uint64_t at, size_t len)
+static int read_stored(struct mbox_text *t, uint64_t at, size_t len)
 {
-	char *to = buf_reserve(&t->window, len);
+	char *to = buf_reserve(&t->text.window, len);
 	size_t done = 0;
 
 	while (done < len) {
-		ssize_t n = pread(t->mb->fd, to + done, len - done, (off_t)(at + done));
+		ssize_t n =
+			pread(mbox_box(t->text.mb)->fd, to + done, len - done, (off_t)(at + done));
 
 		if (n < 0 && errno == EINTR) {
 			continue;
 		}
 		if (n <= 0) {
 			errno = n == 0 ? EIO : errno;
-			return store_fail_sys(t->ms, t->mb->path, "read", "read");
+			return store_fail_sys(t->text.ms, t->text.mb->path, "read", "read");
 		}
 		done += (size_t)n;
 	}
-	buf_added(&t->window, len);
+	buf_added(&t->text.window, len);
 	return 0;
 }
 
 /* fill_plain - pieces as they are, from shown offset on */
-static int fill_plain(struct mail_text *t, uint64_t offset, size_t want)
+static int fill_plain(struct mbox_text *t, uint64_t offset, size_t want)
 {
-	buf_reset(&t->window);
-	t->window_at = offset;
-	for (size_t k = 0; k < t->piece_count && t->window.len < want; k++) {
+	buf_reset(&t->text.window);
+	t->text.window_at = offset;
+	for (size_t k = 0; k < t->piece_count && t->text.window.len < want; k++) {
 		const struct text_piece *p = &t->pieces[k];
 		uint64_t skip = offset > p->shown ? offset - p->shown : 0;
 		size_t len;
@@ -190,7 +192,7 @@ static int fill_plain(struct mail_text *t, uint64_t offset, size_t want)
 		if (skip >= p->len) {
 			continue;
 		}
-		len = want - t->window.len;
+		len = want - t->text.window.len;
 		if (p->len - skip < len) {
 			len = (size_t)(p->len - skip);
 		}
@@ -229,28 +231,29 @@ static size_t unquote(char *data, size_t len, bool inside, bool last, size_t *us
 }
 
 /* next_quoted - the next stored bytes, unquoted, as the window; 0, or -1 */
-static int next_quoted(struct mail_text *t)
+static int next_quoted(struct mbox_text *t)
 {
 	const struct text_piece *p = &t->pieces[t->scan_piece];
 	uint64_t left = p->stored + p->len - t->scan_stored;
 	size_t want = left < MBOX_WINDOW ? (size_t)left : MBOX_WINDOW, used, len;
 
-	buf_reset(&t->window);
+	buf_reset(&t->text.window);
 	if (read_stored(t, t->scan_stored, want) != 0) {
 		return -1;
 	}
-	len = unquote(t->window.data, want, t->scan_inside, want == left, &used);
+	len = unquote(t->text.window.data, want, t->scan_inside, want == left, &used);
 	if (used == 0) {
 		/* One line that fills the window: its beginning decides. */
-		bool quoted = !t->scan_inside && mbox_is_quoted(t->window.data, want, 1);
+		bool quoted = !t->scan_inside && mbox_is_quoted(t->text.window.data, want, 1);
 
-		memmove(t->window.data, t->window.data + quoted, want - quoted);
+		memmove(t->text.window.data, t->text.window.data + quoted, want - quoted);
 		len = want - quoted;
 		used = want;
 	}
-	t->scan_inside = used == want && len > 0 && want < left && t->window.data[len - 1] != '\n';
-	buf_truncate(&t->window, len);
-	t->window_at = t->scan_shown;
+	t->scan_inside =
+		used == want && len > 0 && want < left && t->text.window.data[len - 1] != '\n';
+	buf_truncate(&t->text.window, len);
+	t->text.window_at = t->scan_shown;
 	t->scan_shown += len;
 	t->scan_stored += used;
 	if (t->scan_stored == p->stored + p->len && t->scan_piece + 1 < t->piece_count) {
@@ -263,7 +266,7 @@ static int next_quoted(struct mail_text *t)
  * fill_quoted - windows one after the other until the one with offset; from the start when it is
  * behind
  */
-static int fill_quoted(struct mail_text *t, uint64_t offset)
+static int fill_quoted(struct mbox_text *t, uint64_t offset)
 {
 	if (offset < t->scan_shown) {
 		t->scan_shown = 0;
@@ -274,7 +277,7 @@ static int fill_quoted(struct mail_text *t, uint64_t offset)
 	do {
 		if (t->scan_stored >= t->end) {
 			errno = EIO;
-			return store_fail_sys(t->ms, t->mb->path, "read", "read");
+			return store_fail_sys(t->text.ms, t->text.mb->path, "read", "read");
 		}
 		if (next_quoted(t) != 0) {
 			return -1;
@@ -311,38 +314,37 @@ static size_t drop_hidden(char *data, size_t len)
 }
 
 /* fill_whole - all of a small message, filtered; 0 or -1 */
-static int fill_whole(struct mail_text *t)
+static int fill_whole(struct mbox_text *t)
 {
 	size_t len = (size_t)(t->end - t->start), used;
 
-	buf_reset(&t->window);
-	t->window_at = 0;
+	buf_reset(&t->text.window);
+	t->text.window_at = 0;
 	if (read_stored(t, t->start, len) != 0) {
 		return -1;
 	}
-	len = drop_hidden(t->window.data, len);
+	len = drop_hidden(t->text.window.data, len);
 	if (t->quoted) {
-		len = unquote(t->window.data, len, false, true, &used);
+		len = unquote(t->text.window.data, len, false, true, &used);
 	}
-	buf_truncate(&t->window, len);
-	if (len == t->size) {
+	buf_truncate(&t->text.window, len);
+	if (len == t->text.size) {
 		return 0;
 	}
-	return store_fail(
-		t->ms, MAIL_E_INTERNAL, "%s: another program changed the message", t->mb->path);
+	return store_fail(t->text.ms, MAIL_E_INTERNAL, "%s: another program changed the message",
+		t->text.mb->path);
 }
 
 int mbox_open_text(struct mailbox *mb, uint32_t uid, struct mail_text *t)
 {
-	struct msg *m = locate(mb, t->ms, uid);
+	struct mbox_msg *m = locate(mb, t->ms, uid);
 
-	return m != NULL ? place_text(t, m) : -1;
+	return m != NULL ? place_text((struct mbox_text *)t, m) : -1;
 }
 
-int64_t mbox_stored(struct mailbox *mb, struct mailstore *ms, uint32_t uid, uint64_t offset,
-	void *data, size_t len)
+int64_t mbox_stored(struct mailbox *mb, uint32_t uid, uint64_t offset, void *data, size_t len)
 {
-	const struct msg *m = locate(mb, ms, uid);
+	const struct mbox_msg *m = locate(mb, mb->ms, uid);
 	size_t done = 0;
 
 	if (m == NULL) {
@@ -355,14 +357,14 @@ int64_t mbox_stored(struct mailbox *mb, struct mailstore *ms, uint32_t uid, uint
 		len = (size_t)(m->len - offset);
 	}
 	while (done < len) {
-		ssize_t n = pread(mb->fd, (char *)data + done, len - done,
+		ssize_t n = pread(mbox_box(mb)->fd, (char *)data + done, len - done,
 			(off_t)(m->offset + offset + done));
 
 		if (n < 0 && errno == EINTR) {
 			continue;
 		}
 		if (n < 0) {
-			return store_fail_sys(ms, mb->path, "read", "read");
+			return store_fail_sys(mb->ms, mb->path, "read", "read");
 		}
 		if (n == 0) {
 			break;
@@ -372,21 +374,22 @@ int64_t mbox_stored(struct mailbox *mb, struct mailstore *ms, uint32_t uid, uint
 	return (int64_t)done;
 }
 
-int mbox_text_fill(struct mail_text *t, uint64_t offset)
+int mbox_fill_text(struct mail_text *text, uint64_t offset)
 {
-	struct msg *m;
+	struct mbox_text *t = (struct mbox_text *)text;
+	struct mbox_msg *m;
 	size_t want;
 
-	if (!is_as_known(t->mb) || t->layout != t->mb->layout) {
-		uint64_t size = t->size;
+	if (!is_as_known(t->text.mb) || t->layout != mbox_box(t->text.mb)->layout) {
+		uint64_t size = t->text.size;
 
-		m = locate(t->mb, t->ms, t->uid);
+		m = locate(t->text.mb, t->text.ms, t->text.uid);
 		if (m == NULL || place_text(t, m) != 0) {
 			return -1;
 		}
-		if (t->size != size) {
-			return store_fail(t->ms, MAIL_E_INTERNAL,
-				"%s: another program changed the message", t->mb->path);
+		if (t->text.size != size) {
+			return store_fail(t->text.ms, MAIL_E_INTERNAL,
+				"%s: another program changed the message", t->text.mb->path);
 		}
 	}
 	if (t->filtered && t->end - t->start <= TEXT_WHOLE) {
@@ -395,9 +398,9 @@ int mbox_text_fill(struct mail_text *t, uint64_t offset)
 	if (t->quoted) {
 		return fill_quoted(t, offset);
 	}
-	want = t->size <= TEXT_WHOLE ? (size_t)t->size : TEXT_WINDOW;
-	if (t->size - offset < want) {
-		want = (size_t)(t->size - offset);
+	want = t->text.size <= TEXT_WHOLE ? (size_t)t->text.size : TEXT_WINDOW;
+	if (t->text.size - offset < want) {
+		want = (size_t)(t->text.size - offset);
 	}
 	return fill_plain(t, offset, want);
 }

@@ -458,7 +458,7 @@ static void create(void)
 {
 	struct mailstore *ms = store_open(kind);
 
-	if (mailstore_create(ms, ms->store->driver->separator == '.' ? "a.b" : "a/b") != 0) {
+	if (mailstore_create(ms, mailstore_separator(ms) == '.' ? "a.b" : "a/b") != 0) {
 		_exit(1);
 	}
 	mailstore_close(ms);

@@ -12,7 +12,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "mail/mailstore.h"
+#include "mail/mailbox_move.h"
 #include "store_util.h"
 #include "trace.h"
 #include "unit.h"
