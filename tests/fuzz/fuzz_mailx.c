@@ -131,6 +131,7 @@ static void begin(struct session *s, unsigned flags)
 	G.interactive = (flags & F_TERMINAL) != 0;
 	G.sending = (flags & F_LETTER) != 0;
 	G.conf = -1;
+	G.run_line = command_line;
 	setenv("MAIL", fuzz_path("own"), 1);
 	setenv("LANG", "C.UTF-8", 1);
 	for (size_t i = 0; i < ARRAY_LEN(on); i++) {

@@ -80,7 +80,7 @@ static void edit_list(const unsigned *list, const char *variable, const char *fa
 
 		G.current = *list;
 		if (message_text(*list, &text)) {
-			(void)edit_text(&text, variable, fallback);
+			(void)shell_edit(&text, variable, fallback);
 			G.messages[*list].marks |= MARK_READ;
 		}
 		buf_free(&text);
@@ -298,53 +298,10 @@ static void cmd_top(const char *args, const unsigned *list)
 
 /* ---- Files ---- */
 
-/* last_word - where it begins; it may stand in quotes */
-static size_t last_word(const char *args, size_t len)
-{
-	size_t start = len;
-	char quote = len > 1 && (args[len - 1] == '"' || args[len - 1] == '\'') ? args[len - 1] : 0;
-
-	if (quote != 0) {
-		for (start = len - 1; start > 0 && args[start - 1] != quote; start--) {
-			continue;
-		}
-		if (start > 0) {
-			return start - 1;
-		}
-		start = len;
-	}
-	while (start > 0 && !isspace((unsigned char)args[start - 1])) {
-		start--;
-	}
-	return start;
-}
-
-unsigned *split_file(const char *args, char **word_r)
-{
-	size_t len = strlen(args), start;
-	char *list_text;
-	unsigned *list;
-
-	while (len > 0 && isspace((unsigned char)args[len - 1])) {
-		len--;
-	}
-	start = last_word(args, len);
-	list_text = mem_strndup(args, start);
-	list = msglist_parse(list_text, false);
-	mem_free(list_text);
-	if (list != NULL) {
-		bool quoted = len > start + 1 && args[start] == args[len - 1] &&
-			(args[start] == '"' || args[start] == '\'');
-
-		*word_r = mem_strndup(args + start + quoted, len - start - 2 * quoted);
-	}
-	return list;
-}
-
 static void save_to(const char *args, unsigned mark)
 {
 	char *name = NULL, *path;
-	unsigned *list = split_file(args, &name);
+	unsigned *list = msglist_split(args, &name);
 
 	path = list != NULL ? path_expand(name[0] != '\0' ? name : "&") : NULL;
 	mem_free(name);
@@ -419,7 +376,7 @@ static void cmd_write(const char *args, const unsigned *list)
 		printf("No file specified.\n");
 		return;
 	}
-	named = split_file(args, &name);
+	named = msglist_split(args, &name);
 	path = named != NULL ? path_expand(name[0] != '\0' ? name : "&") : NULL;
 	if (path != NULL && save_messages(path, named, false, false)) {
 		if (attachments_save(named)) {
@@ -807,8 +764,7 @@ static bool read_command(struct buf *line)
 	}
 	interrupts_catch(true);
 	prompt();
-	while (!(got = read_line(G.in, line)) && G.interrupts != G.told) {
-		G.told = G.interrupts;
+	while (!(got = read_line(G.in, line)) && interrupts_take() > 0) {
 		clearerr(G.in);
 		printf("\nInterrupt\n");
 		prompt();

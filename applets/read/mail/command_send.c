@@ -90,7 +90,7 @@ static unsigned *take_recipient(const char *args, char **to_r)
 		printf("No recipient specified.\n");
 		return NULL;
 	}
-	return split_file(args, to_r);
+	return msglist_split(args, to_r);
 }
 
 void command_forward(const char *args, const unsigned *list)

@@ -7,159 +7,17 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "conf/params.h"
-#include "mime/address.h"
 #include "applets/read/mail/mail.h"
 
 enum { TEXT_MAX = 1 << 28, INCLUDE_MAX = 1 << 26 };
-
-static void count_interrupt(int signo)
-{
-	(void)signo;
-	G.interrupts++;
-}
-
-static void note_hangup(int signo)
-{
-	(void)signo;
-	G.hung = 1;
-}
-
-void draft_free(struct draft *d)
-{
-	buf_free(&d->to);
-	buf_free(&d->cc);
-	buf_free(&d->bcc);
-	buf_free(&d->subject);
-	buf_free(&d->in_reply_to);
-	buf_free(&d->references);
-	buf_free(&d->text);
-	while (d->attachments != NULL) {
-		struct attachment *next = d->attachments->next;
-
-		mem_free(d->attachments->path);
-		mem_free(d->attachments);
-		d->attachments = next;
-	}
-	mem_free(d->from);
-	memset(d, 0, sizeof(*d));
-}
-
-/*
- * wait_input - until there is a character or the end; false: interrupted. SIGINT is let in only
- * while waiting, so that none is missed between the prompt and the read; for that stdin has no
- * buffer on a terminal.
- */
-static bool wait_input(FILE *in)
-{
-	struct pollfd p = { .fd = fileno(in), .events = POLLIN };
-	sigset_t block, before;
-	int rc = 0;
-
-	if (!G.catching) {
-		return true;
-	}
-	sigemptyset(&block);
-	sigaddset(&block, SIGINT);
-	sigaddset(&block, SIGHUP);
-	sigprocmask(SIG_BLOCK, &block, &before);
-	while (rc == 0 && G.interrupts == G.told && !G.hung) {
-		rc = ppoll(&p, 1, NULL, &before);
-		rc = rc < 0 && errno == EINTR ? 0 : rc;
-	}
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	return G.interrupts == G.told && !G.hung;
-}
-
-void interrupts_catch(bool on)
-{
-	/* without SA_RESTART: reading a line stops, and so does writing a long text */
-	struct sigaction act = { .sa_handler = count_interrupt };
-
-	if (on) {
-		G.interrupts = G.told = 0;
-		sigaction(SIGINT, &act, &G.before_catching);
-	} else {
-		sigaction(SIGINT, &G.before_catching, NULL);
-	}
-	G.catching = on;
-}
-
-bool read_line(FILE *in, struct buf *line)
-{
-	int c = EOF;
-
-	buf_reset(line);
-	while (wait_input(in) && (c = getc(in)) != EOF && c != '\n') {
-		buf_addc(line, (char)c);
-	}
-	if (G.interrupts != G.told) {
-		buf_reset(line);
-		return false;
-	}
-	if (G.hung) {
-		return false; /* what is there of the line stays */
-	}
-	return c != EOF || line->len > 0;
-}
-
-/*
- * interrupted - was it an interrupt that ended the reading of a line? The first one only warns, the
- * second one with no line between them kills the letter: *kill_r. With the variable ignore none
- * does.
- */
-static bool interrupted(bool *kill_r)
-{
-	int count = G.interrupts;
-
-	*kill_r = false;
-	if (count == G.told) {
-		return false;
-	}
-	G.told = count;
-	if (var_on("ignore")) {
-		printf("\n@\n");
-		G.interrupts = G.told = 0;
-	} else if (count > 1) {
-		printf("\n");
-		*kill_r = true;
-	} else {
-		printf("\n(Interrupt -- one more to kill letter)\n");
-	}
-	fflush(stdout);
-	return true;
-}
-
-/* ask - one header line; false: interrupted twice */
-static bool ask(FILE *in, const char *prompt, struct buf *into)
-{
-	struct buf line = BUF_INIT;
-	bool killed = false, got;
-
-	do {
-		printf("%s", prompt);
-		terminal_say(stdout, buf_str(into));
-		fflush(stdout);
-		got = read_line(in, &line);
-	} while (!got && interrupted(&killed) && !killed);
-	if (got) {
-		G.interrupts = G.told = 0;
-		terminal_text(&line);
-		buf_adds(into, buf_str(&line));
-	}
-	buf_free(&line);
-	return !killed;
-}
 
 /* ---- Escapes ---- */
 
@@ -275,7 +133,7 @@ static void run_line(const char *command)
 {
 	char *copy = mem_strdup(command);
 
-	command_line(copy, false);
+	G.run_line(copy, false);
 	mem_free(copy);
 }
 
@@ -297,37 +155,6 @@ static void add_messages(struct draft *d, const char *list_text, bool indent)
 		}
 	}
 	mem_free(list);
-}
-
-bool edit_text(struct buf *text, const char *variable, const char *fallback)
-{
-	char path[] = "/tmp/mail.XXXXXX";
-	const char *editor = var_get(variable);
-	struct buf command = BUF_INIT;
-	int fd = mkostemp(path, O_CLOEXEC);
-	size_t len = 0;
-	char *data = NULL;
-
-	if (fd < 0 || fd_write_all(fd, buf_str(text), text->len) != 0) {
-		perror(path);
-		if (fd >= 0) {
-			close(fd);
-			unlink(path);
-		}
-		return false;
-	}
-	close(fd);
-	buf_addf(&command, "%s %s", editor != NULL && editor[0] != '\0' ? editor : fallback, path);
-	if (shell_run(buf_str(&command)) == 0 && (data = file_read(path, TEXT_MAX, &len)) != NULL) {
-		buf_reset(text);
-		buf_add(text, data, len);
-	} else {
-		printf("%s failed: the text stays as it was\n", buf_str(&command));
-	}
-	unlink(path);
-	buf_free(&command);
-	mem_free(data);
-	return data != NULL;
 }
 
 /* say_typed - what was typed is in the terminal's character set, what was inserted in UTF-8 */
@@ -478,10 +305,10 @@ static enum escape_result escape(struct draft *d, FILE *in, const char *line)
 		add_messages(d, args, true);
 		break;
 	case 'e':
-		(void)edit_text(&d->text, "EDITOR", "ed");
+		(void)shell_edit(&d->text, "EDITOR", "ed");
 		break;
 	case 'v':
-		(void)edit_text(&d->text, "VISUAL", "vi");
+		(void)shell_edit(&d->text, "VISUAL", "vi");
 		break;
 	case 'p':
 		print_draft(d);
@@ -493,8 +320,8 @@ static enum escape_result escape(struct draft *d, FILE *in, const char *line)
 		attach(d, args);
 		break;
 	case 'h':
-		if (!ask(in, "To: ", &d->to) || !ask(in, "Subject: ", &d->subject) ||
-			!ask(in, "Cc: ", &d->cc) || !ask(in, "Bcc: ", &d->bcc)) {
+		if (!draft_ask(in, "To: ", &d->to) || !draft_ask(in, "Subject: ", &d->subject) ||
+			!draft_ask(in, "Cc: ", &d->cc) || !draft_ask(in, "Bcc: ", &d->bcc)) {
 			return ESCAPE_QUIT;
 		}
 		break;
@@ -526,13 +353,13 @@ static bool read_text(struct draft *d, FILE *in, bool terminal)
 
 	for (;;) {
 		if (!read_line(in, &line)) {
-			if (G.hung) {
+			if (hangup_came()) {
 				buf_add(&d->text, buf_str(&line), line.len);
 				keep_dead(d);
 				sent = false;
 				break;
 			}
-			if (!terminal || !interrupted(&killed)) {
+			if (!terminal || !draft_interrupted(&killed)) {
 				if (terminal && var_on("ignoreeof") && G.eof_count++ < 3) {
 					printf("Use \".\" to terminate letter.\n");
 					clearerr(in);
@@ -547,7 +374,7 @@ static bool read_text(struct draft *d, FILE *in, bool terminal)
 			}
 			continue;
 		}
-		G.interrupts = G.told = 0;
+		interrupts_forget();
 		if (dot && strcmp(buf_str(&line), ".") == 0) {
 			break;
 		}
@@ -580,32 +407,27 @@ static bool read_text(struct draft *d, FILE *in, bool terminal)
 
 int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject)
 {
-	/* Without SA_RESTART: the line being read ends. One that is ignored (nohup) stays so. */
-	struct sigaction act = { .sa_handler = note_hangup }, before;
+	struct sigaction before;
 	bool go_on = true;
 
-	G.hung = 0;
-	sigaction(SIGHUP, NULL, &before);
-	if (before.sa_handler != SIG_IGN) {
-		sigaction(SIGHUP, &act, NULL);
-	}
-	G.interrupts = G.told = 0;
+	hangup_catch(&before);
+	interrupts_forget();
 	G.eof_count = 0;
 	if (terminal) {
 		interrupts_catch(true);
 		go_on = (!(ask_subject && (var_on("ask") || var_on("asksub")) &&
 				 d->subject.len == 0) ||
-				ask(in, "Subject: ", &d->subject)) &&
-			(!var_on("askcc") || ask(in, "Cc: ", &d->cc)) &&
-			(!var_on("askbcc") || ask(in, "Bcc: ", &d->bcc));
+				draft_ask(in, "Subject: ", &d->subject)) &&
+			(!var_on("askcc") || draft_ask(in, "Cc: ", &d->cc)) &&
+			(!var_on("askbcc") || draft_ask(in, "Bcc: ", &d->bcc));
 		if (go_on && d->text.len > 0) { /* what is quoted */
 			terminal_say(stdout, buf_str(&d->text));
 			fflush(stdout);
 		}
 	}
 	go_on = go_on && read_text(d, in, terminal);
-	sigaction(SIGHUP, &before, NULL);
-	if (G.hung) {
+	hangup_release(&before);
+	if (hangup_came()) {
 		G.quit = G.exit_now = true; /* nobody is there any more */
 	}
 	if (terminal) {
@@ -625,144 +447,4 @@ int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject)
 		fprintf(stderr, "Null message body; hope that's ok\n");
 	}
 	return send_draft(d);
-}
-
-/* ---- Replies and forwards ---- */
-
-/* own_domain - is mail for a user of that domain ours? */
-static bool own_domain(const char *domain)
-{
-	char host[256];
-
-	/* main.cf says it; without one the host's name */
-	if (main_cf_known() &&
-		(str_ieq(domain, param.myhostname) || str_ieq(domain, param.mydomain) ||
-			str_ieq(domain, param.myorigin))) {
-		return true;
-	}
-	return (gethostname(host, sizeof(host)) == 0 && str_ieq(domain, host)) ||
-		str_ieq(domain, "localhost");
-}
-
-/* has_address - does the list name this address? */
-static bool has_address(const char *list, const char *address)
-{
-	struct arena a = ARENA_INIT;
-	struct buf one = BUF_INIT;
-	bool found = false;
-
-	for (struct mime_address *m = mime_addresses(&a, slice_of(list)); m != NULL && !found;
-		m = m->next) {
-		if (m->mailbox != NULL && m->domain != NULL) {
-			buf_reset(&one);
-			if (m->domain[0] != '\0') {
-				mime_address_put(&one, m);
-			} else {
-				buf_adds(&one, m->mailbox);
-			}
-			found = str_ieq(buf_str(&one), address);
-		}
-	}
-	buf_free(&one);
-	arena_free(&a);
-	return found;
-}
-
-/* is_us - our login name here, or one of alternates and from */
-static bool is_us(const struct mime_address *m, const char *address)
-{
-	static const char *const lists[] = { "alternates", "from", "replyto" };
-
-	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		if (var_on(lists[i]) && has_address(var_get(lists[i]), address)) {
-			return true;
-		}
-	}
-	return str_ieq(m->mailbox, G.user) &&
-		(m->domain == NULL || m->domain[0] == '\0' || var_on("allnet") ||
-			own_domain(m->domain));
-}
-
-/* add_address - to a list, unless it is us, or in the draft already */
-static void add_address(struct draft *d, struct buf *list, const struct mime_address *m)
-{
-	struct buf one = BUF_INIT;
-
-	if (m->mailbox == NULL || m->mailbox[0] == '\0' || mime_address_is_group(m)) {
-		return;
-	}
-	if (m->domain != NULL && m->domain[0] != '\0') {
-		mime_address_put(&one, m);
-	} else {
-		buf_adds(&one, m->mailbox);
-	}
-	if (!has_address(buf_str(&d->to), buf_str(&one)) &&
-		!has_address(buf_str(&d->cc), buf_str(&one)) &&
-		(var_on("metoo") || !is_us(m, buf_str(&one)))) {
-		list_add(list, buf_str(&one));
-	}
-	buf_free(&one);
-}
-
-static void add_field(
-	struct draft *d, struct buf *list, struct arena *a, unsigned n, const char *name)
-{
-	int left = 1000;
-
-	for (struct mime_address *m = mime_addresses(a, slice_of(message_raw_field(a, n, name)));
-		m != NULL && left-- > 0; m = m->next) {
-		add_address(d, list, m);
-	}
-}
-
-void draft_reply(struct draft *d, unsigned n, bool all)
-{
-	struct arena a = ARENA_INIT;
-	const char *to = message_raw_field(&a, n, "Reply-To");
-	const char *subject = message_field(&a, n, "Subject"),
-		   *id = message_raw_field(&a, n, "Message-ID");
-	const char *references = message_raw_field(&a, n, "References");
-
-	add_field(d, &d->to, &a, n, to[0] != '\0' ? "Reply-To" : "From");
-	if (d->to.len == 0) { /* a mail to ourselves is answered all the same */
-		list_add(&d->to, message_from(&a, n, true));
-	}
-	if (all) {
-		add_field(d, &d->to, &a, n, "To");
-		add_field(d, &d->cc, &a, n, "Cc");
-	}
-	if (d->subject.len == 0) {
-		buf_addf(&d->subject, "%s%s", str_istarts(subject, "re:") ? "" : "Re: ", subject);
-	}
-	if (id[0] != '\0' && d->in_reply_to.len == 0) {
-		buf_adds(&d->in_reply_to, id);
-		buf_addf(&d->references, "%s%s%s", references, references[0] != '\0' ? "\n " : "",
-			id);
-	}
-	if (var_on("quote")) {
-		const char *prefix = var_get("indentprefix"), *from = message_field(&a, n, "From");
-
-		buf_addf(&d->text, "%s wrote:\n\n",
-			from[0] != '\0' ? from : message_from(&a, n, true));
-		show_quoted(&d->text, n, prefix != NULL && prefix[0] != '\0' ? prefix : "\t");
-		buf_addc(&d->text, '\n');
-	}
-	arena_free(&a);
-}
-
-void draft_forward(struct draft *d, unsigned n)
-{
-	struct arena a = ARENA_INIT;
-	const char *subject = message_field(&a, n, "Subject");
-	struct buf text = BUF_INIT;
-
-	buf_addf(&d->subject, "%s%s", str_istarts(subject, "fwd:") ? "" : "Fwd: ", subject);
-	buf_adds(&d->text, "\n-------- Original Message --------\n");
-	buf_addf(&d->text, "From: %s\nTo: %s\nDate: %s\nSubject: %s\n\n",
-		message_field(&a, n, "From"), message_field(&a, n, "To"),
-		message_field(&a, n, "Date"), subject);
-	show_quoted(&text, n, "");
-	buf_add(&d->text, buf_str(&text), text.len);
-	buf_free(&text);
-	arena_free(&a);
 }

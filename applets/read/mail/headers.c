@@ -9,39 +9,14 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/str.h"
-#include "mime/charset.h"
+#include "base/utf8.h"
 #include "applets/read/mail/mail.h"
 
-enum {
-	WIDTH_MIN = 40,
-	WIDTH_MAX = 500,
-	NARROW = 60 /* below it neither the size nor the day of the week has a place */
-};
-
-static void terminal_size(unsigned *rows, unsigned *columns)
-{
-	struct winsize ws;
-
-	*rows = 24;
-	*columns = 80;
-	if (ioctl(1, TIOCGWINSZ, &ws) == 0 && ws.ws_row > 5 && ws.ws_col >= WIDTH_MIN) {
-		*rows = ws.ws_row;
-		*columns = ws.ws_col < WIDTH_MAX ? ws.ws_col : WIDTH_MAX;
-	}
-}
-
-unsigned terminal_rows(void)
-{
-	unsigned rows, columns;
-
-	terminal_size(&rows, &columns);
-	return rows;
-}
+/* below it neither the size nor the day of the week has a place */
+enum { NARROW = 60 };
 
 /* window_size - messages of one screenful: variable screen, else what the terminal holds */
 static unsigned window_size(void)

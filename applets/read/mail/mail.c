@@ -368,6 +368,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 static int run(struct options *o)
 {
 	G.in = stdin;
+	G.run_line = command_line;
 	G.interactive = isatty(0) != 0;
 	if (G.interactive) {
 		setvbuf(stdin, NULL, _IONBF, 0); /* compose.c waits for it with ppoll */

@@ -16,16 +16,22 @@
  *   mail.c      options, rc files, start and end
  *   command.c   the table of commands and the loop that reads them
  *   command_send.c  those that send
- *   folder.c    the open folder: messages, marks, what quitting does to the file
+ *   rc.c        files of commands
+ *   folder.c    the open folder: messages, marks
+ *   quit.c      what leaving it does to its file
  *   msglist.c   message lists: 1 3-5 $ * :n /text name
  *   headers.c   the header list
  *   show.c      a message on the screen, MIME decoded
  *   attach.c    attachments written to files
  *   html.c      the text of an HTML part
- *   compose.c   headers and text from the terminal, ~escapes, replies
+ *   compose.c   headers and text from the terminal, ~escapes
+ *   draft.c     the letter that is written; draft_reply.c what answers begin with
  *   send.c      the message that goes to sendmail, with attachments
+ *   recipients.c, list.c  address lists, with their aliases replaced
  *   save.c      messages appended to mbox files, pipes
- *   vars.c      set, unset, alias, ignore, rc files
+ *   shell.c     programs of the user
+ *   terminal.c  the screen and the keyboard
+ *   vars.c      set, unset, alias, ignore
  *
  * Each message of the folder has marks of this session; the file changes only
  * on quit (and not at all on exit), as users of mailx expect.
@@ -68,11 +74,12 @@ struct mail_state {
 	char *user, *home;
 	FILE *in;
 	int exit_status;
-	volatile sig_atomic_t interrupts; /* compose.c: SIGINT while a line is read */
-	volatile sig_atomic_t hung;       /* compose.c: SIGHUP came while a letter was written */
-	int conf;                         /* main.cf: 0 not asked for, 1 read, -1 cannot be */
-	int told;                         /* how many of them were answered */
-	bool catching;                    /* a line is read from a terminal: interrupts count */
+	/* One command line; in_rc: of an rc file. For those that command.c itself calls. */
+	void (*run_line)(char *line, bool in_rc);
+	int conf; /* main.cf: 0 not asked for, 1 read, -1 cannot be */
+	/* terminal.c */
+	int told;      /* interrupts that were answered */
+	bool catching; /* a line is read from a terminal: interrupts count */
 	struct sigaction before_catching;
 	int eof_count;       /* ends of input that ignoreeof forgave */
 	int rc_depth;        /* rc files that are being read */
@@ -87,29 +94,25 @@ const char *var_get(const char *name); /* NULL unset; environment counts for nam
 bool var_on(const char *name);
 void var_set(const char *name, const char *value);
 void var_unset(const char *name);
-void vars_print(void);
-/* Run the commands of a file (rc); missing is fine when quiet. False: cannot be read. */
-bool rc_read(const char *path, bool quiet);
-/* Whether the next line belongs to this one: a backslash at its end, which becomes a blank. */
-bool line_continues(struct buf *line);
 /* Expand ~, ~user, %, #, &, +name into a path; mem-allocated. */
 char *path_expand(const char *name);
 /* One rc or typed command of those that only concern variables: true when it was one. */
 bool vars_command(const char *name, size_t name_len, const char *args);
+
+/* ---- rc.c ---- */
+/* Run the commands of a file (rc); missing is fine when quiet. False: cannot be read. */
+bool rc_read(const char *path, bool quiet);
+/* Whether the next line belongs to this one: a backslash at its end, which becomes a blank. */
+bool line_continues(struct buf *line);
 
 /* ---- folder.c ---- */
 /* path NULL: the user's own mailbox. 0, 1 no such mailbox or empty and said, -1 error and said. */
 int folder_open(const char *path, const char *user, bool read_only);
 /* Whether main.cf could be read (at the first call): then `param' holds it. */
 bool main_cf_known(void);
-/*
- * Quit the open folder for another; false: that one cannot be opened, said, and the first is as it
- * was, with what is marked in it.
- */
-bool folder_switch(const char *path);
+/* Whether folder_open() for reading can be expected to work; false: said why not. */
+bool folder_can_open(const char *path);
 void folder_banner(void); /* "path": N messages M new */
-/* Write back flags, remove what goes; quiet: nothing is printed. */
-void folder_quit(bool keep_all);
 void folder_close(void);
 /* Take in what arrived since; how many. */
 unsigned folder_follow(void);
@@ -128,19 +131,32 @@ void message_size(unsigned n, unsigned long *lines, unsigned long *bytes);
 /* Display address of the sender ("Alice <a@x>" or "a@x"), and the bare address. */
 const char *message_from(struct arena *a, unsigned n, bool bare);
 
+/* ---- quit.c ---- */
+/* Write back flags, remove what goes; keep_all: nothing at all. */
+void folder_quit(bool keep_all);
+/*
+ * Quit the open folder for another; false: that one cannot be opened, said, and the first is as it
+ * was, with what is marked in it.
+ */
+bool folder_switch(const char *path);
+
 /* ---- msglist.c ---- */
 /*
  * Numbers of the messages a list names, in order, 0-terminated, mem-allocated; NULL: said what is
  * wrong. An empty list means the dot (or, for undelete, the next deleted one: deleted set).
  */
 unsigned *msglist_parse(const char *text, bool deleted);
+/*
+ * "list word": the word (a file, an address) is the last one, it may be quoted; everything before
+ * names messages. The list or NULL (said); *word_r is mem-allocated, "" when there is none.
+ */
+unsigned *msglist_split(const char *args, char **word_r);
 
 /* ---- headers.c ---- */
 void headers_window(unsigned around); /* a screenful that holds the message */
 void headers_list(const unsigned *list);
 void headers_all(void);
 void headers_scroll(int screens);
-unsigned terminal_rows(void);
 
 /* ---- show.c ---- */
 enum { SHOW_ALL_HEADERS = 1, SHOW_NO_HEADERS = 2, SHOW_RAW = 4 /* nothing decoded */ };
@@ -149,16 +165,41 @@ void show_message(FILE *out, unsigned n, unsigned how);
 void show_list(const unsigned *list, unsigned how);
 /* Body only, decoded, for a file. False: it is gone, said. */
 bool show_text(struct buf *out, unsigned n);
+/* Body only, decoded, each line behind prefix: for replies. */
+void show_quoted(struct buf *out, unsigned n, const char *prefix);
+
+/* ---- terminal.c ---- */
+/* Of the screen; of what is no terminal 24 and 80. */
+void terminal_size(unsigned *rows, unsigned *columns);
 /* May the character be sent to a terminal? (line ends and tabs: the caller's decision) */
 bool terminal_safe(int32_t code);
+/* Text without what drives a terminal; bytes that are not UTF-8 become ?, too. */
+void terminal_put_safe(struct buf *out, const char *text, size_t len);
 /* UTF-8 to where it is read, in the terminal's character set. */
 void terminal_write(FILE *to, const char *text, size_t len);
 /* The same of anybody's text, so that it cannot drive the terminal: control characters as ?. */
 void terminal_say(FILE *to, const char *text);
+/* A text to the terminal by screenfuls; without a pager, or when it cannot be run, as it is. */
+void terminal_page(const struct buf *text);
 /* Text that was typed, to UTF-8. */
 void terminal_text(struct buf *text);
-/* Body only, decoded, each line behind prefix: for replies. */
-void show_quoted(struct buf *out, unsigned n, const char *prefix);
+/*
+ * One line without its end; false at the end of input, or when interrupted (the terminal throws
+ * away what was typed of it).
+ */
+bool read_line(FILE *in, struct buf *line);
+/* On the terminal: an interrupt is counted and ends nothing, or as before. */
+void interrupts_catch(bool on);
+/* Did one come that was not taken? */
+bool interrupts_pending(void);
+/* How many came since they were forgotten, if one of them was not taken yet; 0: none. */
+int interrupts_take(void);
+void interrupts_forget(void);
+/* A hangup is noted and ends the reading of a line, until it is released. */
+void hangup_catch(struct sigaction *before);
+void hangup_release(const struct sigaction *before);
+/* Did one come since they were caught? */
+bool hangup_came(void);
 
 /* ---- attach.c ---- */
 /*
@@ -175,7 +216,7 @@ void attachment_name(struct buf *out, const struct mime_part *p, struct slice he
 /* What an HTML part says, in lines of text. */
 void html_text(struct buf *out, const char *html, size_t len);
 
-/* ---- compose.c ---- */
+/* ---- draft.c ---- */
 struct attachment {
 	struct attachment *next;
 	char *path;
@@ -190,17 +231,19 @@ struct draft {
 };
 
 void draft_free(struct draft *d);
+/* One header line asked for on the terminal; false: interrupted twice. */
+bool draft_ask(FILE *in, const char *prompt, struct buf *into);
+/*
+ * Was it an interrupt that ended the reading of a line? The first one only warns, the second one
+ * with no line between them kills the letter: *kill_r. With the variable ignore none does.
+ */
+bool draft_interrupted(bool *kill_r);
+
+/* ---- compose.c ---- */
 /* Ask for what is missing, read the text (dot, ~escapes on a terminal), send. 0 sent, 1 not. */
 int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject);
-/* The text in $EDITOR or another variable's program, and back. False: not changed (said). */
-bool edit_text(struct buf *text, const char *variable, const char *fallback);
-/* On the terminal: an interrupt is counted in G.interrupts and ends nothing, or as before. */
-void interrupts_catch(bool on);
-/*
- * One line without its end; false at the end of input, or when interrupted (the terminal throws
- * away what was typed of it).
- */
-bool read_line(FILE *in, struct buf *line);
+
+/* ---- draft_reply.c ---- */
 /* Called for several messages: they are answered in one. */
 void draft_reply(struct draft *d, unsigned n, bool all);
 void draft_forward(struct draft *d, unsigned n);
@@ -210,12 +253,24 @@ void draft_forward(struct draft *d, unsigned n);
 int send_draft(struct draft *d);
 /* Send a ready message to the recipients of d, aliases replaced; as send_draft(). */
 int send_to_list(const struct buf *message, struct draft *d);
-/* The first address of the text without its name; the text itself when there is none. */
-const char *bare_address(struct arena *a, const char *text);
+
+/* ---- list.c ---- */
 /* Append an address list to *list, separated by ", ". */
 void list_add(struct buf *list, const char *addresses);
-/* Hand a ready message to sendmail for those recipients. 0, or what sendmail ended with. */
-int send_text(const struct buf *message, const char *from, char *const *recipients, size_t count);
+/* Append an address without its name. */
+struct mime_address;
+void list_put_address(struct buf *out, const struct mime_address *m);
+/* The first address of the text without its name; the text itself when there is none. */
+const char *bare_address(struct arena *a, const char *text);
+
+/* ---- recipients.c ---- */
+/*
+ * Replace a list by what it stands for: aliases by their members, nobody twice, names encoded.
+ * False: something in it is no address (said).
+ */
+bool recipients_expand(struct buf *list);
+/* Append an address or a list with the names encoded; what is no address is said, and left out. */
+void recipients_encode(struct buf *out, const char *text);
 
 /* ---- save.c ---- */
 /*
@@ -224,7 +279,12 @@ int send_text(const struct buf *message, const char *from, char *const *recipien
  */
 bool save_messages(const char *path, const unsigned *list, bool headers, bool quiet);
 bool pipe_messages(const char *command, const unsigned *list);
+
+/* ---- shell.c ---- */
+/* NULL: the shell itself. The status as waitpid() has it, -1: said. */
 int shell_run(const char *command);
+/* The text in $EDITOR or another variable's program, and back. False: not changed (said). */
+bool shell_edit(struct buf *text, const char *variable, const char *fallback);
 
 /* ---- command_send.c ---- */
 void command_reply(const char *args, const unsigned *list);
@@ -235,11 +295,6 @@ void command_forward(const char *args, const unsigned *list);
 void command_resend(const char *args, const unsigned *list);
 
 /* ---- command.c ---- */
-/*
- * "list word": the word (a file, an address) is the last one, it may be quoted; everything before
- * names messages. The list or NULL (said); *word_r is mem-allocated, "" when there is none.
- */
-unsigned *split_file(const char *args, char **word_r);
 void commands_run(void);
 /* One command line; in an rc file, source names it. */
 void command_line(char *line, bool in_rc);

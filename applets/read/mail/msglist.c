@@ -5,6 +5,7 @@
  * :n :o :r :u :d :f (new old read unread deleted flagged), /text (in the subject, any case),
  * name (sender). Words of the same kind add up, in the order of the messages.
  */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -241,5 +242,48 @@ unsigned *msglist_parse(const char *text, bool deleted)
 	mem_free(p.picked);
 	mem_free(copy);
 	arena_free(&p.arena);
+	return list;
+}
+
+/* last_word - where it begins; it may stand in quotes */
+static size_t last_word(const char *args, size_t len)
+{
+	size_t start = len;
+	char quote = len > 1 && (args[len - 1] == '"' || args[len - 1] == '\'') ? args[len - 1] : 0;
+
+	if (quote != 0) {
+		for (start = len - 1; start > 0 && args[start - 1] != quote; start--) {
+			continue;
+		}
+		if (start > 0) {
+			return start - 1;
+		}
+		start = len;
+	}
+	while (start > 0 && !isspace((unsigned char)args[start - 1])) {
+		start--;
+	}
+	return start;
+}
+
+unsigned *msglist_split(const char *args, char **word_r)
+{
+	size_t len = strlen(args), start;
+	char *list_text;
+	unsigned *list;
+
+	while (len > 0 && isspace((unsigned char)args[len - 1])) {
+		len--;
+	}
+	start = last_word(args, len);
+	list_text = mem_strndup(args, start);
+	list = msglist_parse(list_text, false);
+	mem_free(list_text);
+	if (list != NULL) {
+		bool quoted = len > start + 1 && args[start] == args[len - 1] &&
+			(args[start] == '"' || args[start] == '\'');
+
+		*word_r = mem_strndup(args + start + quoted, len - start - 2 * quoted);
+	}
 	return list;
 }

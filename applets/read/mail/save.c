@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -184,33 +183,6 @@ bool save_messages(const char *path, const unsigned *list, bool headers, bool qu
 		close(fd);
 	}
 	return ok;
-}
-
-int shell_run(const char *command)
-{
-	const char *shell = var_get("SHELL");
-	pid_t pid;
-	int status = 0;
-
-	fflush(stdout);
-	pid = fork();
-	if (pid == 0) {
-		if (shell == NULL || shell[0] == '\0') {
-			shell = "/bin/sh";
-		}
-		if (command != NULL) {
-			execl(shell, shell, "-c", command, (char *)NULL);
-		} else {
-			execl(shell, shell, (char *)NULL);
-		}
-		fprintf(stderr, "%s: %s\n", shell, strerror(errno));
-		_exit(127);
-	}
-	if (pid < 0 || waitpid(pid, &status, 0) < 0) {
-		perror("fork");
-		return -1;
-	}
-	return status;
 }
 
 bool pipe_messages(const char *command, const unsigned *list)

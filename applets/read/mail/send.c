@@ -27,151 +27,9 @@
 #include "mime/word.h"
 #include "applets/read/mail/mail.h"
 
-enum { ALIAS_DEPTH = 20, ATTACHMENT_MAX = 1 << 28, LINE_MAX_7BIT = 998 };
+enum { ATTACHMENT_MAX = 1 << 28, LINE_MAX_7BIT = 998 };
 
 static const char user_agent[] = "Heirloom mailx 12.4 7/29/08";
-
-void list_add(struct buf *list, const char *addresses)
-{
-	struct slice trimmed = slice_trim(slice_of(addresses));
-
-	if (trimmed.len > 0) {
-		if (list->len > 0) {
-			buf_adds(list, ", ");
-		}
-		buf_add(list, trimmed.ptr, trimmed.len);
-	}
-}
-
-/* A list with its aliases replaced; nobody is in it twice. */
-struct expansion {
-	struct buf list;
-	struct hash seen; /* bare addresses: a set */
-	bool bad;         /* something in it is no address (said) */
-};
-
-static void expand_into(struct expansion *e, struct slice list, int depth);
-
-/* add_once - an element as it will be written, unless its address is there */
-static void add_once(struct expansion *e, const char *text, const char *address)
-{
-	if (hash_get(&e->seen, address) == NULL) {
-		hash_set(&e->seen, address, e);
-		list_add(&e->list, text);
-	}
-}
-
-/*
- * add_word - a bare name or address: an alias is replaced; what is no address goes to sendmail as
- * it is, which says so
- */
-static void add_word(struct expansion *e, struct slice word, int depth)
-{
-	char *name = mem_strndup(word.ptr, word.len);
-	const char *members = depth < ALIAS_DEPTH && strchr(name, '@') == NULL
-		? hash_get(&G.aliases, name)
-		: NULL;
-
-	if (name[0] == '\\') { /* \name: the user and not the alias */
-		add_once(e, name + 1, name + 1);
-	} else if (members != NULL && strcmp(members, name) != 0) {
-		expand_into(e, slice_of(members), depth + 1);
-	} else {
-		add_once(e, name, name);
-	}
-	mem_free(name);
-}
-
-/* put_address - without its name */
-static void put_address(struct buf *out, const struct mime_address *m)
-{
-	if (m->domain != NULL && m->domain[0] != '\0') {
-		mime_address_put(out, m);
-	} else {
-		buf_adds(out, m->mailbox);
-	}
-}
-
-/* refuse_item - nobody is left out in silence: a letter with such a recipient is not sent */
-static void refuse_item(struct expansion *e, struct slice item)
-{
-	char *text = mem_strndup(item.ptr, item.len < 200 ? item.len : 200);
-
-	terminal_say(stderr, text);
-	fprintf(stderr, ": not an address\n");
-	mem_free(text);
-	e->bad = true;
-}
-
-/* add_full - an element with a name, a comment or a group: written anew, the name encoded */
-static void add_full(struct expansion *e, struct slice item)
-{
-	struct arena a = ARENA_INIT;
-	size_t count = 0;
-
-	for (struct mime_address *m = mime_addresses(&a, item); m != NULL; m = m->next) {
-		struct buf one = BUF_INIT, bare = BUF_INIT;
-
-		count++;
-		if (mime_address_is_group(m) || mime_address_is_group_end(m)) {
-			continue;
-		}
-		if (m->mailbox == NULL || m->mailbox[0] == '\0' || count == MIME_ADDRESS_MAX) {
-			refuse_item(e, item);
-			continue;
-		}
-		put_address(&bare, m);
-		if (m->name != NULL && m->name[0] != '\0') {
-			mime_words_encode(&one, slice_of(m->name), 10, true);
-			buf_addf(&one, " <%s>", buf_str(&bare));
-		} else {
-			buf_adds(&one, buf_str(&bare));
-		}
-		add_once(e, buf_str(&one), buf_str(&bare));
-		buf_free(&one);
-		buf_free(&bare);
-	}
-	if (count == 0) {
-		refuse_item(e, item);
-	}
-	arena_free(&a);
-}
-
-/* expand_into - a list, blanks between bare names separate as well as commas, into another */
-static void expand_into(struct expansion *e, struct slice list, int depth)
-{
-	struct slice item;
-
-	while (mime_list_next(&list, &item)) {
-		char *text = mem_strndup(item.ptr, item.len);
-
-		if (strpbrk(text, "<\"(:") != NULL) {
-			add_full(e, item);
-		} else {
-			struct slice word;
-
-			while ((word = slice_word(&item, " \t\r\n")).ptr != NULL) {
-				add_word(e, word, depth);
-			}
-		}
-		mem_free(text);
-	}
-}
-
-const char *bare_address(struct arena *a, const char *text)
-{
-	const struct mime_address *m = mime_addresses(a, slice_of(text));
-	struct buf one = BUF_INIT;
-	const char *result;
-
-	if (m == NULL || m->mailbox == NULL || m->mailbox[0] == '\0' || m->domain == NULL) {
-		return text;
-	}
-	put_address(&one, m);
-	result = arena_strdup(a, buf_str(&one));
-	buf_free(&one);
-	return result;
-}
 
 /* ---- The text ---- */
 
@@ -357,12 +215,11 @@ static void put_headers(struct buf *out, struct draft *d, const char *boundary)
 	date_rfc5322(date, time(NULL), false);
 	buf_addf(out, "Date: %s\n", date);
 	if (d->from != NULL || var_on("from")) {
-		struct expansion from = { .list = BUF_INIT };
+		struct buf from = BUF_INIT;
 
-		add_full(&from, slice_of(d->from != NULL ? d->from : var_get("from")));
-		put_list(out, "From", &from.list);
-		buf_free(&from.list);
-		hash_free(&from.seen, NULL);
+		recipients_encode(&from, d->from != NULL ? d->from : var_get("from"));
+		put_list(out, "From", &from);
+		buf_free(&from);
 	}
 	put_list(out, "To", &d->to);
 	put_list(out, "Cc", &d->cc);
@@ -438,7 +295,8 @@ static _Noreturn void exec_sendmail(const char *from, char *const *recipients, s
 	_exit(EX_UNAVAILABLE);
 }
 
-int send_text(const struct buf *message, const char *from, char *const *recipients, size_t count)
+static int send_text(
+	const struct buf *message, const char *from, char *const *recipients, size_t count)
 {
 	/* A sendmail that ends before it has read all must not end us: the letter is to be kept. */
 	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
@@ -491,18 +349,6 @@ static void save_dead(const struct buf *message)
 		close(fd);
 	}
 	buf_free(&path);
-}
-
-/* expand_list - replace a list by its expanded form; false: something in it is no address */
-static bool expand_list(struct buf *list)
-{
-	struct expansion e = { .list = BUF_INIT };
-
-	expand_into(&e, slice_of(buf_str(list)), 0);
-	hash_free(&e.seen, NULL);
-	buf_free(list);
-	*list = e.list;
-	return !e.bad;
 }
 
 /* collect - the bare addresses of a list into recipients, of which there may be most */
@@ -591,7 +437,7 @@ static int hand_over(const struct buf *message, struct draft *d)
 
 int send_to_list(const struct buf *message, struct draft *d)
 {
-	int status = expand_list(&d->to) ? hand_over(message, d) : 1;
+	int status = recipients_expand(&d->to) ? hand_over(message, d) : 1;
 
 	if (status != 0) {
 		save_dead(message);
@@ -603,10 +449,10 @@ int send_draft(struct draft *d)
 {
 	struct buf message = BUF_INIT;
 	int status = 1;
-	bool good = expand_list(&d->to);
+	bool good = recipients_expand(&d->to);
 
-	good = expand_list(&d->cc) && good;
-	good = expand_list(&d->bcc) && good;
+	good = recipients_expand(&d->cc) && good;
+	good = recipients_expand(&d->bcc) && good;
 	terminal_text(&d->text);
 	terminal_text(&d->subject);
 	if (make_message(&message, d) && good) {

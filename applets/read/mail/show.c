@@ -2,13 +2,10 @@
  * show - a message on the screen
  *
  * Headers decoded, ignored ones left out; of the body every text part, decoded to UTF-8. Of
- * alternatives the plain one is shown; other parts are named. Control characters other than tab and
- * line end are shown as ?, so that a message cannot drive the terminal. What goes to a terminal of
- * another character set (LC_ALL, LC_CTYPE, LANG, or the variable ttycharset) is converted.
+ * alternatives the plain one is shown; other parts are named.
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -26,106 +23,6 @@ struct showing {
 	bool raw;   /* for a file: nothing is made safe */
 	bool shown; /* the current part is a text that is shown */
 };
-
-bool terminal_safe(int32_t code)
-{
-	return !(code < 32 || (code >= 0x7f && code < 0xa0) || /* C0, DEL, C1 */
-		(code >= 0x202a && code <= 0x202e) || /* text shown in another order than it is */
-		(code >= 0x2066 && code <= 0x2069));
-}
-
-/* put_safe - text without what drives a terminal; bytes that are not UTF-8 become ?, too */
-static void put_safe(struct buf *out, const char *text, size_t len)
-{
-	size_t size;
-
-	for (size_t i = 0; i < len; i += size) {
-		int32_t code = utf8_get(text + i, len - i, &size);
-
-		if (terminal_safe(code) || code == '\n' || code == '\t') {
-			buf_add(out, text + i, size);
-		} else if (code != '\r') {
-			buf_addc(out, '?');
-		}
-	}
-}
-
-/* terminal_charset - what the terminal is set to, NULL: UTF-8 */
-static const char *terminal_charset(void)
-{
-	static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
-	const char *set = var_get("ttycharset"), *dot = NULL;
-
-	for (size_t i = 0; set == NULL && dot == NULL && i < ARRAY_LEN(names); i++) {
-		const char *locale = getenv(names[i]);
-
-		if (locale != NULL && locale[0] != '\0') {
-			dot = strchr(locale, '.');
-			set = dot != NULL ? dot + 1 : "";
-		}
-	}
-	/* Without one: UTF-8, which is what systems of today are set to. */
-	return set == NULL || set[0] == '\0' || str_ieq(set, "utf-8") || str_ieq(set, "utf8") ? NULL
-											      : set;
-}
-
-/* terminal_encoder - into the terminal's set; NULL: it is UTF-8, or a set we do not know */
-static struct mime_encoder *terminal_encoder(void)
-{
-	const char *charset = terminal_charset();
-
-	if (charset == NULL) {
-		return NULL;
-	}
-	if (G.terminal_set == NULL || strcmp(G.terminal_set, charset) != 0) {
-		mime_encoder_close(G.terminal);
-		mem_free(G.terminal_set);
-		G.terminal_set = mem_strdup(charset);
-		G.terminal = mime_encoder_open(charset);
-	}
-	return G.terminal;
-}
-
-/* put_text - in the terminal's character set where it is meant for that */
-static void put_text(FILE *to, const char *text, size_t len, bool terminal)
-{
-	struct mime_encoder *e = terminal ? terminal_encoder() : NULL;
-	struct buf converted = BUF_INIT;
-
-	if (e != NULL) {
-		(void)mime_encoder_put(e, text, len, &converted);
-		fwrite(buf_str(&converted), 1, converted.len, to);
-	} else {
-		fwrite(text, 1, len, to);
-	}
-	buf_free(&converted);
-}
-
-void terminal_write(FILE *to, const char *text, size_t len)
-{
-	put_text(to, text, len, isatty(fileno(to)) != 0);
-}
-
-void terminal_say(FILE *to, const char *text)
-{
-	struct buf safe = BUF_INIT;
-
-	put_safe(&safe, text, strlen(text));
-	terminal_write(to, buf_str(&safe), safe.len);
-	buf_free(&safe);
-}
-
-void terminal_text(struct buf *text)
-{
-	const char *charset = terminal_charset();
-	struct buf converted = BUF_INIT;
-
-	if (charset != NULL && !utf8_valid(buf_str(text), text->len) &&
-		mime_to_utf8(charset, buf_str(text), text->len, &converted)) {
-		buf_free(text);
-		*text = converted;
-	}
-}
 
 /* plain_sibling - is there a text/plain among the same alternatives? */
 static bool plain_sibling(const struct mime_part *p)
@@ -155,7 +52,7 @@ static void put_label(struct showing *s, const struct mime_part *p, struct slice
 			buf_addf(&label, ", %s", buf_str(&name));
 		}
 		buf_adds(s->out, "\n[-- ");
-		put_safe(s->out, buf_str(&label), label.len);
+		terminal_put_safe(s->out, buf_str(&label), label.len);
 		buf_adds(s->out, " --]\n");
 	}
 	buf_free(&name);
@@ -201,12 +98,12 @@ static void part_ends(void *arg, const struct mime_part *p)
 		struct buf plain = BUF_INIT;
 
 		html_text(&plain, buf_str(&text), text.len);
-		put_safe(s->out, buf_str(&plain), plain.len);
+		terminal_put_safe(s->out, buf_str(&plain), plain.len);
 		buf_free(&plain);
 	} else if (s->raw) {
 		buf_add(s->out, buf_str(&text), text.len);
 	} else {
-		put_safe(s->out, buf_str(&text), text.len);
+		terminal_put_safe(s->out, buf_str(&text), text.len);
 	}
 	if (s->out->len > 0 && s->out->data[s->out->len - 1] != '\n') {
 		buf_addc(s->out, '\n');
@@ -265,7 +162,7 @@ static void put_headers(struct buf *out, unsigned n, const struct buf *message, 
 	struct mime_field field;
 	struct buf text = BUF_INIT;
 
-	put_safe(out, from, strlen(from));
+	terminal_put_safe(out, from, strlen(from));
 	buf_addc(out, '\n');
 	while (mime_field_next(&rest, &field)) {
 		if (field.name.len == 0 || (!all && !header_shown(field.name))) {
@@ -277,9 +174,9 @@ static void put_headers(struct buf *out, unsigned n, const struct buf *message, 
 		} else {
 			mime_words_decode(&text, field.value, NULL);
 		}
-		put_safe(out, field.name.ptr, field.name.len);
+		terminal_put_safe(out, field.name.ptr, field.name.len);
 		buf_adds(out, ": ");
-		put_safe(out, buf_str(&text), text.len);
+		terminal_put_safe(out, buf_str(&text), text.len);
 		buf_addc(out, '\n');
 	}
 	put_status(out, n);
@@ -301,7 +198,7 @@ static void add_message(struct buf *out, unsigned n, unsigned how)
 		if (how & SHOW_RAW) {
 			const char *body = strstr(buf_str(&message), "\n\n");
 
-			put_safe(out, body != NULL ? body + 2 : "",
+			terminal_put_safe(out, body != NULL ? body + 2 : "",
 				body != NULL ? strlen(body + 2) : 0);
 		} else {
 			body_text(out, &message, false);
@@ -349,58 +246,6 @@ void show_quoted(struct buf *out, unsigned n, const char *prefix)
 	buf_free(&text);
 }
 
-/*
- * pager - what shows a text of that many lines: nothing where it fits the screen (the variable crt
- * says how long that is), nor where there is no more(1) or no shell
- */
-static const char *pager(size_t lines)
-{
-	const char *crt = var_get("crt"), *program = var_get("PAGER");
-	int64_t limit;
-
-	if (crt == NULL || access("/bin/sh", X_OK) != 0) {
-		return NULL;
-	}
-	if (!str_to_int(crt, 1, 100000, &limit)) {
-		limit = terminal_rows() - 1; /* one for the prompt */
-	}
-	if ((int64_t)lines <= limit) {
-		return NULL;
-	}
-	if (program == NULL || program[0] == '\0') {
-		program = access("/usr/bin/more", X_OK) == 0 || access("/bin/more", X_OK) == 0
-			? "more"
-			: NULL;
-	}
-	return program;
-}
-
-/* put_paged - a text to the terminal; without a pager, or when it cannot be run, as it is */
-static void put_paged(const struct buf *text)
-{
-	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
-	const char *text_at = buf_str(text), *program;
-	size_t lines = 0;
-	int status = -1;
-	FILE *to;
-
-	for (size_t i = 0; i < text->len; i++) {
-		lines += text_at[i] == '\n' ? 1 : 0;
-	}
-	program = pager(lines);
-	fflush(stdout);
-	to = program != NULL ? popen(program, "w") : NULL;
-	if (to != NULL) {
-		sigaction(SIGPIPE, &ignore, &before); /* it may be left before the end */
-		put_text(to, text_at, text->len, true);
-		status = pclose(to);
-		sigaction(SIGPIPE, &before, NULL);
-	}
-	if (to == NULL || (WIFEXITED(status) && WEXITSTATUS(status) == 127)) {
-		terminal_write(stdout, text_at, text->len);
-	}
-}
-
 void show_list(const unsigned *list, unsigned how)
 {
 	bool terminal = G.interactive && isatty(1);
@@ -409,14 +254,14 @@ void show_list(const unsigned *list, unsigned how)
 	if (terminal) {
 		interrupts_catch(true);
 	}
-	for (; *list != 0 && G.interrupts == G.told; list++) {
+	for (; *list != 0 && !interrupts_pending(); list++) {
 		G.current = *list;
 		buf_reset(&text);
 		buf_addf(&text, "Message %2u:\n", *list);
 		add_message(&text, *list, how);
 		buf_addc(&text, '\n');
 		if (terminal) {
-			put_paged(&text);
+			terminal_page(&text);
 		} else {
 			terminal_write(stdout, buf_str(&text), text.len);
 		}
@@ -425,7 +270,7 @@ void show_list(const unsigned *list, unsigned how)
 	if (terminal) {
 		fflush(stdout);
 		clearerr(stdout);
-		if (G.interrupts != G.told) {
+		if (interrupts_pending()) {
 			printf("\nInterrupt\n");
 		}
 		interrupts_catch(false);
