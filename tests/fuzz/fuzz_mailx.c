@@ -32,6 +32,9 @@ enum {
 	LINES_CHECKED = 50
 };
 
+/* The session: one after the other, in one process. */
+static struct mail_state mail;
+
 static const char three[] =
 	"From a@x.example Mon Jan  1 00:00:00 2024\n"
 	"From: =?utf-8?q?=C3=84?= <a@x.example>\nTo: u@x, \"b, c\" <b@x>\nCc: c@x\n"
@@ -44,10 +47,10 @@ static const char three[] =
 
 /* ---- What leads out of this process ---- */
 
-char *__real_path_expand(const char *name);
-char *__wrap_path_expand(const char *name);
-bool __real_rc_read(const char *path, bool quiet);
-bool __wrap_rc_read(const char *path, bool quiet);
+char *__real_path_expand(struct mail_state *state, const char *name);
+char *__wrap_path_expand(struct mail_state *state, const char *name);
+bool __real_rc_read(struct mail_state *state, const char *path, bool quiet);
+bool __wrap_rc_read(struct mail_state *state, const char *path, bool quiet);
 
 static int rc_left;
 
@@ -62,9 +65,9 @@ static bool inside(const char *path)
 	return path[0] != '/' || (strncmp(path, fuzz_dir(), len) == 0 && path[len] == '/');
 }
 
-char *__wrap_path_expand(const char *name)
+char *__wrap_path_expand(struct mail_state *state, const char *name)
 {
-	char *path = __real_path_expand(name);
+	char *path = __real_path_expand(state, name);
 	const char *slash;
 
 	REQUIRE(path != NULL || strcmp(name, "%") == 0);
@@ -79,9 +82,9 @@ char *__wrap_path_expand(const char *name)
 }
 
 /* A file that reads itself ten deep would take as long as it likes. */
-bool __wrap_rc_read(const char *path, bool quiet)
+bool __wrap_rc_read(struct mail_state *state, const char *path, bool quiet)
 {
-	return rc_left-- > 0 && __real_rc_read(path, quiet);
+	return rc_left-- > 0 && __real_rc_read(state, path, quiet);
 }
 
 pid_t fork(void)
@@ -124,21 +127,21 @@ static void begin(struct session *s, unsigned flags)
 	fuzz_clear();
 	s->home = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	REQUIRE(s->home >= 0 && chdir(fuzz_dir()) == 0);
-	memset(&G, 0, sizeof(G));
+	memset(&mail, 0, sizeof(mail));
 	snprintf(user, sizeof(user), "u%u", number++); /* mailboxes are remembered by user */
-	G.user = mem_strdup(user);
-	G.home = mem_strdup(fuzz_dir());
-	G.interactive = (flags & F_TERMINAL) != 0;
-	G.sending = (flags & F_LETTER) != 0;
-	G.conf = -1;
-	G.run_line = command_line;
+	mail.user = mem_strdup(user);
+	mail.home = mem_strdup(fuzz_dir());
+	mail.interactive = (flags & F_TERMINAL) != 0;
+	mail.sending = (flags & F_LETTER) != 0;
+	mail.conf = -1;
+	mail.run_line = command_line;
 	setenv("MAIL", fuzz_path("own"), 1);
 	setenv("LANG", "C.UTF-8", 1);
 	for (size_t i = 0; i < ARRAY_LEN(on); i++) {
-		var_set(on[i], "");
+		var_set(&mail, on[i], "");
 	}
-	hash_set(&G.ignored, "received", &G.ignored);
-	var_set("indentprefix", "> ");
+	hash_set(&mail.ignored, "received", &mail.ignored);
+	var_set(&mail, "indentprefix", "> ");
 	rc_left = RC_MAX;
 	s->out = stdout;
 	s->err = stderr;
@@ -155,24 +158,24 @@ static struct slice printed(struct session *s)
 
 static void end(struct session *s)
 {
-	folder_close();
+	folder_close(&mail);
 	fclose(stdout);
 	stdout = s->out;
 	stderr = s->err;
 	free(s->text);
-	if (G.in != NULL) {
-		fclose(G.in);
+	if (mail.in != NULL) {
+		fclose(mail.in);
 	}
-	hash_free(&G.vars, mem_free);
-	hash_free(&G.aliases, mem_free);
-	hash_free(&G.ignored, NULL);
-	hash_free(&G.retained, NULL);
-	mime_encoder_close(G.terminal);
-	mem_free(G.terminal_set);
-	mem_free(G.folder_path);
-	mem_free(G.previous_path);
-	mem_free(G.user);
-	mem_free(G.home);
+	hash_free(&mail.vars, mem_free);
+	hash_free(&mail.aliases, mem_free);
+	hash_free(&mail.ignored, NULL);
+	hash_free(&mail.retained, NULL);
+	mime_encoder_close(mail.terminal);
+	mem_free(mail.terminal_set);
+	mem_free(mail.folder_path);
+	mem_free(mail.previous_path);
+	mem_free(mail.user);
+	mem_free(mail.home);
 	REQUIRE(fchdir(s->home) == 0);
 	close(s->home);
 }
@@ -204,11 +207,11 @@ static void check_lists(struct session *s, struct slice text)
 
 	for (int i = 0; i < LINES_CHECKED && (line = slice_word(&text, "\n")).ptr != NULL; i++) {
 		char *words = mem_strndup(line.ptr, line.len);
-		unsigned *list = msglist_parse(words, i % 2 == 1);
+		unsigned *list = msglist_parse(&mail, words, i % 2 == 1);
 
 		HOLDS(s, list == NULL || list[0] != 0);
 		for (const unsigned *n = list; n != NULL && *n != 0; n++) {
-			HOLDS(s, *n <= G.count && n[0] != n[1] && (n[1] == 0 || n[1] > n[0]));
+			HOLDS(s, *n <= mail.count && n[0] != n[1] && (n[1] == 0 || n[1] > n[0]));
 		}
 		mem_free(list);
 		mem_free(words);
@@ -238,33 +241,35 @@ static bool may_print(struct slice typed)
 
 static unsigned reopen(struct session *s, const char *path)
 {
-	folder_close();
-	HOLDS(s, folder_open(path, NULL, true) == 0);
-	return G.count;
+	folder_close(&mail);
+	HOLDS(s, folder_open(&mail, path, NULL, true) == 0);
+	return mail.count;
 }
 
 /* check_saved - what is saved is as many messages again, each with its subject */
 static void check_saved(struct session *s)
 {
-	unsigned *list = mem_calloc(G.count + 1, sizeof(*list)), count = 0;
-	const char **subjects = mem_calloc(G.count + 1, sizeof(*subjects));
+	unsigned *list = mem_calloc(mail.count + 1, sizeof(*list)), count = 0;
+	const char **subjects = mem_calloc(mail.count + 1, sizeof(*subjects));
 	char *path = mem_strdup(fuzz_path("kept"));
 	struct arena a = ARENA_INIT;
 
 	(void)unlink(path);
-	for (unsigned n = 1; n <= G.count; n++) {
+	for (unsigned n = 1; n <= mail.count; n++) {
 		struct buf text = BUF_INIT;
 
-		if (message_text(n, &text)) {
-			subjects[count] = message_field(&a, n, "Subject");
+		if (message_text(&mail, n, &text)) {
+			subjects[count] = message_field(&mail, &a, n, "Subject");
 			list[count++] = n;
 		}
 		buf_free(&text);
 	}
-	if (count > 0 && save_messages(path, list, true, true)) {
+	if (count > 0 && save_messages(&mail, path, list, true, true)) {
 		HOLDS(s, reopen(s, path) == count);
 		for (unsigned n = 1; n <= count; n++) {
-			HOLDS(s, strcmp(subjects[n - 1], message_field(&a, n, "Subject")) == 0);
+			HOLDS(s,
+				strcmp(subjects[n - 1], message_field(&mail, &a, n, "Subject")) ==
+					0);
 		}
 	}
 	arena_free(&a);
@@ -276,14 +281,15 @@ static void check_saved(struct session *s)
 /* check_kept - quitting takes out what was deleted, and nothing else */
 static void check_kept(struct session *s)
 {
-	char *path = mem_strdup(G.folder_path);
-	unsigned kept = G.count;
+	char *path = mem_strdup(mail.folder_path);
+	unsigned kept = mail.count;
 
-	for (unsigned n = 1; n <= G.count; n++) {
-		kept -= (G.messages[n].marks & MARK_DELETED) != 0 && !G.exit_now && !G.read_only;
+	for (unsigned n = 1; n <= mail.count; n++) {
+		kept -= (mail.messages[n].marks & MARK_DELETED) != 0 && !mail.exit_now &&
+			!mail.read_only;
 	}
-	folder_quit(G.exit_now);
-	if (kept > 0 && !G.system_box) {
+	folder_quit(&mail, mail.exit_now);
+	if (kept > 0 && !mail.system_box) {
 		HOLDS(s, reopen(s, path) >= kept);
 		check_saved(s);
 	}
@@ -292,8 +298,8 @@ static void check_kept(struct session *s)
 
 static void take_input(struct session *s, struct slice typed)
 {
-	G.in = fopen(fuzz_put("typed", typed.ptr, typed.len), "re");
-	HOLDS(s, G.in != NULL);
+	mail.in = fopen(fuzz_put("typed", typed.ptr, typed.len), "re");
+	HOLDS(s, mail.in != NULL);
 }
 
 static void commands(struct session *s, struct slice rest)
@@ -303,14 +309,14 @@ static void commands(struct session *s, struct slice rest)
 		"inbox", box.len > 0 ? box.ptr : three, box.len > 0 ? box.len : sizeof(three) - 1));
 
 	take_input(s, rest);
-	(void)rc_read(fuzz_put("rc", rc.ptr, rc.len), false);
-	if (folder_open(path, NULL, (s->flags & F_READ_ONLY) != 0) == 0) {
+	(void)rc_read(&mail, fuzz_put("rc", rc.ptr, rc.len), false);
+	if (folder_open(&mail, path, NULL, (s->flags & F_READ_ONLY) != 0) == 0) {
 		check_lists(s, rest);
-		commands_run();
-		if (!may_print(rest) && is_safe(rc) && !var_on("debug")) {
+		commands_run(&mail);
+		if (!may_print(rest) && is_safe(rc) && !var_on(&mail, "debug")) {
 			HOLDS(s, is_safe(printed(s)));
 		}
-		if (G.view != NULL) {
+		if (mail.view != NULL) {
 			check_kept(s);
 		}
 	}
@@ -375,7 +381,7 @@ static void letter(struct session *s, struct slice rest)
 	size_t before;
 
 	take_input(s, SLICE_LIT(""));
-	(void)rc_read(fuzz_put("rc", rc.ptr, rc.len), false);
+	(void)rc_read(&mail, fuzz_put("rc", rc.ptr, rc.len), false);
 	take_list(&d.to, &rest);
 	take_list(&d.cc, &rest);
 	take_list(&d.bcc, &rest);
@@ -387,10 +393,10 @@ static void letter(struct session *s, struct slice rest)
 	buf_add(&d.subject, part.ptr, strnlen(part.ptr, part.len));
 	buf_add(&d.text, rest.ptr, rest.len);
 	buf_add(&text, rest.ptr, rest.len);
-	var_set("debug", ""); /* it is shown and not sent */
-	var_unset("ttycharset");
+	var_set(&mail, "debug", ""); /* it is shown and not sent */
+	mem_free(hash_del(&mail.vars, "ttycharset"));
 	before = printed(s).len;
-	if (send_draft(&d) == 0) {
+	if (send_draft(&mail, &d) == 0) {
 		begins = memmem(s->text + before, printed(s).len - before, "\n\nDate: ", 8);
 		HOLDS(s, begins != NULL);
 		check_letter(s,

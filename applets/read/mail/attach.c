@@ -64,6 +64,7 @@ static void make_safe(struct buf *name)
 }
 
 struct saving {
+	struct mail_state *mail;
 	struct mime_decoder decoder;
 	struct buf data, name;
 	unsigned part;
@@ -126,7 +127,7 @@ static void part_begins(void *arg, const struct mime_part *p, struct slice heade
 	buf_reset(&s->name);
 	attachment_name(&s->name, p, header);
 	make_safe(&s->name);
-	s->wanted = s->name.len > 0 || (G.interactive && !mime_part_is(p, "text", NULL));
+	s->wanted = s->name.len > 0 || (s->mail->interactive && !mime_part_is(p, "text", NULL));
 	mime_decode_init(&s->decoder, p->encoding);
 }
 
@@ -143,6 +144,7 @@ static void part_body(void *arg, const struct mime_part *p, const char *data, si
 static void part_ends(void *arg, const struct mime_part *p)
 {
 	struct saving *s = arg;
+	struct mail_state *mail = s->mail;
 	struct buf answer = BUF_INIT;
 	char *path = NULL;
 
@@ -151,13 +153,13 @@ static void part_ends(void *arg, const struct mime_part *p)
 	}
 	s->wanted = false;
 	mime_decode_end(&s->decoder, &s->data);
-	if (G.interactive) {
+	if (mail->interactive) {
 		printf("Enter filename for part %u (%s/%s) [%s]: ", s->part, p->type, p->subtype,
 			buf_str(&s->name));
 		fflush(stdout);
-		(void)read_line(G.in, &answer);
+		(void)read_line(mail, mail->in, &answer);
 	}
-	path = path_expand(answer.len > 0 ? buf_str(&answer) : buf_str(&s->name));
+	path = path_expand(mail, answer.len > 0 ? buf_str(&answer) : buf_str(&s->name));
 	if (path != NULL && path[0] != '\0') {
 		s->ok = write_part(s, path) && s->ok;
 	} else {
@@ -168,16 +170,16 @@ static void part_ends(void *arg, const struct mime_part *p)
 }
 
 /* save_one - the attachments of a message */
-static bool save_one(unsigned n)
+static bool save_one(struct mail_state *mail, unsigned n)
 {
-	struct saving s = { .ok = true };
+	struct saving s = { .mail = mail, .ok = true };
 	struct mime_listener listener = { part_begins, part_body, part_ends, &s };
 	struct mime_source source;
 	struct arena a = ARENA_INIT;
 	struct mime_parser *parser;
 	struct buf message = BUF_INIT;
 
-	if (!message_text(n, &message)) {
+	if (!message_text(mail, n, &message)) {
 		return false;
 	}
 	mime_source_memory(&source, buf_str(&message), message.len);
@@ -193,12 +195,12 @@ static bool save_one(unsigned n)
 	return s.ok;
 }
 
-bool attachments_save(const unsigned *list)
+bool attachments_save(struct mail_state *mail, const unsigned *list)
 {
 	bool ok = true;
 
 	for (; *list != 0; list++) {
-		ok = save_one(*list) && ok;
+		ok = save_one(mail, *list) && ok;
 	}
 	return ok;
 }

@@ -27,251 +27,253 @@ enum {
 
 struct command {
 	const char *name;
-	void (*run)(const char *args, const unsigned *list);
+	void (*run)(struct mail_state *mail, const char *args, const unsigned *list);
 	unsigned flags;
 	const char *help; /* NULL: not in ? */
 };
 
-static void cmd_type(const char *args, const unsigned *list)
+static void cmd_type(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	show_list(list, 0);
+	show_list(mail, list, 0);
 }
 
-static void cmd_Type(const char *args, const unsigned *list)
+static void cmd_Type(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	show_list(list, SHOW_ALL_HEADERS);
+	show_list(mail, list, SHOW_ALL_HEADERS);
 }
 
 /* next_message - the first one after n that is not deleted, 0 none */
-static unsigned next_message(unsigned n, int by)
+static unsigned next_message(struct mail_state *mail, unsigned n, int by)
 {
-	for (n += (unsigned)by; n >= 1 && n <= G.count; n += (unsigned)by) {
-		if ((G.messages[n].marks & MARK_DELETED) == 0) {
+	for (n += (unsigned)by; n >= 1 && n <= mail->count; n += (unsigned)by) {
+		if ((mail->messages[n].marks & MARK_DELETED) == 0) {
 			return n;
 		}
 	}
 	return 0;
 }
 
-static void show_step(int by)
+static void show_step(struct mail_state *mail, int by)
 {
-	unsigned n = next_message(G.current, by);
+	unsigned n = next_message(mail, mail->current, by);
 
 	if (n == 0) {
 		printf(by > 0 ? "At EOF\n" : "At first message\n");
 	} else {
-		show_list((unsigned[]){ n, 0 }, 0);
+		show_list(mail, (unsigned[]){ n, 0 }, 0);
 	}
 }
 
-static void cmd_show(const char *args, const unsigned *list)
+static void cmd_show(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	show_list(list, SHOW_ALL_HEADERS | SHOW_RAW);
+	show_list(mail, list, SHOW_ALL_HEADERS | SHOW_RAW);
 }
 
 /* edit_list - a copy of each message in an editor: the mailbox stays as it is */
-static void edit_list(const unsigned *list, const char *variable, const char *fallback)
+static void edit_list(
+	struct mail_state *mail, const unsigned *list, const char *variable, const char *fallback)
 {
 	for (; *list != 0; list++) {
 		struct buf text = BUF_INIT;
 
-		G.current = *list;
-		if (message_text(*list, &text)) {
-			(void)shell_edit(&text, variable, fallback);
-			G.messages[*list].marks |= MARK_READ;
+		mail->current = *list;
+		if (message_text(mail, *list, &text)) {
+			(void)shell_edit(mail, &text, variable, fallback);
+			mail->messages[*list].marks |= MARK_READ;
 		}
 		buf_free(&text);
 	}
 }
 
-static void cmd_edit(const char *args, const unsigned *list)
+static void cmd_edit(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	edit_list(list, "EDITOR", "ed");
+	edit_list(mail, list, "EDITOR", "ed");
 }
 
-static void cmd_visual(const char *args, const unsigned *list)
+static void cmd_visual(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	edit_list(list, "VISUAL", "vi");
+	edit_list(mail, list, "VISUAL", "vi");
 }
 
-static void cmd_next(const char *args, const unsigned *list)
+static void cmd_next(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)list;
 	if (args[0] != '\0') {
-		unsigned *named = msglist_parse(args, false);
+		unsigned *named = msglist_parse(mail, args, false);
 
 		if (named != NULL) {
-			show_list((unsigned[]){ named[0], 0 }, 0);
+			show_list(mail, (unsigned[]){ named[0], 0 }, 0);
 		}
 		mem_free(named);
 		return;
 	}
 	/* The dot itself comes first as long as it was never shown. */
-	if (!G.moved && G.current > 0 &&
-		(G.messages[G.current].marks & (MARK_DELETED | MARK_READ)) == 0) {
-		G.moved = true;
-		show_list((unsigned[]){ G.current, 0 }, 0);
+	if (!mail->moved && mail->current > 0 &&
+		(mail->messages[mail->current].marks & (MARK_DELETED | MARK_READ)) == 0) {
+		mail->moved = true;
+		show_list(mail, (unsigned[]){ mail->current, 0 }, 0);
 		return;
 	}
-	show_step(1);
+	show_step(mail, 1);
 }
 
-static void cmd_previous(const char *args, const unsigned *list)
+static void cmd_previous(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)list;
 	(void)args;
-	show_step(-1);
+	show_step(mail, -1);
 }
 
-static void cmd_headers(const char *args, const unsigned *list)
+static void cmd_headers(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	unsigned *named;
 
 	(void)list;
 	if (args[0] == '\0') {
-		headers_window(G.current);
+		headers_window(mail, mail->current);
 		return;
 	}
 	if (args[1] == '\0' && (args[0] == '+' || args[0] == '-')) {
-		headers_scroll(args[0] == '+' ? 1 : -1);
+		headers_scroll(mail, args[0] == '+' ? 1 : -1);
 		return;
 	}
-	named = msglist_parse(args, false);
+	named = msglist_parse(mail, args, false);
 	if (named != NULL) {
-		G.current = named[0];
-		headers_window(G.current);
+		mail->current = named[0];
+		headers_window(mail, mail->current);
 	}
 	mem_free(named);
 }
 
-static void cmd_from(const char *args, const unsigned *list)
+static void cmd_from(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	headers_list(list);
+	headers_list(mail, list);
 	while (*list != 0) {
-		G.current = *list++;
+		mail->current = *list++;
 	}
 }
 
-static void cmd_scroll(const char *args, const unsigned *list)
+static void cmd_scroll(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)list;
-	headers_scroll(args[0] == '-' ? -1 : 1);
+	headers_scroll(mail, args[0] == '-' ? -1 : 1);
 }
 
-static void mark_list(const unsigned *list, unsigned set, unsigned clear)
+static void mark_list(struct mail_state *mail, const unsigned *list, unsigned set, unsigned clear)
 {
 	for (; *list != 0; list++) {
-		G.messages[*list].marks = (G.messages[*list].marks | set) & ~clear;
-		G.current = *list;
+		mail->messages[*list].marks = (mail->messages[*list].marks | set) & ~clear;
+		mail->current = *list;
 	}
 }
 
 /* after_delete - the dot moves to the next message that is left */
-static void after_delete(void)
+static void after_delete(struct mail_state *mail)
 {
-	unsigned n = next_message(G.current, 1);
+	unsigned n = next_message(mail, mail->current, 1);
 
-	n = n != 0 ? n : next_message(G.current, -1);
-	G.current = n != 0 ? n : G.current;
-	G.moved = false;
+	n = n != 0 ? n : next_message(mail, mail->current, -1);
+	mail->current = n != 0 ? n : mail->current;
+	mail->moved = false;
 }
 
-static void cmd_delete(const char *args, const unsigned *list)
+static void cmd_delete(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	mark_list(list, MARK_DELETED, MARK_SAVED | MARK_HELD | MARK_MBOX);
-	after_delete();
+	mark_list(mail, list, MARK_DELETED, MARK_SAVED | MARK_HELD | MARK_MBOX);
+	after_delete(mail);
 }
 
-static void cmd_dp(const char *args, const unsigned *list)
+static void cmd_dp(struct mail_state *mail, const char *args, const unsigned *list)
 {
-	cmd_delete(args, list);
-	if (next_message(0, 1) == 0) {
+	cmd_delete(mail, args, list);
+	if (next_message(mail, 0, 1) == 0) {
 		printf("No more messages\n");
 	} else {
-		show_list((unsigned[]){ G.current, 0 }, 0);
+		show_list(mail, (unsigned[]){ mail->current, 0 }, 0);
 	}
 }
 
-static void cmd_undelete(const char *args, const unsigned *list)
+static void cmd_undelete(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	mark_list(list, 0, MARK_DELETED);
+	mark_list(mail, list, 0, MARK_DELETED);
 }
 
-static void cmd_unread(const char *args, const unsigned *list)
+static void cmd_unread(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	mark_list(list, MARK_UNREAD, MARK_READ);
+	mark_list(mail, list, MARK_UNREAD, MARK_READ);
 }
 
 /* store_flag - flags of the mailbox itself, at once */
-static void store_flag(const unsigned *list, enum flag_op op, unsigned flag)
+static void store_flag(
+	struct mail_state *mail, const unsigned *list, enum flag_op op, unsigned flag)
 {
 	for (; *list != 0; list++) {
-		uint32_t uid = mailbox_info(G.view, *list)->uid;
+		uint32_t uid = mailbox_info(mail->view, *list)->uid;
 
-		G.current = *list;
-		(void)mailbox_store(G.view, &uid, 1, op, flag, 0, ~(uint64_t)0, NULL, NULL);
+		mail->current = *list;
+		(void)mailbox_store(mail->view, &uid, 1, op, flag, 0, ~(uint64_t)0, NULL, NULL);
 	}
 }
 
-static void cmd_flag(const char *args, const unsigned *list)
+static void cmd_flag(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	store_flag(list, FLAGS_ADD, MAIL_FLAGGED);
+	store_flag(mail, list, FLAGS_ADD, MAIL_FLAGGED);
 }
 
-static void cmd_unflag(const char *args, const unsigned *list)
+static void cmd_unflag(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	store_flag(list, FLAGS_REMOVE, MAIL_FLAGGED);
+	store_flag(mail, list, FLAGS_REMOVE, MAIL_FLAGGED);
 }
 
-static void cmd_answered(const char *args, const unsigned *list)
+static void cmd_answered(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	store_flag(list, FLAGS_ADD, MAIL_ANSWERED);
+	store_flag(mail, list, FLAGS_ADD, MAIL_ANSWERED);
 }
 
-static void cmd_hold(const char *args, const unsigned *list)
+static void cmd_hold(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	mark_list(list, MARK_HELD, MARK_MBOX | MARK_SAVED);
+	mark_list(mail, list, MARK_HELD, MARK_MBOX | MARK_SAVED);
 }
 
-static void cmd_mbox(const char *args, const unsigned *list)
+static void cmd_mbox(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	mark_list(list, MARK_MBOX, MARK_HELD);
+	mark_list(mail, list, MARK_MBOX, MARK_HELD);
 }
 
-static void cmd_touch(const char *args, const unsigned *list)
+static void cmd_touch(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	mark_list(list, MARK_READ, MARK_UNREAD);
+	mark_list(mail, list, MARK_READ, MARK_UNREAD);
 }
 
-static void cmd_size(const char *args, const unsigned *list)
+static void cmd_size(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
 	for (; *list != 0; list++) {
 		unsigned long lines, bytes;
 
-		message_size(*list, &lines, &bytes);
+		message_size(mail, *list, &lines, &bytes);
 		printf("%u: %lu/%lu\n", *list, lines, bytes);
 	}
 }
 
-static void cmd_top(const char *args, const unsigned *list)
+static void cmd_top(struct mail_state *mail, const char *args, const unsigned *list)
 {
-	const char *toplines = var_get("toplines");
+	const char *toplines = var_get(mail, "toplines");
 	int64_t count = 5;
 
 	(void)args;
@@ -282,9 +284,9 @@ static void cmd_top(const char *args, const unsigned *list)
 		struct buf text = BUF_INIT;
 		const char *line;
 
-		G.current = *list;
+		mail->current = *list;
 		printf("Message %2u:\n", *list);
-		show_quoted(&text, *list, "");
+		show_quoted(mail, &text, *list, "");
 		line = buf_str(&text);
 		for (int64_t left = count; left > 0 && *line != '\0'; left--) {
 			size_t len = strcspn(line, "\n");
@@ -298,75 +300,77 @@ static void cmd_top(const char *args, const unsigned *list)
 
 /* ---- Files ---- */
 
-static void save_to(const char *args, unsigned mark)
+static void save_to(struct mail_state *mail, const char *args, unsigned mark)
 {
 	char *name = NULL, *path;
-	unsigned *list = msglist_split(args, &name);
+	unsigned *list = msglist_split(mail, args, &name);
 
-	path = list != NULL ? path_expand(name[0] != '\0' ? name : "&") : NULL;
+	path = list != NULL ? path_expand(mail, name[0] != '\0' ? name : "&") : NULL;
 	mem_free(name);
-	if (list != NULL && path != NULL && save_messages(path, list, true, false) && mark != 0) {
-		mark_list(list, mark, 0);
+	if (list != NULL && path != NULL && save_messages(mail, path, list, true, false) &&
+		mark != 0) {
+		mark_list(mail, list, mark, 0);
 	}
 	mem_free(list);
 	mem_free(path);
 }
 
-static void cmd_save(const char *args, const unsigned *list)
+static void cmd_save(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)list;
-	save_to(args, MARK_SAVED);
+	save_to(mail, args, MARK_SAVED);
 }
 
-static void cmd_copy(const char *args, const unsigned *list)
+static void cmd_copy(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)list;
-	save_to(args, 0);
+	save_to(mail, args, 0);
 }
 
 /* save_author - S and C: to a file named after the sender of the first message */
-static void save_author(const unsigned *list, unsigned mark)
+static void save_author(struct mail_state *mail, const unsigned *list, unsigned mark)
 {
 	struct arena a = ARENA_INIT;
 	struct buf name = BUF_INIT;
-	const char *from = message_from(&a, list[0], true);
+	const char *from = message_from(mail, &a, list[0], true);
 	char *path;
 
-	buf_addf(&name, "%s%.*s", var_on("outfolder") ? "+" : "", (int)strcspn(from, "@/"), from);
+	buf_addf(&name, "%s%.*s", var_on(mail, "outfolder") ? "+" : "", (int)strcspn(from, "@/"),
+		from);
 	if (name.len > 0) {
 		utf8_printable(name.data, name.len);
 	}
-	path = path_expand(buf_str(&name));
+	path = path_expand(mail, buf_str(&name));
 	if (path != NULL && path[0] != '\0' && path[0] != '.' &&
-		save_messages(path, list, true, false) && mark != 0) {
-		mark_list(list, mark, 0);
+		save_messages(mail, path, list, true, false) && mark != 0) {
+		mark_list(mail, list, mark, 0);
 	}
 	mem_free(path);
 	buf_free(&name);
 	arena_free(&a);
 }
 
-static void cmd_Save(const char *args, const unsigned *list)
+static void cmd_Save(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	save_author(list, MARK_SAVED);
+	save_author(mail, list, MARK_SAVED);
 }
 
-static void cmd_Copy(const char *args, const unsigned *list)
+static void cmd_Copy(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	save_author(list, 0);
+	save_author(mail, list, 0);
 }
 
-static void cmd_move(const char *args, const unsigned *list)
+static void cmd_move(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)list;
-	save_to(args, MARK_DELETED);
-	after_delete();
+	save_to(mail, args, MARK_DELETED);
+	after_delete(mail);
 }
 
 /* cmd_write - the texts to one file, attachments to files of their own */
-static void cmd_write(const char *args, const unsigned *list)
+static void cmd_write(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	char *name = NULL, *path;
 	unsigned *named;
@@ -376,13 +380,13 @@ static void cmd_write(const char *args, const unsigned *list)
 		printf("No file specified.\n");
 		return;
 	}
-	named = msglist_split(args, &name);
-	path = named != NULL ? path_expand(name[0] != '\0' ? name : "&") : NULL;
-	if (path != NULL && save_messages(path, named, false, false)) {
-		if (attachments_save(named)) {
-			mark_list(named, MARK_SAVED, 0);
+	named = msglist_split(mail, args, &name);
+	path = named != NULL ? path_expand(mail, name[0] != '\0' ? name : "&") : NULL;
+	if (path != NULL && save_messages(mail, path, named, false, false)) {
+		if (attachments_save(mail, named)) {
+			mark_list(mail, named, MARK_SAVED, 0);
 		} else {
-			G.exit_status = 1;
+			mail->exit_status = 1;
 		}
 	}
 	mem_free(name);
@@ -390,31 +394,31 @@ static void cmd_write(const char *args, const unsigned *list)
 	mem_free(named);
 }
 
-static void cmd_file(const char *args, const unsigned *list)
+static void cmd_file(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	char *path;
 
 	(void)list;
 	if (args[0] == '\0') {
-		if (G.view == NULL) {
+		if (mail->view == NULL) {
 			printf("No file\n");
 		} else {
-			folder_banner();
+			folder_banner(mail);
 		}
 		return;
 	}
-	path = path_expand(args);
-	if (folder_switch(path)) {
-		G.moved = false;
-		folder_banner();
-		if (var_on("header")) {
-			headers_window(G.current);
+	path = path_expand(mail, args);
+	if (folder_switch(mail, path)) {
+		mail->moved = false;
+		folder_banner(mail);
+		if (var_on(mail, "header")) {
+			headers_window(mail, mail->current);
 		}
 	}
 	mem_free(path);
 }
 
-static void cmd_pipe(const char *args, const unsigned *list)
+static void cmd_pipe(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	const char *quote = strpbrk(args, "\"'");
 	char *list_text, *command;
@@ -431,9 +435,9 @@ static void cmd_pipe(const char *args, const unsigned *list)
 		list_text = mem_strndup(args, (size_t)(quote - args));
 		command = mem_strndup(quote + 1, len > 0 && quote[len] == *quote ? len - 1 : len);
 	}
-	named = msglist_parse(list_text, false);
+	named = msglist_parse(mail, list_text, false);
 	if (named != NULL && command[0] != '\0') {
-		(void)pipe_messages(command, named);
+		(void)pipe_messages(mail, command, named);
 	}
 	mem_free(named);
 	mem_free(list_text);
@@ -442,36 +446,37 @@ static void cmd_pipe(const char *args, const unsigned *list)
 
 /* ---- The rest ---- */
 
-static void cmd_quit(const char *args, const unsigned *list)
+static void cmd_quit(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
 	(void)list;
-	G.quit = true;
+	mail->quit = true;
 }
 
-static void cmd_exit(const char *args, const unsigned *list)
+static void cmd_exit(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
 	(void)list;
-	G.quit = G.exit_now = true;
+	mail->quit = mail->exit_now = true;
 }
 
-static void cmd_shell(const char *args, const unsigned *list)
+static void cmd_shell(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)list;
-	(void)shell_run(args[0] != '\0' ? args : NULL);
+	(void)shell_run(mail, args[0] != '\0' ? args : NULL);
 	printf("!\n");
 }
 
-static void cmd_echo(const char *args, const unsigned *list)
+static void cmd_echo(struct mail_state *mail, const char *args, const unsigned *list)
 {
+	(void)mail;
 	(void)list;
 	printf("%s\n", args);
 }
 
-static void cmd_cd(const char *args, const unsigned *list)
+static void cmd_cd(struct mail_state *mail, const char *args, const unsigned *list)
 {
-	char *path = path_expand(args[0] != '\0' ? args : "~");
+	char *path = path_expand(mail, args[0] != '\0' ? args : "~");
 
 	(void)list;
 	if (path == NULL || chdir(path) != 0) {
@@ -480,52 +485,54 @@ static void cmd_cd(const char *args, const unsigned *list)
 	mem_free(path);
 }
 
-static void cmd_source(const char *args, const unsigned *list)
+static void cmd_source(struct mail_state *mail, const char *args, const unsigned *list)
 {
-	char *path = path_expand(args);
+	char *path = path_expand(mail, args);
 
 	(void)list;
 	if (path != NULL) {
-		(void)rc_read(path, false);
+		(void)rc_read(mail, path, false);
 	}
 	mem_free(path);
 }
 
-static void cmd_version(const char *args, const unsigned *list)
+static void cmd_version(struct mail_state *mail, const char *args, const unsigned *list)
 {
+	(void)mail;
 	(void)args;
 	(void)list;
 	printf("Heirloom Mail version 12.4 7/29/08\n");
 }
 
 /* cmd_folders - what + means, listed */
-static void cmd_folders(const char *args, const unsigned *list)
+static void cmd_folders(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	struct buf command = BUF_INIT;
-	char *path = path_expand("+");
+	char *path = path_expand(mail, "+");
 
 	(void)args;
 	(void)list;
 	setenv("MAIL_FOLDER", path != NULL ? path : ".", 1); /* no quoting to get wrong */
 	buf_adds(&command, "exec ls -F -- \"$MAIL_FOLDER\"");
-	(void)shell_run(buf_str(&command));
+	(void)shell_run(mail, buf_str(&command));
 	unsetenv("MAIL_FOLDER");
 	mem_free(path);
 	buf_free(&command);
 }
 
-static void cmd_list(const char *args, const unsigned *list);
-static void cmd_newmail(const char *args, const unsigned *list);
+static void cmd_list(struct mail_state *mail, const char *args, const unsigned *list);
+static void cmd_newmail(struct mail_state *mail, const char *args, const unsigned *list);
 
-static void cmd_number(const char *args, const unsigned *list)
+static void cmd_number(struct mail_state *mail, const char *args, const unsigned *list)
 {
+	(void)mail;
 	(void)args;
 	for (; *list != 0; list++) {
 		printf("%u\n", *list);
 	}
 }
 
-static void cmd_help(const char *args, const unsigned *list);
+static void cmd_help(struct mail_state *mail, const char *args, const unsigned *list);
 
 static const struct command commands[] = {
 	{ "type", cmd_type, ON_LIST, "show messages (also print, p, or a number)" },
@@ -609,8 +616,9 @@ static const struct command commands[] = {
 	{ "source", cmd_source, 0, NULL },
 };
 
-static void cmd_help(const char *args, const unsigned *list)
+static void cmd_help(struct mail_state *mail, const char *args, const unsigned *list)
 {
+	(void)mail;
 	(void)args;
 	(void)list;
 	printf("             mail commands\n");
@@ -624,8 +632,9 @@ static void cmd_help(const char *args, const unsigned *list)
 	       "numbers, 3-7, . $ *, :n new :u unread :d deleted, /subject, or a sender's name.\n");
 }
 
-static void cmd_list(const char *args, const unsigned *list)
+static void cmd_list(struct mail_state *mail, const char *args, const unsigned *list)
 {
+	(void)mail;
 	(void)args;
 	(void)list;
 	printf("Commands are:\n");
@@ -653,29 +662,29 @@ static const struct command *find_command(const char *name, size_t len)
 	return found;
 }
 
-static void run_command(const struct command *c, const char *args)
+static void run_command(struct mail_state *mail, const struct command *c, const char *args)
 {
 	unsigned *list = NULL;
 
-	if ((c->flags & NEEDS_FOLDER) && G.view == NULL) {
+	if ((c->flags & NEEDS_FOLDER) && mail->view == NULL) {
 		printf("No mailbox is open\n");
 		return;
 	}
-	if ((c->flags & NEEDS_WRITE) && G.read_only) {
+	if ((c->flags & NEEDS_WRITE) && mail->read_only) {
 		printf("Read-only mailbox: cannot %s\n", c->name);
 		return;
 	}
 	if (c->flags & TAKES_LIST) {
-		list = msglist_parse(args, (c->flags & TAKES_DELETED) != 0);
+		list = msglist_parse(mail, args, (c->flags & TAKES_DELETED) != 0);
 		if (list == NULL) {
 			return;
 		}
 	}
-	c->run(args, list);
+	c->run(mail, args, list);
 	mem_free(list);
 }
 
-void command_line(char *line, bool in_rc)
+void command_line(struct mail_state *mail, char *line, bool in_rc)
 {
 	const struct command *c;
 	char *p = line + strspn(line, " \t");
@@ -689,8 +698,8 @@ void command_line(char *line, bool in_rc)
 		return;
 	}
 	if (*p == '\0') {
-		if (!in_rc && G.view != NULL) {
-			cmd_next("", NULL);
+		if (!in_rc && mail->view != NULL) {
+			cmd_next(mail, "", NULL);
 		}
 		return;
 	}
@@ -705,7 +714,7 @@ void command_line(char *line, bool in_rc)
 		}
 	}
 	args = p + len + strspn(p + len, " \t");
-	if (vars_command(p, len, args)) {
+	if (vars_command(mail, p, len, args)) {
 		return;
 	}
 	c = len == 0 ? &commands[0] : find_command(p, len);
@@ -716,38 +725,38 @@ void command_line(char *line, bool in_rc)
 		printf("Unknown command: \"%s\"\n", p);
 		return;
 	}
-	run_command(c, args);
+	run_command(mail, c, args);
 }
 
 /* show_new - mail that came since: said, and listed */
-static unsigned show_new(void)
+static unsigned show_new(struct mail_state *mail)
 {
-	unsigned before = G.count, fresh = folder_follow();
+	unsigned before = mail->count, fresh = folder_follow(mail);
 
 	if (fresh > 0) {
 		printf("New mail has arrived.\nLoaded %u new message%s.\n", fresh,
 			fresh == 1 ? "" : "s");
-		if (var_on("header")) {
-			for (unsigned n = before + 1; n <= G.count; n++) {
-				headers_list((unsigned[]){ n, 0 });
+		if (var_on(mail, "header")) {
+			for (unsigned n = before + 1; n <= mail->count; n++) {
+				headers_list(mail, (unsigned[]){ n, 0 });
 			}
 		}
 	}
 	return fresh;
 }
 
-static void cmd_newmail(const char *args, const unsigned *list)
+static void cmd_newmail(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
 	(void)list;
-	if (show_new() == 0) {
+	if (show_new(mail) == 0) {
 		printf("No new mail.\n");
 	}
 }
 
-static void prompt(void)
+static void prompt(struct mail_state *mail)
 {
-	printf("%s", var_on("prompt") ? var_get("prompt") : "& ");
+	printf("%s", var_on(mail, "prompt") ? var_get(mail, "prompt") : "& ");
 	fflush(stdout);
 }
 
@@ -755,45 +764,45 @@ static void prompt(void)
  * read_command - false at the end of input; an interrupt only throws away what was typed. It counts
  * from before the prompt on, because who sees the prompt may press it.
  */
-static bool read_command(struct buf *line)
+static bool read_command(struct mail_state *mail, struct buf *line)
 {
 	bool got;
 
-	if (!G.interactive) {
-		return read_line(G.in, line);
+	if (!mail->interactive) {
+		return read_line(mail, mail->in, line);
 	}
-	interrupts_catch(true);
-	prompt();
-	while (!(got = read_line(G.in, line)) && interrupts_take() > 0) {
-		clearerr(G.in);
+	interrupts_catch(mail, true);
+	prompt(mail);
+	while (!(got = read_line(mail, mail->in, line)) && interrupts_take(mail) > 0) {
+		clearerr(mail->in);
 		printf("\nInterrupt\n");
-		prompt();
+		prompt(mail);
 	}
-	interrupts_catch(false);
+	interrupts_catch(mail, false);
 	if (!got) {
 		printf("\n");
 	}
 	return got;
 }
 
-void commands_run(void)
+void commands_run(struct mail_state *mail)
 {
 	struct buf line = BUF_INIT;
 
-	while (!G.quit) {
+	while (!mail->quit) {
 		char *text;
 
-		if (G.interactive && (var_on("newmail") || var_on("autoinc"))) {
-			(void)show_new();
+		if (mail->interactive && (var_on(mail, "newmail") || var_on(mail, "autoinc"))) {
+			(void)show_new(mail);
 		}
 		fflush(stdout);
-		if (!read_command(&line)) {
+		if (!read_command(mail, &line)) {
 			break;
 		}
 		while (line_continues(&line)) {
 			struct buf more = BUF_INIT;
 
-			bool got = read_line(G.in, &more);
+			bool got = read_line(mail, mail->in, &more);
 
 			buf_add(&line, buf_str(&more), more.len);
 			buf_free(&more);
@@ -802,7 +811,7 @@ void commands_run(void)
 			}
 		}
 		text = mem_strdup(buf_str(&line));
-		command_line(text, false);
+		command_line(mail, text, false);
 		mem_free(text);
 	}
 	buf_free(&line);

@@ -13,63 +13,63 @@
 #include "base/str.h"
 #include "applets/read/mail/mail.h"
 
-static void mark_answered(unsigned n)
+static void mark_answered(struct mail_state *mail, unsigned n)
 {
-	uint32_t uid = mailbox_info(G.view, n)->uid;
+	uint32_t uid = mailbox_info(mail->view, n)->uid;
 
-	if (!G.read_only) {
+	if (!mail->read_only) {
 		(void)mailbox_store(
-			G.view, &uid, 1, FLAGS_ADD, MAIL_ANSWERED, 0, ~(uint64_t)0, NULL, NULL);
+			mail->view, &uid, 1, FLAGS_ADD, MAIL_ANSWERED, 0, ~(uint64_t)0, NULL, NULL);
 	}
 }
 
 /* say_field - of a draft; what is in it may come from the message */
-static void say_field(const char *name, const struct buf *value)
+static void say_field(struct mail_state *mail, const char *name, const struct buf *value)
 {
 	printf("%s: ", name);
-	terminal_say(stdout, buf_str(value));
+	terminal_say(mail, stdout, buf_str(value));
 	printf("\n");
 }
 
-static void reply_to(const unsigned *list, bool all)
+static void reply_to(struct mail_state *mail, const unsigned *list, bool all)
 {
 	struct draft d = { .from = NULL };
 
-	G.current = list[0];
+	mail->current = list[0];
 	for (; *list != 0; list++) { /* one answer to all of them */
-		draft_reply(&d, *list, all);
+		draft_reply(mail, &d, *list, all);
 	}
-	say_field("To", &d.to);
+	say_field(mail, "To", &d.to);
 	if (d.cc.len > 0) {
-		say_field("Cc", &d.cc);
+		say_field(mail, "Cc", &d.cc);
 	}
-	say_field("Subject", &d.subject);
+	say_field(mail, "Subject", &d.subject);
 	printf("\n");
-	if (compose(&d, G.in, G.interactive, false) == 0) {
-		mark_answered(G.current);
+	if (compose(mail, &d, mail->in, mail->interactive, false) == 0) {
+		mark_answered(mail, mail->current);
 	}
 	draft_free(&d);
 }
 
-void command_reply(const char *args, const unsigned *list)
+void command_reply(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	reply_to(list, !var_on("flipr"));
+	reply_to(mail, list, !var_on(mail, "flipr"));
 }
 
-void command_Reply(const char *args, const unsigned *list)
+void command_Reply(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	reply_to(list, var_on("flipr"));
+	reply_to(mail, list, var_on(mail, "flipr"));
 }
 
-void command_replyall(const char *args, const unsigned *list)
+void command_replyall(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	reply_to(list, true);
+	reply_to(mail, list, true);
 }
 
-void command_mail(const char *args, const unsigned *list)
+void command_mail(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	struct draft d = { .from = NULL };
 
@@ -79,32 +79,32 @@ void command_mail(const char *args, const unsigned *list)
 		return;
 	}
 	list_add(&d.to, args);
-	(void)compose(&d, G.in, G.interactive, true);
+	(void)compose(mail, &d, mail->in, mail->interactive, true);
 	draft_free(&d);
 }
 
 /* take_recipient - "list address": as save takes its file. NULL: said what is wrong */
-static unsigned *take_recipient(const char *args, char **to_r)
+static unsigned *take_recipient(struct mail_state *mail, const char *args, char **to_r)
 {
 	if (args[0] == '\0') {
 		printf("No recipient specified.\n");
 		return NULL;
 	}
-	return msglist_split(args, to_r);
+	return msglist_split(mail, args, to_r);
 }
 
-void command_forward(const char *args, const unsigned *list)
+void command_forward(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	struct draft d = { .from = NULL };
 	char *to = NULL;
-	unsigned *named = take_recipient(args, &to);
+	unsigned *named = take_recipient(mail, args, &to);
 
 	(void)list;
 	if (named != NULL) {
-		G.current = named[0];
+		mail->current = named[0];
 		list_add(&d.to, to);
-		draft_forward(&d, named[0]);
-		(void)compose(&d, G.in, G.interactive, false);
+		draft_forward(mail, &d, named[0]);
+		(void)compose(mail, &d, mail->in, mail->interactive, false);
 	}
 	mem_free(to);
 	mem_free(named);
@@ -112,7 +112,7 @@ void command_forward(const char *args, const unsigned *list)
 }
 
 /* resend_one - message n to the addresses of d.to */
-static int resend_one(struct draft *d, unsigned n)
+static int resend_one(struct mail_state *mail, struct draft *d, unsigned n)
 {
 	struct buf message = BUF_INIT, text = BUF_INIT;
 	char date[DATE_SIZE];
@@ -120,28 +120,28 @@ static int resend_one(struct draft *d, unsigned n)
 
 	date_rfc5322(date, time(NULL), false);
 	buf_addf(&message, "Resent-From: %s\nResent-Date: %s\nResent-To: %s\n",
-		var_on("from") ? var_get("from") : G.user, date, buf_str(&d->to));
-	if (message_text(n, &text)) {
+		var_on(mail, "from") ? var_get(mail, "from") : mail->user, date, buf_str(&d->to));
+	if (message_text(mail, n, &text)) {
 		buf_add(&message, buf_str(&text), text.len);
-		status = send_to_list(&message, d);
+		status = send_to_list(mail, &message, d);
 	}
 	buf_free(&message);
 	buf_free(&text);
 	return status;
 }
 
-void command_resend(const char *args, const unsigned *list)
+void command_resend(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	char *to = NULL;
-	unsigned *named = take_recipient(args, &to);
+	unsigned *named = take_recipient(mail, args, &to);
 
 	(void)list;
 	for (size_t i = 0; named != NULL && named[i] != 0; i++) {
 		struct draft d = { .from = NULL };
 
-		G.current = named[i];
+		mail->current = named[i];
 		list_add(&d.to, to);
-		G.exit_status |= resend_one(&d, named[i]);
+		mail->exit_status |= resend_one(mail, &d, named[i]);
 		draft_free(&d);
 	}
 	mem_free(to);

@@ -52,10 +52,10 @@ static void add_output(struct draft *d, const char *command)
 	say_counts(command, buf_str(&d->text) + before, d->text.len - before);
 }
 
-static void add_file(struct draft *d, const char *name)
+static void add_file(struct mail_state *mail, struct draft *d, const char *name)
 {
 	size_t len = 0;
-	char *path = path_expand(name);
+	char *path = path_expand(mail, name);
 	char *data = path != NULL ? file_read(path, INCLUDE_MAX, &len) : NULL;
 
 	if (name[0] == '\0') {
@@ -71,9 +71,9 @@ static void add_file(struct draft *d, const char *name)
 }
 
 /* add_value - ~i variable, ~a sign, ~A Sign; \n and \t in it are understood */
-static void add_value(struct draft *d, const char *name)
+static void add_value(struct mail_state *mail, struct draft *d, const char *name)
 {
-	const char *value = var_get(name);
+	const char *value = var_get(mail, name);
 	size_t before = d->text.len;
 
 	if (value == NULL || value[0] == '\0') {
@@ -129,46 +129,47 @@ static void filter(struct draft *d, const char *command)
 }
 
 /* run_line - ~: and ~_: a command of mail */
-static void run_line(const char *command)
+static void run_line(struct mail_state *mail, const char *command)
 {
 	char *copy = mem_strdup(command);
 
-	G.run_line(copy, false);
+	mail->run_line(mail, copy, false);
 	mem_free(copy);
 }
 
 /* add_messages - ~f as they are, ~m behind the indent prefix */
-static void add_messages(struct draft *d, const char *list_text, bool indent)
+static void add_messages(
+	struct mail_state *mail, struct draft *d, const char *list_text, bool indent)
 {
-	unsigned *list = G.view != NULL ? msglist_parse(list_text, false) : NULL;
-	const char *prefix = var_get("indentprefix");
+	unsigned *list = mail->view != NULL ? msglist_parse(mail, list_text, false) : NULL;
+	const char *prefix = var_get(mail, "indentprefix");
 
-	if (G.view == NULL) {
+	if (mail->view == NULL) {
 		printf("No messages to send from!\n");
 	}
 	for (unsigned *n = list; n != NULL && *n != 0; n++) {
 		if (indent) {
-			show_quoted(
-				&d->text, *n, prefix != NULL && prefix[0] != '\0' ? prefix : "\t");
+			show_quoted(mail, &d->text, *n,
+				prefix != NULL && prefix[0] != '\0' ? prefix : "\t");
 		} else {
-			(void)message_text(*n, &d->text);
+			(void)message_text(mail, *n, &d->text);
 		}
 	}
 	mem_free(list);
 }
 
 /* say_typed - what was typed is in the terminal's character set, what was inserted in UTF-8 */
-static void say_typed(const struct buf *typed)
+static void say_typed(struct mail_state *mail, const struct buf *typed)
 {
 	struct buf text = BUF_INIT;
 
 	buf_add(&text, buf_str(typed), typed->len);
-	terminal_text(&text);
-	terminal_say(stdout, buf_str(&text));
+	terminal_text(mail, &text);
+	terminal_say(mail, stdout, buf_str(&text));
 	buf_free(&text);
 }
 
-static void print_draft(const struct draft *d)
+static void print_draft(struct mail_state *mail, const struct draft *d)
 {
 	const struct {
 		const char *name;
@@ -180,28 +181,29 @@ static void print_draft(const struct draft *d)
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
 		if (fields[i].value->len > 0 || fields[i].value == &d->subject) {
 			printf("%s: ", fields[i].name);
-			say_typed(fields[i].value);
+			say_typed(mail, fields[i].value);
 			printf("\n");
 		}
 	}
 	printf("\n");
-	say_typed(&d->text);
+	say_typed(mail, &d->text);
 }
 
-static void attach(struct draft *d, const char *name)
+static void attach(struct mail_state *mail, struct draft *d, const char *name)
 {
 	struct attachment *at = mem_alloc(sizeof(*at)), **end = &d->attachments;
 
-	at->path = path_expand(name);
+	at->path = path_expand(mail, name);
 	while (*end != NULL) {
 		end = &(*end)->next;
 	}
 	*end = at;
 }
 
-static void write_text(const struct draft *d, const char *name, mode_t mode)
+static void write_text(
+	struct mail_state *mail, const struct draft *d, const char *name, mode_t mode)
 {
-	char *path = path_expand(name);
+	char *path = path_expand(mail, name);
 	int fd = path != NULL ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, mode) : -1;
 	bool ok = fd >= 0 && fd_write_all(fd, buf_str(&d->text), d->text.len) == 0;
 
@@ -234,7 +236,8 @@ static void escape_help(void)
 
 enum escape_result { ESCAPE_DONE, ESCAPE_END, ESCAPE_ABORT, ESCAPE_QUIT };
 
-static enum escape_result escape(struct draft *d, FILE *in, const char *line)
+static enum escape_result escape(
+	struct mail_state *mail, struct draft *d, FILE *in, const char *line)
 {
 	const char *args = line + 2 + strspn(line + 2, " \t");
 
@@ -253,7 +256,7 @@ static enum escape_result escape(struct draft *d, FILE *in, const char *line)
 		buf_addf(&d->text, "%s\n", line + 1);
 		break;
 	case '!':
-		(void)shell_run(args[0] != '\0' ? args : NULL);
+		(void)shell_run(mail, args[0] != '\0' ? args : NULL);
 		printf("!\n");
 		break;
 	case 'b':
@@ -270,58 +273,60 @@ static enum escape_result escape(struct draft *d, FILE *in, const char *line)
 		buf_adds(&d->subject, args);
 		break;
 	case 'd':
-		add_file(d, "~/dead.letter");
+		add_file(mail, d, "~/dead.letter");
 		break;
 	case 'r':
 	case '<':
 		if (args[0] == '!') {
 			add_output(d, args + 1);
 		} else {
-			add_file(d, args);
+			add_file(mail, d, args);
 		}
 		break;
 	case 'i':
-		add_value(d, args);
+		add_value(mail, d, args);
 		break;
 	case 'a':
-		add_value(d, "sign");
+		add_value(mail, d, "sign");
 		break;
 	case 'A':
-		add_value(d, "Sign");
+		add_value(mail, d, "Sign");
 		break;
 	case '|':
 		filter(d, args);
 		break;
 	case ':':
 	case '_':
-		run_line(args);
+		run_line(mail, args);
 		break;
 	case 'f':
 	case 'F':
-		add_messages(d, args, false);
+		add_messages(mail, d, args, false);
 		break;
 	case 'm':
 	case 'M':
-		add_messages(d, args, true);
+		add_messages(mail, d, args, true);
 		break;
 	case 'e':
-		(void)shell_edit(&d->text, "EDITOR", "ed");
+		(void)shell_edit(mail, &d->text, "EDITOR", "ed");
 		break;
 	case 'v':
-		(void)shell_edit(&d->text, "VISUAL", "vi");
+		(void)shell_edit(mail, &d->text, "VISUAL", "vi");
 		break;
 	case 'p':
-		print_draft(d);
+		print_draft(mail, d);
 		break;
 	case 'w':
-		write_text(d, args, 0666);
+		write_text(mail, d, args, 0666);
 		break;
 	case '@':
-		attach(d, args);
+		attach(mail, d, args);
 		break;
 	case 'h':
-		if (!draft_ask(in, "To: ", &d->to) || !draft_ask(in, "Subject: ", &d->subject) ||
-			!draft_ask(in, "Cc: ", &d->cc) || !draft_ask(in, "Bcc: ", &d->bcc)) {
+		if (!draft_ask(mail, in, "To: ", &d->to) ||
+			!draft_ask(mail, in, "Subject: ", &d->subject) ||
+			!draft_ask(mail, in, "Cc: ", &d->cc) ||
+			!draft_ask(mail, in, "Bcc: ", &d->bcc)) {
 			return ESCAPE_QUIT;
 		}
 		break;
@@ -336,31 +341,32 @@ static enum escape_result escape(struct draft *d, FILE *in, const char *line)
 }
 
 /* keep_dead - the text given up with ~q or two interrupts */
-static void keep_dead(const struct draft *d)
+static void keep_dead(struct mail_state *mail, const struct draft *d)
 {
-	if (d->text.len > 0 && !var_on("nosave") && var_on("save")) {
-		write_text(d, "~/dead.letter", 0600);
+	if (d->text.len > 0 && !var_on(mail, "nosave") && var_on(mail, "save")) {
+		write_text(mail, d, "~/dead.letter", 0600);
 	}
 }
 
 /* read_text - false: given up */
-static bool read_text(struct draft *d, FILE *in, bool terminal)
+static bool read_text(struct mail_state *mail, struct draft *d, FILE *in, bool terminal)
 {
-	bool escapes = terminal || var_on("tildeescapes"),
-	     dot = terminal && (var_on("dot") || var_on("ignoreeof"));
+	bool escapes = terminal || var_on(mail, "tildeescapes"),
+	     dot = terminal && (var_on(mail, "dot") || var_on(mail, "ignoreeof"));
 	struct buf line = BUF_INIT;
 	bool sent = true, killed;
 
 	for (;;) {
-		if (!read_line(in, &line)) {
+		if (!read_line(mail, in, &line)) {
 			if (hangup_came()) {
 				buf_add(&d->text, buf_str(&line), line.len);
-				keep_dead(d);
+				keep_dead(mail, d);
 				sent = false;
 				break;
 			}
-			if (!terminal || !draft_interrupted(&killed)) {
-				if (terminal && var_on("ignoreeof") && G.eof_count++ < 3) {
+			if (!terminal || !draft_interrupted(mail, &killed)) {
+				if (terminal && var_on(mail, "ignoreeof") &&
+					mail->eof_count++ < 3) {
 					printf("Use \".\" to terminate letter.\n");
 					clearerr(in);
 					continue;
@@ -368,25 +374,25 @@ static bool read_text(struct draft *d, FILE *in, bool terminal)
 				break; /* end of input */
 			}
 			if (killed) {
-				keep_dead(d);
+				keep_dead(mail, d);
 				sent = false;
 				break;
 			}
 			continue;
 		}
-		interrupts_forget();
+		interrupts_forget(mail);
 		if (dot && strcmp(buf_str(&line), ".") == 0) {
 			break;
 		}
 		if (escapes && buf_str(&line)[0] == '~' && buf_str(&line)[1] != '\0') {
-			enum escape_result result = escape(d, in, buf_str(&line));
+			enum escape_result result = escape(mail, d, in, buf_str(&line));
 
 			if (result == ESCAPE_END) {
 				break;
 			}
 			if (result != ESCAPE_DONE) {
 				if (result == ESCAPE_QUIT) {
-					keep_dead(d);
+					keep_dead(mail, d);
 				}
 				sent = false;
 				break;
@@ -405,34 +411,34 @@ static bool read_text(struct draft *d, FILE *in, bool terminal)
 	return sent;
 }
 
-int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject)
+int compose(struct mail_state *mail, struct draft *d, FILE *in, bool terminal, bool ask_subject)
 {
 	struct sigaction before;
 	bool go_on = true;
 
 	hangup_catch(&before);
-	interrupts_forget();
-	G.eof_count = 0;
+	interrupts_forget(mail);
+	mail->eof_count = 0;
 	if (terminal) {
-		interrupts_catch(true);
-		go_on = (!(ask_subject && (var_on("ask") || var_on("asksub")) &&
+		interrupts_catch(mail, true);
+		go_on = (!(ask_subject && (var_on(mail, "ask") || var_on(mail, "asksub")) &&
 				 d->subject.len == 0) ||
-				draft_ask(in, "Subject: ", &d->subject)) &&
-			(!var_on("askcc") || draft_ask(in, "Cc: ", &d->cc)) &&
-			(!var_on("askbcc") || draft_ask(in, "Bcc: ", &d->bcc));
+				draft_ask(mail, in, "Subject: ", &d->subject)) &&
+			(!var_on(mail, "askcc") || draft_ask(mail, in, "Cc: ", &d->cc)) &&
+			(!var_on(mail, "askbcc") || draft_ask(mail, in, "Bcc: ", &d->bcc));
 		if (go_on && d->text.len > 0) { /* what is quoted */
-			terminal_say(stdout, buf_str(&d->text));
+			terminal_say(mail, stdout, buf_str(&d->text));
 			fflush(stdout);
 		}
 	}
-	go_on = go_on && read_text(d, in, terminal);
+	go_on = go_on && read_text(mail, d, in, terminal);
 	hangup_release(&before);
 	if (hangup_came()) {
-		G.quit = G.exit_now = true; /* nobody is there any more */
+		mail->quit = mail->exit_now = true; /* nobody is there any more */
 	}
 	if (terminal) {
 		clearerr(in);
-		interrupts_catch(false);
+		interrupts_catch(mail, false);
 		if (go_on) {
 			printf("EOT\n");
 		}
@@ -441,10 +447,10 @@ int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject)
 		return 1;
 	}
 	if (d->text.len == 0 && d->attachments == NULL) {
-		if (var_on("skipemptybody")) {
+		if (var_on(mail, "skipemptybody")) {
 			return 0;
 		}
 		fprintf(stderr, "Null message body; hope that's ok\n");
 	}
-	return send_draft(d);
+	return send_draft(mail, d);
 }

@@ -26,17 +26,17 @@ void draft_free(struct draft *d)
 	memset(d, 0, sizeof(*d));
 }
 
-bool draft_interrupted(bool *kill_r)
+bool draft_interrupted(struct mail_state *mail, bool *kill_r)
 {
-	int count = interrupts_take();
+	int count = interrupts_take(mail);
 
 	*kill_r = false;
 	if (count == 0) {
 		return false;
 	}
-	if (var_on("ignore")) {
+	if (var_on(mail, "ignore")) {
 		printf("\n@\n");
-		interrupts_forget();
+		interrupts_forget(mail);
 	} else if (count > 1) {
 		printf("\n");
 		*kill_r = true;
@@ -47,20 +47,20 @@ bool draft_interrupted(bool *kill_r)
 	return true;
 }
 
-bool draft_ask(FILE *in, const char *prompt, struct buf *into)
+bool draft_ask(struct mail_state *mail, FILE *in, const char *prompt, struct buf *into)
 {
 	struct buf line = BUF_INIT;
 	bool killed = false, got;
 
 	do {
 		printf("%s", prompt);
-		terminal_say(stdout, buf_str(into));
+		terminal_say(mail, stdout, buf_str(into));
 		fflush(stdout);
-		got = read_line(in, &line);
-	} while (!got && draft_interrupted(&killed) && !killed);
+		got = read_line(mail, in, &line);
+	} while (!got && draft_interrupted(mail, &killed) && !killed);
 	if (got) {
-		interrupts_forget();
-		terminal_text(&line);
+		interrupts_forget(mail);
+		terminal_text(mail, &line);
 		buf_adds(into, buf_str(&line));
 	}
 	buf_free(&line);

@@ -11,12 +11,12 @@
 #include "applets/read/mail/mail.h"
 
 /* own_domain - is mail for a user of that domain ours? */
-static bool own_domain(const char *domain)
+static bool own_domain(struct mail_state *mail, const char *domain)
 {
 	char host[256];
 
 	/* main.cf says it; without one the host's name */
-	if (main_cf_known() &&
+	if (main_cf_known(mail) &&
 		(str_ieq(domain, param.myhostname) || str_ieq(domain, param.mydomain) ||
 			str_ieq(domain, param.myorigin))) {
 		return true;
@@ -46,22 +46,23 @@ static bool has_address(const char *list, const char *address)
 }
 
 /* is_us - our login name here, or one of alternates and from */
-static bool is_us(const struct mime_address *m, const char *address)
+static bool is_us(struct mail_state *mail, const struct mime_address *m, const char *address)
 {
 	static const char *const lists[] = { "alternates", "from", "replyto" };
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		if (var_on(lists[i]) && has_address(var_get(lists[i]), address)) {
+		if (var_on(mail, lists[i]) && has_address(var_get(mail, lists[i]), address)) {
 			return true;
 		}
 	}
-	return str_ieq(m->mailbox, G.user) &&
-		(m->domain == NULL || m->domain[0] == '\0' || var_on("allnet") ||
-			own_domain(m->domain));
+	return str_ieq(m->mailbox, mail->user) &&
+		(m->domain == NULL || m->domain[0] == '\0' || var_on(mail, "allnet") ||
+			own_domain(mail, m->domain));
 }
 
 /* add_address - to a list, unless it is us, or in the draft already */
-static void add_address(struct draft *d, struct buf *list, const struct mime_address *m)
+static void add_address(
+	struct mail_state *mail, struct draft *d, struct buf *list, const struct mime_address *m)
 {
 	struct buf one = BUF_INIT;
 
@@ -71,38 +72,39 @@ static void add_address(struct draft *d, struct buf *list, const struct mime_add
 	list_put_address(&one, m);
 	if (!has_address(buf_str(&d->to), buf_str(&one)) &&
 		!has_address(buf_str(&d->cc), buf_str(&one)) &&
-		(var_on("metoo") || !is_us(m, buf_str(&one)))) {
+		(var_on(mail, "metoo") || !is_us(mail, m, buf_str(&one)))) {
 		list_add(list, buf_str(&one));
 	}
 	buf_free(&one);
 }
 
-static void add_field(
-	struct draft *d, struct buf *list, struct arena *a, unsigned n, const char *name)
+static void add_field(struct mail_state *mail, struct draft *d, struct buf *list, struct arena *a,
+	unsigned n, const char *name)
 {
 	int left = 1000;
 
-	for (struct mime_address *m = mime_addresses(a, slice_of(message_raw_field(a, n, name)));
+	for (struct mime_address *m =
+			mime_addresses(a, slice_of(message_raw_field(mail, a, n, name)));
 		m != NULL && left-- > 0; m = m->next) {
-		add_address(d, list, m);
+		add_address(mail, d, list, m);
 	}
 }
 
-void draft_reply(struct draft *d, unsigned n, bool all)
+void draft_reply(struct mail_state *mail, struct draft *d, unsigned n, bool all)
 {
 	struct arena a = ARENA_INIT;
-	const char *to = message_raw_field(&a, n, "Reply-To");
-	const char *subject = message_field(&a, n, "Subject"),
-		   *id = message_raw_field(&a, n, "Message-ID");
-	const char *references = message_raw_field(&a, n, "References");
+	const char *to = message_raw_field(mail, &a, n, "Reply-To");
+	const char *subject = message_field(mail, &a, n, "Subject"),
+		   *id = message_raw_field(mail, &a, n, "Message-ID");
+	const char *references = message_raw_field(mail, &a, n, "References");
 
-	add_field(d, &d->to, &a, n, to[0] != '\0' ? "Reply-To" : "From");
+	add_field(mail, d, &d->to, &a, n, to[0] != '\0' ? "Reply-To" : "From");
 	if (d->to.len == 0) { /* a mail to ourselves is answered all the same */
-		list_add(&d->to, message_from(&a, n, true));
+		list_add(&d->to, message_from(mail, &a, n, true));
 	}
 	if (all) {
-		add_field(d, &d->to, &a, n, "To");
-		add_field(d, &d->cc, &a, n, "Cc");
+		add_field(mail, d, &d->to, &a, n, "To");
+		add_field(mail, d, &d->cc, &a, n, "Cc");
 	}
 	if (d->subject.len == 0) {
 		buf_addf(&d->subject, "%s%s", str_istarts(subject, "re:") ? "" : "Re: ", subject);
@@ -112,29 +114,30 @@ void draft_reply(struct draft *d, unsigned n, bool all)
 		buf_addf(&d->references, "%s%s%s", references, references[0] != '\0' ? "\n " : "",
 			id);
 	}
-	if (var_on("quote")) {
-		const char *prefix = var_get("indentprefix"), *from = message_field(&a, n, "From");
+	if (var_on(mail, "quote")) {
+		const char *prefix = var_get(mail, "indentprefix"),
+			   *from = message_field(mail, &a, n, "From");
 
 		buf_addf(&d->text, "%s wrote:\n\n",
-			from[0] != '\0' ? from : message_from(&a, n, true));
-		show_quoted(&d->text, n, prefix != NULL && prefix[0] != '\0' ? prefix : "\t");
+			from[0] != '\0' ? from : message_from(mail, &a, n, true));
+		show_quoted(mail, &d->text, n, prefix != NULL && prefix[0] != '\0' ? prefix : "\t");
 		buf_addc(&d->text, '\n');
 	}
 	arena_free(&a);
 }
 
-void draft_forward(struct draft *d, unsigned n)
+void draft_forward(struct mail_state *mail, struct draft *d, unsigned n)
 {
 	struct arena a = ARENA_INIT;
-	const char *subject = message_field(&a, n, "Subject");
+	const char *subject = message_field(mail, &a, n, "Subject");
 	struct buf text = BUF_INIT;
 
 	buf_addf(&d->subject, "%s%s", str_istarts(subject, "fwd:") ? "" : "Fwd: ", subject);
 	buf_adds(&d->text, "\n-------- Original Message --------\n");
 	buf_addf(&d->text, "From: %s\nTo: %s\nDate: %s\nSubject: %s\n\n",
-		message_field(&a, n, "From"), message_field(&a, n, "To"),
-		message_field(&a, n, "Date"), subject);
-	show_quoted(&text, n, "");
+		message_field(mail, &a, n, "From"), message_field(mail, &a, n, "To"),
+		message_field(mail, &a, n, "Date"), subject);
+	show_quoted(mail, &text, n, "");
 	buf_add(&d->text, buf_str(&text), text.len);
 	buf_free(&text);
 	arena_free(&a);

@@ -22,22 +22,22 @@
 
 enum { HEADER_WINDOW = 65536, HEADER_STEP = 4096 };
 
-bool main_cf_known(void)
+bool main_cf_known(struct mail_state *mail)
 {
 	char *error = NULL;
 
-	if (G.conf == 0) {
-		G.conf = conf_load(conf_dir(NULL), true, &error) == 0 ? 1 : -1;
+	if (mail->conf == 0) {
+		mail->conf = conf_load(conf_dir(NULL), true, &error) == 0 ? 1 : -1;
 		mem_free(error);
 	}
-	return G.conf > 0;
+	return mail->conf > 0;
 }
 
 /*
  * own_mailbox - $MAIL, else the mailbox of the user where main.cf has it delivered
  * (mail_spool_directory) when that was moved, else in /var/mail or /var/spool/mail
  */
-static char *own_mailbox(const char *user)
+static char *own_mailbox(struct mail_state *mail, const char *user)
 {
 	const char *env = getenv("MAIL");
 	struct buf path = BUF_INIT;
@@ -46,19 +46,19 @@ static char *own_mailbox(const char *user)
 	if (user == NULL && env != NULL && env[0] != '\0') {
 		return mem_strdup(env);
 	}
-	if (main_cf_known() && strcmp(param.mail_spool_directory, "/var/mail") != 0) {
+	if (main_cf_known(mail) && strcmp(param.mail_spool_directory, "/var/mail") != 0) {
 		size_t len = strlen(param.mail_spool_directory);
 
 		/* A directory that ends in a slash holds maildirs, whose own names have none. */
 		buf_addf(&path, "%s%s%s", param.mail_spool_directory,
 			len > 0 && param.mail_spool_directory[len - 1] == '/' ? "" : "/",
-			user != NULL ? user : G.user);
+			user != NULL ? user : mail->user);
 		return buf_steal(&path);
 	}
-	buf_addf(&path, "/var/spool/mail/%s", user != NULL ? user : G.user);
+	buf_addf(&path, "/var/spool/mail/%s", user != NULL ? user : mail->user);
 	if (stat(buf_str(&path), &st) != 0 && stat("/var/spool/mail", &st) != 0) {
 		buf_reset(&path);
-		buf_addf(&path, "/var/mail/%s", user != NULL ? user : G.user);
+		buf_addf(&path, "/var/mail/%s", user != NULL ? user : mail->user);
 	}
 	return buf_steal(&path);
 }
@@ -82,10 +82,10 @@ static void put_path(struct buf *location, const char *path)
 }
 
 /* open_store - a store whose INBOX is that file or maildir; its index stays in memory */
-static struct mailstore *open_store(const char *path)
+static struct mailstore *open_store(struct mail_state *mail, const char *path)
 {
 	struct mail_user user = {
-		.name = G.user, .home = G.home, .uid = geteuid(), .gid = getegid()
+		.name = mail->user, .home = mail->home, .uid = geteuid(), .gid = getegid()
 	};
 	struct buf location = BUF_INIT, sub = BUF_INIT;
 	struct mailstore *store;
@@ -97,7 +97,7 @@ static struct mailstore *open_store(const char *path)
 		buf_adds(&location, "maildir:");
 		put_path(&location, path);
 	} else {
-		buf_addf(&location, "mbox:%s/mail:INBOX=", G.home);
+		buf_addf(&location, "mbox:%s/mail:INBOX=", mail->home);
 		put_path(&location, path);
 	}
 	buf_adds(&location, ":INDEX=MEMORY");
@@ -115,11 +115,11 @@ static struct mailstore *open_store(const char *path)
 }
 
 /* stored_head - the beginning of a message of an mbox, From_ line first; false: none, or no mbox */
-static bool stored_head(unsigned n, struct buf *out)
+static bool stored_head(struct mail_state *mail, unsigned n, struct buf *out)
 {
 	while (out->len < HEADER_WINDOW) {
 		int64_t got = mailbox_stored(
-			G.view, n, out->len, buf_reserve(out, HEADER_STEP), HEADER_STEP);
+			mail->view, n, out->len, buf_reserve(out, HEADER_STEP), HEADER_STEP);
 
 		if (got <= 0) {
 			break;
@@ -134,13 +134,13 @@ static bool stored_head(unsigned n, struct buf *out)
 }
 
 /* was_listed - Status: O says that a mail program showed it in a list before */
-static bool was_listed(unsigned n)
+static bool was_listed(struct mail_state *mail, unsigned n)
 {
 	struct buf head = BUF_INIT;
 	struct mime_field field;
 	bool listed = false;
 
-	if (stored_head(n, &head)) {
+	if (stored_head(mail, n, &head)) {
 		size_t from = strcspn(buf_str(&head), "\n");
 		struct slice rest = { buf_str(&head) + from, head.len - from };
 
@@ -154,44 +154,44 @@ static bool was_listed(unsigned n)
 }
 
 /* know_messages - what the session keeps about messages from number n on */
-static void know_messages(unsigned n)
+static void know_messages(struct mail_state *mail, unsigned n)
 {
-	G.messages = mem_realloc(G.messages, (G.count + 1) * sizeof(*G.messages));
-	for (; n <= G.count; n++) {
-		G.messages[n] = (struct message){ .marks = 0 };
-		G.messages[n].old = (mailbox_info(G.view, n)->flags & MAIL_SEEN) == 0 &&
-			mailbox_recent(G.view, n) && was_listed(n);
+	mail->messages = mem_realloc(mail->messages, (mail->count + 1) * sizeof(*mail->messages));
+	for (; n <= mail->count; n++) {
+		mail->messages[n] = (struct message){ .marks = 0 };
+		mail->messages[n].old = (mailbox_info(mail->view, n)->flags & MAIL_SEEN) == 0 &&
+			mailbox_recent(mail->view, n) && was_listed(mail, n);
 	}
 }
 
-unsigned folder_follow(void)
+unsigned folder_follow(struct mail_state *mail)
 {
-	unsigned before = G.count;
+	unsigned before = mail->count;
 
-	if (G.view == NULL || mailbox_view_sync(G.view, false, NULL) != 0 ||
-		mailbox_count(G.view) <= before) {
+	if (mail->view == NULL || mailbox_view_sync(mail->view, false, NULL) != 0 ||
+		mailbox_count(mail->view) <= before) {
 		return 0;
 	}
-	G.count = mailbox_count(G.view);
-	know_messages(before + 1);
-	return G.count - before;
+	mail->count = mailbox_count(mail->view);
+	know_messages(mail, before + 1);
+	return mail->count - before;
 }
 
 /* first_current - the dot at the start: the first new message, else the first unread, else the last
  */
-static unsigned first_current(void)
+static unsigned first_current(struct mail_state *mail)
 {
-	for (unsigned n = 1; n <= G.count; n++) {
-		if (folder_new(n)) {
+	for (unsigned n = 1; n <= mail->count; n++) {
+		if (folder_new(mail, n)) {
 			return n;
 		}
 	}
-	for (unsigned n = 1; n <= G.count; n++) {
-		if (folder_unread(n)) {
+	for (unsigned n = 1; n <= mail->count; n++) {
+		if (folder_unread(mail, n)) {
 			return n;
 		}
 	}
-	return G.count;
+	return mail->count;
 }
 
 /* say_store_error - what the store says; the path in front where it does not name it */
@@ -203,8 +203,8 @@ static void say_store_error(const char *path, const char *error)
 }
 
 /* open_view - 0 with both set, or -1 and said */
-static int open_view(
-	const char *path, bool read_only, struct mailstore **store_r, struct mailbox_view **view_r)
+static int open_view(struct mail_state *mail, const char *path, bool read_only,
+	struct mailstore **store_r, struct mailbox_view **view_r)
 {
 	struct stat st;
 
@@ -212,7 +212,7 @@ static int open_view(
 		fprintf(stderr, "%s: %s\n", path, strerror(errno));
 		return -1;
 	}
-	*store_r = open_store(path);
+	*store_r = open_store(mail, path);
 	if (*store_r == NULL) {
 		return -1;
 	}
@@ -225,29 +225,29 @@ static int open_view(
 	return 0;
 }
 
-static int open_path(const char *path, bool read_only)
+static int open_path(struct mail_state *mail, const char *path, bool read_only)
 {
 	struct mailstore *store;
 	struct mailbox_view *view;
 
-	if (open_view(path, read_only, &store, &view) != 0) {
+	if (open_view(mail, path, read_only, &store, &view) != 0) {
 		return -1;
 	}
-	folder_close();
-	G.store = store;
-	G.view = view;
-	G.read_only = mailbox_read_only(view);
-	G.count = mailbox_count(view);
-	know_messages(0);
-	mem_free(G.previous_path);
-	G.previous_path = G.folder_path;
-	G.folder_path = mem_strdup(path);
-	G.current = first_current();
+	folder_close(mail);
+	mail->store = store;
+	mail->view = view;
+	mail->read_only = mailbox_read_only(view);
+	mail->count = mailbox_count(view);
+	know_messages(mail, 0);
+	mem_free(mail->previous_path);
+	mail->previous_path = mail->folder_path;
+	mail->folder_path = mem_strdup(path);
+	mail->current = first_current(mail);
 	return 0;
 }
 
 /* own_there - is there mail in the user's own mailbox? 0; 1 or -1 and said */
-static int own_there(const char *own, const char *user)
+static int own_there(struct mail_state *mail, const char *own, const char *user)
 {
 	struct stat st;
 	bool is = stat(own, &st) == 0;
@@ -259,21 +259,21 @@ static int own_there(const char *own, const char *user)
 		fprintf(stderr, "%s: %s\n", own, strerror(errno));
 		return -1;
 	}
-	fprintf(stderr, "No mail for %s%s\n", user != NULL ? user : G.user,
+	fprintf(stderr, "No mail for %s%s\n", user != NULL ? user : mail->user,
 		user != NULL && getpwnam(user) == NULL ? " (the system has no such user)" : "");
 	return 1;
 }
 
-int folder_open(const char *path, const char *user, bool read_only)
+int folder_open(struct mail_state *mail, const char *path, const char *user, bool read_only)
 {
-	char *own = path == NULL ? own_mailbox(user) : NULL;
-	int result = own != NULL ? own_there(own, user) : 0;
+	char *own = path == NULL ? own_mailbox(mail, user) : NULL;
+	int result = own != NULL ? own_there(mail, own, user) : 0;
 
 	if (result == 0) {
-		result = open_path(own != NULL ? own : path, read_only);
-		G.system_box = result == 0 ? own != NULL : G.system_box;
-		if (result == 0 && own != NULL && G.count == 0) {
-			fprintf(stderr, "No mail for %s\n", user != NULL ? user : G.user);
+		result = open_path(mail, own != NULL ? own : path, read_only);
+		mail->system_box = result == 0 ? own != NULL : mail->system_box;
+		if (result == 0 && own != NULL && mail->count == 0) {
+			fprintf(stderr, "No mail for %s\n", user != NULL ? user : mail->user);
 			result = 1;
 		}
 	}
@@ -281,14 +281,14 @@ int folder_open(const char *path, const char *user, bool read_only)
 	return result;
 }
 
-bool folder_can_open(const char *path)
+bool folder_can_open(struct mail_state *mail, const char *path)
 {
-	char *own = path == NULL ? own_mailbox(NULL) : NULL;
+	char *own = path == NULL ? own_mailbox(mail, NULL) : NULL;
 	const char *to = own != NULL ? own : path;
 	struct mailstore *store;
 	struct mailbox_view *view;
-	bool can = (own == NULL || own_there(own, NULL) == 0) &&
-		open_view(to, true, &store, &view) == 0;
+	bool can = (own == NULL || own_there(mail, own, NULL) == 0) &&
+		open_view(mail, to, true, &store, &view) == 0;
 
 	if (can) {
 		mailbox_close(view);
@@ -298,32 +298,32 @@ bool folder_can_open(const char *path)
 	return can;
 }
 
-bool folder_new(unsigned n)
+bool folder_new(struct mail_state *mail, unsigned n)
 {
-	return folder_unread(n) && mailbox_recent(G.view, n) && !G.messages[n].old &&
-		(G.messages[n].marks & MARK_UNREAD) == 0;
+	return folder_unread(mail, n) && mailbox_recent(mail->view, n) && !mail->messages[n].old &&
+		(mail->messages[n].marks & MARK_UNREAD) == 0;
 }
 
-bool folder_unread(unsigned n)
+bool folder_unread(struct mail_state *mail, unsigned n)
 {
-	unsigned marks = G.messages[n].marks;
+	unsigned marks = mail->messages[n].marks;
 
 	if (marks & MARK_UNREAD) {
 		return true;
 	}
-	return (marks & MARK_READ) == 0 && (mailbox_info(G.view, n)->flags & MAIL_SEEN) == 0;
+	return (marks & MARK_READ) == 0 && (mailbox_info(mail->view, n)->flags & MAIL_SEEN) == 0;
 }
 
-void folder_banner(void)
+void folder_banner(struct mail_state *mail)
 {
 	unsigned fresh = 0, unread = 0, deleted = 0;
 
-	for (unsigned n = 1; n <= G.count; n++) {
-		deleted += (G.messages[n].marks & MARK_DELETED) != 0;
-		fresh += folder_new(n);
-		unread += folder_unread(n);
+	for (unsigned n = 1; n <= mail->count; n++) {
+		deleted += (mail->messages[n].marks & MARK_DELETED) != 0;
+		fresh += folder_new(mail, n);
+		unread += folder_unread(mail, n);
 	}
-	printf("\"%s\": %u message%s", G.folder_path, G.count, G.count == 1 ? "" : "s");
+	printf("\"%s\": %u message%s", mail->folder_path, mail->count, mail->count == 1 ? "" : "s");
 	if (fresh > 0) {
 		printf(" %u new", fresh);
 	}
@@ -333,38 +333,38 @@ void folder_banner(void)
 	if (deleted > 0) {
 		printf(" %u deleted", deleted);
 	}
-	printf("%s\n", G.read_only ? " [Read only]" : "");
+	printf("%s\n", mail->read_only ? " [Read only]" : "");
 }
 
-void folder_close(void)
+void folder_close(struct mail_state *mail)
 {
-	if (G.view != NULL) {
-		mailbox_close(G.view);
-		mailstore_close(G.store);
-		G.view = NULL;
-		G.store = NULL;
+	if (mail->view != NULL) {
+		mailbox_close(mail->view);
+		mailstore_close(mail->store);
+		mail->view = NULL;
+		mail->store = NULL;
 	}
-	mem_free(G.messages);
-	G.messages = NULL;
-	G.count = G.current = 0;
+	mem_free(mail->messages);
+	mail->messages = NULL;
+	mail->count = mail->current = 0;
 }
 
 /* ---- Messages ---- */
 
-static struct mail_text *open_text(unsigned n)
+static struct mail_text *open_text(struct mail_state *mail, unsigned n)
 {
-	struct mail_text *text = mail_open(G.view, n);
+	struct mail_text *text = mail_open(mail->view, n);
 
 	if (text == NULL) {
-		fprintf(stderr, "%u: %s\n", n, mailstore_error(G.store));
+		fprintf(stderr, "%u: %s\n", n, mailstore_error(mail->store));
 	}
 	return text;
 }
 
 /* message_header - the header in out, up to a bound */
-static bool message_header(unsigned n, struct buf *out)
+static bool message_header(struct mail_state *mail, unsigned n, struct buf *out)
 {
-	struct mail_text *text = open_text(n);
+	struct mail_text *text = open_text(mail, n);
 	uint64_t offset = 0;
 
 	while (text != NULL && offset < HEADER_WINDOW) {
@@ -387,13 +387,14 @@ static bool message_header(unsigned n, struct buf *out)
 	return text != NULL;
 }
 
-const char *message_raw_field(struct arena *a, unsigned n, const char *name)
+const char *message_raw_field(
+	struct mail_state *mail, struct arena *a, unsigned n, const char *name)
 {
 	struct buf head = BUF_INIT, value = BUF_INIT;
 	struct mime_field field;
 	const char *result = "";
 
-	if (message_header(n, &head) &&
+	if (message_header(mail, n, &head) &&
 		mime_field_find((struct slice){ buf_str(&head), head.len }, name, &field)) {
 		mime_unfold(&value, field.value);
 		result = arena_strdup(a, buf_str(&value));
@@ -403,9 +404,9 @@ const char *message_raw_field(struct arena *a, unsigned n, const char *name)
 	return result;
 }
 
-const char *message_field(struct arena *a, unsigned n, const char *name)
+const char *message_field(struct mail_state *mail, struct arena *a, unsigned n, const char *name)
 {
-	const char *raw = message_raw_field(a, n, name);
+	const char *raw = message_raw_field(mail, a, n, name);
 	struct buf text = BUF_INIT;
 	const char *result;
 
@@ -415,17 +416,17 @@ const char *message_field(struct arena *a, unsigned n, const char *name)
 	return result;
 }
 
-const char *message_from_line(struct arena *a, unsigned n)
+const char *message_from_line(struct mail_state *mail, struct arena *a, unsigned n)
 {
 	struct buf head = BUF_INIT;
 	const char *line, *sender;
 	char date[DATE_SIZE];
 
-	if (stored_head(n, &head)) {
+	if (stored_head(mail, n, &head)) {
 		line = arena_strndup(a, buf_str(&head), strcspn(buf_str(&head), "\r\n"));
 	} else { /* a maildir has none */
 		struct mime_address *path =
-			mime_addresses(a, slice_of(message_raw_field(a, n, "Return-Path")));
+			mime_addresses(a, slice_of(message_raw_field(mail, a, n, "Return-Path")));
 
 		sender = "MAILER-DAEMON";
 		if (path != NULL && path->mailbox != NULL && path->mailbox[0] != '\0') {
@@ -435,22 +436,22 @@ const char *message_from_line(struct arena *a, unsigned n)
 			sender = arena_strdup(a, buf_str(&text));
 			buf_free(&text);
 		}
-		date_asctime(date, mailbox_info(G.view, n)->received);
+		date_asctime(date, mailbox_info(mail->view, n)->received);
 		line = arena_printf(a, "From %s  %s", sender, date);
 	}
 	buf_free(&head);
 	return line;
 }
 
-const char *message_from(struct arena *a, unsigned n, bool bare)
+const char *message_from(struct mail_state *mail, struct arena *a, unsigned n, bool bare)
 {
-	const char *raw = message_raw_field(a, n, "From");
+	const char *raw = message_raw_field(mail, a, n, "From");
 	struct mime_address *address;
 	struct buf text = BUF_INIT;
 	const char *result;
 
 	if (raw[0] == '\0') { /* the sender of the From_ line */
-		struct slice line = slice_of(message_from_line(a, n));
+		struct slice line = slice_of(message_from_line(mail, a, n));
 
 		(void)slice_word(&line, " \t");
 		line = slice_word(&line, " \t");
@@ -460,7 +461,8 @@ const char *message_from(struct arena *a, unsigned n, bool bare)
 	if (address == NULL || address->mailbox == NULL) {
 		return raw;
 	}
-	if (!bare && var_on("showname") && address->name != NULL && address->name[0] != '\0') {
+	if (!bare && var_on(mail, "showname") && address->name != NULL &&
+		address->name[0] != '\0') {
 		mime_words_decode(&text, slice_of(address->name), NULL);
 	} else if (address->domain == NULL || address->domain[0] == '\0') {
 		buf_adds(&text, address->mailbox);
@@ -472,9 +474,9 @@ const char *message_from(struct arena *a, unsigned n, bool bare)
 	return result;
 }
 
-bool message_text(unsigned n, struct buf *out)
+bool message_text(struct mail_state *mail, unsigned n, struct buf *out)
 {
-	struct mail_text *text = open_text(n);
+	struct mail_text *text = open_text(mail, n);
 	uint64_t offset = 0;
 	bool whole;
 
@@ -503,26 +505,26 @@ bool message_text(unsigned n, struct buf *out)
 	/* What is not read to its end must not be taken for the message: that may be removed. */
 	whole = offset == mail_size(text);
 	if (!whole) {
-		fprintf(stderr, "%u: %s\n", n, mailstore_error(G.store));
+		fprintf(stderr, "%u: %s\n", n, mailstore_error(mail->store));
 	}
 	mail_close(text);
 	return whole;
 }
 
-void message_size(unsigned n, unsigned long *lines, unsigned long *bytes)
+void message_size(struct mail_state *mail, unsigned n, unsigned long *lines, unsigned long *bytes)
 {
 	char data[16384];
 	struct buf text = BUF_INIT;
 	int64_t got;
 
 	*lines = *bytes = 0;
-	while ((got = mailbox_stored(G.view, n, *bytes, data, sizeof(data))) > 0) {
+	while ((got = mailbox_stored(mail->view, n, *bytes, data, sizeof(data))) > 0) {
 		*bytes += (unsigned long)got;
 		for (int64_t i = 0; i < got; i++) {
 			*lines += data[i] == '\n';
 		}
 	}
-	if (*bytes == 0 && message_text(n, &text)) {
+	if (*bytes == 0 && message_text(mail, n, &text)) {
 		*bytes = text.len;
 		for (size_t i = 0; i < text.len; i++) {
 			*lines += text.data[i] == '\n';

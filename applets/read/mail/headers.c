@@ -19,9 +19,9 @@
 enum { NARROW = 60 };
 
 /* window_size - messages of one screenful: variable screen, else what the terminal holds */
-static unsigned window_size(void)
+static unsigned window_size(struct mail_state *mail)
 {
-	const char *screen = var_get("screen");
+	const char *screen = var_get(mail, "screen");
 	unsigned rows, columns;
 	int64_t n;
 
@@ -90,9 +90,9 @@ static void put_cell(struct buf *out, const char *text, unsigned width, bool pad
 	}
 }
 
-static char state_of(unsigned n)
+static char state_of(struct mail_state *mail, unsigned n)
 {
-	unsigned marks = G.messages[n].marks, flags = mailbox_info(G.view, n)->flags;
+	unsigned marks = mail->messages[n].marks, flags = mailbox_info(mail->view, n)->flags;
 
 	if (marks & MARK_SAVED) {
 		return '*';
@@ -103,10 +103,10 @@ static char state_of(unsigned n)
 	if (marks & MARK_MBOX) {
 		return 'M';
 	}
-	if (folder_new(n)) {
+	if (folder_new(mail, n)) {
 		return 'N';
 	}
-	if (folder_unread(n)) {
+	if (folder_unread(mail, n)) {
 		return 'U';
 	}
 	if (flags & MAIL_FLAGGED) {
@@ -121,13 +121,13 @@ static unsigned from_width(unsigned columns)
 	return columns >= 80 ? 20 : columns >= NARROW ? 12 : 6;
 }
 
-static void print_header(unsigned n, unsigned columns)
+static void print_header(struct mail_state *mail, unsigned n, unsigned columns)
 {
 	struct arena a = ARENA_INIT;
 	struct buf line = BUF_INIT;
 	unsigned long lines, bytes;
 	char number[16], date[32], size[48];
-	time_t when = mailbox_info(G.view, n)->received;
+	time_t when = mailbox_info(mail->view, n)->received;
 	unsigned from = from_width(columns), used;
 	bool narrow = columns < NARROW;
 	const char *subject;
@@ -135,88 +135,88 @@ static void print_header(unsigned n, unsigned columns)
 
 	localtime_r(&when, &tm);
 	strftime(date, sizeof(date), narrow ? "%b %e %H:%M" : "%a %b %e %H:%M", &tm);
-	message_size(n, &lines, &bytes);
+	message_size(mail, n, &lines, &bytes);
 	snprintf(number, sizeof(number), "%3u", n);
 	snprintf(size, sizeof(size), "%4lu/%-5lu ", lines, bytes);
-	buf_addf(&line, "%c%c%s ", n == G.current ? '>' : ' ', state_of(n), number);
-	put_cell(&line, message_from(&a, n, false), from, true);
+	buf_addf(&line, "%c%c%s ", n == mail->current ? '>' : ' ', state_of(mail, n), number);
+	put_cell(&line, message_from(mail, &a, n, false), from, true);
 	buf_addf(&line, "  %s %s", date, narrow ? "" : size);
 	used = (unsigned)(3 + strlen(number) + from + 2 + strlen(date) + 1 +
 		(narrow ? 0 : strlen(size)));
-	subject = message_field(&a, n, "Subject");
+	subject = message_field(mail, &a, n, "Subject");
 	if (subject[0] != '\0' && columns > used + 4) {
 		buf_addc(&line, '"');
 		put_cell(&line, subject, columns - used - 3, false);
 		buf_addc(&line, '"');
 	}
 	buf_addc(&line, '\n');
-	terminal_write(stdout, buf_str(&line), line.len);
+	terminal_write(mail, stdout, buf_str(&line), line.len);
 	buf_free(&line);
 	arena_free(&a);
 }
 
 /* window_of - the first message of the screenful that holds n */
-static unsigned window_of(unsigned n)
+static unsigned window_of(struct mail_state *mail, unsigned n)
 {
-	unsigned size = window_size();
+	unsigned size = window_size(mail);
 
 	return (n - 1) / size * size + 1;
 }
 
-void headers_window(unsigned around)
+void headers_window(struct mail_state *mail, unsigned around)
 {
-	unsigned rows, columns, left = window_size();
+	unsigned rows, columns, left = window_size(mail);
 
-	if (G.count == 0) {
+	if (mail->count == 0) {
 		printf("No messages.\n");
 		return;
 	}
-	around = around < 1 ? 1 : around > G.count ? G.count : around;
+	around = around < 1 ? 1 : around > mail->count ? mail->count : around;
 	terminal_size(&rows, &columns);
-	for (unsigned n = window_of(around); n <= G.count && left > 0; n++) {
-		if ((G.messages[n].marks & MARK_DELETED) == 0) {
-			print_header(n, columns);
+	for (unsigned n = window_of(mail, around); n <= mail->count && left > 0; n++) {
+		if ((mail->messages[n].marks & MARK_DELETED) == 0) {
+			print_header(mail, n, columns);
 			left--;
 		}
 	}
 }
 
-void headers_all(void)
+void headers_all(struct mail_state *mail)
 {
 	unsigned rows, columns;
 
 	terminal_size(&rows, &columns);
-	for (unsigned n = 1; n <= G.count; n++) {
-		print_header(n, columns);
+	for (unsigned n = 1; n <= mail->count; n++) {
+		print_header(mail, n, columns);
 	}
 }
 
-void headers_list(const unsigned *list)
+void headers_list(struct mail_state *mail, const unsigned *list)
 {
 	unsigned rows, columns;
 
 	terminal_size(&rows, &columns);
 	for (; *list != 0; list++) {
-		print_header(*list, columns);
+		print_header(mail, *list, columns);
 	}
 }
 
-void headers_scroll(int screens)
+void headers_scroll(struct mail_state *mail, int screens)
 {
-	int64_t size = window_size(), to;
+	int64_t size = window_size(mail), to;
 
-	if (G.count == 0) {
+	if (mail->count == 0) {
 		printf("No messages.\n");
 		return;
 	}
-	to = (int64_t)window_of(G.current > 0 ? G.current : 1) + screens * size;
-	if (to > (int64_t)G.count) {
+	to = (int64_t)window_of(mail, mail->current > 0 ? mail->current : 1) + screens * size;
+	if (to > (int64_t)mail->count) {
 		printf("On last screenful of messages\n");
 	} else if (to < 1) {
 		printf("On first screenful of messages\n");
 	} else {
-		G.current = (unsigned)to;
-		G.moved = false;
+		mail->current = (unsigned)to;
+		mail->moved = false;
 	}
-	headers_window(G.current);
+	headers_window(mail, mail->current);
 }

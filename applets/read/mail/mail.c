@@ -25,8 +25,6 @@
 #include "mime/word.h"
 #include "applets/applets.h"
 
-struct mail_state G;
-
 struct options {
 	bool no_rc, read_only, exists_only, headers_only, no_headers, force_send, tildes;
 	const char *user;
@@ -44,20 +42,22 @@ enum { TEMPLATE_MAX = 1 << 28 };
 static const char version_text[] = "Heirloom Mail version 12.4 7/29/08.";
 
 /* know_user - who runs this; a uid without an account gets its number as name and HOME or / */
-static void know_user(void)
+static void know_user(struct mail_state *mail)
 {
 	struct passwd *pw = getpwuid(getuid());
 	const char *home = getenv("HOME"), *user = getenv("USER");
 	char number[24];
 
 	snprintf(number, sizeof(number), "%lu", (unsigned long)getuid());
-	G.user = mem_strdup(pw != NULL                    ? pw->pw_name
+	mail->user = mem_strdup(pw != NULL                ? pw->pw_name
 			: user != NULL && user[0] != '\0' ? user
 							  : number);
-	G.home = mem_strdup(home != NULL && home[0] == '/' ? home : pw != NULL ? pw->pw_dir : "/");
+	mail->home = mem_strdup(home != NULL && home[0] == '/' ? home
+			: pw != NULL                           ? pw->pw_dir
+							       : "/");
 }
 
-static void set_defaults(void)
+static void set_defaults(struct mail_state *mail)
 {
 	static const char *const flags[] = { "append", "ask", "crt", "dot", "header", "hold",
 		"keep", "quote", "save", "showname" };
@@ -65,35 +65,35 @@ static void set_defaults(void)
 		"references", "mime-version", "content-transfer-encoding" };
 
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
-		var_set(flags[i], "");
+		var_set(mail, flags[i], "");
 	}
 	for (size_t i = 0; i < ARRAY_LEN(ignored); i++) {
-		hash_set(&G.ignored, ignored[i], &G.ignored);
+		hash_set(&mail->ignored, ignored[i], &mail->ignored);
 	}
-	var_set("indentprefix", "> ");
-	var_set("newmail", "nopoll");
+	var_set(mail, "indentprefix", "> ");
+	var_set(mail, "newmail", "nopoll");
 }
 
-static void read_rc_files(const struct options *o)
+static void read_rc_files(struct mail_state *mail, const struct options *o)
 {
 	const char *own = getenv("MAILRC");
 	char *path;
 
-	if (!o->no_rc && !rc_read("/etc/mail.rc", true)) {
-		(void)rc_read("/etc/nail.rc", true);
+	if (!o->no_rc && !rc_read(mail, "/etc/mail.rc", true)) {
+		(void)rc_read(mail, "/etc/nail.rc", true);
 	}
-	path = path_expand(own != NULL && own[0] != '\0' ? own : "~/.mailrc");
-	(void)rc_read(path, true);
+	path = path_expand(mail, own != NULL && own[0] != '\0' ? own : "~/.mailrc");
+	(void)rc_read(mail, path, true);
 	mem_free(path);
 }
 
 /* option_S - -S name[=value] */
-static void option_S(const char *text)
+static void option_S(struct mail_state *mail, const char *text)
 {
 	const char *equals = strchr(text, '=');
 	char *name = mem_strndup(text, equals != NULL ? (size_t)(equals - text) : strlen(text));
 
-	var_set(name, equals != NULL ? equals + 1 : "");
+	var_set(mail, name, equals != NULL ? equals + 1 : "");
 	mem_free(name);
 }
 
@@ -109,7 +109,7 @@ static void add_attachment(struct draft *d, const char *path)
 }
 
 /* one_option - false: not an option of ours */
-static bool one_option(struct options *o, int c)
+static bool one_option(struct mail_state *mail, struct options *o, int c)
 {
 	switch (c) {
 	case 'a':
@@ -134,7 +134,7 @@ static bool one_option(struct options *o, int c)
 		o->exists_only = true;
 		break;
 	case 'E':
-		var_set("skipemptybody", "");
+		var_set(mail, "skipemptybody", "");
 		break;
 	case 'f':
 		o->have_file = true;
@@ -143,7 +143,7 @@ static bool one_option(struct options *o, int c)
 		o->headers_only = true;
 		break;
 	case 'i':
-		var_set("ignore", "");
+		var_set(mail, "ignore", "");
 		break;
 	case 'n':
 		o->no_rc = true;
@@ -155,7 +155,7 @@ static bool one_option(struct options *o, int c)
 		o->read_only = true;
 		break;
 	case 'S':
-		option_S(optarg);
+		option_S(mail, optarg);
 		o->set = mem_realloc(o->set, (o->set_count + 1) * sizeof(*o->set));
 		o->set[o->set_count++] = optarg;
 		break;
@@ -172,10 +172,10 @@ static bool one_option(struct options *o, int c)
 		o->from_headers = true;
 		break;
 	case 'v':
-		var_set("verbose", "");
+		var_set(mail, "verbose", "");
 		break;
 	case 'd':
-		var_set("debug", "");
+		var_set(mail, "debug", "");
 		break;
 	case 'F':
 	case 'B':
@@ -191,7 +191,7 @@ static bool one_option(struct options *o, int c)
 }
 
 /* add_field_of - -t: one header of the template */
-static void add_field_of(struct draft *d, const struct mime_field *f)
+static void add_field_of(struct mail_state *mail, struct draft *d, const struct mime_field *f)
 {
 	struct buf value = BUF_INIT;
 
@@ -206,9 +206,9 @@ static void add_field_of(struct draft *d, const struct mime_field *f)
 		buf_reset(&d->subject);
 		mime_words_decode(&d->subject, f->value, NULL);
 	} else if (slice_ieq(f->name, "From") && d->from == NULL) {
-		var_set("from", buf_str(&value));
+		var_set(mail, "from", buf_str(&value));
 	} else if (slice_ieq(f->name, "Reply-To")) {
-		var_set("replyto", buf_str(&value));
+		var_set(mail, "replyto", buf_str(&value));
 	} else if (f->name.len > 0) {
 		fprintf(stderr, "%.*s: header ignored\n", (int)f->name.len, f->name.ptr);
 	}
@@ -216,7 +216,7 @@ static void add_field_of(struct draft *d, const struct mime_field *f)
 }
 
 /* template_mode - -t: standard input is headers, a blank line, the text */
-static int template_mode(struct options *o)
+static int template_mode(struct mail_state *mail, struct options *o)
 {
 	struct buf input = BUF_INIT;
 	struct slice rest;
@@ -229,7 +229,7 @@ static int template_mode(struct options *o)
 	}
 	rest = (struct slice){ buf_str(&input), input.len };
 	while (mime_field_next(&rest, &field)) {
-		add_field_of(&o->draft, &field);
+		add_field_of(mail, &o->draft, &field);
 	}
 	if (rest.len > 0 && (rest.ptr[0] == '\n' || str_starts(rest.ptr, "\r\n"))) {
 		size_t blank = rest.ptr[0] == '\n' ? 1 : 2;
@@ -239,7 +239,7 @@ static int template_mode(struct options *o)
 	}
 	buf_add(&o->draft.text, rest.ptr, rest.len);
 	buf_free(&input);
-	return send_draft(&o->draft);
+	return send_draft(mail, &o->draft);
 }
 
 /* add_quote_file - -q: the text begins with that file */
@@ -270,7 +270,7 @@ static bool may_attach(const struct draft *d)
 }
 
 /* send_mode - mail address... */
-static int send_mode(struct options *o)
+static int send_mode(struct mail_state *mail, struct options *o)
 {
 	int status = 1;
 
@@ -281,21 +281,21 @@ static int send_mode(struct options *o)
 		*c = *c == '\n' || *c == '\r' ? ' ' : *c; /* no header can be slipped in */
 	}
 	if (o->tildes) {
-		var_set("tildeescapes", "");
+		var_set(mail, "tildeescapes", "");
 	}
 	if (may_attach(&o->draft) &&
 		(o->quote_file == NULL || add_quote_file(&o->draft, o->quote_file))) {
-		status = o->from_headers ? template_mode(o)
-					 : compose(&o->draft, stdin, G.interactive, true);
+		status = o->from_headers ? template_mode(mail, o)
+					 : compose(mail, &o->draft, stdin, mail->interactive, true);
 	}
 	draft_free(&o->draft);
 	return status;
 }
 
 /* read_mode - mail, mail -f file, mail -u user */
-static int read_mode(struct options *o, const char *file)
+static int read_mode(struct mail_state *mail, struct options *o, const char *file)
 {
-	char *path = o->have_file ? path_expand(file != NULL ? file : "&") : NULL;
+	char *path = o->have_file ? path_expand(mail, file != NULL ? file : "&") : NULL;
 	int opened;
 
 	if (o->exists_only) {
@@ -307,40 +307,41 @@ static int read_mode(struct options *o, const char *file)
 		}
 		close(null_err);
 	}
-	opened = folder_open(path, o->user, o->read_only || o->exists_only || o->headers_only);
+	opened =
+		folder_open(mail, path, o->user, o->read_only || o->exists_only || o->headers_only);
 	mem_free(path);
 	if (opened != 0) {
 		return 1;
 	}
 	if (o->exists_only) {
-		bool any = G.count > 0;
+		bool any = mail->count > 0;
 
-		folder_close();
+		folder_close(mail);
 		return any ? 0 : 1;
 	}
 	if (o->headers_only) {
-		headers_all();
-		folder_close();
+		headers_all(mail);
+		folder_close(mail);
 		return 0;
 	}
-	if (!o->no_headers && var_on("header")) {
-		if (!var_on("quiet")) {
+	if (!o->no_headers && var_on(mail, "header")) {
+		if (!var_on(mail, "quiet")) {
 			printf("%s  Type ? for help.\n", version_text);
 		}
-		folder_banner();
-		headers_window(G.current);
+		folder_banner(mail);
+		headers_window(mail, mail->current);
 	}
-	commands_run();
-	folder_quit(G.exit_now);
-	folder_close();
-	return G.exit_status;
+	commands_run(mail);
+	folder_quit(mail, mail->exit_now);
+	folder_close(mail);
+	return mail->exit_status;
 }
 
 /*
  * parse_options - also behind addresses (`mail root -s subject`), as people write it; 0, 1 usage,
  * 2 done
  */
-static int parse_options(struct options *o, int argc, char **argv)
+static int parse_options(struct mail_state *mail, struct options *o, int argc, char **argv)
 {
 	/* '-' first: an operand comes as option 1 */
 	static const char letters[] = "-a:b:Bc:dEeFfh:HiInNO:q:r:RS:s:tT:u:vV~";
@@ -354,7 +355,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 		} else if (c == 'V') {
 			printf("12.4 7/29/08\n");
 			return 2;
-		} else if (!one_option(o, c)) {
+		} else if (!one_option(mail, o, c)) {
 			return 1;
 		}
 	}
@@ -365,42 +366,43 @@ static int parse_options(struct options *o, int argc, char **argv)
 }
 
 /* run - as the options say; the exit status */
-static int run(struct options *o)
+static int run(struct mail_state *mail, struct options *o)
 {
-	G.in = stdin;
-	G.run_line = command_line;
-	G.interactive = isatty(0) != 0;
-	if (G.interactive) {
+	mail->in = stdin;
+	mail->run_line = command_line;
+	mail->interactive = isatty(0) != 0;
+	if (mail->interactive) {
 		setvbuf(stdin, NULL, _IONBF, 0); /* compose.c waits for it with ppoll */
 	}
-	G.sending = !o->have_file && o->user == NULL &&
+	mail->sending = !o->have_file && o->user == NULL &&
 		(o->operand_count > 0 || o->draft.cc.len > 0 || o->draft.bcc.len > 0 ||
 			o->from_headers);
-	read_rc_files(o);
+	read_rc_files(mail, o);
 	for (size_t i = 0; i < o->set_count; i++) {
-		option_S(o->set[i]);
+		option_S(mail, o->set[i]);
 	}
-	if (G.sending) {
-		return send_mode(o);
+	if (mail->sending) {
+		return send_mode(mail, o);
 	}
 	if ((o->force_send || o->draft.attachments != NULL || o->quote_file != NULL) &&
 		!o->have_file) {
 		fprintf(stderr, "Send options without primary recipient specified.\n");
 		return applet_usage("mail");
 	}
-	return read_mode(o, o->operand_count > 0 ? o->operands[0] : NULL);
+	return read_mode(mail, o, o->operand_count > 0 ? o->operands[0] : NULL);
 }
 
 int mail_main(int argc, char **argv)
 {
+	struct mail_state state = { .in = NULL }, *mail = &state;
 	struct options o = { .no_rc = false };
 	int parsed, status;
 
 	log_open("mail", LOG_TO_SYSLOG); /* errors are printed; the rest is not for the user */
-	know_user();
-	set_defaults();
-	parsed = parse_options(&o, argc, argv);
-	status = parsed == 0 ? run(&o) : parsed == 1 ? applet_usage("mail") : 0;
+	know_user(mail);
+	set_defaults(mail);
+	parsed = parse_options(mail, &o, argc, argv);
+	status = parsed == 0 ? run(mail, &o) : parsed == 1 ? applet_usage("mail") : 0;
 	draft_free(&o.draft);
 	mem_free(o.operands);
 	mem_free(o.set);

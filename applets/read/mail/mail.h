@@ -75,7 +75,7 @@ struct mail_state {
 	FILE *in;
 	int exit_status;
 	/* One command line; in_rc: of an rc file. For those that command.c itself calls. */
-	void (*run_line)(char *line, bool in_rc);
+	void (*run_line)(struct mail_state *mail, char *line, bool in_rc);
 	int conf; /* main.cf: 0 not asked for, 1 read, -1 cannot be */
 	/* terminal.c */
 	int told;      /* interrupts that were answered */
@@ -87,86 +87,86 @@ struct mail_state {
 	bool moved;          /* the dot was set by n or a number: n shows it first */
 };
 
-extern struct mail_state G;
-
 /* ---- vars.c ---- */
-const char *var_get(const char *name); /* NULL unset; environment counts for names in capitals */
-bool var_on(const char *name);
-void var_set(const char *name, const char *value);
-void var_unset(const char *name);
+const char *var_get(struct mail_state *mail,
+	const char *name); /* NULL unset; environment counts for names in capitals */
+bool var_on(struct mail_state *mail, const char *name);
+void var_set(struct mail_state *mail, const char *name, const char *value);
 /* Expand ~, ~user, %, #, &, +name into a path; mem-allocated. */
-char *path_expand(const char *name);
+char *path_expand(struct mail_state *mail, const char *name);
 /* One rc or typed command of those that only concern variables: true when it was one. */
-bool vars_command(const char *name, size_t name_len, const char *args);
+bool vars_command(struct mail_state *mail, const char *name, size_t name_len, const char *args);
 
 /* ---- rc.c ---- */
 /* Run the commands of a file (rc); missing is fine when quiet. False: cannot be read. */
-bool rc_read(const char *path, bool quiet);
+bool rc_read(struct mail_state *mail, const char *path, bool quiet);
 /* Whether the next line belongs to this one: a backslash at its end, which becomes a blank. */
 bool line_continues(struct buf *line);
 
 /* ---- folder.c ---- */
 /* path NULL: the user's own mailbox. 0, 1 no such mailbox or empty and said, -1 error and said. */
-int folder_open(const char *path, const char *user, bool read_only);
+int folder_open(struct mail_state *mail, const char *path, const char *user, bool read_only);
 /* Whether main.cf could be read (at the first call): then `param' holds it. */
-bool main_cf_known(void);
+bool main_cf_known(struct mail_state *mail);
 /* Whether folder_open() for reading can be expected to work; false: said why not. */
-bool folder_can_open(const char *path);
-void folder_banner(void); /* "path": N messages M new */
-void folder_close(void);
+bool folder_can_open(struct mail_state *mail, const char *path);
+void folder_banner(struct mail_state *mail); /* "path": N messages M new */
+void folder_close(struct mail_state *mail);
 /* Take in what arrived since; how many. */
-unsigned folder_follow(void);
-bool folder_new(unsigned n); /* arrived since last time */
-bool folder_unread(unsigned n);
+unsigned folder_follow(struct mail_state *mail);
+bool folder_new(struct mail_state *mail, unsigned n); /* arrived since last time */
+bool folder_unread(struct mail_state *mail, unsigned n);
 /* Header field decoded to UTF-8, "" when absent; owned by a. */
-const char *message_field(struct arena *a, unsigned n, const char *name);
+const char *message_field(struct mail_state *mail, struct arena *a, unsigned n, const char *name);
 /* Raw header field, folds undone. */
-const char *message_raw_field(struct arena *a, unsigned n, const char *name);
+const char *message_raw_field(
+	struct mail_state *mail, struct arena *a, unsigned n, const char *name);
 /* Whole text as stored, LF line ends; mem-allocated in out. False: gone, and said. */
-bool message_text(unsigned n, struct buf *out);
+bool message_text(struct mail_state *mail, unsigned n, struct buf *out);
 /* "From sender date", as the mbox has it, without a line end; owned by a. */
-const char *message_from_line(struct arena *a, unsigned n);
+const char *message_from_line(struct mail_state *mail, struct arena *a, unsigned n);
 /* Count of lines and bytes, of an mbox as they stand in the file. */
-void message_size(unsigned n, unsigned long *lines, unsigned long *bytes);
+void message_size(struct mail_state *mail, unsigned n, unsigned long *lines, unsigned long *bytes);
 /* Display address of the sender ("Alice <a@x>" or "a@x"), and the bare address. */
-const char *message_from(struct arena *a, unsigned n, bool bare);
+const char *message_from(struct mail_state *mail, struct arena *a, unsigned n, bool bare);
 
 /* ---- quit.c ---- */
 /* Write back flags, remove what goes; keep_all: nothing at all. */
-void folder_quit(bool keep_all);
+void folder_quit(struct mail_state *mail, bool keep_all);
 /*
  * Quit the open folder for another; false: that one cannot be opened, said, and the first is as it
  * was, with what is marked in it.
  */
-bool folder_switch(const char *path);
+bool folder_switch(struct mail_state *mail, const char *path);
 
 /* ---- msglist.c ---- */
 /*
  * Numbers of the messages a list names, in order, 0-terminated, mem-allocated; NULL: said what is
  * wrong. An empty list means the dot (or, for undelete, the next deleted one: deleted set).
  */
-unsigned *msglist_parse(const char *text, bool deleted);
+unsigned *msglist_parse(struct mail_state *mail, const char *text, bool deleted);
 /*
  * "list word": the word (a file, an address) is the last one, it may be quoted; everything before
  * names messages. The list or NULL (said); *word_r is mem-allocated, "" when there is none.
  */
-unsigned *msglist_split(const char *args, char **word_r);
+unsigned *msglist_split(struct mail_state *mail, const char *args, char **word_r);
 
 /* ---- headers.c ---- */
-void headers_window(unsigned around); /* a screenful that holds the message */
-void headers_list(const unsigned *list);
-void headers_all(void);
-void headers_scroll(int screens);
+void headers_window(
+	struct mail_state *mail, unsigned around); /* a screenful that holds the message */
+void headers_list(struct mail_state *mail, const unsigned *list);
+void headers_all(struct mail_state *mail);
+void headers_scroll(struct mail_state *mail, int screens);
 
 /* ---- show.c ---- */
 enum { SHOW_ALL_HEADERS = 1, SHOW_NO_HEADERS = 2, SHOW_RAW = 4 /* nothing decoded */ };
-void show_message(FILE *out, unsigned n, unsigned how);
+void show_message(struct mail_state *mail, FILE *out, unsigned n, unsigned how);
 /* Each of the list; on a terminal a screenful at a time, and an interrupt leads to the prompt. */
-void show_list(const unsigned *list, unsigned how);
+void show_list(struct mail_state *mail, const unsigned *list, unsigned how);
 /* Body only, decoded, for a file. False: it is gone, said. */
-bool show_text(struct buf *out, unsigned n);
+bool show_text(struct mail_state *mail, struct buf *out, unsigned n);
 /* Body only, decoded, each line behind prefix: for replies. */
-void show_quoted(struct buf *out, unsigned n, const char *prefix);
+void show_quoted(struct mail_state *mail, struct buf *out, unsigned n, const char *prefix);
 
 /* ---- terminal.c ---- */
 /* Of the screen; of what is no terminal 24 and 80. */
@@ -176,25 +176,25 @@ bool terminal_safe(int32_t code);
 /* Text without what drives a terminal; bytes that are not UTF-8 become ?, too. */
 void terminal_put_safe(struct buf *out, const char *text, size_t len);
 /* UTF-8 to where it is read, in the terminal's character set. */
-void terminal_write(FILE *to, const char *text, size_t len);
+void terminal_write(struct mail_state *mail, FILE *to, const char *text, size_t len);
 /* The same of anybody's text, so that it cannot drive the terminal: control characters as ?. */
-void terminal_say(FILE *to, const char *text);
+void terminal_say(struct mail_state *mail, FILE *to, const char *text);
 /* A text to the terminal by screenfuls; without a pager, or when it cannot be run, as it is. */
-void terminal_page(const struct buf *text);
+void terminal_page(struct mail_state *mail, const struct buf *text);
 /* Text that was typed, to UTF-8. */
-void terminal_text(struct buf *text);
+void terminal_text(struct mail_state *mail, struct buf *text);
 /*
  * One line without its end; false at the end of input, or when interrupted (the terminal throws
  * away what was typed of it).
  */
-bool read_line(FILE *in, struct buf *line);
+bool read_line(struct mail_state *mail, FILE *in, struct buf *line);
 /* On the terminal: an interrupt is counted and ends nothing, or as before. */
-void interrupts_catch(bool on);
+void interrupts_catch(struct mail_state *mail, bool on);
 /* Did one come that was not taken? */
-bool interrupts_pending(void);
+bool interrupts_pending(struct mail_state *mail);
 /* How many came since they were forgotten, if one of them was not taken yet; 0: none. */
-int interrupts_take(void);
-void interrupts_forget(void);
+int interrupts_take(struct mail_state *mail);
+void interrupts_forget(struct mail_state *mail);
 /* A hangup is noted and ends the reading of a line, until it is released. */
 void hangup_catch(struct sigaction *before);
 void hangup_release(const struct sigaction *before);
@@ -206,7 +206,7 @@ bool hangup_came(void);
  * Write the attachments of messages to files: asked for by name on a terminal, else those that have
  * a name, in the current directory; a file that is there is never written over. False: said.
  */
-bool attachments_save(const unsigned *list);
+bool attachments_save(struct mail_state *mail, const unsigned *list);
 /* The name of a part's file, as its header has it: decoded, empty when it has none. */
 struct mime_part;
 struct slice;
@@ -232,27 +232,27 @@ struct draft {
 
 void draft_free(struct draft *d);
 /* One header line asked for on the terminal; false: interrupted twice. */
-bool draft_ask(FILE *in, const char *prompt, struct buf *into);
+bool draft_ask(struct mail_state *mail, FILE *in, const char *prompt, struct buf *into);
 /*
  * Was it an interrupt that ended the reading of a line? The first one only warns, the second one
  * with no line between them kills the letter: *kill_r. With the variable ignore none does.
  */
-bool draft_interrupted(bool *kill_r);
+bool draft_interrupted(struct mail_state *mail, bool *kill_r);
 
 /* ---- compose.c ---- */
 /* Ask for what is missing, read the text (dot, ~escapes on a terminal), send. 0 sent, 1 not. */
-int compose(struct draft *d, FILE *in, bool terminal, bool ask_subject);
+int compose(struct mail_state *mail, struct draft *d, FILE *in, bool terminal, bool ask_subject);
 
 /* ---- draft_reply.c ---- */
 /* Called for several messages: they are answered in one. */
-void draft_reply(struct draft *d, unsigned n, bool all);
-void draft_forward(struct draft *d, unsigned n);
+void draft_reply(struct mail_state *mail, struct draft *d, unsigned n, bool all);
+void draft_forward(struct mail_state *mail, struct draft *d, unsigned n);
 
 /* ---- send.c ---- */
 /* 0, or 1 and the text is in ~/dead.letter (said). */
-int send_draft(struct draft *d);
+int send_draft(struct mail_state *mail, struct draft *d);
 /* Send a ready message to the recipients of d, aliases replaced; as send_draft(). */
-int send_to_list(const struct buf *message, struct draft *d);
+int send_to_list(struct mail_state *mail, const struct buf *message, struct draft *d);
 
 /* ---- list.c ---- */
 /* Append an address list to *list, separated by ", ". */
@@ -268,35 +268,37 @@ const char *bare_address(struct arena *a, const char *text);
  * Replace a list by what it stands for: aliases by their members, nobody twice, names encoded.
  * False: something in it is no address (said).
  */
-bool recipients_expand(struct buf *list);
+bool recipients_expand(struct mail_state *mail, struct buf *list);
 /* Append an address or a list with the names encoded; what is no address is said, and left out. */
-void recipients_encode(struct buf *out, const char *text);
+void recipients_encode(struct mail_state *mail, struct buf *out, const char *text);
 
 /* ---- save.c ---- */
 /*
  * Append messages to an mbox file: all of them and on disk, or none (said). headers false: w,
  * texts only, decoded. Unless quiet, prints "file" [New file] lines/bytes.
  */
-bool save_messages(const char *path, const unsigned *list, bool headers, bool quiet);
-bool pipe_messages(const char *command, const unsigned *list);
+bool save_messages(
+	struct mail_state *mail, const char *path, const unsigned *list, bool headers, bool quiet);
+bool pipe_messages(struct mail_state *mail, const char *command, const unsigned *list);
 
 /* ---- shell.c ---- */
 /* NULL: the shell itself. The status as waitpid() has it, -1: said. */
-int shell_run(const char *command);
+int shell_run(struct mail_state *mail, const char *command);
 /* The text in $EDITOR or another variable's program, and back. False: not changed (said). */
-bool shell_edit(struct buf *text, const char *variable, const char *fallback);
+bool shell_edit(
+	struct mail_state *mail, struct buf *text, const char *variable, const char *fallback);
 
 /* ---- command_send.c ---- */
-void command_reply(const char *args, const unsigned *list);
-void command_Reply(const char *args, const unsigned *list);
-void command_replyall(const char *args, const unsigned *list);
-void command_mail(const char *args, const unsigned *list);
-void command_forward(const char *args, const unsigned *list);
-void command_resend(const char *args, const unsigned *list);
+void command_reply(struct mail_state *mail, const char *args, const unsigned *list);
+void command_Reply(struct mail_state *mail, const char *args, const unsigned *list);
+void command_replyall(struct mail_state *mail, const char *args, const unsigned *list);
+void command_mail(struct mail_state *mail, const char *args, const unsigned *list);
+void command_forward(struct mail_state *mail, const char *args, const unsigned *list);
+void command_resend(struct mail_state *mail, const char *args, const unsigned *list);
 
 /* ---- command.c ---- */
-void commands_run(void);
+void commands_run(struct mail_state *mail);
 /* One command line; in an rc file, source names it. */
-void command_line(char *line, bool in_rc);
+void command_line(struct mail_state *mail, char *line, bool in_rc);
 
 #endif

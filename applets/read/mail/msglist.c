@@ -15,22 +15,22 @@
 #include "applets/read/mail/mail.h"
 
 struct picking {
-	bool *picked; /* 1 .. G.count */
+	bool *picked; /* 1 .. mail->count */
 	bool deleted; /* the command is about deleted messages */
 	struct arena arena;
 };
 
 /* usable - may the message be named by a search (deleted ones only by undelete)? */
-static bool usable(const struct picking *p, unsigned n)
+static bool usable(struct mail_state *mail, const struct picking *p, unsigned n)
 {
-	return ((G.messages[n].marks & MARK_DELETED) != 0) == p->deleted;
+	return ((mail->messages[n].marks & MARK_DELETED) != 0) == p->deleted;
 }
 
 /* step - the next usable message in that direction, 0 none */
-static unsigned step(const struct picking *p, unsigned from, int by)
+static unsigned step(struct mail_state *mail, const struct picking *p, unsigned from, int by)
 {
-	for (unsigned n = from + (unsigned)by; n >= 1 && n <= G.count; n += (unsigned)by) {
-		if (usable(p, n)) {
+	for (unsigned n = from + (unsigned)by; n >= 1 && n <= mail->count; n += (unsigned)by) {
+		if (usable(mail, p, n)) {
 			return n;
 		}
 	}
@@ -38,7 +38,8 @@ static unsigned step(const struct picking *p, unsigned from, int by)
 }
 
 /* parse_number - a number or one of . $ ^ + -; 0: none of these */
-static unsigned parse_number(const struct picking *p, const char *text, size_t len)
+static unsigned parse_number(
+	struct mail_state *mail, const struct picking *p, const char *text, size_t len)
 {
 	char digits[16];
 	int64_t n;
@@ -46,15 +47,15 @@ static unsigned parse_number(const struct picking *p, const char *text, size_t l
 	if (len == 1) {
 		switch (text[0]) {
 		case '.':
-			return G.current;
+			return mail->current;
 		case '$':
-			return G.count;
+			return mail->count;
 		case '^':
-			return step(p, 0, 1);
+			return step(mail, p, 0, 1);
 		case '+':
-			return step(p, G.current, 1);
+			return step(mail, p, mail->current, 1);
 		case '-':
-			return step(p, G.current, -1);
+			return step(mail, p, mail->current, -1);
 		default:
 			break;
 		}
@@ -67,18 +68,19 @@ static unsigned parse_number(const struct picking *p, const char *text, size_t l
 	return str_to_int(digits, 1, 1000000000, &n) ? (unsigned)n : 0;
 }
 
-static bool pick_range(struct picking *p, unsigned from, unsigned to)
+static bool pick_range(struct mail_state *mail, struct picking *p, unsigned from, unsigned to)
 {
-	if (from < 1 || from > G.count || to > G.count || from > to) {
-		printf("%u: Invalid message number\n", to > G.count && from <= G.count ? to : from);
+	if (from < 1 || from > mail->count || to > mail->count || from > to) {
+		printf("%u: Invalid message number\n",
+			to > mail->count && from <= mail->count ? to : from);
 		return false;
 	}
-	if (from == to && !usable(p, from)) {
+	if (from == to && !usable(mail, p, from)) {
 		printf("%u: Inappropriate message\n", from);
 		return false;
 	}
 	for (unsigned n = from; n <= to; n++) {
-		if (from == to || usable(p, n)) {
+		if (from == to || usable(mail, p, n)) {
 			p->picked[n] = true;
 		}
 	}
@@ -86,19 +88,19 @@ static bool pick_range(struct picking *p, unsigned from, unsigned to)
 }
 
 /* has_type - :n and its kin */
-static bool has_type(unsigned n, char type)
+static bool has_type(struct mail_state *mail, unsigned n, char type)
 {
-	unsigned marks = G.messages[n].marks, flags = mailbox_info(G.view, n)->flags;
+	unsigned marks = mail->messages[n].marks, flags = mailbox_info(mail->view, n)->flags;
 
 	switch (type) {
 	case 'n':
-		return folder_new(n);
+		return folder_new(mail, n);
 	case 'o':
-		return !folder_new(n);
+		return !folder_new(mail, n);
 	case 'r':
-		return !folder_unread(n);
+		return !folder_unread(mail, n);
 	case 'u':
-		return folder_unread(n);
+		return folder_unread(mail, n);
 	case 'd':
 		return (marks & MARK_DELETED) != 0;
 	case 'f':
@@ -110,7 +112,7 @@ static bool has_type(unsigned n, char type)
 	}
 }
 
-static bool pick_type(struct picking *p, const char *types)
+static bool pick_type(struct mail_state *mail, struct picking *p, const char *types)
 {
 	bool any = false;
 
@@ -118,9 +120,9 @@ static bool pick_type(struct picking *p, const char *types)
 		printf("Unknown colon-modifier: %s\n", types);
 		return false;
 	}
-	for (unsigned n = 1; n <= G.count; n++) {
+	for (unsigned n = 1; n <= mail->count; n++) {
 		for (const char *t = types; *t != '\0'; t++) {
-			if (has_type(n, *t) && (*t == 'd' || usable(p, n))) {
+			if (has_type(mail, n, *t) && (*t == 'd' || usable(mail, p, n))) {
 				p->picked[n] = any = true;
 			}
 		}
@@ -137,19 +139,19 @@ static bool contains(const char *text, const char *part)
 }
 
 /* pick_text - /text searches subjects, a name searches senders */
-static bool pick_text(struct picking *p, const char *text, bool subject)
+static bool pick_text(struct mail_state *mail, struct picking *p, const char *text, bool subject)
 {
 	bool any = false;
 
-	for (unsigned n = 1; n <= G.count; n++) {
+	for (unsigned n = 1; n <= mail->count; n++) {
 		const char *in;
 
-		if (!usable(p, n)) {
+		if (!usable(mail, p, n)) {
 			continue;
 		}
 		arena_reset(&p->arena);
-		in = subject ? message_field(&p->arena, n, "Subject")
-			     : message_from(&p->arena, n, true);
+		in = subject ? message_field(mail, &p->arena, n, "Subject")
+			     : message_from(mail, &p->arena, n, true);
 		if (contains(in, text)) {
 			p->picked[n] = any = true;
 		}
@@ -160,50 +162,50 @@ static bool pick_text(struct picking *p, const char *text, bool subject)
 	return any;
 }
 
-static bool pick_word(struct picking *p, const char *word)
+static bool pick_word(struct mail_state *mail, struct picking *p, const char *word)
 {
 	const char *dash = strchr(word, '-');
-	unsigned n = parse_number(p, word, strlen(word));
+	unsigned n = parse_number(mail, p, word, strlen(word));
 
 	if (strcmp(word, "*") == 0) {
-		return G.count == 0 || pick_range(p, 1, G.count);
+		return mail->count == 0 || pick_range(mail, p, 1, mail->count);
 	}
 	if (n > 0 || word[strspn(word, "0")] == '\0') {
-		return pick_range(p, n, n);
+		return pick_range(mail, p, n, n);
 	}
 	if (dash != NULL && dash != word && dash[1] != '\0') {
-		unsigned from = parse_number(p, word, (size_t)(dash - word));
-		unsigned to = parse_number(p, dash + 1, strlen(dash + 1));
+		unsigned from = parse_number(mail, p, word, (size_t)(dash - word));
+		unsigned to = parse_number(mail, p, dash + 1, strlen(dash + 1));
 
 		if (from > 0 && to > 0) {
-			return pick_range(p, from, to);
+			return pick_range(mail, p, from, to);
 		}
 	}
 	switch (word[0]) {
 	case ':':
-		return pick_type(p, word + 1);
+		return pick_type(mail, p, word + 1);
 	case '/':
-		return pick_text(p, word + 1, true);
+		return pick_text(mail, p, word + 1, true);
 	case '+':
 	case '-':
 		printf("Referencing %s\n",
 			word[0] == '+' ? "beyond last message" : "before first message");
 		return false;
 	default:
-		return pick_text(p, word, false);
+		return pick_text(mail, p, word, false);
 	}
 }
 
 /* pick_default - no list given: the dot, or the deleted message nearest to it */
-static bool pick_default(struct picking *p)
+static bool pick_default(struct mail_state *mail, struct picking *p)
 {
-	unsigned n = G.current;
+	unsigned n = mail->current;
 
-	if (p->deleted && (n == 0 || !usable(p, n))) {
-		n = step(p, G.current, 1);
-		n = n != 0 ? n : step(p, G.current, -1);
+	if (p->deleted && (n == 0 || !usable(mail, p, n))) {
+		n = step(mail, p, mail->current, 1);
+		n = n != 0 ? n : step(mail, p, mail->current, -1);
 	}
-	if (n == 0 || n > G.count || !usable(p, n)) {
+	if (n == 0 || n > mail->count || !usable(mail, p, n)) {
 		printf("No applicable messages\n");
 		return false;
 	}
@@ -211,9 +213,10 @@ static bool pick_default(struct picking *p)
 	return true;
 }
 
-unsigned *msglist_parse(const char *text, bool deleted)
+unsigned *msglist_parse(struct mail_state *mail, const char *text, bool deleted)
 {
-	struct picking p = { .picked = mem_calloc(G.count + 2, sizeof(bool)), .deleted = deleted };
+	struct picking p = { .picked = mem_calloc(mail->count + 2, sizeof(bool)),
+		.deleted = deleted };
 	char *copy = mem_strdup(text), *save = NULL;
 	unsigned *list = NULL, count = 0;
 	bool ok = true, any = false;
@@ -221,14 +224,14 @@ unsigned *msglist_parse(const char *text, bool deleted)
 	for (char *word = strtok_r(copy, " \t,", &save); ok && word != NULL;
 		word = strtok_r(NULL, " \t,", &save)) {
 		any = true;
-		ok = pick_word(&p, word);
+		ok = pick_word(mail, &p, word);
 	}
 	if (!any) {
-		ok = pick_default(&p);
+		ok = pick_default(mail, &p);
 	}
 	if (ok) {
-		list = mem_calloc(G.count + 2, sizeof(*list));
-		for (unsigned n = 1; n <= G.count; n++) {
+		list = mem_calloc(mail->count + 2, sizeof(*list));
+		for (unsigned n = 1; n <= mail->count; n++) {
 			if (p.picked[n]) {
 				list[count++] = n;
 			}
@@ -266,7 +269,7 @@ static size_t last_word(const char *args, size_t len)
 	return start;
 }
 
-unsigned *msglist_split(const char *args, char **word_r)
+unsigned *msglist_split(struct mail_state *mail, const char *args, char **word_r)
 {
 	size_t len = strlen(args), start;
 	char *list_text;
@@ -277,7 +280,7 @@ unsigned *msglist_split(const char *args, char **word_r)
 	}
 	start = last_word(args, len);
 	list_text = mem_strndup(args, start);
-	list = msglist_parse(list_text, false);
+	list = msglist_parse(mail, list_text, false);
 	mem_free(list_text);
 	if (list != NULL) {
 		bool quoted = len > start + 1 && args[start] == args[len - 1] &&

@@ -10,18 +10,18 @@
 enum { RC_LINE_MAX = 1 << 20, RC_DEPTH_MAX = 10 };
 
 /* condition_true - `if r` receiving, `if s` sending, `if t` on a terminal */
-static bool condition_true(const char *args)
+static bool condition_true(struct mail_state *mail, const char *args)
 {
 	switch (args[strspn(args, " \t")]) {
 	case 'r':
 	case 'R':
-		return !G.sending;
+		return !mail->sending;
 	case 's':
 	case 'S':
-		return G.sending;
+		return mail->sending;
 	case 't':
 	case 'T':
-		return G.interactive;
+		return mail->interactive;
 	default:
 		return true;
 	}
@@ -45,11 +45,11 @@ static bool begins_body(const char *p)
 }
 
 /* rc_if - if, else and endif, which may stand in one another; false: none of them */
-static bool rc_if(struct rc *rc, const char *p)
+static bool rc_if(struct mail_state *mail, struct rc *rc, const char *p)
 {
 	if (str_starts(p, "if ") || str_starts(p, "if\t")) {
 		rc->depth++;
-		if (rc->skipping == 0 && !condition_true(p + 2)) {
+		if (rc->skipping == 0 && !condition_true(mail, p + 2)) {
 			rc->skipping = rc->depth;
 		}
 	} else if (strcmp(p, "else") == 0 && rc->depth > 0) {
@@ -68,7 +68,7 @@ static bool rc_if(struct rc *rc, const char *p)
 }
 
 /* rc_line - one line of an rc file */
-static void rc_line(char *line, struct rc *rc)
+static void rc_line(struct mail_state *mail, char *line, struct rc *rc)
 {
 	char *p = line + strspn(line, " \t");
 	size_t len = strlen(p);
@@ -81,12 +81,12 @@ static void rc_line(char *line, struct rc *rc)
 	}
 	if (rc->body) {
 		rc->body = strcmp(p, "}") != 0;
-	} else if (rc_if(rc, p)) {
+	} else if (rc_if(mail, rc, p)) {
 		return;
 	} else if (begins_body(p)) {
 		rc->body = true;
 	} else if (rc->skipping == 0) {
-		G.run_line(p, true);
+		mail->run_line(mail, p, true);
 	}
 }
 
@@ -126,9 +126,9 @@ static bool rc_next(FILE *file, struct buf *line)
 	return any;
 }
 
-bool rc_read(const char *path, bool quiet)
+bool rc_read(struct mail_state *mail, const char *path, bool quiet)
 {
-	FILE *file = G.rc_depth < RC_DEPTH_MAX ? fopen(path, "re") : NULL;
+	FILE *file = mail->rc_depth < RC_DEPTH_MAX ? fopen(path, "re") : NULL;
 	struct buf line = BUF_INIT;
 	struct rc rc = { 0 };
 
@@ -138,14 +138,14 @@ bool rc_read(const char *path, bool quiet)
 		}
 		return false;
 	}
-	G.rc_depth++;
+	mail->rc_depth++;
 	while (rc_next(file, &line)) {
 		char *text = mem_strdup(buf_str(&line));
 
-		rc_line(text, &rc);
+		rc_line(mail, text, &rc);
 		mem_free(text);
 	}
-	G.rc_depth--;
+	mail->rc_depth--;
 	buf_free(&line);
 	fclose(file);
 	return true;

@@ -18,7 +18,7 @@ struct expansion {
 	bool bad;         /* something in it is no address (said) */
 };
 
-static void expand_into(struct expansion *e, struct slice list, int depth);
+static void expand_into(struct mail_state *mail, struct expansion *e, struct slice list, int depth);
 
 /* add_once - an element as it will be written, unless its address is there */
 static void add_once(struct expansion *e, const char *text, const char *address)
@@ -33,17 +33,17 @@ static void add_once(struct expansion *e, const char *text, const char *address)
  * add_word - a bare name or address: an alias is replaced; what is no address goes to sendmail as
  * it is, which says so
  */
-static void add_word(struct expansion *e, struct slice word, int depth)
+static void add_word(struct mail_state *mail, struct expansion *e, struct slice word, int depth)
 {
 	char *name = mem_strndup(word.ptr, word.len);
 	const char *members = depth < ALIAS_DEPTH && strchr(name, '@') == NULL
-		? hash_get(&G.aliases, name)
+		? hash_get(&mail->aliases, name)
 		: NULL;
 
 	if (name[0] == '\\') { /* \name: the user and not the alias */
 		add_once(e, name + 1, name + 1);
 	} else if (members != NULL && strcmp(members, name) != 0) {
-		expand_into(e, slice_of(members), depth + 1);
+		expand_into(mail, e, slice_of(members), depth + 1);
 	} else {
 		add_once(e, name, name);
 	}
@@ -51,18 +51,18 @@ static void add_word(struct expansion *e, struct slice word, int depth)
 }
 
 /* refuse_item - nobody is left out in silence: a letter with such a recipient is not sent */
-static void refuse_item(struct expansion *e, struct slice item)
+static void refuse_item(struct mail_state *mail, struct expansion *e, struct slice item)
 {
 	char *text = mem_strndup(item.ptr, item.len < 200 ? item.len : 200);
 
-	terminal_say(stderr, text);
+	terminal_say(mail, stderr, text);
 	fprintf(stderr, ": not an address\n");
 	mem_free(text);
 	e->bad = true;
 }
 
 /* add_full - an element with a name, a comment or a group: written anew, the name encoded */
-static void add_full(struct expansion *e, struct slice item)
+static void add_full(struct mail_state *mail, struct expansion *e, struct slice item)
 {
 	struct arena a = ARENA_INIT;
 	size_t count = 0;
@@ -75,7 +75,7 @@ static void add_full(struct expansion *e, struct slice item)
 			continue;
 		}
 		if (m->mailbox == NULL || m->mailbox[0] == '\0' || count == MIME_ADDRESS_MAX) {
-			refuse_item(e, item);
+			refuse_item(mail, e, item);
 			continue;
 		}
 		list_put_address(&bare, m);
@@ -90,13 +90,13 @@ static void add_full(struct expansion *e, struct slice item)
 		buf_free(&bare);
 	}
 	if (count == 0) {
-		refuse_item(e, item);
+		refuse_item(mail, e, item);
 	}
 	arena_free(&a);
 }
 
 /* expand_into - a list, blanks between bare names separate as well as commas, into another */
-static void expand_into(struct expansion *e, struct slice list, int depth)
+static void expand_into(struct mail_state *mail, struct expansion *e, struct slice list, int depth)
 {
 	struct slice item;
 
@@ -104,34 +104,34 @@ static void expand_into(struct expansion *e, struct slice list, int depth)
 		char *text = mem_strndup(item.ptr, item.len);
 
 		if (strpbrk(text, "<\"(:") != NULL) {
-			add_full(e, item);
+			add_full(mail, e, item);
 		} else {
 			struct slice word;
 
 			while ((word = slice_word(&item, " \t\r\n")).ptr != NULL) {
-				add_word(e, word, depth);
+				add_word(mail, e, word, depth);
 			}
 		}
 		mem_free(text);
 	}
 }
 
-bool recipients_expand(struct buf *list)
+bool recipients_expand(struct mail_state *mail, struct buf *list)
 {
 	struct expansion e = { .list = BUF_INIT };
 
-	expand_into(&e, slice_of(buf_str(list)), 0);
+	expand_into(mail, &e, slice_of(buf_str(list)), 0);
 	hash_free(&e.seen, NULL);
 	buf_free(list);
 	*list = e.list;
 	return !e.bad;
 }
 
-void recipients_encode(struct buf *out, const char *text)
+void recipients_encode(struct mail_state *mail, struct buf *out, const char *text)
 {
 	struct expansion e = { .list = BUF_INIT };
 
-	add_full(&e, slice_of(text));
+	add_full(mail, &e, slice_of(text));
 	buf_add(out, buf_str(&e.list), e.list.len);
 	buf_free(&e.list);
 	hash_free(&e.seen, NULL);

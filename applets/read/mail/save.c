@@ -20,19 +20,19 @@
 enum { LOCK_WAIT_MS = 30000, OPEN_TRIES = 5 };
 
 /* put_mbox - the message as an mbox holds it: From_ line, From-quoting, a blank line behind */
-static void put_mbox(struct buf *out, unsigned n, const struct buf *text)
+static void put_mbox(struct mail_state *mail, struct buf *out, unsigned n, const struct buf *text)
 {
 	struct arena a = ARENA_INIT;
 	bool header = true;
 
-	buf_addf(out, "%s\n", message_from_line(&a, n));
+	buf_addf(out, "%s\n", message_from_line(mail, &a, n));
 	for (const char *line = buf_str(text), *end = line + text->len; line < end;) {
 		const char *nl = memchr(line, '\n', (size_t)(end - line));
 		size_t len = nl != NULL ? (size_t)(nl - line) : (size_t)(end - line);
 		size_t marks = strspn(line, ">");
 
 		if (header && len == 0) {
-			buf_addf(out, "Status: %s\n", folder_unread(n) ? "O" : "RO");
+			buf_addf(out, "Status: %s\n", folder_unread(mail, n) ? "O" : "RO");
 			header = false;
 		}
 		if (!(header && (str_istarts(line, "Status:") || str_istarts(line, "X-Status:")))) {
@@ -49,18 +49,18 @@ static void put_mbox(struct buf *out, unsigned n, const struct buf *text)
 }
 
 /* put_message - one message in the form it is saved in; false: it is gone, said */
-static bool put_message(struct buf *out, unsigned n, bool headers)
+static bool put_message(struct mail_state *mail, struct buf *out, unsigned n, bool headers)
 {
 	struct buf text = BUF_INIT;
 	bool ok;
 
 	buf_reset(out);
 	if (!headers) {
-		return show_text(out, n);
+		return show_text(mail, out, n);
 	}
-	ok = message_text(n, &text);
+	ok = message_text(mail, n, &text);
 	if (ok) {
-		put_mbox(out, n, &text);
+		put_mbox(mail, out, n, &text);
 	}
 	buf_free(&text);
 	return ok;
@@ -85,13 +85,14 @@ struct saved {
 };
 
 /* append_list - the messages of a list at the end of fd and on disk; false: errno, or 0: said */
-static bool append_list(int fd, off_t size, const unsigned *list, bool headers, struct saved *s)
+static bool append_list(struct mail_state *mail, int fd, off_t size, const unsigned *list,
+	bool headers, struct saved *s)
 {
 	struct buf out = BUF_INIT;
 	bool ok = !headers || end_last(fd, size);
 
 	for (; *list != 0 && ok; list++) {
-		if (!put_message(&out, *list, headers)) {
+		if (!put_message(mail, &out, *list, headers)) {
 			errno = 0;
 			ok = false;
 			break;
@@ -145,7 +146,8 @@ static int open_locked(const char *path, struct mailbox_lock **lock_r)
 	return -1;
 }
 
-bool save_messages(const char *path, const unsigned *list, bool headers, bool quiet)
+bool save_messages(
+	struct mail_state *mail, const char *path, const unsigned *list, bool headers, bool quiet)
 {
 	struct stat st;
 	struct mailbox_lock *lock;
@@ -155,7 +157,7 @@ bool save_messages(const char *path, const unsigned *list, bool headers, bool qu
 
 	/* Again: mail may have come until the lock was ours. */
 	if (fd >= 0 && fstat(fd, &st) == 0) {
-		ok = append_list(fd, st.st_size, list, headers, &saved);
+		ok = append_list(mail, fd, st.st_size, list, headers, &saved);
 		/* The messages leave their mailbox: a new file needs its name on the disk too. */
 		if (ok && lock != NULL && st.st_size == 0 && file_sync_name(path, fd) != 0) {
 			ok = false;
@@ -171,7 +173,7 @@ bool save_messages(const char *path, const unsigned *list, bool headers, bool qu
 		if (errno != 0) {
 			fprintf(stderr, "%s: %s\n", path, strerror(errno));
 		}
-		G.exit_status = 1;
+		mail->exit_status = 1;
 	} else if (!quiet) {
 		printf("\"%s\" %s %lu/%llu\n", path, fresh ? "[New file]" : "[Appended]",
 			saved.lines, (unsigned long long)saved.bytes);
@@ -185,7 +187,7 @@ bool save_messages(const char *path, const unsigned *list, bool headers, bool qu
 	return ok;
 }
 
-bool pipe_messages(const char *command, const unsigned *list)
+bool pipe_messages(struct mail_state *mail, const char *command, const unsigned *list)
 {
 	FILE *to;
 
@@ -196,7 +198,7 @@ bool pipe_messages(const char *command, const unsigned *list)
 		return false;
 	}
 	for (; *list != 0; list++) {
-		show_message(to, *list, 0);
+		show_message(mail, to, *list, 0);
 	}
 	return pclose(to) == 0;
 }

@@ -121,14 +121,14 @@ static char *type_of_file(const char *path, const char *ending)
 }
 
 /* type_by_name - of ~/.mime.types, /etc/mime.types, else of the few that everybody sends; NULL */
-static char *type_by_name(const char *name)
+static char *type_by_name(struct mail_state *mail, const char *name)
 {
 	static const char *const common[] = { "application/pdf pdf", "application/zip zip",
 		"application/gzip gz tgz", "application/json json", "application/xml xml",
 		"image/png png", "image/jpeg jpg jpeg", "image/gif gif", "image/svg+xml svg",
 		"text/html html htm", "text/csv csv", "message/rfc822 eml" };
 	const char *dot = strrchr(name, '.');
-	char *own = path_expand("~/.mime.types"), *type;
+	char *own = path_expand(mail, "~/.mime.types"), *type;
 
 	if (dot == NULL || dot[1] == '\0') {
 		mem_free(own);
@@ -144,11 +144,12 @@ static char *type_by_name(const char *name)
 }
 
 /* put_type - the header of an attachment; base64 or not */
-static bool put_type(struct buf *out, const char *name, const char *data, size_t len)
+static bool put_type(
+	struct mail_state *mail, struct buf *out, const char *name, const char *data, size_t len)
 {
 	struct traits t = traits_of(data, len);
 	bool text = !t.nul && t.utf8 && memchr(data, '\r', len) == NULL;
-	char *type = type_by_name(name);
+	char *type = type_by_name(mail, name);
 	bool message = type != NULL && str_ieq(type, "message/rfc822");
 
 	if (type == NULL || (message && t.nul)) {
@@ -171,7 +172,7 @@ static bool put_type(struct buf *out, const char *name, const char *data, size_t
 	return !text;
 }
 
-static bool put_attachment(struct buf *out, const char *path)
+static bool put_attachment(struct mail_state *mail, struct buf *out, const char *path)
 {
 	const char *base = strrchr(path, '/');
 	struct buf name = BUF_INIT, clean = BUF_INIT;
@@ -190,7 +191,7 @@ static bool put_attachment(struct buf *out, const char *path)
 		buf_addc(&clean, (unsigned char)*p < 32 ? '_' : *p);
 	}
 	mime_words_encode(&name, slice_of(buf_str(&clean)), 40, false);
-	encode = put_type(out, buf_str(&clean), data, len);
+	encode = put_type(mail, out, buf_str(&clean), data, len);
 	buf_addf(out, "Content-Disposition: attachment;\n filename=\"%s\"\n\n", buf_str(&name));
 	put_encoded(out, encode ? MIME_BASE64 : MIME_8BIT, data, len);
 	buf_free(&name);
@@ -208,16 +209,17 @@ static void put_list(struct buf *out, const char *name, const struct buf *list)
 	}
 }
 
-static void put_headers(struct buf *out, struct draft *d, const char *boundary)
+static void put_headers(
+	struct mail_state *mail, struct buf *out, struct draft *d, const char *boundary)
 {
 	char date[DATE_SIZE];
 
 	date_rfc5322(date, time(NULL), false);
 	buf_addf(out, "Date: %s\n", date);
-	if (d->from != NULL || var_on("from")) {
+	if (d->from != NULL || var_on(mail, "from")) {
 		struct buf from = BUF_INIT;
 
-		recipients_encode(&from, d->from != NULL ? d->from : var_get("from"));
+		recipients_encode(mail, &from, d->from != NULL ? d->from : var_get(mail, "from"));
 		put_list(out, "From", &from);
 		buf_free(&from);
 	}
@@ -228,8 +230,8 @@ static void put_headers(struct buf *out, struct draft *d, const char *boundary)
 		mime_words_encode(out, slice_of(buf_str(&d->subject)), 9, false);
 		buf_addc(out, '\n');
 	}
-	if (var_on("replyto")) {
-		buf_addf(out, "Reply-To: %s\n", var_get("replyto"));
+	if (var_on(mail, "replyto")) {
+		buf_addf(out, "Reply-To: %s\n", var_get(mail, "replyto"));
 	}
 	put_list(out, "In-Reply-To", &d->in_reply_to);
 	put_list(out, "References", &d->references);
@@ -240,13 +242,13 @@ static void put_headers(struct buf *out, struct draft *d, const char *boundary)
 }
 
 /* make_message - false: an attachment cannot be read, said */
-static bool make_message(struct buf *out, struct draft *d)
+static bool make_message(struct mail_state *mail, struct buf *out, struct draft *d)
 {
 	char boundary[64];
 
 	snprintf(boundary, sizeof(boundary), "=_%llx.%lx.mail", (unsigned long long)time(NULL),
 		(unsigned long)getpid());
-	put_headers(out, d, d->attachments != NULL ? boundary : NULL);
+	put_headers(mail, out, d, d->attachments != NULL ? boundary : NULL);
 	if (d->attachments == NULL) {
 		put_text_part(out, buf_str(&d->text), d->text.len);
 		return true;
@@ -255,7 +257,7 @@ static bool make_message(struct buf *out, struct draft *d)
 	put_text_part(out, buf_str(&d->text), d->text.len);
 	for (struct attachment *at = d->attachments; at != NULL; at = at->next) {
 		buf_addf(out, "\n--%s\n", boundary);
-		if (!put_attachment(out, at->path)) {
+		if (!put_attachment(mail, out, at->path)) {
 			return false;
 		}
 	}
@@ -266,15 +268,16 @@ static bool make_message(struct buf *out, struct draft *d)
 /* ---- Handing it over ---- */
 
 /* exec_sendmail - in the child: variable sendmail, else this very program under that name */
-static _Noreturn void exec_sendmail(const char *from, char *const *recipients, size_t count)
+static _Noreturn void exec_sendmail(
+	struct mail_state *mail, const char *from, char *const *recipients, size_t count)
 {
-	const char *program = var_get("sendmail");
+	const char *program = var_get(mail, "sendmail");
 	char **argv = mem_calloc(count + 8, sizeof(*argv));
 	size_t n = 0;
 
 	argv[n++] = mem_strdup("sendmail");
 	argv[n++] = mem_strdup("-i");
-	if (var_on("verbose")) {
+	if (var_on(mail, "verbose")) {
 		argv[n++] = mem_strdup("-v");
 	}
 	if (from != NULL) {
@@ -295,8 +298,8 @@ static _Noreturn void exec_sendmail(const char *from, char *const *recipients, s
 	_exit(EX_UNAVAILABLE);
 }
 
-static int send_text(
-	const struct buf *message, const char *from, char *const *recipients, size_t count)
+static int send_text(struct mail_state *mail, const struct buf *message, const char *from,
+	char *const *recipients, size_t count)
 {
 	/* A sendmail that ends before it has read all must not end us: the letter is to be kept. */
 	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
@@ -317,7 +320,7 @@ static int send_text(
 	}
 	if (pid == 0) {
 		dup2(ends[0], 0);
-		exec_sendmail(from, recipients, count);
+		exec_sendmail(mail, from, recipients, count);
 	}
 	close(ends[0]);
 	sigaction(SIGPIPE, &ignore, &before);
@@ -331,12 +334,12 @@ static int send_text(
 }
 
 /* save_dead - append to ~/dead.letter and say so */
-static void save_dead(const struct buf *message)
+static void save_dead(struct mail_state *mail, const struct buf *message)
 {
 	struct buf path = BUF_INIT;
 	int fd;
 
-	buf_addf(&path, "%s/dead.letter", G.home);
+	buf_addf(&path, "%s/dead.letter", mail->home);
 	fd = open(buf_str(&path), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd >= 0 && fd_write_all(fd, buf_str(message), message->len) == 0) {
 		fprintf(stderr, "\"%s\" %zu bytes\n. . . message not sent.\n", buf_str(&path),
@@ -371,9 +374,9 @@ static size_t collect(
 }
 
 /* record - variable record: a copy of what was sent */
-static void record(const struct buf *message)
+static void record(struct mail_state *mail, const struct buf *message)
 {
-	const char *name = var_get("record");
+	const char *name = var_get(mail, "record");
 	char *path, date[DATE_SIZE];
 	struct buf text = BUF_INIT;
 	int fd;
@@ -381,9 +384,9 @@ static void record(const struct buf *message)
 	if (name == NULL || name[0] == '\0') {
 		return;
 	}
-	path = path_expand(name);
+	path = path_expand(mail, name);
 	date_asctime(date, time(NULL));
-	buf_addf(&text, "From %s %s\n", G.user, date);
+	buf_addf(&text, "From %s %s\n", mail->user, date);
 	buf_add(&text, buf_str(message), message->len);
 	buf_addc(&text, '\n');
 	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
@@ -409,7 +412,7 @@ static void say_message(const struct buf *message, char *const *recipients, size
 }
 
 /* hand_over - to the recipients of d; the exit status of sendmail, 1: nobody to send to */
-static int hand_over(const struct buf *message, struct draft *d)
+static int hand_over(struct mail_state *mail, const struct buf *message, struct draft *d)
 {
 	struct arena a = ARENA_INIT;
 	/* No element is shorter than itself and a comma. */
@@ -423,45 +426,45 @@ static int hand_over(const struct buf *message, struct draft *d)
 	if (count == 0) {
 		fprintf(stderr, "No recipients specified\n");
 		status = 1;
-	} else if (var_on("debug")) {
+	} else if (var_on(mail, "debug")) {
 		say_message(message, recipients, count);
 		status = 0;
 	} else {
-		status = send_text(message, d->from != NULL ? bare_address(&a, d->from) : NULL,
-			recipients, count);
+		status = send_text(mail, message,
+			d->from != NULL ? bare_address(&a, d->from) : NULL, recipients, count);
 	}
 	mem_free(recipients);
 	arena_free(&a);
 	return status;
 }
 
-int send_to_list(const struct buf *message, struct draft *d)
+int send_to_list(struct mail_state *mail, const struct buf *message, struct draft *d)
 {
-	int status = recipients_expand(&d->to) ? hand_over(message, d) : 1;
+	int status = recipients_expand(mail, &d->to) ? hand_over(mail, message, d) : 1;
 
 	if (status != 0) {
-		save_dead(message);
+		save_dead(mail, message);
 	}
 	return status != 0;
 }
 
-int send_draft(struct draft *d)
+int send_draft(struct mail_state *mail, struct draft *d)
 {
 	struct buf message = BUF_INIT;
 	int status = 1;
-	bool good = recipients_expand(&d->to);
+	bool good = recipients_expand(mail, &d->to);
 
-	good = recipients_expand(&d->cc) && good;
-	good = recipients_expand(&d->bcc) && good;
-	terminal_text(&d->text);
-	terminal_text(&d->subject);
-	if (make_message(&message, d) && good) {
-		status = hand_over(&message, d);
+	good = recipients_expand(mail, &d->cc) && good;
+	good = recipients_expand(mail, &d->bcc) && good;
+	terminal_text(mail, &d->text);
+	terminal_text(mail, &d->subject);
+	if (make_message(mail, &message, d) && good) {
+		status = hand_over(mail, &message, d);
 	}
 	if (status != 0) {
-		save_dead(&message);
-	} else if (!var_on("debug")) {
-		record(&message);
+		save_dead(mail, &message);
+	} else if (!var_on(mail, "debug")) {
+		record(mail, &message);
 	}
 	buf_free(&message);
 	return status != 0;

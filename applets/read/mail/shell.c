@@ -14,9 +14,9 @@
 
 enum { EDITED_MAX = 1 << 28 };
 
-int shell_run(const char *command)
+int shell_run(struct mail_state *mail, const char *command)
 {
-	const char *shell = var_get("SHELL");
+	const char *shell = var_get(mail, "SHELL");
 	pid_t pid;
 	int status = 0;
 
@@ -41,10 +41,11 @@ int shell_run(const char *command)
 	return status;
 }
 
-bool shell_edit(struct buf *text, const char *variable, const char *fallback)
+bool shell_edit(
+	struct mail_state *mail, struct buf *text, const char *variable, const char *fallback)
 {
 	char path[] = "/tmp/mail.XXXXXX";
-	const char *editor = var_get(variable);
+	const char *editor = var_get(mail, variable);
 	struct buf command = BUF_INIT;
 	int fd = mkostemp(path, O_CLOEXEC);
 	size_t len = 0;
@@ -60,7 +61,7 @@ bool shell_edit(struct buf *text, const char *variable, const char *fallback)
 	}
 	close(fd);
 	buf_addf(&command, "%s %s", editor != NULL && editor[0] != '\0' ? editor : fallback, path);
-	if (shell_run(buf_str(&command)) == 0 &&
+	if (shell_run(mail, buf_str(&command)) == 0 &&
 		(data = file_read(path, EDITED_MAX, &len)) != NULL) {
 		buf_reset(text);
 		buf_add(text, data, len);

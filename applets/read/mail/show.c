@@ -131,41 +131,43 @@ static void body_text(struct buf *out, const struct buf *message, bool raw)
 }
 
 /* header_shown - after retain and ignore */
-static bool header_shown(struct slice name)
+static bool header_shown(struct mail_state *mail, struct slice name)
 {
 	char *key = mem_strndup(name.ptr, name.len);
 	bool shown;
 
 	str_lower(key);
-	shown = G.retained.count > 0 ? hash_get(&G.retained, key) != NULL
-				     : hash_get(&G.ignored, key) == NULL;
+	shown = mail->retained.count > 0 ? hash_get(&mail->retained, key) != NULL
+					 : hash_get(&mail->ignored, key) == NULL;
 	mem_free(key);
 	return shown;
 }
 
 /* put_status - what the mailbox will say of the message */
-static void put_status(struct buf *out, unsigned n)
+static void put_status(struct mail_state *mail, struct buf *out, unsigned n)
 {
-	bool read = !folder_unread(n), old = !folder_new(n) && !mailbox_recent(G.view, n);
+	bool read = !folder_unread(mail, n),
+	     old = !folder_new(mail, n) && !mailbox_recent(mail->view, n);
 
-	old = old || G.messages[n].old;
-	if ((read || old) && header_shown(slice_of("Status"))) {
+	old = old || mail->messages[n].old;
+	if ((read || old) && header_shown(mail, slice_of("Status"))) {
 		buf_addf(out, "Status: %s%s\n", read ? "R" : "", old ? "O" : "");
 	}
 }
 
-static void put_headers(struct buf *out, unsigned n, const struct buf *message, bool all)
+static void put_headers(
+	struct mail_state *mail, struct buf *out, unsigned n, const struct buf *message, bool all)
 {
 	struct slice rest = { buf_str(message), message->len };
 	struct arena a = ARENA_INIT;
-	const char *from = message_from_line(&a, n);
+	const char *from = message_from_line(mail, &a, n);
 	struct mime_field field;
 	struct buf text = BUF_INIT;
 
 	terminal_put_safe(out, from, strlen(from));
 	buf_addc(out, '\n');
 	while (mime_field_next(&rest, &field)) {
-		if (field.name.len == 0 || (!all && !header_shown(field.name))) {
+		if (field.name.len == 0 || (!all && !header_shown(mail, field.name))) {
 			continue;
 		}
 		buf_reset(&text);
@@ -179,21 +181,22 @@ static void put_headers(struct buf *out, unsigned n, const struct buf *message, 
 		terminal_put_safe(out, buf_str(&text), text.len);
 		buf_addc(out, '\n');
 	}
-	put_status(out, n);
+	put_status(mail, out, n);
 	buf_addc(out, '\n');
 	buf_free(&text);
 	arena_free(&a);
 }
 
 /* add_message - as it is shown, in UTF-8 */
-static void add_message(struct buf *out, unsigned n, unsigned how)
+static void add_message(struct mail_state *mail, struct buf *out, unsigned n, unsigned how)
 {
 	struct buf message = BUF_INIT;
 
-	if (message_text(n, &message)) {
-		G.messages[n].marks = (G.messages[n].marks | MARK_READ) & ~(unsigned)MARK_UNREAD;
+	if (message_text(mail, n, &message)) {
+		mail->messages[n].marks =
+			(mail->messages[n].marks | MARK_READ) & ~(unsigned)MARK_UNREAD;
 		if ((how & SHOW_NO_HEADERS) == 0) {
-			put_headers(out, n, &message, (how & SHOW_ALL_HEADERS) != 0);
+			put_headers(mail, out, n, &message, (how & SHOW_ALL_HEADERS) != 0);
 		}
 		if (how & SHOW_RAW) {
 			const char *body = strstr(buf_str(&message), "\n\n");
@@ -207,19 +210,19 @@ static void add_message(struct buf *out, unsigned n, unsigned how)
 	buf_free(&message);
 }
 
-void show_message(FILE *to, unsigned n, unsigned how)
+void show_message(struct mail_state *mail, FILE *to, unsigned n, unsigned how)
 {
 	struct buf out = BUF_INIT;
 
-	add_message(&out, n, how);
-	terminal_write(to, buf_str(&out), out.len);
+	add_message(mail, &out, n, how);
+	terminal_write(mail, to, buf_str(&out), out.len);
 	buf_free(&out);
 }
 
-bool show_text(struct buf *out, unsigned n)
+bool show_text(struct mail_state *mail, struct buf *out, unsigned n)
 {
 	struct buf message = BUF_INIT;
-	bool ok = message_text(n, &message);
+	bool ok = message_text(mail, n, &message);
 
 	if (ok) {
 		body_text(out, &message, true);
@@ -228,12 +231,12 @@ bool show_text(struct buf *out, unsigned n)
 	return ok;
 }
 
-void show_quoted(struct buf *out, unsigned n, const char *prefix)
+void show_quoted(struct mail_state *mail, struct buf *out, unsigned n, const char *prefix)
 {
 	struct buf message = BUF_INIT, text = BUF_INIT;
 	const char *line;
 
-	if (message_text(n, &message)) {
+	if (message_text(mail, n, &message)) {
 		body_text(&text, &message, false);
 		for (line = buf_str(&text); *line != '\0';) {
 			size_t len = strcspn(line, "\n");
@@ -246,33 +249,33 @@ void show_quoted(struct buf *out, unsigned n, const char *prefix)
 	buf_free(&text);
 }
 
-void show_list(const unsigned *list, unsigned how)
+void show_list(struct mail_state *mail, const unsigned *list, unsigned how)
 {
-	bool terminal = G.interactive && isatty(1);
+	bool terminal = mail->interactive && isatty(1);
 	struct buf text = BUF_INIT;
 
 	if (terminal) {
-		interrupts_catch(true);
+		interrupts_catch(mail, true);
 	}
-	for (; *list != 0 && !interrupts_pending(); list++) {
-		G.current = *list;
+	for (; *list != 0 && !interrupts_pending(mail); list++) {
+		mail->current = *list;
 		buf_reset(&text);
 		buf_addf(&text, "Message %2u:\n", *list);
-		add_message(&text, *list, how);
+		add_message(mail, &text, *list, how);
 		buf_addc(&text, '\n');
 		if (terminal) {
-			terminal_page(&text);
+			terminal_page(mail, &text);
 		} else {
-			terminal_write(stdout, buf_str(&text), text.len);
+			terminal_write(mail, stdout, buf_str(&text), text.len);
 		}
 	}
 	buf_free(&text);
 	if (terminal) {
 		fflush(stdout);
 		clearerr(stdout);
-		if (interrupts_pending()) {
+		if (interrupts_pending(mail)) {
 			printf("\nInterrupt\n");
 		}
-		interrupts_catch(false);
+		interrupts_catch(mail, false);
 	}
 }

@@ -65,10 +65,10 @@ void terminal_put_safe(struct buf *out, const char *text, size_t len)
 }
 
 /* terminal_charset - what the terminal is set to, NULL: UTF-8 */
-static const char *terminal_charset(void)
+static const char *terminal_charset(struct mail_state *mail)
 {
 	static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
-	const char *set = var_get("ttycharset"), *dot = NULL;
+	const char *set = var_get(mail, "ttycharset"), *dot = NULL;
 
 	for (size_t i = 0; set == NULL && dot == NULL && i < ARRAY_LEN(names); i++) {
 		const char *locale = getenv(names[i]);
@@ -84,26 +84,26 @@ static const char *terminal_charset(void)
 }
 
 /* terminal_encoder - into the terminal's set; NULL: it is UTF-8, or a set we do not know */
-static struct mime_encoder *terminal_encoder(void)
+static struct mime_encoder *terminal_encoder(struct mail_state *mail)
 {
-	const char *charset = terminal_charset();
+	const char *charset = terminal_charset(mail);
 
 	if (charset == NULL) {
 		return NULL;
 	}
-	if (G.terminal_set == NULL || strcmp(G.terminal_set, charset) != 0) {
-		mime_encoder_close(G.terminal);
-		mem_free(G.terminal_set);
-		G.terminal_set = mem_strdup(charset);
-		G.terminal = mime_encoder_open(charset);
+	if (mail->terminal_set == NULL || strcmp(mail->terminal_set, charset) != 0) {
+		mime_encoder_close(mail->terminal);
+		mem_free(mail->terminal_set);
+		mail->terminal_set = mem_strdup(charset);
+		mail->terminal = mime_encoder_open(charset);
 	}
-	return G.terminal;
+	return mail->terminal;
 }
 
 /* put_text - in the terminal's character set where it is meant for that */
-static void put_text(FILE *to, const char *text, size_t len, bool terminal)
+static void put_text(struct mail_state *mail, FILE *to, const char *text, size_t len, bool terminal)
 {
-	struct mime_encoder *e = terminal ? terminal_encoder() : NULL;
+	struct mime_encoder *e = terminal ? terminal_encoder(mail) : NULL;
 	struct buf converted = BUF_INIT;
 
 	if (e != NULL) {
@@ -115,23 +115,23 @@ static void put_text(FILE *to, const char *text, size_t len, bool terminal)
 	buf_free(&converted);
 }
 
-void terminal_write(FILE *to, const char *text, size_t len)
+void terminal_write(struct mail_state *mail, FILE *to, const char *text, size_t len)
 {
-	put_text(to, text, len, isatty(fileno(to)) != 0);
+	put_text(mail, to, text, len, isatty(fileno(to)) != 0);
 }
 
-void terminal_say(FILE *to, const char *text)
+void terminal_say(struct mail_state *mail, FILE *to, const char *text)
 {
 	struct buf safe = BUF_INIT;
 
 	terminal_put_safe(&safe, text, strlen(text));
-	terminal_write(to, buf_str(&safe), safe.len);
+	terminal_write(mail, to, buf_str(&safe), safe.len);
 	buf_free(&safe);
 }
 
-void terminal_text(struct buf *text)
+void terminal_text(struct mail_state *mail, struct buf *text)
 {
-	const char *charset = terminal_charset();
+	const char *charset = terminal_charset(mail);
 	struct buf converted = BUF_INIT;
 
 	if (charset != NULL && !utf8_valid(buf_str(text), text->len) &&
@@ -145,9 +145,9 @@ void terminal_text(struct buf *text)
  * pager - what shows a text of that many lines: nothing where it fits the screen (the variable crt
  * says how long that is), nor where there is no more(1) or no shell
  */
-static const char *pager(size_t lines)
+static const char *pager(struct mail_state *mail, size_t lines)
 {
-	const char *crt = var_get("crt"), *program = var_get("PAGER");
+	const char *crt = var_get(mail, "crt"), *program = var_get(mail, "PAGER");
 	unsigned rows, columns;
 	int64_t limit;
 
@@ -169,7 +169,7 @@ static const char *pager(size_t lines)
 	return program;
 }
 
-void terminal_page(const struct buf *text)
+void terminal_page(struct mail_state *mail, const struct buf *text)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
 	const char *text_at = buf_str(text), *program;
@@ -180,17 +180,17 @@ void terminal_page(const struct buf *text)
 	for (size_t i = 0; i < text->len; i++) {
 		lines += text_at[i] == '\n' ? 1 : 0;
 	}
-	program = pager(lines);
+	program = pager(mail, lines);
 	fflush(stdout);
 	to = program != NULL ? popen(program, "w") : NULL;
 	if (to != NULL) {
 		sigaction(SIGPIPE, &ignore, &before); /* it may be left before the end */
-		put_text(to, text_at, text->len, true);
+		put_text(mail, to, text_at, text->len, true);
 		status = pclose(to);
 		sigaction(SIGPIPE, &before, NULL);
 	}
 	if (to == NULL || (WIFEXITED(status) && WEXITSTATUS(status) == 127)) {
-		terminal_write(stdout, text_at, text->len);
+		terminal_write(mail, stdout, text_at, text->len);
 	}
 }
 
@@ -208,25 +208,25 @@ static void note_hangup(int signo)
 	signals_G.hung = 1;
 }
 
-bool interrupts_pending(void)
+bool interrupts_pending(struct mail_state *mail)
 {
-	return signals_G.interrupts != G.told;
+	return signals_G.interrupts != mail->told;
 }
 
-int interrupts_take(void)
+int interrupts_take(struct mail_state *mail)
 {
 	int count = signals_G.interrupts;
 
-	if (count == G.told) {
+	if (count == mail->told) {
 		return 0;
 	}
-	G.told = count;
+	mail->told = count;
 	return count;
 }
 
-void interrupts_forget(void)
+void interrupts_forget(struct mail_state *mail)
 {
-	signals_G.interrupts = G.told = 0;
+	signals_G.interrupts = mail->told = 0;
 }
 
 void hangup_catch(struct sigaction *before)
@@ -256,50 +256,50 @@ bool hangup_came(void)
  * while waiting, so that none is missed between the prompt and the read; for that stdin has no
  * buffer on a terminal.
  */
-static bool wait_input(FILE *in)
+static bool wait_input(struct mail_state *mail, FILE *in)
 {
 	struct pollfd p = { .fd = fileno(in), .events = POLLIN };
 	sigset_t block, before;
 	int rc = 0;
 
-	if (!G.catching) {
+	if (!mail->catching) {
 		return true;
 	}
 	sigemptyset(&block);
 	sigaddset(&block, SIGINT);
 	sigaddset(&block, SIGHUP);
 	sigprocmask(SIG_BLOCK, &block, &before);
-	while (rc == 0 && !interrupts_pending() && !signals_G.hung) {
+	while (rc == 0 && !interrupts_pending(mail) && !signals_G.hung) {
 		rc = ppoll(&p, 1, NULL, &before);
 		rc = rc < 0 && errno == EINTR ? 0 : rc;
 	}
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	return !interrupts_pending() && !signals_G.hung;
+	return !interrupts_pending(mail) && !signals_G.hung;
 }
 
-void interrupts_catch(bool on)
+void interrupts_catch(struct mail_state *mail, bool on)
 {
 	/* without SA_RESTART: reading a line stops, and so does writing a long text */
 	struct sigaction act = { .sa_handler = count_interrupt };
 
 	if (on) {
-		interrupts_forget();
-		sigaction(SIGINT, &act, &G.before_catching);
+		interrupts_forget(mail);
+		sigaction(SIGINT, &act, &mail->before_catching);
 	} else {
-		sigaction(SIGINT, &G.before_catching, NULL);
+		sigaction(SIGINT, &mail->before_catching, NULL);
 	}
-	G.catching = on;
+	mail->catching = on;
 }
 
-bool read_line(FILE *in, struct buf *line)
+bool read_line(struct mail_state *mail, FILE *in, struct buf *line)
 {
 	int c = EOF;
 
 	buf_reset(line);
-	while (wait_input(in) && (c = getc(in)) != EOF && c != '\n') {
+	while (wait_input(mail, in) && (c = getc(in)) != EOF && c != '\n') {
 		buf_addc(line, (char)c);
 	}
-	if (interrupts_pending()) {
+	if (interrupts_pending(mail)) {
 		buf_reset(line);
 		return false;
 	}

@@ -15,9 +15,9 @@
 #include "base/str.h"
 #include "applets/read/mail/mail.h"
 
-const char *var_get(const char *name)
+const char *var_get(struct mail_state *mail, const char *name)
 {
-	const char *value = hash_get(&G.vars, name);
+	const char *value = hash_get(&mail->vars, name);
 
 	if (value == NULL && name[0] >= 'A' && name[0] <= 'Z') {
 		value = getenv(name);
@@ -25,19 +25,19 @@ const char *var_get(const char *name)
 	return value;
 }
 
-bool var_on(const char *name)
+bool var_on(struct mail_state *mail, const char *name)
 {
-	return var_get(name) != NULL;
+	return var_get(mail, name) != NULL;
 }
 
-void var_set(const char *name, const char *value)
+void var_set(struct mail_state *mail, const char *name, const char *value)
 {
-	mem_free(hash_set(&G.vars, name, mem_strdup(value)));
+	mem_free(hash_set(&mail->vars, name, mem_strdup(value)));
 }
 
-void var_unset(const char *name)
+static void var_unset(struct mail_state *mail, const char *name)
 {
-	mem_free(hash_del(&G.vars, name));
+	mem_free(hash_del(&mail->vars, name));
 }
 
 static int compare_names(const void *a, const void *b)
@@ -45,18 +45,18 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static void print_all(void)
+static void print_all(struct mail_state *mail)
 {
-	const char **names = mem_calloc(G.vars.count + 1, sizeof(*names));
+	const char **names = mem_calloc(mail->vars.count + 1, sizeof(*names));
 	size_t n = 0;
 
-	for (struct hash_entry *e = hash_next(&G.vars, NULL); e != NULL;
-		e = hash_next(&G.vars, e)) {
+	for (struct hash_entry *e = hash_next(&mail->vars, NULL); e != NULL;
+		e = hash_next(&mail->vars, e)) {
 		names[n++] = e->key;
 	}
 	qsort(names, n, sizeof(*names), compare_names);
 	for (size_t i = 0; i < n; i++) {
-		const char *value = var_get(names[i]);
+		const char *value = var_get(mail, names[i]);
 
 		if (value[0] != '\0') {
 			printf("%s=\"%s\"\n", names[i], value);
@@ -93,7 +93,7 @@ static bool take_word(const char **at, struct buf *word)
 	return true;
 }
 
-static void set_words(const char *args)
+static void set_words(struct mail_state *mail, const char *args)
 {
 	struct buf word = BUF_INIT;
 	bool any = false;
@@ -105,39 +105,39 @@ static void set_words(const char *args)
 		any = true;
 		if (equals != NULL) {
 			*equals = '\0';
-			var_set(text, equals + 1);
+			var_set(mail, text, equals + 1);
 		} else if (str_starts(text, "no") && text[2] != '\0') {
-			var_unset(text + 2);
+			var_unset(mail, text + 2);
 		} else {
-			var_set(text, "");
+			var_set(mail, text, "");
 		}
 		mem_free(text);
 	}
 	buf_free(&word);
 	if (!any) {
-		print_all();
+		print_all(mail);
 	}
 }
 
-static void unset_words(const char *args)
+static void unset_words(struct mail_state *mail, const char *args)
 {
 	struct buf word = BUF_INIT;
 
 	while (take_word(&args, &word)) {
-		var_unset(buf_str(&word));
+		var_unset(mail, buf_str(&word));
 	}
 	buf_free(&word);
 }
 
-static void print_aliases(void)
+static void print_aliases(struct mail_state *mail)
 {
-	for (struct hash_entry *e = hash_next(&G.aliases, NULL); e != NULL;
-		e = hash_next(&G.aliases, e)) {
+	for (struct hash_entry *e = hash_next(&mail->aliases, NULL); e != NULL;
+		e = hash_next(&mail->aliases, e)) {
 		printf("%s\t%s\n", e->key, (char *)e->value);
 	}
 }
 
-static void alias_words(const char *args)
+static void alias_words(struct mail_state *mail, const char *args)
 {
 	struct buf word = BUF_INIT, members = BUF_INIT;
 	char *name = NULL;
@@ -157,19 +157,19 @@ static void alias_words(const char *args)
 		buf_adds(&members, buf_str(&word));
 	}
 	if (name == NULL) {
-		print_aliases();
+		print_aliases(mail);
 	} else if (members.len == 0) {
-		const char *value = hash_get(&G.aliases, name);
+		const char *value = hash_get(&mail->aliases, name);
 
 		printf("%s\t%s\n", name, value != NULL ? value : "(not an alias)");
 	} else {
-		const char *before = hash_get(&G.aliases, name);
+		const char *before = hash_get(&mail->aliases, name);
 		struct buf all = BUF_INIT;
 
 		/* A second line of the same name adds (POSIX leaves it open, all others do). */
 		list_add(&all, before != NULL ? before : "");
 		list_add(&all, buf_str(&members));
-		mem_free(hash_set(&G.aliases, name, buf_steal(&all)));
+		mem_free(hash_set(&mail->aliases, name, buf_steal(&all)));
 	}
 	mem_free(name);
 	buf_free(&word);
@@ -196,12 +196,12 @@ static void header_words(struct hash *set, const char *args)
 	}
 }
 
-static void unalias_words(const char *args)
+static void unalias_words(struct mail_state *mail, const char *args)
 {
 	struct buf word = BUF_INIT;
 
 	while (take_word(&args, &word)) {
-		mem_free(hash_del(&G.aliases, buf_str(&word)));
+		mem_free(hash_del(&mail->aliases, buf_str(&word)));
 	}
 	buf_free(&word);
 }
@@ -219,7 +219,7 @@ static void unheader_words(struct hash *set, const char *args)
 }
 
 /* alternate_words - names and addresses that are ours, too: left out of replies */
-static void alternate_words(const char *args)
+static void alternate_words(struct mail_state *mail, const char *args)
 {
 	struct buf word = BUF_INIT, names = BUF_INIT;
 
@@ -227,9 +227,9 @@ static void alternate_words(const char *args)
 		list_add(&names, buf_str(&word));
 	}
 	if (names.len > 0) {
-		var_set("alternates", buf_str(&names));
+		var_set(mail, "alternates", buf_str(&names));
 	} else {
-		printf("%s\n", var_on("alternates") ? var_get("alternates") : "");
+		printf("%s\n", var_on(mail, "alternates") ? var_get(mail, "alternates") : "");
 	}
 	buf_free(&word);
 	buf_free(&names);
@@ -248,7 +248,7 @@ enum vars_verb {
 	VERB_NOTHING
 };
 
-bool vars_command(const char *name, size_t len, const char *args)
+bool vars_command(struct mail_state *mail, const char *name, size_t len, const char *args)
 {
 	static const struct {
 		const char *name;
@@ -284,31 +284,31 @@ bool vars_command(const char *name, size_t len, const char *args)
 	}
 	switch (verbs[i].verb) {
 	case VERB_SET:
-		set_words(args);
+		set_words(mail, args);
 		break;
 	case VERB_UNSET:
-		unset_words(args);
+		unset_words(mail, args);
 		break;
 	case VERB_ALIAS:
-		alias_words(args);
+		alias_words(mail, args);
 		break;
 	case VERB_UNALIAS:
-		unalias_words(args);
+		unalias_words(mail, args);
 		break;
 	case VERB_IGNORE:
-		header_words(&G.ignored, args);
+		header_words(&mail->ignored, args);
 		break;
 	case VERB_UNIGNORE:
-		unheader_words(&G.ignored, args);
+		unheader_words(&mail->ignored, args);
 		break;
 	case VERB_RETAIN:
-		header_words(&G.retained, args);
+		header_words(&mail->retained, args);
 		break;
 	case VERB_UNRETAIN:
-		unheader_words(&G.retained, args);
+		unheader_words(&mail->retained, args);
 		break;
 	case VERB_ALTERNATES:
-		alternate_words(args);
+		alternate_words(mail, args);
 		break;
 	case VERB_NOTHING: /* of Heirloom's rc files */
 		break;
@@ -317,13 +317,13 @@ bool vars_command(const char *name, size_t len, const char *args)
 }
 
 /* home_of - the home of a user, "" own; NULL: no such user */
-static const char *home_of(const char *user, size_t len)
+static const char *home_of(struct mail_state *mail, const char *user, size_t len)
 {
 	char name[64];
 	struct passwd *pw;
 
 	if (len == 0) {
-		return G.home;
+		return mail->home;
 	}
 	if (len >= sizeof(name)) {
 		return NULL;
@@ -334,36 +334,36 @@ static const char *home_of(const char *user, size_t len)
 	return pw != NULL ? pw->pw_dir : NULL;
 }
 
-char *path_expand(const char *name)
+char *path_expand(struct mail_state *mail, const char *name)
 {
 	struct buf out = BUF_INIT;
 
 	if (strcmp(name, "%") == 0) {
 		return NULL; /* the user's own mailbox, as folder_open() has it */
 	}
-	if (strcmp(name, "#") == 0 && G.previous_path != NULL) {
-		return mem_strdup(G.previous_path);
+	if (strcmp(name, "#") == 0 && mail->previous_path != NULL) {
+		return mem_strdup(mail->previous_path);
 	}
 	if (strcmp(name, "&") == 0) {
-		const char *mbox = var_get("MBOX");
+		const char *mbox = var_get(mail, "MBOX");
 
 		name = mbox != NULL && mbox[0] != '\0' ? mbox : "~/mbox";
 	}
 	if (name[0] == '+') {
-		const char *folder = var_get("folder");
+		const char *folder = var_get(mail, "folder");
 
 		if (folder == NULL || folder[0] == '\0') {
 			folder = "mail";
 		}
 		if (folder[0] != '/') {
-			buf_addf(&out, "%s/", G.home);
+			buf_addf(&out, "%s/", mail->home);
 		}
 		buf_addf(&out, "%s/%s", folder, name + 1);
 		return buf_steal(&out);
 	}
 	if (name[0] == '~') {
 		size_t len = strcspn(name + 1, "/");
-		const char *home = home_of(name + 1, len);
+		const char *home = home_of(mail, name + 1, len);
 
 		if (home != NULL) {
 			buf_adds(&out, home);
