@@ -349,6 +349,33 @@ void folder_close(struct mail_state *mail)
 	mail->count = mail->current = 0;
 }
 
+unsigned folder_next(struct mail_state *mail, unsigned n, int by)
+{
+	for (n += (unsigned)by; n >= 1 && n <= mail->count; n += (unsigned)by) {
+		if ((mail->messages[n].marks & MARK_DELETED) == 0) {
+			return n;
+		}
+	}
+	return 0;
+}
+
+void folder_mark(struct mail_state *mail, const unsigned *list, unsigned set, unsigned clear)
+{
+	for (; *list != 0; list++) {
+		mail->messages[*list].marks = (mail->messages[*list].marks | set) & ~clear;
+		mail->current = *list;
+	}
+}
+
+void folder_leave_deleted(struct mail_state *mail)
+{
+	unsigned n = folder_next(mail, mail->current, 1);
+
+	n = n != 0 ? n : folder_next(mail, mail->current, -1);
+	mail->current = n != 0 ? n : mail->current;
+	mail->moved = false;
+}
+
 /* ---- Messages ---- */
 
 static struct mail_text *open_text(struct mail_state *mail, unsigned n)

@@ -15,7 +15,7 @@
  *
  *   mail.c      options, rc files, start and end
  *   command.c   the table of commands and the loop that reads them
- *   command_send.c  those that send
+ *   command_read.c, command_file.c, command_send.c  what they do
  *   rc.c        files of commands
  *   folder.c    the open folder: messages, marks
  *   quit.c      what leaving it does to its file
@@ -116,6 +116,12 @@ void folder_close(struct mail_state *mail);
 unsigned folder_follow(struct mail_state *mail);
 bool folder_new(struct mail_state *mail, unsigned n); /* arrived since last time */
 bool folder_unread(struct mail_state *mail, unsigned n);
+/* The first message after n (by -1: before it) that is not deleted, 0 none. */
+unsigned folder_next(struct mail_state *mail, unsigned n, int by);
+/* Change marks of a list; the dot is at its last. */
+void folder_mark(struct mail_state *mail, const unsigned *list, unsigned set, unsigned clear);
+/* The dot moves to the next message that is left. */
+void folder_leave_deleted(struct mail_state *mail);
 /* Header field decoded to UTF-8, "" when absent; owned by a. */
 const char *message_field(struct mail_state *mail, struct arena *a, unsigned n, const char *name);
 /* Raw header field, folds undone. */
@@ -288,13 +294,21 @@ int shell_run(struct mail_state *mail, const char *command);
 bool shell_edit(
 	struct mail_state *mail, struct buf *text, const char *variable, const char *fallback);
 
-/* ---- command_send.c ---- */
-void command_reply(struct mail_state *mail, const char *args, const unsigned *list);
-void command_Reply(struct mail_state *mail, const char *args, const unsigned *list);
-void command_replyall(struct mail_state *mail, const char *args, const unsigned *list);
-void command_mail(struct mail_state *mail, const char *args, const unsigned *list);
-void command_forward(struct mail_state *mail, const char *args, const unsigned *list);
-void command_resend(struct mail_state *mail, const char *args, const unsigned *list);
+/* ---- command_read.c, command_file.c, command_send.c ---- */
+/* What a command does; args: what stands behind its name, list: of a command that takes one. */
+typedef void command_fn(struct mail_state *mail, const char *args, const unsigned *list);
+
+command_fn command_type, command_Type, command_show, command_top, command_number, command_size;
+command_fn command_next, command_previous, command_headers, command_scroll, command_from;
+command_fn command_edit, command_visual;
+command_fn command_delete, command_undelete, command_dp, command_unread, command_touch;
+command_fn command_hold, command_mbox, command_flag, command_unflag, command_answered;
+
+command_fn command_save, command_copy, command_Save, command_Copy, command_move, command_write;
+command_fn command_file, command_folders, command_pipe, command_cd;
+
+command_fn command_reply, command_Reply, command_replyall, command_mail, command_forward;
+command_fn command_resend;
 
 /* ---- command.c ---- */
 void commands_run(struct mail_state *mail);
