@@ -45,7 +45,7 @@ static void reply_to(struct mail_state *mail, const unsigned *list, bool all)
 	}
 	say_field(mail, "Subject", &d.subject);
 	printf("\n");
-	if (compose(mail, &d, mail->in, mail->interactive, false) == 0) {
+	if (compose(mail, &d, false) == 0) {
 		mark_answered(mail, mail->current);
 	}
 	draft_free(&d);
@@ -79,7 +79,7 @@ void command_mail(struct mail_state *mail, const char *args, const unsigned *lis
 		return;
 	}
 	list_add(&d.to, args);
-	(void)compose(mail, &d, mail->in, mail->interactive, true);
+	(void)compose(mail, &d, true);
 	draft_free(&d);
 }
 
@@ -104,7 +104,7 @@ void command_forward(struct mail_state *mail, const char *args, const unsigned *
 		mail->current = named[0];
 		list_add(&d.to, to);
 		draft_forward(mail, &d, named[0]);
-		(void)compose(mail, &d, mail->in, mail->interactive, false);
+		(void)compose(mail, &d, false);
 	}
 	mem_free(to);
 	mem_free(named);

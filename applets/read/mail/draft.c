@@ -1,8 +1,11 @@
 /*
  * draft - a letter that is being written: its fields, and what interrupts do to it
  */
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "applets/read/mail/mail.h"
 
@@ -47,7 +50,7 @@ bool draft_interrupted(struct mail_state *mail, bool *kill_r)
 	return true;
 }
 
-bool draft_ask(struct mail_state *mail, FILE *in, const char *prompt, struct buf *into)
+bool draft_ask(struct mail_state *mail, const char *prompt, struct buf *into)
 {
 	struct buf line = BUF_INIT;
 	bool killed = false, got;
@@ -56,7 +59,7 @@ bool draft_ask(struct mail_state *mail, FILE *in, const char *prompt, struct buf
 		printf("%s", prompt);
 		terminal_say(mail, stdout, buf_str(into));
 		fflush(stdout);
-		got = read_line(mail, in, &line);
+		got = read_line(mail, mail->in, &line);
 	} while (!got && draft_interrupted(mail, &killed) && !killed);
 	if (got) {
 		interrupts_forget(mail);
@@ -65,4 +68,49 @@ bool draft_ask(struct mail_state *mail, FILE *in, const char *prompt, struct buf
 	}
 	buf_free(&line);
 	return !killed;
+}
+
+void draft_say_counts(const char *name, const char *data, size_t len)
+{
+	unsigned long lines = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		lines += data[i] == '\n';
+	}
+	printf("\"%s\" %lu/%zu\n", name, lines, len);
+}
+
+void draft_attach(struct draft *d, char *path)
+{
+	struct attachment *at = mem_alloc(sizeof(*at)), **end = &d->attachments;
+
+	at->path = path;
+	while (*end != NULL) {
+		end = &(*end)->next;
+	}
+	*end = at;
+}
+
+void draft_write(struct mail_state *mail, const struct draft *d, const char *name, mode_t mode)
+{
+	char *path = path_expand(mail, name);
+	int fd = path != NULL ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, mode) : -1;
+	bool ok = fd >= 0 && fd_write_all(fd, buf_str(&d->text), d->text.len) == 0;
+
+	if (fd >= 0 && close(fd) != 0) {
+		ok = false;
+	}
+	if (ok) {
+		draft_say_counts(path, buf_str(&d->text), d->text.len);
+	} else {
+		perror(name);
+	}
+	mem_free(path);
+}
+
+void draft_keep_dead(struct mail_state *mail, const struct draft *d)
+{
+	if (d->text.len > 0 && !var_on(mail, "nosave") && var_on(mail, "save")) {
+		draft_write(mail, d, "~/dead.letter", 0600);
+	}
 }

@@ -97,23 +97,12 @@ static void option_S(struct mail_state *mail, const char *text)
 	mem_free(name);
 }
 
-static void add_attachment(struct draft *d, const char *path)
-{
-	struct attachment *at = mem_alloc(sizeof(*at)), **end = &d->attachments;
-
-	at->path = mem_strdup(path);
-	while (*end != NULL) {
-		end = &(*end)->next;
-	}
-	*end = at;
-}
-
 /* one_option - false: not an option of ours */
 static bool one_option(struct mail_state *mail, struct options *o, int c)
 {
 	switch (c) {
 	case 'a':
-		add_attachment(&o->draft, optarg);
+		draft_attach(&o->draft, mem_strdup(optarg));
 		break;
 	case 'b':
 		list_add(&o->draft.bcc, optarg);
@@ -285,8 +274,7 @@ static int send_mode(struct mail_state *mail, struct options *o)
 	}
 	if (may_attach(&o->draft) &&
 		(o->quote_file == NULL || add_quote_file(&o->draft, o->quote_file))) {
-		status = o->from_headers ? template_mode(mail, o)
-					 : compose(mail, &o->draft, stdin, mail->interactive, true);
+		status = o->from_headers ? template_mode(mail, o) : compose(mail, &o->draft, true);
 	}
 	draft_free(&o->draft);
 	return status;

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -24,7 +25,7 @@
  *   show.c      a message on the screen, MIME decoded
  *   attach.c    attachments written to files
  *   html.c      the text of an HTML part
- *   compose.c   headers and text from the terminal, ~escapes
+ *   compose.c   headers and text from the terminal; escape.c lines that begin with ~
  *   draft.c     the letter that is written; draft_reply.c what answers begin with
  *   send.c      the message that goes to sendmail, with attachments
  *   recipients.c, list.c  address lists, with their aliases replaced
@@ -237,17 +238,30 @@ struct draft {
 };
 
 void draft_free(struct draft *d);
+/* The file is read when the letter is sent; the draft owns path. */
+void draft_attach(struct draft *d, char *path);
+/* "name" lines/bytes */
+void draft_say_counts(const char *name, const char *data, size_t len);
+/* Append the text to a file, and say so. */
+void draft_write(struct mail_state *mail, const struct draft *d, const char *name, mode_t mode);
+/* The text given up goes to ~/dead.letter, if the variables want that. */
+void draft_keep_dead(struct mail_state *mail, const struct draft *d);
 /* One header line asked for on the terminal; false: interrupted twice. */
-bool draft_ask(struct mail_state *mail, FILE *in, const char *prompt, struct buf *into);
+bool draft_ask(struct mail_state *mail, const char *prompt, struct buf *into);
 /*
  * Was it an interrupt that ended the reading of a line? The first one only warns, the second one
  * with no line between them kills the letter: *kill_r. With the variable ignore none does.
  */
 bool draft_interrupted(struct mail_state *mail, bool *kill_r);
 
+/* ---- escape.c ---- */
+enum progress { LETTER_GOES_ON, LETTER_ENDS, LETTER_GIVEN_UP };
+/* Do what a line says that begins with ~ and another character. */
+enum progress escape_run(struct mail_state *mail, struct draft *d, const char *line);
+
 /* ---- compose.c ---- */
 /* Ask for what is missing, read the text (dot, ~escapes on a terminal), send. 0 sent, 1 not. */
-int compose(struct mail_state *mail, struct draft *d, FILE *in, bool terminal, bool ask_subject);
+int compose(struct mail_state *mail, struct draft *d, bool ask_subject);
 
 /* ---- draft_reply.c ---- */
 /* Called for several messages: they are answered in one. */
