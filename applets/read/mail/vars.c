@@ -206,7 +206,7 @@ static void unalias_words(struct mail_state *mail, const char *args)
 	buf_free(&word);
 }
 
-/* unignore_words - also unretain */
+/* unheader_words - those names are no longer in the set */
 static void unheader_words(struct hash *set, const char *args)
 {
 	struct buf word = BUF_INIT;
@@ -235,85 +235,62 @@ static void alternate_words(struct mail_state *mail, const char *args)
 	buf_free(&names);
 }
 
-enum vars_verb {
-	VERB_SET,
-	VERB_UNSET,
-	VERB_ALIAS,
-	VERB_UNALIAS,
-	VERB_IGNORE,
-	VERB_UNIGNORE,
-	VERB_RETAIN,
-	VERB_UNRETAIN,
-	VERB_ALTERNATES,
-	VERB_NOTHING
-};
+static void ignore_words(struct mail_state *mail, const char *args)
+{
+	header_words(&mail->ignored, args);
+}
+
+static void unignore_words(struct mail_state *mail, const char *args)
+{
+	unheader_words(&mail->ignored, args);
+}
+
+static void retain_words(struct mail_state *mail, const char *args)
+{
+	header_words(&mail->retained, args);
+}
+
+static void unretain_words(struct mail_state *mail, const char *args)
+{
+	unheader_words(&mail->retained, args);
+}
 
 bool vars_command(struct mail_state *mail, const char *name, size_t len, const char *args)
 {
 	static const struct {
 		const char *name;
 		size_t shortest;
-		enum vars_verb verb;
+		/* NULL: of Heirloom's rc files, and nothing here */
+		void (*run)(struct mail_state *mail, const char *args);
 	} verbs[] = {
-		{ "alias", 1, VERB_ALIAS },
-		{ "alternates", 3, VERB_ALTERNATES },
-		{ "discard", 2, VERB_IGNORE },
-		{ "fwdignore", 9, VERB_NOTHING },
-		{ "fwdretain", 9, VERB_NOTHING },
-		{ "group", 1, VERB_ALIAS },
-		{ "ignore", 2, VERB_IGNORE },
-		{ "retain", 3, VERB_RETAIN },
-		{ "saveignore", 5, VERB_NOTHING },
-		{ "saveretain", 5, VERB_NOTHING },
-		{ "set", 2, VERB_SET },
-		{ "unalias", 3, VERB_UNALIAS },
-		{ "ungroup", 3, VERB_UNALIAS },
-		{ "unignore", 3, VERB_UNIGNORE },
-		{ "unretain", 5, VERB_UNRETAIN },
-		{ "unset", 3, VERB_UNSET },
+		{ "alias", 1, alias_words },
+		{ "alternates", 3, alternate_words },
+		{ "discard", 2, ignore_words },
+		{ "fwdignore", 9, NULL },
+		{ "fwdretain", 9, NULL },
+		{ "group", 1, alias_words },
+		{ "ignore", 2, ignore_words },
+		{ "retain", 3, retain_words },
+		{ "saveignore", 5, NULL },
+		{ "saveretain", 5, NULL },
+		{ "set", 2, set_words },
+		{ "unalias", 3, unalias_words },
+		{ "ungroup", 3, unalias_words },
+		{ "unignore", 3, unignore_words },
+		{ "unretain", 5, unretain_words },
+		{ "unset", 3, unset_words },
 	};
-	size_t i = 0;
 
-	while (i < ARRAY_LEN(verbs) &&
-		!(len >= verbs[i].shortest && len <= strlen(verbs[i].name) &&
-			strncmp(verbs[i].name, name, len) == 0)) {
-		i++;
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
+		if (len >= verbs[i].shortest && len <= strlen(verbs[i].name) &&
+			strncmp(verbs[i].name, name, len) == 0) {
+			if (verbs[i].run != NULL) {
+				verbs[i].run(mail, args);
+			}
+			return true;
+		}
 	}
-	if (i == ARRAY_LEN(verbs)) {
-		return false;
-	}
-	switch (verbs[i].verb) {
-	case VERB_SET:
-		set_words(mail, args);
-		break;
-	case VERB_UNSET:
-		unset_words(mail, args);
-		break;
-	case VERB_ALIAS:
-		alias_words(mail, args);
-		break;
-	case VERB_UNALIAS:
-		unalias_words(mail, args);
-		break;
-	case VERB_IGNORE:
-		header_words(&mail->ignored, args);
-		break;
-	case VERB_UNIGNORE:
-		unheader_words(&mail->ignored, args);
-		break;
-	case VERB_RETAIN:
-		header_words(&mail->retained, args);
-		break;
-	case VERB_UNRETAIN:
-		unheader_words(&mail->retained, args);
-		break;
-	case VERB_ALTERNATES:
-		alternate_words(mail, args);
-		break;
-	case VERB_NOTHING: /* of Heirloom's rc files */
-		break;
-	}
-	return true;
+	return false;
 }
 
 /* home_of - the home of a user, "" own; NULL: no such user */
