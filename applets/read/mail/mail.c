@@ -97,86 +97,92 @@ static void option_S(struct mail_state *mail, const char *text)
 	mem_free(name);
 }
 
-/* one_option - false: not an option of ours */
-static bool one_option(struct mail_state *mail, struct options *o, int c)
+/* option_flag - one that only says yes; false: none of these */
+static bool option_flag(struct options *o, int c)
+{
+	const struct {
+		char letter;
+		bool *flag;
+	} flags[] = {
+		{ 'e', &o->exists_only },
+		{ 'f', &o->have_file },
+		{ 'H', &o->headers_only },
+		{ 'n', &o->no_rc },
+		{ 'N', &o->no_headers },
+		{ 'R', &o->read_only },
+		{ 't', &o->from_headers },
+		{ '~', &o->tildes },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+		if (flags[i].letter == c) {
+			*flags[i].flag = true;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* option_variable - one that stands for `set name`; false: none of these */
+static bool option_variable(struct mail_state *mail, int c)
+{
+	const char *name = c == 'E' ? "skipemptybody"
+		: c == 'i'          ? "ignore"
+		: c == 'v'          ? "verbose"
+		: c == 'd'          ? "debug"
+				    : NULL;
+
+	if (name != NULL) {
+		var_set(mail, name, "");
+	}
+	return name != NULL;
+}
+
+/* option_value - one with an argument; false: none of these */
+static bool option_value(struct mail_state *mail, struct options *o, int c, char *value)
 {
 	switch (c) {
 	case 'a':
-		draft_attach(&o->draft, mem_strdup(optarg));
+		draft_attach(&o->draft, mem_strdup(value));
 		break;
 	case 'b':
-		list_add(&o->draft.bcc, optarg);
+		list_add(&o->draft.bcc, value);
 		break;
 	case 'c':
-		list_add(&o->draft.cc, optarg);
+		list_add(&o->draft.cc, value);
 		break;
 	case 'r':
 		mem_free(o->draft.from);
-		o->draft.from = mem_strdup(optarg);
+		o->draft.from = mem_strdup(value);
 		break;
 	case 's':
 		buf_reset(&o->draft.subject);
-		buf_adds(&o->draft.subject, optarg);
+		buf_adds(&o->draft.subject, value);
 		o->force_send = true;
 		break;
-	case 'e':
-		o->exists_only = true;
-		break;
-	case 'E':
-		var_set(mail, "skipemptybody", "");
-		break;
-	case 'f':
-		o->have_file = true;
-		break;
-	case 'H':
-		o->headers_only = true;
-		break;
-	case 'i':
-		var_set(mail, "ignore", "");
-		break;
-	case 'n':
-		o->no_rc = true;
-		break;
-	case 'N':
-		o->no_headers = true;
-		break;
-	case 'R':
-		o->read_only = true;
-		break;
 	case 'S':
-		option_S(mail, optarg);
+		option_S(mail, value);
 		o->set = mem_realloc(o->set, (o->set_count + 1) * sizeof(*o->set));
-		o->set[o->set_count++] = optarg;
+		o->set[o->set_count++] = value;
 		break;
 	case 'u':
-		o->user = optarg;
-		break;
-	case '~':
-		o->tildes = true;
+		o->user = value;
 		break;
 	case 'q':
-		o->quote_file = optarg;
+		o->quote_file = value;
 		break;
-	case 't':
-		o->from_headers = true;
-		break;
-	case 'v':
-		var_set(mail, "verbose", "");
-		break;
-	case 'd':
-		var_set(mail, "debug", "");
-		break;
-	case 'F':
-	case 'B':
-	case 'I':
-	case 'h':
-	case 'O':
-	case 'T':
-		break; /* accepted: of no use with a queue of our own, or of news */
 	default:
 		return false;
 	}
 	return true;
+}
+
+/* one_option - false: not an option of ours */
+static bool one_option(struct mail_state *mail, struct options *o, int c)
+{
+	/* The last ones are accepted: of no use with a queue of our own, or of news. */
+	return option_flag(o, c) || option_variable(mail, c) || option_value(mail, o, c, optarg) ||
+		strchr("FBIhOT", c) != NULL;
 }
 
 /* add_field_of - -t: one header of the template */
