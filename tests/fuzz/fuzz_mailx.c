@@ -16,12 +16,26 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "mime/charset.h"
 #include "mime/header.h"
 #include "mime/transfer.h"
-#include "applets/read/mail/mail.h"
+#include "applets/read/mail/command.h"
+#include "applets/read/mail/draft.h"
+#include "applets/read/mail/folder.h"
+#include "applets/read/mail/list.h"
+#include "applets/read/mail/msglist.h"
+#include "applets/read/mail/quit.h"
+#include "applets/read/mail/rc.h"
+#include "applets/read/mail/save.h"
+#include "applets/read/mail/send.h"
+#include "applets/read/mail/state.h"
+#include "applets/read/mail/terminal.h"
+#include "applets/read/mail/vars.h"
 #include "fuzz.h"
 
 enum {

@@ -6,11 +6,16 @@
  *
  * RFC 2183 (Content-Disposition), RFC 2231 (its parameters).
  */
+#include "applets/read/mail/attach.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/arena.h"
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -19,7 +24,10 @@
 #include "mime/param.h"
 #include "mime/part.h"
 #include "mime/transfer.h"
-#include "applets/read/mail/mail.h"
+#include "applets/read/mail/folder.h"
+#include "applets/read/mail/state.h"
+#include "applets/read/mail/terminal.h"
+#include "applets/read/mail/vars.h"
 
 enum { TRIES = 100, NAME_BYTES = 200 };
 

@@ -5,12 +5,24 @@
  * means (t is type, d delete, h headers ...). A number alone shows that message; an
  * empty line shows the next one.
  */
+#include "applets/read/mail/command.h"
+
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "applets/read/mail/mail.h"
+#include "applets/read/mail/commands.h"
+#include "applets/read/mail/folder.h"
+#include "applets/read/mail/headers.h"
+#include "applets/read/mail/msglist.h"
+#include "applets/read/mail/rc.h"
+#include "applets/read/mail/shell.h"
+#include "applets/read/mail/state.h"
+#include "applets/read/mail/terminal.h"
+#include "applets/read/mail/vars.h"
 
 /* What a command may be called for: flags of the table. */
 enum {

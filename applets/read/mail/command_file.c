@@ -1,13 +1,25 @@
 /*
  * command_file - the commands of mail that have to do with files: save, copy, write, file, pipe
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/arena.h"
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "applets/read/mail/mail.h"
+#include "applets/read/mail/attach.h"
+#include "applets/read/mail/commands.h"
+#include "applets/read/mail/folder.h"
+#include "applets/read/mail/headers.h"
+#include "applets/read/mail/msglist.h"
+#include "applets/read/mail/quit.h"
+#include "applets/read/mail/save.h"
+#include "applets/read/mail/shell.h"
+#include "applets/read/mail/state.h"
+#include "applets/read/mail/vars.h"
 
 static void save_to(struct mail_state *mail, const char *args, unsigned mark)
 {

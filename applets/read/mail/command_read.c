@@ -1,11 +1,21 @@
 /*
  * command_read - the commands of mail that show messages and mark them
  */
+#include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "applets/read/mail/mail.h"
+#include "mail/mailbox.h"
+#include "applets/read/mail/commands.h"
+#include "applets/read/mail/folder.h"
+#include "applets/read/mail/headers.h"
+#include "applets/read/mail/msglist.h"
+#include "applets/read/mail/shell.h"
+#include "applets/read/mail/show.h"
+#include "applets/read/mail/state.h"
+#include "applets/read/mail/vars.h"
 
 void command_type(struct mail_state *mail, const char *args, const unsigned *list)
 {

@@ -4,14 +4,24 @@
  * What was answered gets the flag \Answered. A resent message goes as it is, under Resent- headers
  * (RFC 5322 3.6.6).
  */
-#include <stdlib.h>
-#include <string.h>
+#include <stdio.h>
 #include <time.h>
 
+#include "base/buf.h"
 #include "base/date.h"
 #include "base/mem.h"
-#include "base/str.h"
-#include "applets/read/mail/mail.h"
+#include "mail/mailbox.h"
+#include "applets/read/mail/commands.h"
+#include "applets/read/mail/compose.h"
+#include "applets/read/mail/draft.h"
+#include "applets/read/mail/draft_reply.h"
+#include "applets/read/mail/folder.h"
+#include "applets/read/mail/list.h"
+#include "applets/read/mail/msglist.h"
+#include "applets/read/mail/send.h"
+#include "applets/read/mail/state.h"
+#include "applets/read/mail/terminal.h"
+#include "applets/read/mail/vars.h"
 
 static void mark_answered(struct mail_state *mail, unsigned n)
 {

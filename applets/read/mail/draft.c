@@ -1,13 +1,19 @@
 /*
  * draft - a letter that is being written: its fields, and what interrupts do to it
  */
+#include "applets/read/mail/draft.h"
+
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "applets/read/mail/mail.h"
+#include "applets/read/mail/state.h"
+#include "applets/read/mail/terminal.h"
+#include "applets/read/mail/vars.h"
 
 void draft_free(struct draft *d)
 {

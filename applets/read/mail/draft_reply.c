@@ -1,14 +1,21 @@
 /*
  * draft_reply - letters that answer messages, or pass them on
  */
-#include <string.h>
+#include "applets/read/mail/draft_reply.h"
+
 #include <unistd.h>
 
-#include "base/mem.h"
+#include "base/arena.h"
+#include "base/buf.h"
 #include "base/str.h"
 #include "conf/params.h"
 #include "mime/address.h"
-#include "applets/read/mail/mail.h"
+#include "applets/read/mail/draft.h"
+#include "applets/read/mail/folder.h"
+#include "applets/read/mail/list.h"
+#include "applets/read/mail/show.h"
+#include "applets/read/mail/state.h"
+#include "applets/read/mail/vars.h"
 
 /* own_domain - is mail for a user of that domain ours? */
 static bool own_domain(struct mail_state *mail, const char *domain)

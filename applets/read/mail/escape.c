@@ -3,16 +3,28 @@
  *
  * A row of the table for each letter: what it does, and to what when that does not stand behind it.
  */
+#include "applets/read/mail/escape.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "applets/read/mail/mail.h"
+#include "applets/read/mail/draft.h"
+#include "applets/read/mail/folder.h"
+#include "applets/read/mail/list.h"
+#include "applets/read/mail/msglist.h"
+#include "applets/read/mail/shell.h"
+#include "applets/read/mail/show.h"
+#include "applets/read/mail/state.h"
+#include "applets/read/mail/terminal.h"
+#include "applets/read/mail/vars.h"
 
 enum { FILTERED_MAX = 1 << 28, INCLUDE_MAX = 1 << 26 };
 

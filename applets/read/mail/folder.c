@@ -4,13 +4,18 @@
  * Messages keep their number while the folder is open, whatever is deleted; marks say what quitting
  * does (quit.c).
  */
+#include "applets/read/mail/folder.h"
+
 #include <errno.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/arena.h"
+#include "base/buf.h"
 #include "base/date.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -18,7 +23,9 @@
 #include "mime/address.h"
 #include "mime/header.h"
 #include "mime/word.h"
-#include "applets/read/mail/mail.h"
+#include "mail/mailbox.h"
+#include "applets/read/mail/state.h"
+#include "applets/read/mail/vars.h"
 
 enum { HEADER_WINDOW = 65536, HEADER_STEP = 4096 };
 

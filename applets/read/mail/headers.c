@@ -7,13 +7,21 @@
  * them, subject; cut to the terminal's width (a narrow one gets no size), where Chinese, Japanese
  * and Korean characters take two columns.
  */
-#include <stdlib.h>
+#include "applets/read/mail/headers.h"
+
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/arena.h"
+#include "base/buf.h"
 #include "base/str.h"
 #include "base/utf8.h"
-#include "applets/read/mail/mail.h"
+#include "mail/mailbox.h"
+#include "applets/read/mail/folder.h"
+#include "applets/read/mail/state.h"
+#include "applets/read/mail/terminal.h"
+#include "applets/read/mail/vars.h"
 
 /* below it neither the size nor the day of the week has a place */
 enum { NARROW = 60 };

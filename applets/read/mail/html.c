@@ -5,13 +5,15 @@
  * entities become characters, <script>, <style> and <head> say nothing, a link's address stands
  * behind its text. Any input is taken; one pass, nothing is kept but the place.
  */
+#include "applets/read/mail/html.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/str.h"
 #include "mime/charset.h"
-#include "applets/read/mail/mail.h"
 
 enum { ENTITY_MAX = 10, TAG_MAX = 16, BLANK_LINES_MAX = 2 };
 

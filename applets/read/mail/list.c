@@ -1,9 +1,12 @@
 /*
  * list - lists of addresses as text, separated by ", "
  */
+#include "applets/read/mail/list.h"
+
+#include "base/arena.h"
+#include "base/buf.h"
 #include "base/str.h"
 #include "mime/address.h"
-#include "applets/read/mail/mail.h"
 
 void list_add(struct buf *list, const char *addresses)
 {

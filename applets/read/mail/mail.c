@@ -5,25 +5,37 @@
  *	mail -t	[options] <headers-and-text					send
  *	mail [-f [file] | -u user] [-e | -H] [-N]				read
  *
- * The command of Heirloom mailx in letters, options and files; see mail.h for how it is divided.
+ * The command of Heirloom mailx in letters, options and files; see state.h for how it is divided.
  * Exit status: 0; 1 no mail, nothing sent or an error (64 and up: what sendmail said is printed).
  */
-#include "applets/read/mail/mail.h"
-
 #include <errno.h>
 #include <getopt.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "mime/header.h"
 #include "mime/word.h"
 #include "applets/applets.h"
+#include "applets/read/mail/command.h"
+#include "applets/read/mail/compose.h"
+#include "applets/read/mail/draft.h"
+#include "applets/read/mail/folder.h"
+#include "applets/read/mail/headers.h"
+#include "applets/read/mail/list.h"
+#include "applets/read/mail/quit.h"
+#include "applets/read/mail/rc.h"
+#include "applets/read/mail/send.h"
+#include "applets/read/mail/state.h"
+#include "applets/read/mail/vars.h"
 
 struct options {
 	bool no_rc, read_only, exists_only, headers_only, no_headers, force_send, tildes;

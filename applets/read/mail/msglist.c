@@ -5,14 +5,19 @@
  * :n :o :r :u :d :f (new old read unread deleted flagged), /text (in the subject, any case),
  * name (sender). Words of the same kind add up, in the order of the messages.
  */
+#include "applets/read/mail/msglist.h"
+
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "base/arena.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "applets/read/mail/mail.h"
+#include "mail/mailbox.h"
+#include "applets/read/mail/folder.h"
+#include "applets/read/mail/state.h"
 
 struct picking {
 	bool *picked; /* 1 .. mail->count */

@@ -4,10 +4,16 @@
  * Flags are written, deleted and saved messages are removed, and with `unset hold` read ones move
  * to ~/mbox first (they are removed only after mbox has them on disk).
  */
-#include <string.h>
+#include "applets/read/mail/quit.h"
+
+#include <stdio.h>
 
 #include "base/mem.h"
-#include "applets/read/mail/mail.h"
+#include "mail/mailbox.h"
+#include "applets/read/mail/folder.h"
+#include "applets/read/mail/save.h"
+#include "applets/read/mail/state.h"
+#include "applets/read/mail/vars.h"
 
 /* goes - does quitting take the message out of the folder? */
 static bool goes(struct mail_state *mail, unsigned n)

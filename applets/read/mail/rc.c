@@ -1,11 +1,15 @@
 /*
  * rc - files of commands: /etc/mail.rc, ~/.mailrc, source; if r|s|t ... else ... endif in them
  */
+#include "applets/read/mail/rc.h"
+
+#include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "applets/read/mail/mail.h"
+#include "applets/read/mail/state.h"
 
 enum { RC_LINE_MAX = 1 << 20, RC_DEPTH_MAX = 10 };
 

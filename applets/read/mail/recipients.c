@@ -1,13 +1,21 @@
 /*
  * recipients - a list of addresses with its aliases replaced, as it is written into a message
  */
+#include "applets/read/mail/recipients.h"
+
+#include <stdio.h>
 #include <string.h>
 
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "mime/address.h"
 #include "mime/word.h"
-#include "applets/read/mail/mail.h"
+#include "applets/read/mail/list.h"
+#include "applets/read/mail/state.h"
+#include "applets/read/mail/terminal.h"
 
 enum { ALIAS_DEPTH = 20 };
 

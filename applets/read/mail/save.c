@@ -4,18 +4,23 @@
  * A save locks the file as delivery does and is on disk before it is called done: what s saved
  * disappears from the system mailbox on quit.
  */
+#include "applets/read/mail/save.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/arena.h"
+#include "base/buf.h"
 #include "base/file.h"
-#include "base/mem.h"
 #include "base/str.h"
 #include "mail/lock.h"
-#include "applets/read/mail/mail.h"
+#include "applets/read/mail/folder.h"
+#include "applets/read/mail/show.h"
+#include "applets/read/mail/state.h"
 
 enum { LOCK_WAIT_MS = 30000, OPEN_TRIES = 5 };
 

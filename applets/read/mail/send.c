@@ -7,16 +7,20 @@
  *
  * RFC 5322, RFC 2045 to 2047.
  */
+#include "applets/read/mail/send.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/arena.h"
+#include "base/buf.h"
 #include "base/date.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -25,7 +29,12 @@
 #include "mime/charset.h"
 #include "mime/transfer.h"
 #include "mime/word.h"
-#include "applets/read/mail/mail.h"
+#include "applets/read/mail/draft.h"
+#include "applets/read/mail/list.h"
+#include "applets/read/mail/recipients.h"
+#include "applets/read/mail/state.h"
+#include "applets/read/mail/terminal.h"
+#include "applets/read/mail/vars.h"
 
 enum { ATTACHMENT_MAX = 1 << 28, LINE_MAX_7BIT = 998 };
 

@@ -1,16 +1,20 @@
 /*
  * shell - programs that the user has started
  */
+#include "applets/read/mail/shell.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "applets/read/mail/mail.h"
+#include "applets/read/mail/vars.h"
 
 enum { EDITED_MAX = 1 << 28 };
 

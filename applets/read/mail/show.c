@@ -4,17 +4,27 @@
  * Headers decoded, ignored ones left out; of the body every text part, decoded to UTF-8. Of
  * alternatives the plain one is shown; other parts are named.
  */
-#include <stdlib.h>
+#include "applets/read/mail/show.h"
+
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "mime/charset.h"
 #include "mime/header.h"
 #include "mime/part.h"
 #include "mime/word.h"
-#include "applets/read/mail/mail.h"
+#include "mail/mailbox.h"
+#include "applets/read/mail/attach.h"
+#include "applets/read/mail/folder.h"
+#include "applets/read/mail/html.h"
+#include "applets/read/mail/state.h"
+#include "applets/read/mail/terminal.h"
 
 struct showing {
 	struct buf *out;
@@ -195,9 +205,7 @@ static void add_message(struct mail_state *mail, struct buf *out, unsigned n, un
 	if (message_text(mail, n, &message)) {
 		mail->messages[n].marks =
 			(mail->messages[n].marks | MARK_READ) & ~(unsigned)MARK_UNREAD;
-		if ((how & SHOW_NO_HEADERS) == 0) {
-			put_headers(mail, out, n, &message, (how & SHOW_ALL_HEADERS) != 0);
-		}
+		put_headers(mail, out, n, &message, (how & SHOW_ALL_HEADERS) != 0);
 		if (how & SHOW_RAW) {
 			const char *body = strstr(buf_str(&message), "\n\n");
 

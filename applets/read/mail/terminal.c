@@ -5,20 +5,25 @@
  * terminal. What goes to a terminal of another character set (LC_ALL, LC_CTYPE, LANG, or the
  * variable ttycharset) is converted, and what is typed there, too.
  */
+#include "applets/read/mail/terminal.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/utf8.h"
 #include "mime/charset.h"
-#include "applets/read/mail/mail.h"
+#include "applets/read/mail/state.h"
+#include "applets/read/mail/vars.h"
 
 enum { WIDTH_MIN = 40, WIDTH_MAX = 500 };
 

@@ -6,14 +6,19 @@
  * append, ask, crt, dot, keep, showname) is the default here, so that behaviour does not
  * depend on /etc/mail.rc being there.
  */
+#include "applets/read/mail/vars.h"
+
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/buf.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "applets/read/mail/mail.h"
+#include "applets/read/mail/list.h"
+#include "applets/read/mail/state.h"
 
 const char *var_get(struct mail_state *mail, const char *name)
 {

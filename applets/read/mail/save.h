@@ -1,0 +1,16 @@
+#ifndef APPLETS_READ_MAIL_SAVE_H
+#define APPLETS_READ_MAIL_SAVE_H
+
+#include <stdbool.h>
+
+struct mail_state;
+
+/*
+ * Append messages to an mbox file: all of them and on disk, or none (said). headers false: w,
+ * texts only, decoded. Unless quiet, prints "file" [New file] lines/bytes.
+ */
+bool save_messages(
+	struct mail_state *mail, const char *path, const unsigned *list, bool headers, bool quiet);
+bool pipe_messages(struct mail_state *mail, const char *command, const unsigned *list);
+
+#endif
