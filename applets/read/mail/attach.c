@@ -31,6 +31,7 @@
 
 enum { TRIES = 100, NAME_BYTES = 200 };
 
+/* attachment_name - of Content-Disposition, else of Content-Type */
 void attachment_name(struct buf *out, const struct mime_part *p, struct slice header)
 {
 	struct arena a = ARENA_INIT;
@@ -122,6 +123,7 @@ static bool write_part(const struct saving *s, const char *path)
 	return ok;
 }
 
+/* part_begins - is it one to be written? */
 static void part_begins(void *arg, const struct mime_part *p, struct slice header)
 {
 	struct saving *s = arg;
@@ -139,6 +141,7 @@ static void part_begins(void *arg, const struct mime_part *p, struct slice heade
 	mime_decode_init(&s->decoder, p->encoding);
 }
 
+/* part_body - its bytes, decoded */
 static void part_body(void *arg, const struct mime_part *p, const char *data, size_t len)
 {
 	struct saving *s = arg;
@@ -149,6 +152,7 @@ static void part_body(void *arg, const struct mime_part *p, const char *data, si
 	}
 }
 
+/* part_ends - ask for the name, and write the file */
 static void part_ends(void *arg, const struct mime_part *p)
 {
 	struct saving *s = arg;
@@ -203,6 +207,7 @@ static bool save_one(struct mail_state *mail, unsigned n)
 	return s.ok;
 }
 
+/* attachments_save - of each message in turn */
 bool attachments_save(struct mail_state *mail, const unsigned *list)
 {
 	bool ok = true;

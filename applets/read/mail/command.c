@@ -68,6 +68,7 @@ static void cmd_echo(struct mail_state *mail, const char *args, const unsigned *
 	printf("%s\n", args);
 }
 
+/* cmd_source - an rc file, now */
 static void cmd_source(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	char *path = path_expand(mail, args);
@@ -171,6 +172,7 @@ static const struct command commands[] = {
 	{ "source", cmd_source, 0, NULL },
 };
 
+/* cmd_help - those that have a line of help */
 static void cmd_help(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)mail;
@@ -187,6 +189,7 @@ static void cmd_help(struct mail_state *mail, const char *args, const unsigned *
 	       "numbers, 3-7, . $ *, :n new :u unread :d deleted, /subject, or a sender's name.\n");
 }
 
+/* cmd_list - the names, ten a line */
 static void cmd_list(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)mail;
@@ -217,6 +220,7 @@ static const struct command *find_command(const char *name, size_t len)
 	return found;
 }
 
+/* run_command - when what it needs is there */
 static void run_command(struct mail_state *mail, const struct command *c, const char *args)
 {
 	unsigned *list = NULL;
@@ -239,6 +243,7 @@ static void run_command(struct mail_state *mail, const struct command *c, const 
 	mem_free(list);
 }
 
+/* command_line - find the command and run it */
 void command_line(struct mail_state *mail, char *line, bool in_rc)
 {
 	const struct command *c;
@@ -340,6 +345,7 @@ static bool read_command(struct mail_state *mail, struct buf *line)
 	return got;
 }
 
+/* commands_run - until the end of input, quit or exit */
 void commands_run(struct mail_state *mail)
 {
 	struct buf line = BUF_INIT;

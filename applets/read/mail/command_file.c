@@ -21,6 +21,7 @@
 #include "applets/read/mail/state.h"
 #include "applets/read/mail/vars.h"
 
+/* save_to - "list file": append, and mark what was appended */
 static void save_to(struct mail_state *mail, const char *args, unsigned mark)
 {
 	char *name = NULL, *path;
@@ -115,6 +116,7 @@ void command_write(struct mail_state *mail, const char *args, const unsigned *li
 	mem_free(named);
 }
 
+/* command_file - name the open one, or go to another */
 void command_file(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	char *path;
@@ -139,6 +141,7 @@ void command_file(struct mail_state *mail, const char *args, const unsigned *lis
 	mem_free(path);
 }
 
+/* command_pipe - "list \"command\"": the messages as they are shown */
 void command_pipe(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	const char *quote = strpbrk(args, "\"'");
@@ -165,6 +168,7 @@ void command_pipe(struct mail_state *mail, const char *args, const unsigned *lis
 	mem_free(command);
 }
 
+/* command_cd - ~ without an argument */
 void command_cd(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	char *path = path_expand(mail, args[0] != '\0' ? args : "~");

@@ -29,6 +29,7 @@ void command_Type(struct mail_state *mail, const char *args, const unsigned *lis
 	show_list(mail, list, SHOW_ALL_HEADERS);
 }
 
+/* show_step - the next or previous message that is not deleted */
 static void show_step(struct mail_state *mail, int by)
 {
 	unsigned n = folder_next(mail, mail->current, by);
@@ -74,6 +75,7 @@ void command_visual(struct mail_state *mail, const char *args, const unsigned *l
 	edit_list(mail, list, "VISUAL", "vi");
 }
 
+/* command_next - the next message, or the first of a list */
 void command_next(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)list;
@@ -103,6 +105,7 @@ void command_previous(struct mail_state *mail, const char *args, const unsigned 
 	show_step(mail, -1);
 }
 
+/* command_headers - the screenful with a message, + and - the next and last */
 void command_headers(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	unsigned *named;
@@ -146,6 +149,7 @@ void command_delete(struct mail_state *mail, const char *args, const unsigned *l
 	folder_leave_deleted(mail);
 }
 
+/* command_dp - delete, and show what comes after */
 void command_dp(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	command_delete(mail, args, list);
@@ -216,6 +220,7 @@ void command_touch(struct mail_state *mail, const char *args, const unsigned *li
 	folder_mark(mail, list, MARK_READ, MARK_UNREAD);
 }
 
+/* command_size - number: lines/bytes */
 void command_size(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
@@ -227,6 +232,7 @@ void command_size(struct mail_state *mail, const char *args, const unsigned *lis
 	}
 }
 
+/* command_top - the first lines, as many as toplines says */
 void command_top(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	const char *toplines = var_get(mail, "toplines");

@@ -23,6 +23,7 @@
 #include "applets/read/mail/terminal.h"
 #include "applets/read/mail/vars.h"
 
+/* mark_answered - in the mailbox, at once */
 static void mark_answered(struct mail_state *mail, unsigned n)
 {
 	uint32_t uid = mailbox_info(mail->view, n)->uid;
@@ -41,6 +42,7 @@ static void say_field(struct mail_state *mail, const char *name, const struct bu
 	printf("\n");
 }
 
+/* reply_to - say whom it goes to, and have it written */
 static void reply_to(struct mail_state *mail, const unsigned *list, bool all)
 {
 	struct draft d = { .from = NULL };
@@ -79,6 +81,7 @@ void command_replyall(struct mail_state *mail, const char *args, const unsigned 
 	reply_to(mail, list, true);
 }
 
+/* command_mail - a new letter */
 void command_mail(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	struct draft d = { .from = NULL };
@@ -103,6 +106,7 @@ static unsigned *take_recipient(struct mail_state *mail, const char *args, char 
 	return msglist_split(mail, args, to_r);
 }
 
+/* command_forward - "list address": the first of the list goes on in a new letter */
 void command_forward(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	struct draft d = { .from = NULL };
@@ -140,6 +144,7 @@ static int resend_one(struct mail_state *mail, struct draft *d, unsigned n)
 	return status;
 }
 
+/* command_resend - "list address": each goes on as it is */
 void command_resend(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	char *to = NULL;

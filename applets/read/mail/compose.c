@@ -94,6 +94,7 @@ static bool ask_fields(struct mail_state *mail, struct draft *d, bool ask_subjec
 		(!var_on(mail, "askbcc") || draft_ask(mail, "Bcc: ", &d->bcc));
 }
 
+/* compose - ask, read, send */
 int compose(struct mail_state *mail, struct draft *d, bool ask_subject)
 {
 	struct sigaction before;

@@ -15,6 +15,7 @@
 #include "applets/read/mail/terminal.h"
 #include "applets/read/mail/vars.h"
 
+/* draft_free - what it holds; it may be used again */
 void draft_free(struct draft *d)
 {
 	buf_free(&d->to);
@@ -35,6 +36,7 @@ void draft_free(struct draft *d)
 	memset(d, 0, sizeof(*d));
 }
 
+/* draft_interrupted - what SIGINT does to a letter */
 bool draft_interrupted(struct mail_state *mail, bool *kill_r)
 {
 	int count = interrupts_take(mail);
@@ -56,6 +58,7 @@ bool draft_interrupted(struct mail_state *mail, bool *kill_r)
 	return true;
 }
 
+/* draft_ask - one header line */
 bool draft_ask(struct mail_state *mail, const char *prompt, struct buf *into)
 {
 	struct buf line = BUF_INIT;
@@ -76,6 +79,7 @@ bool draft_ask(struct mail_state *mail, const char *prompt, struct buf *into)
 	return !killed;
 }
 
+/* draft_say_counts - "name" lines/bytes */
 void draft_say_counts(const char *name, const char *data, size_t len)
 {
 	unsigned long lines = 0;
@@ -86,6 +90,7 @@ void draft_say_counts(const char *name, const char *data, size_t len)
 	printf("\"%s\" %lu/%zu\n", name, lines, len);
 }
 
+/* draft_attach - at the end of the list */
 void draft_attach(struct draft *d, char *path)
 {
 	struct attachment *at = mem_alloc(sizeof(*at)), **end = &d->attachments;
@@ -97,6 +102,7 @@ void draft_attach(struct draft *d, char *path)
 	*end = at;
 }
 
+/* draft_write - append the text to a file */
 void draft_write(struct mail_state *mail, const struct draft *d, const char *name, mode_t mode)
 {
 	char *path = path_expand(mail, name);

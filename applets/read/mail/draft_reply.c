@@ -85,6 +85,7 @@ static void add_address(
 	buf_free(&one);
 }
 
+/* add_field - the addresses of a header of the message, up to a bound */
 static void add_field(struct mail_state *mail, struct draft *d, struct buf *list, struct arena *a,
 	unsigned n, const char *name)
 {
@@ -97,6 +98,7 @@ static void add_field(struct mail_state *mail, struct draft *d, struct buf *list
 	}
 }
 
+/* draft_reply - to whom, subject, references, and what is quoted */
 void draft_reply(struct mail_state *mail, struct draft *d, unsigned n, bool all)
 {
 	struct arena a = ARENA_INIT;
@@ -133,6 +135,7 @@ void draft_reply(struct mail_state *mail, struct draft *d, unsigned n, bool all)
 	arena_free(&a);
 }
 
+/* draft_forward - subject, and the message as text */
 void draft_forward(struct mail_state *mail, struct draft *d, unsigned n)
 {
 	struct arena a = ARENA_INIT;

@@ -182,6 +182,7 @@ static void say_typed(struct mail_state *mail, const struct buf *typed)
 	buf_free(&text);
 }
 
+/* print_draft - headers and text so far */
 static bool print_draft(struct mail_state *mail, struct draft *d, const char *args)
 {
 	const struct {
@@ -204,6 +205,7 @@ static bool print_draft(struct mail_state *mail, struct draft *d, const char *ar
 	return true;
 }
 
+/* help - the list of escapes */
 static bool help(struct mail_state *mail, struct draft *d, const char *args)
 {
 	(void)mail;
@@ -354,6 +356,7 @@ static const struct escape {
 	{ '@', 0, attach, NULL },
 };
 
+/* escape_run - one line: find its row and do what it says */
 enum progress escape_run(struct mail_state *mail, struct draft *d, const char *line)
 {
 	const char *args = line + 2 + strspn(line + 2, " \t");

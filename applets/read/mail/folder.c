@@ -29,6 +29,7 @@
 
 enum { HEADER_WINDOW = 65536, HEADER_STEP = 4096 };
 
+/* main_cf_known - read it at the first call */
 bool main_cf_known(struct mail_state *mail)
 {
 	char *error = NULL;
@@ -171,6 +172,7 @@ static void know_messages(struct mail_state *mail, unsigned n)
 	}
 }
 
+/* folder_follow - what was appended gets the numbers behind the last */
 unsigned folder_follow(struct mail_state *mail)
 {
 	unsigned before = mail->count;
@@ -232,6 +234,7 @@ static int open_view(struct mail_state *mail, const char *path, bool read_only,
 	return 0;
 }
 
+/* open_path - the new one is open before the old one is closed */
 static int open_path(struct mail_state *mail, const char *path, bool read_only)
 {
 	struct mailstore *store;
@@ -271,6 +274,7 @@ static int own_there(struct mail_state *mail, const char *own, const char *user)
 	return 1;
 }
 
+/* folder_open - a path, or the own mailbox of a user */
 int folder_open(struct mail_state *mail, const char *path, const char *user, bool read_only)
 {
 	char *own = path == NULL ? own_mailbox(mail, user) : NULL;
@@ -288,6 +292,7 @@ int folder_open(struct mail_state *mail, const char *path, const char *user, boo
 	return result;
 }
 
+/* folder_can_open - open it for a moment */
 bool folder_can_open(struct mail_state *mail, const char *path)
 {
 	char *own = path == NULL ? own_mailbox(mail, NULL) : NULL;
@@ -311,6 +316,7 @@ bool folder_new(struct mail_state *mail, unsigned n)
 		(mail->messages[n].marks & MARK_UNREAD) == 0;
 }
 
+/* folder_unread - marks of the session first, then the mailbox */
 bool folder_unread(struct mail_state *mail, unsigned n)
 {
 	unsigned marks = mail->messages[n].marks;
@@ -321,6 +327,7 @@ bool folder_unread(struct mail_state *mail, unsigned n)
 	return (marks & MARK_READ) == 0 && (mailbox_info(mail->view, n)->flags & MAIL_SEEN) == 0;
 }
 
+/* folder_banner - the name and how many messages of each kind */
 void folder_banner(struct mail_state *mail)
 {
 	unsigned fresh = 0, unread = 0, deleted = 0;
@@ -343,6 +350,7 @@ void folder_banner(struct mail_state *mail)
 	printf("%s\n", mail->read_only ? " [Read only]" : "");
 }
 
+/* folder_close - nothing is written */
 void folder_close(struct mail_state *mail)
 {
 	if (mail->view != NULL) {
@@ -356,6 +364,7 @@ void folder_close(struct mail_state *mail)
 	mail->count = mail->current = 0;
 }
 
+/* folder_next - skip what is deleted */
 unsigned folder_next(struct mail_state *mail, unsigned n, int by)
 {
 	for (n += (unsigned)by; n >= 1 && n <= mail->count; n += (unsigned)by) {
@@ -385,6 +394,7 @@ void folder_leave_deleted(struct mail_state *mail)
 
 /* ---- Messages ---- */
 
+/* open_text - NULL: it is gone, said */
 static struct mail_text *open_text(struct mail_state *mail, unsigned n)
 {
 	struct mail_text *text = mail_open(mail->view, n);
@@ -421,6 +431,7 @@ static bool message_header(struct mail_state *mail, unsigned n, struct buf *out)
 	return text != NULL;
 }
 
+/* message_raw_field - the first of that name */
 const char *message_raw_field(
 	struct mail_state *mail, struct arena *a, unsigned n, const char *name)
 {
@@ -438,6 +449,7 @@ const char *message_raw_field(
 	return result;
 }
 
+/* message_field - the same, decoded */
 const char *message_field(struct mail_state *mail, struct arena *a, unsigned n, const char *name)
 {
 	const char *raw = message_raw_field(mail, a, n, name);
@@ -450,6 +462,7 @@ const char *message_field(struct mail_state *mail, struct arena *a, unsigned n, 
 	return result;
 }
 
+/* message_from_line - as stored, or made of Return-Path and the time of arrival */
 const char *message_from_line(struct mail_state *mail, struct arena *a, unsigned n)
 {
 	struct buf head = BUF_INIT;
@@ -477,6 +490,7 @@ const char *message_from_line(struct mail_state *mail, struct arena *a, unsigned
 	return line;
 }
 
+/* message_from - of From, else of the From_ line */
 const char *message_from(struct mail_state *mail, struct arena *a, unsigned n, bool bare)
 {
 	const char *raw = message_raw_field(mail, a, n, "From");
@@ -508,6 +522,7 @@ const char *message_from(struct mail_state *mail, struct arena *a, unsigned n, b
 	return result;
 }
 
+/* message_text - all of it or nothing */
 bool message_text(struct mail_state *mail, unsigned n, struct buf *out)
 {
 	struct mail_text *text = open_text(mail, n);
@@ -545,6 +560,7 @@ bool message_text(struct mail_state *mail, unsigned n, struct buf *out)
 	return whole;
 }
 
+/* message_size - as stored, else of the text */
 void message_size(struct mail_state *mail, unsigned n, unsigned long *lines, unsigned long *bytes)
 {
 	char data[16384];

@@ -98,6 +98,7 @@ static void put_cell(struct buf *out, const char *text, unsigned width, bool pad
 	}
 }
 
+/* state_of - the letter in the list: what quitting will do first, then what is new */
 static char state_of(struct mail_state *mail, unsigned n)
 {
 	unsigned marks = mail->messages[n].marks, flags = mailbox_info(mail->view, n)->flags;
@@ -129,6 +130,7 @@ static unsigned from_width(unsigned columns)
 	return columns >= 80 ? 20 : columns >= NARROW ? 12 : 6;
 }
 
+/* print_header - one line, cut to the width */
 static void print_header(struct mail_state *mail, unsigned n, unsigned columns)
 {
 	struct arena a = ARENA_INIT;
@@ -171,6 +173,7 @@ static unsigned window_of(struct mail_state *mail, unsigned n)
 	return (n - 1) / size * size + 1;
 }
 
+/* headers_window - a screenful, without what is deleted */
 void headers_window(struct mail_state *mail, unsigned around)
 {
 	unsigned rows, columns, left = window_size(mail);
@@ -189,6 +192,7 @@ void headers_window(struct mail_state *mail, unsigned around)
 	}
 }
 
+/* headers_all - whatever is marked */
 void headers_all(struct mail_state *mail)
 {
 	unsigned rows, columns;
@@ -199,6 +203,7 @@ void headers_all(struct mail_state *mail)
 	}
 }
 
+/* headers_list - those of a list */
 void headers_list(struct mail_state *mail, const unsigned *list)
 {
 	unsigned rows, columns;
@@ -209,6 +214,7 @@ void headers_list(struct mail_state *mail, const unsigned *list)
 	}
 }
 
+/* headers_scroll - the dot goes to the first of the screenful */
 void headers_scroll(struct mail_state *mail, int screens)
 {
 	int64_t size = window_size(mail), to;

@@ -187,6 +187,7 @@ static size_t take_tag(struct html *h, const char *text, size_t len)
 	return all;
 }
 
+/* html_text - one pass over the bytes */
 void html_text(struct buf *out, const char *html, size_t len)
 {
 	struct html h = { .out = out, .start = out->len };

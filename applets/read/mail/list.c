@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "mime/address.h"
 
+/* list_add - behind ", " where something is there */
 void list_add(struct buf *list, const char *addresses)
 {
 	struct slice trimmed = slice_trim(slice_of(addresses));
@@ -29,6 +30,7 @@ void list_put_address(struct buf *out, const struct mime_address *m)
 	}
 }
 
+/* bare_address - of the first element */
 const char *bare_address(struct arena *a, const char *text)
 {
 	const struct mime_address *m = mime_addresses(a, slice_of(text));

@@ -69,6 +69,7 @@ static void know_user(struct mail_state *mail)
 							       : "/");
 }
 
+/* set_defaults - what the rc file of CentOS sets */
 static void set_defaults(struct mail_state *mail)
 {
 	static const char *const flags[] = { "append", "ask", "crt", "dot", "header", "hold",
@@ -86,6 +87,7 @@ static void set_defaults(struct mail_state *mail)
 	var_set(mail, "newmail", "nopoll");
 }
 
+/* read_rc_files - the system's, then the user's */
 static void read_rc_files(struct mail_state *mail, const struct options *o)
 {
 	const char *own = getenv("MAILRC");
@@ -398,6 +400,7 @@ static int run(struct mail_state *mail, struct options *o)
 	return read_mode(mail, o, o->operand_count > 0 ? o->operands[0] : NULL);
 }
 
+/* mail_main - know who and what, then run */
 int mail_main(int argc, char **argv)
 {
 	struct mail_state state = { .in = NULL }, *mail = &state;

@@ -73,6 +73,7 @@ static unsigned parse_number(
 	return str_to_int(digits, 1, 1000000000, &n) ? (unsigned)n : 0;
 }
 
+/* pick_range - from to to; a single one must be usable */
 static bool pick_range(struct mail_state *mail, struct picking *p, unsigned from, unsigned to)
 {
 	if (from < 1 || from > mail->count || to > mail->count || from > to) {
@@ -117,6 +118,7 @@ static bool has_type(struct mail_state *mail, unsigned n, char type)
 	}
 }
 
+/* pick_type - :letters, any of them */
 static bool pick_type(struct mail_state *mail, struct picking *p, const char *types)
 {
 	bool any = false;
@@ -167,6 +169,7 @@ static bool pick_text(struct mail_state *mail, struct picking *p, const char *te
 	return any;
 }
 
+/* pick_word - one word of a list: number, range, type, text or name */
 static bool pick_word(struct mail_state *mail, struct picking *p, const char *word)
 {
 	const char *dash = strchr(word, '-');
@@ -218,6 +221,7 @@ static bool pick_default(struct mail_state *mail, struct picking *p)
 	return true;
 }
 
+/* msglist_parse - word by word */
 unsigned *msglist_parse(struct mail_state *mail, const char *text, bool deleted)
 {
 	struct picking p = { .picked = mem_calloc(mail->count + 2, sizeof(bool)),
@@ -274,6 +278,7 @@ static size_t last_word(const char *args, size_t len)
 	return start;
 }
 
+/* msglist_split - the last word is no message */
 unsigned *msglist_split(struct mail_state *mail, const char *args, char **word_r)
 {
 	size_t len = strlen(args), start;

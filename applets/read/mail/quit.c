@@ -136,6 +136,7 @@ static bool move_to_mbox(struct mail_state *mail, unsigned *moved_r)
 	return ok;
 }
 
+/* folder_quit - flags first, then copies to ~/mbox, then removals */
 void folder_quit(struct mail_state *mail, bool keep_all)
 {
 	unsigned moved = 0;

@@ -94,6 +94,7 @@ static void rc_line(struct mail_state *mail, char *line, struct rc *rc)
 	}
 }
 
+/* line_continues - an odd number of backslashes at the end */
 bool line_continues(struct buf *line)
 {
 	size_t n = 0;
@@ -130,6 +131,7 @@ static bool rc_next(FILE *file, struct buf *line)
 	return any;
 }
 
+/* rc_read - line by line, bounded in depth */
 bool rc_read(struct mail_state *mail, const char *path, bool quiet)
 {
 	FILE *file = mail->rc_depth < RC_DEPTH_MAX ? fopen(path, "re") : NULL;

@@ -124,6 +124,7 @@ static void expand_into(struct mail_state *mail, struct expansion *e, struct sli
 	}
 }
 
+/* recipients_expand - in place */
 bool recipients_expand(struct mail_state *mail, struct buf *list)
 {
 	struct expansion e = { .list = BUF_INIT };
@@ -135,6 +136,7 @@ bool recipients_expand(struct mail_state *mail, struct buf *list)
 	return !e.bad;
 }
 
+/* recipients_encode - addresses without aliases */
 void recipients_encode(struct mail_state *mail, struct buf *out, const char *text)
 {
 	struct expansion e = { .list = BUF_INIT };

@@ -151,6 +151,7 @@ static int open_locked(const char *path, struct mailbox_lock **lock_r)
 	return -1;
 }
 
+/* save_messages - all on disk, or the file as long as it was */
 bool save_messages(
 	struct mail_state *mail, const char *path, const unsigned *list, bool headers, bool quiet)
 {
@@ -192,6 +193,7 @@ bool save_messages(
 	return ok;
 }
 
+/* pipe_messages - as they are shown, into one command */
 bool pipe_messages(struct mail_state *mail, const char *command, const unsigned *list)
 {
 	FILE *to;

@@ -46,6 +46,7 @@ struct traits {
 	bool ascii, utf8, nul, long_lines;
 };
 
+/* traits_of - what the encoding depends on */
 static struct traits traits_of(const char *data, size_t len)
 {
 	struct traits t = { .ascii = true };
@@ -63,6 +64,7 @@ static struct traits traits_of(const char *data, size_t len)
 	return t;
 }
 
+/* put_encoded - with a line end behind */
 static void put_encoded(struct buf *out, enum mime_encoding encoding, const char *data, size_t len)
 {
 	struct mime_encoder e;
@@ -115,6 +117,7 @@ static char *type_of_line(const char *line, const char *ending)
 	return NULL;
 }
 
+/* type_of_file - the type for an ending; NULL: none, or no such file */
 static char *type_of_file(const char *path, const char *ending)
 {
 	FILE *file = fopen(path, "re");
@@ -181,6 +184,7 @@ static bool put_type(
 	return !text;
 }
 
+/* put_attachment - false: cannot be read, said */
 static bool put_attachment(struct mail_state *mail, struct buf *out, const char *path)
 {
 	const char *base = strrchr(path, '/');
@@ -218,6 +222,7 @@ static void put_list(struct buf *out, const char *name, const struct buf *list)
 	}
 }
 
+/* put_headers - of a letter, up to Content-Type */
 static void put_headers(
 	struct mail_state *mail, struct buf *out, struct draft *d, const char *boundary)
 {
@@ -307,6 +312,7 @@ static _Noreturn void exec_sendmail(
 	_exit(EX_UNAVAILABLE);
 }
 
+/* send_text - to sendmail on a pipe. 0, or what sendmail ended with */
 static int send_text(struct mail_state *mail, const struct buf *message, const char *from,
 	char *const *recipients, size_t count)
 {
@@ -447,6 +453,7 @@ static int hand_over(struct mail_state *mail, const struct buf *message, struct 
 	return status;
 }
 
+/* send_to_list - to the expanded list */
 int send_to_list(struct mail_state *mail, const struct buf *message, struct draft *d)
 {
 	int status = recipients_expand(mail, &d->to) ? hand_over(mail, message, d) : 1;
@@ -457,6 +464,7 @@ int send_to_list(struct mail_state *mail, const struct buf *message, struct draf
 	return status != 0;
 }
 
+/* send_draft - expand, make, hand over; keep what was not taken */
 int send_draft(struct mail_state *mail, struct draft *d)
 {
 	struct buf message = BUF_INIT;

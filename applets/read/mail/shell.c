@@ -18,6 +18,7 @@
 
 enum { EDITED_MAX = 1 << 28 };
 
+/* shell_run - in a child, and wait for it */
 int shell_run(struct mail_state *mail, const char *command)
 {
 	const char *shell = var_get(mail, "SHELL");
@@ -45,6 +46,7 @@ int shell_run(struct mail_state *mail, const char *command)
 	return status;
 }
 
+/* shell_edit - in a temporary file */
 bool shell_edit(
 	struct mail_state *mail, struct buf *text, const char *variable, const char *fallback)
 {

@@ -69,6 +69,7 @@ static void put_label(struct showing *s, const struct mime_part *p, struct slice
 	buf_free(&label);
 }
 
+/* part_begins - is it shown? Name it when not */
 static void part_begins(void *arg, const struct mime_part *p, struct slice header)
 {
 	struct showing *s = arg;
@@ -82,6 +83,7 @@ static void part_begins(void *arg, const struct mime_part *p, struct slice heade
 	put_label(s, p, header);
 }
 
+/* part_body - its bytes, decoded */
 static void part_body(void *arg, const struct mime_part *p, const char *data, size_t len)
 {
 	struct showing *s = arg;
@@ -92,6 +94,7 @@ static void part_body(void *arg, const struct mime_part *p, const char *data, si
 	}
 }
 
+/* part_ends - its text in UTF-8 */
 static void part_ends(void *arg, const struct mime_part *p)
 {
 	struct showing *s = arg;
@@ -165,6 +168,7 @@ static void put_status(struct mail_state *mail, struct buf *out, unsigned n)
 	}
 }
 
+/* put_headers - the From_ line and those that are not ignored */
 static void put_headers(
 	struct mail_state *mail, struct buf *out, unsigned n, const struct buf *message, bool all)
 {
@@ -227,6 +231,7 @@ void show_message(struct mail_state *mail, FILE *to, unsigned n, unsigned how)
 	buf_free(&out);
 }
 
+/* show_text - decoded, nothing made safe */
 bool show_text(struct mail_state *mail, struct buf *out, unsigned n)
 {
 	struct buf message = BUF_INIT;
@@ -239,6 +244,7 @@ bool show_text(struct mail_state *mail, struct buf *out, unsigned n)
 	return ok;
 }
 
+/* show_quoted - line by line behind the prefix */
 void show_quoted(struct mail_state *mail, struct buf *out, unsigned n, const char *prefix)
 {
 	struct buf message = BUF_INIT, text = BUF_INIT;
@@ -257,6 +263,7 @@ void show_quoted(struct mail_state *mail, struct buf *out, unsigned n, const cha
 	buf_free(&text);
 }
 
+/* show_list - the dot follows */
 void show_list(struct mail_state *mail, const unsigned *list, unsigned how)
 {
 	bool terminal = mail->interactive && isatty(1);

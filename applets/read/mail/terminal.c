@@ -33,6 +33,7 @@ static struct {
 	volatile sig_atomic_t hung;       /* SIGHUP, while a letter is written */
 } signals_G;
 
+/* terminal_size - bounded, so that a list can be made for it */
 void terminal_size(unsigned *rows, unsigned *columns)
 {
 	struct winsize ws;
@@ -54,6 +55,7 @@ bool terminal_safe(int32_t code)
 		(code >= 0x2066 && code <= 0x2069));
 }
 
+/* terminal_put_safe - carriage returns go */
 void terminal_put_safe(struct buf *out, const char *text, size_t len)
 {
 	size_t size;
@@ -134,6 +136,7 @@ void terminal_say(struct mail_state *mail, FILE *to, const char *text)
 	buf_free(&safe);
 }
 
+/* terminal_text - what is UTF-8 already stays */
 void terminal_text(struct mail_state *mail, struct buf *text)
 {
 	const char *charset = terminal_charset(mail);
@@ -174,6 +177,7 @@ static const char *pager(struct mail_state *mail, size_t lines)
 	return program;
 }
 
+/* terminal_page - through a pager if it is longer than the screen */
 void terminal_page(struct mail_state *mail, const struct buf *text)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
@@ -218,6 +222,7 @@ bool interrupts_pending(struct mail_state *mail)
 	return signals_G.interrupts != mail->told;
 }
 
+/* interrupts_take - each is answered once */
 int interrupts_take(struct mail_state *mail)
 {
 	int count = signals_G.interrupts;
@@ -234,6 +239,7 @@ void interrupts_forget(struct mail_state *mail)
 	signals_G.interrupts = mail->told = 0;
 }
 
+/* hangup_catch - until released */
 void hangup_catch(struct sigaction *before)
 {
 	/* Without SA_RESTART: the line being read ends. One that is ignored (nohup) stays so. */
@@ -282,6 +288,7 @@ static bool wait_input(struct mail_state *mail, FILE *in)
 	return !interrupts_pending(mail) && !signals_G.hung;
 }
 
+/* interrupts_catch - until called with false */
 void interrupts_catch(struct mail_state *mail, bool on)
 {
 	/* without SA_RESTART: reading a line stops, and so does writing a long text */
@@ -296,6 +303,7 @@ void interrupts_catch(struct mail_state *mail, bool on)
 	mail->catching = on;
 }
 
+/* read_line - character by character, interrupts let in between */
 bool read_line(struct mail_state *mail, FILE *in, struct buf *line)
 {
 	int c = EOF;

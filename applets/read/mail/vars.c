@@ -20,6 +20,7 @@
 #include "applets/read/mail/list.h"
 #include "applets/read/mail/state.h"
 
+/* var_get - our own first */
 const char *var_get(struct mail_state *mail, const char *name)
 {
 	const char *value = hash_get(&mail->vars, name);
@@ -50,6 +51,7 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* print_all - sorted by name */
 static void print_all(struct mail_state *mail)
 {
 	const char **names = mem_calloc(mail->vars.count + 1, sizeof(*names));
@@ -98,6 +100,7 @@ static bool take_word(const char **at, struct buf *word)
 	return true;
 }
 
+/* set_words - name, name=value or noname; none: print all */
 static void set_words(struct mail_state *mail, const char *args)
 {
 	struct buf word = BUF_INIT;
@@ -124,6 +127,7 @@ static void set_words(struct mail_state *mail, const char *args)
 	}
 }
 
+/* unset_words - each word a name */
 static void unset_words(struct mail_state *mail, const char *args)
 {
 	struct buf word = BUF_INIT;
@@ -142,6 +146,7 @@ static void print_aliases(struct mail_state *mail)
 	}
 }
 
+/* alias_words - a name and its members; without members print it */
 static void alias_words(struct mail_state *mail, const char *args)
 {
 	struct buf word = BUF_INIT, members = BUF_INIT;
@@ -181,6 +186,7 @@ static void alias_words(struct mail_state *mail, const char *args)
 	buf_free(&members);
 }
 
+/* header_words - add names to a set; none: print it */
 static void header_words(struct hash *set, const char *args)
 {
 	struct buf word = BUF_INIT;
@@ -201,6 +207,7 @@ static void header_words(struct hash *set, const char *args)
 	}
 }
 
+/* unalias_words - each word a name */
 static void unalias_words(struct mail_state *mail, const char *args)
 {
 	struct buf word = BUF_INIT;
@@ -260,6 +267,7 @@ static void unretain_words(struct mail_state *mail, const char *args)
 	unheader_words(&mail->retained, args);
 }
 
+/* vars_command - find the verb, which may be shortened */
 bool vars_command(struct mail_state *mail, const char *name, size_t len, const char *args)
 {
 	static const struct {
@@ -316,6 +324,7 @@ static const char *home_of(struct mail_state *mail, const char *user, size_t len
 	return pw != NULL ? pw->pw_dir : NULL;
 }
 
+/* path_expand - % own, # previous, & mbox, + folder, ~ home */
 char *path_expand(struct mail_state *mail, const char *name)
 {
 	struct buf out = BUF_INIT;
