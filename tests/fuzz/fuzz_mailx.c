@@ -180,16 +180,7 @@ static void end(struct session *s)
 	if (mail.in != NULL) {
 		fclose(mail.in);
 	}
-	hash_free(&mail.vars, mem_free);
-	hash_free(&mail.aliases, mem_free);
-	hash_free(&mail.ignored, NULL);
-	hash_free(&mail.retained, NULL);
-	mime_encoder_close(mail.terminal);
-	mem_free(mail.terminal_set);
-	mem_free(mail.folder_path);
-	mem_free(mail.previous_path);
-	mem_free(mail.user);
-	mem_free(mail.home);
+	state_free(&mail);
 	REQUIRE(fchdir(s->home) == 0);
 	close(s->home);
 }

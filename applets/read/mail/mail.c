@@ -322,14 +322,10 @@ static int read_mode(struct mail_state *mail, struct options *o, const char *fil
 		return 1;
 	}
 	if (o->exists_only) {
-		bool any = mail->count > 0;
-
-		folder_close(mail);
-		return any ? 0 : 1;
+		return mail->count > 0 ? 0 : 1;
 	}
 	if (o->headers_only) {
 		headers_all(mail);
-		folder_close(mail);
 		return 0;
 	}
 	if (!o->no_headers && var_on(mail, "header")) {
@@ -341,7 +337,6 @@ static int read_mode(struct mail_state *mail, struct options *o, const char *fil
 	}
 	commands_run(mail);
 	folder_quit(mail, mail->exit_now);
-	folder_close(mail);
 	return mail->exit_status;
 }
 
@@ -412,6 +407,8 @@ int mail_main(int argc, char **argv)
 	set_defaults(mail);
 	parsed = parse_options(mail, &o, argc, argv);
 	status = parsed == 0 ? run(mail, &o) : parsed == 1 ? applet_usage("mail") : 0;
+	folder_close(mail);
+	state_free(mail);
 	draft_free(&o.draft);
 	mem_free(o.operands);
 	mem_free(o.set);

@@ -86,4 +86,7 @@ struct mail_state {
 	bool moved;          /* the dot was set by n or a number: n shows it first */
 };
 
+/* What the state holds, but for the folder (folder_close()) and the input. */
+void state_free(struct mail_state *mail);
+
 #endif
