@@ -1,8 +1,9 @@
 /*
- * conn - one connection's turns: read, TLS, session, write
+ * conn - one connection's turns and states
  *
  * A turn starts with an event (input, room for output, a timer, resume) and
  * ends with everything sent that the peer takes, in one write where possible.
+ * How bytes move within it is in conn_io.c.
  *
  *   LOOKUP -> HANDSHAKE (tls_first) -> OPEN -> CLOSING -> (LINGER) -> DEAD
  *		   ^-- TLS_START <--------/ \-> HANDOFF -> DEAD, or RELAY with TLS
@@ -30,10 +31,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/server.h"
 
 enum {
-	READ_SIZE = 65536,  /* one read(2) */
-	BURSTS = 16,        /* DRAINED rounds in one turn: others wait meanwhile */
 	CLOSE_SECONDS = 10, /* to take the last output */
 	LINGER_SECONDS = 2,
 	OUT_HIGH_DEFAULT = 65536
@@ -41,131 +41,7 @@ enum {
 
 static void on_ready(struct watch *w, unsigned events);
 static void on_timer(struct timer *t);
-static void feed_all(struct conn *c);
-
-size_t conn_pending(const struct conn *c)
-{
-	/* During a handshake the greeting waits in out for the keys. */
-	return (c->state != CONN_HANDSHAKE ? buf_unread(&c->out) : 0) +
-		(c->tls != NULL ? buf_unread(&c->tls->wire_out) : 0);
-}
-
-/* ---- The session's side ---- */
-
-static void close_session(struct conn *c)
-{
-	void *session = c->session;
-
-	c->session = NULL;
-	if (session != NULL) {
-		c->server->config.class->close(session);
-	}
-}
-
-/* obey - do what the session wants next */
-static void obey(struct conn *c, enum session_want want)
-{
-	c->waiting = false;
-	switch (want) {
-	case SESSION_READ:
-		break;
-	case SESSION_WAIT:
-		c->waiting = true;
-		break;
-	case SESSION_TLS:
-		c->state = CONN_TLS_START;
-		break;
-	case SESSION_HANDOFF:
-		c->state = CONN_HANDOFF;
-		break;
-	case SESSION_CLOSE:
-		c->state = CONN_CLOSING;
-		break;
-	}
-}
-
-/* tell - an event for the session; its answer counts */
-static void tell(struct conn *c, enum session_event event)
-{
-	if (c->session != NULL) {
-		obey(c, c->server->config.class->event(c->session, event, &c->out));
-		if (buf_unread(&c->out) > c->io.out_high) {
-			c->over_high = true;
-		}
-	}
-}
-
-void conn_broken(struct conn *c, enum session_event event, const char *text)
-{
-	bool heard =
-		c->state == CONN_OPEN || c->state == CONN_HANDSHAKE || c->state == CONN_TLS_START;
-
-	c->state = CONN_DEAD;
-	c->io.error = text;
-	if (heard) {
-		/* A session that closed by itself has had its last word. */
-		tell(c, event);
-		c->state = CONN_DEAD;
-	}
-}
-
-/* feed_all - feed the session while it makes progress and its output is not too much */
-static void feed_all(struct conn *c)
-{
-	const struct session_class *class = c->server->config.class;
-
-	while (c->state == CONN_OPEN && (!c->waiting || c->resumed) && !c->over_high) {
-		size_t in = buf_unread(&c->in), out = buf_unread(&c->out);
-		bool resumed = c->resumed;
-
-		if (in == 0 && !resumed) {
-			break;
-		}
-		c->resumed = false;
-		obey(c, class->feed(c->session, &c->in, &c->out));
-		if (buf_unread(&c->out) > c->io.out_high) {
-			c->over_high = true;
-		}
-		if (!resumed && buf_unread(&c->in) == in && buf_unread(&c->out) == out) {
-			break;
-		}
-	}
-	if (c->state != CONN_OPEN || c->waiting || c->over_high) {
-		return;
-	}
-	if (c->eof && !c->eof_told) {
-		c->eof_told = true;
-		tell(c, SESSION_EV_EOF);
-	}
-	if (c->eof && c->state == CONN_OPEN && !c->waiting && !c->over_high) {
-		c->state = CONN_CLOSING;
-	} else if (c->state == CONN_OPEN && !c->waiting && c->server->config.in_high > 0 &&
-		buf_unread(&c->in) >= (size_t)c->server->config.in_high) {
-		/* The session wants more than it can ever get. */
-		c->io.error = "too much input without an end";
-		tell(c, SESSION_EV_ERROR);
-		c->state = CONN_CLOSING;
-	}
-}
-
-/* drive - feed, send, and go on while the peer takes everything at once */
-static void drive(struct conn *c)
-{
-	int bursts = 0;
-
-	for (;;) {
-		feed_all(c);
-		if (c->state == CONN_DEAD || !conn_flush(c)) {
-			return;
-		}
-		if (c->state != CONN_OPEN || !c->over_high || conn_pending(c) > 0 ||
-			(c->out_fd < 0 && ++bursts > BURSTS)) {
-			return;
-		}
-		c->over_high = false;
-		tell(c, SESSION_EV_DRAINED);
-	}
-}
+static void on_near(struct watch *w, unsigned events);
 
 /* open_session - greet; a session that refuses leaves only its output */
 static void open_session(struct conn *c)
@@ -174,163 +50,6 @@ static void open_session(struct conn *c)
 	if (c->session == NULL) {
 		c->state = CONN_CLOSING;
 	}
-}
-
-/* ---- Bytes ---- */
-
-static bool would_block(void)
-{
-	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-}
-
-/* write_some - one write; -1: broken */
-static int write_some(struct conn *c, struct buf *b)
-{
-	int fd = c->out_fd >= 0 ? c->out_fd : c->fd;
-	ssize_t n;
-
-	do {
-		n = write(fd, buf_head(b), buf_unread(b));
-		if (n > 0) {
-			buf_consume(b, (size_t)n);
-			c->active = loop_now(c->server->loop);
-		}
-	} while (c->out_fd >= 0 && n > 0 && buf_unread(b) > 0); /* stdio blocks: write it all */
-	return n < 0 && !would_block() ? -1 : 0;
-}
-
-bool conn_flush(struct conn *c)
-{
-	size_t before = buf_unread(&c->out);
-	struct buf *b = &c->out;
-
-	if (c->tls != NULL) {
-		int rc = tls_process(
-			c->tls->engine, &c->tls->wire_in, &c->in, &c->out, &c->tls->wire_out);
-
-		c->io.bytes_out += before - buf_unread(&c->out);
-		b = &c->tls->wire_out;
-		if (rc == 0) {
-			c->eof = true;
-		} else if (rc < 0 && c->state != CONN_HANDSHAKE) {
-			conn_broken(c, SESSION_EV_ERROR, tls_error(c->tls->engine));
-			return false;
-		}
-	}
-	if (buf_unread(b) > 0 && write_some(c, b) != 0) {
-		conn_broken(c, SESSION_EV_ERROR, strerror(errno));
-		return false;
-	}
-	if (c->tls == NULL) {
-		c->io.bytes_out += before - buf_unread(&c->out);
-	}
-	return true;
-}
-
-/* read_some - one read into in (through TLS); false: broken */
-static bool read_some(struct conn *c)
-{
-	struct buf *b = &c->in;
-	size_t before = buf_unread(&c->in);
-	ssize_t n;
-
-	if (c->tls != NULL) {
-		b = &c->server->scratch_wire;
-		buf_reset(b);
-	}
-	n = read(c->fd, buf_reserve(b, READ_SIZE), READ_SIZE);
-	if (n < 0 && would_block()) {
-		return true;
-	}
-	if (n < 0) {
-		conn_broken(c,
-			c->state == CONN_HANDSHAKE ? SESSION_EV_TLS_FAILED : SESSION_EV_ERROR,
-			strerror(errno));
-		return false;
-	}
-	if (n == 0) {
-		c->eof = true;
-		return true;
-	}
-	buf_added(b, (size_t)n);
-	c->active = loop_now(c->server->loop);
-	if (c->tls != NULL) {
-		buf_add(&c->tls->wire_in, buf_head(b), buf_unread(b));
-		buf_shrink(b, READ_SIZE * 2);
-		return true;
-	}
-	c->io.bytes_in += buf_unread(&c->in) - before;
-	return true;
-}
-
-/* ---- TLS ---- */
-
-static void tls_begin(struct conn *c)
-{
-	struct tls_context *ctx = c->server->config.tls;
-
-	if (ctx == NULL) {
-		log_error("%s: TLS is not configured", c->server->config.class->name);
-		c->state = CONN_CLOSING;
-		return;
-	}
-	/* What came in the clear behind STARTTLS was not said under TLS (RFC 3207 4.2, RFC 2595 4).
-	 */
-	buf_reset(&c->in);
-	if (tls_context_refresh(ctx) == TLS_DENIED && c->server->config.tls_denied != NULL) {
-		c->server->config.tls_denied(c->server->config.tls_denied_arg);
-	}
-	c->tls = mem_alloc(sizeof(*c->tls));
-	c->tls->engine = tls_new_server(ctx);
-	c->state = CONN_HANDSHAKE;
-}
-
-static void tls_fail(struct conn *c, const char *why)
-{
-	struct buf *wire = &c->tls->wire_out;
-
-	if (buf_unread(wire) > 0) {
-		(void)!write(c->fd, buf_head(wire), buf_unread(wire)); /* the alert, if it fits */
-	}
-	conn_broken(c, SESSION_EV_TLS_FAILED, why);
-}
-
-/* tls_turn - wire_in through the engine; false: the connection is gone */
-static bool tls_turn(struct conn *c)
-{
-	size_t in = buf_unread(&c->in), out = buf_unread(&c->out);
-	int rc = tls_process(c->tls->engine, &c->tls->wire_in, &c->in, &c->out, &c->tls->wire_out);
-
-	c->io.bytes_in += buf_unread(&c->in) - in;
-	c->io.bytes_out += out - buf_unread(&c->out);
-	buf_shrink(&c->tls->wire_in, 0);
-	if (c->state == CONN_HANDSHAKE && !tls_is_up(c->tls->engine)) {
-		if (rc < 0) {
-			tls_fail(c, tls_error(c->tls->engine));
-			return false;
-		}
-		if (rc == 0 || c->eof) {
-			tls_fail(c, "Connection closed");
-			return false;
-		}
-		return conn_flush(c);
-	}
-	if (c->state == CONN_HANDSHAKE) {
-		c->io.tls = true;
-		c->io.tls_version = tls_version_name(c->tls->engine);
-		c->io.tls_cipher = tls_cipher_name(c->tls->engine);
-		c->io.tls_bits = tls_cipher_bits(c->tls->engine);
-		c->state = CONN_OPEN;
-		tell(c, SESSION_EV_TLS_UP);
-	}
-	if (rc < 0) {
-		conn_broken(c, SESSION_EV_ERROR, tls_error(c->tls->engine));
-		return false;
-	}
-	if (rc == 0) {
-		c->eof = true;
-	}
-	return true;
 }
 
 /* ---- States that end a session's hold on the connection ---- */
@@ -342,7 +61,7 @@ static void hand_off(struct conn *c)
 	int fd = c->fd;
 
 	if (c->tls != NULL) {
-		if (!relay_start(c, &fd)) {
+		if (!relay_start(c, on_near, &fd)) {
 			conn_broken(c, SESSION_EV_ERROR, strerror(errno));
 			return;
 		}
@@ -354,7 +73,7 @@ static void hand_off(struct conn *c)
 	}
 	s->config.handoff(s, &c->io, fd, &c->in);
 	buf_reset(&c->in);
-	close_session(c);
+	conn_close_session(c);
 	if (c->state == CONN_RELAY) {
 		relay_turn(c);
 	}
@@ -365,7 +84,7 @@ static void say_goodbye(struct conn *c)
 {
 	bool unread = buf_unread(&c->in) > 0;
 
-	close_session(c);
+	conn_close_session(c);
 	if (c->tls != NULL && !c->notify_sent) {
 		c->notify_sent = true;
 		tls_close_notify(c->tls->engine, &c->tls->wire_out);
@@ -395,7 +114,7 @@ static void advance(struct conn *c)
 	}
 	switch (c->state) {
 	case CONN_TLS_START:
-		tls_begin(c);
+		conn_tls_begin(c);
 		break;
 	case CONN_HANDOFF:
 		if (c->server->config.handoff == NULL || c->out_fd >= 0) {
@@ -449,7 +168,7 @@ static void give_back(struct buf *b, struct buf *scratch)
 		buf_add(&left, buf_head(b), buf_unread(b));
 	}
 	buf_reset(b);
-	if (scratch->cap == 0 && b->cap <= READ_SIZE * 4) {
+	if (scratch->cap == 0 && b->cap <= CONN_READ_SIZE * 4) {
 		*scratch = *b;
 	} else {
 		mem_free(b->data);
@@ -461,7 +180,8 @@ static void give_back(struct buf *b, struct buf *scratch)
 static void want_events(struct conn *c)
 {
 	struct loop *loop = c->server->loop;
-	size_t high = c->server->config.in_high > 0 ? (size_t)c->server->config.in_high : READ_SIZE;
+	size_t high =
+		c->server->config.in_high > 0 ? (size_t)c->server->config.in_high : CONN_READ_SIZE;
 	unsigned events = 0;
 
 	switch (c->state) {
@@ -475,7 +195,7 @@ static void want_events(struct conn *c)
 		events |= LOOP_READ;
 		break;
 	case CONN_RELAY:
-		if (!c->eof && buf_unread(&c->in) < READ_SIZE) {
+		if (!c->eof && buf_unread(&c->in) < CONN_READ_SIZE) {
 			events |= LOOP_READ;
 		}
 		relay_want(c);
@@ -536,7 +256,7 @@ static void no_memory(struct conn *c)
 	c->state = CONN_DEAD;
 }
 
-void conn_run(struct conn *c, void (*fn)(struct conn *c, unsigned arg), unsigned arg)
+static void conn_run(struct conn *c, void (*fn)(struct conn *c, unsigned arg), unsigned arg)
 {
 	struct server *s = c->server;
 	struct mem_guard g;
@@ -594,24 +314,6 @@ static void input_gone(struct conn *c)
 	}
 }
 
-/* read_off - lingering: throw input away until the peer closes */
-static void read_off(struct conn *c)
-{
-	char junk[4096];
-
-	for (int i = 0; i < 16; i++) {
-		ssize_t n = read(c->fd, junk, sizeof(junk));
-
-		if (n < 0 && would_block()) {
-			return;
-		}
-		if (n <= 0) {
-			c->state = CONN_DEAD;
-			return;
-		}
-	}
-}
-
 /*
  * acknowledge - the session took input and waits for more without a word. A client that wrote in
  * two pieces (a literal, then its line end) may hold the second back until the first is
@@ -629,7 +331,7 @@ static void ready_turn(struct conn *c, unsigned events)
 	uint64_t in = c->io.bytes_in, out = c->io.bytes_out;
 
 	if (c->state == CONN_LINGER) {
-		read_off(c);
+		conn_read_off(c);
 		return;
 	}
 	if ((events & LOOP_WRITE) && !conn_flush(c)) {
@@ -638,11 +340,11 @@ static void ready_turn(struct conn *c, unsigned events)
 	if (events & (LOOP_READ | LOOP_HANGUP)) {
 		if (c->file_in ? c->eof : !(c->watch.events & LOOP_READ)) {
 			input_gone(c);
-		} else if (!read_some(c)) {
+		} else if (!conn_read(c)) {
 			return;
 		}
 	}
-	if (c->tls != NULL && c->state != CONN_DEAD && !tls_turn(c)) {
+	if (c->tls != NULL && c->state != CONN_DEAD && !conn_tls_turn(c)) {
 		return;
 	}
 	if (c->state == CONN_RELAY) {
@@ -652,9 +354,9 @@ static void ready_turn(struct conn *c, unsigned events)
 	if (c->state == CONN_OPEN) {
 		if (c->over_high && conn_pending(c) == 0) {
 			c->over_high = false;
-			tell(c, SESSION_EV_DRAINED);
+			conn_tell(c, SESSION_EV_DRAINED);
 		}
-		drive(c);
+		conn_drive(c);
 	}
 	if (c->state == CONN_OPEN && !c->waiting && c->io.bytes_in != in &&
 		c->io.bytes_out == out) {
@@ -665,6 +367,11 @@ static void ready_turn(struct conn *c, unsigned events)
 static void on_ready(struct watch *w, unsigned events)
 {
 	conn_run(w->owner, ready_turn, events);
+}
+
+static void on_near(struct watch *w, unsigned events)
+{
+	conn_run(w->owner, relay_near_turn, events);
 }
 
 static void timeout_turn(struct conn *c, unsigned arg)
@@ -682,9 +389,9 @@ static void timeout_turn(struct conn *c, unsigned arg)
 		if (left > 0) {
 			return; /* set_timeout() arms it again */
 		}
-		tell(c, SESSION_EV_TIMEOUT);
+		conn_tell(c, SESSION_EV_TIMEOUT);
 		c->active = loop_now(c->server->loop);
-		drive(c);
+		conn_drive(c);
 		break;
 	case CONN_HANDSHAKE:
 		if (left <= 0) {
@@ -721,7 +428,7 @@ static void resume_turn(struct conn *c, unsigned arg)
 {
 	(void)arg;
 	if (c->state == CONN_OPEN) {
-		drive(c);
+		conn_drive(c);
 	}
 }
 
@@ -735,7 +442,7 @@ static void resume(struct session_io *io)
 	struct conn *c = io->driver;
 
 	c->resumed = true;
-	server_queue_resume(c);
+	c->server->queue_resume(c);
 }
 
 static bool hung_up(struct session_io *io)
@@ -761,9 +468,9 @@ static void begin_turn(struct conn *c, unsigned arg)
 	c->io.tls = c->server->config.tls_first;
 	open_session(c);
 	if (c->state == CONN_OPEN && c->server->config.tls_first) {
-		tls_begin(c);
+		conn_tls_begin(c);
 	} else if (adopted) {
-		drive(c);
+		conn_drive(c);
 	} else {
 		(void)conn_flush(c);
 	}
@@ -779,8 +486,8 @@ static void shutdown_turn(struct conn *c, unsigned arg)
 	(void)arg;
 	switch (c->state) {
 	case CONN_OPEN:
-		tell(c, SESSION_EV_SHUTDOWN);
-		drive(c);
+		conn_tell(c, SESSION_EV_SHUTDOWN);
+		conn_drive(c);
 		break;
 	case CONN_LOOKUP:
 	case CONN_HANDSHAKE:
@@ -814,9 +521,9 @@ void conn_free(struct conn *c)
 	if (c->lookup != NULL) {
 		dns_cancel(c->lookup);
 	}
-	close_session(c);
+	conn_close_session(c);
 	relay_free(c);
-	server_gone(c);
+	s->gone(c);
 	if (c->tls != NULL) {
 		tls_free(c->tls->engine);
 		buf_free(&c->tls->wire_in);

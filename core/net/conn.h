@@ -5,17 +5,13 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "base/hash.h"
 #include "base/loop.h"
-#include "base/mem.h"
 #include "net/dns.h"
-#include "net/serve.h"
 #include "net/session.h"
 #include "net/tls.h"
 
 /*
- * Private to serve.c, conn.c and relay.c: one connection, and the server
- * object that holds them. An idle plain connection is this struct and no more.
+ * Private to serve.c, conn*.c and relay.c: one connection. An idle plain connection is this struct and no more.
  */
 enum conn_state {
 	CONN_LOOKUP,    /* waiting for the peer's name; not watched yet */
@@ -28,6 +24,8 @@ enum conn_state {
 	CONN_LINGER,  /* all is said; input is read off so that no reset eats the last reply */
 	CONN_DEAD     /* freed at the end of the turn */
 };
+
+struct server;
 
 /* What TLS adds to a connection. */
 struct conn_tls {
@@ -71,59 +69,43 @@ struct conn {
 	bool running;     /* inside conn_run() */
 };
 
-struct listener {
-	struct listener *next;
-	struct server *server;
-	struct watch watch;
-	int fd;
-	char addr[64]; /* its own address, "" when that is all: then each connection is asked */
-	int port;
-};
+enum { CONN_READ_SIZE = 65536 }; /* one read(2) */
 
-struct server {
-	struct loop *loop;
-	struct server_config config;
-	struct listener *listeners;
-	struct conn *conns;
-	size_t count;
-	struct conn *resume_head, *resume_tail;
-	struct loop_hook resume_hook;
-	struct hash per_address; /* value: number of connections */
-	struct dns *dns;
-	struct buf scratch_in, scratch_out, scratch_wire;
-	struct mem_trimmer trimmer; /* frees them in a pause */
-	struct timer accept_timer;  /* out of descriptors: accepting rests */
-	bool accept_paused;
-	bool stopping;     /* told to: sessions hear SESSION_EV_SHUTDOWN */
-	bool stop_at_last; /* stdio, draining: done when the last session ends */
-	void (*stopped)(void *arg);
-	void *stopped_arg;
-	struct loop_hook stopped_hook;
-};
+/* ---- conn.c: turns; a conn may be freed by any of these ---- */
 
-/* conn.c; a conn may be freed by any of these. */
 void conn_begin(struct conn *c);    /* addresses are known: TLS or the session starts */
 void conn_shutdown(struct conn *c); /* SESSION_EV_SHUTDOWN */
 void conn_resumed(struct conn *c);  /* from the resume list */
 void conn_free(struct conn *c);
-/* Inside a turn: send what there is as far as it goes; false: the connection is gone (told and
- * dead). */
+
+/* ---- conn_io.c: within a turn ---- */
+
+/* Feed, send, and go on while the peer takes everything at once. */
+void conn_drive(struct conn *c);
+/* An event for the session; its answer counts. */
+void conn_tell(struct conn *c, enum session_event event);
+void conn_close_session(struct conn *c);
+/* Send what there is as far as it goes; false: the connection is gone (told and dead). */
 bool conn_flush(struct conn *c);
+/* One read into in, or wire_in; false: it broke. */
+bool conn_read(struct conn *c);
+/* Lingering: throw input away until the peer closes. */
+void conn_read_off(struct conn *c);
 /* Bytes not sent yet. */
 size_t conn_pending(const struct conn *c);
 /* The connection broke: io.error = text, the session is told, the conn is dead. */
 void conn_broken(struct conn *c, enum session_event event, const char *text);
+void conn_tls_begin(struct conn *c);
+/* wire_in through the engine; false: the connection is gone. */
+bool conn_tls_turn(struct conn *c);
 
-/* relay.c */
-bool relay_start(struct conn *c, int *far_fd_r);
-void relay_turn(struct conn *c); /* bytes from the client are in c->in */
-void relay_want(struct conn *c); /* set the watch of the near end */
+/* ---- relay.c ---- */
+
+/* on_near, whose watch is c's, is to run relay_near_turn() in a turn of c. */
+bool relay_start(struct conn *c, void (*on_near)(struct watch *w, unsigned events), int *far_fd_r);
+void relay_near_turn(struct conn *c, unsigned events); /* it has bytes, room, or is done */
+void relay_turn(struct conn *c);                       /* bytes from the client are in c->in */
+void relay_want(struct conn *c);                       /* set the watch of the near end */
 void relay_free(struct conn *c);
-/* conn.c: fn in a guarded turn of c. */
-void conn_run(struct conn *c, void (*fn)(struct conn *c, unsigned arg), unsigned arg);
-
-/* serve.c */
-void server_gone(struct conn *c); /* c left the list and is about to be freed */
-void server_queue_resume(struct conn *c);
 
 #endif

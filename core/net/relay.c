@@ -17,17 +17,11 @@
 
 #include "base/mem.h"
 #include "net/conn.h"
+#include "net/server.h"
 
 enum { RELAY_HIGH = 65536 };
 
-static void near_turn(struct conn *c, unsigned events);
-
-static void on_near(struct watch *w, unsigned events)
-{
-	conn_run(w->owner, near_turn, events);
-}
-
-bool relay_start(struct conn *c, int *far_fd_r)
+bool relay_start(struct conn *c, void (*on_near)(struct watch *w, unsigned events), int *far_fd_r)
 {
 	int pair[2];
 
@@ -81,8 +75,7 @@ void relay_turn(struct conn *c)
 	pass_in(c);
 }
 
-/* near_turn - the near end has bytes, room, or is done */
-static void near_turn(struct conn *c, unsigned events)
+void relay_near_turn(struct conn *c, unsigned events)
 {
 	if (events & LOOP_WRITE) {
 		pass_in(c);

@@ -23,27 +23,9 @@
 #include "base/unixsock.h"
 #include "net/conn.h"
 #include "net/listen.h"
+#include "net/server.h"
 
 enum { ACCEPT_BATCH = 64, ACCEPT_REST_MS = 1000, RESUME_BATCH = 100000 };
-
-static void free_scratch(void *owner)
-{
-	struct server *s = owner;
-
-	buf_free(&s->scratch_in);
-	buf_free(&s->scratch_out);
-	buf_free(&s->scratch_wire);
-}
-
-struct server *server_new(struct loop *loop, const struct server_config *config)
-{
-	struct server *s = mem_alloc(sizeof(*s));
-
-	s->loop = loop;
-	s->config = *config;
-	mem_trim_call(&s->trimmer, free_scratch, s);
-	return s;
-}
 
 /* ---- Which connections there are ---- */
 
@@ -101,7 +83,8 @@ static struct conn *conn_new(struct server *s, int fd, void *service)
 	return c;
 }
 
-void server_gone(struct conn *c)
+/* forget_conn - c leaves the list and is about to be freed */
+static void forget_conn(struct conn *c)
 {
 	struct server *s = c->server;
 
@@ -155,7 +138,8 @@ static void run_resumed(struct loop_hook *h)
 	}
 }
 
-void server_queue_resume(struct conn *c)
+/* queue_resume - c's turn comes with those of the others that asked for one */
+static void queue_resume(struct conn *c)
 {
 	struct server *s = c->server;
 
@@ -170,6 +154,27 @@ void server_queue_resume(struct conn *c)
 		s->resume_tail = c;
 	}
 	loop_at_end(s->loop, &s->resume_hook, run_resumed, s);
+}
+
+static void free_scratch(void *owner)
+{
+	struct server *s = owner;
+
+	buf_free(&s->scratch_in);
+	buf_free(&s->scratch_out);
+	buf_free(&s->scratch_wire);
+}
+
+struct server *server_new(struct loop *loop, const struct server_config *config)
+{
+	struct server *s = mem_alloc(sizeof(*s));
+
+	s->loop = loop;
+	s->config = *config;
+	s->gone = forget_conn;
+	s->queue_resume = queue_resume;
+	mem_trim_call(&s->trimmer, free_scratch, s);
+	return s;
 }
 
 /* ---- Coming in ---- */
