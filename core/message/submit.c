@@ -9,7 +9,6 @@
  * does not come, the message may be queued, and trying another way could
  * queue it twice.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,16 +17,6 @@
 #include "message/submit_impl.h"
 
 enum { KEPT_MAX = 1024 * 1024 };
-
-void submit_set_error(struct submit *s, const char *fmt, ...)
-{
-	va_list ap;
-
-	buf_reset(&s->error);
-	va_start(ap, fmt);
-	buf_addvf(&s->error, fmt, ap);
-	va_end(ap);
-}
 
 struct submit *submit_new(void)
 {

@@ -54,7 +54,7 @@ struct submit {
 extern const struct submit_way submit_ways[];
 extern const size_t submit_way_count;
 
-/* Set s->error. */
+/* submit_error.c: set s->error. */
 void submit_set_error(struct submit *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif
