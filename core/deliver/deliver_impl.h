@@ -14,6 +14,8 @@ enum { DELIVER_CHUNK = 64 * 1024 };
 typedef int deliver_put(void *arg, const char *data, size_t len);
 enum { DELIVER_UNREADABLE = -2 };
 
+/* ---- deliver_text.c ---- */
+
 /* The lines added above the content. */
 int deliver_put_header(const struct deliver_item *it, deliver_put *put, void *arg);
 /* The From_ line. */
