@@ -110,35 +110,9 @@ const struct conf_node *dovecot_conf_root(void)
 	return current != NULL ? &current->root : &none;
 }
 
-const struct conf_node *conf_section(
-	const struct conf_node *parent, const char *key, const char *name)
+void dovecot_unused(void (*fn)(void *arg, const struct conf_node *node, bool refused), void *arg)
 {
-	for (const struct conf_node *n = parent->first; n != NULL; n = n->next) {
-		if (n->value == NULL && strcmp(n->key, key) == 0 &&
-			(name == NULL ? n->name == NULL
-				      : n->name != NULL && strcmp(n->name, name) == 0)) {
-			return n;
-		}
-	}
-	return NULL;
-}
-
-const char *conf_setting(const struct conf_node *section, const char *key, const char *def)
-{
-	const struct conf_node *n = section != NULL ? tree_find(section, key) : NULL;
-
-	return n != NULL ? n->value : def;
-}
-
-const struct conf_node *conf_next_section(
-	const struct conf_node *parent, const char *key, const struct conf_node *prev)
-{
-	const struct conf_node *n = prev != NULL ? prev->next : parent->first;
-
-	while (n != NULL && (n->value != NULL || strcmp(n->key, key) != 0)) {
-		n = n->next;
-	}
-	return n;
+	dovecot_unused_below(dovecot_conf_root(), fn, arg);
 }
 
 const char *conf_protocol_setting(const char *protocol, const char *name)

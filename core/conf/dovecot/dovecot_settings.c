@@ -295,9 +295,10 @@ static void walk_unused(const struct conf_node *section,
 	}
 }
 
-void dovecot_unused(void (*fn)(void *arg, const struct conf_node *node, bool refused), void *arg)
+void dovecot_unused_below(const struct conf_node *section,
+	void (*fn)(void *arg, const struct conf_node *node, bool refused), void *arg)
 {
-	walk_unused(dovecot_conf_root(), fn, arg, 0);
+	walk_unused(section, fn, arg, 0);
 }
 
 static bool known_section(const char *name)

@@ -32,5 +32,8 @@ void dovecot_translate(struct dovecot_tree *t);
 
 /* Convert the plain settings of t into out; warns of what it does not know. */
 void dovecot_convert(struct dovecot_tree *t, struct settings *out);
+/* dovecot_unused() of a section and those in it. */
+void dovecot_unused_below(const struct conf_node *section,
+	void (*fn)(void *arg, const struct conf_node *node, bool refused), void *arg);
 
 #endif
