@@ -20,12 +20,11 @@
 #include "conf/params.h"
 #include "policy/restrict_internal.h"
 
-enum { RULES_MAX = 1000, CLASS_DEPTH_MAX = 10, ACTIONS_MAX = 1000, REPLY_MAX = 900 };
+enum { RULES_MAX = 1000, ACTIONS_MAX = 1000, REPLY_MAX = 900 };
 
 /* ---- Reading ---- */
 
-/* next_token - words split at blanks and commas; { ... } is one word without its braces */
-static char *next_token(struct arena *a, const char **text)
+char *restrict_next_token(struct arena *a, const char **text)
 {
 	const char *p = *text + strspn(*text, ", \t\r\n"), *start = p;
 	int depth = 0;
@@ -44,8 +43,7 @@ static char *next_token(struct arena *a, const char **text)
 	return arena_strndup(a, start, (size_t)(p - start));
 }
 
-/* is_class - is it one of smtpd_restriction_classes? */
-static bool is_class(const char *name)
+bool restrict_is_class(const char *name)
 {
 	struct slice rest = slice_of(param.smtpd_restriction_classes), word;
 
@@ -57,11 +55,12 @@ static bool is_class(const char *name)
 	return false;
 }
 
-static const struct restrict_row *find_row(const char *name)
+const struct restrict_row *restrict_find_row(
+	const struct restrict_row *rows, size_t count, const char *name)
 {
-	for (size_t i = 0; i < restrict_row_count; i++) {
-		if (str_ieq(restrict_rows[i].name, name)) {
-			return &restrict_rows[i];
+	for (size_t i = 0; i < count; i++) {
+		if (str_ieq(rows[i].name, name)) {
+			return &rows[i];
 		}
 	}
 	return NULL;
@@ -81,9 +80,9 @@ static void keep_table(struct restrict_set *set, struct restrict_rule *rule)
 static void read_rule(struct restrict_set *set, const char *what, struct restrict_rule *rule,
 	const char **text, int depth)
 {
-	const struct restrict_row *row = find_row(rule->name);
+	const struct restrict_row *row = restrict_find_row(set->rows, set->row_count, rule->name);
 
-	if (row == NULL && is_class(rule->name) && depth < CLASS_DEPTH_MAX) {
+	if (row == NULL && restrict_is_class(rule->name) && depth < RESTRICT_CLASS_DEPTH) {
 		const char *value = conf_value(&set->arena, rule->name);
 
 		if (value != NULL) {
@@ -99,7 +98,7 @@ static void read_rule(struct restrict_set *set, const char *what, struct restric
 	}
 	rule->row = row;
 	if ((row->flags & RULE_ARG) != 0) {
-		rule->arg = next_token(&set->arena, text);
+		rule->arg = restrict_next_token(&set->arena, text);
 		if (rule->arg == NULL ||
 			((row->flags & RULE_TABLE) != 0 && strchr(rule->arg, ':') == NULL)) {
 			log_warn("restriction %s: bad argument \"%s\": need %s", rule->name,
@@ -109,8 +108,8 @@ static void read_rule(struct restrict_set *set, const char *what, struct restric
 			return;
 		}
 	}
-	if (row->fn == NULL && !set->warned[row - restrict_rows]) {
-		set->warned[row - restrict_rows] = true;
+	if (row->fn == NULL && !set->warned[row - set->rows]) {
+		set->warned[row - set->rows] = true;
 		log_warn("%s: restriction %s is not built: what it is asked about is answered "
 			 "451 4.3.5",
 			what, rule->name);
@@ -130,14 +129,14 @@ struct restrict_list *restrict_parse(
 	size_t most = 0;
 	char *name;
 
-	while (most < RULES_MAX && next_token(&set->arena, &rest) != NULL) {
+	while (most < RULES_MAX && restrict_next_token(&set->arena, &rest) != NULL) {
 		most++;
 	}
 	list->rules = arena_alloc(&set->arena, (most + 1) * sizeof(*list->rules));
 	for (rest = text; list->count < most;) {
 		struct restrict_rule *rule = &list->rules[list->count];
 
-		name = next_token(&set->arena, &rest);
+		name = restrict_next_token(&set->arena, &rest);
 		if (name == NULL) {
 			break;
 		}
@@ -173,125 +172,6 @@ struct restrict_list *restrict_parse(
 		list->count++;
 	}
 	return list;
-}
-
-/* each_name - of a list and the classes in it */
-static void each_name(struct arena *a, const char *text,
-	void (*fn)(void *arg, const char *name, enum restrict_kind kind), void *arg, int depth)
-{
-	bool warn = false;
-	char *name;
-
-	while ((name = next_token(a, &text)) != NULL) {
-		const struct restrict_row *row = find_row(name);
-
-		if (row != NULL && (row->flags & RULE_ARG) != 0) {
-			(void)next_token(a, &text);
-		}
-		if (row == NULL && is_class(name)) {
-			const char *value = conf_value(a, name);
-
-			if (value != NULL && depth < CLASS_DEPTH_MAX) {
-				each_name(a, value, fn, arg, depth + 1);
-			}
-		} else if (!str_ieq(name, "warn_if_reject") && strchr(name, ':') == NULL) {
-			fn(arg, name,
-				row == NULL                       ? RESTRICT_UNKNOWN
-					: row->fn != NULL || warn ? RESTRICT_BUILT
-								  : RESTRICT_NOT_BUILT);
-		}
-		warn = str_ieq(name, "warn_if_reject");
-	}
-}
-
-void restrict_each(const char *text,
-	void (*fn)(void *arg, const char *name, enum restrict_kind kind), void *arg)
-{
-	struct arena a = ARENA_INIT;
-
-	each_name(&a, text, fn, arg, 0);
-	arena_free(&a);
-}
-
-/* has_guard - does a list (or a class in it) stop strangers from relaying? */
-static bool has_guard(const struct restrict_list *list)
-{
-	for (size_t i = 0; i < list->count; i++) {
-		const struct restrict_rule *rule = &list->rules[i];
-
-		if (rule->row != NULL && (rule->row->flags & RULE_GUARD) != 0 && !rule->warn) {
-			return true;
-		}
-		if (rule->nested != NULL && has_guard(rule->nested)) {
-			return true;
-		}
-	}
-	return false;
-}
-
-struct restrict_set *restrict_set_new(char **error_r)
-{
-	const struct {
-		const char *name, *text;
-	} lists[RESTRICT_LISTS] = {
-		[RESTRICT_CLIENT] = { "smtpd_client_restrictions",
-			param.smtpd_client_restrictions },
-		[RESTRICT_HELO] = { "smtpd_helo_restrictions", param.smtpd_helo_restrictions },
-		[RESTRICT_SENDER] = { "smtpd_sender_restrictions",
-			param.smtpd_sender_restrictions },
-		[RESTRICT_RELAY] = { "smtpd_relay_restrictions", param.smtpd_relay_restrictions },
-		[RESTRICT_RECIPIENT] = { "smtpd_recipient_restrictions",
-			param.smtpd_recipient_restrictions },
-		[RESTRICT_DATA] = { "smtpd_data_restrictions", param.smtpd_data_restrictions },
-		[RESTRICT_END_OF_DATA] = { "smtpd_end_of_data_restrictions",
-			param.smtpd_end_of_data_restrictions },
-		[RESTRICT_ETRN] = { "smtpd_etrn_restrictions", param.smtpd_etrn_restrictions },
-	};
-	struct restrict_set *set = mem_alloc(sizeof(*set));
-
-	set->warned = mem_calloc(restrict_row_count, sizeof(*set->warned));
-	for (int i = 0; i < RESTRICT_LISTS; i++) {
-		set->lists[i] = restrict_parse(set, lists[i].name, lists[i].text, 0);
-	}
-	set->login_maps = maps_open(param.smtpd_sender_login_maps, 0);
-	if (!has_guard(set->lists[RESTRICT_RELAY]) && !has_guard(set->lists[RESTRICT_RECIPIENT])) {
-		struct buf b = BUF_INIT;
-
-		buf_adds(&b,
-			"in parameter smtpd_relay_restrictions or"
-			" smtpd_recipient_restrictions, specify at least one working instance of:"
-			" reject_unauth_destination, defer_unauth_destination, reject, defer,"
-			" defer_if_permit or check_relay_domains");
-		*error_r = buf_steal(&b);
-		restrict_set_free(set);
-		return NULL;
-	}
-	return set;
-}
-
-void restrict_set_free(struct restrict_set *set)
-{
-	if (set == NULL) {
-		return;
-	}
-	for (size_t i = 0; i < set->table_count; i++) {
-		maps_close(set->tables[i]->table);
-	}
-	maps_close(set->login_maps);
-	mem_free(set->tables);
-	mem_free(set->warned);
-	hash_free(&set->actions, NULL);
-	arena_free(&set->arena);
-	mem_free(set);
-}
-
-const char *restrict_name(size_t n, bool *acted_on_r)
-{
-	if (n >= restrict_row_count) {
-		return NULL;
-	}
-	*acted_on_r = restrict_rows[n].fn != NULL;
-	return restrict_rows[n].name;
 }
 
 /* ---- Answers ---- */
@@ -452,25 +332,4 @@ enum restrict_verdict restrict_run(struct restrict_run *run, enum restrict_list_
 		}
 	}
 	return RESTRICT_DUNNO;
-}
-
-enum restrict_verdict restrict_end(struct restrict_run *run, bool recipient)
-{
-	if (run->discard) {
-		return RESTRICT_OK;
-	}
-	if (run->defer_if_permit != NULL) {
-		run->reply = run->defer_if_permit;
-		return RESTRICT_REJECT;
-	}
-	run->defer_if_reject = NULL; /* what nobody has is refused for good */
-	if (recipient && param.smtpd_reject_unlisted_sender && !run->unlisted_sender_checked &&
-		restrict_unlisted_sender(run) == RESTRICT_REJECT) {
-		return RESTRICT_REJECT;
-	}
-	if (recipient && param.smtpd_reject_unlisted_recipient && !run->unlisted_checked &&
-		restrict_unlisted_recipient(run) == RESTRICT_REJECT) {
-		return RESTRICT_REJECT;
-	}
-	return RESTRICT_OK;
 }

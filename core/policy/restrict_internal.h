@@ -46,6 +46,8 @@ struct restrict_list {
 
 struct restrict_set {
 	struct arena arena;
+	const struct restrict_row *rows; /* the table */
+	size_t row_count;
 	struct restrict_list *lists[RESTRICT_LISTS];
 	struct hash actions;           /* access(5) right-hand sides that are lists, parsed */
 	bool *warned;                  /* by row: said that it is not acted on */
@@ -53,6 +55,15 @@ struct restrict_set {
 	struct restrict_rule **tables; /* rules with an open table */
 	size_t table_count, table_cap;
 };
+
+enum { RESTRICT_CLASS_DEPTH = 10 }; /* classes within classes */
+
+/* Words split at blanks and commas; { ... } is one word without its braces. NULL: no more. */
+char *restrict_next_token(struct arena *a, const char **text);
+/* Is it one of smtpd_restriction_classes? */
+bool restrict_is_class(const char *name);
+const struct restrict_row *restrict_find_row(
+	const struct restrict_row *rows, size_t count, const char *name);
 
 /* Parse a list into the set; depth bounds classes within classes. */
 struct restrict_list *restrict_parse(

@@ -313,6 +313,27 @@ static enum restrict_verdict rule_reject_multi_recipient_bounce(
 		"<%s>: %s rejected: Multi-recipient bounce", run->name, run->class_name);
 }
 
+enum restrict_verdict restrict_end(struct restrict_run *run, bool recipient)
+{
+	if (run->discard) {
+		return RESTRICT_OK;
+	}
+	if (run->defer_if_permit != NULL) {
+		run->reply = run->defer_if_permit;
+		return RESTRICT_REJECT;
+	}
+	run->defer_if_reject = NULL; /* what nobody has is refused for good */
+	if (recipient && param.smtpd_reject_unlisted_sender && !run->unlisted_sender_checked &&
+		restrict_unlisted_sender(run) == RESTRICT_REJECT) {
+		return RESTRICT_REJECT;
+	}
+	if (recipient && param.smtpd_reject_unlisted_recipient && !run->unlisted_checked &&
+		restrict_unlisted_recipient(run) == RESTRICT_REJECT) {
+		return RESTRICT_REJECT;
+	}
+	return RESTRICT_OK;
+}
+
 /* ---- Relaying ---- */
 
 /*

@@ -18,7 +18,7 @@
 #include "conf/master_cf.h"
 #include "conf/param_table.h"
 #include "conf/params.h"
-#include "policy/restrict.h"
+#include "policy/restrict_names.h"
 #include "applets/admin/postfix/postfix.h"
 
 struct unused {
