@@ -5,14 +5,13 @@
  * and no timer is touched here, and nothing is freed. A connection that broke is CONN_DEAD
  * afterwards, and its session was told.
  */
-#include "net/conn.h"
-
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/conn.h"
 #include "net/server.h"
 
 enum { BURSTS = 16 }; /* DRAINED rounds in one turn: others wait meanwhile */
