@@ -12,7 +12,7 @@
 
 #include "base/str.h"
 #include "conf/params.h"
-#include "route/resolve.h"
+#include "address/local_domain.h"
 
 const char *address_at(const char *address)
 {
@@ -145,7 +145,7 @@ static int bare_wanted(const char *domain, unsigned how)
 	if ((how & LOOKUP_LOCAL) == 0) {
 		return 0;
 	}
-	return str_ieq(domain, param.myorigin) ? 1 : route_is_local_domain(domain);
+	return str_ieq(domain, param.myorigin) ? 1 : local_domain_match(domain);
 }
 
 int lookup_address(struct arena *a, struct maps *maps, const char *address, unsigned how,

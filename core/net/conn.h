@@ -11,7 +11,8 @@
 #include "net/tls.h"
 
 /*
- * Private to serve.c, conn*.c and relay.c: one connection. An idle plain connection is this struct and no more.
+ * Private to serve.c, conn*.c and relay.c: one connection. An idle plain connection is this
+ * struct and no more.
  */
 enum conn_state {
 	CONN_LOOKUP,    /* waiting for the peer's name; not watched yet */

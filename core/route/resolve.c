@@ -9,47 +9,28 @@
  *
  * The classes are looked at in that order; a domain should be in one only.
  *
- * RFC 5321 4.1.3 (address literals), RFC 3463 (status codes).
+ * RFC 3463 (status codes).
  */
 #include "route/resolve.h"
 
-#include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
 #include "map/map.h"
-#include "address/alias.h"
+#include "address/local_domain.h"
 #include "address/lookup.h"
 #include "address/match.h"
-#include "address/rewrite.h"
 #include "address/user.h"
+#include "route/route_tables.h"
 
-enum { STRIP_MAX = 50, DOMAIN_MAX = 255, LABEL_MAX = 63, LOOKUPS_PER_RESULT = 10 };
-
-/* The tables that are opened for look-ups here. */
-enum table {
-	TABLE_TRANSPORT,
-	TABLE_LOCAL,
-	TABLE_VIRTUAL_ALIAS,
-	TABLE_VIRTUAL_MAILBOX,
-	TABLE_RELAY,
-	TABLE_CANONICAL,
-	TABLE_RECIPIENT_CANONICAL,
-	TABLE_SENDER_RELAYHOST,
-	TABLE_SENDER_TRANSPORT,
-	TABLE_COUNT
-};
+enum { STRIP_MAX = 50, DOMAIN_MAX = 255, LABEL_MAX = 63 };
 
 /* param, compiled: what route_init() makes and route_free() takes. */
 static struct {
-	struct match_list *mydestination, *alias, *mailbox, *relay, *mynetworks, *own;
+	struct match_list *alias, *mailbox, *relay, *mynetworks;
 	struct maps *tables[TABLE_COUNT];
 } compiled;
 
@@ -70,65 +51,18 @@ const char *route_class_name(enum route_class c)
 	return "?";
 }
 
-/* interface_addresses - of all interfaces, or of the loopback only, as a list */
-static void interface_addresses(struct buf *list, bool loopback_only)
+struct maps *route_table(enum route_table t)
 {
-	char text[INET6_ADDRSTRLEN];
-	struct ifaddrs *all = NULL;
-
-	if (loopback_only || getifaddrs(&all) != 0) {
-		buf_adds(list, " 127.0.0.1 [::1]");
-		return;
-	}
-	for (struct ifaddrs *i = all; i != NULL; i = i->ifa_next) {
-		if (i->ifa_addr == NULL) {
-			continue;
-		}
-		if (i->ifa_addr->sa_family == AF_INET) {
-			struct sockaddr_in sin;
-
-			memcpy(&sin, i->ifa_addr, sizeof(sin));
-			buf_addf(
-				list, " %s", inet_ntop(AF_INET, &sin.sin_addr, text, sizeof(text)));
-		} else if (i->ifa_addr->sa_family == AF_INET6) {
-			struct sockaddr_in6 sin6;
-
-			memcpy(&sin6, i->ifa_addr, sizeof(sin6));
-			buf_addf(list, " [%s]",
-				inet_ntop(AF_INET6, &sin6.sin6_addr, text, sizeof(text)));
-		}
-	}
-	freeifaddrs(all);
-}
-
-/* own_addresses - inet_interfaces and proxy_interfaces as a list of addresses */
-static struct match_list *own_addresses(void)
-{
-	struct slice rest = slice_of(param.inet_interfaces), word;
-	struct buf list = BUF_INIT;
-	struct match_list *l;
-
-	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		if (slice_ieq(word, "all") || slice_ieq(word, "loopback-only")) {
-			interface_addresses(&list, slice_ieq(word, "loopback-only"));
-		} else {
-			buf_addf(&list, " %.*s", (int)word.len, word.ptr);
-		}
-	}
-	buf_addf(&list, " %s", param.proxy_interfaces);
-	l = match_list_new("inet_interfaces", buf_str(&list), 0);
-	buf_free(&list);
-	return l;
+	return compiled.tables[t];
 }
 
 void route_free(void)
 {
-	match_list_free(compiled.mydestination);
+	local_domain_free();
 	match_list_free(compiled.alias);
 	match_list_free(compiled.mailbox);
 	match_list_free(compiled.relay);
 	match_list_free(compiled.mynetworks);
-	match_list_free(compiled.own);
 	for (int i = 0; i < TABLE_COUNT; i++) {
 		maps_close(compiled.tables[i]);
 	}
@@ -150,7 +84,7 @@ void route_init(void)
 	};
 
 	route_free();
-	compiled.mydestination = match_list_new("mydestination", param.mydestination, 0);
+	local_domain_init();
 	compiled.alias = match_list_new("virtual_alias_domains", param.virtual_alias_domains, 0);
 	compiled.mailbox =
 		match_list_new("virtual_mailbox_domains", param.virtual_mailbox_domains, 0);
@@ -158,48 +92,16 @@ void route_init(void)
 		"relay_domains", param.relay_domains, match_parent_flag("relay_domains"));
 	compiled.mynetworks =
 		match_list_new("mynetworks", param.mynetworks, match_parent_flag("mynetworks"));
-	compiled.own = own_addresses();
 	for (int i = 0; i < TABLE_COUNT; i++) {
 		compiled.tables[i] = maps_open(lists[i], 0);
 	}
-}
-
-/* literal_address - the address in "[1.2.3.4]" or "[IPv6:::1]", without brackets */
-static bool literal_address(const char *domain, char *out, size_t size)
-{
-	size_t len = strlen(domain);
-
-	if (len < 3 || domain[0] != '[' || domain[len - 1] != ']' || len - 2 >= size) {
-		return false;
-	}
-	memcpy(out, domain + 1, len - 2);
-	out[len - 2] = '\0';
-	if (str_istarts(out, "IPv6:")) {
-		memmove(out, out + 5, strlen(out + 5) + 1);
-	}
-	return true;
-}
-
-int route_is_local_domain(const char *domain)
-{
-	char addr[INET6_ADDRSTRLEN + 8];
-	int rc;
-
-	if (domain[0] == '\0') {
-		return 1;
-	}
-	rc = match_domain(compiled.mydestination, domain);
-	if (rc == 0 && literal_address(domain, addr, sizeof(addr))) {
-		rc = match_host(compiled.own, NULL, addr);
-	}
-	return rc;
 }
 
 int route_class_of(const char *domain, enum route_class *class_r)
 {
 	struct match_list *const lists[] = { compiled.alias, compiled.mailbox, compiled.relay };
 	static const enum route_class classes[] = { ROUTE_ALIAS, ROUTE_VIRTUAL, ROUTE_RELAY };
-	int rc = route_is_local_domain(domain);
+	int rc = local_domain_match(domain);
 
 	*class_r = ROUTE_LOCAL;
 	for (size_t i = 0; i < ARRAY_LEN(lists) && rc == 0; i++) {
@@ -274,7 +176,7 @@ static bool valid_domain(const char *domain)
 static int strip_local(struct arena *a, const char **address)
 {
 	const char *domain = address_domain(*address), *local, *next;
-	int rc = domain[0] != '\0' ? route_is_local_domain(domain) : 0;
+	int rc = domain[0] != '\0' ? local_domain_match(domain) : 0;
 	char *at;
 
 	if (rc <= 0) {
@@ -323,7 +225,8 @@ static void set_transport(struct arena *a, struct route *r, const char *text, co
 }
 
 /* sender_lookup - a table of the sender: 1 and the value, 0, -1 */
-static int sender_lookup(struct arena *a, enum table t, const char *sender, const char **value_r)
+static int sender_lookup(
+	struct arena *a, enum route_table t, const char *sender, const char **value_r)
 {
 	struct buf value = BUF_INIT;
 	int rc;
@@ -512,7 +415,7 @@ int route_resolve(struct arena *a, const char *sender, const char *address, stru
 /* ---- Which recipients exist ---- */
 
 /* listed - is the address in a table? LOOKUP_* as it is for this kind of table; 1, 0, -1 */
-static int listed(struct arena *a, enum table t, const char *address, unsigned how)
+static int listed(struct arena *a, enum route_table t, const char *address, unsigned how)
 {
 	struct buf value = BUF_INIT;
 	int rc = lookup_address(a, compiled.tables[t], address, how, &value, NULL, NULL);
@@ -522,7 +425,7 @@ static int listed(struct arena *a, enum table t, const char *address, unsigned h
 }
 
 /* listed_or_open - without a table every address exists */
-static int listed_or_open(struct arena *a, enum table t, const char *address)
+static int listed_or_open(struct arena *a, enum route_table t, const char *address)
 {
 	return maps_empty(compiled.tables[t]) ? 1
 					      : listed(a, t, address, LOOKUP_FULL | LOOKUP_DOMAIN);
@@ -562,7 +465,7 @@ int route_local_recipient_exists(const char *local)
 /* renamed - is it in the tables that put another address in its place? 1, 0, -1 */
 static int renamed(struct arena *a, const char *address)
 {
-	static const enum table tables[] = { TABLE_RECIPIENT_CANONICAL, TABLE_CANONICAL,
+	static const enum route_table tables[] = { TABLE_RECIPIENT_CANONICAL, TABLE_CANONICAL,
 		TABLE_VIRTUAL_ALIAS };
 	int rc = 0;
 
@@ -641,122 +544,6 @@ int route_recipient_exists(const char *address, enum route_class *class_r)
 	}
 	arena_free(&a);
 	return rc;
-}
-
-/*
- * with_user - "@domain" as a result keeps the user; an extension that was no part of the
- * key follows
- */
-static const char *with_user(
-	struct arena *a, const char *result, const char *address, const char *ext)
-{
-	const char *local;
-
-	if (result[0] == '@') {
-		return address_make(a, address_local(a, address), result + 1);
-	}
-	local = address_local(a, result);
-	if (ext == NULL || strstr(param.propagate_unmatched_extensions, "virtual") == NULL ||
-		address_extension(local) != NULL) {
-		return result;
-	}
-	return address_make(a, arena_printf(a, "%s%s", local, ext), address_domain(result));
-}
-
-/* An expansion of virtual_alias_maps under way. */
-struct virtual
-{
-	struct arena *a;
-	const char **list;
-	size_t count, room;
-	size_t left; /* look-ups that may be done: aliases may meet again */
-	bool failed;
-};
-
-static void virtual_walk(struct virtual *v, const char *address, int depth);
-
-/* virtual_fail - no answer for the address that was asked about, and why; mail for it waits */
-static void virtual_fail(struct virtual *v, const char *address, const char *why)
-{
-	log_warn("virtual_alias_maps: %s: %s", address, why);
-	v->failed = true;
-}
-
-/* virtual_add - a final address, once */
-static void virtual_add(struct virtual *v, const char *address)
-{
-	for (size_t i = 0; i < v->count; i++) {
-		if (str_ieq(v->list[i], address)) {
-			return;
-		}
-	}
-	if (v->count >= v->room) {
-		virtual_fail(v, address, "unreasonable expansion size");
-		return;
-	}
-	v->list[v->count++] = address;
-}
-
-/* virtual_results - each address of a table's answer in turn */
-static void virtual_results(
-	struct virtual *v, const char *text, const char *address, const char *ext, int depth)
-{
-	struct alias_item *items;
-	size_t n = alias_parse(v->a, text, strlen(text), &items);
-
-	for (size_t i = 0; i < n && !v->failed; i++) {
-		const char *to = rewrite_address(
-			v->a, with_user(v->a, items[i].text, address, ext), REWRITE_LOCAL);
-
-		if (str_ieq(to, address)) {
-			virtual_add(v, to);
-		} else {
-			virtual_walk(v, to, depth + 1);
-		}
-	}
-}
-
-static void virtual_walk(struct virtual *v, const char *address, int depth)
-{
-	struct buf value = BUF_INIT;
-	const char *ext;
-	int rc = lookup_address(v->a, compiled.tables[TABLE_VIRTUAL_ALIAS], address, LOOKUP_ALL,
-		&value, &ext, NULL);
-
-	if (rc < 0) {
-		virtual_fail(v, address, "look-up failed");
-	} else if (depth > param.virtual_alias_recursion_limit || v->left-- == 0) {
-		virtual_fail(v, address, "unreasonable nesting");
-	} else if (rc == 0) {
-		virtual_add(v, address);
-	} else {
-		virtual_results(v, arena_strdup(v->a, buf_str(&value)), address, ext, depth);
-	}
-	buf_free(&value);
-}
-
-int route_virtual_expand(
-	struct arena *a, const char *address, const char ***list_r, size_t *count_r)
-{
-	struct virtual v = { .a = a, .room = (size_t)param.virtual_alias_expansion_limit };
-
-	if (maps_empty(compiled.tables[TABLE_VIRTUAL_ALIAS])) {
-		return 0;
-	}
-	v.left = v.room * LOOKUPS_PER_RESULT;
-	v.list = mem_calloc(v.room, sizeof(*v.list));
-	virtual_walk(&v, address, 0);
-	if (v.count == 0 && !v.failed) {
-		virtual_fail(&v, address, "the table names no address");
-	}
-	*list_r = arena_alloc(a, (v.count + 1) * sizeof(*v.list));
-	memcpy(*list_r, v.list, v.count * sizeof(*v.list));
-	*count_r = v.count;
-	mem_free(v.list);
-	if (v.failed) {
-		return -1;
-	}
-	return v.count != 1 || strcmp((*list_r)[0], address) != 0;
 }
 
 const char *route_unknown_text(enum route_class c)

@@ -48,8 +48,6 @@ struct route {
  */
 int route_resolve(struct arena *a, const char *sender, const char *address, struct route *r);
 
-/* Is the domain local (route_class_of gives ROUTE_LOCAL)? 1, 0, -1 temporary. */
-int route_is_local_domain(const char *domain);
 /*
  * Is the client one of mynetworks (mynetworks_style when mynetworks is not set)? 1, 0, -1
  * temporary.

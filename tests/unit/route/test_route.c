@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "map/map.h"
+#include "address/local_domain.h"
 #include "address/lookup.h"
 #include "address/match.h"
 #include "address/rewrite.h"
@@ -543,7 +544,7 @@ TEST(resolve, who_exists)
 	CHECK_INT(route_local_recipient_exists("ann"), 1);
 	CHECK_INT(route_local_recipient_exists("eve"), 1);
 	CHECK_INT(route_local_recipient_exists("mallory"), 0);
-	CHECK_INT(route_is_local_domain("localhost"), 1);
+	CHECK_INT(local_domain_match("localhost"), 1);
 	load_routes("");
 	CHECK_INT(route_local_recipient_exists("mallory"), 1); /* no tables: nobody is refused */
 	load_routes("local_recipient_maps = fail:x\n");
