@@ -2,10 +2,11 @@
  * queue_aside - a damaged queue.db is moved out of the way, never deleted
  *
  * queue.db and its -wal and -shm become queue.db.corrupt-TIME and the same with
- * -wal and -shm, so that what is in them can still be looked for. Damage that
- * is met while running is left as a mark (queue.db.bad) for the process that
- * opens the queue next; that one looks closely before it believes it, because
- * a bad cable or a bit of memory may have been the cause.
+ * -wal and -shm, so that what is in them can still be looked for.
+ *
+ * DIR/queue.db.rescue names the files that wait for their mail to be taken out (queue_rescue.c),
+ * in DIR: directories in it are not believed. It is written before the files are moved, so that
+ * a move that a crash interrupted can be completed.
  *
  * Processes that still have the old file open notice at their next commit that
  * the name leads elsewhere (queue_lock()).
@@ -20,6 +21,8 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
 #include "queue/queue_internal.h"
 
 enum { PATH_SIZE = 4096, TRIES = 100 };
@@ -93,35 +96,81 @@ int queue_set_aside(struct queue *q, const char *why)
 	return 0;
 }
 
-static void mark_name(const struct queue *q, char out[PATH_SIZE])
+void queue_list_name(const struct queue *q, char out[PATH_SIZE])
 {
-	snprintf(out, PATH_SIZE, "%s.bad", q->path);
+	snprintf(out, PATH_SIZE, "%s.rescue", q->path);
 }
 
-bool queue_is_marked(const struct queue *q)
+char *queue_listed_path(const struct queue *q, struct slice line)
 {
-	char name[PATH_SIZE];
-	struct stat st;
+	char *text = mem_strndup(line.ptr, line.len);
+	const char *slash = strrchr(text, '/'), *name = slash != NULL ? slash + 1 : text;
+	struct buf path = BUF_INIT;
 
-	mark_name(q, name);
-	return lstat(name, &st) == 0;
+	if (str_starts(name, "queue.db.")) {
+		buf_addf(&path, "%s/%s", q->dir, name);
+	}
+	mem_free(text);
+	return path.len > 0 ? buf_steal(&path) : NULL;
 }
 
-void queue_mark(const struct queue *q)
+void queue_rescue_later(const struct queue *q, const char *path)
 {
 	char name[PATH_SIZE];
+	struct buf line = BUF_INIT;
+	int fd = -1;
 
-	if (q->damaged) {
+	queue_list_name(q, name);
+	/* Its own line, also behind one that was not written to its end. */
+	buf_addf(&line, "\n%s\n", strrchr(path, '/') + 1);
+	/* The queue manager has to read it, also when it was root who met the damage. */
+	if (queue_make_file(q->dir, name) == 0) {
+		fd = open(name, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+	}
+	if (fd < 0 || fd_write_all(fd, line.data, line.len) != 0 || fsync(fd) != 0 ||
+		dir_sync(q->dir, fd) != 0) {
+		log_warn("%s: %m: the mail in %s is not looked for", name, path);
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+	buf_free(&line);
+}
+
+/* is_half_moved - has a companion that name, and the database itself, which goes last, has not? */
+static bool is_half_moved(const char *name)
+{
+	static const char *const companions[] = { "-wal", "-shm", "-journal" };
+	char path[PATH_SIZE + 16];
+
+	for (size_t i = 0; i < ARRAY_LEN(companions); i++) {
+		snprintf(path, sizeof(path), "%s%s", name, companions[i]);
+		if (access(path, F_OK) == 0) {
+			return access(name, F_OK) != 0;
+		}
+	}
+	return false;
+}
+
+void queue_finish_aside(struct queue *q)
+{
+	char list[PATH_SIZE], *text;
+	struct slice rest, line;
+
+	queue_list_name(q, list);
+	text = file_read(list, QUEUE_LIST_MAX, NULL);
+	if (text == NULL) {
 		return;
 	}
-	mark_name(q, name);
-	(void)queue_make_file(q->dir, name);
-}
+	rest = slice_of(text);
+	while ((line = slice_word(&rest, "\n")).ptr != NULL) {
+		char *name = queue_listed_path(q, line);
 
-void queue_unmark(const struct queue *q)
-{
-	char name[PATH_SIZE];
-
-	mark_name(q, name);
-	(void)unlink(name);
+		if (name != NULL && is_half_moved(name) && queue_move_aside(q, name) == 0) {
+			log_warn("%s: the move to %s, which a crash had interrupted, is complete",
+				q->path, name);
+		}
+		mem_free(name);
+	}
+	mem_free(text);
 }

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include "base/str.h"
 #include "db/db.h"
 #include "queue/queue.h"
 
@@ -146,6 +147,10 @@ struct queue {
 	struct buf cache;
 };
 
+/* ---- queue_handle.c ---- */
+
+/* The turn without a look at the file. */
+void queue_take_turn(struct queue *q);
 /* Take and leave the writers' turn. lock: 0, or -1 with the error set (also: the file was
  * replaced). */
 int queue_lock(struct queue *q);
@@ -158,6 +163,16 @@ int queue_begin_write(struct queue *q);
 int queue_commit_write(struct queue *q);
 void queue_rollback_write(struct queue *q);
 
+void queue_mark(const struct queue *q);
+void queue_unmark(const struct queue *q);
+/* An empty file of mode 0600, its owner DIR's, when there is none. 0, or -1 with errno. */
+int queue_make_file(const char *dir, const char *path);
+
+/* queue.c: a handle, with nothing open yet; path is its own from here. */
+struct queue *queue_new(const char *dir, char *path, enum queue_open_mode mode);
+/* queue.c: one that could not be opened: NULL, with its error. */
+struct queue *queue_give_up(struct queue *q, char **error_r);
+
 /* queue_write.c: drop all that waits for a commit; ended messages are told ok = false. */
 void queue_forget(struct queue *q);
 
@@ -165,10 +180,11 @@ void queue_forget(struct queue *q);
 int queue_apply_changes(struct queue *q);
 void queue_forget_changes(struct queue *q);
 struct queue_change *queue_add_change(struct queue *q, enum queue_op op, queue_id id);
-/* Copy with texts owned by a. */
+/* queue_recipient.c: copies with texts owned by a. */
+const char *queue_copy_text(struct arena *a, const char *s); /* NULL gives "" */
 void queue_copy_recipient(
 	struct arena *a, struct queue_recipient *to, const struct queue_recipient *from);
-/* Rows of a message; inside a transaction. 0, or -1. */
+/* Rows of a message (queue_recipient.c, queue_change.c); inside a transaction. 0, or -1. */
 int queue_insert_recipient(struct queue *q, queue_id id, const struct queue_recipient *r);
 int queue_delete_rows(struct queue *q, queue_id id);
 
@@ -184,9 +200,7 @@ int queue_set_aside(struct queue *q, const char *why);
 int queue_move_aside(struct queue *q, const char *to);
 /* queue_reserve.c: pages of the log after which it is copied back. */
 int queue_log_pages(const struct queue *q);
-/* queue.c: an empty file of mode 0600, its owner DIR's, when there is none. 0, or -1 with errno. */
-int queue_make_file(const char *dir, const char *path);
-/* queue_rescue.c: note that a file is set aside. */
+/* queue_aside.c: note that a file is set aside. */
 void queue_rescue_later(const struct queue *q, const char *path);
 /* Before opening, under the lock: complete a move that a crash interrupted, so that a database and
  * its log stay together. */
@@ -207,8 +221,13 @@ void queue_check_log(struct queue *q);
 void queue_rescue_log(struct queue *q);
 /* queue_aside.c: a free name for what is to be kept beside the database. */
 bool queue_free_name(const struct queue *q, char out[4096]);
-
-void queue_mark(const struct queue *q);
-void queue_unmark(const struct queue *q);
+/* queue_aside.c: the list of what is set aside. */
+enum { QUEUE_LIST_MAX = 65536 };
+void queue_list_name(const struct queue *q, char out[4096]);
+/*
+ * The file beside the database that a line of it names, for the caller to free; NULL: none.
+ * Earlier lists have whole paths, and the directory may have moved since.
+ */
+char *queue_listed_path(const struct queue *q, struct slice line);
 
 #endif

@@ -23,14 +23,6 @@ int queue_read_begin(struct queue *q)
 	return 0;
 }
 
-void queue_read_end(struct queue *q)
-{
-	if (q->reading && db_run(q->db, Q_COMMIT, "") != 0) {
-		db_rollback(q->db);
-	}
-	q->reading = false;
-}
-
 /* missing - nothing was found: 0, or -1 when that is because the file was replaced under us */
 static int missing(struct queue *q)
 {

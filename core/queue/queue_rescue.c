@@ -8,9 +8,8 @@
  * beside a whole log, or whose log goes on behind damage. The damaged file
  * stays as it is, with whatever could not be read.
  *
- * DIR/queue.db.rescue names the files that wait for this (in DIR: directories in it are not
- * believed); queue_set_aside() writes it before it moves them, and it is removed when they were
- * gone through and all that was found is in the new queue. Where there is no room for it (a full
+ * The list of the files that wait for this (queue_aside.c) is removed when they were gone through
+ * and all that was found is in the new queue. Where there is no room for it (a full
  * disk) it is tried again later.
  */
 #include <errno.h>
@@ -25,13 +24,7 @@
 #include "base/str.h"
 #include "queue/queue_internal.h"
 
-enum {
-	PATH_SIZE = 4096,
-	LIST_MAX = 65536,
-	RCPTS_AT_ONCE = 200,
-	COMMIT_EVERY = 100,
-	GAPS_MAX = 1000
-};
+enum { PATH_SIZE = 4096, RCPTS_AT_ONCE = 200, COMMIT_EVERY = 100, GAPS_MAX = 1000 };
 #define ID_MAX ((queue_id)INT64_MAX >> 14)
 
 struct rescue {
@@ -40,51 +33,6 @@ struct rescue {
 	bool failed; /* the new queue does not take it now */
 	struct buf piece;
 };
-
-static void list_name(const struct queue *q, char out[PATH_SIZE])
-{
-	snprintf(out, PATH_SIZE, "%s.rescue", q->path);
-}
-
-/*
- * listed_path - the file beside the database that a line of the list names, for the caller to free;
- * NULL: none. Earlier lists have whole paths, and the directory may have moved since.
- */
-static char *listed_path(const struct queue *q, struct slice line)
-{
-	char *text = mem_strndup(line.ptr, line.len);
-	const char *slash = strrchr(text, '/'), *name = slash != NULL ? slash + 1 : text;
-	struct buf path = BUF_INIT;
-
-	if (str_starts(name, "queue.db.")) {
-		buf_addf(&path, "%s/%s", q->dir, name);
-	}
-	mem_free(text);
-	return path.len > 0 ? buf_steal(&path) : NULL;
-}
-
-void queue_rescue_later(const struct queue *q, const char *path)
-{
-	char name[PATH_SIZE];
-	struct buf line = BUF_INIT;
-	int fd = -1;
-
-	list_name(q, name);
-	/* Its own line, also behind one that was not written to its end. */
-	buf_addf(&line, "\n%s\n", strrchr(path, '/') + 1);
-	/* The queue manager has to read it, also when it was root who met the damage. */
-	if (queue_make_file(q->dir, name) == 0) {
-		fd = open(name, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
-	}
-	if (fd < 0 || fd_write_all(fd, line.data, line.len) != 0 || fsync(fd) != 0 ||
-		dir_sync(q->dir, fd) != 0) {
-		log_warn("%s: %m: the mail in %s is not looked for", name, path);
-	}
-	if (fd >= 0) {
-		close(fd);
-	}
-	buf_free(&line);
-}
 
 /* copy_recipients - those that are not done; their number, or -1 */
 static int64_t copy_recipients(struct rescue *r, struct queue_message *m, queue_id id)
@@ -298,11 +246,11 @@ void queue_rescue(struct queue *q)
 	bool done = true, keep = q->keep_failed;
 	char *text;
 
-	list_name(q, name);
+	queue_list_name(q, name);
 	if (queue_pending(q)) {
 		return;
 	}
-	text = file_read(name, LIST_MAX, NULL);
+	text = file_read(name, QUEUE_LIST_MAX, NULL);
 	if (text == NULL) {
 		if (errno != ENOENT) {
 			log_warn("%s: %m: the mail in damaged queues that it names is not looked "
@@ -315,7 +263,7 @@ void queue_rescue(struct queue *q)
 	q->keep_failed = false;
 	rest = slice_of(text);
 	while ((line = slice_word(&rest, "\n")).ptr != NULL) {
-		char *path = listed_path(q, line);
+		char *path = queue_listed_path(q, line);
 
 		done = (path == NULL || rescue_file(q, path)) && done;
 		mem_free(path);
@@ -325,42 +273,4 @@ void queue_rescue(struct queue *q)
 	if (done && !queue_is_broken(q) && unlink(name) != 0 && errno != ENOENT) {
 		log_warn("%s: %m", name);
 	}
-}
-
-/* is_half_moved - has a companion that name, and the database itself, which goes last, has not? */
-static bool is_half_moved(const char *name)
-{
-	static const char *const companions[] = { "-wal", "-shm", "-journal" };
-	char path[PATH_SIZE + 16];
-
-	for (size_t i = 0; i < ARRAY_LEN(companions); i++) {
-		snprintf(path, sizeof(path), "%s%s", name, companions[i]);
-		if (access(path, F_OK) == 0) {
-			return access(name, F_OK) != 0;
-		}
-	}
-	return false;
-}
-
-void queue_finish_aside(struct queue *q)
-{
-	char list[PATH_SIZE], *text;
-	struct slice rest, line;
-
-	list_name(q, list);
-	text = file_read(list, LIST_MAX, NULL);
-	if (text == NULL) {
-		return;
-	}
-	rest = slice_of(text);
-	while ((line = slice_word(&rest, "\n")).ptr != NULL) {
-		char *name = listed_path(q, line);
-
-		if (name != NULL && is_half_moved(name) && queue_move_aside(q, name) == 0) {
-			log_warn("%s: the move to %s, which a crash had interrupted, is complete",
-				q->path, name);
-		}
-		mem_free(name);
-	}
-	mem_free(text);
 }

@@ -31,11 +31,6 @@ static int64_t now_us(void)
 	return (int64_t)tv.tv_sec * 1000000 + tv.tv_usec;
 }
 
-static const char *copy_text(struct arena *a, const char *s)
-{
-	return s != NULL && *s != '\0' ? arena_strdup(a, s) : "";
-}
-
 static void copy_envelope(struct queue_message *m, const struct queue_envelope *env)
 {
 	queue_id id = m->env.id;
@@ -43,15 +38,15 @@ static void copy_envelope(struct queue_message *m, const struct queue_envelope *
 
 	m->env = *env;
 	m->env.id = id;
-	m->env.sender = copy_text(a, env->sender);
-	m->env.envid = copy_text(a, env->envid);
-	m->env.full_name = copy_text(a, env->full_name);
-	m->env.client_name = copy_text(a, env->client_name);
-	m->env.client_addr = copy_text(a, env->client_addr);
-	m->env.helo = copy_text(a, env->helo);
-	m->env.proto = copy_text(a, env->proto);
-	m->env.sasl_user = copy_text(a, env->sasl_user);
-	m->env.reason = copy_text(a, env->reason);
+	m->env.sender = queue_copy_text(a, env->sender);
+	m->env.envid = queue_copy_text(a, env->envid);
+	m->env.full_name = queue_copy_text(a, env->full_name);
+	m->env.client_name = queue_copy_text(a, env->client_name);
+	m->env.client_addr = queue_copy_text(a, env->client_addr);
+	m->env.helo = queue_copy_text(a, env->helo);
+	m->env.proto = queue_copy_text(a, env->proto);
+	m->env.sasl_user = queue_copy_text(a, env->sasl_user);
+	m->env.reason = queue_copy_text(a, env->reason);
 }
 
 struct queue_message *queue_begin(struct queue *q, const struct queue_envelope *env)
@@ -80,17 +75,6 @@ void queue_set_envelope(struct queue_message *m, const struct queue_envelope *en
 	if (m->env.arrival == 0) {
 		m->env.arrival = arrival;
 	}
-}
-
-void queue_copy_recipient(
-	struct arena *a, struct queue_recipient *to, const struct queue_recipient *from)
-{
-	*to = *from;
-	to->address = copy_text(a, from->address);
-	to->original = copy_text(a, from->original);
-	to->orcpt = copy_text(a, from->orcpt);
-	to->dsn = copy_text(a, from->dsn);
-	to->reason = copy_text(a, from->reason);
 }
 
 void queue_add_recipient(struct queue_message *m, const struct queue_recipient *r)
@@ -297,15 +281,6 @@ static int insert_envelope(struct queue *q, const struct queue_message *m)
 		e->attempts, (int64_t)e->flags, e->arrival, m->size, e->sender, e->envid,
 		e->full_name, e->client_name, e->client_addr, e->helo, e->proto, e->sasl_user,
 		e->reason);
-}
-
-int queue_insert_recipient(struct queue *q, queue_id id, const struct queue_recipient *r)
-{
-	if (db_run(q->db, Q_RECIPIENT_ADD, "uidisssss", id, r->n, (int)r->done, (int64_t)r->notify,
-		    r->address, r->original, r->orcpt, r->dsn, r->reason) != 0) {
-		return queue_set_error(q);
-	}
-	return 0;
 }
 
 /* insert_source - 1, 0 when it is there already (failed), -1 */
