@@ -1,7 +1,7 @@
 /*
  * dns - asynchronous DNS on the event loop, with c-ares
  *
- * /etc/hosts comes first and is parsed here, because c-ares would read the
+ * /etc/hosts comes first and is parsed by us (dns_hosts.c), because c-ares would read the
  * file for every question. Both it and /etc/resolv.conf are looked at once a
  * second at most; when resolv.conf changes, new questions use a new channel
  * and the old one lives until its last answer.
@@ -24,17 +24,11 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "base/buf.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "net/dns_hosts.h"
 
-enum {
-	HOSTS_MAX_BYTES = 1 << 20,
-	VALUES_MAX = 64, /* addresses or exchangers of one answer that are used */
-	QUERY_MS = 3000,
-	QUERY_TRIES = 2
-};
+enum { QUERY_MS = 3000, QUERY_TRIES = 2 };
 
 struct channel;
 
@@ -54,19 +48,13 @@ struct channel {
 	bool retired;
 };
 
-struct host_line {
-	char *addr;
-	char *names; /* separated by single blanks; the first is the canonical one */
-};
-
 struct dns {
 	struct loop *loop;
 	struct channel *channels; /* the first one takes new questions */
 	struct timer sweep;
 	time_t looked;
 	struct timespec resolv_time, hosts_time;
-	struct host_line *hosts;
-	size_t host_count;
+	struct dns_hosts hosts;
 	char *servers;    /* instead of resolv.conf's; NULL: those */
 	char *hosts_path; /* instead of /etc/hosts; NULL: that */
 };
@@ -84,126 +72,9 @@ struct dns_query {
 	bool starting, done;
 };
 
-/* ---- /etc/hosts ---- */
-
-static void free_hosts(struct dns *d)
-{
-	for (size_t i = 0; i < d->host_count; i++) {
-		mem_free(d->hosts[i].addr);
-		mem_free(d->hosts[i].names);
-	}
-	mem_free(d->hosts);
-	d->hosts = NULL;
-	d->host_count = 0;
-}
-
-/* canonical_addr - the text form in which addresses are compared; false: not an address */
-static bool canonical_addr(const char *text, char out[64])
-{
-	struct in_addr v4;
-	struct in6_addr v6;
-
-	if (inet_pton(AF_INET, text, &v4) == 1) {
-		return inet_ntop(AF_INET, &v4, out, 64) != NULL;
-	}
-	if (inet_pton(AF_INET6, text, &v6) == 1) {
-		return inet_ntop(AF_INET6, &v6, out, 64) != NULL;
-	}
-	return false;
-}
-
-static void add_host_line(struct dns *d, struct slice line)
-{
-	struct slice word = slice_word(&line, " \t\r");
-	struct buf names = BUF_INIT;
-	char text[64], addr[64];
-
-	if (word.ptr == NULL || word.len >= sizeof(text)) {
-		return;
-	}
-	memcpy(text, word.ptr, word.len);
-	text[word.len] = '\0';
-	if (!canonical_addr(text, addr)) {
-		return;
-	}
-	while ((word = slice_word(&line, " \t\r")).ptr != NULL) {
-		if (names.len > 0) {
-			buf_addc(&names, ' ');
-		}
-		buf_add(&names, word.ptr, word.len);
-	}
-	if (names.len == 0) {
-		return;
-	}
-	d->hosts = mem_realloc(d->hosts, (d->host_count + 1) * sizeof(*d->hosts));
-	d->hosts[d->host_count].addr = mem_strdup(addr);
-	d->hosts[d->host_count++].names = buf_steal(&names);
-}
-
 static const char *hosts_path(const struct dns *d)
 {
 	return d->hosts_path != NULL ? d->hosts_path : "/etc/hosts";
-}
-
-static void read_hosts(struct dns *d)
-{
-	size_t len;
-	char *text = file_read(hosts_path(d), HOSTS_MAX_BYTES, &len);
-	char *line, *next;
-
-	free_hosts(d);
-	for (line = text; line != NULL && *line != '\0'; line = next) {
-		char *end = line + strcspn(line, "\n");
-
-		next = *end != '\0' ? end + 1 : end;
-		end = line + strcspn(line, "#\n");
-		add_host_line(d, (struct slice){ line, (size_t)(end - line) });
-	}
-	mem_free(text);
-}
-
-/* hosts_name - canonical name of an address, into name; false: not in the file */
-static bool hosts_name(const struct dns *d, const char *addr, char *name, size_t size)
-{
-	for (size_t i = 0; i < d->host_count; i++) {
-		if (strcmp(d->hosts[i].addr, addr) == 0) {
-			size_t len = strcspn(d->hosts[i].names, " ");
-
-			if (len < size) {
-				memcpy(name, d->hosts[i].names, len);
-				name[len] = '\0';
-				return true;
-			}
-		}
-	}
-	return false;
-}
-
-static bool names_hold(const char *names, const char *name)
-{
-	struct slice rest = slice_of(names), word;
-
-	while ((word = slice_word(&rest, " ")).ptr != NULL) {
-		if (slice_ieq(word, name)) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static size_t hosts_addrs(
-	const struct dns *d, const char *name, bool v4, bool v6, const char *values[VALUES_MAX])
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < d->host_count && count < VALUES_MAX; i++) {
-		bool is6 = strchr(d->hosts[i].addr, ':') != NULL;
-
-		if ((is6 ? v6 : v4) && names_hold(d->hosts[i].names, name)) {
-			values[count++] = d->hosts[i].addr;
-		}
-	}
-	return count;
 }
 
 /* ---- Channels ---- */
@@ -347,7 +218,7 @@ static void refresh(struct dns *d)
 	}
 	d->looked = now;
 	if (changed(hosts_path(d), &d->hosts_time)) {
-		read_hosts(d);
+		dns_hosts_read(&d->hosts, hosts_path(d));
 	}
 	if (changed("/etc/resolv.conf", &d->resolv_time) && d->channels != NULL) {
 		d->channels->retired = true;
@@ -387,7 +258,7 @@ void dns_free(struct dns *d)
 		d->channels = ch->next;
 		free_channel(ch);
 	}
-	free_hosts(d);
+	dns_hosts_free(&d->hosts);
 	mem_free(d->servers);
 	mem_free(d->hosts_path);
 	mem_free(d);
@@ -487,12 +358,12 @@ static enum dns_status map_status(int status)
 }
 
 /* addr_texts - the addresses of an answer as text; it may hold some that were not asked for */
-static size_t addr_texts(const struct ares_addrinfo *info, int family, char room[VALUES_MAX][64],
-	const char *values[VALUES_MAX])
+static size_t addr_texts(const struct ares_addrinfo *info, int family,
+	char room[DNS_VALUES_MAX][64], const char *values[DNS_VALUES_MAX])
 {
 	size_t count = 0;
 
-	for (const struct ares_addrinfo_node *n = info->nodes; n != NULL && count < VALUES_MAX;
+	for (const struct ares_addrinfo_node *n = info->nodes; n != NULL && count < DNS_VALUES_MAX;
 		n = n->ai_next) {
 		const void *raw = n->ai_family == AF_INET6
 			? (const void *)&((const struct sockaddr_in6 *)(const void *)n->ai_addr)
@@ -512,8 +383,8 @@ static size_t addr_texts(const struct ares_addrinfo *info, int family, char room
 static void on_addrs(void *arg, int status, int timeouts, struct ares_addrinfo *info)
 {
 	struct dns_query *q = arg;
-	char(*room)[64] = mem_alloc(VALUES_MAX * 64);
-	const char *values[VALUES_MAX];
+	char(*room)[64] = mem_alloc(DNS_VALUES_MAX * 64);
+	const char *values[DNS_VALUES_MAX];
 	size_t count = 0;
 	enum dns_status st = map_status(status);
 
@@ -599,11 +470,11 @@ struct dns_query *dns_peer_name(struct dns *d, const char *addr, dns_answer_fn *
 	struct dns_query *q;
 
 	refresh(d);
-	if (!canonical_addr(addr, canon)) {
+	if (!dns_canonical_addr(addr, canon)) {
 		fn(arg, DNS_NOT_FOUND, NULL, 0);
 		return NULL;
 	}
-	if (hosts_name(d, canon, name, sizeof(name))) {
+	if (dns_hosts_name(&d->hosts, canon, name, sizeof(name))) {
 		fn(arg, DNS_OK, &value, 1);
 		return NULL;
 	}
@@ -625,20 +496,20 @@ struct dns_query *dns_peer_name(struct dns *d, const char *addr, dns_answer_fn *
 struct dns_query *dns_host(
 	struct dns *d, const char *name, bool v4, bool v6, dns_answer_fn *fn, void *arg)
 {
-	const char *values[VALUES_MAX];
+	const char *values[DNS_VALUES_MAX];
 	char canon[64];
 	struct dns_query *q;
 	size_t count;
 
 	refresh(d);
-	if (canonical_addr(name, canon)) {
+	if (dns_canonical_addr(name, canon)) {
 		bool is6 = strchr(canon, ':') != NULL;
 
 		values[0] = canon;
 		fn(arg, (is6 ? v6 : v4) ? DNS_OK : DNS_NOT_FOUND, values, (is6 ? v6 : v4) ? 1 : 0);
 		return NULL;
 	}
-	count = hosts_addrs(d, name, v4, v6, values);
+	count = dns_hosts_addrs(&d->hosts, name, v4, v6, values);
 	if (count == 0 && str_ieq(name, "localhost")) {
 		if (v4) {
 			values[count++] = "127.0.0.1";
@@ -674,9 +545,9 @@ static void on_mx(void *arg, int status, int timeouts, unsigned char *reply, int
 {
 	struct dns_query *q = arg;
 	struct ares_mx_reply *list = NULL;
-	struct mx_row rows[VALUES_MAX] = { { 0 } };
-	char(*room)[300] = mem_alloc(VALUES_MAX * 300);
-	const char *values[VALUES_MAX];
+	struct mx_row rows[DNS_VALUES_MAX] = { { 0 } };
+	char(*room)[300] = mem_alloc(DNS_VALUES_MAX * 300);
+	const char *values[DNS_VALUES_MAX];
 	size_t count = 0;
 	enum dns_status st;
 
@@ -685,7 +556,7 @@ static void on_mx(void *arg, int status, int timeouts, unsigned char *reply, int
 		status = ares_parse_mx_reply(reply, len, &list);
 	}
 	st = map_status(status);
-	for (struct ares_mx_reply *mx = list; mx != NULL && count < VALUES_MAX; mx = mx->next) {
+	for (struct ares_mx_reply *mx = list; mx != NULL && count < DNS_VALUES_MAX; mx = mx->next) {
 		if (mx->host[0] == '\0' || usable_name(mx->host)) {
 			rows[count].priority = mx->priority;
 			rows[count++].host = mx->host;
