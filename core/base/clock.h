@@ -5,5 +5,7 @@
 
 /* Milliseconds of a clock that nobody sets, for deadlines. */
 int64_t clock_ms(void);
+/* Microseconds since 1970, by the clock that is set. */
+int64_t clock_wall_us(void);
 
 #endif

@@ -9,8 +9,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
 
@@ -51,14 +51,6 @@ const char *delivery_status_name(enum delivery_status status)
 	return "unknown";
 }
 
-static int64_t now_us(void)
-{
-	struct timeval tv;
-
-	gettimeofday(&tv, NULL);
-	return (int64_t)tv.tv_sec * 1000000 + tv.tv_usec;
-}
-
 static int64_t at_least(int64_t v, int64_t least)
 {
 	return v < least ? least : v;
@@ -70,7 +62,7 @@ void delivery_log_line(const struct delivery_log *l)
 	int64_t active = at_least(l->active_since, l->arrival);
 	int64_t begun = at_least(l->begun, active);
 	int64_t connected = at_least(l->connected, begun);
-	int64_t ended = at_least(l->ended != 0 ? l->ended : now_us(), connected);
+	int64_t ended = at_least(l->ended != 0 ? l->ended : clock_wall_us(), connected);
 	bool moved = l->orig_to != NULL && *l->orig_to != '\0' && !str_ieq(l->orig_to, l->to);
 
 	delivery_delay(delay[0], ended - l->arrival);

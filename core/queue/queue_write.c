@@ -13,8 +13,8 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <sys/time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -22,14 +22,6 @@
 
 /* This much of full chunks in memory is written without waiting for the end of a message. */
 enum { CHUNKS_HELD = 1024 * 1024, RECIPIENTS_FIRST = 4 };
-
-static int64_t now_us(void)
-{
-	struct timeval tv;
-
-	gettimeofday(&tv, NULL);
-	return (int64_t)tv.tv_sec * 1000000 + tv.tv_usec;
-}
 
 static void copy_envelope(struct queue_message *m, const struct queue_envelope *env)
 {
@@ -57,7 +49,7 @@ struct queue_message *queue_begin(struct queue *q, const struct queue_envelope *
 	m->env.id = env->id != 0 ? env->id : queue_id_new(q);
 	copy_envelope(m, env);
 	if (m->env.arrival == 0) {
-		m->env.arrival = now_us();
+		m->env.arrival = clock_wall_us();
 	}
 	return m;
 }
