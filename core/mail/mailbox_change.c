@@ -334,6 +334,7 @@ struct copying {
 	uint32_t *new_uids;
 	size_t found;
 	uint32_t *uid_validity;
+	struct move_note note;
 };
 
 /* read_all - those that are there, into the append. 0, 1 they are not to be copied, -1 */
@@ -371,16 +372,18 @@ static int copy_durably(struct copying *c, struct mail_append *a)
 	struct mail_moved moved = { c->moved, c->found };
 	uint32_t *given = NULL;
 	size_t count = 0;
-	int note = c->how == MAIL_MOVE && c->found > 0 ? move_note_begin(c->v, a->mb, &moved) : -1;
-	int rc = mail_append_end(a, &given, &count, c->uid_validity);
+	int rc;
 
+	if (c->how == MAIL_MOVE && c->found > 0) {
+		move_note_write(&c->note, c->v, a->mb, &moved);
+	}
+	rc = mail_append_end(a, &given, &count, c->uid_validity);
 	if (rc == 0) {
 		note_uids(c, given, count);
 		if (c->how == MAIL_MOVE) {
 			rc = mailbox_expunge(c->v, c->moved, c->found, true);
 		}
 	}
-	move_note_end(note);
 	mem_free(given);
 	return rc;
 }
@@ -390,12 +393,18 @@ int mailbox_copy(struct mailbox_view *v, const uint32_t *uids, size_t count, con
 {
 	struct copying c = { .v = v, .uids = uids, .count = count, .how = how };
 	struct mail_append *a = NULL;
-	int rc = how == MAIL_MOVE ? check_writable(v) : 0;
+	int rc = 0;
 
 	*new_uids_r = NULL;
 	*uid_validity_r = 0;
 	c.uid_validity = uid_validity_r;
-	if (rc != 0 || (a = mail_append_begin(v->ms, to)) == NULL) {
+	c.note.fd = -1;
+	if (how == MAIL_MOVE && (check_writable(v) != 0 || move_note_begin(v, &c.note) != 0)) {
+		return -1;
+	}
+	a = mail_append_begin(v->ms, to);
+	if (a == NULL) {
+		move_note_end(&c.note);
 		return -1;
 	}
 	c.moved = mem_calloc(count + 1, sizeof(*c.moved));
@@ -407,6 +416,7 @@ int mailbox_copy(struct mailbox_view *v, const uint32_t *uids, size_t count, con
 		mail_append_abort(a);
 		rc = rc < 0 ? -1 : 0;
 	}
+	move_note_end(&c.note);
 	if (rc == 0) {
 		*new_uids_r = c.new_uids;
 	} else {

@@ -15,7 +15,8 @@
  *	yes   yes   no        finds the copies, byte for byte: removes the messages here
  *	yes   yes   yes       nothing of the note is here: the note ends
  *
- * The note is locked (flock) by who moves. One that ends is made empty and not synced: what an
+ * The note is locked (flock) by who moves, from before it reads the first message: two that move
+ * the same do so one after the other, and the second finds nothing. One that ends is made empty and not synced: what an
  * old note says is true of messages that are here no longer, and UIDs are never given twice.
  * RFC 6851 section 3.3 (a message is in one folder or in the other).
  */
@@ -26,6 +27,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -33,7 +35,12 @@
 #include "base/mem.h"
 #include "base/wire.h"
 
-enum { MOVE_FORM = 1, NOTE_MAX = 16 << 20 };
+enum {
+	MOVE_FORM = 1,
+	NOTE_MAX = 16 << 20,
+	PAUSE_MS = 10,
+	WAIT_MS = 10000 /* for another process that moves from the same folder */
+};
 
 /* note_path - NULL: the index is in memory, and there is no place for notes. Caller frees. */
 static char *note_path(const struct mailbox *mb)
@@ -48,12 +55,26 @@ static char *note_path(const struct mailbox *mb)
 	return buf_steal(&path);
 }
 
+/* note_lock - 0; -1: somebody else moved for all of that time */
+static int note_lock(int fd, int wait_ms)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
+
+	for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited += PAUSE_MS) {
+		if (waited >= wait_ms) {
+			return -1;
+		}
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 /* note_open - the note, locked; -1: there is none (flags without O_CREAT), or somebody moves */
-static int note_open(const char *path, int flags)
+static int note_open(const char *path, int flags, int wait_ms)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
 
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+	if (fd >= 0 && note_lock(fd, wait_ms) != 0) {
 		close(fd);
 		fd = -1;
 	}
@@ -78,40 +99,33 @@ static void put_note(struct buf *b, const struct mailbox *mb, const struct mailb
 	wire_end(b, mark);
 }
 
-int move_note_begin(struct mailbox_view *v, struct mailbox *to, const struct mail_moved *moved)
+void move_note_write(struct move_note *note, const struct mailbox_view *v, struct mailbox *to,
+	const struct mail_moved *moved)
 {
-	char *path = note_path(v->mb);
 	struct buf b = BUF_INIT;
-	struct stat st;
-	bool made;
-	int fd = -1;
 
-	if (path != NULL && mailbox_refresh(to) == 0) {
-		made = lstat(path, &st) != 0;
-		fd = note_open(path, O_CREAT);
-		put_note(&b, v->mb, to, moved);
-		if (fd >= 0 &&
-			(ftruncate(fd, 0) != 0 || fd_write_all(fd, b.data, b.len) != 0 ||
-				fsync(fd) != 0 || (made && file_sync_name(path, fd) != 0))) {
-			/* Without a note it is moved as well, only not against a crash. */
-			log_warn("%s: no note of a move: %s", path, strerror(errno));
-			move_note_end(fd);
-			fd = -1;
-		}
+	if (note->fd < 0 || mailbox_refresh(to) != 0) {
+		return;
+	}
+	put_note(&b, v->mb, to, moved);
+	if (fd_write_all(note->fd, b.data, b.len) != 0 || fsync(note->fd) != 0 ||
+		(note->made && file_sync_name(note->path, note->fd) != 0)) {
+		/* Without a note it is moved as well, only not against a crash. */
+		log_warn("%s: no note of a move: %s", note->path, strerror(errno));
 	}
 	buf_free(&b);
-	mem_free(path);
-	return fd;
 }
 
-void move_note_end(int fd)
+void move_note_end(struct move_note *note)
 {
-	if (fd >= 0) {
-		if (ftruncate(fd, 0) != 0) {
-			log_warn("the note of a move stays: %s", strerror(errno));
+	if (note->fd >= 0) {
+		if (ftruncate(note->fd, 0) != 0) {
+			log_warn("%s: the note of a move stays: %s", note->path, strerror(errno));
 		}
-		close(fd);
+		close(note->fd);
 	}
+	mem_free(note->path);
+	*note = (struct move_note){ .fd = -1 };
 }
 
 /* ---- Finishing ---- */
@@ -216,13 +230,14 @@ static bool read_note(const struct buf *b, struct note *n)
 	return wire_ok(&all);
 }
 
-/* remove_copied - those messages of the note that have their copy in the other folder */
-static void remove_copied(struct mailbox_view *v, struct mailbox_view *to, const struct note *n)
+/* remove_copied - those messages of the note that have their copy in the other folder: 0 or -1 */
+static int remove_copied(struct mailbox_view *v, struct mailbox_view *to, const struct note *n)
 {
 	uint32_t *gone = mem_calloc(n->count + 1, sizeof(*gone));
 	uint32_t first = mailbox_seq(to, n->to_first, true);
 	struct wire uids = n->uids;
 	size_t count = 0;
+	int rc = 0;
 
 	for (size_t i = 0; i < n->count; i++) {
 		uint32_t uid = (uint32_t)wire_get_int(&uids), seq = mailbox_seq(v, uid, false);
@@ -236,65 +251,117 @@ static void remove_copied(struct mailbox_view *v, struct mailbox_view *to, const
 			}
 		}
 	}
-	if (count > 0 && mailbox_expunge(v, gone, count, true) == 0) {
+	if (count > 0) {
+		rc = mailbox_expunge(v, gone, count, true);
+	}
+	if (count > 0 && rc == 0) {
 		log_info("%s: %zu messages were moved to %s when it was interrupted: finished",
 			v->mb->name, count, n->to);
 	}
 	mem_free(gone);
+	return rc;
+}
+
+/* can_wait - is it a failure that passes, so that the note is kept? */
+static int can_wait(const struct mailstore *ms)
+{
+	enum mail_error code = mailstore_errno(ms);
+
+	return code == MAIL_E_BUSY || code == MAIL_E_NOSPACE ? -1 : 0;
 }
 
 /* finish - a note that somebody left: 0, or -1 when it has to wait for the next one */
 static int finish(struct mailstore *ms, struct mailbox *mb, const struct note *n)
 {
-	struct mailbox_view *v, *to;
+	struct mailbox_view *v = NULL, *to;
+	int rc = 0;
 
 	if (n->uid_validity != mb->f.uid_validity) {
 		return 0;
 	}
 	to = mailbox_open(ms, n->to, true);
-	if (to == NULL) {
-		return mailstore_errno(ms) == MAIL_E_NOT_FOUND ? 0 : -1;
+	if (to != NULL && mailbox_uid_validity(to) == n->to_validity) {
+		/* Read-only, or it would take \Recent from who opens the folder. */
+		v = mailbox_open(ms, mb->name, true);
+		rc = v == NULL ? can_wait(ms) : 0;
+	} else if (to == NULL) {
+		rc = can_wait(ms);
 	}
-	/* Read-only, or it would take \Recent from who opens the folder. */
-	v = mailbox_uid_validity(to) == n->to_validity ? mailbox_open(ms, mb->name, true) : NULL;
 	if (v != NULL) {
 		v->read_only = false;
-		remove_copied(v, to, n);
+		rc = remove_copied(v, to, n) == 0 ? 0 : can_wait(ms);
 		mailbox_close(v);
 	}
-	mailbox_close(to);
+	if (to != NULL) {
+		mailbox_close(to);
+	}
+	return rc;
+}
+
+/* finish_note - the note in a file that is locked; then it is empty, unless it has to wait: -1 */
+static int finish_note(struct mailstore *ms, struct mailbox *mb, int fd, const char *path)
+{
+	size_t len = 0;
+	char *text = file_read(path, NOTE_MAX, &len);
+	struct buf b = BUF_INIT;
+	struct note n;
+	int rc = 0;
+
+	if (text != NULL) {
+		buf_add(&b, text, len);
+	}
+	if (read_note(&b, &n)) {
+		rc = finish(ms, mb, &n);
+	}
+	mem_free(text);
+	buf_free(&b);
+	mb->ms = ms;
+	return rc == 0 ? ftruncate(fd, 0) : -1;
+}
+
+int move_note_begin(struct mailbox_view *v, struct move_note *note)
+{
+	struct stat st;
+	int rc = 0;
+
+	*note = (struct move_note){ .fd = -1, .path = note_path(v->mb) };
+	if (note->path == NULL) {
+		return 0;
+	}
+	note->made = lstat(note->path, &st) != 0;
+	note->fd = note_open(note->path, O_CREAT, WAIT_MS);
+	if (note->fd >= 0 && fstat(note->fd, &st) == 0 && st.st_size > 0) {
+		rc = finish_note(v->ms, v->mb, note->fd, note->path);
+	}
+	if (rc != 0) {
+		/* It stays as it is: the next one finishes it. */
+		close(note->fd);
+		mem_free(note->path);
+		*note = (struct move_note){ .fd = -1 };
+		return store_fail(
+			v->ms, MAIL_E_BUSY, "A move that was interrupted is not finished");
+	}
+	v->ms->code = MAIL_E_NONE;
+	if (mailbox_refresh(v->mb) != 0) {
+		move_note_end(note);
+		return -1;
+	}
 	return 0;
 }
 
 void move_finish(struct mailstore *ms, struct mailbox *mb)
 {
-	char *path = note_path(mb), *text = NULL;
-	struct buf b = BUF_INIT;
+	char *path = note_path(mb);
 	struct stat st;
-	struct note n;
-	size_t len = 0;
-	int fd = -1, rc = 0;
+	int fd = -1;
 
 	if (path != NULL && lstat(path, &st) == 0 && st.st_size > 0) {
-		fd = note_open(path, 0);
+		fd = note_open(path, 0, 0);
 	}
 	if (fd >= 0) {
-		text = file_read(path, NOTE_MAX, &len);
-		if (text != NULL) {
-			buf_add(&b, text, len);
-		}
-		if (read_note(&b, &n)) {
-			rc = finish(ms, mb, &n);
-		}
-		if (rc == 0) {
-			move_note_end(fd);
-		} else {
-			close(fd);
-		}
+		(void)finish_note(ms, mb, fd, path);
+		close(fd);
 		ms->code = MAIL_E_NONE;
-		mb->ms = ms;
 	}
-	mem_free(text);
-	buf_free(&b);
 	mem_free(path);
 }

@@ -42,23 +42,30 @@ static void copy(struct mailbox_view *v)
 	mem_free(given);
 }
 
-/* interrupt - as a MOVE that ended after the note, or after the copies; the note's descriptor */
-static int interrupt(struct mailstore *ms, bool copied)
+/* interrupt - as a MOVE that ended after the note, or after the copies: it is not ended */
+static struct move_note interrupt(struct mailstore *ms, bool copied)
 {
 	struct mail_moved moved = { uids, 2 };
 	struct mailbox_view *v = mailbox_open(ms, "INBOX", false);
 	struct mailbox *to = mailbox_get(ms, "Saved");
-	int fd;
+	struct move_note note;
 
 	REQUIRE(v != NULL && to != NULL);
-	fd = move_note_begin(v, to, &moved);
-	REQUIRE(fd >= 0);
+	REQUIRE(move_note_begin(v, &note) == 0 && note.fd >= 0);
+	move_note_write(&note, v, to, &moved);
 	mailbox_put(to);
 	if (copied) {
 		copy(v);
 	}
 	mailbox_close(v);
-	return fd;
+	return note;
+}
+
+/* killed - the process is no more: nobody has the note open */
+static void killed(struct move_note note)
+{
+	close(note.fd);
+	mem_free(note.path);
 }
 
 static void check_folder(struct mailstore *ms, const char *folder, const char *want)
@@ -92,7 +99,7 @@ static void at_both(void (*test)(struct mailstore *ms))
 
 static void finished(struct mailstore *ms)
 {
-	close(interrupt(ms, true));
+	killed(interrupt(ms, true));
 	check_folder(ms, "INBOX", "2:two ");
 	check_folder(ms, "Saved", "1:one 2:one 3:three ");
 	/* Once: the note has ended. */
@@ -107,7 +114,7 @@ TEST(mailbox_move, finished_by_the_next)
 
 static void not_copied(struct mailstore *ms)
 {
-	close(interrupt(ms, false));
+	killed(interrupt(ms, false));
 	/* Saved has one of the same text, but from before. */
 	check_folder(ms, "INBOX", "1:one 2:two 3:three ");
 	/* And what is copied later is not what the note meant. */
@@ -122,7 +129,7 @@ TEST(mailbox_move, not_copied_stays)
 
 static void altered(struct mailstore *ms)
 {
-	close(interrupt(ms, false));
+	killed(interrupt(ms, false));
 	REQUIRE(store_put(ms, "Saved", "Subject: one\n\nfirsT\n", 0) == 2);
 	REQUIRE(store_put(ms, "Saved", "Subject: three\n\nthird\nand more\n", 0) == 3);
 	REQUIRE(store_put(ms, "Saved", "Subject: three\n\nthird", 0) == 4);
@@ -141,7 +148,7 @@ TEST(mailbox_move, another_text_is_no_copy)
 
 static void one_copied(struct mailstore *ms)
 {
-	close(interrupt(ms, false));
+	killed(interrupt(ms, false));
 	REQUIRE(store_put(ms, "Saved", "Subject: other\n\nbetween\n", 0) == 2);
 	REQUIRE(store_put(ms, "Saved", "Subject: three\n\nthird\n", 0) == 3);
 	check_folder(ms, "INBOX", "1:one 2:two ");
@@ -154,11 +161,11 @@ TEST(mailbox_move, some_were_copied)
 
 static void under_way(struct mailstore *ms)
 {
-	int fd = interrupt(ms, true);
+	struct move_note note = interrupt(ms, true);
 
 	/* Whoever moves holds the note: others wait for what becomes of it. */
 	check_folder(ms, "INBOX", "1:one 2:two 3:three ");
-	move_note_end(fd);
+	move_note_end(&note);
 	check_folder(ms, "INBOX", "1:one 2:two 3:three ");
 }
 
@@ -167,9 +174,29 @@ TEST(mailbox_move, somebody_is_moving)
 	at_both(under_way);
 }
 
+/* A session that has INBOX open while another one is killed, and moves the same then. */
+static void moved_again(struct mailstore *ms)
+{
+	struct mailbox_view *v = mailbox_open(ms, "INBOX", false);
+	uint32_t *given, validity;
+
+	killed(interrupt(ms, true));
+	REQUIRE(mailbox_copy(v, uids, 2, "Saved", MAIL_MOVE, &given, &validity) == 0);
+	CHECK(given[0] == 0 && given[1] == 0);
+	mem_free(given);
+	mailbox_close(v);
+	check_folder(ms, "INBOX", "2:two ");
+	check_folder(ms, "Saved", "1:one 2:one 3:three ");
+}
+
+TEST(mailbox_move, moved_again_by_another)
+{
+	at_both(moved_again);
+}
+
 static void folder_replaced(struct mailstore *ms)
 {
-	close(interrupt(ms, true));
+	killed(interrupt(ms, true));
 	REQUIRE(mailstore_delete(ms, "Saved") == 0);
 	REQUIRE(mailstore_create(ms, "Saved") == 0);
 	REQUIRE(store_put(ms, "Saved", "Subject: one\n\nfirst\n", 0) == 1);
@@ -197,14 +224,14 @@ static void torn(struct mailstore *ms)
 	struct stat st;
 
 	for (int cut = 1;; cut++) {
-		int fd = interrupt(ms, cut == 1);
+		struct move_note note = interrupt(ms, cut == 1);
 		bool whole;
 
 		note_name(ms, name, sizeof(name));
-		REQUIRE(fstat(fd, &st) == 0);
+		REQUIRE(fstat(note.fd, &st) == 0);
 		whole = cut > st.st_size;
-		REQUIRE(ftruncate(fd, whole ? st.st_size : st.st_size - cut) == 0);
-		close(fd);
+		REQUIRE(ftruncate(note.fd, whole ? st.st_size : st.st_size - cut) == 0);
+		killed(note);
 		check_folder(ms, "INBOX", "1:one 2:two 3:three ");
 		CHECK(stat(name, &st) == 0 && st.st_size == 0);
 		if (whole) {
