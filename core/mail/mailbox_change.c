@@ -382,6 +382,7 @@ static int copy_durably(struct copying *c, struct mail_append *a)
 		note_uids(c, given, count);
 		if (c->how == MAIL_MOVE) {
 			rc = mailbox_expunge(c->v, c->moved, c->found, true);
+			c->note.open = rc != 0;
 		}
 	}
 	mem_free(given);

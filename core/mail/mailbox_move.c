@@ -15,6 +15,9 @@
  *	yes   yes   no        finds the copies, byte for byte: removes the messages here
  *	yes   yes   yes       nothing of the note is here: the note ends
  *
+ * Where the removal fails (a lock that somebody holds too long) the note stays as well: the client
+ * hears NO, and what it moves again is what the note is finished for first.
+ *
  * The note is locked (flock) by who moves, from before it reads the first message: two that move
  * the same do so one after the other, and the second finds nothing. One that ends is made empty and not synced: what an
  * old note says is true of messages that are here no longer, and UIDs are never given twice.
@@ -119,7 +122,7 @@ void move_note_write(struct move_note *note, const struct mailbox_view *v, struc
 void move_note_end(struct move_note *note)
 {
 	if (note->fd >= 0) {
-		if (ftruncate(note->fd, 0) != 0) {
+		if (!note->open && ftruncate(note->fd, 0) != 0) {
 			log_warn("%s: the note of a move stays: %s", note->path, strerror(errno));
 		}
 		close(note->fd);
@@ -279,6 +282,7 @@ static int finish(struct mailstore *ms, struct mailbox *mb, const struct note *n
 	if (n->uid_validity != mb->f.uid_validity) {
 		return 0;
 	}
+	ms->finishing = true;
 	to = mailbox_open(ms, n->to, true);
 	if (to != NULL && mailbox_uid_validity(to) == n->to_validity) {
 		/* Read-only, or it would take \Recent from who opens the folder. */
@@ -295,6 +299,7 @@ static int finish(struct mailstore *ms, struct mailbox *mb, const struct note *n
 	if (to != NULL) {
 		mailbox_close(to);
 	}
+	ms->finishing = false;
 	return rc;
 }
 
@@ -355,7 +360,7 @@ void move_finish(struct mailstore *ms, struct mailbox *mb)
 	struct stat st;
 	int fd = -1;
 
-	if (path != NULL && lstat(path, &st) == 0 && st.st_size > 0) {
+	if (path != NULL && !ms->finishing && lstat(path, &st) == 0 && st.st_size > 0) {
 		fd = note_open(path, 0, 0);
 	}
 	if (fd >= 0) {

@@ -229,9 +229,7 @@ struct mailbox_view *mailbox_open(struct mailstore *ms, const char *name, bool r
 		mailbox_put(mb);
 		return NULL;
 	}
-	if (!read_only) {
-		move_finish(ms, mb);
-	}
+	move_finish(ms, mb);
 	v = mem_alloc(sizeof(*v));
 	v->ms = ms;
 	v->mb = mb;

@@ -112,6 +112,26 @@ TEST(mailbox_move, finished_by_the_next)
 	at_both(finished);
 }
 
+/* Who only looks must not see both either: EXAMINE, RFC 6851 3.3. */
+static void only_looked_at(struct mailstore *ms)
+{
+	struct mailbox_view *v;
+	char *list;
+
+	killed(interrupt(ms, true));
+	v = mailbox_open(ms, "INBOX", true);
+	REQUIRE(v != NULL);
+	list = store_list(v);
+	CHECK_STR(list, "2:two ");
+	mem_free(list);
+	mailbox_close(v);
+}
+
+TEST(mailbox_move, finished_for_who_only_looks)
+{
+	at_both(only_looked_at);
+}
+
 static void not_copied(struct mailstore *ms)
 {
 	killed(interrupt(ms, false));
