@@ -27,19 +27,17 @@
  */
 #include "mail/mbox/mbox_journal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { LOOK_SIZE = 4096, SLOT_SIZE = JOURNAL_CONTENT / 2, SECTOR = 512, LEFT_SECONDS = 3600 };
+enum { LOOK_SIZE = 4096, SLOT_SIZE = JOURNAL_CONTENT / 2, SECTOR = 512 };
 
 static const char MAGIC[8] = "PBXMBOX3";
 
@@ -234,37 +232,6 @@ void mbox_journal_drop(const char *path)
 	if (unlink(path) == 0) {
 		(void)file_sync_name(path, -1);
 	}
-}
-
-/* is_leftover - a journal that never got its name, and nobody works on */
-static bool is_leftover(int dir, const char *name)
-{
-	size_t len = strlen(name);
-	struct stat st;
-
-	return strncmp(name, "rewrite-", 8) == 0 && len > 12 &&
-		strcmp(name + len - 4, ".tmp") == 0 &&
-		fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-		st.st_mtime < time(NULL) - LEFT_SECONDS;
-}
-
-void mbox_journal_sweep(const char *path)
-{
-	struct buf name = BUF_INIT;
-	struct dirent *e;
-	DIR *d;
-
-	mbox_directory(&name, path);
-	d = opendir(buf_str(&name));
-	while (d != NULL && (e = readdir(d)) != NULL) {
-		if (is_leftover(dirfd(d), e->d_name)) {
-			(void)unlinkat(dirfd(d), e->d_name, 0);
-		}
-	}
-	if (d != NULL) {
-		closedir(d);
-	}
-	buf_free(&name);
 }
 
 /* ---- After a crash ---- */

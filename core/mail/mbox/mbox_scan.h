@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "mail/mbox/mbox_format.h"
+#include "mail/mbox/mbox_lines.h"
 #include "mail/mbox/mbox_state.h"
 
 /* A message as found in the file. */
