@@ -22,8 +22,8 @@ struct mail_driver {
 	const char *index_name;       /* directory of the index, below the root */
 	char separator;
 	/*
-	 * No INBOX was given: where it is, as it is with this root (which may be another then); both
-	 * are owned by the caller.
+	 * No INBOX was given: where it is with this root, which may be another then; both are owned
+	 * by the caller.
 	 */
 	void (*place_inbox)(char **root, char **inbox_r);
 	/* * The index at this path was opened: what changes left that were killed can go. */
@@ -36,8 +36,9 @@ struct mail_driver {
 	/* Columns of a message in the index, behind the common ones: mailbox_page.h. */
 	void (*pack)(struct buf *out, const struct msg *m);
 	void (*unpack)(struct mailbox *mb, struct page_reader *r, struct msg *m);
-	/* * All messages are about to be unpacked again; they were. */
+	/* * All messages are about to be unpacked again. */
 	void (*unload)(struct mailbox *mb);
+	/* * Messages were unpacked: what the index does not keep of them. */
 	void (*loaded)(struct mailbox *mb);
 	/* mailbox_message_name() */
 	void (*message_name)(const struct msg *m, char *out, size_t size);
@@ -76,10 +77,11 @@ struct mail_driver {
 	int (*append)(struct mailbox *mb, struct mail_append *a);
 	/* Within a change, locked: the files as they are now are what is known. */
 	int (*settle)(struct mailbox *mb);
-	/* t: ms, mb, uid are set. close_text*: also when it failed. */
+	/* t: ms, mb, uid are set. size is wanted. */
 	int (*open_text)(struct mailbox *mb, uint32_t uid, struct mail_text *t);
 	/* Fill the window of t from shown offset on, which is less than its size. */
 	int (*fill_text)(struct mail_text *t, uint64_t offset);
+	/* * Also after an open_text() that failed. */
 	void (*close_text)(struct mail_text *t);
 	/* * mailbox_stored() */
 	int64_t (*stored)(

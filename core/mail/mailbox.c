@@ -12,8 +12,6 @@
  * Every change that clients are told of gets the folder's next modseq
  * (RFC 7162); one transaction, one modseq.
  */
-#include "mail/mailbox_state.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +21,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "mail/mail_driver.h"
+#include "mail/mailbox_state.h"
 #include "mail/mailbox_view.h"
 
 /* Messages (64 to 96 bytes each) that a folder nobody has open may keep in memory. */

@@ -5,11 +5,10 @@
  * the structures of message after message gets rows that were read
  * ahead, a hundred at a time: single look-ups would cost three times as much.
  */
-#include "mail/mailbox_view.h"
-
 #include <string.h>
 
 #include "base/mem.h"
+#include "mail/mailbox_view.h"
 
 /* Bytes held back before they are written; UIDs read at once. */
 enum { CACHE_HOLD = 256 * 1024, AHEAD = 128 };

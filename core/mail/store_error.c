@@ -1,8 +1,6 @@
 /*
  * store_error - what went wrong, in words for the client and as a kind for its server
  */
-#include "mail/store.h"
-
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -12,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "mail/store.h"
 
 const char *mailstore_error(const struct mailstore *ms)
 {

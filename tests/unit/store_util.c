@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "mail/memory_driver.h"
 #include "unit.h"
 
 const char *store_path(const char *name)
@@ -32,7 +33,9 @@ const char *store_path(const char *name)
 
 struct mailstore *store_open(const char *kind)
 {
-	struct mail_user user = { .name = "tester", .uid = getuid(), .gid = getgid() };
+	struct mail_user user = {
+		.name = "tester", .uid = getuid(), .gid = getgid(), .driver = &memory_driver
+	};
 	char home[2048], location[4200], *error = NULL;
 	struct mailstore *ms;
 
@@ -43,6 +46,8 @@ struct mailstore *store_open(const char *kind)
 		snprintf(location, sizeof(location), "mbox:~/mail:INBOX=%s/inbox", unit_tmpdir());
 	} else if (strcmp(kind, "maildir") == 0) {
 		snprintf(location, sizeof(location), "maildir:%s/Maildir", unit_tmpdir());
+	} else if (strcmp(kind, "memory") == 0) {
+		snprintf(location, sizeof(location), "memory:%s/memory", unit_tmpdir());
 	} else {
 		snprintf(location, sizeof(location), "%s", kind);
 	}

@@ -5,7 +5,10 @@
 #include "base/buf.h"
 #include "mail/mailbox.h"
 
-/* Below the test's directory: "mbox" (INBOX in home/inbox, folders in home/mail) or "maildir". */
+/*
+ * Below the test's directory: "mbox" (INBOX in home/inbox, folders in home/mail), "maildir",
+ * "memory" (memory_driver.h); or a mail_location.
+ */
 struct mailstore *store_open(const char *kind);
 /* The file of that name below the test's directory. */
 void store_write(const char *name, const char *text, size_t len);

@@ -3,8 +3,9 @@
  *
  *	gap from_len head_len tail_len cut len print
  *
- * Offsets are not kept: they are the sum of the lengths, so removing a message near the front changes
- * one page and not all. The gap is 0 unless another program put the messages in another order.
+ * Offsets are not kept: they are the sum of the lengths, so removing a message near the front
+ * changes one page and not all. The gap is 0 unless another program put the messages in another
+ * order.
  */
 #include "mail/mbox/mbox_driver.h"
 

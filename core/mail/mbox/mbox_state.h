@@ -22,8 +22,8 @@ struct mbox_msg {
 	uint32_t cut;      /* bytes not shown (bookkeeping, quoting) */
 	uint64_t len;      /* From_ line to separator */
 	uint64_t offset;   /* of the From_ line; not kept in the index */
-	int64_t gap; /* offset less the end of the message before; not 0 when other programs reordered
-		      */
+	/* Offset less the end of the message before; not 0 when other programs reordered. */
+	int64_t gap;
 	uint64_t print; /* fingerprint of header and body */
 };
 

@@ -11,59 +11,14 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "proto/utf7.h"
+#include "memory_driver.h"
 #include "store_util.h"
 #include "unit.h"
 
 #define FROM "From a@b.example Tue Aug  9 14:21:58 2011\n"
 #define MSG(subject, body) FROM "Subject: " subject "\n\n" body "\n"
 
-static const char *const kinds[] = { "mbox", "maildir" };
-
-TEST(utf7, both_ways)
-{
-	static const struct {
-		const char *utf8, *utf7;
-	} rows[] = {
-		{ "INBOX", "INBOX" },
-		{ "a&b", "a&-b" },
-		{ "Entw\xc3\xbcrfe", "Entw&APw-rfe" },
-		{ "~peter/mail/\xe5\x8f\xb0\xe5\x8c\x97/\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e",
-			"~peter/mail/&U,BTFw-/&ZeVnLIqe-" },
-		{ "\xf0\x9f\x98\x80", "&2D3eAA-" },
-		{ "\xc3\xa9\xc3\xa9", "&AOkA6Q-" },
-		{ "\x07", "&AAc-" },
-		{ "", "" },
-	};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct buf b = BUF_INIT;
-
-		CHECK_ROW(rows[i].utf8);
-		CHECK(utf7_encode(&b, rows[i].utf8, strlen(rows[i].utf8)));
-		CHECK_STR(buf_str(&b), rows[i].utf7);
-		buf_reset(&b);
-		CHECK(utf7_decode(&b, rows[i].utf7, strlen(rows[i].utf7)));
-		CHECK_STR(buf_str(&b), rows[i].utf8);
-		buf_free(&b);
-	}
-}
-
-TEST(utf7, refuses)
-{
-	/* Not closed, not base64, ASCII encoded, half a pair, two where one would do, odd bits, raw
-	 * 8 bit, NUL, a control character */
-	static const char *const rows[] = { "a&", "a&AOk", "&A*k-", "&AGE-", "&2D0-", "&3gA-",
-		"&AOk-&AOk-", "&AOl-", "\xc3\xa9", "&AOkA-", "a&AAA-b", "a\tb", "&!!!!-" };
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct buf b = BUF_INIT;
-
-		CHECK_ROW(rows[i]);
-		CHECK(!utf7_decode(&b, rows[i], strlen(rows[i])));
-		buf_free(&b);
-	}
-}
+static const char *const kinds[] = { "mbox", "maildir", "memory" };
 
 /* ---- Folders ---- */
 
@@ -184,7 +139,7 @@ TEST(mailstore, bad_names)
 		"a.~b" };
 	struct buf b = BUF_INIT;
 
-	for (int kind = 0; kind < 2; kind++) {
+	for (int kind = 0; kind < 3; kind++) {
 		struct mailstore *ms = store_open(kinds[kind]);
 		size_t count =
 			kind == 0 ? sizeof(rows) / sizeof(rows[0]) : sizeof(flat) / sizeof(flat[0]);
@@ -251,7 +206,7 @@ static void check_sync(struct mailbox_view *v, bool expunges, const char *want)
 
 TEST(mailstore, two_sessions)
 {
-	for (int kind = 0; kind < 2; kind++) {
+	for (int kind = 0; kind < 3; kind++) {
 		struct mailstore *a = store_open(kinds[kind]), *b = store_open(kinds[kind]);
 		struct mailbox_view *va, *vb;
 		uint32_t uids[] = { 2, 4 }, five = 5, failed[1];
@@ -310,7 +265,7 @@ static bool is_readable(int fd)
 
 TEST(mailstore, wakes_sessions)
 {
-	for (int kind = 0; kind < 2; kind++) {
+	for (int kind = 0; kind < 3; kind++) {
 		struct mailstore *a = store_open(kinds[kind]), *b = store_open(kinds[kind]);
 		struct mailbox_view *va, *vb;
 		uint32_t one = 1;
@@ -335,10 +290,14 @@ TEST(mailstore, wakes_sessions)
 		 */
 		if (kind == 0) {
 			store_append("inbox", MSG("new", "x\n"));
-		} else {
+		} else if (kind == 1) {
 			store_write("Maildir/new/9.x.y", "Subject: new\n\nx\n", 16);
+		} else {
+			memory_deliver(store_path("memory/INBOX"), "Subject: new\n\nx\n");
 		}
-		CHECK(is_readable(mailbox_notify_fd(va)) && is_readable(mailbox_notify_fd(vb)));
+		/* Memory has no files to be watched. */
+		CHECK_INT(is_readable(mailbox_notify_fd(va)), kind != 2);
+		CHECK_INT(is_readable(mailbox_notify_fd(vb)), kind != 2);
 		check_sync(va, true, "=2/2 ");
 		CHECK(is_readable(mailbox_notify_fd(vb)));
 		check_sync(vb, true, "=2/0 ");
@@ -383,7 +342,7 @@ static void other_changes(struct mailstore *ms)
 
 TEST(mailstore, two_processes)
 {
-	for (int kind = 0; kind < 2; kind++) {
+	for (int kind = 0; kind < 3; kind++) {
 		struct mailstore *ms = store_open(kinds[kind]);
 		struct mailbox_view *v;
 		char *list;
@@ -411,7 +370,7 @@ TEST(mailstore, two_processes)
 TEST(mailstore, copies_and_moves)
 {
 	static const char *const words[] = { "work", "$Forwarded" };
-	for (int kind = 0; kind < 2; kind++) {
+	for (int kind = 0; kind < 3; kind++) {
 		struct mailstore *ms = store_open(kinds[kind]);
 		struct mail_append *a;
 		struct mailbox_view *v, *w;
@@ -477,9 +436,9 @@ TEST(mailstore, copies_and_moves)
 	}
 }
 
-TEST(mailstore, keeps_structures)
+static void keep_structures(const char *kind)
 {
-	struct mailstore *ms = store_open("mbox");
+	struct mailstore *ms = store_open(kind);
 	struct mailbox_view *v;
 	struct buf b = BUF_INIT;
 	uint32_t uid = 3;
@@ -516,6 +475,14 @@ TEST(mailstore, keeps_structures)
 	buf_free(&b);
 	mailbox_close(v);
 	mailstore_close(ms);
+}
+
+TEST(mailstore, keeps_structures)
+{
+	for (int kind = 0; kind < 3; kind++) {
+		CHECK_ROW(kinds[kind]);
+		keep_structures(kinds[kind]);
+	}
 }
 
 /* ---- What goes wrong ---- */
@@ -696,7 +663,7 @@ TEST(mailstore, survives_lack_of_memory)
 {
 	/* What the session had is lost; the test is about what the others have. */
 	__lsan_disable();
-	for (int kind = 0; kind < 2; kind++) {
+	for (int kind = 0; kind < 3; kind++) {
 		struct mailstore *ms = store_open(kinds[kind]);
 		struct mailbox_view *v;
 		char *list;
