@@ -172,34 +172,22 @@ void command_unread(struct mail_state *mail, const char *args, const unsigned *l
 	folder_mark(mail, list, MARK_UNREAD, MARK_READ);
 }
 
-/* store_flag - flags of the mailbox itself, at once */
-static void store_flag(
-	struct mail_state *mail, const unsigned *list, enum flag_op op, unsigned flag)
-{
-	for (; *list != 0; list++) {
-		uint32_t uid = mailbox_info(mail->view, *list)->uid;
-
-		mail->current = *list;
-		(void)mailbox_store(mail->view, &uid, 1, op, flag, 0, ~(uint64_t)0, NULL, NULL);
-	}
-}
-
 void command_flag(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	store_flag(mail, list, FLAGS_ADD, MAIL_FLAGGED);
+	folder_flag(mail, list, FLAGS_ADD, MAIL_FLAGGED);
 }
 
 void command_unflag(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	store_flag(mail, list, FLAGS_REMOVE, MAIL_FLAGGED);
+	folder_flag(mail, list, FLAGS_REMOVE, MAIL_FLAGGED);
 }
 
 void command_answered(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	(void)args;
-	store_flag(mail, list, FLAGS_ADD, MAIL_ANSWERED);
+	folder_flag(mail, list, FLAGS_ADD, MAIL_ANSWERED);
 }
 
 void command_hold(struct mail_state *mail, const char *args, const unsigned *list)

@@ -23,17 +23,6 @@
 #include "applets/read/mail/terminal.h"
 #include "applets/read/mail/vars.h"
 
-/* mark_answered - in the mailbox, at once */
-static void mark_answered(struct mail_state *mail, unsigned n)
-{
-	uint32_t uid = mailbox_info(mail->view, n)->uid;
-
-	if (!mail->read_only) {
-		(void)mailbox_store(
-			mail->view, &uid, 1, FLAGS_ADD, MAIL_ANSWERED, 0, ~(uint64_t)0, NULL, NULL);
-	}
-}
-
 /* say_field - of a draft; what is in it may come from the message */
 static void say_field(struct mail_state *mail, const char *name, const struct buf *value)
 {
@@ -57,8 +46,8 @@ static void reply_to(struct mail_state *mail, const unsigned *list, bool all)
 	}
 	say_field(mail, "Subject", &d.subject);
 	printf("\n");
-	if (compose(mail, &d, false) == 0) {
-		mark_answered(mail, mail->current);
+	if (compose(mail, &d, false) == 0 && !mail->read_only) {
+		folder_flag(mail, (unsigned[]){ mail->current, 0 }, FLAGS_ADD, MAIL_ANSWERED);
 	}
 	draft_free(&d);
 }

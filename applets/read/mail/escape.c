@@ -303,14 +303,6 @@ static bool attach(struct mail_state *mail, struct draft *d, const char *name)
 	return true;
 }
 
-static bool give_up(struct mail_state *mail, struct draft *d, const char *args)
-{
-	(void)mail;
-	(void)d;
-	(void)args;
-	return false;
-}
-
 /* What a row says besides. */
 enum {
 	SAYS_SO = 1,    /* (continue) */
@@ -319,41 +311,36 @@ enum {
 };
 
 static const struct escape {
-	char letter;
+	char letters[3];
 	unsigned char flags;
-	bool (*run)(
-		struct mail_state *mail, struct draft *d, const char *args); /* false: give up */
+	/* False, or none: the letter is given up. */
+	bool (*run)(struct mail_state *mail, struct draft *d, const char *args);
 	const char *args; /* NULL: what stands behind the letter */
 } escapes[] = {
-	{ '.', ENDS, NULL, NULL },
-	{ 'q', KEEPS_DEAD, give_up, NULL },
-	{ 'Q', KEEPS_DEAD, give_up, NULL },
-	{ 'x', 0, give_up, NULL },
-	{ '?', SAYS_SO, help, NULL },
-	{ '!', 0, run_shell, NULL },
-	{ ':', SAYS_SO, run_line, NULL },
-	{ '_', SAYS_SO, run_line, NULL },
-	{ '|', SAYS_SO, filter, NULL },
-	{ 'b', 0, add_bcc, NULL },
-	{ 'c', 0, add_cc, NULL },
-	{ 't', 0, add_to, NULL },
-	{ 's', 0, set_subject, NULL },
-	{ 'h', SAYS_SO | KEEPS_DEAD, ask_headers, NULL },
-	{ 'd', 0, add_file, "~/dead.letter" },
-	{ 'r', 0, add_file, NULL },
-	{ '<', 0, add_file, NULL },
-	{ 'i', 0, add_value, NULL },
-	{ 'a', 0, add_value, "sign" },
-	{ 'A', 0, add_value, "Sign" },
-	{ 'f', SAYS_SO, insert, NULL },
-	{ 'F', SAYS_SO, insert, NULL },
-	{ 'm', SAYS_SO, insert_indented, NULL },
-	{ 'M', SAYS_SO, insert_indented, NULL },
-	{ 'e', SAYS_SO, edit, "EDITOR" },
-	{ 'v', SAYS_SO, edit, "VISUAL" },
-	{ 'p', SAYS_SO, print_draft, NULL },
-	{ 'w', 0, write_out, NULL },
-	{ '@', 0, attach, NULL },
+	{ ".", ENDS, NULL, NULL },
+	{ "qQ", KEEPS_DEAD, NULL, NULL },
+	{ "x", 0, NULL, NULL },
+	{ "?", SAYS_SO, help, NULL },
+	{ "!", 0, run_shell, NULL },
+	{ ":_", SAYS_SO, run_line, NULL },
+	{ "|", SAYS_SO, filter, NULL },
+	{ "b", 0, add_bcc, NULL },
+	{ "c", 0, add_cc, NULL },
+	{ "t", 0, add_to, NULL },
+	{ "s", 0, set_subject, NULL },
+	{ "h", SAYS_SO | KEEPS_DEAD, ask_headers, NULL },
+	{ "d", 0, add_file, "~/dead.letter" },
+	{ "r<", 0, add_file, NULL },
+	{ "i", 0, add_value, NULL },
+	{ "a", 0, add_value, "sign" },
+	{ "A", 0, add_value, "Sign" },
+	{ "fF", SAYS_SO, insert, NULL },
+	{ "mM", SAYS_SO, insert_indented, NULL },
+	{ "e", SAYS_SO, edit, "EDITOR" },
+	{ "v", SAYS_SO, edit, "VISUAL" },
+	{ "p", SAYS_SO, print_draft, NULL },
+	{ "w", 0, write_out, NULL },
+	{ "@", 0, attach, NULL },
 };
 
 /* escape_run - one line: find its row and do what it says */
@@ -362,7 +349,7 @@ enum progress escape_run(struct mail_state *mail, struct draft *d, const char *l
 	const char *args = line + 2 + strspn(line + 2, " \t");
 	const struct escape *e = escapes, *end = escapes + ARRAY_LEN(escapes);
 
-	while (e < end && e->letter != line[1]) {
+	while (e < end && strchr(e->letters, line[1]) == NULL) {
 		e++;
 	}
 	if (line[1] == '~') {
@@ -371,7 +358,7 @@ enum progress escape_run(struct mail_state *mail, struct draft *d, const char *l
 		printf("Unknown tilde escape: ~%c\n", line[1]);
 	} else if (e->flags & ENDS) {
 		return LETTER_ENDS;
-	} else if (!e->run(mail, d, e->args != NULL ? e->args : args)) {
+	} else if (e->run == NULL || !e->run(mail, d, e->args != NULL ? e->args : args)) {
 		if (e->flags & KEEPS_DEAD) {
 			draft_keep_dead(mail, d);
 		}

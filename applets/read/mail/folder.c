@@ -24,6 +24,7 @@
 #include "mime/header.h"
 #include "mime/word.h"
 #include "mail/mailbox.h"
+#include "applets/read/mail/list.h"
 #include "applets/read/mail/state.h"
 #include "applets/read/mail/vars.h"
 
@@ -383,6 +384,17 @@ void folder_mark(struct mail_state *mail, const unsigned *list, unsigned set, un
 	}
 }
 
+/* folder_flag - flags of the mailbox itself, at once */
+void folder_flag(struct mail_state *mail, const unsigned *list, enum flag_op op, unsigned flag)
+{
+	for (; *list != 0; list++) {
+		uint32_t uid = mailbox_info(mail->view, *list)->uid;
+
+		mail->current = *list;
+		(void)mailbox_store(mail->view, &uid, 1, op, flag, 0, ~(uint64_t)0, NULL, NULL);
+	}
+}
+
 void folder_leave_deleted(struct mail_state *mail)
 {
 	unsigned n = folder_next(mail, mail->current, 1);
@@ -512,10 +524,8 @@ const char *message_from(struct mail_state *mail, struct arena *a, unsigned n, b
 	if (!bare && var_on(mail, "showname") && address->name != NULL &&
 		address->name[0] != '\0') {
 		mime_words_decode(&text, slice_of(address->name), NULL);
-	} else if (address->domain == NULL || address->domain[0] == '\0') {
-		buf_adds(&text, address->mailbox);
 	} else {
-		mime_address_put(&text, address);
+		list_put_address(&text, address);
 	}
 	result = arena_strdup(a, buf_str(&text));
 	buf_free(&text);

@@ -3,6 +3,8 @@
 
 #include <stdbool.h>
 
+#include "mail/mailbox.h"
+
 struct arena;
 struct buf;
 struct mail_state;
@@ -23,6 +25,8 @@ bool folder_unread(struct mail_state *mail, unsigned n);
 unsigned folder_next(struct mail_state *mail, unsigned n, int by);
 /* Change marks of a list; the dot is at its last. */
 void folder_mark(struct mail_state *mail, const unsigned *list, unsigned set, unsigned clear);
+/* Change flags of the mailbox itself, at once; the dot is at the last of the list. */
+void folder_flag(struct mail_state *mail, const unsigned *list, enum flag_op op, unsigned flag);
 /* The dot moves to the next message that is left. */
 void folder_leave_deleted(struct mail_state *mail);
 /* Header field decoded to UTF-8, "" when absent; owned by a. */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <pwd.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,23 +115,23 @@ static void option_S(struct mail_state *mail, const char *text)
 /* option_flag - one that only says yes; false: none of these */
 static bool option_flag(struct options *o, int c)
 {
-	const struct {
+	static const struct {
 		char letter;
-		bool *flag;
+		unsigned char at; /* in the options */
 	} flags[] = {
-		{ 'e', &o->exists_only },
-		{ 'f', &o->have_file },
-		{ 'H', &o->headers_only },
-		{ 'n', &o->no_rc },
-		{ 'N', &o->no_headers },
-		{ 'R', &o->read_only },
-		{ 't', &o->from_headers },
-		{ '~', &o->tildes },
+		{ 'e', offsetof(struct options, exists_only) },
+		{ 'f', offsetof(struct options, have_file) },
+		{ 'H', offsetof(struct options, headers_only) },
+		{ 'n', offsetof(struct options, no_rc) },
+		{ 'N', offsetof(struct options, no_headers) },
+		{ 'R', offsetof(struct options, read_only) },
+		{ 't', offsetof(struct options, from_headers) },
+		{ '~', offsetof(struct options, tildes) },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
 		if (flags[i].letter == c) {
-			*flags[i].flag = true;
+			*(bool *)((char *)o + flags[i].at) = true;
 			return true;
 		}
 	}
