@@ -13,10 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "applets/daemon/supervise.h"
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "applets/daemon/supervise.h"
 
 enum { TEXT_MAX = 65536, PATH_SIZE = 4096 };
 

@@ -19,8 +19,9 @@
  * hears NO, and what it moves again is what the note is finished for first.
  *
  * The note is locked (flock) by who moves, from before it reads the first message: two that move
- * the same do so one after the other, and the second finds nothing. One that ends is made empty and not synced: what an
- * old note says is true of messages that are here no longer, and UIDs are never given twice.
+ * the same do so one after the other, and the second finds nothing. One that ends is made empty
+ * and not synced: what an old note says is true of messages that are here no longer, and UIDs are
+ * never given twice.
  * RFC 6851 section 3.3 (a message is in one folder or in the other).
  */
 #include "mail/mailbox_move.h"

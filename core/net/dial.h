@@ -38,8 +38,8 @@ struct dial_config {
 	int64_t attempt_ms; /* so long one address has to answer */
 	int64_t total_ms;   /* all of it, with TLS */
 	/*
-	 * TLS: stream_tls_client (a hook, because a program that only dials in the clear has no need
-	 * of the client's half of TLS), and its arguments. NULL: in the clear.
+	 * TLS: stream_tls_client (a hook, because a program that only dials in the clear has no
+	 * need of the client's half of TLS), and its arguments. NULL: in the clear.
 	 */
 	void (*begin_tls)(struct stream *s, struct tls_context *tls, const char *name);
 	struct tls_context *tls;

@@ -428,7 +428,7 @@ static void make_directories(void)
 
 /* ---- Life ---- */
 
-/* keep_queue - our directory is still the one of main.cf: mail and lock do not move by themselves */
+/* keep_queue - is our directory still main.cf's? Mail and lock do not move by themselves */
 static int keep_queue(char **error_r)
 {
 	struct buf text = BUF_INIT;
