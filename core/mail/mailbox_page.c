@@ -17,6 +17,22 @@
 
 enum { PAGE_VERSION = 1, FLAG_BITS = 5, FLAG_MASK = (1 << FLAG_BITS) - 1 };
 
+uint64_t page_get_long(struct page_reader *r)
+{
+	uint64_t v = 0;
+
+	for (unsigned shift = 0; r->at < r->end && shift < 64; shift += 7) {
+		unsigned char c = *r->at++;
+
+		v |= (uint64_t)(c & 0x7f) << shift;
+		if (c < 0x80) {
+			return v;
+		}
+	}
+	r->bad = true;
+	return 0;
+}
+
 const void *page_get_bytes(struct page_reader *r, uint64_t len)
 {
 	const void *bytes = r->at;
@@ -67,10 +83,10 @@ int page_unpack(struct mailbox *mb, uint32_t page, const void *data, size_t len,
 	if (count > 1u << INDEX_PAGE_SHIFT) {
 		return -1;
 	}
+	memset(room, 0, (size_t)count * driver->msg_size);
 	for (uint64_t i = 0; i < count && !r.bad; i++) {
 		struct msg *m = (struct msg *)((char *)room + i * driver->msg_size);
 
-		memset(m, 0, driver->msg_size);
 		v = page_get(&r);
 		m->info.uid = last.uid + (uint32_t)v;
 		if (m->info.uid >> INDEX_PAGE_SHIFT != page || (i > 0 && v == 0)) {

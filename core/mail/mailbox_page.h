@@ -26,20 +26,13 @@ struct page_reader {
 	bool bad; /* something was not there: what was read since is 0 */
 };
 
+/* page_get() of a number of any length. */
+uint64_t page_get_long(struct page_reader *r);
+
 static inline uint64_t page_get(struct page_reader *r)
 {
-	uint64_t v = 0;
-
-	for (unsigned shift = 0; r->at < r->end && shift < 64; shift += 7) {
-		unsigned char c = *r->at++;
-
-		v |= (uint64_t)(c & 0x7f) << shift;
-		if (c < 0x80) {
-			return v;
-		}
-	}
-	r->bad = true;
-	return 0;
+	/* Most have one byte. */
+	return r->at < r->end && *r->at < 0x80 ? *r->at++ : page_get_long(r);
 }
 
 static inline int64_t page_get_signed(struct page_reader *r)
