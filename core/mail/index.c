@@ -28,7 +28,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "db/db.h"
+#include "db/db_open.h"
 
 enum {
 	EXPUNGED_KEPT = 20000,

@@ -38,7 +38,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
-#include "db/db.h"
+#include "db/db_open.h"
 #include "map/map.h"
 #include "map/map_block.h"
 

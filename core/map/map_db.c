@@ -21,7 +21,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
-#include "db/db.h"
+#include "db/db_open.h"
 #include "map/map_block.h"
 #include "map/map_impl.h"
 

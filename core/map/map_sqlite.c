@@ -26,7 +26,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "conf/main_cf.h"
-#include "db/db.h"
+#include "db/db_open.h"
 #include "map/map_impl.h"
 
 /* Behind an error that a whole SQLite may not have. */

@@ -4,7 +4,7 @@
 #include <sys/types.h>
 
 #include "base/str.h"
-#include "db/db.h"
+#include "db/db_open.h"
 #include "queue/queue.h"
 
 /* What the files queue*.c share; nobody else includes this. */

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "db/db.h"
+#include "db/db_open.h"
 #include "store_util.h"
 #include "unit.h"
 

@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "db/db.h"
+#include "db/db_open.h"
 #include "queue/queue.h"
 #include "queue_util.h"
 #include "unit.h"
