@@ -249,12 +249,58 @@ static void load(const char *dir, int status)
 	}
 }
 
-static void set_mode(enum mode *mode, enum mode to)
+/* What postqueue was asked for. */
+struct request {
+	enum mode mode;
+	const char *text; /* of -i and -s */
+	const char *dir;  /* of -c */
+};
+
+static void set_mode(struct request *r, enum mode to, const char *text)
 {
-	if (*mode != MODE_NONE) {
+	if (r->mode != MODE_NONE) {
 		usage();
 	}
-	*mode = to;
+	r->mode = to;
+	r->text = text;
+}
+
+/* parse_options - one mode, no more and no less; anything else is the usage */
+static void parse_options(struct request *r, int argc, char **argv)
+{
+	int opt, verbose = 0;
+
+	opterr = 0;
+	while ((opt = getopt(argc, argv, "c:fi:jps:v")) != -1) {
+		switch (opt) {
+		case 'c':
+			r->dir = optarg;
+			break;
+		case 'f':
+			set_mode(r, MODE_FLUSH, NULL);
+			break;
+		case 'i':
+			set_mode(r, MODE_FLUSH_ID, optarg);
+			break;
+		case 'j':
+			set_mode(r, MODE_JSON, NULL);
+			break;
+		case 'p':
+			set_mode(r, MODE_LIST, NULL);
+			break;
+		case 's':
+			set_mode(r, MODE_FLUSH_SITE, optarg);
+			break;
+		case 'v':
+			log_set_verbose(++verbose);
+			break;
+		default:
+			usage();
+		}
+	}
+	if (optind < argc || r->mode == MODE_NONE) {
+		usage();
+	}
 }
 
 /* mailq_main - sendmail's options are taken; only the configuration means something to a list */
@@ -282,61 +328,27 @@ static int mailq_main(int argc, char **argv)
 int postqueue_main(int argc, char **argv)
 {
 	const char *slash = strrchr(argv[0], '/'), *name = slash != NULL ? slash + 1 : argv[0];
-	enum mode mode = MODE_NONE;
-	const char *dir = NULL, *text = NULL;
-	int opt, verbose = 0;
+	struct request r = { .mode = MODE_NONE };
 
 	log_open("postqueue", LOG_TO_STDERR);
 	if (strcmp(name, "mailq") == 0) {
 		return mailq_main(argc, argv);
 	}
-	opterr = 0;
-	while ((opt = getopt(argc, argv, "c:fi:jps:v")) != -1) {
-		switch (opt) {
-		case 'c':
-			dir = optarg;
-			break;
-		case 'f':
-			set_mode(&mode, MODE_FLUSH);
-			break;
-		case 'i':
-			set_mode(&mode, MODE_FLUSH_ID);
-			text = optarg;
-			break;
-		case 'j':
-			set_mode(&mode, MODE_JSON);
-			break;
-		case 'p':
-			set_mode(&mode, MODE_LIST);
-			break;
-		case 's':
-			set_mode(&mode, MODE_FLUSH_SITE);
-			text = optarg;
-			break;
-		case 'v':
-			log_set_verbose(++verbose);
-			break;
-		default:
-			usage();
-		}
-	}
-	if (optind < argc || mode == MODE_NONE) {
-		usage();
-	}
-	load(dir, EX_UNAVAILABLE);
-	switch (mode) {
+	parse_options(&r, argc, argv);
+	load(r.dir, EX_UNAVAILABLE);
+	switch (r.mode) {
 	case MODE_LIST:
 	case MODE_JSON:
-		list_queue(mode == MODE_JSON);
+		list_queue(r.mode == MODE_JSON);
 		break;
 	case MODE_FLUSH:
 		flush_queue(QMGR_FLUSH, NULL);
 		break;
 	case MODE_FLUSH_ID:
-		flush_queue(QMGR_FLUSH_ID, text);
+		flush_queue(QMGR_FLUSH_ID, r.text);
 		break;
 	case MODE_FLUSH_SITE:
-		flush_queue(QMGR_FLUSH_SITE, text);
+		flush_queue(QMGR_FLUSH_SITE, r.text);
 		break;
 	case MODE_NONE:
 		break;
