@@ -6,8 +6,8 @@
  *	commands	a mailbox (empty: one of ours), an rc file, what is typed
  *	a letter	an rc file, To, Cc, Bcc, From, Subject, the text
  *
- * Every path leads into fuzz_dir(), nothing is run: path_expand() and rc_read() are wrapped by the
- * linker (Makefile), fork(), popen() and pclose() are ours.
+ * Every path leads into fuzz_dir(), nothing is run: path_of_folder(), path_of_file() and rc_read()
+ * are wrapped by the linker (Makefile), fork(), popen() and pclose() are ours.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -61,8 +61,10 @@ static const char three[] =
 
 /* ---- What leads out of this process ---- */
 
-char *__real_path_expand(struct mail_state *state, const char *name);
-char *__wrap_path_expand(struct mail_state *state, const char *name);
+char *__real_path_of_folder(struct mail_state *state, const char *name);
+char *__wrap_path_of_folder(struct mail_state *state, const char *name);
+char *__real_path_of_file(struct mail_state *state, const char *name);
+char *__wrap_path_of_file(struct mail_state *state, const char *name);
 bool __real_rc_read(struct mail_state *state, const char *path, bool quiet);
 bool __wrap_rc_read(struct mail_state *state, const char *path, bool quiet);
 
@@ -79,20 +81,30 @@ static bool inside(const char *path)
 	return path[0] != '/' || (strncmp(path, fuzz_dir(), len) == 0 && path[len] == '/');
 }
 
-char *__wrap_path_expand(struct mail_state *state, const char *name)
+/* led_inside - the path, or one in our directory */
+static char *led_inside(char *path)
 {
-	char *path = __real_path_expand(state, name);
 	const char *slash;
+	char *other;
 
-	REQUIRE(path != NULL || strcmp(name, "%") == 0);
 	if (path == NULL || inside(path)) {
 		return path;
 	}
 	slash = strrchr(path, '/');
 	slash = slash != NULL && slash[1] != '\0' && strchr(slash, '.') == NULL ? slash + 1 : "out";
-	slash = mem_strdup(fuzz_path(slash));
+	other = mem_strdup(fuzz_path(slash));
 	mem_free(path);
-	return (char *)(uintptr_t)slash;
+	return other;
+}
+
+char *__wrap_path_of_folder(struct mail_state *state, const char *name)
+{
+	return led_inside(__real_path_of_folder(state, name));
+}
+
+char *__wrap_path_of_file(struct mail_state *state, const char *name)
+{
+	return led_inside(__real_path_of_file(state, name));
 }
 
 /* A file that reads itself ten deep would take as long as it likes. */

@@ -25,9 +25,9 @@
 #include "mime/part.h"
 #include "mime/transfer.h"
 #include "applets/read/mail/folder.h"
+#include "applets/read/mail/path.h"
 #include "applets/read/mail/state.h"
 #include "applets/read/mail/terminal.h"
-#include "applets/read/mail/vars.h"
 
 enum { TRIES = 100, NAME_BYTES = 200 };
 
@@ -171,8 +171,12 @@ static void part_ends(void *arg, const struct mime_part *p)
 		fflush(stdout);
 		(void)read_line(mail, mail->in, &answer);
 	}
-	path = path_expand(mail, answer.len > 0 ? buf_str(&answer) : buf_str(&s->name));
-	if (path != NULL && path[0] != '\0') {
+	/* What the message calls it is a file here, whatever the name would stand for. */
+	path = answer.len > 0 ? path_of_file(mail, buf_str(&answer))
+			      : mem_strdup(buf_str(&s->name));
+	if (path == NULL) {
+		s->ok = false;
+	} else if (path[0] != '\0') {
 		s->ok = write_part(s, path) && s->ok;
 	} else {
 		printf("(part %u is not written)\n", s->part);

@@ -18,6 +18,7 @@
 #include "applets/read/mail/folder.h"
 #include "applets/read/mail/headers.h"
 #include "applets/read/mail/msglist.h"
+#include "applets/read/mail/path.h"
 #include "applets/read/mail/rc.h"
 #include "applets/read/mail/shell.h"
 #include "applets/read/mail/state.h"
@@ -71,7 +72,7 @@ static void cmd_echo(struct mail_state *mail, const char *args, const unsigned *
 /* cmd_source - an rc file, now */
 static void cmd_source(struct mail_state *mail, const char *args, const unsigned *list)
 {
-	char *path = path_expand(mail, args);
+	char *path = path_of_file(mail, args);
 
 	(void)list;
 	if (path != NULL) {

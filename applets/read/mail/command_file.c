@@ -15,6 +15,7 @@
 #include "applets/read/mail/folder.h"
 #include "applets/read/mail/headers.h"
 #include "applets/read/mail/msglist.h"
+#include "applets/read/mail/path.h"
 #include "applets/read/mail/quit.h"
 #include "applets/read/mail/save.h"
 #include "applets/read/mail/shell.h"
@@ -27,7 +28,7 @@ static void save_to(struct mail_state *mail, const char *args, unsigned mark)
 	char *name = NULL, *path;
 	unsigned *list = msglist_split(mail, args, &name);
 
-	path = list != NULL ? path_expand(mail, name[0] != '\0' ? name : "&") : NULL;
+	path = list != NULL ? path_of_file(mail, name[0] != '\0' ? name : "&") : NULL;
 	mem_free(name);
 	if (list != NULL && path != NULL && save_messages(mail, path, list, true, false) &&
 		mark != 0) {
@@ -55,14 +56,15 @@ static void save_author(struct mail_state *mail, const unsigned *list, unsigned 
 	struct arena a = ARENA_INIT;
 	struct buf name = BUF_INIT;
 	const char *from = message_from(mail, &a, list[0], true);
+	bool outfolder = var_on(mail, "outfolder");
 	char *path;
 
-	buf_addf(&name, "%s%.*s", var_on(mail, "outfolder") ? "+" : "", (int)strcspn(from, "@/"),
-		from);
+	buf_addf(&name, "%s%.*s", outfolder ? "+" : "", (int)strcspn(from, "@/"), from);
 	if (name.len > 0) {
 		utf8_printable(name.data, name.len);
 	}
-	path = path_expand(mail, buf_str(&name));
+	/* A stranger's name: it stands for nothing but itself. */
+	path = outfolder ? path_of_file(mail, buf_str(&name)) : mem_strdup(buf_str(&name));
 	if (path != NULL && path[0] != '\0' && path[0] != '.' &&
 		save_messages(mail, path, list, true, false) && mark != 0) {
 		folder_mark(mail, list, mark, 0);
@@ -103,7 +105,7 @@ void command_write(struct mail_state *mail, const char *args, const unsigned *li
 		return;
 	}
 	named = msglist_split(mail, args, &name);
-	path = named != NULL ? path_expand(mail, name[0] != '\0' ? name : "&") : NULL;
+	path = named != NULL ? path_of_file(mail, name[0] != '\0' ? name : "&") : NULL;
 	if (path != NULL && save_messages(mail, path, named, false, false)) {
 		if (attachments_save(mail, named)) {
 			folder_mark(mail, named, MARK_SAVED, 0);
@@ -130,7 +132,7 @@ void command_file(struct mail_state *mail, const char *args, const unsigned *lis
 		}
 		return;
 	}
-	path = path_expand(mail, args);
+	path = path_of_folder(mail, args);
 	if (folder_switch(mail, path)) {
 		mail->moved = false;
 		folder_banner(mail);
@@ -171,10 +173,10 @@ void command_pipe(struct mail_state *mail, const char *args, const unsigned *lis
 /* command_cd - ~ without an argument */
 void command_cd(struct mail_state *mail, const char *args, const unsigned *list)
 {
-	char *path = path_expand(mail, args[0] != '\0' ? args : "~");
+	char *path = path_of_file(mail, args[0] != '\0' ? args : "~");
 
 	(void)list;
-	if (path == NULL || chdir(path) != 0) {
+	if (path != NULL && chdir(path) != 0) {
 		perror(args);
 	}
 	mem_free(path);
@@ -184,7 +186,7 @@ void command_cd(struct mail_state *mail, const char *args, const unsigned *list)
 void command_folders(struct mail_state *mail, const char *args, const unsigned *list)
 {
 	struct buf command = BUF_INIT;
-	char *path = path_expand(mail, "+");
+	char *path = path_of_file(mail, "+");
 
 	(void)args;
 	(void)list;

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "applets/read/mail/path.h"
 #include "applets/read/mail/state.h"
 #include "applets/read/mail/terminal.h"
 #include "applets/read/mail/vars.h"
@@ -105,10 +106,15 @@ void draft_attach(struct draft *d, char *path)
 /* draft_write - append the text to a file */
 void draft_write(struct mail_state *mail, const struct draft *d, const char *name, mode_t mode)
 {
-	char *path = path_expand(mail, name);
-	int fd = path != NULL ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, mode) : -1;
-	bool ok = fd >= 0 && fd_write_all(fd, buf_str(&d->text), d->text.len) == 0;
+	char *path = path_of_file(mail, name);
+	bool ok;
+	int fd;
 
+	if (path == NULL) {
+		return;
+	}
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, mode);
+	ok = fd >= 0 && fd_write_all(fd, buf_str(&d->text), d->text.len) == 0;
 	if (fd >= 0 && close(fd) != 0) {
 		ok = false;
 	}

@@ -20,6 +20,7 @@
 #include "applets/read/mail/folder.h"
 #include "applets/read/mail/list.h"
 #include "applets/read/mail/msglist.h"
+#include "applets/read/mail/path.h"
 #include "applets/read/mail/shell.h"
 #include "applets/read/mail/show.h"
 #include "applets/read/mail/state.h"
@@ -58,15 +59,17 @@ static bool add_file(struct mail_state *mail, struct draft *d, const char *name)
 		add_output(d, name + 1);
 		return true;
 	}
-	path = path_expand(mail, name);
-	data = path != NULL ? file_read(path, INCLUDE_MAX, &len) : NULL;
 	if (name[0] == '\0') {
 		printf("Interpolate what file?\n");
-	} else if (data == NULL) {
-		fprintf(stderr, "%s: %s\n", name, strerror(errno));
-	} else {
+		return true;
+	}
+	path = path_of_file(mail, name);
+	data = path != NULL ? file_read(path, INCLUDE_MAX, &len) : NULL;
+	if (data != NULL) {
 		buf_add(&d->text, data, len);
 		draft_say_counts(path, data, len);
+	} else if (path != NULL) {
+		fprintf(stderr, "%s: %s\n", name, strerror(errno));
 	}
 	mem_free(data);
 	mem_free(path);
@@ -299,7 +302,11 @@ static bool write_out(struct mail_state *mail, struct draft *d, const char *name
 
 static bool attach(struct mail_state *mail, struct draft *d, const char *name)
 {
-	draft_attach(d, path_expand(mail, name));
+	char *path = path_of_file(mail, name);
+
+	if (path != NULL) {
+		draft_attach(d, path);
+	}
 	return true;
 }
 

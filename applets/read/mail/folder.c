@@ -24,6 +24,7 @@
 #include "mime/header.h"
 #include "mime/word.h"
 #include "mail/mailbox.h"
+#include "mail/mbox/mbox_format.h"
 #include "applets/read/mail/list.h"
 #include "applets/read/mail/state.h"
 #include "applets/read/mail/vars.h"
@@ -474,31 +475,48 @@ const char *message_field(struct mail_state *mail, struct arena *a, unsigned n, 
 	return result;
 }
 
-/* message_from_line - as stored, or made of Return-Path and the time of arrival */
+/* sender_of - for a From_ line that is made: of the one that is stored (stored), of Return-Path */
+static const char *sender_of(
+	struct mail_state *mail, struct arena *a, unsigned n, const char *stored)
+{
+	struct mime_address *path;
+	struct slice rest = slice_of(stored), word;
+	struct buf text = BUF_INIT;
+	const char *sender = "";
+
+	(void)slice_word(&rest, " \t");
+	word = slice_word(&rest, " \t");
+	if (word.ptr != NULL) {
+		return arena_strndup(a, word.ptr, word.len);
+	}
+	path = mime_addresses(a, slice_of(message_raw_field(mail, a, n, "Return-Path")));
+	if (path != NULL && path->mailbox != NULL && path->mailbox[0] != '\0') {
+		mime_address_put(&text, path);
+		sender = arena_strndup(a, buf_str(&text), strcspn(buf_str(&text), "\r\n"));
+		buf_free(&text);
+	}
+	return sender[0] != '\0' ? sender : "MAILER-DAEMON";
+}
+
+/* message_from_line - as stored, or made of the sender and the time of arrival */
 const char *message_from_line(struct mail_state *mail, struct arena *a, unsigned n)
 {
 	struct buf head = BUF_INIT;
-	const char *line, *sender;
+	const char *line = "";
 	char date[DATE_SIZE];
+	time_t when;
 
 	if (stored_head(mail, n, &head)) {
 		line = arena_strndup(a, buf_str(&head), strcspn(buf_str(&head), "\r\n"));
-	} else { /* a maildir has none */
-		struct mime_address *path =
-			mime_addresses(a, slice_of(message_raw_field(mail, a, n, "Return-Path")));
+	}
+	buf_free(&head);
+	/* One without a date counts only for what stands around it; a maildir has none. */
+	if (!mbox_is_from(line, strlen(line), &when)) {
+		const char *sender = sender_of(mail, a, n, line);
 
-		sender = "MAILER-DAEMON";
-		if (path != NULL && path->mailbox != NULL && path->mailbox[0] != '\0') {
-			struct buf text = BUF_INIT;
-
-			mime_address_put(&text, path);
-			sender = arena_strdup(a, buf_str(&text));
-			buf_free(&text);
-		}
 		date_asctime(date, mailbox_info(mail->view, n)->received);
 		line = arena_printf(a, "From %s  %s", sender, date);
 	}
-	buf_free(&head);
 	return line;
 }
 

@@ -36,7 +36,9 @@ const char *message_raw_field(
 	struct mail_state *mail, struct arena *a, unsigned n, const char *name);
 /* Whole text as stored, LF line ends; mem-allocated in out. False: gone, and said. */
 bool message_text(struct mail_state *mail, unsigned n, struct buf *out);
-/* "From sender date", as the mbox has it, without a line end; owned by a. */
+/*
+ * "From sender date", as the mbox has it if that has a date, without a line end; owned by a.
+ */
 const char *message_from_line(struct mail_state *mail, struct arena *a, unsigned n);
 /* Count of lines and bytes, of an mbox as they stand in the file. */
 void message_size(struct mail_state *mail, unsigned n, unsigned long *lines, unsigned long *bytes);

@@ -32,6 +32,7 @@
 #include "applets/read/mail/folder.h"
 #include "applets/read/mail/headers.h"
 #include "applets/read/mail/list.h"
+#include "applets/read/mail/path.h"
 #include "applets/read/mail/quit.h"
 #include "applets/read/mail/rc.h"
 #include "applets/read/mail/send.h"
@@ -97,8 +98,10 @@ static void read_rc_files(struct mail_state *mail, const struct options *o)
 	if (!o->no_rc && !rc_read(mail, "/etc/mail.rc", true)) {
 		(void)rc_read(mail, "/etc/nail.rc", true);
 	}
-	path = path_expand(mail, own != NULL && own[0] != '\0' ? own : "~/.mailrc");
-	(void)rc_read(mail, path, true);
+	path = path_of_file(mail, own != NULL && own[0] != '\0' ? own : "~/.mailrc");
+	if (path != NULL) {
+		(void)rc_read(mail, path, true);
+	}
 	mem_free(path);
 }
 
@@ -304,7 +307,7 @@ static int send_mode(struct mail_state *mail, struct options *o)
 /* read_mode - mail, mail -f file, mail -u user */
 static int read_mode(struct mail_state *mail, struct options *o, const char *file)
 {
-	char *path = o->have_file ? path_expand(mail, file != NULL ? file : "&") : NULL;
+	char *path = o->have_file ? path_of_folder(mail, file != NULL ? file : "&") : NULL;
 	int opened;
 
 	if (o->exists_only) {

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "mail/mailbox.h"
 #include "applets/read/mail/folder.h"
+#include "applets/read/mail/path.h"
 #include "applets/read/mail/save.h"
 #include "applets/read/mail/state.h"
 #include "applets/read/mail/vars.h"
@@ -123,9 +124,9 @@ static bool move_to_mbox(struct mail_state *mail, unsigned *moved_r)
 		}
 	}
 	if (count > 0) {
-		char *path = path_expand(mail, "&");
+		char *path = path_of_file(mail, "&");
 
-		ok = save_messages(mail, path, list, true, true);
+		ok = path != NULL && save_messages(mail, path, list, true, true);
 		if (ok) {
 			printf("Saved %u message%s in %s\n", count, count == 1 ? "" : "s", path);
 		}

@@ -16,47 +16,38 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/file.h"
-#include "base/str.h"
 #include "mail/lock.h"
+#include "mail/mbox/mbox_format.h"
 #include "applets/read/mail/folder.h"
 #include "applets/read/mail/show.h"
 #include "applets/read/mail/state.h"
 
 enum { LOCK_WAIT_MS = 30000, OPEN_TRIES = 5 };
 
-/* put_mbox - the message as an mbox holds it: From_ line, From-quoting, a blank line behind */
-static void put_mbox(struct mail_state *mail, struct buf *out, unsigned n, const struct buf *text)
+static int put(void *arg, const char *data, size_t len)
 {
-	struct arena a = ARENA_INIT;
-	bool header = true;
+	buf_add(arg, data, len);
+	return 0;
+}
 
-	buf_addf(out, "%s\n", message_from_line(mail, &a, n));
-	for (const char *line = buf_str(text), *end = line + text->len; line < end;) {
-		const char *nl = memchr(line, '\n', (size_t)(end - line));
-		size_t len = nl != NULL ? (size_t)(nl - line) : (size_t)(end - line);
-		size_t marks = strspn(line, ">");
+/* put_mbox - a message as an mbox holds it, with its From_ line and bookkeeping lines (meta) */
+static void put_mbox(
+	struct buf *out, const char *from_line, const char *meta, const struct buf *text)
+{
+	struct mbox_writer w;
 
-		if (header && len == 0) {
-			buf_addf(out, "Status: %s\n", folder_unread(mail, n) ? "O" : "RO");
-			header = false;
-		}
-		if (!(header && (str_istarts(line, "Status:") || str_istarts(line, "X-Status:")))) {
-			if (!header && strncmp(line + marks, "From ", 5) == 0) {
-				buf_addc(out, '>');
-			}
-			buf_add(out, line, len);
-			buf_addc(out, '\n');
-		}
-		line += len + (nl != NULL);
-	}
-	buf_addc(out, '\n');
-	arena_free(&a);
+	buf_addf(out, "%s\n", from_line);
+	mbox_writer_init(&w, meta, put, out);
+	w.open_end = text->len > 0 && text->data[text->len - 1] != '\n';
+	(void)mbox_writer_add(&w, buf_str(text), text->len);
+	(void)mbox_writer_end(&w);
 }
 
 /* put_message - one message in the form it is saved in; false: it is gone, said */
 static bool put_message(struct mail_state *mail, struct buf *out, unsigned n, bool headers)
 {
 	struct buf text = BUF_INIT;
+	struct arena a = ARENA_INIT;
 	bool ok;
 
 	buf_reset(out);
@@ -65,51 +56,28 @@ static bool put_message(struct mail_state *mail, struct buf *out, unsigned n, bo
 	}
 	ok = message_text(mail, n, &text);
 	if (ok) {
-		put_mbox(mail, out, n, &text);
+		put_mbox(out, message_from_line(mail, &a, n),
+			folder_unread(mail, n) ? "Status: O\n" : "Status: RO\n", &text);
 	}
+	arena_free(&a);
 	buf_free(&text);
 	return ok;
 }
 
-/* end_last - an mbox whose last line or message has no end gets one, or ours would belong to it */
-static bool end_last(int fd, off_t size)
-{
-	char last[2] = "\n\n";
-	size_t len = size < 2 ? (size_t)size : 2, missing;
-
-	if (pread(fd, last + 2 - len, len, size - (off_t)len) != (ssize_t)len) {
-		return false;
-	}
-	missing = last[1] != '\n' ? 2 : last[0] != '\n' ? 1 : 0;
-	return fd_write_all(fd, "\n\n", missing) == 0;
-}
-
-struct saved {
+/* A file that is appended to. */
+struct target {
+	const char *path;
+	int fd;
+	struct mailbox_lock *lock; /* NULL: a device or pipe */
+	off_t size;                /* as it was; -1: not known */
 	unsigned long lines;
 	uint64_t bytes;
 };
 
-/* append_list - the messages of a list at the end of fd and on disk; false: errno, or 0: said */
-static bool append_list(struct mail_state *mail, int fd, off_t size, const unsigned *list,
-	bool headers, struct saved *s)
+static bool failed(const struct target *t)
 {
-	struct buf out = BUF_INIT;
-	bool ok = !headers || end_last(fd, size);
-
-	for (; *list != 0 && ok; list++) {
-		if (!put_message(mail, &out, *list, headers)) {
-			errno = 0;
-			ok = false;
-			break;
-		}
-		for (size_t i = 0; i < out.len; i++) {
-			s->lines += out.data[i] == '\n';
-		}
-		s->bytes += out.len;
-		ok = fd_write_all(fd, buf_str(&out), out.len) == 0;
-	}
-	buf_free(&out);
-	return ok && (fsync(fd) == 0 || errno == EINVAL); /* EINVAL: a device or pipe */
+	fprintf(stderr, "%s: %s\n", t->path, strerror(errno));
+	return false;
 }
 
 /* is_named - is path the file that fd has open? A mail program may have put another in its place */
@@ -151,46 +119,94 @@ static int open_locked(const char *path, struct mailbox_lock **lock_r)
 	return -1;
 }
 
+/*
+ * target_open - locked, and with an end that messages can follow: an mbox whose last line or
+ * message has none gets one, or ours would belong to it. False: said
+ */
+static bool target_open(struct target *t, const char *path, bool mbox)
+{
+	struct stat st;
+	int missing;
+
+	*t = (struct target){ .path = path, .size = -1 };
+	t->fd = open_locked(path, &t->lock);
+	if (t->fd < 0 || fstat(t->fd, &st) != 0) {
+		return failed(t);
+	}
+	t->size = st.st_size;
+	missing = mbox ? mbox_separator(t->fd, (uint64_t)t->size) : 0;
+	if (missing < 0 || fd_write_all(t->fd, "\n\n", (size_t)missing) != 0) {
+		return failed(t);
+	}
+	return true;
+}
+
+/* target_add - what is in out; false: said */
+static bool target_add(struct target *t, const struct buf *out)
+{
+	for (size_t i = 0; i < out->len; i++) {
+		t->lines += out->data[i] == '\n';
+	}
+	t->bytes += out->len;
+	return fd_write_all(t->fd, buf_str(out), out->len) == 0 || failed(t);
+}
+
+/* target_close - all of it is on the disk (ok), or the file as long as it was; false: said */
+static bool target_close(struct target *t, bool ok)
+{
+	/* EINVAL: a device or pipe. */
+	if (ok && fsync(t->fd) != 0 && errno != EINVAL) {
+		ok = failed(t);
+	}
+	/* The messages leave their mailbox: a new file needs its name on the disk too. */
+	if (ok && t->lock != NULL && t->size == 0 && file_sync_name(t->path, t->fd) != 0) {
+		ok = failed(t);
+	}
+	if (!ok && t->size >= 0) {
+		(void)!ftruncate(t->fd, t->size);
+	}
+	if (t->lock != NULL) {
+		mailbox_unlock(t->lock);
+	}
+	if (t->fd >= 0) {
+		close(t->fd);
+	}
+	return ok;
+}
+
 /* save_messages - all on disk, or the file as long as it was */
 bool save_messages(
 	struct mail_state *mail, const char *path, const unsigned *list, bool headers, bool quiet)
 {
-	struct stat st;
-	struct mailbox_lock *lock;
-	bool fresh = stat(path, &st) != 0, ok = false;
-	int fd = open_locked(path, &lock);
-	struct saved saved = { 0 };
+	bool fresh = access(path, F_OK) != 0;
+	struct buf out = BUF_INIT;
+	struct target t;
+	bool ok = target_open(&t, path, headers);
 
-	/* Again: mail may have come until the lock was ours. */
-	if (fd >= 0 && fstat(fd, &st) == 0) {
-		ok = append_list(mail, fd, st.st_size, list, headers, &saved);
-		/* The messages leave their mailbox: a new file needs its name on the disk too. */
-		if (ok && lock != NULL && st.st_size == 0 && file_sync_name(path, fd) != 0) {
-			ok = false;
-		}
-		if (!ok) {
-			int why = errno;
-
-			(void)!ftruncate(fd, st.st_size);
-			errno = why;
-		}
+	for (; *list != 0 && ok; list++) {
+		ok = put_message(mail, &out, *list, headers) && target_add(&t, &out);
 	}
+	buf_free(&out);
+	ok = target_close(&t, ok);
 	if (!ok) {
-		if (errno != 0) {
-			fprintf(stderr, "%s: %s\n", path, strerror(errno));
-		}
 		mail->exit_status = 1;
 	} else if (!quiet) {
-		printf("\"%s\" %s %lu/%llu\n", path, fresh ? "[New file]" : "[Appended]",
-			saved.lines, (unsigned long long)saved.bytes);
-	}
-	if (lock != NULL) {
-		mailbox_unlock(lock);
-	}
-	if (fd >= 0) {
-		close(fd);
+		printf("\"%s\" %s %lu/%llu\n", path, fresh ? "[New file]" : "[Appended]", t.lines,
+			(unsigned long long)t.bytes);
 	}
 	return ok;
+}
+
+bool save_letter(const char *path, const char *from_line, const struct buf *text)
+{
+	struct buf out = BUF_INIT;
+	struct target t;
+	bool ok = target_open(&t, path, true);
+
+	put_mbox(&out, from_line, "", text);
+	ok = ok && target_add(&t, &out);
+	buf_free(&out);
+	return target_close(&t, ok);
 }
 
 /* pipe_messages - as they are shown, into one command */

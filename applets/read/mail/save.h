@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+struct buf;
 struct mail_state;
 
 /*
@@ -11,6 +12,8 @@ struct mail_state;
  */
 bool save_messages(
 	struct mail_state *mail, const char *path, const unsigned *list, bool headers, bool quiet);
+/* Append one more, that is in none of our mailboxes; false: said. */
+bool save_letter(const char *path, const char *from_line, const struct buf *text);
 bool pipe_messages(struct mail_state *mail, const char *command, const unsigned *list);
 
 #endif

@@ -31,7 +31,9 @@
 #include "mime/word.h"
 #include "applets/read/mail/draft.h"
 #include "applets/read/mail/list.h"
+#include "applets/read/mail/path.h"
 #include "applets/read/mail/recipients.h"
+#include "applets/read/mail/save.h"
 #include "applets/read/mail/state.h"
 #include "applets/read/mail/terminal.h"
 #include "applets/read/mail/vars.h"
@@ -140,7 +142,7 @@ static char *type_by_name(struct mail_state *mail, const char *name)
 		"image/png png", "image/jpeg jpg jpeg", "image/gif gif", "image/svg+xml svg",
 		"text/html html htm", "text/csv csv", "message/rfc822 eml" };
 	const char *dot = strrchr(name, '.');
-	char *own = path_expand(mail, "~/.mime.types"), *type;
+	char *own = path_of_file(mail, "~/.mime.types"), *type;
 
 	if (dot == NULL || dot[1] == '\0') {
 		mem_free(own);
@@ -392,26 +394,19 @@ static size_t collect(
 static void record(struct mail_state *mail, const struct buf *message)
 {
 	const char *name = var_get(mail, "record");
+	struct buf from_line = BUF_INIT;
 	char *path, date[DATE_SIZE];
-	struct buf text = BUF_INIT;
-	int fd;
 
 	if (name == NULL || name[0] == '\0') {
 		return;
 	}
-	path = path_expand(mail, name);
+	path = path_of_file(mail, name);
 	date_asctime(date, time(NULL));
-	buf_addf(&text, "From %s %s\n", mail->user, date);
-	buf_add(&text, buf_str(message), message->len);
-	buf_addc(&text, '\n');
-	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0 || fd_write_all(fd, buf_str(&text), text.len) != 0) {
-		perror(path);
+	buf_addf(&from_line, "From %s %s", mail->user, date);
+	if (path != NULL) {
+		(void)save_letter(path, buf_str(&from_line), message);
 	}
-	if (fd >= 0) {
-		close(fd);
-	}
-	buf_free(&text);
+	buf_free(&from_line);
 	mem_free(path);
 }
 

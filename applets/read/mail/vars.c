@@ -8,7 +8,6 @@
  */
 #include "applets/read/mail/vars.h"
 
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -304,63 +303,4 @@ bool vars_command(struct mail_state *mail, const char *name, size_t len, const c
 		}
 	}
 	return false;
-}
-
-/* home_of - the home of a user, "" own; NULL: no such user */
-static const char *home_of(struct mail_state *mail, const char *user, size_t len)
-{
-	char name[64];
-	struct passwd *pw;
-
-	if (len == 0) {
-		return mail->home;
-	}
-	if (len >= sizeof(name)) {
-		return NULL;
-	}
-	memcpy(name, user, len);
-	name[len] = '\0';
-	pw = getpwnam(name);
-	return pw != NULL ? pw->pw_dir : NULL;
-}
-
-/* path_expand - % own, # previous, & mbox, + folder, ~ home */
-char *path_expand(struct mail_state *mail, const char *name)
-{
-	struct buf out = BUF_INIT;
-
-	if (strcmp(name, "%") == 0) {
-		return NULL; /* the user's own mailbox, as folder_open() has it */
-	}
-	if (strcmp(name, "#") == 0 && mail->previous_path != NULL) {
-		return mem_strdup(mail->previous_path);
-	}
-	if (strcmp(name, "&") == 0) {
-		const char *mbox = var_get(mail, "MBOX");
-
-		name = mbox != NULL && mbox[0] != '\0' ? mbox : "~/mbox";
-	}
-	if (name[0] == '+') {
-		const char *folder = var_get(mail, "folder");
-
-		if (folder == NULL || folder[0] == '\0') {
-			folder = "mail";
-		}
-		if (folder[0] != '/') {
-			buf_addf(&out, "%s/", mail->home);
-		}
-		buf_addf(&out, "%s/%s", folder, name + 1);
-		return buf_steal(&out);
-	}
-	if (name[0] == '~') {
-		size_t len = strcspn(name + 1, "/");
-		const char *home = home_of(mail, name + 1, len);
-
-		if (home != NULL) {
-			buf_adds(&out, home);
-			name += 1 + len;
-		}
-	}
-	buf_adds(&out, name);
-	return buf_steal(&out);
 }
