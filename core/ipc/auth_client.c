@@ -227,11 +227,13 @@ static void on_closed(struct stream *s, enum stream_end why)
 	}
 }
 
+/*
+ * flush - a server that takes no more may have answered others before: on_closed() comes when that is
+ * read. A request that it has granted and that is asked again would leave a grant that nobody takes.
+ */
 static void flush(struct auth_client *c)
 {
-	if (stream_flush(&c->s) != 0) {
-		disconnect(c, c->s.lost == STREAM_LOST ? NULL : stream_text(&c->s, c->s.lost));
-	}
+	(void)stream_flush(&c->s);
 }
 
 static bool connect_now(struct auth_client *c)

@@ -85,12 +85,27 @@ static enum way_status socket_open(struct submit *s)
 	return WAY_OK;
 }
 
+/* hear_answer - until pickup has answered, or is gone */
+static bool hear_answer(struct submit *s)
+{
+	int rc = 1;
+
+	stream_pause(&s->socket, false);
+	while (!s->answered && rc > 0) {
+		rc = stream_wait(&s->socket, clock_ms() + ANSWER_SECONDS * 1000);
+	}
+	return s->answered;
+}
+
 static enum way_status socket_put(struct submit *s, const char *data, size_t len)
 {
 	while (len > 0) {
 		ssize_t n = stream_send(&s->socket, data, len);
 
 		if (n < 0) {
+			if (hear_answer(s)) {
+				return s->answer; /* it has heard enough to say no */
+			}
 			submit_set_error(
 				s, "write to pickup: %s", stream_text(&s->socket, s->socket.lost));
 			return WAY_BROKEN;
@@ -107,13 +122,7 @@ static enum way_status socket_put(struct submit *s, const char *data, size_t len
 
 static enum way_status socket_end(struct submit *s)
 {
-	int rc = 1;
-
-	stream_pause(&s->socket, false);
-	while (!s->answered && rc > 0) {
-		rc = stream_wait(&s->socket, clock_ms() + ANSWER_SECONDS * 1000);
-	}
-	if (s->answered) {
+	if (hear_answer(s)) {
 		return s->answer;
 	}
 	/* It may be queued or not: only the caller's retry is safe. */

@@ -461,7 +461,7 @@ static struct auth_peer *get_peer(uint64_t pid)
 static void ask_auth(struct pending *p)
 {
 	struct buf b = BUF_INIT;
-	bool good;
+	ssize_t sent;
 
 	p->peer = get_peer(p->login.server_pid);
 	if (p->peer == NULL) {
@@ -474,11 +474,12 @@ static void ask_auth(struct pending *p)
 	auth_put_number(&b, (unsigned long)p->login.request);
 	auth_put_field(&b, p->login.cookie);
 	auth_end(&b);
-	good = stream_send(&p->peer->s, b.data, b.len) == (ssize_t)b.len;
-	buf_free(&b);
-	if (!good) {
+	sent = stream_send(&p->peer->s, b.data, b.len);
+	/* When it is gone, what it has said to others is read first: on_closed() refuses this one. */
+	if (sent >= 0 && (size_t)sent < b.len) {
 		auth_lost(p->peer, "the auth process cannot be reached");
 	}
+	buf_free(&b);
 }
 
 static void on_timeout(struct timer *t)

@@ -450,7 +450,7 @@ static void send_some(struct transport *t)
 {
 	struct dest *d;
 
-	if (t->waiting == 0 || t->dead || !connect_agent(t)) {
+	if (t->waiting == 0 || t->dead || !connect_agent(t) || t->s.lost != STREAM_OPEN) {
 		return;
 	}
 	while (t->sent.count < (t->breaks > 1 ? 1 : WINDOW) && buf_unread(&t->s.out) < OUT_HIGH &&
@@ -464,9 +464,8 @@ static void send_some(struct transport *t)
 		}
 		dest_check(d);
 	}
-	if (stream_flush(&t->s) != 0) {
-		broken(t);
-	}
+	/* An agent that takes no more may have delivered before: on_closed() comes after its answers. */
+	(void)stream_flush(&t->s);
 }
 
 void transport_send_all(void)
@@ -531,8 +530,8 @@ static void on_closed(struct stream *s, enum stream_end why)
 	if (why == STREAM_MALFORMED || why == STREAM_TOO_LONG) {
 		log_warn("private/%s socket: malformed response", t->name);
 	}
-	/* An idle agent may end when it likes. */
-	if (t->sent.count > 0) {
+	/* An idle agent may end when it likes, also while we write to it. */
+	if (t->sent.count > 0 && s->lost == STREAM_OPEN) {
 		log_warn("private/%s socket: premature disconnect with %zu deliveries under way",
 			t->name, t->sent.count);
 	}

@@ -218,6 +218,26 @@ TEST(auth_client, several_at_once)
 	rig_close(&r);
 }
 
+/* What it has granted is not asked for again: nobody would take the first grant. */
+TEST(auth_client, an_answer_before_the_end_counts)
+{
+	struct rig r;
+
+	rig_open(&r);
+	(void)ask(&r);
+	REQUIRE(serve(&r, 100));
+	REQUIRE(hear(&r, "AUTH\t1\t"));
+	dprintf(r.server, "OK\t1\tuser=u\n");
+	go_away(&r);
+	(void)ask(&r); /* which finds that nobody reads any more */
+	REQUIRE(serve(&r, 101));
+	CHECK_INT(r.answers, 1);
+	CHECK_INT((long long)r.server_pid, 100);
+	CHECK(hear(&r, "AUTH\t2\t"));
+	CHECK(strstr(r.got, "AUTH\t1\t") == NULL);
+	rig_close(&r);
+}
+
 /* What a client is shown, or what comes into a header, is one line and what it has to be. */
 TEST(auth_client, odd_answers)
 {
