@@ -112,7 +112,8 @@ static void on_message(struct service *s, int kind, struct wire *w, int fd)
 	(void)w;
 	if (fd >= 0 && kind == SERVICE_MSG_MASTER) {
 		server_adopt(G.supervisor, fd, NULL, 0);
-	} else if (fd >= 0 && kind == SERVICE_MSG_AUTH && !G.state.retiring) {
+	} else if (fd >= 0 && kind == SERVICE_MSG_AUTH) {
+		/* Also when we retire: it was given to us before we were told to. */
 		server_adopt(G.clients, fd, NULL, 0);
 	} else if (fd >= 0) {
 		close(fd);
