@@ -295,17 +295,23 @@ static void call_hooks(struct loop *l)
 
 /* ---- Signals ---- */
 
+/* read_signals - each once: what comes meanwhile has its turn after everything else has had one */
 static void read_signals(struct watch *w, unsigned events)
 {
 	struct loop *l = w->owner;
-	struct signalfd_siginfo info;
+	struct signalfd_siginfo info[8];
+	ssize_t n = read(w->fd, info, sizeof(info));
 
 	(void)events;
-	while (read(w->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		if (info.ssi_signo < SIGNAL_MAX && l->handlers[info.ssi_signo].fn != NULL) {
-			struct signal_handler *h = &l->handlers[info.ssi_signo];
+	for (size_t i = 0; n > 0 && i < (size_t)n / sizeof(info[0]); i++) {
+		struct signal_handler *h;
 
-			h->fn((int)info.ssi_signo, h->owner);
+		if (info[i].ssi_signo >= SIGNAL_MAX) {
+			continue;
+		}
+		h = &l->handlers[info[i].ssi_signo];
+		if (h->fn != NULL) {
+			h->fn((int)info[i].ssi_signo, h->owner);
 		}
 	}
 }

@@ -228,8 +228,8 @@ static void on_closed(struct stream *s, enum stream_end why)
 }
 
 /*
- * flush - a server that takes no more may have answered others before: on_closed() comes when that is
- * read. A request that it has granted and that is asked again would leave a grant that nobody takes.
+ * flush - a server that takes no more may have answered others before: on_closed() comes when that
+ * is read. A request that it granted and that is asked again leaves a grant that nobody takes.
  */
 static void flush(struct auth_client *c)
 {

@@ -475,7 +475,7 @@ static void ask_auth(struct pending *p)
 	auth_put_field(&b, p->login.cookie);
 	auth_end(&b);
 	sent = stream_send(&p->peer->s, b.data, b.len);
-	/* When it is gone, what it has said to others is read first: on_closed() refuses this one. */
+	/* When it is gone, what it said to others is read first: on_closed() refuses this. */
 	if (sent >= 0 && (size_t)sent < b.len) {
 		auth_lost(p->peer, "the auth process cannot be reached");
 	}

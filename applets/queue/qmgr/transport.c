@@ -464,7 +464,7 @@ static void send_some(struct transport *t)
 		}
 		dest_check(d);
 	}
-	/* An agent that takes no more may have delivered before: on_closed() comes after its answers. */
+	/* An agent that takes no more may have delivered: on_closed() comes after its answers. */
 	(void)stream_flush(&t->s);
 }
 
