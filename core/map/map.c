@@ -1,26 +1,21 @@
 /*
  * map - lookup tables: "type:name", and lists of them
  *
- * One row of types[] for each kind; what a kind does is in its own map_*.c. This file takes
- * specifications and lists apart, folds keys, and sees to it that an error is
- * logged when it appears, not at each lookup.
+ * One row of types[] for each kind; what a kind does is in its own map_*.c, what they share in
+ * map_table.c. Kinds made of tables open these by the function that opened them (struct map), so
+ * that no file needs both the row and the table of rows.
  *
  * Kinds that need a service of their own in Postfix do without: proxy: is the
  * table it names. What is not built in (ldap, mysql, pgsql, nis) is an error that
  * says so.
  */
-#include <stdarg.h>
 #include <string.h>
-#include <time.h>
 
 #include "config/features.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
 #include "map/map_impl.h"
-
-enum { MAX_TABLES = 100, MISS_MS = 5 };
 
 /* Sorted by name. */
 static const struct map_type *const types[] = {
@@ -73,29 +68,6 @@ bool map_type_is_indexed(const char *type)
 	return t != NULL && t->indexed;
 }
 
-int map_fail(struct map *m, const char *fmt, ...)
-{
-	va_list ap;
-
-	buf_reset(&m->error);
-	va_start(ap, fmt);
-	buf_addvf(&m->error, fmt, ap);
-	va_end(ap);
-	if (m->opened && strcmp(buf_str(&m->error), buf_str(&m->logged)) != 0) {
-		log_warn("%s: %s", m->spec, buf_str(&m->error));
-		buf_reset(&m->logged);
-		buf_adds(&m->logged, buf_str(&m->error));
-	}
-	return -1;
-}
-
-int map_pass(struct map *m, const struct map *from)
-{
-	buf_reset(&m->error);
-	buf_adds(&m->error, buf_str(&from->error));
-	return -1;
-}
-
 struct map *map_open(const char *spec, unsigned flags, char **error_r)
 {
 	struct slice text = slice_trim(slice_of(spec)), name;
@@ -120,6 +92,7 @@ struct map *map_open(const char *spec, unsigned flags, char **error_r)
 	m = mem_alloc(sizeof(*m));
 	m->type = find_type(name);
 	m->flags = flags;
+	m->open_part = map_open;
 	if (colon == NULL) {
 		buf_addf(&b, "%.*s:", (int)name.len, name.ptr);
 	}
@@ -135,228 +108,7 @@ struct map *map_open(const char *spec, unsigned flags, char **error_r)
 	return m;
 }
 
-void map_close(struct map *m)
-{
-	if (m == NULL) {
-		return;
-	}
-	if (m->type->close != NULL) {
-		m->type->close(m);
-	}
-	mem_free(m->spec);
-	buf_free(&m->error);
-	buf_free(&m->logged);
-	buf_free(&m->key);
-	mem_free(m);
-}
-
-const char *map_spec(const struct map *m)
-{
-	return m->spec;
-}
-
-const char *map_error(const struct map *m)
-{
-	return buf_str(&m->error);
-}
-
-/* ask - one look-up by the kind's function, the key folded where it has to be */
-static int ask(struct map *m, int (*get)(struct map *m, const char *key, struct buf *value),
-	const char *key, struct buf *value)
-{
-	int rc;
-
-	if (!m->type->exact && !(m->flags & MAP_EXACT)) {
-		buf_reset(&m->key);
-		buf_adds(&m->key, key);
-		if (m->key.len > 0) {
-			str_lower(m->key.data);
-		}
-		key = buf_str(&m->key);
-	}
-	rc = get(m, key, value);
-	if (rc >= 0 && m->logged.len > 0) {
-		buf_reset(&m->logged);
-	}
-	return rc;
-}
-
-int map_get(struct map *m, const char *key, struct buf *value)
-{
-	return ask(m, m->type->get, key, value);
-}
-
-int map_get_part(struct map *m, const char *key, struct buf *value)
-{
-	if (m->type->whole) {
-		return 0;
-	}
-	return ask(m, m->type->get_part != NULL ? m->type->get_part : m->type->get, key, value);
-}
-
-int map_each(struct map *m, int (*fn)(void *arg, const char *key, const char *value), void *arg)
-{
-	if (m->type->each == NULL) {
-		return map_fail(m, "tables of type %s cannot be listed", m->type->name);
-	}
-	return m->type->each(m, fn, arg);
-}
-
-/* ---- Files ---- */
-
-bool map_file_due(struct map_file *f)
-{
-	int64_t now = clock_ms();
-
-	if (f->looked != 0 && now - f->looked < param.map_check_interval * 1000) {
-		return false;
-	}
-	f->looked = now;
-	return true;
-}
-
-bool map_file_missed(struct map_file *f)
-{
-	if (f->looked == 0 || clock_ms() - f->looked < MISS_MS) {
-		return false;
-	}
-	f->looked = 0;
-	return true;
-}
-
-bool map_file_note(struct map_file *f, const struct stat *st)
-{
-	bool same = f->known && f->dev == st->st_dev && f->ino == st->st_ino &&
-		f->size == st->st_size && f->mtime.tv_sec == st->st_mtim.tv_sec &&
-		f->mtime.tv_nsec == st->st_mtim.tv_nsec;
-
-	f->known = true;
-	f->dev = st->st_dev;
-	f->ino = st->st_ino;
-	f->size = st->st_size;
-	f->mtime = st->st_mtim;
-	return !same;
-}
-
-/* ---- Lists ---- */
-
-bool map_braced(const char *s, struct slice *inside_r)
-{
-	struct slice text = slice_trim(slice_of(s));
-
-	if (text.len < 2 || text.ptr[0] != '{' || text.ptr[text.len - 1] != '}') {
-		return false;
-	}
-	*inside_r = slice_trim((struct slice){ text.ptr + 1, text.len - 2 });
-	return true;
-}
-
-int map_next_item(struct slice *rest, struct slice *item_r)
-{
-	int level = 0;
-	size_t i = 0;
-
-	while (i < rest->len && strchr(", \t\r\n", rest->ptr[i]) != NULL) {
-		i++;
-	}
-	rest->ptr += i;
-	rest->len -= i;
-	for (i = 0; i < rest->len; i++) {
-		char c = rest->ptr[i];
-
-		if (c == '{') {
-			level++;
-		} else if (c == '}' && --level < 0) {
-			return -1;
-		} else if (level == 0 && strchr(", \t\r\n", c) != NULL) {
-			break;
-		}
-	}
-	*item_r = (struct slice){ rest->ptr, i };
-	rest->ptr += i;
-	rest->len -= i;
-	return level > 0 ? -1 : i > 0;
-}
-
-struct slice map_item_text(struct slice item)
-{
-	if (item.len >= 2 && item.ptr[0] == '{' && item.ptr[item.len - 1] == '}') {
-		return slice_trim((struct slice){ item.ptr + 1, item.len - 2 });
-	}
-	return item;
-}
-
-struct maps {
-	struct map *list[MAX_TABLES];
-	size_t count;
-	bool broken; /* a table of no known type, or a list that cannot be read */
-};
-
 struct maps *maps_open(const char *list, unsigned flags)
 {
-	struct maps *ms = mem_alloc(sizeof(*ms));
-	struct slice rest = slice_of(list), item;
-	char *spec, *error = NULL;
-	int rc;
-
-	while ((rc = map_next_item(&rest, &item)) > 0 && ms->count < MAX_TABLES) {
-		spec = mem_strndup(item.ptr, item.len);
-		ms->list[ms->count] = map_open(spec, flags, &error);
-		if (ms->list[ms->count] != NULL) {
-			ms->count++;
-		} else {
-			log_warn("table %s: %s", spec, error);
-			mem_free(error);
-			ms->broken = true;
-		}
-		mem_free(spec);
-	}
-	if (rc != 0) {
-		log_warn("list of tables cannot be read: \"%.100s\"", list);
-		ms->broken = true;
-	}
-	return ms;
-}
-
-void maps_close(struct maps *ms)
-{
-	if (ms == NULL) {
-		return;
-	}
-	for (size_t i = 0; i < ms->count; i++) {
-		map_close(ms->list[i]);
-	}
-	mem_free(ms);
-}
-
-/* ask_list - the first table that does not say "not found" decides */
-static int ask_list(struct maps *ms, int (*get)(struct map *m, const char *key, struct buf *value),
-	const char *key, struct buf *value)
-{
-	int rc;
-
-	buf_reset(value);
-	for (size_t i = 0; i < ms->count; i++) {
-		rc = get(ms->list[i], key, value);
-		if (rc != 0) {
-			return rc;
-		}
-	}
-	/* What the broken table would have said is not known. */
-	return ms->broken ? -1 : 0;
-}
-
-int maps_get(struct maps *ms, const char *key, struct buf *value)
-{
-	return ask_list(ms, map_get, key, value);
-}
-
-int maps_get_part(struct maps *ms, const char *key, struct buf *value)
-{
-	return ask_list(ms, map_get_part, key, value);
-}
-
-bool maps_empty(const struct maps *ms)
-{
-	return ms->count == 0 && !ms->broken;
+	return maps_open_by(map_open, list, flags);
 }

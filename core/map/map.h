@@ -24,7 +24,10 @@ enum { MAP_EXACT = 1, MAP_SOURCE_ALIAS = 2 /* source is aliases(5) text */ };
 struct map *map_open(const char *spec, unsigned flags, char **error_r);
 void map_close(struct map *m);
 const char *map_spec(const struct map *m); /* "hash:/etc/aliases" */
-/* 1 found, value appended to *value; 0 not found; -1 temporary error (map_error()). */
+/*
+ * 1 found, value appended to *value; 0 not found; -1 temporary error (map_error()), or, inside
+ * map_wait_enter(), a server's answer that is still to come (map/map_wait.h).
+ */
 int map_get(struct map *m, const char *key, struct buf *value);
 /*
  * As map_get(), for a key that is a part of what is looked up (a parent domain, user@, @domain, a

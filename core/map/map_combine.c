@@ -35,7 +35,7 @@ static int open_part(struct map *m, struct parts *p, struct slice item)
 		mem_free(spec);
 		return map_fail(m, "too many tables within tables");
 	}
-	p->maps[p->count] = map_open(spec, (m->flags & 0xffffff) | depth << 24, &error);
+	p->maps[p->count] = m->open_part(spec, (m->flags & 0xffffff) | depth << 24, &error);
 	mem_free(spec);
 	if (p->maps[p->count] == NULL) {
 		map_fail(m, "%s", error);

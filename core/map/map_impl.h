@@ -27,6 +27,8 @@ struct map_type {
 	void (*close)(struct map *m);
 };
 
+typedef struct map *map_open_fn(const char *spec, unsigned flags, char **error_r);
+
 struct map {
 	const struct map_type *type;
 	char *spec;       /* "hash:/etc/aliases" */
@@ -36,7 +38,9 @@ struct map {
 	struct buf logged; /* the error that was logged last */
 	struct buf key;    /* folded */
 	bool opened;       /* map_open() is done: errors are logged from now on */
-	void *state;       /* the kind's own */
+	/* map_open(): for the tables that this one is made of */
+	map_open_fn *open_part;
+	void *state; /* the kind's own */
 };
 
 extern const struct map_type map_type_db[], map_type_texthash, map_type_inline, map_type_static,
@@ -47,8 +51,14 @@ extern const struct map_type map_type_db[], map_type_texthash, map_type_inline, 
 /* Set the error, log it as a warning unless it was the last one logged; -1. */
 int map_fail(struct map *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Its server has not answered yet, the look-up is done again (map/map_wait.h); -1. */
+int map_later(struct map *m);
+
 /* The error of a table that m is made of, which was logged under its own name; -1. */
 int map_pass(struct map *m, const struct map *from);
+
+/* maps_open(), with what opens a table. */
+struct maps *maps_open_by(map_open_fn *open, const char *list, unsigned flags);
 
 /* ---- Files that may change ---- */
 

@@ -144,7 +144,7 @@ static int load(struct map *m, struct query_table *t)
 		return map_fail(m, "%s: query is not set", m->name);
 	}
 	if (t->domain != NULL) {
-		t->domains = maps_open(t->domain, 0);
+		t->domains = maps_open_by(m->open_part, t->domain, 0);
 	}
 	t->loaded = true;
 	return 0;

@@ -1,0 +1,467 @@
+/*
+ * test_map_wait - look-ups that wait for a server: answers at every split, restarts, cancelling, a
+ * server that goes away, many at a time
+ *
+ * The server is a unix socket of our own in the same loop. Its answer to "name KEY" is "OK <KEY>",
+ * to keys with '-' in front "NOTFOUND ", to those with '!' "TEMP why".
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/stream.h"
+#include "base/str.h"
+#include "base/unixsock.h"
+#include "map/map.h"
+#include "map/map_wait.h"
+#include "unit.h"
+
+enum { PEERS_MAX = 64, MANY = 200, TURNS_MAX = 4000 };
+
+struct peer {
+	struct stream s;
+	char key[100]; /* asked for, not answered; "": none */
+};
+
+static struct {
+	struct loop *loop;
+	struct watch watch;
+	char path[512], spec[600];
+	struct peer peers[PEERS_MAX];
+	size_t peer_count;
+	size_t asked;
+	bool hold;    /* answers are given by give_all() */
+	size_t split; /* so many bytes of the answer first; 0: all */
+	int die;      /* so many questions are answered by hanging up */
+} S;
+
+/* ---- The server ---- */
+
+static void give(struct peer *p)
+{
+	char text[200], answer[220];
+	size_t len, first;
+
+	snprintf(text, sizeof(text), "%s%s%s",
+		p->key[0] == '-'           ? "NOTFOUND "
+			: p->key[0] == '!' ? "TEMP why"
+					   : "OK <",
+		strchr("-!", p->key[0]) != NULL ? "" : p->key,
+		strchr("-!", p->key[0]) != NULL ? "" : ">");
+	len = (size_t)snprintf(answer, sizeof(answer), "%zu:%s,", strlen(text), text);
+	first = S.split > 0 && S.split < len ? S.split : len;
+	p->key[0] = '\0';
+	REQUIRE(write(p->s.fd, answer, first) == (ssize_t)first);
+	for (int i = 0; i < 3 && first < len; i++) {
+		loop_turn(S.loop, 1); /* it is read, and is no answer yet */
+	}
+	if (first < len) {
+		REQUIRE(write(p->s.fd, answer + first, len - first) == (ssize_t)(len - first));
+	}
+}
+
+static bool on_request(struct stream *s, struct buf *in)
+{
+	struct peer *p = s->owner;
+	const char *text = strstr(buf_head(in), ":name ");
+
+	if (text == NULL || buf_head(in)[buf_unread(in) - 1] != ',') {
+		return true;
+	}
+	CHECK_STR(p->key, ""); /* one question at a time */
+	(void)str_copy(p->key, sizeof(p->key), text + 6);
+	p->key[strlen(p->key) - 1] = '\0';
+	buf_consume(in, buf_unread(in));
+	S.asked++;
+	if (S.die > 0) {
+		S.die--;
+		p->key[0] = '\0';
+		stream_close(s);
+	} else if (!S.hold && S.split == 0) {
+		give(p);
+	}
+	return true;
+}
+
+static const struct stream_class peer_class = {
+	.data = on_request, .read_size = 512, .in_max = 512
+};
+
+static void on_accept(struct watch *w, unsigned events)
+{
+	int fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	(void)events;
+	REQUIRE(fd >= 0 && S.peer_count < PEERS_MAX);
+	stream_init(&S.peers[S.peer_count].s, S.loop, &peer_class, &S.peers[S.peer_count]);
+	stream_open(&S.peers[S.peer_count++].s, fd);
+}
+
+static void give_all(void)
+{
+	for (size_t i = 0; i < S.peer_count; i++) {
+		if (S.peers[i].s.fd >= 0 && S.peers[i].key[0] != '\0') {
+			give(&S.peers[i]);
+		}
+	}
+}
+
+static void close_all(void)
+{
+	for (size_t i = 0; i < S.peer_count; i++) {
+		S.peers[i].key[0] = '\0';
+		stream_close(&S.peers[i].s);
+	}
+}
+
+static void start(void)
+{
+	int fd;
+
+	S.loop = loop_new();
+	snprintf(S.path, sizeof(S.path), "%s/table", unit_tmpdir());
+	snprintf(S.spec, sizeof(S.spec), "socketmap:unix:%s:name", S.path);
+	fd = unix_listen(S.path, 0600);
+	REQUIRE(fd >= 0);
+	S.watch.fd = -1;
+	loop_watch(S.loop, &S.watch, fd, LOOP_READ, on_accept, NULL);
+}
+
+/* stop - the server is gone, its socket too */
+static void stop(void)
+{
+	int fd = S.watch.fd;
+
+	close_all();
+	loop_unwatch(S.loop, &S.watch);
+	close(fd);
+	(void)unlink(S.path);
+}
+
+/* ---- Who asks ---- */
+
+struct asker {
+	struct map_wait wait;
+	struct map *m;
+	const char *key;
+	char value[100]; /* "(none)", "(error)"; "": not there yet */
+	int called, computed;
+};
+
+/* compute - the look-up, anew whenever there is news */
+static void compute(struct asker *a)
+{
+	struct buf value = BUF_INIT;
+	int rc;
+
+	a->computed++;
+	map_wait_enter(&a->wait);
+	rc = map_get(a->m, a->key, &value);
+	CHECK(!map_is_waiting() || rc < 0);
+	if (!map_wait_leave(&a->wait)) {
+		(void)str_copy(a->value, sizeof(a->value),
+			rc > 0            ? buf_str(&value)
+				: rc == 0 ? "(none)"
+					  : "(error)");
+	}
+	buf_free(&value);
+}
+
+static void on_answer(void *arg)
+{
+	struct asker *a = arg;
+
+	a->called++;
+	compute(a);
+}
+
+static void ask(struct asker *a, struct map *m, const char *key)
+{
+	memset(a, 0, sizeof(*a));
+	map_wait_init(&a->wait, S.loop, on_answer, a);
+	a->m = m;
+	a->key = key;
+	compute(a);
+	CHECK_STR(a->value, "");
+}
+
+static void settle(const struct asker *a)
+{
+	for (int i = 0; i < TURNS_MAX && a->value[0] == '\0'; i++) {
+		loop_turn(S.loop, 2);
+	}
+}
+
+static void turns(int n)
+{
+	while (n-- > 0) {
+		loop_turn(S.loop, 2);
+	}
+}
+
+static struct map *open_table(const char *spec)
+{
+	char *error = NULL;
+	struct map *m = map_open(spec, 0, &error);
+
+	REQUIRE(m != NULL);
+	return m;
+}
+
+/* ---- The tests ---- */
+
+TEST(map_wait, answers_at_every_split)
+{
+	struct asker a;
+	struct map *m;
+
+	start();
+	m = open_table(S.spec);
+	for (size_t split = 1; split < 11; split++) {
+		S.split = split;
+		ask(&a, m, "key");
+		turns(4);
+		CHECK_INT(a.called, 0);
+		give_all();
+		settle(&a);
+		CHECK_STR(a.value, "<key>");
+		CHECK_INT(a.called, 1);
+		CHECK_INT(a.computed, 2);
+		map_wait_end(&a.wait);
+	}
+	S.split = 0;
+	ask(&a, m, "-nobody");
+	settle(&a);
+	CHECK_STR(a.value, "(none)");
+	map_wait_end(&a.wait);
+	ask(&a, m, "!");
+	settle(&a);
+	CHECK_STR(a.value, "(error)");
+	CHECK_STR(map_error(m), "TEMP why");
+	map_wait_end(&a.wait);
+	CHECK_INT((long long)S.peer_count, 1); /* one connection for all of it */
+	map_close(m);
+	stop();
+	loop_free(S.loop);
+}
+
+/* Tables of tables: each answer brings the computation one step on. */
+TEST(map_wait, tables_of_tables)
+{
+	char spec[2000];
+	struct asker a;
+	struct map *m;
+
+	start();
+	snprintf(spec, sizeof(spec), "pipemap:{%s, unionmap:{inline:{<k>=x}, %s}, %s}", S.spec,
+		S.spec, S.spec);
+	m = open_table(spec);
+	ask(&a, m, "k");
+	settle(&a);
+	CHECK_STR(a.value, "<x,<<k>>>");
+	CHECK_INT((long long)S.asked, 3);
+	CHECK_INT(a.computed, 4);
+	/* What it knows it does not ask again, until it forgets. */
+	a.value[0] = '\0';
+	compute(&a);
+	CHECK_STR(a.value, "<x,<<k>>>");
+	map_wait_forget(&a.wait);
+	a.value[0] = '\0';
+	compute(&a);
+	CHECK_STR(a.value, "");
+	settle(&a);
+	CHECK_STR(a.value, "<x,<<k>>>");
+	CHECK_INT((long long)S.asked, 6);
+	map_wait_end(&a.wait);
+	map_close(m);
+	stop();
+	loop_free(S.loop);
+}
+
+/* Whoever goes away at whatever moment gets nothing, and the next one gets his own answer. */
+TEST(map_wait, cancelled_at_any_moment)
+{
+	struct asker gone, next;
+	struct map *m;
+
+	start();
+	m = open_table(S.spec);
+	S.hold = true;
+	for (int moment = 0; moment < 12; moment++) {
+		ask(&gone, m, "gone");
+		turns(moment);
+		map_wait_end(&gone.wait);
+		ask(&next, m, "next");
+		turns(2);
+		for (int i = 0; i < 100 && next.value[0] == '\0'; i++) {
+			give_all();
+			turns(2);
+		}
+		CHECK_STR(next.value, "<next>");
+		CHECK_INT(gone.called, 0);
+		map_wait_end(&next.wait);
+	}
+	/* In the middle of an answer. */
+	S.split = 5;
+	ask(&gone, m, "gone");
+	turns(10);
+	REQUIRE(write(S.peers[0].s.fd, "8:OK <go", 8) == 8);
+	turns(4);
+	map_wait_end(&gone.wait);
+	S.peers[0].key[0] = '\0';
+	ask(&next, m, "next");
+	turns(4);
+	REQUIRE(write(S.peers[0].s.fd, "ne>,", 4) == 4);
+	for (int i = 0; i < 100 && next.value[0] == '\0'; i++) {
+		give_all();
+		turns(2);
+	}
+	CHECK_STR(next.value, "<next>");
+	map_wait_end(&next.wait);
+	map_close(m);
+	stop();
+	loop_free(S.loop);
+}
+
+TEST(map_wait, the_server_goes_away)
+{
+	struct asker a;
+	struct map *m;
+
+	start();
+	m = open_table(S.spec);
+	S.die = 1;
+	ask(&a, m, "first"); /* a new connection that breaks is an error */
+	settle(&a);
+	CHECK_STR(a.value, "(error)");
+	map_wait_end(&a.wait);
+	ask(&a, m, "second");
+	settle(&a);
+	CHECK_STR(a.value, "<second>");
+	map_wait_end(&a.wait);
+	S.die = 1;
+	ask(&a, m, "third"); /* a kept one may have been closed: once more */
+	settle(&a);
+	CHECK_STR(a.value, "<third>");
+	map_wait_end(&a.wait);
+	S.die = 2;
+	ask(&a, m, "fourth");
+	settle(&a);
+	CHECK_STR(a.value, "(error)");
+	map_wait_end(&a.wait);
+	stop();
+	ask(&a, m, "fifth"); /* nobody listens */
+	settle(&a);
+	CHECK_STR(a.value, "(error)");
+	CHECK(*map_error(m) != '\0');
+	CHECK_INT(a.called, 1);
+	map_wait_end(&a.wait);
+	map_close(m);
+	loop_free(S.loop);
+}
+
+/* The table is closed while somebody waits: no answer, and nobody waits for ever. */
+TEST(map_wait, the_table_is_closed)
+{
+	struct asker a;
+
+	for (int moment = 0; moment < 6; moment++) {
+		struct map *m;
+
+		memset(&S, 0, sizeof(S));
+		start();
+		m = open_table(S.spec);
+		S.hold = true;
+		ask(&a, m, "key");
+		turns(moment);
+		a.m = open_table("inline:{key=other}");
+		map_close(m);
+		CHECK_INT(a.called, 1);
+		CHECK_STR(a.value, "other");
+		map_wait_end(&a.wait);
+		map_close(a.m);
+		stop();
+		loop_free(S.loop);
+	}
+}
+
+/* A server that is slow is asked by many at a time, and each gets what he asked for. */
+TEST(map_wait, many_at_a_time)
+{
+	static struct asker askers[MANY];
+	char keys[MANY][20];
+	struct map *m;
+	size_t most = 0;
+
+	start();
+	m = open_table(S.spec);
+	S.hold = true;
+	for (size_t i = 0; i < MANY; i++) {
+		snprintf(keys[i], sizeof(keys[i]), "key%zu", i);
+		ask(&askers[i], m, keys[i]);
+	}
+	for (int i = 0; i < 1000; i++) {
+		size_t done = 0;
+
+		turns(2);
+		if (i % 100 == 99) {
+			give_all();
+		}
+		for (size_t k = 0; k < MANY; k++) {
+			done += askers[k].value[0] != '\0';
+		}
+		if (done == MANY) {
+			break;
+		}
+	}
+	for (size_t i = 0; i < MANY; i++) {
+		char want[40];
+
+		snprintf(want, sizeof(want), "<%.20s>", keys[i]);
+		CHECK_STR(askers[i].value, want);
+		CHECK_INT(askers[i].called, 1);
+		map_wait_end(&askers[i].wait);
+	}
+	for (size_t i = 0; i < S.peer_count; i++) {
+		most += S.peers[i].s.fd >= 0;
+	}
+	CHECK(most > 10 && most <= 50);
+	map_close(m);
+	stop();
+	loop_free(S.loop);
+}
+
+/* Who has no loop blocks, and not for longer than it may. */
+TEST(map_wait, without_a_loop_it_blocks)
+{
+	struct asker a;
+	struct buf value = BUF_INIT;
+	struct map *m;
+	int64_t begun;
+
+	start();
+	m = open_table(S.spec);
+	map_wait_at_most(200);
+	begun = clock_ms();
+	CHECK_INT(map_get(m, "key", &value), -1); /* its connection waits in the backlog */
+	CHECK(clock_ms() - begun >= 190 && clock_ms() - begun < 2000);
+	begun = clock_ms();
+	CHECK_INT(map_get(m, "key", &value), -1); /* and now it rests */
+	CHECK(clock_ms() - begun < 100);
+	map_close(m);
+	/* Another's: entered, but with a loop of none. */
+	memset(&a, 0, sizeof(a));
+	map_wait_init(&a.wait, NULL, NULL, NULL);
+	m = open_table(S.spec);
+	map_wait_enter(&a.wait);
+	CHECK_INT(map_get(m, "key", &value), -1);
+	CHECK(!map_wait_leave(&a.wait));
+	map_close(m);
+	buf_free(&value);
+	stop();
+	loop_free(S.loop);
+}
