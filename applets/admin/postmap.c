@@ -34,7 +34,7 @@
 #include "map/map_source.h"
 #include "applets/applets.h"
 
-enum { VALUE_FILE_MAX = 10 * 1024 * 1024 };
+enum { VALUE_FILE_MAX = 10 * 1024 * 1024, READ_SIZE = 65536 };
 
 static struct G {
 	bool alias;            /* postalias */
@@ -260,48 +260,81 @@ static int ask_all(struct map **tables, const char *key, bool show_key)
 	return rc;
 }
 
-/* read_line - of stdin, without its end; false at the end */
-static bool read_line(struct buf *line)
-{
-	char *text = NULL;
-	size_t room = 0;
-	ssize_t n = getline(&text, &room, stdin);
+/* Standard input, and what of it is read and not yet a line. */
+struct input {
+	struct buf data;
+	bool ended;
+};
 
+/*
+ * fill - read on. The answers so far go out before: who asks through a pair of pipes waits for them
+ * before the next question comes.
+ */
+static void fill(struct input *in)
+{
+	ssize_t n;
+
+	if (fflush(stdout) != 0) {
+		log_fatal("write: %s", strerror(errno));
+	}
+	do {
+		n = read(STDIN_FILENO, buf_reserve(&in->data, READ_SIZE), READ_SIZE);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0) {
+		log_fatal("read: %s", strerror(errno));
+	}
+	buf_added(&in->data, (size_t)n);
+	in->ended = n == 0;
+}
+
+/* read_line - the next one, without its end; false at the end */
+static bool read_line(struct input *in, struct buf *line)
+{
+	const char *nl = NULL;
+	size_t seen = 0, len;
+
+	for (;;) {
+		nl = memchr(buf_head(&in->data) + seen, '\n', buf_unread(&in->data) - seen);
+		if (nl != NULL || in->ended) {
+			break;
+		}
+		seen = buf_unread(&in->data);
+		fill(in);
+	}
+	len = nl != NULL ? (size_t)(nl - buf_head(&in->data)) : buf_unread(&in->data);
 	buf_reset(line);
-	if (n > 0 && text[n - 1] == '\n') {
-		n--;
+	buf_add(line, buf_head(&in->data), len);
+	if (len > 0 && line->data[len - 1] == '\r') {
+		buf_truncate(line, len - 1);
 	}
-	if (n > 0 && text[n - 1] == '\r') {
-		n--;
-	}
-	if (n >= 0) {
-		buf_add(line, text, (size_t)n);
-	}
-	free(text);
-	return n >= 0;
+	buf_consume(&in->data, len + (nl != NULL));
+	return nl != NULL || len > 0;
 }
 
 /* ask_stdin - each line is a key */
 static int ask_stdin(struct map **tables)
 {
+	struct input in = { .ended = false };
 	struct buf line = BUF_INIT;
 	int found = 0;
 
-	while (read_line(&line)) {
+	while (read_line(&in, &line)) {
 		found |= ask_all(tables, buf_str(&line), true);
 	}
 	buf_free(&line);
+	buf_free(&in.data);
 	return found;
 }
 
 /* ask_message - stdin is a message: its headers (-h) and lines (-b) are keys */
 static int ask_message(struct map **tables)
 {
+	struct input in = { .ended = false };
 	struct buf header = BUF_INIT, line = BUF_INIT;
 	int found = 0;
 	bool in_body = false;
 
-	while (read_line(&line)) {
+	while (read_line(&in, &line)) {
 		if (in_body) {
 			found |= G.body ? ask_all(tables, buf_str(&line), true) : 0;
 			continue;
@@ -324,6 +357,7 @@ static int ask_message(struct map **tables)
 	}
 	buf_free(&header);
 	buf_free(&line);
+	buf_free(&in.data);
 	return found;
 }
 
@@ -414,13 +448,14 @@ static int delete_from(const char *spec, struct buf *keys)
 
 static int run_delete(char **specs)
 {
+	struct input in = { .ended = false };
 	struct buf keys = BUF_INIT, line = BUF_INIT;
 	int found = 0;
 
 	if (strcmp(G.delete, "-") != 0) {
 		buf_add(&keys, G.delete, strlen(G.delete) + 1);
 	} else {
-		while (read_line(&line)) {
+		while (read_line(&in, &line)) {
 			buf_add(&keys, buf_str(&line), strlen(buf_str(&line)) + 1);
 		}
 	}
@@ -429,6 +464,7 @@ static int run_delete(char **specs)
 	}
 	buf_free(&keys);
 	buf_free(&line);
+	buf_free(&in.data);
 	return found ? 0 : 1;
 }
 
