@@ -153,12 +153,18 @@ static struct job *jobs_pop(struct jobs *q)
 	return j;
 }
 
+/* waits_for_lock - is it looked at soon anyway? When not, whatever comes has to see to it. */
+static bool waits_for_lock(const struct box *box)
+{
+	return box->retry.slot != 0;
+}
+
 void box_add(struct job *j)
 {
 	struct box *box = box_find(j->target);
 
 	jobs_push(&box->jobs, j);
-	if (box->state != BOX_BUSY && box->locked_since == 0) {
+	if (box->state != BOX_BUSY && !waits_for_lock(box)) {
 		make_dirty(box);
 	}
 }
@@ -341,7 +347,7 @@ void box_batch_done(struct batch *b, bool locked)
 		}
 	}
 	batch_free(b);
-	if (box->locked_since == 0 && (box->jobs.count > 0 || box->repair[0] != '\0')) {
+	if (!waits_for_lock(box) && (box->jobs.count > 0 || box->repair[0] != '\0')) {
 		make_dirty(box);
 	}
 }
@@ -406,7 +412,11 @@ static bool begin_box(struct box *box)
 	char id[DELIVER_ID_SIZE] = "";
 	struct batch *b = NULL;
 
-	if (box->state == BOX_BUSY || box->retry.slot != 0 || box->jobs.count == 0) {
+	if (box->state == BOX_BUSY || waits_for_lock(box)) {
+		return true;
+	}
+	if (box->jobs.count == 0) {
+		box->locked_since = 0;
 		return true;
 	}
 	if (box->state == BOX_UNSEEN) {
@@ -432,6 +442,7 @@ static bool begin_box(struct box *box)
 	}
 	b = b != NULL ? b : batch_make(box);
 	if (b == NULL) {
+		box->locked_since = 0; /* nobody waits for it any more */
 		return true;
 	}
 	box->state = BOX_BUSY;
