@@ -57,6 +57,7 @@ enum {
 	Q_VALIDITY_GET,
 	Q_VALIDITY_SET,
 	Q_PAGES,
+	Q_FOLDER_NAME,
 	Q_PAGE_PUT,
 	Q_PAGE_DEL,
 	Q_CACHE_READ,
@@ -79,6 +80,7 @@ static const char *const sql[Q_COUNT] = {
 	[Q_VERSION] = "PRAGMA data_version",
 	[Q_FOLDER_GET] = "SELECT id, " FOLDER_COLUMNS " FROM folder WHERE name = ?1",
 	[Q_FOLDER_RELOAD] = "SELECT id, " FOLDER_COLUMNS " FROM folder WHERE id = ?1",
+	[Q_FOLDER_NAME] = "SELECT name FROM folder WHERE id = ?1",
 	[Q_FOLDER_ADD] = "INSERT INTO folder (name, uid_validity, uid_next) VALUES (?1, ?2, ?3)",
 	[Q_FOLDER_SAVE] = "UPDATE folder SET (" FOLDER_COLUMNS ") ="
 			  " (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) "
@@ -487,6 +489,18 @@ int index_folder_get(struct index *ix, const char *name, struct index_folder *f)
 int index_folder_reload(struct index *ix, struct index_folder *f)
 {
 	return take_folder(db_start(ix->db, Q_FOLDER_RELOAD, "i", f->id), f);
+}
+
+int index_folder_name(struct index *ix, int64_t id, struct buf *out)
+{
+	struct db_stmt *s = db_start(ix->db, Q_FOLDER_NAME, "i", id);
+	int rc = db_step(s);
+
+	if (rc > 0) {
+		buf_adds(out, db_text(s, 0));
+		db_reset(s);
+	}
+	return rc;
 }
 
 /*

@@ -72,6 +72,7 @@ bool index_is_low(const struct index *ix);
 /* 1 found, 0 not. f->keywords is the caller's to free (index_folder_clear). */
 int index_folder_get(struct index *ix, const char *name, struct index_folder *f);
 int index_folder_reload(struct index *ix, struct index_folder *f); /* by id */
+int index_folder_name(struct index *ix, int64_t id, struct buf *out);
 void index_folder_clear(struct index_folder *f);
 /*
  * A new folder: gives id; uid_validity too when that is 0: one that was never used in this index.

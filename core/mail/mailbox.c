@@ -418,6 +418,14 @@ void mailbox_unstick(struct mailbox *mb)
 	mb->in_change = mb->reading = mb->loaded = false;
 }
 
+void mailbox_drop_note(struct mailbox *mb)
+{
+	if (mb->note >= 0) {
+		close(mb->note);
+	}
+	mb->note = -1;
+}
+
 int mailbox_begin(struct mailbox *mb, bool durable)
 {
 	mailbox_unstick(mb);
@@ -531,6 +539,7 @@ void mailbox_forget(struct mailbox *mb)
 	if (mb->inotify >= 0) {
 		close(mb->inotify);
 	}
+	mailbox_drop_note(mb);
 	for (int bit = 0; bit < 64; bit++) {
 		mem_free(mb->keywords[bit]);
 	}
@@ -582,7 +591,7 @@ struct mailbox *mailbox_get(struct mailstore *ms, const char *name)
 	mb->refs = 1;
 	mb->name = key;
 	mb->path = path;
-	mb->inotify = -1;
+	mb->inotify = mb->note = -1;
 	if (st->driver->setup != NULL) {
 		st->driver->setup(mb);
 	}

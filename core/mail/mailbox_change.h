@@ -40,7 +40,8 @@ enum mail_copy {
 };
 /*
  * UIDs given are in *new_uids_r, in the order of uids, 0 for a message that was not copied (caller
- * frees); uid_validity of the destination. One lock, one fsync. 0, or -1 with mailstore_errno().
+ * frees); uid_validity of the destination. One lock, one fsync. 0, or -1 with mailstore_errno(); 1
+ * is -1 of a move because another process is moving from the same folder: worth trying again soon.
  */
 int mailbox_copy(struct mailbox_view *v, const uint32_t *uids, size_t count, const char *to,
 	enum mail_copy how, uint32_t **new_uids_r, uint32_t *uid_validity_r);

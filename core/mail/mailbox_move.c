@@ -6,8 +6,10 @@
  * the copy a note is made beside the index, durably, of what is to go where:
  *
  *	INDEX.move-ID   (ID: the folder's number in the index)
- *	one message of base/wire.h: MOVE_FORM, uid_validity of the folder, name and uid_validity
+ *	one message of base/wire.h: MOVE_FORM, uid_validity of the folder, number and uid_validity
  *	of the other one, the UID from which on its copies are, count, count UIDs of this folder
+ *
+ * Both folders may get other names meanwhile; a folder that is deleted takes its note along.
  *
  *	note  copy  removed   what the next one does
  *	-     -     -         nothing
@@ -19,9 +21,10 @@
  * hears NO, and what it moves again is what the note is finished for first.
  *
  * The note is locked (flock) by who moves, from before it reads the first message: two that move
- * the same do so one after the other, and the second finds nothing. One that ends is made empty
- * and not synced: what an old note says is true of messages that are here no longer, and UIDs are
- * never given twice.
+ * the same do so one after the other, and the second finds nothing. Nobody waits for the lock here:
+ * the caller has others to serve. One that ends is made empty and not synced: what an old note says
+ * is true of messages that are here no longer, and UIDs are never given twice. The descriptor is
+ * the folder's (mb->note), where it is found and closed if memory runs out on the way.
  * RFC 6851 section 3.3 (a message is in one folder or in the other).
  */
 #include "mail/mailbox_move.h"
@@ -31,58 +34,84 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/wire.h"
+#include "mail/mailbox_change.h"
+#include "mail/mailbox.h"
 
-enum {
-	MOVE_FORM = 1,
-	NOTE_MAX = 16 << 20,
-	PAUSE_MS = 10,
-	WAIT_MS = 10000 /* for another process that moves from the same folder */
-};
+enum { MOVE_FORM = 2, NOTE_MAX = 16 << 20 };
 
 /* note_path - NULL: the index is in memory, and there is no place for notes. Caller frees. */
-static char *note_path(const struct mailbox *mb)
+static char *note_path(const struct index *ix, int64_t folder)
 {
-	const char *index = index_path(mb->store->index);
+	const char *index = index_path(ix);
 	struct buf path = BUF_INIT;
 
 	if (index == NULL) {
 		return NULL;
 	}
-	buf_addf(&path, "%s.move-%lld", index, (long long)mb->f.id);
+	buf_addf(&path, "%s.move-%lld", index, (long long)folder);
 	return buf_steal(&path);
 }
 
-/* note_lock - 0; -1: somebody else moved for all of that time */
-static int note_lock(int fd, int wait_ms)
+/*
+ * note_open - the note into mb->note, locked: 0; 1 somebody else moves; -1 there is none (or it
+ * cannot be opened: errno)
+ */
+static int note_open(struct mailbox *mb, const char *path, int flags)
 {
-	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
+	struct stat st;
 
-	for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited += PAUSE_MS) {
-		if (waited >= wait_ms) {
-			return -1;
-		}
-		nanosleep(&pause, NULL);
+	mailbox_drop_note(mb);
+	mb->note = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | flags, 0600);
+	if (mb->note < 0) {
+		return -1;
+	}
+	if (fstat(mb->note, &st) != 0 || !S_ISREG(st.st_mode)) {
+		mailbox_drop_note(mb);
+		errno = EINVAL;
+		return -1;
+	}
+	/* Where the file system has no flock(2), nobody is kept out. */
+	if (flock(mb->note, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+		mailbox_drop_note(mb);
+		return 1;
 	}
 	return 0;
 }
 
-/* note_open - the note, locked; -1: there is none (flags without O_CREAT), or somebody moves */
-static int note_open(const char *path, int flags, int wait_ms)
+/* note_read - all of the note that is open: 1, 0 it is empty, -1 with a log line */
+static int note_read(int fd, const char *path, struct buf *out)
 {
-	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+	struct stat st;
+	ssize_t n = 1;
 
-	if (fd >= 0 && note_lock(fd, wait_ms) != 0) {
-		close(fd);
-		fd = -1;
+	if (fstat(fd, &st) != 0) {
+		log_warn("%s: cannot be read: %m", path);
+		return -1;
 	}
-	return fd;
+	if (st.st_size > NOTE_MAX) {
+		log_warn("%s: %lld bytes are no note of a move", path, (long long)st.st_size);
+		return -1;
+	}
+	while (n > 0 && (off_t)out->len < st.st_size) {
+		size_t want = (size_t)st.st_size - out->len;
+
+		n = pread(fd, buf_reserve(out, want), want, (off_t)out->len);
+		if (n < 0 && errno == EINTR) {
+			n = 1;
+		} else if (n < 0) {
+			log_warn("%s: cannot be read: %m", path);
+			return -1;
+		} else {
+			buf_added(out, (size_t)n);
+		}
+	}
+	return out->len > 0;
 }
 
 /* put_note - what is to be moved */
@@ -93,7 +122,7 @@ static void put_note(struct buf *b, const struct mailbox *mb, const struct mailb
 
 	wire_put_int(b, MOVE_FORM);
 	wire_put_int(b, mb->f.uid_validity);
-	wire_put_str(b, to->name);
+	wire_put_int(b, (uint64_t)to->f.id);
 	wire_put_int(b, to->f.uid_validity);
 	wire_put_int(b, to->f.uid_next);
 	wire_put_int(b, moved->count);
@@ -106,30 +135,43 @@ static void put_note(struct buf *b, const struct mailbox *mb, const struct mailb
 void move_note_write(struct move_note *note, const struct mailbox_view *v, struct mailbox *to,
 	const struct mail_moved *moved)
 {
+	int fd = v->mb->note;
 	struct buf b = BUF_INIT;
 
-	if (note->fd < 0 || mailbox_refresh(to) != 0) {
+	if (fd < 0 || mailbox_refresh(to) != 0) {
 		return;
 	}
 	put_note(&b, v->mb, to, moved);
-	if (fd_write_all(note->fd, b.data, b.len) != 0 || fsync(note->fd) != 0 ||
-		(note->made && file_sync_name(note->path, note->fd) != 0)) {
+	if (fd_write_all(fd, b.data, b.len) != 0 || fdatasync(fd) != 0 ||
+		(note->made && file_sync_name(note->path, fd) != 0)) {
 		/* Without a note it is moved as well, only not against a crash. */
-		log_warn("%s: no note of a move: %s", note->path, strerror(errno));
+		log_warn("%s: no note of a move: %m", note->path);
 	}
 	buf_free(&b);
 }
 
 void move_note_end(struct move_note *note)
 {
-	if (note->fd >= 0) {
-		if (!note->open && ftruncate(note->fd, 0) != 0) {
-			log_warn("%s: the note of a move stays: %s", note->path, strerror(errno));
-		}
-		close(note->fd);
+	struct mailbox *mb = note->mb;
+
+	if (mb != NULL && mb->note >= 0 && !note->open && ftruncate(mb->note, 0) != 0) {
+		log_warn("%s: the note of a move stays: %m", note->path);
+	}
+	if (mb != NULL) {
+		mailbox_drop_note(mb);
 	}
 	mem_free(note->path);
-	*note = (struct move_note){ .fd = -1 };
+	*note = (struct move_note){ .mb = NULL };
+}
+
+void move_note_remove(struct mailstore *ms, int64_t folder)
+{
+	char *path = note_path(ms->store->index, folder);
+
+	if (path != NULL && unlink(path) != 0 && errno != ENOENT) {
+		log_warn("%s: cannot be removed: %m", path);
+	}
+	mem_free(path);
 }
 
 /* ---- Finishing ---- */
@@ -180,6 +222,23 @@ static int next_letter(struct letters *l)
 	return c;
 }
 
+/* true_size - of a message with CR LF line ends, whatever its name says; false: cannot be read */
+static bool true_size(struct mailbox_view *v, uint32_t seq, uint64_t *size_r)
+{
+	struct letters l = { .text = mail_open(v, seq) };
+	int c;
+
+	if (l.text == NULL) {
+		return false;
+	}
+	*size_r = 0;
+	while ((c = next_letter(&l)) >= 0) {
+		*size_r += c == '\n' ? 2 : 1;
+	}
+	mail_close(l.text);
+	return !l.bad;
+}
+
 /* same_message - are these two the same, to the last byte? */
 static bool same_message(
 	struct mailbox_view *a, uint32_t a_seq, struct mailbox_view *b, uint32_t b_seq)
@@ -205,13 +264,13 @@ static bool same_message(
 /* What a note says. */
 struct note {
 	uint32_t uid_validity, to_validity, to_first;
-	const char *to;
+	int64_t to;
 	size_t count;
 	struct wire uids;
 };
 
-/* read_note - from the text of one; false: torn, of another form, or empty */
-static bool read_note(const struct buf *b, struct note *n)
+/* parse_note - from the text of one; false: torn, or of another form */
+static bool parse_note(const struct buf *b, struct note *n)
 {
 	struct wire w, all;
 	size_t size;
@@ -220,7 +279,7 @@ static bool read_note(const struct buf *b, struct note *n)
 		return false;
 	}
 	n->uid_validity = (uint32_t)wire_get_int(&w);
-	n->to = wire_get_str(&w);
+	n->to = (int64_t)wire_get_int(&w);
 	n->to_validity = (uint32_t)wire_get_int(&w);
 	n->to_first = (uint32_t)wire_get_int(&w);
 	n->count = (size_t)wire_get_int(&w);
@@ -234,6 +293,26 @@ static bool read_note(const struct buf *b, struct note *n)
 	return wire_ok(&all);
 }
 
+/*
+ * find_copy - the number in `to' of the copy of message seq, from first on; 0: there is none.
+ * A copy was written by us, so the size that is known of it is its own: few are read.
+ */
+static uint32_t find_copy(
+	struct mailbox_view *v, uint32_t seq, struct mailbox_view *to, uint32_t first)
+{
+	uint64_t size;
+
+	if (first > mailbox_count(to) || !true_size(v, seq, &size)) {
+		return 0;
+	}
+	for (uint32_t copy = first; copy <= mailbox_count(to); copy++) {
+		if (mailbox_info(to, copy)->size == size && same_message(v, seq, to, copy)) {
+			return copy;
+		}
+	}
+	return 0;
+}
+
 /* remove_copied - those messages of the note that have their copy in the other folder: 0 or -1 */
 static int remove_copied(struct mailbox_view *v, struct mailbox_view *to, const struct note *n)
 {
@@ -245,14 +324,12 @@ static int remove_copied(struct mailbox_view *v, struct mailbox_view *to, const 
 
 	for (size_t i = 0; i < n->count; i++) {
 		uint32_t uid = (uint32_t)wire_get_int(&uids), seq = mailbox_seq(v, uid, false);
+		uint32_t copy = seq != 0 ? find_copy(v, seq, to, first) : 0;
 
 		/* The copies stand in the order of the UIDs; other mail may be between them. */
-		for (uint32_t copy = first; seq != 0 && copy <= mailbox_count(to); copy++) {
-			if (same_message(v, seq, to, copy)) {
-				gone[count++] = uid;
-				first = copy + 1;
-				break;
-			}
+		if (copy != 0) {
+			gone[count++] = uid;
+			first = copy + 1;
 		}
 	}
 	if (count > 0) {
@@ -260,7 +337,7 @@ static int remove_copied(struct mailbox_view *v, struct mailbox_view *to, const 
 	}
 	if (count > 0 && rc == 0) {
 		log_info("%s: %zu messages were moved to %s when it was interrupted: finished",
-			v->mb->name, count, n->to);
+			v->mb->name, count, to->mb->name);
 	}
 	mem_free(gone);
 	return rc;
@@ -274,99 +351,128 @@ static int can_wait(const struct mailstore *ms)
 	return code == MAIL_E_BUSY || code == MAIL_E_NOSPACE ? -1 : 0;
 }
 
+/* open_other - the folder that the note is about, by its number; NULL with a code, or none */
+static struct mailbox_view *open_other(struct mailstore *ms, const struct note *n)
+{
+	struct buf name = BUF_INIT;
+	struct mailbox_view *to = NULL;
+	int rc = index_folder_name(ms->store->index, n->to, &name);
+
+	ms->code = MAIL_E_NONE;
+	if (rc < 0) {
+		store_fail_index(ms);
+	} else if (rc > 0) {
+		to = view_open(ms, buf_str(&name), true);
+	}
+	buf_free(&name);
+	return to;
+}
+
 /* finish - a note that somebody left: 0, or -1 when it has to wait for the next one */
 static int finish(struct mailstore *ms, struct mailbox *mb, const struct note *n)
 {
-	struct mailbox_view *v = NULL, *to;
+	struct mailbox_view *v = NULL, *to = open_other(ms, n);
 	int rc = 0;
 
-	if (n->uid_validity != mb->f.uid_validity) {
-		return 0;
-	}
-	ms->finishing = true;
-	to = mailbox_open(ms, n->to, true);
 	if (to != NULL && mailbox_uid_validity(to) == n->to_validity) {
 		/* Read-only, or it would take \Recent from who opens the folder. */
-		v = mailbox_open(ms, mb->name, true);
+		v = view_open(ms, mb->name, true);
 		rc = v == NULL ? can_wait(ms) : 0;
 	} else if (to == NULL) {
 		rc = can_wait(ms);
 	}
-	if (v != NULL) {
+	if (v != NULL && mailbox_uid_validity(v) == n->uid_validity) {
 		v->read_only = false;
 		rc = remove_copied(v, to, n) == 0 ? 0 : can_wait(ms);
-		mailbox_close(v);
 	}
-	if (to != NULL) {
-		mailbox_close(to);
-	}
-	ms->finishing = false;
+	mailbox_close(v);
+	mailbox_close(to);
 	return rc;
 }
 
-/* finish_note - the note in a file that is locked; then it is empty, unless it has to wait: -1 */
-static int finish_note(struct mailstore *ms, struct mailbox *mb, int fd, const char *path)
+/* finish_note - what the note that is open says; then it is empty, unless it has to wait: -1 */
+static int finish_note(struct mailstore *ms, struct mailbox *mb, const char *path)
 {
-	size_t len = 0;
-	char *text = file_read(path, NOTE_MAX, &len);
 	struct buf b = BUF_INIT;
 	struct note n;
-	int rc = 0;
+	int rc = note_read(mb->note, path, &b);
 
-	if (text != NULL) {
-		buf_add(&b, text, len);
+	if (rc > 0 && !parse_note(&b, &n)) {
+		log_warn("%s: the note of a move is not whole: what it was about stays where it is",
+			path);
+		rc = -1;
 	}
-	if (read_note(&b, &n)) {
-		rc = finish(ms, mb, &n);
-	}
-	mem_free(text);
-	buf_free(&b);
-	mb->ms = ms;
-	return rc == 0 ? ftruncate(fd, 0) : -1;
-}
-
-int move_note_begin(struct mailbox_view *v, struct move_note *note)
-{
-	struct stat st;
-	int rc = 0;
-
-	*note = (struct move_note){ .fd = -1, .path = note_path(v->mb) };
-	if (note->path == NULL) {
-		return 0;
-	}
-	note->made = lstat(note->path, &st) != 0;
-	note->fd = note_open(note->path, O_CREAT, WAIT_MS);
-	if (note->fd >= 0 && fstat(note->fd, &st) == 0 && st.st_size > 0) {
-		rc = finish_note(v->ms, v->mb, note->fd, note->path);
-	}
-	if (rc != 0) {
-		/* It stays as it is: the next one finishes it. */
-		close(note->fd);
-		mem_free(note->path);
-		*note = (struct move_note){ .fd = -1 };
-		return store_fail(
-			v->ms, MAIL_E_BUSY, "A move that was interrupted is not finished");
-	}
-	v->ms->code = MAIL_E_NONE;
-	if (mailbox_refresh(v->mb) != 0) {
-		move_note_end(note);
+	if (rc > 0 && finish(ms, mb, &n) != 0) {
+		mb->ms = ms;
+		buf_free(&b);
 		return -1;
+	}
+	mb->ms = ms;
+	buf_free(&b);
+	if (rc != 0 && ftruncate(mb->note, 0) != 0) {
+		log_warn("%s: the note of a move stays: %m", path);
 	}
 	return 0;
 }
 
+/* begin_open - the note, open and free of what an earlier move left: 0, 1, -1 as move_note_begin */
+static int begin_open(struct mailbox_view *v, struct move_note *note)
+{
+	struct stat st;
+	int rc;
+
+	note->made = lstat(note->path, &st) != 0;
+	rc = note_open(v->mb, note->path, O_CREAT);
+	if (rc < 0) {
+		/* Without a note it is moved as well, only not against a crash. */
+		log_warn("%s: no note of a move: %m", note->path);
+		return 0;
+	}
+	if (rc > 0) {
+		store_fail(v->ms, MAIL_E_BUSY, "Messages are being moved by another process");
+		return 1;
+	}
+	if (finish_note(v->ms, v->mb, note->path) != 0) {
+		/* It stays as it is: the next one finishes it. */
+		mailbox_drop_note(v->mb);
+		return store_fail(
+			v->ms, MAIL_E_BUSY, "A move that was interrupted is not finished");
+	}
+	return 0;
+}
+
+int move_note_begin(struct mailbox_view *v, struct move_note *note)
+{
+	char *path = note_path(v->mb->store->index, v->mb->f.id);
+	int rc;
+
+	*note = (struct move_note){ .mb = NULL };
+	if (path == NULL) {
+		return 0;
+	}
+	note->path = path;
+	note->mb = v->mb;
+	rc = begin_open(v, note);
+	if (rc == 0) {
+		v->ms->code = MAIL_E_NONE;
+		rc = mailbox_refresh(v->mb);
+	}
+	if (rc != 0) {
+		note->open = true;
+		move_note_end(note);
+	}
+	return rc;
+}
+
 void move_finish(struct mailstore *ms, struct mailbox *mb)
 {
-	char *path = note_path(mb);
+	char *path = note_path(ms->store->index, mb->f.id);
 	struct stat st;
-	int fd = -1;
 
-	if (path != NULL && !ms->finishing && lstat(path, &st) == 0 && st.st_size > 0) {
-		fd = note_open(path, 0, 0);
-	}
-	if (fd >= 0) {
-		(void)finish_note(ms, mb, fd, path);
-		close(fd);
+	if (path != NULL && lstat(path, &st) == 0 && st.st_size > 0 &&
+		note_open(mb, path, 0) == 0) {
+		(void)finish_note(ms, mb, path);
+		mailbox_drop_note(mb);
 		ms->code = MAIL_E_NONE;
 	}
 	mem_free(path);

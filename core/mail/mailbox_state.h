@@ -36,6 +36,7 @@ struct mailbox {
 	struct mail_ghost *ghosts;
 	size_t ghost_count;
 	int inotify; /* -1 none */
+	int note;    /* of a move that this process is making (mailbox_move.c), -1 none */
 };
 
 /* Message i, which has to be less than count. */
@@ -56,6 +57,11 @@ void mailbox_forget(struct mailbox *mb);
 int mailbox_refresh(struct mailbox *mb);
 /* A session may have run out of memory in the middle of a change: nothing of it counts. */
 void mailbox_unstick(struct mailbox *mb);
+/*
+ * The note of a move is closed as it stands, for the next one to finish. A move is made in one go,
+ * so between two of them a note that is open is of one that ran out of memory.
+ */
+void mailbox_drop_note(struct mailbox *mb);
 /* The index's write lock; then up to date with it. 0 or -1. */
 int mailbox_begin(struct mailbox *mb, bool durable);
 int mailbox_commit(struct mailbox *mb);

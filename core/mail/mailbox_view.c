@@ -22,7 +22,6 @@
 
 #include "base/mem.h"
 #include "mail/mail_driver.h"
-#include "mail/mailbox_move.h"
 
 /* ---- What the session knows ---- */
 
@@ -163,6 +162,13 @@ int mailbox_keyword_bit(struct mailbox_view *v, const char *name, bool create)
 	return mailbox_commit(mb) == 0 ? bit : -1;
 }
 
+int mailbox_writable(struct mailbox_view *v)
+{
+	v->mb->ms = v->ms;
+	v->ms->code = MAIL_E_NONE;
+	return v->read_only ? store_fail(v->ms, MAIL_E_PERM, "Mailbox is read-only") : 0;
+}
+
 /* ---- Opening ---- */
 
 /* add_recent - UIDs first..last are recent in v and nowhere else */
@@ -214,7 +220,7 @@ static int claim_recent(struct mailbox_view *v)
 	return 0;
 }
 
-struct mailbox_view *mailbox_open(struct mailstore *ms, const char *name, bool read_only)
+struct mailbox_view *view_open(struct mailstore *ms, const char *name, bool read_only)
 {
 	struct mailbox *mb = mailbox_get(ms, name);
 	struct mailbox_view *v;
@@ -229,7 +235,6 @@ struct mailbox_view *mailbox_open(struct mailstore *ms, const char *name, bool r
 		mailbox_put(mb);
 		return NULL;
 	}
-	move_finish(ms, mb);
 	v = mem_alloc(sizeof(*v));
 	v->ms = ms;
 	v->mb = mb;

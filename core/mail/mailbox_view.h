@@ -38,6 +38,10 @@ struct mailbox_view {
 	uint32_t ahead_first, ahead_last, asked_last;
 };
 
+/* mailbox_open() (mailbox_open.c) without a look for a move that was interrupted. */
+struct mailbox_view *view_open(struct mailstore *ms, const char *name, bool read_only);
+/* Before a change: 0, or -1 where the view is read-only. */
+int mailbox_writable(struct mailbox_view *v);
 /* Write the structures that were put: 0 or -1. Forget those read ahead. */
 int view_cache_flush(struct mailbox_view *v);
 void view_cache_forget(struct mailbox_view *v);

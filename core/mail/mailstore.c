@@ -308,6 +308,9 @@ void mailstore_close(struct mailstore *ms)
 	if (ms == NULL) {
 		return;
 	}
+	for (struct mailbox *mb = ms->store->open; mb != NULL; mb = mb->next) {
+		mailbox_drop_note(mb);
+	}
 	/* The store itself stays, see close_unused(). */
 	ms->store->refs--;
 	buf_free(&ms->error);

@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "mail/mail_driver.h"
-#include "mail/mailbox_view.h"
+#include "mail/mailbox_move.h"
 
 /* ---- Listing ---- */
 
@@ -220,6 +220,7 @@ static int forget_folder(struct mailstore *ms, const char *key)
 	if (rc == 0) {
 		rc = index_folder_get(ix, key, &f);
 		if (rc > 0) {
+			move_note_remove(ms, f.id);
 			rc = index_folder_remove(ix, f.id);
 		}
 		if (rc == 0) {
@@ -383,7 +384,7 @@ static int rename_inbox(struct mailstore *ms, const char *to)
 	}
 	mem_free(uids);
 	mailbox_close(v);
-	return rc;
+	return rc == 0 ? 0 : -1;
 }
 
 /* known_folder - is there a folder, or one that its children imply? */
@@ -432,6 +433,7 @@ int mailstore_rename(struct mailstore *ms, const char *from, const char *to)
 	/* What the index remembers of a folder of the new name that is gone. */
 	rc = index_folder_get(ix, to, &stale);
 	if (rc > 0) {
+		move_note_remove(ms, stale.id);
 		rc = index_folder_remove(ix, stale.id);
 	}
 	index_folder_clear(&stale);

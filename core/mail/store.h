@@ -34,7 +34,6 @@ struct mailstore {
 	struct store *store;
 	enum mail_error code;
 	struct buf error;
-	bool finishing; /* a move that was interrupted (mailbox_move.c) */
 };
 
 /* ---- Errors: -1 for the caller to return ---- */

@@ -8,6 +8,8 @@
 #include "base/mem.h"
 #include "applets/read/imapd/imapd.h"
 
+enum { MOVE_PAUSE_MS = 20, MOVE_WAIT_MS = 10000 };
+
 /* put_copyuid - "[COPYUID validity from to] " of those that were copied; nothing when none was */
 static void put_copyuid(
 	struct buf *out, uint32_t validity, uint32_t *from, uint32_t *to, size_t count)
@@ -43,22 +45,72 @@ static bool all_copied(const uint32_t *to, size_t count)
 	return true;
 }
 
+/* A COPY or MOVE. */
+struct transfer {
+	const char *name;
+	uint32_t *uids;
+	size_t count;
+	enum mail_copy how;
+	int64_t until; /* of imapd_clock(): so long for others that move from the same folder */
+};
+
+/* tell - the reply about what was copied, new_uids as of mailbox_copy() */
+static void tell(struct imapd *s, const struct transfer *t, uint32_t *new_uids, uint32_t validity,
+	struct buf *out)
+{
+	bool all = all_copied(new_uids, t->count);
+	struct buf code = BUF_INIT;
+
+	put_copyuid(&code, validity, t->uids, new_uids, t->count);
+	if (t->how == MAIL_MOVE) {
+		/* RFC 6851 4.3: COPYUID comes before the EXPUNGEs, so in an untagged OK. */
+		if (code.len > 0) {
+			buf_addf(out, "* OK %sMoved UIDs.\r\n", buf_str(&code));
+		}
+		s->expunged += t->count;
+		cmd_ok(s, "Move completed.");
+	} else if (!all && t->how == MAIL_COPY_ALL) {
+		cmd_no(s, "[EXPUNGEISSUED] Some of the requested messages no longer exist.");
+	} else if (code.len == 0) {
+		cmd_ok(s, "No messages found.");
+	} else {
+		cmd_ok(s, "%sCopy completed.", buf_str(&code));
+	}
+	buf_free(&code);
+}
+
+/* transfer_on - now, or soon again where another process is moving from this folder */
+static enum cmd_result transfer_on(struct imapd *s, struct buf *in, struct buf *out)
+{
+	struct transfer *t = s->state;
+	uint32_t *new_uids = NULL, validity = 0;
+	int rc = mailbox_copy(s->view, t->uids, t->count, t->name, t->how, &new_uids, &validity);
+
+	(void)in;
+	if (rc > 0 && s->io->loop != NULL && imapd_clock() < t->until) {
+		s->go_on = transfer_on;
+		return imapd_wait(s, MOVE_PAUSE_MS);
+	}
+	if (rc != 0) {
+		mem_free(new_uids);
+		return cmd_store_error(s, true);
+	}
+	tell(s, t, new_uids, validity, out);
+	mem_free(new_uids);
+	return CMD_DONE;
+}
+
 /* transfer - COPY and MOVE */
 static enum cmd_result transfer(struct imapd *s, struct imap_args *a, struct buf *out, bool move)
 {
+	struct transfer *t = arena_alloc(&s->arena, sizeof(*t));
 	struct imap_set set;
-	uint32_t *uids, *new_uids = NULL, validity = 0;
-	struct buf code = BUF_INIT;
-	const char *name;
-	enum mail_copy how = move ? MAIL_MOVE : s->uid ? MAIL_COPY_PRESENT : MAIL_COPY_ALL;
-	size_t count;
-	bool all;
 
 	if (!imap_args_space(a) || !imap_args_set(a, &set) || !imap_args_space(a)) {
 		return cmd_args_error(s, a);
 	}
-	name = imapd_mailbox_arg(s, a);
-	if (name == NULL) {
+	t->name = imapd_mailbox_arg(s, a);
+	if (t->name == NULL) {
 		return CMD_DONE;
 	}
 	if (!imap_args_end(a)) {
@@ -67,36 +119,17 @@ static enum cmd_result transfer(struct imapd *s, struct imap_args *a, struct buf
 	if (move && mailbox_read_only(s->view)) {
 		return cmd_no(s, "[READ-ONLY] Mailbox is read-only.");
 	}
-	if (!imapd_uids(s, &set, &uids, &count)) {
+	if (!imapd_uids(s, &set, &t->uids, &t->count)) {
 		return CMD_DONE;
 	}
-	if (count == 0) {
+	if (t->count == 0) {
 		return cmd_ok(s, "No messages found.");
 	}
 	imapd_auto_create(s);
-	if (mailbox_copy(s->view, uids, count, name, how, &new_uids, &validity) != 0) {
-		mem_free(new_uids);
-		return cmd_store_error(s, true);
-	}
-	all = all_copied(new_uids, count);
-	put_copyuid(&code, validity, uids, new_uids, count);
-	mem_free(new_uids);
-	if (move) {
-		/* RFC 6851 4.3: COPYUID comes before the EXPUNGEs, so in an untagged OK. */
-		if (code.len > 0) {
-			buf_addf(out, "* OK %sMoved UIDs.\r\n", buf_str(&code));
-		}
-		s->expunged += count;
-		cmd_ok(s, "Move completed.");
-	} else if (!all && how == MAIL_COPY_ALL) {
-		cmd_no(s, "[EXPUNGEISSUED] Some of the requested messages no longer exist.");
-	} else if (code.len == 0) {
-		cmd_ok(s, "No messages found.");
-	} else {
-		cmd_ok(s, "%sCopy completed.", buf_str(&code));
-	}
-	buf_free(&code);
-	return CMD_DONE;
+	t->how = move ? MAIL_MOVE : s->uid ? MAIL_COPY_PRESENT : MAIL_COPY_ALL;
+	t->until = imapd_clock() + MOVE_WAIT_MS;
+	s->state = t;
+	return transfer_on(s, NULL, out);
 }
 
 enum cmd_result cmd_copy(struct imapd *s, struct imap_args *a, struct buf *out)

@@ -4,10 +4,13 @@
  * Killed at every point: test_killpoints. Here: what stands in the note, when it has to be on the
  * disk, and every way in which a note may not be true (any more).
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -42,30 +45,37 @@ static void copy(struct mailbox_view *v)
 	mem_free(given);
 }
 
-/* interrupt - as a MOVE that ended after the note, or after the copies: it is not ended */
-static struct move_note interrupt(struct mailstore *ms, bool copied)
+/*
+ * interrupt - as a MOVE that ended after the note, or after the copies: it is not ended. The note's
+ * descriptor, which holds its lock as another process would.
+ */
+static int interrupt(struct mailstore *ms, bool copied)
 {
 	struct mail_moved moved = { uids, 2 };
 	struct mailbox_view *v = mailbox_open(ms, "INBOX", false);
 	struct mailbox *to = mailbox_get(ms, "Saved");
 	struct move_note note;
+	int fd;
 
 	REQUIRE(v != NULL && to != NULL);
-	REQUIRE(move_note_begin(v, &note) == 0 && note.fd >= 0);
+	REQUIRE(move_note_begin(v, &note) == 0 && v->mb->note >= 0);
 	move_note_write(&note, v, to, &moved);
 	mailbox_put(to);
+	fd = dup(v->mb->note);
+	REQUIRE(fd >= 0);
+	mailbox_drop_note(v->mb);
+	mem_free(note.path);
 	if (copied) {
 		copy(v);
 	}
 	mailbox_close(v);
-	return note;
+	return fd;
 }
 
 /* killed - the process is no more: nobody has the note open */
-static void killed(struct move_note note)
+static void killed(int note)
 {
-	close(note.fd);
-	mem_free(note.path);
+	close(note);
 }
 
 static void check_folder(struct mailstore *ms, const char *folder, const char *want)
@@ -181,11 +191,18 @@ TEST(mailbox_move, some_were_copied)
 
 static void under_way(struct mailstore *ms)
 {
-	struct move_note note = interrupt(ms, true);
+	int note = interrupt(ms, true);
+	struct mailbox_view *v;
+	uint32_t *given, validity;
 
-	/* Whoever moves holds the note: others wait for what becomes of it. */
+	/* Whoever moves holds the note: others do not touch what it is about, nor wait. */
 	check_folder(ms, "INBOX", "1:one 2:two 3:three ");
-	move_note_end(&note);
+	v = mailbox_open(ms, "INBOX", false);
+	CHECK_INT(mailbox_copy(v, uids, 2, "Saved", MAIL_MOVE, &given, &validity), 1);
+	CHECK_INT(mailstore_errno(ms), MAIL_E_BUSY);
+	mailbox_close(v);
+	REQUIRE(ftruncate(note, 0) == 0);
+	close(note);
 	check_folder(ms, "INBOX", "1:one 2:two 3:three ");
 }
 
@@ -244,13 +261,13 @@ static void torn(struct mailstore *ms)
 	struct stat st;
 
 	for (int cut = 1;; cut++) {
-		struct move_note note = interrupt(ms, cut == 1);
+		int note = interrupt(ms, cut == 1);
 		bool whole;
 
 		note_name(ms, name, sizeof(name));
-		REQUIRE(fstat(note.fd, &st) == 0);
+		REQUIRE(fstat(note, &st) == 0);
 		whole = cut > st.st_size;
-		REQUIRE(ftruncate(note.fd, whole ? st.st_size : st.st_size - cut) == 0);
+		REQUIRE(ftruncate(note, whole ? st.st_size : st.st_size - cut) == 0);
 		killed(note);
 		check_folder(ms, "INBOX", "1:one 2:two 3:three ");
 		CHECK(stat(name, &st) == 0 && st.st_size == 0);
@@ -263,6 +280,113 @@ static void torn(struct mailstore *ms)
 TEST(mailbox_move, torn_note)
 {
 	at_both(torn);
+}
+
+/* Other names do not keep it from being finished; a folder that goes takes its note along. */
+static void renamed(struct mailstore *ms)
+{
+	struct mailbox_view *v;
+	char name[512];
+	uint32_t *given, validity;
+
+	killed(interrupt(ms, true));
+	REQUIRE(mailstore_rename(ms, "Saved", "Kept") == 0);
+	check_folder(ms, "INBOX", "2:two ");
+	check_folder(ms, "Kept", "1:one 2:one 3:three ");
+	v = mailbox_open(ms, "Kept", false);
+	REQUIRE(v != NULL && mailbox_copy(v, uids, 1, "INBOX", MAIL_MOVE, &given, &validity) == 0);
+	snprintf(name, sizeof(name), "%s.move-%lld", index_path(v->mb->store->index),
+		(long long)v->mb->f.id);
+	mem_free(given);
+	mailbox_close(v);
+	CHECK(access(name, F_OK) == 0);
+	REQUIRE(mailstore_delete(ms, "Kept") == 0);
+	CHECK(access(name, F_OK) != 0);
+}
+
+TEST(mailbox_move, folders_renamed_and_deleted)
+{
+	at_both(renamed);
+}
+
+/* What is in the note's place may be anything. */
+static void no_note(struct mailstore *ms)
+{
+	struct mailbox_view *v;
+	uint32_t *given, validity;
+	char name[512];
+	struct stat st;
+
+	note_name(ms, name, sizeof(name));
+	REQUIRE(mkfifo(name, 0600) == 0);
+	check_folder(ms, "INBOX", "1:one 2:two 3:three ");
+	REQUIRE(unlink(name) == 0 && symlink("/etc/passwd", name) == 0);
+	check_folder(ms, "INBOX", "1:one 2:two 3:three ");
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(mailbox_copy(v, uids, 1, "Saved", MAIL_MOVE, &given, &validity) == 0);
+	mem_free(given);
+	mailbox_close(v);
+	REQUIRE(unlink(name) == 0);
+	/* Longer than any note. */
+	killed(interrupt(ms, false));
+	REQUIRE(truncate(name, (off_t)1 << 40) == 0);
+	check_folder(ms, "INBOX", "2:two 3:three ");
+	CHECK(stat(name, &st) == 0 && st.st_size == 0);
+}
+
+TEST(mailbox_move, something_else_in_its_place)
+{
+	at_both(no_note);
+}
+
+/* short_of_memory - a session whose move fails at its n-th allocation: 0 it failed, 1 it did not */
+static int short_of_memory(unsigned long n, const char *name)
+{
+	struct mailstore *ms = store_open(kind);
+	struct mailbox_view *v = mailbox_open(ms, "INBOX", false);
+	uint32_t *given, validity;
+	struct mem_guard g;
+	volatile int whole = 0;
+	int fd;
+
+	if (mem_guard_enter(&g) == 0) {
+		mem_fail_at(n);
+		(void)mailbox_copy(v, uids, 1, "Saved", MAIL_MOVE, &given, &validity);
+		whole = 1;
+	}
+	mem_fail_at(0);
+	mem_guard_leave(&g);
+	mailbox_close(v);
+	mailstore_close(ms);
+	/* The process lives on, and holds nobody up. */
+	fd = open(name, O_RDWR | O_CREAT, 0600);
+	return fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0 ? 2 : whole;
+}
+
+/* Memory that runs out anywhere in a move costs the session, not all moves from the folder. */
+static void no_memory(struct mailstore *ms)
+{
+	char name[512];
+	int status = 0;
+
+	note_name(ms, name, sizeof(name));
+	for (unsigned long n = 1; n < 200 && status == 0; n++) {
+		pid_t pid = fork();
+
+		REQUIRE(pid >= 0);
+		if (pid == 0) {
+			_exit(short_of_memory(n, name));
+		}
+		REQUIRE(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+		status = WEXITSTATUS(status);
+		CHECK(status < 2);
+	}
+	CHECK_INT(status, 1);
+}
+
+TEST(mailbox_move, out_of_memory)
+{
+	at_both(no_memory);
 }
 
 /* A note that is not on the disk before the copies begin is none. */
