@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "mail/delivered.h"
+
 /*
  * Local delivery into mailbox files: a batch of messages for one mailbox under
  * one lock with one fsync. Runs as the recipient. Does not use index.db; the index
@@ -44,6 +46,8 @@ struct deliver_item {
 struct deliver_how {
 	int64_t size_limit; /* mailbox_size_limit; 0 none */
 	int lock_ms;        /* how long to wait for the lock */
+	/* The recipient's; what was taken out is written down there (mail/removed.c). NULL: none */
+	const char *home;
 	/* the file may belong to another user (deliveries to /file) */
 	bool any_owner;
 	/*
@@ -70,7 +74,7 @@ struct buf;
  */
 void deliver_head(struct buf *out, const struct deliver_item *it, bool from_line);
 
-enum { DELIVER_ID_SIZE = 24 };
+enum { DELIVER_ID_SIZE = DELIVERED_ID_SIZE };
 
 /*
  * Look at the end of an mbox that an earlier process of ours may have left in the middle

@@ -28,22 +28,15 @@
 #include "mail/mbox/mbox_format.h"
 #include "deliver/deliver_impl.h"
 
-enum {
-	WINDOW = 256 * 1024,
-	HEAD_MAX = 16 * 1024, /* of a message: the added lines and the first Received are in it */
-	READ_AHEAD = 64 * 1024
-};
+enum { WINDOW = 256 * 1024, READ_AHEAD = 64 * 1024 };
 
 /* The beginning of a message in the mbox, taken apart. */
 struct head {
-	char data[HEAD_MAX];
+	char data[DELIVERED_HEAD];
 	size_t len;
-	bool from_whole;                  /* the From_ line is there with its newline */
-	bool has_blank;                   /* the blank line after the headers is within data */
-	struct slice original, recipient; /* values of the added lines; ptr NULL: none */
-	size_t content;                   /* where the content begins */
-	struct slice received; /* the first Received header with its continuation lines */
-	bool received_whole;   /* and its end is there too */
+	bool from_whole; /* the From_ line is there with its newline */
+	bool has_blank;  /* the blank line after the headers is within data */
+	struct delivered_head d;
 };
 
 /* read_at - up to len bytes: count, or -1 */
@@ -76,83 +69,14 @@ static size_t line_end(const struct head *h, size_t pos)
 	return nl != NULL ? (size_t)(nl - h->data) + 1 : h->len;
 }
 
-/* added_line - the line at pos is `name: value\n': its value, and pos moves behind it */
-static bool added_line(struct head *h, size_t *pos, const char *name, struct slice *value_r)
-{
-	size_t n = strlen(name), end = line_end(h, *pos);
-
-	if (end - *pos < n || memcmp(h->data + *pos, name, n) != 0 || h->data[end - 1] != '\n') {
-		return false;
-	}
-	*value_r = (struct slice){ h->data + *pos + n, end - 1 - *pos - n };
-	*pos = end;
-	return true;
-}
-
-/* find_received - the first Received header of the content */
-static void find_received(struct head *h)
-{
-	size_t pos = h->content;
-
-	while (pos < h->len && h->data[pos] != '\n') {
-		size_t end = line_end(h, pos);
-
-		while (end < h->len && (h->data[end] == ' ' || h->data[end] == '\t')) {
-			end = line_end(h, end);
-		}
-		if (h->len - pos >= 9 && memcmp(h->data + pos, "Received:", 9) == 0) {
-			h->received = (struct slice){ h->data + pos, end - pos };
-			h->received_whole = end < h->len;
-			return;
-		}
-		pos = end;
-	}
-}
-
 /* parse_head - from h->data, h->len */
 static void parse_head(struct head *h)
 {
-	struct slice path = { NULL, 0 };
 	size_t pos = line_end(h, 0);
 
-	h->original = h->recipient = h->received = (struct slice){ NULL, 0 };
 	h->from_whole = pos > 0 && h->data[pos - 1] == '\n';
-	h->received_whole = false;
 	h->has_blank = memmem(h->data, h->len, "\n\n", 2) != NULL;
-	added_line(h, &pos, "Return-Path: ", &path);
-	added_line(h, &pos, "X-Original-To: ", &h->original);
-	added_line(h, &pos, "Delivered-To: ", &h->recipient);
-	h->content = pos;
-	find_received(h);
-}
-
-/* next_id - the next word after " id " in a Received header; false: no more */
-static bool next_id(struct slice *rest, char id[DELIVER_ID_SIZE])
-{
-	while (rest->len > 0) {
-		const char *p = memmem(rest->ptr, rest->len, "id ", 3);
-		size_t n = 0;
-		bool word;
-
-		if (p == NULL) {
-			return false;
-		}
-		word = p > rest->ptr && (p[-1] == ' ' || p[-1] == '\t' || p[-1] == '\n');
-		rest->len -= (size_t)(p + 3 - rest->ptr);
-		rest->ptr = p + 3;
-		while (n < rest->len &&
-			((rest->ptr[n] >= '0' && rest->ptr[n] <= '9') ||
-				(rest->ptr[n] >= 'A' && rest->ptr[n] <= 'Z') ||
-				(rest->ptr[n] >= 'a' && rest->ptr[n] <= 'z'))) {
-			n++;
-		}
-		if (word && n > 0 && n < DELIVER_ID_SIZE && n < rest->len) {
-			memcpy(id, rest->ptr, n);
-			id[n] = '\0';
-			return true;
-		}
-	}
-	return false;
+	delivered_parse(&h->d, h->data, h->len, pos);
 }
 
 /* The mbox side of a comparison: a reader over [pos, size). */
@@ -333,11 +257,11 @@ static void consider(struct search *s, off_t at, struct deliver_item *it)
 {
 	if (it->status != DELIVER_NONE ||
 		(!it->repair &&
-			(!same(s->head.recipient, it->recipient) ||
-				!same(s->head.original, it->original)))) {
+			(!same(s->head.d.recipient, it->recipient) ||
+				!same(s->head.d.original, it->original)))) {
 		return;
 	}
-	switch (compare_content(s->m, at + (off_t)s->head.content, it)) {
+	switch (compare_content(s->m, at + (off_t)s->head.d.content, it)) {
 	case FOUND_WHOLE:
 		deliver_set(it, DELIVER_DUPLICATE, "2.0.0", "delivered to mailbox");
 		break;
@@ -355,7 +279,7 @@ static void consider(struct search *s, off_t at, struct deliver_item *it)
 /* load_head - read and take apart the message at `at'; 0 or -1 */
 static int load_head(struct deliver_mbox *m, struct head *h, off_t at)
 {
-	size_t want = m->size - at < HEAD_MAX ? (size_t)(m->size - at) : HEAD_MAX;
+	size_t want = m->size - at < DELIVERED_HEAD ? (size_t)(m->size - at) : DELIVERED_HEAD;
 	ssize_t n = read_at(m->fd, h->data, want, at);
 
 	if (n < 0) {
@@ -376,8 +300,8 @@ static void look_at(struct search *s, off_t at)
 		s->error = true;
 		return;
 	}
-	rest = s->head.received;
-	while (rest.ptr != NULL && next_id(&rest, id)) {
+	rest = s->head.d.received;
+	while (rest.ptr != NULL && delivered_next_id(&rest, id)) {
 		size_t i = (size_t)(uintptr_t)hash_get(&s->ids, id);
 
 		for (; i != 0; i = s->next[i - 1]) {
@@ -493,20 +417,21 @@ static bool cut_line(const char *p, size_t len)
  */
 static bool is_stub(const struct head *h)
 {
-	struct slice rest = h->received;
+	struct slice rest = h->d.received;
 	char id[DELIVER_ID_SIZE];
 
-	if (h->has_blank || h->len == HEAD_MAX) {
+	if (h->has_blank || h->len == DELIVERED_HEAD) {
 		return false;
 	}
-	if (!h->from_whole || h->content == h->len) {
+	if (!h->from_whole || h->d.content == h->len) {
 		return true;
 	}
 	if (rest.ptr == NULL) {
-		return memchr(h->data + h->content, '\n', h->len - h->content) == NULL &&
-			cut_line(h->data + h->content, h->len - h->content);
+		return memchr(h->data + h->d.content, '\n', h->len - h->d.content) == NULL &&
+			cut_line(h->data + h->d.content, h->len - h->d.content);
 	}
-	return rest.ptr == h->data + h->content && !h->received_whole && !next_id(&rest, id);
+	return rest.ptr == h->data + h->d.content && !h->d.received_whole &&
+		!delivered_next_id(&rest, id);
 }
 
 /*
@@ -646,8 +571,8 @@ int deliver_find_tail(struct deliver_mbox *m, char id[DELIVER_ID_SIZE])
 	if (deliver_cut_zeros(m) == 0 && (last = last_message(m)) != -2) {
 		rc = cut_stub(m, h, &last);
 		if (rc == 0 && last >= 0 && last < m->size && load_head(m, h, last) == 0) {
-			rest = h->received;
-			rc = rest.ptr != NULL && next_id(&rest, id);
+			rest = h->d.received;
+			rc = rest.ptr != NULL && delivered_next_id(&rest, id);
 		}
 	}
 	mem_free(h);

@@ -63,6 +63,12 @@ int deliver_maildir_batch(
  * (m->size follows). 0, or -1 with errno.
  */
 int deliver_find(struct deliver_mbox *m, struct deliver_item *items, size_t count);
+/*
+ * Decide those suspects that are not in the mailbox at path because somebody has taken them out
+ * since. Behind the look for them, under the same lock.
+ */
+void deliver_find_removed(
+	const char *path, const struct deliver_how *how, struct deliver_item *items, size_t count);
 /* Cut off zeros at the very end, which a power cut left (mbox_content_end). 0, or -1 with errno. */
 int deliver_cut_zeros(struct deliver_mbox *m);
 /* The work of deliver_probe() on an open mbox. */

@@ -386,6 +386,7 @@ int deliver_maildir_batch(
 	if (deliver_any_suspect(items, count) && find_suspects(&md, items, count) != 0) {
 		deliver_set_errno(items, count, "cannot read maildir", path, errno);
 	}
+	deliver_find_removed(path, how, items, count);
 	write_all(&md, path, how, items, count);
 	if (fsync(md.new) != 0 && errno != EINVAL) {
 		err = errno;

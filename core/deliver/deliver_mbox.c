@@ -410,6 +410,7 @@ int deliver_mbox_batch(
 	if ((suspect ? deliver_find(&m, items, count) : deliver_cut_zeros(&m)) != 0) {
 		deliver_set_errno(items, count, "cannot read mailbox", path, errno);
 	}
+	deliver_find_removed(path, how, items, count);
 	if (any_left(items, count)) {
 		append_batch(&m, path, how, items, count);
 	} else if (suspect) {

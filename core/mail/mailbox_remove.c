@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "mail/mail_driver.h"
 #include "mail/mailbox_change.h"
+#include "mail/mailbox_removed.h"
 #include "mail/mailbox_view.h"
 
 /* mark_leaving - one byte a message; how many are marked */
@@ -110,6 +111,8 @@ int mailbox_expunge(struct mailbox_view *v, const uint32_t *uids, size_t count, 
 	if (count == 0) {
 		return 0;
 	}
+	/* Before they go: a delivery that looks in between finds them there, or written down. */
+	mailbox_note_removed(mb, leaving, count);
 	rc = remove_noted(mb, leaving, count, force);
 	mem_free(leaving);
 	if (rc == 0) {

@@ -10,20 +10,17 @@
 #include "mail/mail_driver.h"
 #include "mail/mailbox_view.h"
 
-struct mail_text *mail_open(struct mailbox_view *v, uint32_t seq)
+struct mail_text *text_open(struct mailbox *mb, uint32_t uid)
 {
-	uint32_t uid = mailbox_info(v, seq)->uid;
-	struct mailbox *mb = v->mb;
 	struct mail_text *t;
 
-	mb->ms = v->ms;
-	v->ms->code = MAIL_E_NONE;
+	mb->ms->code = MAIL_E_NONE;
 	if (mailbox_find(mb, uid) < 0) {
-		store_fail(v->ms, MAIL_E_NOT_FOUND, "The message was expunged meanwhile");
+		store_fail(mb->ms, MAIL_E_NOT_FOUND, "The message was expunged meanwhile");
 		return NULL;
 	}
 	t = mem_alloc(mb->store->driver->text_size);
-	t->ms = v->ms;
+	t->ms = mb->ms;
 	t->mb = mb;
 	t->uid = uid;
 	if (mb->store->driver->open_text(mb, uid, t) != 0) {
@@ -31,6 +28,12 @@ struct mail_text *mail_open(struct mailbox_view *v, uint32_t seq)
 		return NULL;
 	}
 	return t;
+}
+
+struct mail_text *mail_open(struct mailbox_view *v, uint32_t seq)
+{
+	v->mb->ms = v->ms;
+	return text_open(v->mb, mailbox_info(v, seq)->uid);
 }
 
 uint64_t mail_size(const struct mail_text *t)

@@ -15,4 +15,7 @@ struct mail_text {
 	uint64_t window_at;
 };
 
+/* Message uid, which need not be in any view; mb->ms is who reads. NULL: gone, or an error. */
+struct mail_text *text_open(struct mailbox *mb, uint32_t uid);
+
 #endif

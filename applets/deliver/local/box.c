@@ -54,6 +54,7 @@ static void box_free(void *p)
 
 	loop_untimer(G.service.loop, &box->retry);
 	mem_free((char *)box->target.user.name);
+	mem_free((char *)box->target.user.home);
 	mem_free(box->key);
 	mem_free(box->path);
 	mem_free(box);
@@ -99,6 +100,7 @@ static struct box *box_find(const struct target *t)
 		box->target.user.uid = t->user.uid;
 		box->target.user.gid = t->user.gid;
 		box->target.user.name = mem_strdup(t->user.name);
+		box->target.user.home = mem_strdup(t->user.home);
 		box->target.spool = t->spool;
 		/* Maildirs have no tail. */
 		box->state = ends_in_slash(t->value) ? BOX_KNOWN : BOX_UNSEEN;
@@ -185,6 +187,7 @@ static struct deliver_how how_for(const struct box *box)
 {
 	return (struct deliver_how){ .size_limit = param.mailbox_size_limit,
 		.lock_ms = G.root ? CHILD_LOCK_MS : 0,
+		.home = box->target.user.home,
 		.any_owner = box->target.kind == TARGET_FILE || !param.strict_mailbox_ownership };
 }
 

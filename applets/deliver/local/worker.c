@@ -440,6 +440,7 @@ bool worker_deliver(struct batch *b)
 	wire_put_int(&k->s.out, (uint64_t)b->how.size_limit);
 	wire_put_int(&k->s.out, (uint64_t)b->how.lock_ms);
 	wire_put_int(&k->s.out, b->how.any_owner);
+	wire_put_str(&k->s.out, b->how.home != NULL ? b->how.home : "");
 	wire_put_int(&k->s.out, b->count);
 	for (size_t i = 0; i < b->count; i++) {
 		const struct deliver_item *it = &b->items[i];

@@ -202,6 +202,7 @@ static void batch(struct line *l, struct wire *w)
 
 	how.lock_ms = (int)wire_get_int(w);
 	how.any_owner = wire_get_int(w) != 0;
+	how.home = wire_get_str(w);
 	count = (size_t)wire_get_int(w);
 	if (count > BATCH_ITEMS) {
 		_exit(1);

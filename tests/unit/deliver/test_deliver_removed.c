@@ -1,0 +1,265 @@
+/*
+ * test_deliver_removed - a delivery whose answer was lost, and a reader that took the mail out
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "mail/removed.h"
+#include "deliver/deliver.h"
+#include "store_util.h"
+#include "unit.h"
+
+static const char content[] =
+	"Received: from c (c [10.0.0.1])\n\tby mx (Postfix) with ESMTP id %s\n"
+	"\tfor <u1>; Tue, 1 Jan 2030\nSubject: %s\nStatus: RO\n\nbody\n"
+	">From here\nFrom there\n\nof %s\n\n";
+
+static const char *kind;
+
+/* place - where mail is delivered to */
+static const char *place(void)
+{
+	static char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", unit_tmpdir(),
+		strcmp(kind, "mbox") == 0 ? "inbox" : "Maildir/");
+	return path;
+}
+
+static const char *home(void)
+{
+	static char path[512];
+
+	snprintf(path, sizeof(path), "%s/home", unit_tmpdir());
+	return path;
+}
+
+/* deliver - one mail; suspect: nobody heard what became of it the first time */
+static enum deliver_status deliver(const char *id, const char *recipient, bool suspect)
+{
+	struct deliver_how how = { .lock_ms = 0, .home = home() };
+	struct deliver_item it = { .queue_id = id,
+		.sender = "a@x.example",
+		.recipient = recipient,
+		.original = "list@test.example",
+		.suspect = suspect,
+		.read = slice_read };
+	char text[1024];
+	struct slice s;
+
+	snprintf(text, sizeof(text), content, id, id, recipient);
+	s = slice_of(text);
+	it.read_arg = &s;
+	CHECK_INT(deliver_to_mailbox(place(), &how, &it, 1), 0);
+	return it.status;
+}
+
+enum how { BY_EXPUNGE, BY_MOVE, BY_DELETED };
+
+/* take_out - the first message of INBOX */
+static void take_out(enum how how)
+{
+	struct mailstore *ms = store_open(kind);
+	struct mailbox_view *v;
+	uint32_t uid, *given, validity;
+
+	REQUIRE(ms != NULL);
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(v != NULL && mailbox_count(v) > 0);
+	uid = mailbox_info(v, 1)->uid;
+	if (how == BY_MOVE) {
+		REQUIRE(mailstore_create(ms, "Saved") == 0);
+		REQUIRE(mailbox_copy(v, &uid, 1, "Saved", MAIL_MOVE, &given, &validity) == 0);
+		mem_free(given);
+	} else if (how == BY_EXPUNGE) {
+		REQUIRE(mailbox_expunge(v, &uid, 1, true) == 0);
+	} else {
+		REQUIRE(mailbox_store(v, &uid, 1, FLAGS_ADD, MAIL_DELETED, 0, UINT64_MAX, NULL,
+				NULL) == 0);
+		REQUIRE(mailbox_expunge(v, NULL, 0, false) == 0);
+	}
+	mailbox_close(v);
+	mailstore_close(ms);
+}
+
+static void check_inbox(const char *want)
+{
+	struct mailstore *ms = store_open(kind);
+	struct mailbox_view *v = mailbox_open(ms, "INBOX", true);
+	char *list;
+
+	REQUIRE(v != NULL);
+	list = store_list(v);
+	CHECK_STR(list, want);
+	mem_free(list);
+	mailbox_close(v);
+	mailstore_close(ms);
+}
+
+static void with_each(void (*test)(void))
+{
+	static const char *const kinds[] = { "mbox", "maildir" };
+
+	mkdir(home(), 0700);
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		kind = kinds[i];
+		CHECK_ROW(kind);
+		test();
+	}
+	CHECK_ROW(NULL);
+}
+
+static void once(void)
+{
+	static const char *const ids[] = { "4A1B2C3D4E", "4A1B2C3D50", "4A1B2C3D60" };
+
+	for (int how = BY_EXPUNGE; how <= BY_DELETED; how++) {
+		CHECK_INT(deliver(ids[how], "u1@test.example", false), DELIVER_OK);
+		take_out(how);
+		CHECK_INT(deliver(ids[how], "u1@test.example", true), DELIVER_DUPLICATE);
+	}
+	check_inbox("");
+	/* To somebody else, and another mail, it comes. */
+	CHECK_INT(deliver(ids[0], "u2@test.example", true), DELIVER_OK);
+	CHECK_INT(deliver("4A1B2C3D61", "u1@test.example", true), DELIVER_OK);
+	check_inbox("4:4A1B2C3D4E 5:4A1B2C3D61 ");
+}
+
+TEST(deliver_removed, taken_out_is_not_delivered_again)
+{
+	with_each(once);
+}
+
+/* What is in one mailbox of a user says nothing about another one. */
+static void elsewhere(void)
+{
+	CHECK_INT(deliver("4A1B2C3D4E", "u1@test.example", false), DELIVER_OK);
+	take_out(BY_EXPUNGE);
+	kind = strcmp(kind, "mbox") == 0 ? "maildir" : "mbox";
+	CHECK_INT(deliver("4A1B2C3D4E", "u1@test.example", true), DELIVER_OK);
+}
+
+TEST(deliver_removed, another_mailbox)
+{
+	mkdir(home(), 0700);
+	kind = "mbox";
+	elsewhere();
+}
+
+/* The beginning of a mail is taken out: that is not the mail. */
+TEST(deliver_removed, a_torn_one_still_comes)
+{
+	struct stat whole;
+
+	mkdir(home(), 0700);
+	kind = "mbox";
+	CHECK_INT(deliver("4A1B2C3D4E", "u1@test.example", false), DELIVER_OK);
+	REQUIRE(stat(place(), &whole) == 0);
+	for (off_t cut = 2; cut < 80; cut++) {
+		char id[24];
+
+		snprintf(id, sizeof(id), "4A1B2C3D%02X", (unsigned)cut);
+		REQUIRE(truncate(place(), 0) == 0);
+		CHECK_INT(deliver(id, "u1@test.example", false), DELIVER_OK);
+		REQUIRE(truncate(place(), whole.st_size - cut) == 0);
+		take_out(BY_EXPUNGE);
+		CHECK_INT(deliver(id, "u1@test.example", true), DELIVER_OK);
+	}
+}
+
+static uint64_t sum_of(const char *first, const char *second)
+{
+	struct delivered_sum s;
+
+	delivered_sum_begin(&s);
+	delivered_sum_add(&s, first, strlen(first));
+	delivered_sum_add(&s, second, strlen(second));
+	return delivered_sum_end(&s);
+}
+
+/* Readers show lines with CR LF, and end the last one. */
+TEST(deliver_removed, the_same_with_other_line_ends)
+{
+	uint64_t sum = sum_of("x\ny\n\nz", "");
+
+	CHECK(sum_of("x\r\ny\r", "\n\r\nz\r\n") == sum);
+	CHECK(sum_of("x\ny\n\nz\n\n", "") != sum);
+	CHECK(sum_of("x\ny\nz", "") != sum);
+	CHECK(sum_of("x\ny\n\n\rz", "") != sum);
+	CHECK(sum_of("", "") == sum_of("", "\n"));
+}
+
+static bool is_kept(uint64_t key)
+{
+	struct buf all = BUF_INIT;
+	const struct removed_entry *e;
+	bool found = false;
+
+	removed_read(home(), &all);
+	e = (const struct removed_entry *)all.data;
+	for (size_t i = 0; i < all.len / sizeof(*e); i++) {
+		found = found || e[i].key == key;
+	}
+	buf_free(&all);
+	return found;
+}
+
+/* As much as fits is kept, the newest of it always. */
+TEST(deliver_removed, bounded_in_size)
+{
+	struct removed_entry some[100];
+	struct stat st;
+	uint64_t n = 0;
+
+	mkdir(home(), 0700);
+	for (int round = 0; round < 700; round++) {
+		for (size_t i = 0; i < ARRAY_LEN(some); i++) {
+			some[i] = (struct removed_entry){ ++n, 0, time(NULL) };
+		}
+		removed_add(home(), some, ARRAY_LEN(some));
+		CHECK(is_kept(n));
+	}
+	CHECK(is_kept(n - 20000));
+	CHECK(!is_kept(1));
+	CHECK(stat(store_path("home/.pillarbox/removed"), &st) == 0 && st.st_size <= 530000);
+	CHECK(stat(store_path("home/.pillarbox/removed.old"), &st) == 0 && st.st_size <= 530000);
+}
+
+/* One that is too old to come again goes, but not before those that came with it. */
+TEST(deliver_removed, bounded_in_age)
+{
+	struct removed_entry e = { 1, 0, time(NULL) - REMOVED_SECONDS - 10 };
+
+	mkdir(home(), 0700);
+	removed_add(home(), &e, 1);
+	e = (struct removed_entry){ 2, 0, time(NULL) - REMOVED_SECONDS - 5 };
+	removed_add(home(), &e, 1);
+	CHECK(is_kept(1) && is_kept(2));
+	e = (struct removed_entry){ 3, 0, time(NULL) };
+	removed_add(home(), &e, 1);
+	CHECK(!is_kept(1) && is_kept(2) && is_kept(3));
+}
+
+/* No home, one that cannot be written, a link in its place: mail is removed all the same. */
+TEST(deliver_removed, no_place_for_it)
+{
+	struct removed_entry e = { 1, 0, time(NULL) };
+
+	removed_add("", &e, 1);
+	removed_add("/nonexistent", &e, 1);
+	mkdir(home(), 0700);
+	REQUIRE(symlink(unit_tmpdir(), store_path("home/.pillarbox")) == 0);
+	removed_add(home(), &e, 1);
+	CHECK(access(store_path("removed"), F_OK) != 0);
+	CHECK(!is_kept(1));
+	kind = "mbox";
+	CHECK_INT(deliver("4A1B2C3D4E", "u1@test.example", false), DELIVER_OK);
+	take_out(BY_EXPUNGE);
+	check_inbox("");
+}
