@@ -23,6 +23,8 @@ enum action { KEEP, DROP, PATCH /* new bookkeeping in the place of the old */, R
 struct plan {
 	uint32_t i; /* index of the message */
 	enum action action;
+	uint32_t stays;        /* bytes at the end of a DROP that stay: keep_blank() */
+	uint32_t more;         /* and here: they are its end now */
 	struct mbox_msg after; /* as it will be */
 };
 
@@ -128,6 +130,7 @@ struct rewrite {
 	struct plan *plans; /* in the order of the file */
 	uint32_t count;
 	uint32_t from; /* first whose bytes move; count: none */
+	uint32_t lead; /* bytes more before the first message */
 	bool bare;     /* Status and X-Status are all the bookkeeping */
 };
 
@@ -234,6 +237,55 @@ static int plan_meta(struct rewrite *r, struct plan *p, bool first)
 	return 0;
 }
 
+/*
+ * keep_blank - many a From_ line is one because of the empty line before it (mbox_scan.c). last is
+ * dropped and the message behind it stays: where before (NULL: what is before the first message)
+ * has no empty line at its end and last has, that stays. 0 or -1
+ */
+static int keep_blank(struct rewrite *r, struct plan *before, struct plan *last)
+{
+	struct mailbox *mb = r->mb;
+	const struct mbox_msg *b = mbox_msg(mb, before != NULL ? before->i : r->plans[0].i);
+	const struct mbox_msg *m = mbox_msg(mb, last->i);
+	int lacks = mbox_separator(mbox_box(mb)->fd, b->offset + (before != NULL ? b->len : 0));
+	int lost = lacks > 0 ? mbox_separator(mbox_box(mb)->fd, m->offset + m->len) : 1;
+
+	if (lacks < 0 || lost < 0) {
+		return store_fail_sys(mb->ms, mb->path, "read", "read");
+	}
+	if (lost > 0) {
+		return 0;
+	}
+	last->stays = 1;
+	if (before != NULL) {
+		before->more = 1;
+		before->after.len++;
+		before->after.tail_len++;
+	} else {
+		r->lead = 1;
+	}
+	return 0;
+}
+
+/* keep_blanks - for all that stay behind some that are dropped; 0 or -1 */
+static int keep_blanks(struct rewrite *r)
+{
+	struct plan *before = NULL;
+
+	r->lead = 0;
+	for (uint32_t k = 0; k < r->count; k++) {
+		if (r->plans[k].action == DROP) {
+			continue;
+		}
+		if (k > 0 && r->plans[k - 1].action == DROP &&
+			keep_blank(r, before, &r->plans[k - 1]) != 0) {
+			return -1;
+		}
+		before = &r->plans[k];
+	}
+	return 0;
+}
+
 /* make_plan - what happens to each message; 0 or -1 */
 static int make_plan(struct rewrite *r, const uint8_t *drop, uint64_t limit)
 {
@@ -275,7 +327,7 @@ static int make_plan(struct rewrite *r, const uint8_t *drop, uint64_t limit)
 			r->from = k;
 		}
 	}
-	return 0;
+	return keep_blanks(r);
 }
 
 /* ---- Carrying it out ---- */
@@ -366,6 +418,12 @@ static int build_tail(struct rewrite *r, struct mbox_install *in, uint64_t start
 		struct plan *p = &r->plans[k];
 
 		if (p->action == DROP) {
+			if (p->stays > 0) {
+				const struct mbox_msg *m = mbox_msg(mb, p->i);
+
+				rc = mbox_install_copy(in, m->offset + m->len - p->stays, p->stays);
+			}
+			at += p->stays;
 			continue;
 		}
 		if (k >= r->from) {
@@ -376,7 +434,7 @@ static int build_tail(struct rewrite *r, struct mbox_install *in, uint64_t start
 				rc = copy_changed(r, p, first, in);
 			}
 			p->after.offset = at;
-			at += p->after.len;
+			at += p->after.len - p->more;
 		}
 		first = false;
 	}
@@ -388,6 +446,7 @@ static void settle(struct rewrite *r)
 {
 	struct mailbox *mb = r->mb;
 
+	mb->f.sig[4] += r->lead;
 	for (uint32_t k = 0; k < r->count; k++) {
 		struct plan *p = &r->plans[k];
 		bool late;
@@ -397,7 +456,7 @@ static void settle(struct rewrite *r)
 		}
 		late = p->after.msg.bits != mbox_msg(mb, p->i)->msg.bits;
 		*mbox_msg(mb, p->i) = p->after;
-		if (p->action != KEEP || late) {
+		if (p->action != KEEP || late || p->more > 0) {
 			mailbox_touch(mb, p->i, false);
 		}
 	}
@@ -470,13 +529,18 @@ static int only_remove(struct rewrite *r, const uint8_t *drop)
 		if (p->after.msg.bits & MSG_DIRTY) {
 			p->after.msg.bits |= MSG_LATE;
 		}
-		if (k < r->from || p->action == DROP) {
-			continue;
+		if (p->action == DROP && p->stays > 0) {
+			kept[n++] = (struct mbox_part){ p->after.offset + p->after.len - p->stays,
+				p->stays };
+			at += p->stays;
+		} else if (k >= r->from && p->action != DROP) {
+			p->action = KEEP;
+			kept[n++] = (struct mbox_part){ p->after.offset, p->after.len };
+			p->after.offset = at;
+			at += p->after.len;
 		}
-		p->action = KEEP;
-		kept[n++] = (struct mbox_part){ p->after.offset, p->after.len };
-		p->after.offset = at;
-		at += p->after.len;
+		p->after.len += p->more;
+		p->after.tail_len += p->more;
 	}
 	rc = mbox_slide(mb, start, kept, n);
 	mem_free(kept);
