@@ -403,12 +403,5 @@ int match_host(struct match_list *l, const char *name, const char *addr)
 
 unsigned match_parent_flag(const char *name)
 {
-	struct slice rest = slice_of(param.parent_domain_matches_subdomains), word;
-
-	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		if (slice_eq(word, name)) {
-			return MATCH_PARENT;
-		}
-	}
-	return 0;
+	return list_has(param.parent_domain_matches_subdomains, name) ? MATCH_PARENT : 0;
 }

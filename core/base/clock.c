@@ -5,18 +5,25 @@
 
 #include <time.h>
 
-int64_t clock_ms(void)
+static int64_t microseconds(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	clock_gettime(clock, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t clock_us(void)
+{
+	return microseconds(CLOCK_MONOTONIC);
+}
+
+int64_t clock_ms(void)
+{
+	return clock_us() / 1000;
 }
 
 int64_t clock_wall_us(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	return microseconds(CLOCK_REALTIME);
 }

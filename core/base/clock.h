@@ -5,6 +5,8 @@
 
 /* Milliseconds of a clock that nobody sets, for deadlines. */
 int64_t clock_ms(void);
+/* Microseconds of the same. */
+int64_t clock_us(void);
 /* Microseconds since 1970, by the clock that is set. */
 int64_t clock_wall_us(void);
 

@@ -83,6 +83,23 @@ struct slice slice_word(struct slice *rest, const char *delims)
 	return word;
 }
 
+bool list_has_slice(const char *list, struct slice word)
+{
+	struct slice rest = slice_of(list), item;
+
+	while ((item = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
+		if (item.len == word.len && strncasecmp(item.ptr, word.ptr, word.len) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool list_has(const char *list, const char *word)
+{
+	return list_has_slice(list, slice_of(word));
+}
+
 bool str_ieq(const char *a, const char *b)
 {
 	return slice_ieq(slice_of(a), b);

@@ -26,6 +26,10 @@ struct slice slice_trim(struct slice s);       /* SP HT CR LF off both ends */
  */
 struct slice slice_word(struct slice *rest, const char *delims);
 
+/* Is word (ASCII case ignored) in a list whose words are separated by commas and blanks? */
+bool list_has(const char *list, const char *word);
+bool list_has_slice(const char *list, struct slice word);
+
 bool str_ieq(const char *a, const char *b); /* ASCII case ignored */
 bool str_starts(const char *s, const char *prefix);
 bool str_istarts(const char *s, const char *prefix); /* ASCII case ignored */

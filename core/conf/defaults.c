@@ -158,18 +158,6 @@ static bool listened_on(
 	return false;
 }
 
-static bool has_word(const char *list, const char *word)
-{
-	struct slice rest = slice_of(list), w;
-
-	while ((w = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		if (slice_ieq(w, word) || slice_ieq(w, "all")) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* collect - the networks of one family */
 static void collect(struct networks *nets, const struct ifaddrs *list, int family,
 	const char *interfaces, enum style style)
@@ -216,16 +204,17 @@ int default_mynetworks(
 	enum style how = str_ieq(style, "class") ? STYLE_CLASS
 		: str_ieq(style, "subnet")       ? STYLE_SUBNET
 						 : STYLE_HOST;
+	const bool all = list_has(protocols, "all");
 	struct networks nets = { .count = 0 };
 	struct ifaddrs *list;
 
 	if (getifaddrs(&list) != 0) {
 		buf_adds(out, "127.0.0.0/8 [::1]/128");
 	} else {
-		if (has_word(protocols, "ipv4")) {
+		if (all || list_has(protocols, "ipv4")) {
 			collect(&nets, list, AF_INET, interfaces, how);
 		}
-		if (has_word(protocols, "ipv6")) {
+		if (all || list_has(protocols, "ipv6")) {
 			collect(&nets, list, AF_INET6, interfaces, how);
 		}
 		if (list == NULL) {

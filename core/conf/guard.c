@@ -13,19 +13,6 @@
 #include "conf/param_table.h"
 #include "conf/params.h"
 
-/* is_listed - is word one of those of list? */
-static bool is_listed(const char *list, struct slice word)
-{
-	struct slice rest = slice_of(list), item;
-
-	while ((item = slice_word(&rest, " ")).ptr != NULL) {
-		if (item.len == word.len && strncasecmp(item.ptr, word.ptr, word.len) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
 bool conf_guard_harmless(const char *def, const char *harmless, const char *value)
 {
 	const bool inverted = *harmless == '!';
@@ -35,7 +22,7 @@ bool conf_guard_harmless(const char *def, const char *harmless, const char *valu
 		return true;
 	}
 	while ((word = slice_word(&rest, ", \t\r\n:")).ptr != NULL) {
-		if (is_listed(harmless + inverted, word) == inverted) {
+		if (list_has_slice(harmless + inverted, word) == inverted) {
 			return false;
 		}
 	}

@@ -154,14 +154,7 @@ static void note_drops(struct cleanup *c)
 /* is_dropped - is a name that is no row in message_drop_headers? */
 static bool is_dropped(const char *name, size_t len)
 {
-	struct slice rest = slice_of(param.message_drop_headers), w;
-
-	while ((w = slice_word(&rest, ", \t\n")).ptr != NULL) {
-		if (w.len == len && strncasecmp(w.ptr, name, len) == 0) {
-			return true;
-		}
-	}
-	return false;
+	return list_has_slice(param.message_drop_headers, (struct slice){ name, len });
 }
 
 /*

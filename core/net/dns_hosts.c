@@ -99,18 +99,6 @@ bool dns_hosts_name(const struct dns_hosts *h, const char *addr, char *name, siz
 	return false;
 }
 
-static bool names_hold(const char *names, const char *name)
-{
-	struct slice rest = slice_of(names), word;
-
-	while ((word = slice_word(&rest, " ")).ptr != NULL) {
-		if (slice_ieq(word, name)) {
-			return true;
-		}
-	}
-	return false;
-}
-
 size_t dns_hosts_addrs(const struct dns_hosts *h, const char *name, bool v4, bool v6,
 	const char *values[DNS_VALUES_MAX])
 {
@@ -119,7 +107,7 @@ size_t dns_hosts_addrs(const struct dns_hosts *h, const char *name, bool v4, boo
 	for (size_t i = 0; i < h->count && count < DNS_VALUES_MAX; i++) {
 		bool is6 = strchr(h->lines[i].addr, ':') != NULL;
 
-		if ((is6 ? v6 : v4) && names_hold(h->lines[i].names, name)) {
+		if ((is6 ? v6 : v4) && list_has(h->lines[i].names, name)) {
 			values[count++] = h->lines[i].addr;
 		}
 	}

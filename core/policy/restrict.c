@@ -45,14 +45,7 @@ char *restrict_next_token(struct arena *a, const char **text)
 
 bool restrict_is_class(const char *name)
 {
-	struct slice rest = slice_of(param.smtpd_restriction_classes), word;
-
-	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		if (slice_ieq(word, name)) {
-			return true;
-		}
-	}
-	return false;
+	return list_has(param.smtpd_restriction_classes, name);
 }
 
 const struct restrict_row *restrict_find_row(

@@ -168,19 +168,6 @@ static void add_again(struct expander *x, enum target_kind kind, const struct wh
 	problem(x, kind, w, dsn, why, true);
 }
 
-/* is_listed - is word in a list parameter? */
-static bool is_listed(const char *list, const char *word)
-{
-	struct slice rest = slice_of(list), s;
-
-	while ((s = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		if (slice_ieq(s, word)) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* may - does allow_mail_to_files or allow_mail_to_commands name where this comes from? */
 static bool may(const char *list, const struct step *step)
 {
@@ -189,11 +176,11 @@ static bool may(const char *list, const struct step *step)
 		return false;
 	case FROM_ALIAS:
 	case FROM_LUSER:
-		return is_listed(list, "alias");
+		return list_has(list, "alias");
 	case FROM_FORWARD:
-		return is_listed(list, "forward");
+		return list_has(list, "forward");
 	case FROM_INCLUDE:
-		return is_listed(list, "include");
+		return list_has(list, "include");
 	}
 	return false;
 }

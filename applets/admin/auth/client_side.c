@@ -412,14 +412,7 @@ static void go_on(struct request *r, enum sasl_result result)
 
 static bool mech_offered(const char *name)
 {
-	struct slice rest = slice_of(setting.auth_mechanisms), word;
-
-	while ((word = slice_word(&rest, " \t")).ptr != NULL) {
-		if (slice_ieq(word, name)) {
-			return true;
-		}
-	}
-	return false;
+	return list_has(setting.auth_mechanisms, name);
 }
 
 /* cmd_auth - AUTH id mech parameters; false: the client does not speak the protocol */

@@ -91,13 +91,10 @@ static bool is_folded(const char *command)
 
 static void families(bool *v4, bool *v6)
 {
-	struct slice rest = slice_of(param.inet_protocols), word;
+	const bool all = list_has(param.inet_protocols, "all");
 
-	*v4 = *v6 = false;
-	while ((word = slice_word(&rest, " ,\t\r\n")).ptr != NULL) {
-		*v4 = *v4 || slice_ieq(word, "all") || slice_ieq(word, "ipv4");
-		*v6 = *v6 || slice_ieq(word, "all") || slice_ieq(word, "ipv6");
-	}
+	*v4 = all || list_has(param.inet_protocols, "ipv4");
+	*v6 = all || list_has(param.inet_protocols, "ipv6");
 	if (!*v4 && !*v6) {
 		wrong("inet_protocols = %s: all, ipv4 or ipv6 is wanted", param.inet_protocols);
 	}

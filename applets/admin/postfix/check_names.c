@@ -79,18 +79,6 @@ static const char *near(const char *name)
 	return found;
 }
 
-static bool is_class(const char *name)
-{
-	struct slice rest = slice_of(param.smtpd_restriction_classes), word;
-
-	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		if (slice_eq(word, name)) {
-			return true;
-		}
-	}
-	return false;
-}
-
 void check_names(void)
 {
 	struct arena a = ARENA_INIT;
@@ -109,7 +97,8 @@ void check_names(void)
 		const char *meant;
 
 		if (param_find(names[i]) >= 0 || hash_get(&used, names[i]) != NULL ||
-			conf_service_default(names[i]) != NULL || is_class(names[i])) {
+			conf_service_default(names[i]) != NULL ||
+			list_has(param.smtpd_restriction_classes, names[i])) {
 			continue;
 		}
 		meant = near(names[i]);

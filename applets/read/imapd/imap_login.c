@@ -220,14 +220,7 @@ static bool is_plaintext(const char *mech)
 /* offered - is it among the auth process's mechanisms? */
 static bool offered(struct imap_login *l, const char *mech)
 {
-	struct slice rest = slice_of(auth_client_mechs(l->service->auth, true)), word;
-
-	while ((word = slice_word(&rest, " ")).ptr != NULL) {
-		if (slice_ieq(word, mech)) {
-			return true;
-		}
-	}
-	return false;
+	return list_has(auth_client_mechs(l->service->auth, true), mech);
 }
 
 static void cmd_authenticate(struct imap_login *l, struct imap_args *a, struct buf *out)
