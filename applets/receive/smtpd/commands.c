@@ -2,12 +2,14 @@
  * commands - the table of SMTP and LMTP commands, and the short ones
  *
  * The order of the rows is the order of the counts in the "disconnect from"
- * line. What the flags mean is in smtpd.h; the dispatcher in session.c acts on
+ * line. What the flags mean is in commands.h; the dispatcher in smtp_session.c acts on
  * them, so a handler sees legal calls only.
  *
  * RFC 5321 4.1.1, RFC 2033 (LMTP), RFC 1985 (ETRN), RFC 2920 3.1 (which commands
  * must end a pipelined group).
  */
+#include "applets/receive/smtpd/commands.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,7 +20,9 @@
 #include "base/wire.h"
 #include "conf/params.h"
 #include "proto/smtp.h"
-#include "applets/receive/smtpd/smtpd.h"
+#include "applets/receive/smtpd/intake.h"
+#include "applets/receive/smtpd/restrictions.h"
+#include "applets/receive/smtpd/sasl_exchange.h"
 
 enum { HELO_MAX = 255 };
 
@@ -87,51 +91,19 @@ static enum handled cmd_helo(struct smtpd_session *s, struct slice rest)
 	return begin_helo(s, rest, helo_checked);
 }
 
-/* is_hidden - is an EHLO word in smtpd_discard_ehlo_keywords (or the client's row of the maps)? */
-static bool is_hidden(const char *list, const char *word)
-{
-	struct slice rest = slice_of(list), item;
-
-	while ((item = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		if (slice_ieq(item, word)) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* offer - one more line of the reply, unless it is hidden; word is its first word */
 static void offer(struct buf *b, const char *hidden, const char *word, const char *line)
 {
-	if (!is_hidden(hidden, word)) {
+	if (!list_has(hidden, word)) {
 		buf_addc(b, '\n');
 		buf_adds(b, line);
 	}
 }
 
-/* hidden_words - which EHLO words this client is not told; "" none */
-static const char *hidden_words(struct smtpd_session *s)
-{
-	struct buf value = BUF_INIT;
-	const char *list = param.smtpd_discard_ehlo_keywords;
-
-	if (s->d->hidden_words != NULL &&
-		maps_get(s->d->hidden_words, s->io->peer.addr, &value) > 0) {
-		list = arena_strdup(&s->scratch, buf_str(&value));
-	}
-	buf_free(&value);
-	return list;
-}
-
-bool command_is_hidden(struct smtpd_session *s, const char *word)
-{
-	return is_hidden(hidden_words(s), word);
-}
-
 /* greet_extended - the reply to EHLO and LHLO: what we can do */
 static void greet_extended(struct smtpd_session *s)
 {
-	const char *hidden = hidden_words(s), *auth = auth_offer(s);
+	const char *hidden = session_hidden_words(s), *auth = auth_offer(s);
 	struct buf b = BUF_INIT;
 	char size[40];
 

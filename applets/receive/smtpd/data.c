@@ -10,13 +10,17 @@
  * RFC 5321 4.1.1.4 and 4.2.5, RFC 3030 (BDAT), RFC 2033 4.2 (LMTP: a reply for each
  * recipient).
  */
+#include "applets/receive/smtpd/data.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "conf/params.h"
 #include "proto/smtp.h"
-#include "applets/receive/smtpd/smtpd.h"
+#include "applets/receive/smtpd/commands.h"
+#include "applets/receive/smtpd/intake.h"
+#include "applets/receive/smtpd/restrictions.h"
 
 enum { CONTENT_KEEP = 128 * 1024 };
 
@@ -184,7 +188,8 @@ static void fail(struct smtpd_session *s)
 	end_transaction(s, false);
 }
 
-void data_committed(struct smtpd_session *s, bool ok, const char *id_text)
+/* committed - from intake: the message is safe, or not */
+static void committed(struct smtpd_session *s, bool ok, const char *id_text)
 {
 	struct transaction *tx = &s->tx;
 
@@ -222,11 +227,11 @@ static void end_checked(struct smtpd_session *s, bool permitted, struct restrict
 		snprintf(id, sizeof(id), "%s", intake_id(tx->intake));
 		intake_abort(tx->intake);
 		session_enter(s, ST_COMMAND);
-		data_committed(s, true, id);
+		committed(s, true, id);
 		return;
 	}
 	session_enter(s, ST_COMMIT);
-	intake_end(tx->intake);
+	intake_end(tx->intake, committed);
 }
 
 /* finish - all content is here */

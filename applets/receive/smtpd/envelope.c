@@ -1,5 +1,5 @@
 /*
- * mail - MAIL and RCPT: the envelope
+ * envelope - MAIL and RCPT: the envelope
  *
  * The message is begun in the queue at its first accepted recipient, which is
  * where the log line "ID: client=host[addr]" belongs; before that a rejection is
@@ -14,7 +14,9 @@
 #include "conf/params.h"
 #include "proto/smtp.h"
 #include "address/rewrite.h"
-#include "applets/receive/smtpd/smtpd.h"
+#include "applets/receive/smtpd/commands.h"
+#include "applets/receive/smtpd/intake.h"
+#include "applets/receive/smtpd/restrictions.h"
 
 /* ---- MAIL ---- */
 
@@ -60,7 +62,7 @@ static bool mail_body(struct smtpd_session *s, struct slice value, void *arg)
 /* no_dsn - RFC 3461 is off for a client that is not told of it; replied */
 static bool no_dsn(struct smtpd_session *s)
 {
-	if (!command_is_hidden(s, "DSN")) {
+	if (!list_has(session_hidden_words(s), "DSN")) {
 		return false;
 	}
 	session_reply(s, "501 5.7.1 DSN support is disabled");

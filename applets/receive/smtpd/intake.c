@@ -15,15 +15,18 @@
  * A stand-alone session (sendmail -bs, any user) has no queue: its messages are
  * submitted as sendmail's are (message/submit.h).
  */
+#include "applets/receive/smtpd/intake.h"
+
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "conf/params.h"
 #include "message/submit.h"
-#include "applets/receive/smtpd/smtpd.h"
 
 enum {
 	COMMIT_BATCH = 64,    /* messages in one commit, at most */
@@ -35,6 +38,7 @@ struct intake {
 	struct smtpd_session *session; /* NULL: it went away while the commit was due */
 	struct queue_message *message;
 	struct submit *submit; /* stand-alone */
+	intake_done_fn *done;  /* from intake_end() on */
 	bool ended;            /* the queue has it: it will tell committed() */
 	time_t arrival;
 	char id[QUEUE_ID_TEXT];
@@ -97,14 +101,6 @@ void intake_abort(struct intake *i)
 
 /* ---- The commit ---- */
 
-static int64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 static void run_commit(struct smtpd *d)
 {
 	if (!queue_pending(d->queue)) {
@@ -138,7 +134,7 @@ static void consider_commit(struct smtpd *d)
 		return;
 	}
 	if (d->waiting >= d->transactions || d->waiting == d->waiting_before ||
-		d->waiting >= COMMIT_BATCH || now_us() - d->waiting_since > COMMIT_WAIT_US) {
+		d->waiting >= COMMIT_BATCH || clock_us() - d->waiting_since > COMMIT_WAIT_US) {
 		run_commit(d);
 		d->waiting_before = 0;
 		return;
@@ -165,7 +161,7 @@ static void committed(void *arg, bool ok)
 	struct intake *i = arg;
 
 	if (i->session != NULL) {
-		data_committed(i->session, ok, i->id);
+		i->done(i->session, ok, i->id);
 	} else if (ok) {
 		log_info("%s: accepted, but the client did not wait for the reply", i->id);
 	}
@@ -229,7 +225,7 @@ static void end_queued(struct intake *i, struct smtpd_session *s)
 	i->ended = true;
 	queue_end(i->message, committed, i);
 	if (i->d->waiting++ == 0) {
-		i->d->waiting_since = now_us();
+		i->d->waiting_since = clock_us();
 	}
 	if (i->d->loop == NULL) {
 		run_commit(i->d);
@@ -262,11 +258,31 @@ static void end_submitted(struct intake *i)
 	committed(i, ok);
 }
 
-void intake_end(struct intake *i)
+void intake_end(struct intake *i, intake_done_fn *done)
 {
+	i->done = done;
 	if (i->message != NULL) {
 		end_queued(i, i->session);
 	} else {
 		end_submitted(i);
 	}
+}
+
+void session_reset_mail(struct smtpd_session *s)
+{
+	struct transaction *tx = &s->tx;
+	struct arena arena;
+
+	if (tx->intake != NULL) {
+		intake_abort(tx->intake);
+	}
+	if (tx->open) {
+		s->d->transactions--;
+	}
+	cleanup_free(tx->cleanup);
+	arena_reset(&tx->arena);
+	arena = tx->arena;
+	memset(tx, 0, sizeof(*tx));
+	tx->arena = arena;
+	tx->rcpts_tail = &tx->rcpts;
 }

@@ -1,5 +1,5 @@
 /*
- * check - the restriction lists at each stage of a session, and what is logged of them
+ * restrictions - the restriction lists at each stage of a session, and what is logged of them
  *
  *	stage	lists
  *	CONNECT	client (only without smtpd_delay_reject)
@@ -13,15 +13,18 @@
  * A stand-alone session (sendmail -bs) is its user's own and passes all lists; so does
  * RCPT TO:<postmaster>, without a domain, whoever says it.
  */
+#include "applets/receive/smtpd/restrictions.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
 #include "base/log.h"
+#include "base/str.h"
 #include "conf/params.h"
 #include "address/rewrite.h"
 #include "route/resolve.h"
-#include "applets/receive/smtpd/smtpd.h"
+#include "applets/receive/smtpd/intake.h"
 
 enum { SPACE_LOOK_MS = 1000 };
 
@@ -258,26 +261,20 @@ void check_resume(struct smtpd_session *s)
 
 bool check_local_client(const struct smtpd_session *s)
 {
-	struct slice rest = slice_of(param.local_header_rewrite_clients), word;
-	const char *addr = s->io->peer.addr;
+	const char *list = param.local_header_rewrite_clients, *addr = s->io->peer.addr;
 
 	if (s->d->stand_alone) {
 		return true;
 	}
-	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		if (slice_ieq(word, "permit_inet_interfaces") &&
-			(strcmp(addr, "127.0.0.1") == 0 || strcmp(addr, "::1") == 0 ||
-				strcmp(addr, s->io->local.addr) == 0)) {
-			return true;
-		}
-		if (slice_ieq(word, "permit_mynetworks") && route_mynetworks_match(addr) > 0) {
-			return true;
-		}
-		if (slice_ieq(word, "permit_sasl_authenticated") && s->sasl_user != NULL) {
-			return true;
-		}
+	if (list_has(list, "permit_inet_interfaces") &&
+		(strcmp(addr, "127.0.0.1") == 0 || strcmp(addr, "::1") == 0 ||
+			strcmp(addr, s->io->local.addr) == 0)) {
+		return true;
 	}
-	return false;
+	if (list_has(list, "permit_mynetworks") && route_mynetworks_match(addr) > 0) {
+		return true;
+	}
+	return list_has(list, "permit_sasl_authenticated") && s->sasl_user != NULL;
 }
 
 bool check_space(struct smtpd_session *s)

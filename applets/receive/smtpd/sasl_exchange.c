@@ -1,5 +1,5 @@
 /*
- * auth - AUTH and STARTTLS
+ * sasl_exchange - AUTH and STARTTLS
  *
  * Who is who is asked of the auth process (ipc/auth_client.h); here are the
  * dialogue with the client and the log lines that fail2ban reads.
@@ -10,29 +10,25 @@
  *
  * RFC 4954 (AUTH), RFC 3207 (STARTTLS: what was said before it is forgotten).
  */
+#include "applets/receive/smtpd/sasl_exchange.h"
+
 #include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
 #include "proto/smtp.h"
-#include "applets/receive/smtpd/smtpd.h"
+#include "applets/receive/smtpd/commands.h"
+#include "applets/receive/smtpd/intake.h"
 
 enum { MECH_MAX = 20 }; /* RFC 4422 3.1 */
 
 /* has_option - a word of smtpd_sasl_security_options (or the TLS form) */
 static bool has_option(const struct smtpd_session *s, const char *option)
 {
-	struct slice rest = slice_of(s->io->tls ? param.smtpd_sasl_tls_security_options
-						: param.smtpd_sasl_security_options),
-		     word;
-
-	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		if (slice_ieq(word, option)) {
-			return true;
-		}
-	}
-	return false;
+	return list_has(s->io->tls ? param.smtpd_sasl_tls_security_options
+				   : param.smtpd_sasl_security_options,
+		option);
 }
 
 /* is_allowed - may a mechanism be offered on this connection? */
@@ -93,14 +89,8 @@ const char *auth_offer(struct smtpd_session *s)
 static bool is_offered(struct smtpd_session *s, struct slice mech)
 {
 	const char *list = auth_offer(s);
-	struct slice rest = slice_of(list != NULL ? list : ""), word;
 
-	while ((word = slice_word(&rest, " ")).ptr != NULL) {
-		if (word.len == mech.len && strncasecmp(word.ptr, mech.ptr, mech.len) == 0) {
-			return true;
-		}
-	}
-	return false;
+	return list != NULL && list_has_slice(list, mech);
 }
 
 void auth_reset(struct smtpd_session *s)

@@ -1,5 +1,5 @@
 /*
- * session - one SMTP conversation: states, lines, the dispatcher, replies
+ * smtp_session - one SMTP conversation: lines, the dispatcher, events
  *
  *	COMMAND --line--> handler --+--> COMMAND
  *	   ^			    +--> CHECK, AUTH_WAIT, COMMIT: SESSION_WAIT until resumed
@@ -7,187 +7,27 @@
  *	   +---- reply -------------+--> AUTH: the next line is a SASL response
  *				    +--> TLS, CLOSING
  *
- * Replies go where s->out points: to the driver's buffer inside feed() and
- * event(), else into s->held, which the next feed() passes on. An error above the
- * soft limit holds its reply back for a while, and nothing is read meanwhile.
- *
  * What a command line may look like is enforced here for all of them: length,
  * UTF-8, NUL, TLS first, pipelining, error and junk limits. Handlers see
  * legal calls only.
  *
  * RFC 5321 4.1, 4.5.3; RFC 2920 (pipelining); RFC 2034 (enhanced codes).
  */
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
 #include "proto/smtp.h"
+#include "applets/receive/smtpd/commands.h"
+#include "applets/receive/smtpd/data.h"
+#include "applets/receive/smtpd/intake.h"
+#include "applets/receive/smtpd/restrictions.h"
+#include "applets/receive/smtpd/sasl_exchange.h"
+#include "applets/receive/smtpd/session_state.h"
 #include "applets/receive/smtpd/smtpd.h"
 
-enum { REPLY_MAX = 1200, DELAY_FACTOR_MAX = 10, OUT_HIGH = 65536 };
-
-static const char *state_name(enum session_state state)
-{
-	switch (state) {
-	case ST_COMMAND:
-		return "command";
-	case ST_CHECK:
-		return "check";
-	case ST_AUTH_WAIT:
-		return "auth-wait";
-	case ST_AUTH:
-		return "auth";
-	case ST_DATA:
-		return "data";
-	case ST_BDAT:
-		return "bdat";
-	case ST_COMMIT:
-		return "commit";
-	case ST_TLS:
-		return "tls";
-	case ST_CLOSING:
-		return "closing";
-	}
-	return "?";
-}
-
-void session_enter(struct smtpd_session *s, enum session_state state)
-{
-	log_debug(3, "%s[%s]: state %s -> %s", s->io->peer.host, s->io->peer.addr,
-		state_name(s->state), state_name(state));
-	s->state = state;
-}
-
-const char *session_peer(struct smtpd_session *s)
-{
-	return arena_printf(&s->scratch, "%s[%s]", s->io->peer.host, s->io->peer.addr);
-}
-
-const char *session_proto(const struct smtpd_session *s)
-{
-	static const char *const names[2][2][2] = {
-		{ { "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" } },
-		{ { "UTF8SMTP", "UTF8SMTPA" }, { "UTF8SMTPS", "UTF8SMTPSA" } },
-	};
-	static const char *const lmtp[2][2] = { { "LMTP", "LMTPA" }, { "LMTPS", "LMTPSA" } };
-	bool auth = s->sasl_user != NULL;
-
-	if (s->d->lmtp) {
-		return lmtp[s->io->tls][auth];
-	}
-	if (!s->esmtp) {
-		return "SMTP";
-	}
-	return names[(s->tx.flags & QUEUE_F_SMTPUTF8) != 0][s->io->tls][auth];
-}
-
-/* ---- Replies ---- */
-
-static void delay_over(struct timer *t)
-{
-	struct smtpd_session *s = t->owner;
-
-	s->delayed = false;
-	s->io->resume(s->io);
-}
-
-/* delay_reply - errors come slower and slower above smtpd_soft_error_limit */
-static void delay_reply(struct smtpd_session *s)
-{
-	int64_t over = (int64_t)s->errors + 1 - param.smtpd_soft_error_limit;
-	int64_t factor = over > DELAY_FACTOR_MAX ? DELAY_FACTOR_MAX : over;
-
-	if (factor <= 0 || param.smtpd_error_sleep_time == 0 || s->delayed || s->d->loop == NULL ||
-		s->d->stand_alone) {
-		return;
-	}
-	s->delayed = true;
-	s->out = &s->held;
-	loop_timer(
-		s->d->loop, &s->delay, param.smtpd_error_sleep_time * 1000 * factor, delay_over, s);
-}
-
-void session_soften(char *reply)
-{
-	if (reply[0] == '5' && param.soft_bounce) {
-		reply[0] = '4';
-		if (reply[4] == '5' && reply[5] == '.') {
-			reply[4] = '4';
-		}
-	}
-}
-
-void session_reply(struct smtpd_session *s, const char *fmt, ...)
-{
-	char text[REPLY_MAX];
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (strchr(fmt, '%') == NULL) {
-		/* most replies: nothing to format */
-		(void)str_copy(text, sizeof(text), fmt);
-	} else {
-		vsnprintf(text, sizeof(text), fmt, ap);
-	}
-	va_end(ap);
-	session_soften(text);
-	if (text[0] == '4' || text[0] == '5') {
-		delay_reply(s);
-	}
-	log_debug(1, "> %s[%s]: %s", s->io->peer.host, s->io->peer.addr, text);
-	smtp_put_reply(s->out, text);
-	/* RFC 5321 3.8: these end the connection. */
-	if (strncmp(text, "421", 3) == 0 || strncmp(text, "521", 3) == 0) {
-		session_enter(s, ST_CLOSING);
-	}
-}
-
-void session_resume(struct smtpd_session *s)
-{
-	s->io->resume(s->io);
-}
-
-/* ---- Counting ---- */
-
-void session_count(struct smtpd_session *s, enum verb verb, bool good)
-{
-	s->counts[verb].all++;
-	if (good) {
-		s->counts[verb].good++;
-	} else {
-		s->errors++;
-	}
-}
-
-void session_forgive(struct smtpd_session *s)
-{
-	s->errors = s->junk = 0;
-}
-
-/* ---- Transactions ---- */
-
-void session_reset_mail(struct smtpd_session *s)
-{
-	struct transaction *tx = &s->tx;
-	struct arena arena;
-
-	if (tx->intake != NULL) {
-		intake_abort(tx->intake);
-	}
-	if (tx->open) {
-		s->d->transactions--;
-	}
-	cleanup_free(tx->cleanup);
-	arena_reset(&tx->arena);
-	arena = tx->arena;
-	memset(tx, 0, sizeof(*tx));
-	tx->arena = arena;
-	tx->rcpts_tail = &tx->rcpts;
-}
+enum { OUT_HIGH = 65536 };
 
 /* ---- Opening and closing ---- */
 
@@ -331,19 +171,6 @@ static void close_session(void *session)
 
 /* ---- Commands ---- */
 
-/* is_listed - is a word in a list of main.cf? */
-static bool is_listed(const char *list, struct slice verb)
-{
-	struct slice rest = slice_of(list), word;
-
-	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		if (word.len == verb.len && strncasecmp(word.ptr, verb.ptr, verb.len) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* is_header - somebody's web form or proxy sends a message without SMTP round it */
 static bool is_header(struct slice line)
 {
@@ -361,7 +188,7 @@ static bool is_header(struct slice line)
 /* is_forbidden - smtpd_forbidden_commands: browsers and scripts that speak to the wrong port */
 static bool is_forbidden(struct smtpd_session *s, struct slice verb, struct slice line)
 {
-	bool found = is_header(line) || is_listed(param.smtpd_forbidden_commands, verb);
+	bool found = is_header(line) || list_has_slice(param.smtpd_forbidden_commands, verb);
 
 	if (!found && s->d->forbidden != NULL) {
 		struct buf value = BUF_INIT;
@@ -390,7 +217,7 @@ static void refuse_unknown(struct smtpd_session *s, struct slice verb, struct sl
 		session_count(s, VERB_UNKNOWN, false);
 		return;
 	}
-	if (is_listed(param.smtpd_noop_commands, verb)) {
+	if (list_has_slice(param.smtpd_noop_commands, verb)) {
 		session_reply(s, "250 2.0.0 Ok");
 		return;
 	}
@@ -673,22 +500,6 @@ static enum session_want feed(void *session, struct buf *in, struct buf *out)
 	return wanted(s);
 }
 
-/* log_lost - "lost connection after DATA (1024 bytes) from host[addr]" */
-static void log_lost(struct smtpd_session *s, const char *what)
-{
-	if (s->lost) {
-		return;
-	}
-	s->lost = true;
-	if (s->state == ST_DATA || (s->state == ST_BDAT && !s->tx.drop_chunk)) {
-		log_info("%s after %s (%llu bytes) from %s", what, s->where,
-			(unsigned long long)s->tx.received, session_peer(s));
-		s->counts[s->state == ST_DATA ? VERB_DATA : VERB_BDAT].all++;
-	} else {
-		log_info("%s after %s from %s", what, s->where, session_peer(s));
-	}
-}
-
 static enum session_want event(void *session, enum session_event event, struct buf *out)
 {
 	struct smtpd_session *s = session;
@@ -703,17 +514,17 @@ static enum session_want event(void *session, enum session_event event, struct b
 		break;
 	case SESSION_EV_TLS_FAILED:
 		log_info("SSL_accept error from %s: %s", session_peer(s), s->io->error);
-		log_lost(s, "lost connection");
+		session_log_lost(s, "lost connection");
 		session_enter(s, ST_CLOSING);
 		break;
 	case SESSION_EV_TIMEOUT:
-		log_lost(s, "timeout");
+		session_log_lost(s, "timeout");
 		session_reply(s, "421 4.4.2 %s Error: timeout exceeded", param.myhostname);
 		break;
 	case SESSION_EV_EOF:
 	case SESSION_EV_ERROR:
 		if (s->state != ST_CLOSING) {
-			log_lost(s, "lost connection");
+			session_log_lost(s, "lost connection");
 		}
 		session_enter(s, ST_CLOSING);
 		break;

@@ -25,6 +25,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "conf/conf_info.h"
 #include "conf/params.h"
 #include "net/serve.h"

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "conf/params.h"
 #include "net/session.h"
 #include "route/resolve.h"
