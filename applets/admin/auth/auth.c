@@ -27,6 +27,8 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "conf/dovecot/dovecot_conf.h"
+#include "ipc/auth_protocol.h"
 #include "applets/daemon/service.h"
 #include "applets/admin/auth/penalty.h"
 #include "applets/applets.h"
@@ -40,36 +42,6 @@ static struct {
 	struct timer retire;
 	struct auth_state state;
 } G;
-
-const char *auth_normalise(struct arena *a, const char *user, const char **why_r)
-{
-	const char *format = setting.auth_username_format;
-	char *text;
-
-	if (user[0] == '\0') {
-		*why_r = "empty user name";
-		return NULL;
-	}
-	if (strchr(user, '@') == NULL && setting.auth_default_realm[0] != '\0') {
-		user = arena_printf(a, "%s@%s", user, setting.auth_default_realm);
-	}
-	if (setting.auth_username_chars[0] != '\0' &&
-		user[strspn(user, setting.auth_username_chars)] != '\0') {
-		*why_r = "the user name has a character that auth_username_chars does not allow";
-		return NULL;
-	}
-	if (format[0] == '\0') {
-		return arena_strdup(a, user);
-	}
-	text = dovecot_expand(format, user, "", "");
-	user = arena_strdup(a, text);
-	mem_free(text);
-	if (user[0] == '\0') {
-		*why_r = "empty user name";
-		return NULL;
-	}
-	return user;
-}
 
 /* ---- Life ---- */
 

@@ -1,5 +1,5 @@
 /*
- * client - the auth protocol as smtpd and the login processes speak it
+ * client_side - the auth protocol as smtpd and the login processes speak it
  *
  *	S: VERSION 1 2, MECH ..., SPID, CUID, COOKIE, DONE
  *	C: VERSION 1 1, CPID pid
@@ -24,9 +24,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "conf/dovecot/dovecot_conf.h"
 #include "proto/sasl.h"
+#include "ipc/auth_protocol.h"
 #include "applets/admin/auth/auth.h"
 #include "applets/admin/auth/penalty.h"
+#include "applets/admin/auth/scheme.h"
 
 enum { REQUESTS_MAX = 1000 };
 

@@ -6,6 +6,8 @@
  * byte and ends. When children are many the rest waits in line; when fork
  * fails the check is done here after all.
  */
+#include "applets/admin/auth/hasher.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -13,9 +15,9 @@
 
 #include "base/crypto.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "base/stream.h"
-#include "applets/admin/auth/auth.h"
 
 struct hash_job {
 	struct hash_job *next; /* waiting */

@@ -1,5 +1,5 @@
 /*
- * master - the auth protocol's master side, and look-ups in userdb
+ * master_side - the auth protocol's master side, and look-ups in userdb
  *
  *	S: VERSION 1 2, SPID pid
  *	C: VERSION 1 0
@@ -19,6 +19,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "conf/dovecot/dovecot_conf.h"
+#include "ipc/auth_protocol.h"
 #include "applets/admin/auth/auth.h"
 
 enum {

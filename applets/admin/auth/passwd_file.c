@@ -8,6 +8,8 @@
  * are acted on. The file is held in memory by user name and read again
  * when it changes.
  */
+#include "applets/admin/auth/passwd_file.h"
+
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -19,7 +21,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "applets/admin/auth/auth.h"
 
 enum { FILE_MAX = 64 << 20, FIELDS = 8 };
 

@@ -9,8 +9,6 @@
  * A look-up is as short as reading a file, so auth waits for its answer; not without end. It ends
  * with auth.
  */
-#include "applets/admin/auth/reader.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -25,8 +23,9 @@
 #include "base/unixsock.h"
 #include "base/wire.h"
 #include "applets/daemon/privileges.h"
+#include "applets/admin/auth/user_db.h"
 
-enum { MESSAGE_MAX = 65536, LINES_MAX = 16384, ANSWER_MS = 10000 };
+enum { MESSAGE_MAX = 65536, LINES_MAX = 16384, ANSWER_MS = 10000, DBS_MAX = 64 };
 
 /* What of a row is there (NULL is not ""). */
 enum { HAS_NAME = 1, HAS_PASSWORD = 2, HAS_DISABLED = 4, HAS_IDS = 8, NO_PASSWORD = 16 };
@@ -162,7 +161,8 @@ static _Noreturn void serve(int sock, struct auth_db *const *dbs, size_t count)
 	}
 }
 
-struct reader *reader_start(struct auth_db *const *dbs, size_t count)
+/* start_child - as root, before root is given up: the child that looks up in dbs; or we end */
+static struct reader *start_child(struct auth_db *const *dbs, size_t count)
 {
 	static const struct identity root = { .name = "root", .lock_group = (gid_t)-1 };
 	struct reader *r;
@@ -195,7 +195,8 @@ struct reader *reader_start(struct auth_db *const *dbs, size_t count)
 
 /* ---- For auth ---- */
 
-enum db_result reader_lookup(
+/* ask - db_lookup_here() of the section with this number, there */
+static enum db_result ask(
 	struct reader *r, size_t number, const char *user, struct arena *a, struct db_user *out)
 {
 	struct pollfd p = { .fd = r->sock, .events = POLLIN };
@@ -224,4 +225,40 @@ enum db_result reader_lookup(
 	forget(b.data, (size_t)n);
 	buf_free(&b);
 	return rc;
+}
+
+/* collect - the sections that the child is needed for */
+static void collect(struct auth_db *db, struct auth_db **dbs, size_t *count)
+{
+	for (; db != NULL; db = db_next(db)) {
+		if (db_needs_root(db) && *count < DBS_MAX) {
+			db_place(db)->number = *count;
+			dbs[(*count)++] = db;
+		}
+	}
+}
+
+void db_start_reader(struct auth_db *passdbs, struct auth_db *userdbs)
+{
+	struct auth_db *dbs[DBS_MAX];
+	size_t count = 0;
+	struct reader *reader;
+
+	collect(passdbs, dbs, &count);
+	collect(userdbs, dbs, &count);
+	if (count == 0) {
+		return;
+	}
+	reader = start_child(dbs, count);
+	for (size_t i = 0; i < count; i++) {
+		db_place(dbs[i])->reader = reader;
+	}
+}
+
+enum db_result db_lookup(struct auth_db *db, const char *user, struct arena *a, struct db_user *out)
+{
+	const struct db_place *place = db_place(db);
+
+	return place->reader != NULL ? ask(place->reader, place->number, user, a, out)
+				     : db_lookup_here(db, user, a, out);
 }

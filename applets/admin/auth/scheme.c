@@ -9,6 +9,8 @@
  * suffix says otherwise; either is recognised by its length. Salted ones have the salt behind the
  * digest.
  */
+#include "applets/admin/auth/scheme.h"
+
 #include <crypt.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +21,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "proto/sasl.h"
-#include "applets/admin/auth/auth.h"
 
 enum kind { KIND_PLAIN, KIND_CRYPT, KIND_DIGEST, KIND_SALTED, KIND_SCRAM, KIND_PBKDF2 };
 

@@ -1,5 +1,5 @@
 /*
- * db - the passdb and userdb sections of dovecot.conf
+ * user_db - the passdb and userdb sections of dovecot.conf
  *
  *	passwd       /etc/passwd		shadow, pam  /etc/shadow
  *	passwd-file  args = [scheme=S] [username_format=F] PATH
@@ -10,6 +10,8 @@
  * (sql, ldap, dict, lua, ...) are named in the log and left out. The 2.4 dialect
  * arrives here as args, too (core/conf/dovecot/dovecot_names.c).
  */
+#include "applets/admin/auth/user_db.h"
+
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -22,10 +24,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "applets/admin/auth/auth.h"
-#include "applets/admin/auth/reader.h"
+#include "conf/dovecot/dovecot_conf.h"
+#include "applets/admin/auth/passwd_file.h"
 
-enum { DBS_MAX = 64 };
 enum driver { DRIVER_PASSWD, DRIVER_SHADOW, DRIVER_PASSWD_FILE, DRIVER_STATIC, DRIVER_PREFETCH };
 
 struct auth_db {
@@ -36,9 +37,8 @@ struct auth_db {
 	char *scheme;          /* of passwords without {SCHEME} */
 	char *username_format; /* NULL: as it is */
 	struct passwd_file *file;
-	char *fields;          /* static: "uid=vmail gid=vmail ..." */
-	struct reader *reader; /* NULL: this process looks up itself */
-	size_t number;         /* as the reader knows it */
+	char *fields; /* static: "uid=vmail gid=vmail ..." */
+	struct db_place place;
 };
 
 static const struct {
@@ -171,7 +171,47 @@ bool db_denies(const struct auth_db *db)
 	return db->deny;
 }
 
+bool db_needs_root(const struct auth_db *db)
+{
+	return db->driver == DRIVER_SHADOW || db->driver == DRIVER_PASSWD_FILE;
+}
+
+struct db_place *db_place(struct auth_db *db)
+{
+	return &db->place;
+}
+
 /* ---- Look-ups ---- */
+
+const char *auth_normalise(struct arena *a, const char *user, const char **why_r)
+{
+	const char *format = setting.auth_username_format;
+	char *text;
+
+	if (user[0] == '\0') {
+		*why_r = "empty user name";
+		return NULL;
+	}
+	if (strchr(user, '@') == NULL && setting.auth_default_realm[0] != '\0') {
+		user = arena_printf(a, "%s@%s", user, setting.auth_default_realm);
+	}
+	if (setting.auth_username_chars[0] != '\0' &&
+		user[strspn(user, setting.auth_username_chars)] != '\0') {
+		*why_r = "the user name has a character that auth_username_chars does not allow";
+		return NULL;
+	}
+	if (format[0] == '\0') {
+		return arena_strdup(a, user);
+	}
+	text = dovecot_expand(format, user, "", "");
+	user = arena_strdup(a, text);
+	mem_free(text);
+	if (user[0] == '\0') {
+		*why_r = "empty user name";
+		return NULL;
+	}
+	return user;
+}
 
 static enum db_result look_up_passwd(const char *user, struct arena *a, struct db_user *out)
 {
@@ -287,40 +327,6 @@ static enum db_result look_up_static(
 		mem_free(expanded);
 	}
 	return DB_FOUND;
-}
-
-static void set_reader(struct auth_db *db, struct auth_db **dbs, size_t *count)
-{
-	for (; db != NULL; db = db->next) {
-		if ((db->driver == DRIVER_SHADOW || db->driver == DRIVER_PASSWD_FILE) &&
-			*count < DBS_MAX) {
-			db->number = *count;
-			dbs[(*count)++] = db;
-		}
-	}
-}
-
-void db_start_reader(struct auth_db *passdbs, struct auth_db *userdbs)
-{
-	struct auth_db *dbs[DBS_MAX];
-	size_t count = 0;
-	struct reader *reader;
-
-	set_reader(passdbs, dbs, &count);
-	set_reader(userdbs, dbs, &count);
-	if (count == 0) {
-		return;
-	}
-	reader = reader_start(dbs, count);
-	for (size_t i = 0; i < count; i++) {
-		dbs[i]->reader = reader;
-	}
-}
-
-enum db_result db_lookup(struct auth_db *db, const char *user, struct arena *a, struct db_user *out)
-{
-	return db->reader != NULL ? reader_lookup(db->reader, db->number, user, a, out)
-				  : db_lookup_here(db, user, a, out);
 }
 
 enum db_result db_lookup_here(

@@ -6,7 +6,7 @@
 
 #include "config/features.h"
 #include "base/crypto.h"
-#include "applets/admin/auth/auth.h"
+#include "applets/admin/auth/scheme.h"
 #include "trace.h"
 #include "unit.h"
 
