@@ -231,10 +231,8 @@ bool login_plaintext_ok(const struct session_io *io)
 	return ok;
 }
 
-void login_auth_params(
-	const struct session_io *io, const struct login_protocol *proto, struct auth_params *p)
+void login_auth_params(const struct session_io *io, struct auth_params *p)
 {
-	p->service = proto->name;
 	p->remote_ip = io->peer.addr;
 	p->local_ip = io->local.addr;
 	p->remote_port = io->peer.port;
@@ -359,16 +357,6 @@ static const struct session_class visitor_class = { "login", visitor_open, visit
 	visitor_event, visitor_close };
 
 /* ---- Leaving ---- */
-
-void login_refusal(struct buf *out, const struct login_protocol *proto, const char *tag,
-	const char *code, const char *text)
-{
-	if (strcmp(proto->name, "imap") == 0) {
-		buf_addf(out, "%s NO [%s] %s\r\n", tag, code, text);
-	} else {
-		buf_addf(out, "-ERR [SYS/TEMP] %s\r\n", text);
-	}
-}
 
 /* leave - the connection goes to the supervisor with the proof that its user logged in */
 static void leave(struct server *s, struct session_io *io, int fd, struct buf *unread)

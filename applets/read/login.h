@@ -42,9 +42,8 @@ struct login_service {
 /* May a plaintext mechanism be used on this connection (TLS, loopback, trusted network, or
  * disable_plaintext_auth = no)? */
 bool login_plaintext_ok(const struct session_io *io);
-/* Fill remote/local/secured/service of p from the connection. */
-void login_auth_params(
-	const struct session_io *io, const struct login_protocol *proto, struct auth_params *p);
+/* Fill in what p says of the connection: addresses, whether it is secured. */
+void login_auth_params(const struct session_io *io, struct auth_params *p);
 /*
  * The login session calls this after AUTH_OK and then returns SESSION_HANDOFF. tag: what
  * the mail part needs to finish the reply (IMAP: the tag of LOGIN; "" for POP3). mech is for the

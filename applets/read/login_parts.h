@@ -10,7 +10,7 @@
 int login_part_main(const struct login_protocol *proto, int argc, char **argv);
 int mail_part_main(const struct login_protocol *proto, int argc, char **argv);
 
-/* A refusal in the words of the protocol. code: IMAP's response code. */
+/* refusal.c: a refusal in the words of the protocol. code: IMAP's response code. */
 void login_refusal(struct buf *out, const struct login_protocol *proto, const char *tag,
 	const char *code, const char *text);
 

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "conf/dovecot/dovecot_conf.h"
-#include "applets/read/imapd/imapd.h"
+#include "applets/read/imapd/commands.h"
+#include "applets/read/imapd/reply.h"
+#include "applets/read/imapd/sync.h"
 
 enum cmd_result cmd_capability(struct imapd *s, struct imap_args *a, struct buf *out)
 {

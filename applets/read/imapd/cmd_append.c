@@ -16,7 +16,10 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "applets/read/imapd/imapd.h"
+#include "applets/read/imapd/commands.h"
+#include "applets/read/imapd/reply.h"
+#include "applets/read/imapd/selected.h"
+#include "applets/read/imapd/status.h"
 
 enum { APPEND_MESSAGES_MAX = 1000 };
 

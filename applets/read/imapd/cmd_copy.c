@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "applets/read/imapd/imapd.h"
+#include "applets/read/imapd/commands.h"
+#include "applets/read/imapd/reply.h"
+#include "applets/read/imapd/selected.h"
+#include "applets/read/imapd/status.h"
 
 enum { MOVE_PAUSE_MS = 20, MOVE_WAIT_MS = 10000 };
 

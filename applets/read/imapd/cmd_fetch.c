@@ -18,7 +18,10 @@
 #include "proto/imap_fetch.h"
 #include "applets/read/imapd/fetch_text.h"
 #include "applets/read/imapd/header_cache.h"
-#include "applets/read/imapd/imapd.h"
+#include "applets/read/imapd/commands.h"
+#include "applets/read/imapd/reply.h"
+#include "applets/read/imapd/selected.h"
+#include "applets/read/imapd/sync.h"
 
 enum step { NEXT, PARSE, HEAD, LOCATE, SEEK, COPY };
 
@@ -527,7 +530,7 @@ static enum cmd_result finish(struct imapd *s, struct fetch *f)
 static enum cmd_result fetch_on(struct imapd *s, struct buf *in, struct buf *out)
 {
 	struct fetch *f = s->state;
-	int64_t started = imapd_clock();
+	int64_t started = clock_ms();
 	unsigned steps = 0;
 
 	(void)in;

@@ -5,7 +5,9 @@
  */
 #include <string.h>
 
-#include "applets/read/imapd/imapd.h"
+#include "applets/read/imapd/commands.h"
+#include "applets/read/imapd/reply.h"
+#include "applets/read/imapd/selected.h"
 
 /* one_mailbox - the only argument; NULL: the reply is set */
 static const char *one_mailbox(struct imapd *s, struct imap_args *a)

@@ -13,7 +13,9 @@
 
 #include "conf/dovecot/dovecot_conf.h"
 #include "applets/read/imapd/fetch_text.h"
-#include "applets/read/imapd/imapd.h"
+#include "applets/read/imapd/commands.h"
+#include "applets/read/imapd/reply.h"
+#include "applets/read/imapd/sync.h"
 
 static void on_notify(struct watch *w, unsigned events)
 {

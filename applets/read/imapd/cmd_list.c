@@ -15,7 +15,9 @@
 #include "conf/dovecot/dovecot_conf.h"
 #include "proto/imap_mailbox.h"
 #include "proto/utf7.h"
-#include "applets/read/imapd/imapd.h"
+#include "applets/read/imapd/commands.h"
+#include "applets/read/imapd/reply.h"
+#include "applets/read/imapd/status.h"
 
 enum { PATTERNS_MAX = 64, FOLDERS_MAX = 20000 };
 
@@ -59,30 +61,6 @@ static const char *special_use(const char *name)
 	const struct conf_node *box = find_mailbox(name);
 
 	return box != NULL ? conf_setting(box, "special_use", "") : "";
-}
-
-void imapd_auto_create(struct imapd *s)
-{
-	const struct conf_node *ns = NULL, *box;
-
-	if (s->auto_made) {
-		return;
-	}
-	s->auto_made = true;
-	while ((ns = conf_next_section(dovecot_conf_root(), "namespace", ns)) != NULL) {
-		for (box = NULL; (box = conf_next_section(ns, "mailbox", box)) != NULL;) {
-			const char *how = conf_setting(box, "auto", "no");
-
-			if (box->name == NULL || str_ieq(how, "no")) {
-				continue;
-			}
-			/* It is there already more often than not; then nothing happens. */
-			if (mailstore_create(s->store, box->name) == 0 &&
-				str_ieq(how, "subscribe")) {
-				(void)mailstore_subscribe(s->store, box->name, true);
-			}
-		}
-	}
 }
 
 /* ---- Arguments ---- */

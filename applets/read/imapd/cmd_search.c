@@ -15,7 +15,10 @@
 #include "base/mem.h"
 #include "proto/imap_search.h"
 #include "applets/read/imapd/header_cache.h"
-#include "applets/read/imapd/imapd.h"
+#include "applets/read/imapd/commands.h"
+#include "applets/read/imapd/reply.h"
+#include "applets/read/imapd/selected.h"
+#include "applets/read/imapd/sync.h"
 #include "applets/read/imapd/search_text.h"
 
 struct search {
@@ -319,7 +322,7 @@ static enum cmd_result search_on(struct imapd *s, struct buf *in, struct buf *ou
 {
 	struct search *se = s->state;
 	uint32_t count = mailbox_count(s->view);
-	int64_t started = imapd_clock();
+	int64_t started = clock_ms();
 	unsigned steps = 0;
 
 	(void)in;

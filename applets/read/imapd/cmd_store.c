@@ -8,7 +8,10 @@
  */
 #include <string.h>
 
-#include "applets/read/imapd/imapd.h"
+#include "applets/read/imapd/commands.h"
+#include "applets/read/imapd/reply.h"
+#include "applets/read/imapd/selected.h"
+#include "applets/read/imapd/sync.h"
 
 struct store {
 	struct imap_set set;

@@ -48,13 +48,6 @@ struct imap_login {
 	bool closing;
 };
 
-static const struct login_protocol *protocol(void)
-{
-	static const struct login_protocol imap = { "imap", "imaps", NULL, NULL };
-
-	return &imap;
-}
-
 /* ---- Replies ---- */
 
 static void tagged(struct imap_login *l, struct buf *out, const char *text)
@@ -158,7 +151,8 @@ static void start(struct imap_login *l, const char *mech, const char *initial)
 	struct auth_params p;
 
 	memset(&p, 0, sizeof(p));
-	login_auth_params(l->io, protocol(), &p);
+	login_auth_params(l->io, &p);
+	p.service = "imap";
 	p.mech = mech;
 	p.initial = initial;
 	(void)str_copy(l->mech, sizeof(l->mech), mech);

@@ -1,5 +1,5 @@
 /*
- * session - the mail part's session: commands in, replies out
+ * imap_session - the mail part's session: commands in, replies out
  *
  *	           line or literals complete          CMD_DONE
  *	READING -----------------------------> RUNNING --------> sync, reply --> READING
@@ -14,15 +14,16 @@
  * RFC 3501 3, 5.5, 7
  */
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/dovecot/dovecot_conf.h"
-#include "proto/utf7.h"
-#include "applets/read/imapd/fetch_text.h"
-#include "applets/read/imapd/imapd.h"
+#include "applets/read/imapd/commands.h"
+#include "applets/read/imapd/reply.h"
+#include "applets/read/imapd/selected.h"
+#include "applets/read/imapd/sync.h"
 
 _Static_assert((int)IMAP_SEEN == (int)MAIL_SEEN && (int)IMAP_DRAFT == (int)MAIL_DRAFT &&
 		(int)IMAP_RECENT == (int)MAIL_RECENT,
@@ -57,139 +58,6 @@ static const struct imapd_command commands[] = {
 	{ "UNSELECT", cmd_unselect, CMD_SELECTED | CMD_QUIET },
 	{ "UNSUBSCRIBE", cmd_unsubscribe, 0 },
 };
-
-/* ---- Turns ---- */
-
-int64_t imapd_clock(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-bool imapd_pause(struct imapd *s, const struct buf *out, int64_t started)
-{
-	/* Without a loop (a test) nobody else is waiting. */
-	return buf_unread(out) > s->io->out_high ||
-		(s->io->loop != NULL && imapd_clock() - started >= IMAPD_SLICE_MS);
-}
-
-static void on_turn(struct timer *t)
-{
-	struct imapd *s = t->owner;
-
-	s->io->resume(s->io);
-}
-
-enum cmd_result imapd_yield(struct imapd *s, const struct buf *out)
-{
-	/* Above out_high the driver tells when it has drained. */
-	if (buf_unread(out) <= s->io->out_high && s->io->loop != NULL) {
-		loop_timer(s->io->loop, &s->turn, 0, on_turn, s);
-	}
-	return CMD_MORE;
-}
-
-enum cmd_result imapd_wait(struct imapd *s, int ms)
-{
-	loop_timer(s->io->loop, &s->turn, ms, on_turn, s);
-	return CMD_MORE;
-}
-
-/* ---- Arguments that several commands take ---- */
-
-bool imapd_resolve(struct imapd *s, struct imap_set *set)
-{
-	uint32_t count = mailbox_count(s->view);
-
-	if (s->uid) {
-		imap_set_resolve(set, count > 0 ? mailbox_info(s->view, count)->uid : 0);
-		return true;
-	}
-	imap_set_resolve(set, count);
-	if (imap_set_max(set) > count) {
-		cmd_bad(s, "Invalid messageset");
-		return false;
-	}
-	return true;
-}
-
-uint32_t imapd_next_seq(struct imapd *s, const struct imap_set *set, uint32_t seq)
-{
-	uint32_t count = mailbox_count(s->view), uid, next;
-
-	seq++;
-	if (!s->uid) {
-		seq = imap_set_next(set, seq);
-		return seq <= count ? seq : 0;
-	}
-	/* Each round skips a gap of the set or ends; both move forward. */
-	while (seq <= count) {
-		uid = mailbox_info(s->view, seq)->uid;
-		next = imap_set_next(set, uid);
-		if (next == 0) {
-			return 0;
-		}
-		if (next == uid) {
-			return seq;
-		}
-		seq = mailbox_seq(s->view, next, true);
-	}
-	return 0;
-}
-
-bool imapd_uids(struct imapd *s, struct imap_set *set, uint32_t **uids_r, size_t *count_r)
-{
-	uint32_t seq, *uids;
-	size_t count = 0;
-
-	if (!imapd_resolve(s, set)) {
-		return false;
-	}
-	for (seq = 0; (seq = imapd_next_seq(s, set, seq)) != 0;) {
-		count++;
-	}
-	uids = arena_alloc(&s->arena, (count + 1) * sizeof(*uids));
-	for (count = 0, seq = 0; (seq = imapd_next_seq(s, set, seq)) != 0;) {
-		uids[count++] = mailbox_info(s->view, seq)->uid;
-	}
-	*uids_r = uids;
-	*count_r = count;
-	return true;
-}
-
-const char *imapd_mailbox_arg(struct imapd *s, struct imap_args *a)
-{
-	struct buf utf8 = BUF_INIT;
-	const char *text;
-	char *name = NULL;
-
-	if (!imap_args_astring(a, &text)) {
-		cmd_args_error(s, a);
-		return NULL;
-	}
-	if (!utf7_decode(&utf8, text, strlen(text))) {
-		cmd_no(s, "[CANNOT] Invalid mailbox name: Name is not valid mUTF-7");
-	} else if (utf8.len == 0) {
-		cmd_no(s, "[CANNOT] Invalid mailbox name: Name is empty");
-	} else {
-		name = arena_strdup(&s->arena, buf_str(&utf8));
-		mailstore_inbox_case(s->store, name);
-	}
-	buf_free(&utf8);
-	return name;
-}
-
-void imapd_unselect(struct imapd *s)
-{
-	fetch_place_drop(s);
-	if (s->view != NULL) {
-		mailbox_close(s->view);
-		s->view = NULL;
-	}
-	s->keywords_told = 0;
-}
 
 /* ---- A command's life ---- */
 
@@ -439,7 +307,7 @@ static void *session_open(struct session_io *io, void *service, struct buf *out)
 static enum session_want session_feed(void *session, struct buf *in, struct buf *out)
 {
 	struct imapd *s = session;
-	int64_t started = imapd_clock();
+	int64_t started = clock_ms();
 	enum session_want want;
 	bool more = true;
 

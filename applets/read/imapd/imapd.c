@@ -9,7 +9,7 @@
  *
  * RFC 3501 and, of its extensions, what put_capabilities() lists
  */
-#include "applets/read/imapd/imapd.h"
+#include "applets/read/imapd/reply.h"
 
 #include "applets/applets.h"
 

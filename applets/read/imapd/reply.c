@@ -6,11 +6,13 @@
  *
  * RFC 3501 7.1, RFC 5530 (response codes)
  */
+#include "applets/read/imapd/reply.h"
+
 #include <stdarg.h>
 #include <string.h>
 
 #include "conf/dovecot/dovecot_conf.h"
-#include "applets/read/imapd/imapd.h"
+#include "applets/read/imapd/commands.h"
 
 enum cmd_result cmd_ok(struct imapd *s, const char *fmt, ...)
 {

@@ -6,10 +6,12 @@
  *
  * RFC 3501 5.2, 7.3, 7.4; RFC 7162 3.1.2 (MODSEQ with flags)
  */
+#include "applets/read/imapd/sync.h"
+
 #include <string.h>
 
 #include "base/log.h"
-#include "applets/read/imapd/imapd.h"
+#include "applets/read/imapd/reply.h"
 
 struct teller {
 	struct imapd *s;

@@ -1,5 +1,5 @@
 /*
- * login - POP3 before anybody has logged in
+ * pop3_login - POP3 before anybody has logged in
  *
  * USER and PASS are turned into SASL PLAIN, so there is one way to the auth
  * process. While it thinks, the session waits (SESSION_WAIT). A failure is told
@@ -17,12 +17,14 @@ enum { LOGIN_TIMEOUT = 180, NAME_MAX_LEN = 255 };
 static const char DISALLOWED[] =
 	"[AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.";
 
+static const struct pop3_phase phase;
+
 static void *login_open(struct session_io *io, void *service, struct buf *out)
 {
 	struct pop3 *s = mem_alloc(sizeof(*s));
 
 	s->io = io;
-	s->phase = POP3_LOGIN;
+	s->phase = &phase;
 	s->service = service;
 	io->timeout = LOGIN_TIMEOUT;
 	pop3_ok(out, "%s", s->service->greeting);
@@ -110,9 +112,9 @@ static void on_answer(void *arg, const struct auth_reply *r)
 /* start_auth - base64 NULL: the mechanism asks first */
 static enum session_want start_auth(struct pop3 *s, const char *mech, const char *base64)
 {
-	struct auth_params p = { .mech = mech, .initial = base64 };
+	struct auth_params p = { .service = "pop3", .mech = mech, .initial = base64 };
 
-	login_auth_params(s->io, &pop3_protocol, &p);
+	login_auth_params(s->io, &p);
 	str_copy(s->mech, sizeof(s->mech), mech);
 	set_auth_name(s, strcmp(mech, "PLAIN") == 0 ? base64 : NULL);
 	s->auth = auth_start(s->service->auth, &p, on_answer, s);
@@ -121,7 +123,7 @@ static enum session_want start_auth(struct pop3 *s, const char *mech, const char
 
 /* ---- Commands ---- */
 
-enum session_want pop3_user(struct pop3 *s, struct slice args, struct buf *out)
+static enum session_want cmd_user(struct pop3 *s, struct slice args, struct buf *out)
 {
 	if (!login_plaintext_ok(s->io)) {
 		pop3_err(out, "%s", DISALLOWED);
@@ -137,7 +139,7 @@ enum session_want pop3_user(struct pop3 *s, struct slice args, struct buf *out)
 	return SESSION_READ;
 }
 
-enum session_want pop3_pass(struct pop3 *s, struct slice args, struct buf *out)
+static enum session_want cmd_pass(struct pop3 *s, struct slice args, struct buf *out)
 {
 	struct buf plain = BUF_INIT, base64 = BUF_INIT;
 	enum session_want want;
@@ -164,18 +166,6 @@ enum session_want pop3_pass(struct pop3 *s, struct slice args, struct buf *out)
 	return want;
 }
 
-static bool has_mech(const char *list, const char *mech)
-{
-	struct slice rest = slice_of(list), word;
-
-	for (word = slice_word(&rest, " "); word.ptr != NULL; word = slice_word(&rest, " ")) {
-		if (slice_ieq(word, mech)) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* list_mechs - AUTH alone: what there is (RFC 1734's habit, which clients still have) */
 static enum session_want list_mechs(const char *mechs, struct buf *out)
 {
@@ -189,7 +179,7 @@ static enum session_want list_mechs(const char *mechs, struct buf *out)
 	return SESSION_READ;
 }
 
-enum session_want pop3_auth(struct pop3 *s, struct slice args, struct buf *out)
+static enum session_want cmd_auth(struct pop3 *s, struct slice args, struct buf *out)
 {
 	bool plain = login_plaintext_ok(s->io);
 	const char *mechs = auth_client_mechs(s->service->auth, plain);
@@ -201,8 +191,8 @@ enum session_want pop3_auth(struct pop3 *s, struct slice args, struct buf *out)
 		return list_mechs(mechs, out);
 	}
 	initial = pop3_verb(args, mech, sizeof(mech));
-	if (!has_mech(mechs, mech)) {
-		if (!plain && has_mech(auth_client_mechs(s->service->auth, true), mech)) {
+	if (!list_has(mechs, mech)) {
+		if (!plain && list_has(auth_client_mechs(s->service->auth, true), mech)) {
 			pop3_err(out, "%s", DISALLOWED);
 		} else {
 			pop3_err(out, "[AUTH] Unsupported authentication mechanism.");
@@ -220,7 +210,8 @@ enum session_want pop3_auth(struct pop3 *s, struct slice args, struct buf *out)
 	return want;
 }
 
-enum session_want pop3_auth_line(struct pop3 *s, struct slice line, struct buf *out)
+/* answer - the line that answers a challenge */
+static enum session_want answer(struct pop3 *s, struct slice line, struct buf *out)
 {
 	char *base64;
 
@@ -241,7 +232,7 @@ enum session_want pop3_auth_line(struct pop3 *s, struct slice line, struct buf *
 	return SESSION_WAIT;
 }
 
-enum session_want pop3_stls(struct pop3 *s, struct slice args, struct buf *out)
+static enum session_want cmd_stls(struct pop3 *s, struct slice args, struct buf *out)
 {
 	(void)args;
 	if (s->io->tls) {
@@ -256,12 +247,39 @@ enum session_want pop3_stls(struct pop3 *s, struct slice args, struct buf *out)
 	return SESSION_TLS;
 }
 
-enum session_want pop3_login_quit(struct pop3 *s, struct slice args, struct buf *out)
+static enum session_want cmd_quit(struct pop3 *s, struct slice args, struct buf *out)
 {
 	(void)args;
 	pop3_ok(out, "Logging out");
 	return pop3_close(s, "Aborted login by logging out");
 }
+
+static enum session_want cmd_capa(struct pop3 *s, struct slice args, struct buf *out)
+{
+	bool plain = login_plaintext_ok(s->io);
+
+	(void)args;
+	pop3_put_capa(out);
+	if (s->service->tls_available && !s->io->tls) {
+		buf_adds(out, "STLS\r\n");
+	}
+	if (plain) {
+		buf_adds(out, "USER\r\n");
+	}
+	buf_addf(out, "SASL %s\r\n.\r\n", auth_client_mechs(s->service->auth, plain));
+	return SESSION_READ;
+}
+
+static const struct pop3_command commands[] = {
+	{ "AUTH", cmd_auth, false },
+	{ "CAPA", cmd_capa, false },
+	{ "PASS", cmd_pass, false },
+	{ "QUIT", cmd_quit, false },
+	{ "STLS", cmd_stls, false },
+	{ "USER", cmd_user, true },
+};
+
+static const struct pop3_phase phase = { commands, ARRAY_LEN(commands), false, answer };
 
 /* ---- Driving ---- */
 

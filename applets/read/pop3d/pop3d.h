@@ -16,18 +16,17 @@
 
 /*
  * A POP3 session, in its first life (AUTHORIZATION, in the login part) or its
- * second (TRANSACTION and UPDATE, in the mail part). One table says what is legal
- * when; see pop3d.c.
+ * second (TRANSACTION and UPDATE, in the mail part). Each has a table of what is legal
+ * then; see pop3d.c.
  */
-enum pop3_phase { POP3_LOGIN = 1, POP3_MAIL = 2 };
 
 enum { POP3_LINE_MAX = 1024, POP3_AUTH_LINE_MAX = 16384, POP3_BAD_MAX = 20 };
 
-struct pop3_retr;
+struct pop3_phase;
 
 struct pop3 {
 	struct session_io *io;
-	enum pop3_phase phase;
+	const struct pop3_phase *phase;
 	int bad;            /* commands in a row that were none */
 	bool closing;       /* all is said */
 	const char *reason; /* for the log: why it ended */
@@ -68,10 +67,19 @@ struct pop3 {
 };
 
 /* A command: what follows the verb in args, the reply to out. */
+typedef enum session_want pop3_command_fn(struct pop3 *s, struct slice args, struct buf *out);
+
 struct pop3_command {
 	const char *verb;
-	unsigned flags;
-	enum session_want (*run)(struct pop3 *s, struct slice args, struct buf *out);
+	pop3_command_fn *run;
+	bool needs_args; /* something has to follow the verb */
+};
+
+struct pop3_phase {
+	const struct pop3_command *commands;
+	size_t count;
+	bool repeats_verb;       /* of a command that there is not */
+	pop3_command_fn *answer; /* the line that answers a challenge, while auth_reads */
 };
 
 /* "+OK text", "-ERR text". */
@@ -79,33 +87,12 @@ void pop3_ok(struct buf *out, const char *fmt, ...) __attribute__((format(printf
 void pop3_err(struct buf *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The reply is said in full; then the session ends. */
 enum session_want pop3_close(struct pop3 *s, const char *reason);
-/* Lines from in, through the table. */
+/* Lines from in, through the table of the phase. */
 enum session_want pop3_feed(struct pop3 *s, struct buf *in, struct buf *out);
-enum session_want pop3_capa(struct pop3 *s, struct slice args, struct buf *out);
+/* What CAPA says in every phase; the caller adds its own lines, and the dot. */
+void pop3_put_capa(struct buf *out);
 
-/* login.c */
-extern const struct session_class pop3_login_class;
-enum session_want pop3_user(struct pop3 *s, struct slice args, struct buf *out);
-enum session_want pop3_pass(struct pop3 *s, struct slice args, struct buf *out);
-enum session_want pop3_auth(struct pop3 *s, struct slice args, struct buf *out);
-enum session_want pop3_stls(struct pop3 *s, struct slice args, struct buf *out);
-enum session_want pop3_login_quit(struct pop3 *s, struct slice args, struct buf *out);
-/* The line that answers a challenge. */
-enum session_want pop3_auth_line(struct pop3 *s, struct slice line, struct buf *out);
-
-/* mail.c */
-extern const struct session_class pop3_mail_class;
-enum session_want pop3_stat(struct pop3 *s, struct slice args, struct buf *out);
-enum session_want pop3_list(struct pop3 *s, struct slice args, struct buf *out);
-enum session_want pop3_uidl_list(struct pop3 *s, struct slice args, struct buf *out);
-enum session_want pop3_retr(struct pop3 *s, struct slice args, struct buf *out);
-enum session_want pop3_top(struct pop3 *s, struct slice args, struct buf *out);
-enum session_want pop3_dele(struct pop3 *s, struct slice args, struct buf *out);
-enum session_want pop3_rset(struct pop3 *s, struct slice args, struct buf *out);
-enum session_want pop3_noop(struct pop3 *s, struct slice args, struct buf *out);
-enum session_want pop3_last(struct pop3 *s, struct slice args, struct buf *out);
-enum session_want pop3_quit(struct pop3 *s, struct slice args, struct buf *out);
-
-extern const struct login_protocol pop3_protocol;
+/* pop3_login.c, transaction.c */
+extern const struct session_class pop3_login_class, pop3_mail_class;
 
 #endif

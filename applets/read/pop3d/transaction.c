@@ -1,5 +1,5 @@
 /*
- * mail - POP3 after login: the INBOX, as it was at the start
+ * transaction - POP3 after login: the INBOX, as it was at the start
  *
  * Numbers stay what they were when the session began; mail that comes in later
  * is for the next one. DELE only marks; files change in QUIT alone, so a
@@ -68,13 +68,15 @@ static int open_inbox(struct pop3 *s, const struct mail_user *user, struct buf *
 	return 0;
 }
 
+static const struct pop3_phase phase;
+
 static void *mail_open_session(struct session_io *io, void *service, struct buf *out)
 {
 	struct mail_service *ms = service;
 	struct pop3 *s = mem_alloc(sizeof(*s));
 
 	s->io = io;
-	s->phase = POP3_MAIL;
+	s->phase = &phase;
 	s->name = mem_strdup(ms->user.name);
 	io->timeout = MAIL_TIMEOUT;
 	if (open_inbox(s, &ms->user, out) != 0) {
@@ -131,7 +133,7 @@ static uint32_t take_message(struct pop3 *s, struct slice *args, bool more, stru
 
 /* ---- Listings ---- */
 
-enum session_want pop3_stat(struct pop3 *s, struct slice args, struct buf *out)
+static enum session_want cmd_stat(struct pop3 *s, struct slice args, struct buf *out)
 {
 	(void)args;
 	pop3_ok(out, "%" PRIu32 " %" PRIu64, s->count - s->deleted_count,
@@ -181,7 +183,7 @@ static void more_uidls(struct pop3 *s, struct buf *out)
 	add_rows(s, out, add_uidl);
 }
 
-enum session_want pop3_list(struct pop3 *s, struct slice args, struct buf *out)
+static enum session_want cmd_list(struct pop3 *s, struct slice args, struct buf *out)
 {
 	uint32_t n;
 
@@ -200,7 +202,7 @@ enum session_want pop3_list(struct pop3 *s, struct slice args, struct buf *out)
 	return SESSION_READ;
 }
 
-enum session_want pop3_uidl_list(struct pop3 *s, struct slice args, struct buf *out)
+static enum session_want cmd_uidl(struct pop3 *s, struct slice args, struct buf *out)
 {
 	uint32_t n;
 
@@ -278,7 +280,7 @@ static int start_text(struct pop3 *s, uint32_t n, uint64_t lines, struct buf *ou
 	return 0;
 }
 
-enum session_want pop3_retr(struct pop3 *s, struct slice args, struct buf *out)
+static enum session_want cmd_retr(struct pop3 *s, struct slice args, struct buf *out)
 {
 	uint32_t n = take_message(s, &args, false, out);
 
@@ -294,7 +296,7 @@ enum session_want pop3_retr(struct pop3 *s, struct slice args, struct buf *out)
 	return SESSION_READ;
 }
 
-enum session_want pop3_top(struct pop3 *s, struct slice args, struct buf *out)
+static enum session_want cmd_top(struct pop3 *s, struct slice args, struct buf *out)
 {
 	uint32_t n = take_message(s, &args, true, out);
 	uint64_t lines;
@@ -322,7 +324,7 @@ enum session_want pop3_top(struct pop3 *s, struct slice args, struct buf *out)
 	return SESSION_READ;
 }
 
-enum session_want pop3_dele(struct pop3 *s, struct slice args, struct buf *out)
+static enum session_want cmd_dele(struct pop3 *s, struct slice args, struct buf *out)
 {
 	uint32_t n = take_message(s, &args, false, out);
 
@@ -336,7 +338,7 @@ enum session_want pop3_dele(struct pop3 *s, struct slice args, struct buf *out)
 	return SESSION_READ;
 }
 
-enum session_want pop3_rset(struct pop3 *s, struct slice args, struct buf *out)
+static enum session_want cmd_rset(struct pop3 *s, struct slice args, struct buf *out)
 {
 	(void)args;
 	memset(s->deleted, 0, s->count);
@@ -348,7 +350,7 @@ enum session_want pop3_rset(struct pop3 *s, struct slice args, struct buf *out)
 	return SESSION_READ;
 }
 
-enum session_want pop3_noop(struct pop3 *s, struct slice args, struct buf *out)
+static enum session_want cmd_noop(struct pop3 *s, struct slice args, struct buf *out)
 {
 	(void)s;
 	(void)args;
@@ -356,7 +358,7 @@ enum session_want pop3_noop(struct pop3 *s, struct slice args, struct buf *out)
 	return SESSION_READ;
 }
 
-enum session_want pop3_last(struct pop3 *s, struct slice args, struct buf *out)
+static enum session_want cmd_last(struct pop3 *s, struct slice args, struct buf *out)
 {
 	(void)args;
 	pop3_ok(out, "%" PRIu32, s->last);
@@ -417,7 +419,7 @@ static int delete_marked(struct pop3 *s)
 	return rc;
 }
 
-enum session_want pop3_quit(struct pop3 *s, struct slice args, struct buf *out)
+static enum session_want cmd_quit(struct pop3 *s, struct slice args, struct buf *out)
 {
 	(void)args;
 	if (delete_marked(s) != 0) {
@@ -431,6 +433,30 @@ enum session_want pop3_quit(struct pop3 *s, struct slice args, struct buf *out)
 	}
 	return pop3_close(s, "Logged out");
 }
+
+static enum session_want cmd_capa(struct pop3 *s, struct slice args, struct buf *out)
+{
+	(void)s, (void)args;
+	pop3_put_capa(out);
+	buf_adds(out, ".\r\n");
+	return SESSION_READ;
+}
+
+static const struct pop3_command commands[] = {
+	{ "CAPA", cmd_capa, false },
+	{ "DELE", cmd_dele, false },
+	{ "LAST", cmd_last, false },
+	{ "LIST", cmd_list, false },
+	{ "NOOP", cmd_noop, false },
+	{ "QUIT", cmd_quit, false },
+	{ "RETR", cmd_retr, false },
+	{ "RSET", cmd_rset, false },
+	{ "STAT", cmd_stat, false },
+	{ "TOP", cmd_top, false },
+	{ "UIDL", cmd_uidl, false },
+};
+
+static const struct pop3_phase phase = { commands, ARRAY_LEN(commands), true, NULL };
 
 /* ---- Driving ---- */
 
