@@ -3,6 +3,7 @@
 #define APPLETS_APPLETS_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "config/features.h"
 
@@ -16,7 +17,6 @@ enum applet_run { APPLET_CALLER, APPLET_OWNER, APPLET_ROOT };
  * an applet itself; summary and usage of an alias are those of its applet. */
 struct applet {
 	const char *name;
-	int (*main)(int argc, char **argv);
 	enum applet_dir dir;
 	enum applet_run run;
 	const char *of;
@@ -24,7 +24,10 @@ struct applet {
 	const char *usage;
 };
 
-#define APPLET(name, main, dir, run, summary, usage) int main(int argc, char **argv);
+typedef int applet_main_fn(int argc, char **argv);
+typedef int applet_call_fn(const struct applet *applet, int argc, char **argv);
+
+#define APPLET(name, main, dir, run, summary, usage) applet_main_fn main;
 #define ALIAS(name, main, dir, of)
 #include "applets/applets.def"
 #undef APPLET
@@ -44,5 +47,13 @@ const char *applet_dir_path(enum applet_dir dir);
 /* Print "Usage: NAME ..." to fd 2 and return 1, the exit status of a command
  * that was called wrongly: `return applet_usage("postmap");` */
 int applet_usage(const char *name);
+
+/* The same with its summary, for --help; an alias shows its applet's. */
+void applet_print_usage(FILE *out, const struct applet *applet);
+
+/* Run another applet in this process; its exit status. getopt() has to begin anew (optind = 1). */
+int applet_call(const struct applet *applet, int argc, char **argv);
+/* From main(): how. */
+void applet_set_call(applet_call_fn *call);
 
 #endif

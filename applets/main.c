@@ -13,7 +13,8 @@
  *	pillarbox --help APPLET         also: pillarbox APPLET --help
  *	pillarbox --features            the switches of config/features.h, as built
  *
- * An unknown applet is exit status 127 and "applet not found". */
+ * An unknown applet is exit status 127 and "applet not found".
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -25,93 +26,33 @@
 
 #include "config/features.h"
 #include "base/date.h"
+#include "base/str.h"
 #include "applets/applets.h"
 
 #define EXIT_NOT_FOUND 127
 #define LIST_COLUMNS 79
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-
-static const struct applet table[] = {
-#define APPLET(name, main, dir, run, summary, usage) \
-	{ name, main, APPLET_##dir, APPLET_##run, NULL, summary, usage },
-#define ALIAS(name, main, dir, of) { name, main, APPLET_##dir, APPLET_CALLER, of, NULL, NULL },
+static applet_main_fn *const mains[] = {
+#define APPLET(name, main, dir, run, summary, usage) main,
+#define ALIAS(name, main, dir, of) main,
 #include "applets/applets.def"
 #undef APPLET
 #undef ALIAS
-	{ NULL, NULL, APPLET_NONE, APPLET_CALLER, NULL, NULL, NULL }
 };
 
-const struct applet *applet_table(size_t *count_r)
+/* call - the main of a row of the table */
+static int call(const struct applet *applet, int argc, char **argv)
 {
-	*count_r = ARRAY_LEN(table) - 1;
-	return table;
-}
+	size_t count;
 
-const struct applet *applet_find(const char *name)
-{
-	size_t low = 0, high = ARRAY_LEN(table) - 1;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		int order = strcmp(name, table[mid].name);
-
-		if (order == 0) {
-			return &table[mid];
-		}
-		if (order < 0) {
-			high = mid;
-		} else {
-			low = mid + 1;
-		}
-	}
-	return NULL;
-}
-
-const char *applet_dir_path(enum applet_dir dir)
-{
-	switch (dir) {
-	case APPLET_NONE:
-		return NULL;
-	case APPLET_BIN:
-		return "bin";
-	case APPLET_SBIN:
-		return "sbin";
-	case APPLET_LIBEXEC:
-		return "libexec/postfix";
-	}
-	return NULL;
-}
-
-/* print_usage - an applet's usage; an alias shows its applet's under its name */
-static void print_usage(FILE *out, const struct applet *applet)
-{
-	const struct applet *real = applet->of != NULL ? applet_find(applet->of) : applet;
-
-	if (real == NULL) {
-		real = applet;
-	}
-	fprintf(out, "Usage: %s %s", applet->name, real->usage != NULL ? real->usage : "\n");
-	if (real->summary != NULL) {
-		fprintf(out, "\n%s%s%s\n", real->summary, applet->of != NULL ? "; stands for " : "",
-			applet->of != NULL ? applet->of : "");
-	}
-}
-
-int applet_usage(const char *name)
-{
-	const struct applet *applet = applet_find(name);
-
-	if (applet != NULL) {
-		print_usage(stderr, applet);
-	}
-	return 1;
+	return mains[applet - applet_table(&count)](argc, argv);
 }
 
 /* print_about - what is said when nothing was asked */
 static void print_about(void)
 {
-	size_t column = 0;
+	size_t column = 0, count;
+	const struct applet *table = applet_table(&count);
 
 	printf("pillarbox: a whole mail server in one binary\n\n"
 	       "Usage: pillarbox APPLET [ARGUMENTS]...\n"
@@ -119,7 +60,7 @@ static void print_about(void)
 	       "   or: pillarbox --install [-s] [DIR]\n"
 	       "   or: APPLET [ARGUMENTS]...   (by a link of that name)\n\n"
 	       "Applets:\n");
-	for (size_t i = 0; table[i].name != NULL; i++) {
+	for (size_t i = 0; i < count; i++) {
 		size_t width = strlen(table[i].name) + 2;
 
 		if (column == 0 || column + width > LIST_COLUMNS) {
@@ -157,7 +98,10 @@ static void print_features(void)
 /* print_list - --list and --list-full */
 static void print_list(int full)
 {
-	for (size_t i = 0; table[i].name != NULL; i++) {
+	size_t count;
+	const struct applet *table = applet_table(&count);
+
+	for (size_t i = 0; i < count; i++) {
 		const char *dir = applet_dir_path(table[i].dir);
 
 		if (!full) {
@@ -210,6 +154,8 @@ static int install_links(int argc, char **argv)
 {
 	char self[4096], path[4608];
 	int symbolic = 0, failed = 0, arg = 2;
+	size_t count;
+	const struct applet *table = applet_table(&count);
 
 	if (arg < argc && strcmp(argv[arg], "-s") == 0) {
 		symbolic = 1;
@@ -219,7 +165,7 @@ static int install_links(int argc, char **argv)
 		fprintf(stderr, "pillarbox: cannot find the binary: /proc is not mounted\n");
 		return 1;
 	}
-	for (size_t i = 0; table[i].name != NULL; i++) {
+	for (size_t i = 0; i < count; i++) {
 		const char *dir = applet_dir_path(table[i].dir);
 
 		if (dir == NULL) {
@@ -248,10 +194,10 @@ static int not_found(const char *name)
 static int run_applet(const struct applet *applet, int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-		print_usage(stdout, applet);
+		applet_print_usage(stdout, applet);
 		return 0;
 	}
-	return applet->main(argc, argv);
+	return call(applet, argc, argv);
 }
 
 /* run_self - called by our own name: options, or the applet in argv[1] */
@@ -279,7 +225,7 @@ static int run_self(int argc, char **argv)
 		if (applet == NULL) {
 			return not_found(argv[2]);
 		}
-		print_usage(stdout, applet);
+		applet_print_usage(stdout, applet);
 		return 0;
 	}
 	applet = applet_find(argv[1]);
@@ -314,6 +260,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "pillarbox: refusing to run setuid or setgid: remove that bit\n");
 		return 1;
 	}
+	applet_set_call(call);
 	date_find_zone();
 	/* A file at its limit (ulimit -f) is an error of that write, not the end of a server. */
 	signal(SIGXFSZ, SIG_IGN);

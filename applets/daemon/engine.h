@@ -5,7 +5,7 @@
 
 #include "applets/daemon/supervise.h"
 
-/* Private to supervise.c (children, crashes, life) and apply.c (the next configuration). */
+/* Private to supervise.c (life), apply.c (the next configuration) and children.c. */
 
 struct sv_listener {
 	struct watch watch;
@@ -38,7 +38,7 @@ struct sv_service {
 	int failures;
 };
 
-/* ---- supervise.c ---- */
+/* ---- children.c ---- */
 
 /* The child outlives its service's interest in it. */
 void sv_detach(struct sv_child *c);
@@ -46,6 +46,8 @@ void sv_detach(struct sv_child *c);
 void sv_watch_listeners(struct sv_service *s, bool on);
 /* Services begin: those to run at once are started, the others wait for connections. */
 void sv_start_services(struct supervisor *sv);
+/* SIGCHLD; owner: the supervisor. */
+void sv_reap(int signo, void *owner);
 
 /* ---- apply.c ---- */
 

@@ -1,17 +1,17 @@
 /*
- * lock - one master for a queue directory
+ * master_lock - one master for a queue directory
  *
  * The pid file is locked with fcntl(2) as long as the process lives, so a
  * file left behind by a crash or a power cut means nothing, and the holder's pid comes
  * from the kernel and not from the file's text.
  */
+#include "applets/daemon/master_lock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "applets/daemon/supervise.h"
 
 static const char name[] = "master.pid";
 

@@ -16,7 +16,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "applets/daemon/supervise.h"
+#include "applets/daemon/master_lock.h"
 
 enum { TEXT_MAX = 65536, PATH_SIZE = 4096 };
 

@@ -5,6 +5,8 @@
  * that is what people meet first: another mail server on port 25, a port
  * below 1024 without root, an address of another machine.
  */
+#include "applets/daemon/sockets.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,13 +15,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/unixsock.h"
 #include "net/listen.h"
-#include "applets/daemon/supervise.h"
 
 enum { BACKLOG = 1024 };
 

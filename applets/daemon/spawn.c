@@ -8,6 +8,8 @@
  *
  * The environment is made anew: what a stranger set in ours does not reach daemons.
  */
+#include "applets/daemon/spawn.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -22,7 +24,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "applets/daemon/service.h"
-#include "applets/daemon/supervise.h"
 
 enum { ENV_MAX = 16 };
 

@@ -101,7 +101,7 @@ static _Noreturn void run_applet(const char *name, const char *arg, const char *
 		argv[argc++] = arena_strdup(&G.arena, arg2);
 	}
 	optind = 1;
-	exit(applet->main(argc, argv));
+	exit(applet_call(applet, argc, argv));
 }
 
 /* set_notify - -N */

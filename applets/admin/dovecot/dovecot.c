@@ -3,7 +3,7 @@
  *
  *	dovecot [-F] [-c FILE]		start (-F: stay in the foreground)
  *	dovecot stop | reload		of the one that runs with this configuration
- *	dovecot -n | -a			the settings (show.c)
+ *	dovecot -n | -a			the settings (settings_list.c)
  *
  * Owns the listeners of dovecot.conf and starts login parts, auth and mail parts through the
  * engine of master (applets/daemon/supervise.h). master starts it
@@ -31,6 +31,7 @@
 #include "conf/params.h"
 #include "applets/daemon/certificate.h"
 #include "applets/daemon/daemon.h"
+#include "applets/daemon/master_lock.h"
 #include "applets/daemon/service.h"
 #include "applets/admin/master/layout.h"
 #include "applets/applets.h"
@@ -43,8 +44,7 @@ static struct {
 	const char *file;
 	int verbose;
 	bool foreground, main_cf, by_master, to_stderr, show;
-	bool good_certificate;          /* when it was last looked at */
-	char bad_stamp[TLS_STAMP_SIZE]; /* of files that hold no good certificate */
+	bool good_certificate; /* when it was last looked at */
 	int lock, ready;
 	struct watch control;
 } G;
@@ -154,45 +154,6 @@ static bool reload(struct supervisor *sv, struct sv_config *out)
 	}
 	handoff_renew();
 	return true;
-}
-
-/* look_at_certificate - is it another one than that with this stamp? A good one gets a successor */
-static bool look_at_certificate(struct sv_child *child, const char *stamp)
-{
-	struct tls_server_config files = { 0 };
-	char now[TLS_STAMP_SIZE], *error = NULL;
-
-	if (!certificate_of_dovecot(&files)) {
-		return false;
-	}
-	tls_files_stamp(&files, now);
-	if (strcmp(now, stamp) == 0) {
-		return false;
-	}
-	if (strcmp(now, G.bad_stamp) == 0) {
-		return true;
-	}
-	if (certificate_check(&files, &error) == 0) {
-		sv_replace(child);
-	} else {
-		/* Said once, not at every connection. */
-		memcpy(G.bad_stamp, now, sizeof(now));
-		log_error("ssl_cert, ssl_key: %s: the certificate loaded before stays", error);
-		mem_free(error);
-	}
-	return true;
-}
-
-void certificate_message(struct sv_child *child, const char *stamp)
-{
-	struct buf b = BUF_INIT;
-	size_t mark = wire_begin(&b);
-
-	wire_put_int(&b, SERVICE_MSG_CERTIFICATE);
-	wire_put_int(&b, look_at_certificate(child, stamp));
-	wire_end(&b, mark);
-	(void)sv_tell(child, &b, -1);
-	buf_free(&b);
 }
 
 static const struct supervisor_hooks hooks = {

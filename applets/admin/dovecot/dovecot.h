@@ -16,16 +16,17 @@ int dovecot_services(
 /* User that login processes become; (uid_t)-1 when not root. */
 uid_t dovecot_login_uid(gid_t *gid_r);
 
-/* show.c: what the files that were loaded set; all: and the defaults of what they do not. */
+/* settings_list.c: what the files that were loaded set; all: and the defaults of the others. */
 void dovecot_show(const char *file, bool all);
 
 /*
- * dovecot.c: a login part, which sees no files, asks whether the certificate with this stamp is
- * still the one in the files; it is answered, and gets a successor when there is a good new one.
+ * certificate_message.c: a login part, which sees no files, asks whether the certificate with this
+ * stamp is still the one in the files; it is answered, and gets a successor when there is a good
+ * new one.
  */
 void certificate_message(struct sv_child *child, const char *stamp);
 
-/* handoff.c: logins to mail parts. */
+/* login_handoff.c: logins to mail parts. */
 void handoff_start(struct supervisor *sv, const char *file, int verbose);
 void handoff_message(
 	struct supervisor *sv, struct sv_child *child, int kind, struct wire *w, int fd);

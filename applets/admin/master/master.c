@@ -36,9 +36,11 @@
 #include "queue/queue.h"
 #include "applets/daemon/certificate.h"
 #include "applets/daemon/daemon.h"
+#include "applets/daemon/master_lock.h"
 #include "applets/daemon/service.h"
 #include "applets/daemon/supervise.h"
 #include "applets/admin/master/layout.h"
+#include "applets/admin/master/master.h"
 #include "applets/applets.h"
 
 enum { ADDRESSES_MAX = 32, READY_WAIT_MS = 5000 };

@@ -42,20 +42,13 @@
 #include "applets/daemon/supervise.h"
 #include "applets/admin/dovecot/dovecot.h"
 #include "applets/admin/master/layout.h"
+#include "applets/admin/master/master.h"
 #include "applets/applets.h"
 
 static struct {
-	int worst;
-	bool quiet; /* at start: only what stands in the way */
 	uid_t owner;
 	gid_t group;
 } G;
-
-bool check_says(int severity)
-{
-	G.worst = G.worst < severity ? severity : G.worst;
-	return severity > 1 || !G.quiet;
-}
 
 /* ---- Configuration ---- */
 
@@ -84,29 +77,12 @@ static void check_owner(void)
 	}
 }
 
-/* check_file_safe - only its owner (root, or us) may write a file we believe */
-void check_file_safe(const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) != 0) {
-		return; /* whoever needs it says so */
-	}
-	if (geteuid() == 0 && st.st_uid != 0) {
-		warning("not owned by root: %s", path);
-	}
-	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
-		warning("group or other writable: %s (mode %04o, 0644 is usual)", path,
-			(unsigned)st.st_mode & 07777);
-	}
-}
-
 static void check_main_cf(void)
 {
 	struct buf path = BUF_INIT;
 
 	buf_addf(&path, "%s/main.cf", conf_loaded_dir());
-	check_file_safe(buf_str(&path));
+	script_check_file(buf_str(&path));
 	buf_free(&path);
 	if (param.mailbox_size_limit != 0 && param.mailbox_size_limit < param.message_size_limit) {
 		fatal("%s/main.cf: mailbox_size_limit is smaller than message_size_limit",
@@ -125,7 +101,7 @@ static void check_services(void)
 	char *error = NULL;
 
 	memset(&config, 0, sizeof(config));
-	if (!G.quiet && master_services(conf_loaded_dir(), &config, &error) != 0) {
+	if (!script_is_quiet() && master_services(conf_loaded_dir(), &config, &error) != 0) {
 		fatal("%s", error);
 		mem_free(error);
 	}
@@ -139,7 +115,7 @@ static void check_master_cf(void)
 	char *error = NULL;
 
 	buf_addf(&path, "%s/master.cf", conf_loaded_dir());
-	check_file_safe(buf_str(&path));
+	script_check_file(buf_str(&path));
 	memset(&cf, 0, sizeof(cf));
 	if (master_cf_read(buf_str(&path), &cf, &error) != 0) {
 		fatal("%s", error);
@@ -157,7 +133,7 @@ static void check_log(void)
 	if (*param.maillog_file == '\0' && access("/dev/log", F_OK) != 0) {
 		script_warn("there is no /dev/log: nothing is logged until a syslog daemon runs, "
 			    "or set maillog_file (for example /var/log/maillog)");
-		G.worst = G.worst < 1 ? 1 : G.worst;
+		(void)script_fault(1);
 	}
 }
 
@@ -377,13 +353,12 @@ static void list_ports(void)
 
 int check_system(bool warnings, bool verbose)
 {
-	G.worst = 0;
-	G.quiet = !warnings;
+	script_count(!warnings);
 	check_owner();
 	check_main_cf();
 	check_master_cf();
 	check_log();
-	if (G.worst < 2) {
+	if (script_worst() < 2) {
 		check_directories();
 	}
 	check_dovecot_conf(!warnings);
@@ -394,17 +369,17 @@ int check_system(bool warnings, bool verbose)
 		check_names();
 	}
 	if (check_unused(verbose ? UNUSED_LIST : warnings ? UNUSED_REFUSED : UNUSED_COUNT) > 0) {
-		G.worst = 2;
+		(void)script_fault(2);
 	}
 	if (verbose) {
 		script_info("TLS: versions 1.0 to 1.2 (there is no TLS 1.3 in this build)");
 		script_info("AUTH: smtpd_sasl_mechanism_filter allows %s",
 			param.smtpd_sasl_mechanism_filter);
-		if (G.worst < 2) {
+		if (script_worst() < 2) {
 			list_ports();
 		}
 	}
-	return G.worst;
+	return script_worst();
 }
 
 void check_build_tables(void)

@@ -178,7 +178,7 @@ static void check_file_table(
 		if (G.building) {
 			build(spec, path, str_starts(parameter, "alias_"));
 		} else {
-			check_file_safe(path);
+			script_check_file(path);
 			check_built(spec, path, parameter);
 		}
 		return;

@@ -20,6 +20,7 @@
 #include "conf/params.h"
 #include "policy/restrict_names.h"
 #include "applets/admin/postfix/postfix.h"
+#include "applets/admin/postfix/script.h"
 
 struct unused {
 	struct arena a;

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <pwd.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,19 +19,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "base/utf8.h"
 #include "conf/dovecot/dovecot_conf.h"
 #include "conf/main_cf.h"
 #include "conf/params.h"
+#include "applets/daemon/master_lock.h"
 #include "applets/daemon/privileges.h"
-#include "applets/daemon/service.h"
+#include "applets/daemon/spawn.h"
 #include "applets/daemon/supervise.h"
 #include "applets/admin/master/layout.h"
 #include "applets/admin/postfix/check.h"
+#include "applets/admin/postfix/script.h"
 #include "applets/applets.h"
 
 enum { STOP_WAIT_MS = 13000, POLL_MS = 20 };
@@ -40,37 +39,8 @@ enum { STOP_WAIT_MS = 13000, POLL_MS = 20 };
 static struct {
 	const char *dir;
 	int verbose;
-	bool log_open;
 	struct buf elsewhere; /* queue_directory of the running system, when it is not main.cf's */
-	struct buf early;     /* lines from before the log was open */
-	struct hash said;     /* on the terminal */
 } G;
-
-static void emit(const char *severity, const char *fmt, va_list ap)
-{
-	char text[2000];
-	int fd = log_fd();
-
-	vsnprintf(text, sizeof(text), fmt, ap);
-	utf8_printable(text, strlen(text));
-	dprintf(2, "postfix/postfix-script: %s%s\n", severity, text);
-	/* The log as well, unless that is this very terminal. */
-	if (G.log_open && fd != 1 && fd != 2) {
-		log_info("%s%s", severity, text);
-	}
-}
-
-/* on_warning - of what we call: main.cf, dovecot.conf, tables, lists */
-static void on_warning(const char *severity, const char *text)
-{
-	int fd = log_fd();
-
-	if (!G.log_open) {
-		buf_addf(&G.early, "%s%s\n", severity, text);
-	} else if (check_says(1) && fd != 1 && fd != 2 && hash_set(&G.said, text, &G) == NULL) {
-		dprintf(2, "postfix/postfix-script: %s%s\n", severity, text);
-	}
-}
 
 static int take_log(void *arg, struct slice name, struct slice value, int line)
 {
@@ -98,47 +68,6 @@ static void find_log(void)
 	param.syslog_name = param.syslog_name != NULL ? param.syslog_name : "postfix";
 	mem_free(error);
 	buf_free(&path);
-}
-
-/* open_log - with what there was to say before */
-static void open_log(void)
-{
-	int fd;
-
-	service_open_log("postfix-script", 0, false);
-	G.log_open = true;
-	fd = log_fd();
-	log_set_listener(NULL);
-	for (struct slice rest = { buf_str(&G.early), G.early.len }, line;
-		fd != 1 && fd != 2 && (line = slice_word(&rest, "\n")).ptr != NULL;) {
-		log_info("%.*s", (int)line.len, line.ptr);
-	}
-	buf_free(&G.early);
-	log_set_listener(on_warning);
-}
-
-#define EMIT(severity)                   \
-	do {                             \
-		va_list ap;              \
-		va_start(ap, fmt);       \
-		emit(severity, fmt, ap); \
-		va_end(ap);              \
-	} while (0)
-
-void script_info(const char *fmt, ...)
-{
-	EMIT("");
-}
-
-void script_warn(const char *fmt, ...)
-{
-	EMIT("warning: ");
-}
-
-int script_fatal(const char *fmt, ...)
-{
-	EMIT("fatal: ");
-	return 1;
 }
 
 /* running - the master of this configuration; G.elsewhere: not in the queue_directory it has now */
@@ -191,7 +120,7 @@ static int run_applet(const char *name, const char *const *more)
 	}
 	argv[argc] = NULL;
 	optind = 1;
-	return applet->main(argc, (char **)(uintptr_t)argv);
+	return applet_call(applet, argc, (char **)(uintptr_t)argv);
 }
 
 /* exec_master - become master by its own name, so that ps and netstat show it */
@@ -465,13 +394,13 @@ int postfix_main(int argc, char **argv)
 		if (strcmp(commands[i].name, command) != 0) {
 			continue;
 		}
-		log_set_listener(on_warning);
+		script_begin();
 		if (conf_load(G.dir, false, &error) != 0) {
 			find_log();
-			open_log();
+			script_open_log();
 			return script_fatal("%s", error);
 		}
-		open_log();
+		script_open_log();
 		return commands[i].fn();
 	}
 	dprintf(2,

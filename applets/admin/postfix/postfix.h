@@ -5,12 +5,6 @@
 
 /* Private to applets/admin/postfix. */
 
-/* A line to standard error and to the log, as Postfix's script writes it. script_fatal() returns 1.
- */
-void script_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void script_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-int script_fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
 /*
  * Look at configuration, directories and tables, make queue directories that are
  * missing. Silent when all is well, one line a fault; warnings only if wanted. 0: fine, 1:

@@ -36,6 +36,13 @@ TEST(applets, found_by_name)
 
 TEST(applets, aliases_match_their_applet)
 {
+	static applet_main_fn *const mains[] = {
+#define APPLET(name, main, dir, run, summary, usage) main,
+#define ALIAS(name, main, dir, of) main,
+#include "applets/applets.def"
+#undef APPLET
+#undef ALIAS
+	};
 	size_t count;
 	const struct applet *table = applet_table(&count);
 
@@ -49,7 +56,7 @@ TEST(applets, aliases_match_their_applet)
 		real = applet_find(table[i].of);
 		REQUIRE(real != NULL);
 		CHECK(real->of == NULL);
-		CHECK(real->main == table[i].main);
+		CHECK(mains[real - table] == mains[i]);
 	}
 }
 

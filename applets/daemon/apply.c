@@ -26,6 +26,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "applets/daemon/engine.h"
+#include "applets/daemon/sockets.h"
 
 /* ---- Specs ---- */
 
