@@ -678,3 +678,10 @@ int service_run(struct service *s)
 	log_flush();
 	return s->private_->status;
 }
+
+void service_free(struct service *s)
+{
+	loop_free(s->loop);
+	mem_free(s->private_->fds_text);
+	mem_free(s->private_);
+}

@@ -111,6 +111,8 @@ void service_attach(struct service *s, struct server *server);
 void service_listen(struct service *s, struct server *server);
 /* Until the end; the exit status. */
 int service_run(struct service *s);
+/* After it: loop and the service's own; for those whose state is allocated. */
+void service_free(struct service *s);
 /* The daemon's own work has ended (after on_stop, or by itself). */
 void service_done(struct service *s);
 /* Send a control message (msg holds one whole wire message), with fd unless -1; false: master is

@@ -74,7 +74,7 @@ void list_put_end(struct buf *b, enum list_kind kind)
 
 static enum list_queue queue_of(const struct list_walk *w, const struct queue_envelope *env)
 {
-	if (w->is_active != NULL && w->is_active(env->id)) {
+	if (w->is_active != NULL && w->is_active(w->arg, env->id)) {
 		return LIST_ACTIVE;
 	}
 	switch (env->state) {

@@ -47,9 +47,10 @@ struct list_walk {
 	bool dropped; /* the maildrop was put */
 	queue_id id;
 	int64_t n;
-	queue_id shown;                 /* whose LIST_MESSAGE was put */
-	bool (*is_active)(queue_id id); /* NULL: none is */
-	struct buf *out;                /* while walking */
+	queue_id shown;                            /* whose LIST_MESSAGE was put */
+	bool (*is_active)(void *arg, queue_id id); /* NULL: none is */
+	void *arg;
+	struct buf *out; /* while walking */
 };
 
 /* The maildrop's files, which pickup has not taken yet; those that can be read. */

@@ -26,7 +26,7 @@ static void answer(struct peer *p, enum qmgr_answer a)
 }
 
 /* take_new - ids; false: malformed */
-static bool take_new(struct wire *w)
+static bool take_new(struct qmgr *m, struct wire *w)
 {
 	uint64_t count = wire_get_int(w);
 	queue_id ids[IDS_MAX];
@@ -40,7 +40,7 @@ static bool take_new(struct wire *w)
 	if (!wire_ok(w)) {
 		return false;
 	}
-	load_new(ids, (size_t)count);
+	load_new(m, ids, (size_t)count);
 	return true;
 }
 
@@ -54,36 +54,37 @@ static bool is_domain(const char *s)
 		len;
 }
 
-static enum qmgr_answer flush(enum qmgr_message kind, const char *text)
+static enum qmgr_answer flush(struct qmgr *m, enum qmgr_message kind, const char *text)
 {
 	queue_id id;
 
 	if (kind == QMGR_FLUSH) {
-		load_flush_all();
+		load_flush_all(m);
 		return QMGR_OK;
 	}
 	if (kind == QMGR_FLUSH_ID) {
-		return queue_id_parse(text, &id) && load_flush_id(id) ? QMGR_OK : QMGR_BAD;
+		return queue_id_parse(text, &id) && load_flush_id(m, id) ? QMGR_OK : QMGR_BAD;
 	}
 	if (!is_domain(text)) {
 		return QMGR_BAD;
 	}
-	load_flush_site(text);
+	load_flush_site(m, text);
 	return QMGR_OK;
 }
 
 static bool on_message(struct peer *p, struct wire *w)
 {
+	struct qmgr *m = p->peers->owner;
 	bool ours = p->uid == 0 || p->uid == geteuid();
 	uint64_t kind = wire_get_int(w);
 	const char *text = "";
 
 	switch (kind) {
 	case QMGR_NEW:
-		return ours && take_new(w);
+		return ours && take_new(m, w);
 	case QMGR_SCAN:
 		if (ours) {
-			load_scan();
+			load_scan(m);
 		}
 		return ours;
 	case QMGR_FLUSH_ID:
@@ -100,24 +101,24 @@ static bool on_message(struct peer *p, struct wire *w)
 	}
 	answer(p,
 		peer_is_allowed(p, "authorized_flush_users", param.authorized_flush_users)
-			? flush((enum qmgr_message)kind, text)
+			? flush(m, (enum qmgr_message)kind, text)
 			: QMGR_DENIED);
 	return true;
 }
 
-void control_start(void)
+void control_start(struct qmgr *m)
 {
-	int fd = qmgr->service.listen_count > 0 ? qmgr->service.listen[0].fd
-						: unix_listen("public/qmgr", 0666);
+	int fd = m->service.listen_count > 0 ? m->service.listen[0].fd
+					     : unix_listen("public/qmgr", 0666);
 
 	if (fd < 0) {
 		log_fatal("public/qmgr: %m");
 	}
-	qmgr->control.message = on_message;
-	peers_listen(&qmgr->control, fd);
+	m->control.message = on_message;
+	peers_listen(&m->control, m->loop, m, fd);
 }
 
-void control_stop(void)
+void control_stop(struct qmgr *m)
 {
-	peers_close(&qmgr->control);
+	peers_close(&m->control);
 }

@@ -22,11 +22,11 @@ enum { RCPTS_AT_ONCE = 500, BREAKS_MAX = 255 };
 
 /* ---- The table of active messages ---- */
 
-static struct job **job_slot(queue_id id)
+static struct job **job_slot(struct qmgr *m, queue_id id)
 {
 	/* Ids are times: multiply, so that mails of one moment spread. */
 	uint64_t h = id * UINT64_C(0x9e3779b97f4a7c15);
-	struct job **slot = &qmgr->jobs[h >> (64 - JOB_BITS)];
+	struct job **slot = &m->jobs[h >> (64 - JOB_BITS)];
 
 	while (*slot != NULL && (*slot)->id != id) {
 		slot = &(*slot)->hash_next;
@@ -34,9 +34,9 @@ static struct job **job_slot(queue_id id)
 	return slot;
 }
 
-struct job *job_find(queue_id id)
+struct job *job_find(struct qmgr *m, queue_id id)
 {
-	return *job_slot(id);
+	return *job_slot(m, id);
 }
 
 /* ---- Recipients ---- */
@@ -87,40 +87,40 @@ static void free_list(struct rcpt *r)
 	}
 }
 
-static void free_rcpts(struct job *j)
+static void free_rcpts(struct qmgr *m, struct job *j)
 {
-	qmgr->rcpt_count -= j->count;
+	m->rcpt_count -= j->count;
 	free_list(j->rcpts);
 	j->rcpts = NULL;
 	j->rcpts_tail = &j->rcpts;
 	j->count = 0;
 }
 
-static void add_rcpt(struct job *j, struct rcpt *r)
+static void add_rcpt(struct qmgr *m, struct job *j, struct rcpt *r)
 {
 	*j->rcpts_tail = r;
 	j->rcpts_tail = &r->next;
 	j->count++;
 	j->waiting++;
-	qmgr->rcpt_count++;
+	m->rcpt_count++;
 }
 
 /* load_rcpts - the next part of the recipients; their number, or -1 */
-static int load_rcpts(struct job *j, struct arena *a)
+static int load_rcpts(struct qmgr *m, struct job *j, struct arena *a)
 {
 	struct queue_recipient *found;
 	int count;
 
-	if (qmgr->found == NULL) {
-		qmgr->found = mem_calloc(RCPTS_AT_ONCE, sizeof(*qmgr->found));
+	if (m->found == NULL) {
+		m->found = mem_calloc(RCPTS_AT_ONCE, sizeof(*m->found));
 	}
-	found = qmgr->found;
-	count = queue_recipients(qmgr->queue, j->id, j->next_n, true, a, found, RCPTS_AT_ONCE);
+	found = m->found;
+	count = queue_recipients(m->queue, j->id, j->next_n, true, a, found, RCPTS_AT_ONCE);
 	for (int i = 0; i < count; i++) {
 		struct rcpt *r = rcpt_new(&found[i]);
 
 		r->suspect = j->suspect;
-		add_rcpt(j, r);
+		add_rcpt(m, j, r);
 		j->next_n = found[i].n + 1;
 	}
 	j->more = count == RCPTS_AT_ONCE;
@@ -134,13 +134,13 @@ static int load_rcpts(struct job *j, struct arena *a)
  * our predecessor may have been killed. Deferred mail always: it may have been tried ahead of its
  * time (flushed) by one that was killed, or its agent may have died between delivery and answer.
  */
-static bool is_suspect(const struct queue_envelope *env)
+static bool is_suspect(struct qmgr *m, const struct queue_envelope *env)
 {
-	return env->state != QUEUE_INCOMING || env->id < qmgr->start_id;
+	return env->state != QUEUE_INCOMING || env->id < m->start_id;
 }
 
 /* new_job - from the envelope; texts behind the struct */
-static struct job *new_job(const struct queue_envelope *env)
+static struct job *new_job(struct qmgr *m, const struct queue_envelope *env)
 {
 	struct job *j = mem_alloc(sizeof(*j) + strlen(env->sender) + strlen(env->envid) + 2);
 	char *at = (char *)(j + 1);
@@ -157,7 +157,7 @@ static struct job *new_job(const struct queue_envelope *env)
 	j->rcpts_tail = &j->rcpts;
 	j->added_tail = &j->added;
 	j->last_n = -1;
-	j->suspect = is_suspect(env);
+	j->suspect = is_suspect(m, env);
 	return j;
 }
 
@@ -172,77 +172,77 @@ static void log_active(const struct job *j, int64_t count)
 }
 
 /* start_job - read recipients, log, send on its way; 1, or -1 */
-static int start_job(const struct queue_envelope *env, struct arena *a)
+static int start_job(struct qmgr *m, const struct queue_envelope *env, struct arena *a)
 {
-	struct job *j = new_job(env), **slot = job_slot(env->id);
-	int64_t total = load_rcpts(j, a);
+	struct job *j = new_job(m, env), **slot = job_slot(m, env->id);
+	int64_t total = load_rcpts(m, j, a);
 
 	if (total >= 0 && j->more) {
-		total = queue_count_recipients(qmgr->queue, j->id, NULL);
+		total = queue_count_recipients(m->queue, j->id, NULL);
 	}
 	j->hash_next = *slot;
 	*slot = j;
-	qmgr->job_count++;
+	m->job_count++;
 	if (total < 0) {
-		job_free(j);
+		job_free(m, j);
 		return -1;
 	}
 	log_active(j, total);
 	if (j->count == 0) {
-		settle_touch(j); /* nobody is left: a crash came before its removal */
+		settle_touch(m, j); /* nobody is left: a crash came before its removal */
 	} else {
-		transport_submit(j);
+		transport_submit(m, j);
 	}
 	return 1;
 }
 
-int job_load(queue_id id)
+int job_load(struct qmgr *m, queue_id id)
 {
-	struct arena *a = &qmgr->scratch;
+	struct arena *a = &m->scratch;
 	struct queue_envelope env;
 	int rc;
 
-	if (job_find(id) != NULL) {
+	if (job_find(m, id) != NULL) {
 		return 0;
 	}
-	if (succession_is_elders(id)) {
-		succession_await(id);
+	if (succession_is_elders(m, id)) {
+		succession_await(m, id);
 		return 0;
 	}
-	rc = queue_get(qmgr->queue, id, a, &env);
+	rc = queue_get(m->queue, id, a, &env);
 	if (rc > 0 && (env.state == QUEUE_HOLD || env.state == QUEUE_CORRUPT)) {
 		rc = 0;
 	}
 	if (rc > 0) {
-		rc = start_job(&env, a);
+		rc = start_job(m, &env, a);
 	}
 	arena_reset(a);
 	if (rc < 0) {
-		qmgr_queue_trouble("cannot read a message");
+		qmgr_queue_trouble(m, "cannot read a message");
 	}
 	return rc;
 }
 
-int job_load_more(struct job *j)
+int job_load_more(struct qmgr *m, struct job *j)
 {
 	int count;
 
-	free_rcpts(j);
-	count = load_rcpts(j, &qmgr->scratch);
-	arena_reset(&qmgr->scratch);
+	free_rcpts(m, j);
+	count = load_rcpts(m, j, &m->scratch);
+	arena_reset(&m->scratch);
 	if (count < 0) {
-		qmgr_queue_trouble("cannot read recipients");
+		qmgr_queue_trouble(m, "cannot read recipients");
 		return -1;
 	}
 	if (count == 0) {
-		settle_touch(j);
+		settle_touch(m, j);
 	} else {
-		transport_submit(j);
+		transport_submit(m, j);
 	}
 	return 0;
 }
 
-void job_take_added(struct job *j)
+void job_take_added(struct qmgr *m, struct job *j)
 {
 	while (j->added != NULL) {
 		struct rcpt *r = j->added;
@@ -253,7 +253,7 @@ void job_take_added(struct job *j)
 		if (j->more && r->n >= j->next_n) {
 			free_rcpt(r);
 		} else {
-			add_rcpt(j, r);
+			add_rcpt(m, j, r);
 		}
 	}
 	j->added_tail = &j->added;
@@ -267,7 +267,7 @@ void job_leave_added(struct job *j)
 	j->added_tail = &j->added;
 }
 
-bool job_leave_unsent(struct job *j)
+bool job_leave_unsent(struct qmgr *m, struct job *j)
 {
 	struct rcpt **p = &j->rcpts;
 
@@ -282,33 +282,43 @@ bool job_leave_unsent(struct job *j)
 		free_rcpt(r);
 		j->count--;
 		j->waiting--;
-		qmgr->rcpt_count--;
+		m->rcpt_count--;
 		j->more = true;
 	}
 	j->rcpts_tail = p;
 	if (j->waiting > 0 || j->touched || j->unsettled) {
 		return false;
 	}
-	job_free(j);
+	job_free(m, j);
 	return true;
 }
 
-void job_free(struct job *j)
+void job_free(struct qmgr *m, struct job *j)
 {
-	struct job **slot = job_slot(j->id);
+	struct job **slot = job_slot(m, j->id);
 
-	succession_free(j);
+	succession_free(m, j);
 	*slot = j->hash_next;
-	qmgr->job_count--;
-	free_rcpts(j);
+	m->job_count--;
+	free_rcpts(m, j);
 	free_list(j->added);
 	mem_free(j);
+}
+
+void jobs_free(struct qmgr *m)
+{
+	for (size_t i = 0; i < JOB_SLOTS; i++) {
+		while (m->jobs[i] != NULL) {
+			job_free(m, m->jobs[i]);
+		}
+	}
+	mem_free(m->found);
 }
 
 /* ---- Answers ---- */
 
 /* know_recipients - the addresses the message has already, done or not; 0 or -1 */
-static int know_recipients(const struct job *j, struct hash *known)
+static int know_recipients(struct qmgr *m, const struct job *j, struct hash *known)
 {
 	struct arena a = ARENA_INIT;
 	struct queue_recipient r[64];
@@ -319,7 +329,7 @@ static int know_recipients(const struct job *j, struct hash *known)
 		hash_set(known, added->address, known);
 	}
 	do {
-		count = queue_recipients(qmgr->queue, j->id, from, false, &a, r, 64);
+		count = queue_recipients(m->queue, j->id, from, false, &a, r, 64);
 		for (int i = 0; i < count; i++) {
 			hash_set(known, r[i].address, known);
 			from = r[i].n + 1;
@@ -331,7 +341,7 @@ static int know_recipients(const struct job *j, struct hash *known)
 }
 
 /* add_address - a recipient that takes r's place, from the next commit on */
-static void add_address(struct job *j, const struct rcpt *r, const char *address)
+static void add_address(struct qmgr *m, struct job *j, const struct rcpt *r, const char *address)
 {
 	struct queue_recipient add = { .n = ++j->last_n,
 		.address = address,
@@ -342,7 +352,7 @@ static void add_address(struct job *j, const struct rcpt *r, const char *address
 		.notify = r->notify & ~(unsigned)DSN_SUCCESS };
 	struct rcpt *own = rcpt_new(&add);
 
-	queue_recipient_append(qmgr->queue, j->id, &add);
+	queue_recipient_append(m->queue, j->id, &add);
 	*j->added_tail = own;
 	j->added_tail = &own->next;
 }
@@ -352,26 +362,26 @@ static void add_address(struct job *j, const struct rcpt *r, const char *address
  * their own. Those that the message has already are left out, which also ends every
  * circle of aliases; 0 or -1
  */
-static int expand(struct job *j, const struct rcpt *r, const struct delivery_answer *a)
+static int expand(
+	struct qmgr *m, struct job *j, const struct rcpt *r, const struct delivery_answer *a)
 {
 	struct hash known = { 0 };
 	int rc;
 
 	if (*a->owner != '\0') {
-		rc = notice_forward(j, a->owner, a->added, a->added_count);
+		rc = notice_forward(m, j, a->owner, a->added, a->added_count);
 		if (rc == 0) {
-			settle_with_copy(j);
+			settle_with_copy(m, j);
 		}
 		return rc;
 	}
-	rc = know_recipients(j, &known);
-	if (rc == 0 && j->last_n < 0 &&
-		queue_count_recipients(qmgr->queue, j->id, &j->last_n) < 0) {
+	rc = know_recipients(m, j, &known);
+	if (rc == 0 && j->last_n < 0 && queue_count_recipients(m->queue, j->id, &j->last_n) < 0) {
 		rc = -1;
 	}
 	for (size_t i = 0; i < a->added_count && rc == 0; i++) {
 		if (*a->added[i] != '\0' && hash_set(&known, a->added[i], &known) == NULL) {
-			add_address(j, r, a->added[i]);
+			add_address(m, j, r, a->added[i]);
 		}
 	}
 	hash_free(&known, NULL);
@@ -387,7 +397,7 @@ static void set_result(struct rcpt *r, enum rcpt_state state, const char *dsn, c
 	r->text = mem_strdup(text);
 }
 
-void job_answer(struct job *j, struct rcpt *r, const struct delivery_answer *a)
+void job_answer(struct qmgr *m, struct job *j, struct rcpt *r, const struct delivery_answer *a)
 {
 	enum delivery_status status = a->status;
 
@@ -395,9 +405,9 @@ void job_answer(struct job *j, struct rcpt *r, const struct delivery_answer *a)
 		return;
 	}
 	j->waiting--;
-	settle_touch(j);
+	settle_touch(m, j);
 	/* Also beside a member that failed: the others must not wait for it. */
-	if (a->added_count > 0 && expand(j, r, a) != 0) {
+	if (a->added_count > 0 && expand(m, j, r, a) != 0) {
 		set_result(r, RCPT_DEFERRED, "4.3.0", "mail queue file error while forwarding");
 		return;
 	}
@@ -417,8 +427,8 @@ void job_answer(struct job *j, struct rcpt *r, const struct delivery_answer *a)
 	}
 }
 
-void job_fail(struct job *j, struct rcpt *r, enum delivery_status status, const char *dsn,
-	const char *text)
+void job_fail(struct qmgr *m, struct job *j, struct rcpt *r, enum delivery_status status,
+	const char *dsn, const char *text)
 {
 	struct delivery_answer a = { .status = status, .dsn = dsn, .text = text, .owner = "" };
 	char id[QUEUE_ID_TEXT], tag[64];
@@ -442,5 +452,5 @@ void job_fail(struct job *j, struct rcpt *r, enum delivery_status status, const 
 	delivery_log_line(&line);
 	snprintf(tag, sizeof(tag), "%.40s/qmgr", param.syslog_name);
 	log_set_tag(tag);
-	job_answer(j, r, &a);
+	job_answer(m, j, r, &a);
 }

@@ -36,36 +36,36 @@ enum {
 static void on_step(struct loop_hook *h);
 
 /* is_full - no room for another message */
-static bool is_full(void)
+static bool is_full(struct qmgr *m)
 {
-	return (int64_t)qmgr->job_count >= param.qmgr_message_active_limit ||
-		(int64_t)qmgr->rcpt_count >= param.qmgr_message_recipient_limit;
+	return (int64_t)m->job_count >= param.qmgr_message_active_limit ||
+		(int64_t)m->rcpt_count >= param.qmgr_message_recipient_limit;
 }
 
 /* is_full_for_old - a fifth of the room is for mail that was never tried */
-static bool is_full_for_old(void)
+static bool is_full_for_old(struct qmgr *m)
 {
-	return (int64_t)qmgr->job_count >= (param.qmgr_message_active_limit + 1) * 4 / 5 ||
-		(int64_t)qmgr->rcpt_count >= (param.qmgr_message_recipient_limit + 1) * 4 / 5;
+	return (int64_t)m->job_count >= (param.qmgr_message_active_limit + 1) * 4 / 5 ||
+		(int64_t)m->rcpt_count >= (param.qmgr_message_recipient_limit + 1) * 4 / 5;
 }
 
-static bool may_load(void)
+static bool may_load(struct qmgr *m)
 {
-	return qmgr->running && !qmgr->stopping && !qmgr->commit_failed;
+	return m->running && !m->stopping && !m->commit_failed;
 }
 
-void load_wake(void)
+void load_wake(struct qmgr *m)
 {
-	if (may_load()) {
-		loop_at_end(qmgr->loop, &qmgr->load.step, on_step, NULL);
+	if (may_load(m)) {
+		loop_at_end(m->loop, &m->load.step, on_step, m);
 	}
 }
 
 /* ---- Notices ---- */
 
-void load_new(const queue_id *ids, size_t count)
+void load_new(struct qmgr *m, const queue_id *ids, size_t count)
 {
-	struct load *l = &qmgr->load;
+	struct load *l = &m->load;
 
 	if (l->ring == NULL) {
 		l->ring = mem_realloc(NULL, RING_SIZE * sizeof(*l->ring));
@@ -76,27 +76,27 @@ void load_new(const queue_id *ids, size_t count)
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (l->ring_count == RING_SIZE) {
-			load_scan();
+			load_scan(m);
 			break;
 		}
 		l->ring[(l->ring_at + l->ring_count++) % RING_SIZE] = ids[i];
 	}
 	if (count > 0) {
-		load_wake();
+		load_wake(m);
 	}
 }
 
-static void step_new(void)
+static void step_new(struct qmgr *m)
 {
-	struct load *l = &qmgr->load;
+	struct load *l = &m->load;
 
-	for (int i = 0; i < NEW_A_STEP && l->ring_count > 0 && !is_full(); i++) {
+	for (int i = 0; i < NEW_A_STEP && l->ring_count > 0 && !is_full(m); i++) {
 		queue_id id = l->ring[l->ring_at];
 
 		l->ring_at = (l->ring_at + 1) % RING_SIZE;
 		l->ring_count--;
-		if (job_load(id) < 0) {
-			load_scan();
+		if (job_load(m, id) < 0) {
+			load_scan(m);
 			return;
 		}
 	}
@@ -104,9 +104,9 @@ static void step_new(void)
 
 /* ---- Sweeps ---- */
 
-static void sweep(bool flush, const char *site)
+static void sweep(struct qmgr *m, bool flush, const char *site)
 {
-	struct load *l = &qmgr->load;
+	struct load *l = &m->load;
 
 	if (l->sweeping) {
 		l->sweep_again = true;
@@ -118,44 +118,44 @@ static void sweep(bool flush, const char *site)
 	l->sweep_at = 0;
 	mem_free(l->site);
 	l->site = mem_strdup(site);
-	load_wake();
+	load_wake(m);
 }
 
-void load_scan(void)
+void load_scan(struct qmgr *m)
 {
-	sweep(false, NULL);
+	sweep(m, false, NULL);
 }
 
-void load_flush_all(void)
+void load_flush_all(struct qmgr *m)
 {
-	transport_revive();
-	sweep(true, NULL);
+	transport_revive(m);
+	sweep(m, true, NULL);
 }
 
-void load_flush_site(const char *site)
+void load_flush_site(struct qmgr *m, const char *site)
 {
-	transport_revive();
+	transport_revive(m);
 	/* One sweep at a time: while another one runs, everything is flushed after it. */
-	sweep(true, site);
+	sweep(m, true, site);
 }
 
-bool load_flush_id(queue_id id)
+bool load_flush_id(struct qmgr *m, queue_id id)
 {
 	struct arena a = ARENA_INIT;
 	struct queue_envelope env;
-	int found = queue_get(qmgr->queue, id, &a, &env);
+	int found = queue_get(m->queue, id, &a, &env);
 
 	arena_free(&a);
 	if (found <= 0) {
 		return false;
 	}
-	transport_revive();
-	load_new(&id, 1);
+	transport_revive(m);
+	load_new(m, &id, 1);
 	return true;
 }
 
 /* goes_to_site - has the message a recipient that is not done in the domain? */
-static bool goes_to_site(queue_id id, const char *site)
+static bool goes_to_site(struct qmgr *m, queue_id id, const char *site)
 {
 	struct arena a = ARENA_INIT;
 	struct queue_recipient r[64];
@@ -164,7 +164,7 @@ static bool goes_to_site(queue_id id, const char *site)
 	int count;
 
 	do {
-		count = queue_recipients(qmgr->queue, id, from, true, &a, r, 64);
+		count = queue_recipients(m->queue, id, from, true, &a, r, 64);
 		for (int i = 0; i < count && !found; i++) {
 			const char *at = strrchr(r[i].address, '@');
 
@@ -178,15 +178,15 @@ static bool goes_to_site(queue_id id, const char *site)
 }
 
 /* is_wanted - does the sweep pick up this message? */
-static bool is_wanted(const struct queue_entry *e)
+static bool is_wanted(struct qmgr *m, const struct queue_entry *e)
 {
-	const struct load *l = &qmgr->load;
+	const struct load *l = &m->load;
 
 	switch (e->state) {
 	case QUEUE_INCOMING:
 		return true;
 	case QUEUE_DEFERRED:
-		return l->flush && (l->site == NULL || goes_to_site(e->id, l->site));
+		return l->flush && (l->site == NULL || goes_to_site(m, e->id, l->site));
 	case QUEUE_HOLD:
 	case QUEUE_CORRUPT:
 		break;
@@ -194,9 +194,9 @@ static bool is_wanted(const struct queue_entry *e)
 	return false;
 }
 
-static void end_sweep(void)
+static void end_sweep(struct qmgr *m)
 {
-	struct load *l = &qmgr->load;
+	struct load *l = &m->load;
 	bool flush = l->flush_again;
 
 	l->sweeping = false;
@@ -204,32 +204,33 @@ static void end_sweep(void)
 	if (l->sweep_again) {
 		l->sweep_again = false;
 		l->flush_again = false;
-		sweep(flush, NULL);
+		sweep(m, flush, NULL);
 	}
 }
 
-static void step_sweep(void)
+static void step_sweep(struct qmgr *m)
 {
 	struct queue_entry found[SWEEP_A_STEP];
-	struct load *l = &qmgr->load;
-	int count = queue_scan(qmgr->queue, l->sweep_at, found, SWEEP_A_STEP);
+	struct load *l = &m->load;
+	int count = queue_scan(m->queue, l->sweep_at, found, SWEEP_A_STEP);
 
 	if (count < 0) {
-		qmgr_queue_trouble("cannot look through the queue");
+		qmgr_queue_trouble(m, "cannot look through the queue");
 		l->sweeping = false;
 		return;
 	}
 	for (int i = 0; i < count; i++) {
-		if (found[i].state == QUEUE_INCOMING ? is_full() : l->flush && is_full_for_old()) {
+		if (found[i].state == QUEUE_INCOMING ? is_full(m)
+						     : l->flush && is_full_for_old(m)) {
 			return;
 		}
-		if (is_wanted(&found[i]) && job_load(found[i].id) < 0) {
+		if (is_wanted(m, &found[i]) && job_load(m, found[i].id) < 0) {
 			return;
 		}
 		l->sweep_at = found[i].id;
 	}
 	if (count < SWEEP_A_STEP) {
-		end_sweep();
+		end_sweep(m);
 	}
 }
 
@@ -237,40 +238,41 @@ static void step_sweep(void)
 
 static void on_due(struct timer *t)
 {
-	(void)t;
-	qmgr->load.due_timer_at = 0;
-	load_wake();
+	struct qmgr *m = t->owner;
+
+	m->load.due_timer_at = 0;
+	load_wake(m);
 }
 
-void load_due_at(int64_t when)
+void load_due_at(struct qmgr *m, int64_t when)
 {
-	struct load *l = &qmgr->load;
+	struct load *l = &m->load;
 	int64_t wait = when - qmgr_now();
 
 	if (l->due_timer_at != 0 && l->due_timer_at <= when) {
 		return;
 	}
 	l->due_timer_at = when;
-	loop_timer(qmgr->loop, &l->due_timer,
+	loop_timer(m->loop, &l->due_timer,
 		wait < 0                   ? 0
 			: wait > TIMER_MAX ? TIMER_MAX * 1000
 					   : wait * 1000,
-		on_due, NULL);
+		on_due, m);
 }
 
 /* step_due - some that are due; false: there are no more for now */
-static bool step_due(void)
+static bool step_due(struct qmgr *m)
 {
 	struct queue_entry found[DUE_A_STEP];
-	struct load *l = &qmgr->load;
-	int count = queue_due(qmgr->queue, qmgr_now(), &l->due_at, found, DUE_A_STEP);
+	struct load *l = &m->load;
+	int count = queue_due(m->queue, qmgr_now(), &l->due_at, found, DUE_A_STEP);
 	int64_t next;
 
 	if (count < 0) {
-		qmgr_queue_trouble("cannot look for due mail");
+		qmgr_queue_trouble(m, "cannot look for due mail");
 	}
 	for (int i = 0; i < count; i++) {
-		if (is_full_for_old() || job_load(found[i].id) < 0) {
+		if (is_full_for_old(m) || job_load(m, found[i].id) < 0) {
 			return false;
 		}
 		l->due_at = found[i];
@@ -278,9 +280,9 @@ static bool step_due(void)
 	if (count == DUE_A_STEP) {
 		return true;
 	}
-	next = queue_next_due(qmgr->queue, &l->due_at);
+	next = queue_next_due(m->queue, &l->due_at);
 	if (next > 0) {
-		load_due_at(next);
+		load_due_at(m, next);
 	}
 	return false;
 }
@@ -289,95 +291,104 @@ static bool step_due(void)
 
 static void on_step_timer(struct timer *t)
 {
-	(void)t;
-	load_wake();
+	struct qmgr *m = t->owner;
+
+	load_wake(m);
 }
 
 /* end_start - what may have been under way is picked up: now the rest */
-static void end_start(void)
+static void end_start(struct qmgr *m)
 {
-	qmgr->load.starting = false;
-	sweep(!qmgr->service.again, NULL);
+	m->load.starting = false;
+	sweep(m, !m->service.again, NULL);
 }
 
 static void on_step(struct loop_hook *h)
 {
-	struct load *l = &qmgr->load;
+	struct qmgr *m = h->owner;
+	struct load *l = &m->load;
 	bool more_due = false;
 
-	(void)h;
-	if (!may_load() || is_full()) {
+	if (!may_load(m) || is_full(m)) {
 		return;
 	}
-	if (queue_read_begin(qmgr->queue) != 0) {
-		qmgr_queue_trouble("cannot read the queue");
+	if (queue_read_begin(m->queue) != 0) {
+		qmgr_queue_trouble(m, "cannot read the queue");
 		return;
 	}
 	if (l->sweeping) {
-		step_sweep();
+		step_sweep(m);
 	}
 	if (l->due_timer_at == 0) {
-		more_due = step_due();
+		more_due = step_due(m);
 	}
 	if (l->starting &&
-		(qmgr_now() > qmgr->started + START_SECONDS ||
-			(l->swept && !more_due && !is_full_for_old()))) {
-		end_start();
+		(qmgr_now() > m->started + START_SECONDS ||
+			(l->swept && !more_due && !is_full_for_old(m)))) {
+		end_start(m);
 	}
 	if (!l->starting) {
-		step_new();
+		step_new(m);
 	}
-	queue_read_end(qmgr->queue);
-	transport_send_all();
+	queue_read_end(m->queue);
+	transport_send_all(m);
 	/* The rest in the next turn, after what the agents have to say. */
-	if (is_full()) {
+	if (is_full(m)) {
 		return;
 	}
-	if (l->ring_count > 0 || ((l->sweeping || more_due || l->starting) && !is_full_for_old())) {
-		loop_timer(qmgr->loop, &l->step_timer, 0, on_step_timer, NULL);
+	if (l->ring_count > 0 ||
+		((l->sweeping || more_due || l->starting) && !is_full_for_old(m))) {
+		loop_timer(m->loop, &l->step_timer, 0, on_step_timer, m);
 	}
 }
 
-static void clean(void)
+static void clean(struct qmgr *m)
 {
 	int count;
 
-	if (qmgr_now() - qmgr->load.cleaned < CLEAN_SECONDS && qmgr->load.cleaned != 0) {
+	if (qmgr_now() - m->load.cleaned < CLEAN_SECONDS && m->load.cleaned != 0) {
 		return;
 	}
-	qmgr->load.cleaned = qmgr_now();
-	count = queue_clean(qmgr->queue, CLEAN_SECONDS);
+	m->load.cleaned = qmgr_now();
+	count = queue_clean(m->queue, CLEAN_SECONDS);
 	if (count > 0) {
 		log_info("removed %d unfinished message%s of writers that crashed", count,
 			count == 1 ? "" : "s");
 	} else if (count < 0) {
-		qmgr_queue_trouble("cannot clean the queue");
+		qmgr_queue_trouble(m, "cannot clean the queue");
 	}
 }
 
 static void on_scan(struct timer *t)
 {
-	struct load *l = &qmgr->load;
+	struct qmgr *m = t->owner;
+	struct load *l = &m->load;
 
-	if (queue_is_marked(qmgr->queue)) {
+	if (queue_is_marked(m->queue)) {
 		log_fatal("another process found the queue damaged: starting anew to look at it");
 	}
-	queue_rescue(qmgr->queue); /* what a full disk left of it at the start */
+	queue_rescue(m->queue); /* what a full disk left of it at the start */
 	/* From the first again: the clock may have been set back. */
 	memset(&l->due_at, 0, sizeof(l->due_at));
 	l->due_timer_at = 0;
-	load_scan();
-	load_wake();
-	clean();
-	queue_keep_reserve(qmgr->queue);
-	loop_timer(qmgr->loop, t, param.queue_run_delay * 1000, on_scan, NULL);
+	load_scan(m);
+	load_wake(m);
+	clean(m);
+	queue_keep_reserve(m->queue);
+	loop_timer(m->loop, t, param.queue_run_delay * 1000, on_scan, m);
 }
 
-void load_start(void)
+void load_start(struct qmgr *m)
 {
-	clean();
-	queue_keep_reserve(qmgr->queue);
-	qmgr->load.starting = true;
-	sweep(false, NULL);
-	loop_timer(qmgr->loop, &qmgr->load.scan_timer, param.queue_run_delay * 1000, on_scan, NULL);
+	clean(m);
+	queue_keep_reserve(m->queue);
+	m->load.starting = true;
+	sweep(m, false, NULL);
+	loop_timer(m->loop, &m->load.scan_timer, param.queue_run_delay * 1000, on_scan, m);
+}
+
+void load_free(struct qmgr *m)
+{
+	mem_free(m->load.ring);
+	mem_free(m->load.site);
 }

@@ -22,6 +22,7 @@
 #include "applets/queue/qmgr/qmgr.h"
 
 struct source {
+	struct queue *queue;
 	queue_id id;
 };
 
@@ -29,7 +30,7 @@ static int64_t read_original(void *arg, int64_t offset, void *data, size_t len)
 {
 	const struct source *s = arg;
 
-	return queue_read(qmgr->queue, s->id, offset, data, len);
+	return queue_read(s->queue, s->id, offset, data, len);
 }
 
 static int put_notice(void *arg, const void *data, size_t len)
@@ -100,24 +101,25 @@ static time_t last_try(const struct job *j)
  * put_received - the trace of a message that begins here; local delivery knows it by the id after a
  * crash. RFC 5321 4.4; 0 or -1
  */
-static int put_received(struct queue_message *m)
+static int put_received(struct queue_message *message)
 {
 	char date[DATE_SIZE], id[QUEUE_ID_TEXT];
 	struct buf b = BUF_INIT;
 	int rc;
 
 	date_rfc5322(date, (time_t)(qmgr_now_us() / 1000000), true);
-	queue_id_text(queue_message_id(m), id);
+	queue_id_text(queue_message_id(message), id);
 	buf_addf(&b, "Received: by %s (%s)\n\tid %s; %s\n", param.myhostname, param.mail_name, id,
 		date);
-	rc = queue_write(m, b.data, b.len);
+	rc = queue_write(message, b.data, b.len);
 	buf_free(&b);
 	return rc;
 }
 
 /* queue_notice - write it and end it; 0 or -1 */
-static int queue_notice(const struct job *j, enum dsn_kind kind, const char *from, const char *to,
-	const struct dsn_recipient *list, size_t count, bool full, const char *log_text)
+static int queue_notice(struct qmgr *m, const struct job *j, enum dsn_kind kind, const char *from,
+	const char *to, const struct dsn_recipient *list, size_t count, bool full,
+	const char *log_text)
 {
 	struct queue_envelope env = { .sender = from,
 		.envid = "",
@@ -132,9 +134,9 @@ static int queue_notice(const struct job *j, enum dsn_kind kind, const char *fro
 	struct queue_recipient rcpt = {
 		.address = to, .original = "", .orcpt = "", .dsn = "", .reason = ""
 	};
-	struct source source = { j->id };
+	struct source source = { m->queue, j->id };
 	char id[QUEUE_ID_TEXT];
-	struct dsn_message m = { .kind = kind,
+	struct dsn_message report = { .kind = kind,
 		.queue_id = id,
 		.envid = j->envid,
 		.sender = j->sender,
@@ -148,11 +150,11 @@ static int queue_notice(const struct job *j, enum dsn_kind kind, const char *fro
 		.recipient_count = count,
 		.read = read_original,
 		.read_arg = &source };
-	struct queue_message *notice = queue_begin(qmgr->queue, &env);
+	struct queue_message *notice = queue_begin(m->queue, &env);
 
 	queue_id_text(j->id, id);
 	queue_add_recipient(notice, &rcpt);
-	if (put_received(notice) != 0 || dsn_write(&m, put_notice, notice) != 0) {
+	if (put_received(notice) != 0 || dsn_write(&report, put_notice, notice) != 0) {
 		queue_abort(notice);
 		return -1;
 	}
@@ -189,7 +191,7 @@ static const char *double_bounce_address(struct arena *a)
 }
 
 /* bounce_bounce - the sender is null: postmaster hears of it, if he wants to */
-static int bounce_bounce(const struct job *j, struct arena *a)
+static int bounce_bounce(struct qmgr *m, const struct job *j, struct arena *a)
 {
 	size_t count;
 	struct dsn_recipient *list = collect(j, a, RCPT_BOUNCED, 0, &count);
@@ -198,13 +200,13 @@ static int bounce_bounce(const struct job *j, struct arena *a)
 		log_as_bounce(j, "undeliverable message with null sender discarded", 0);
 		return 0;
 	}
-	return queue_notice(j, DSN_KIND_FAILURE, double_bounce_address(a),
+	return queue_notice(m, j, DSN_KIND_FAILURE, double_bounce_address(a),
 		postmaster_address(a, "2bounce_notice_recipient"), list, count, true,
 		"postmaster non-delivery notification");
 }
 
 /* bounce_plain - to the sender, and to postmaster when he wants copies */
-static int bounce_plain(const struct job *j, struct arena *a)
+static int bounce_plain(struct qmgr *m, const struct job *j, struct arena *a)
 {
 	size_t count;
 	struct dsn_recipient *list = collect(j, a, RCPT_BOUNCED, DSN_FAILURE, &count);
@@ -215,12 +217,12 @@ static int bounce_plain(const struct job *j, struct arena *a)
 	if (count == 0) {
 		return 0;
 	}
-	if (queue_notice(j, DSN_KIND_FAILURE, "", j->sender, list, count, full,
+	if (queue_notice(m, j, DSN_KIND_FAILURE, "", j->sender, list, count, full,
 		    "sender non-delivery notification") != 0) {
 		return -1;
 	}
 	if (has_class("bounce") &&
-		queue_notice(j, DSN_KIND_FAILURE, double_bounce_address(a),
+		queue_notice(m, j, DSN_KIND_FAILURE, double_bounce_address(a),
 			postmaster_address(a, "bounce_notice_recipient"), list, count, false,
 			"postmaster non-delivery notification") != 0) {
 		return -1;
@@ -228,7 +230,7 @@ static int bounce_plain(const struct job *j, struct arena *a)
 	return 0;
 }
 
-int notice_failure(struct job *j)
+int notice_failure(struct qmgr *m, struct job *j)
 {
 	struct arena a = ARENA_INIT;
 	int rc;
@@ -237,13 +239,13 @@ int notice_failure(struct job *j)
 		log_as_bounce(j, "undeliverable postmaster notification discarded", 0);
 		rc = 0;
 	} else {
-		rc = *j->sender == '\0' ? bounce_bounce(j, &a) : bounce_plain(j, &a);
+		rc = *j->sender == '\0' ? bounce_bounce(m, j, &a) : bounce_plain(m, j, &a);
 	}
 	arena_free(&a);
 	return rc;
 }
 
-int notice_delay(struct job *j)
+int notice_delay(struct qmgr *m, struct job *j)
 {
 	struct arena a = ARENA_INIT;
 	size_t count;
@@ -251,11 +253,11 @@ int notice_delay(struct job *j)
 	int rc = 0;
 
 	if (count > 0) {
-		rc = queue_notice(j, DSN_KIND_DELAY, "", j->sender, list, count, false,
+		rc = queue_notice(m, j, DSN_KIND_DELAY, "", j->sender, list, count, false,
 			"sender delay notification");
 	}
 	if (rc == 0 && count > 0 && has_class("delay")) {
-		rc = queue_notice(j, DSN_KIND_DELAY, double_bounce_address(&a),
+		rc = queue_notice(m, j, DSN_KIND_DELAY, double_bounce_address(&a),
 			postmaster_address(&a, "delay_notice_recipient"), list, count, false,
 			"postmaster delay notification");
 	}
@@ -263,7 +265,7 @@ int notice_delay(struct job *j)
 	return rc;
 }
 
-int notice_success(struct job *j)
+int notice_success(struct qmgr *m, struct job *j)
 {
 	struct arena a = ARENA_INIT;
 	struct dsn_recipient *list;
@@ -281,7 +283,7 @@ int notice_success(struct job *j)
 		return 0;
 	}
 	list = collect(j, &a, RCPT_DONE, DSN_SUCCESS, &count);
-	rc = queue_notice(j, DSN_KIND_SUCCESS, "", j->sender, list, count, false,
+	rc = queue_notice(m, j, DSN_KIND_SUCCESS, "", j->sender, list, count, false,
 		"sender delivery status notification");
 	/* In the queue or not: once is enough. */
 	for (struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
@@ -294,28 +296,28 @@ int notice_success(struct job *j)
 }
 
 /* copy_content - all of the original into the copy; 0 or -1 */
-static int copy_content(const struct job *j, struct queue_message *m)
+static int copy_content(struct qmgr *m, const struct job *j, struct queue_message *copy)
 {
 	struct buf piece = BUF_INIT;
 	int64_t at = 0, n;
 	int rc = 0;
 
-	while ((n = queue_read(qmgr->queue, j->id, at, buf_reserve(&piece, QUEUE_CHUNK),
-			QUEUE_CHUNK)) > 0 &&
+	while ((n = queue_read(
+			m->queue, j->id, at, buf_reserve(&piece, QUEUE_CHUNK), QUEUE_CHUNK)) > 0 &&
 		rc == 0) {
-		rc = queue_write(m, piece.data, (size_t)n);
+		rc = queue_write(copy, piece.data, (size_t)n);
 		at += n;
 	}
 	buf_free(&piece);
 	return n == 0 && at == j->size ? rc : -1;
 }
 
-int notice_forward(struct job *j, const char *sender, const char **to, size_t count)
+int notice_forward(struct qmgr *m, struct job *j, const char *sender, const char **to, size_t count)
 {
 	struct arena a = ARENA_INIT;
 	struct queue_envelope env;
-	struct queue_message *m;
-	int rc = queue_get(qmgr->queue, j->id, &a, &env) == 1 ? 0 : -1;
+	struct queue_message *copy;
+	int rc = queue_get(m->queue, j->id, &a, &env) == 1 ? 0 : -1;
 
 	if (rc == 0) {
 		env.id = 0;
@@ -325,7 +327,7 @@ int notice_forward(struct job *j, const char *sender, const char **to, size_t co
 		env.next_try = 0;
 		env.attempts = 0;
 		env.flags &= QUEUE_F_8BIT | QUEUE_F_SMTPUTF8;
-		m = queue_begin(qmgr->queue, &env);
+		copy = queue_begin(m->queue, &env);
 		for (size_t i = 0; i < count; i++) {
 			struct queue_recipient r = { .address = to[i],
 				.original = "",
@@ -333,16 +335,16 @@ int notice_forward(struct job *j, const char *sender, const char **to, size_t co
 				.dsn = "",
 				.reason = "" };
 
-			queue_add_recipient(m, &r);
+			queue_add_recipient(copy, &r);
 		}
-		rc = put_received(m);
+		rc = put_received(copy);
 		if (rc == 0) {
-			rc = copy_content(j, m);
+			rc = copy_content(m, j, copy);
 		}
 		if (rc == 0) {
-			queue_end(m, NULL, NULL);
+			queue_end(copy, NULL, NULL);
 		} else {
-			queue_abort(m);
+			queue_abort(copy);
 		}
 	}
 	arena_free(&a);

@@ -29,7 +29,7 @@ static void close_peer(struct peer *p)
 		p->next->prev = p->prev;
 	}
 	if (ps->count-- == PEERS_MAX && ps->watch.fd >= 0) {
-		loop_want(qmgr->loop, &ps->watch, LOOP_READ);
+		loop_want(ps->loop, &ps->watch, LOOP_READ);
 	}
 	mem_free(p->state);
 	mem_free(p);
@@ -85,7 +85,7 @@ static void add_peer(struct peers *ps, int fd)
 	}
 	ps->first = p;
 	ps->count++;
-	stream_init(&p->s, qmgr->loop, ps->more != NULL ? &listening : &asking, p);
+	stream_init(&p->s, ps->loop, ps->more != NULL ? &listening : &asking, p);
 	stream_open(&p->s, fd);
 	if (ps->more != NULL) {
 		on_drained(&p->s);
@@ -103,14 +103,16 @@ static void on_accept(struct watch *w, unsigned events)
 		add_peer(ps, fd);
 	}
 	if (ps->count >= PEERS_MAX) {
-		loop_want(qmgr->loop, w, 0);
+		loop_want(ps->loop, w, 0);
 	}
 }
 
-void peers_listen(struct peers *ps, int fd)
+void peers_listen(struct peers *ps, struct loop *loop, void *owner, int fd)
 {
+	ps->loop = loop;
+	ps->owner = owner;
 	(void)fd_set_nonblock(fd, true);
-	loop_watch(qmgr->loop, &ps->watch, fd, LOOP_READ, on_accept, ps);
+	loop_watch(ps->loop, &ps->watch, fd, LOOP_READ, on_accept, ps);
 }
 
 void peers_close(struct peers *ps)
@@ -121,7 +123,7 @@ void peers_close(struct peers *ps)
 		close_peer(ps->first);
 	}
 	if (fd >= 0 && ps->watch.fn != NULL) {
-		loop_unwatch(qmgr->loop, &ps->watch);
+		loop_unwatch(ps->loop, &ps->watch);
 		close(fd);
 	}
 }

@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "conf/params.h"
 #include "map/map.h"
 #include "route/resolve.h"
@@ -27,9 +28,6 @@
 
 /* Below service.c's own bound. */
 enum { STOP_MS = 4000, STOP_LOOK_MS = 10, CLAIM_MS = 20 };
-
-static struct qmgr G;
-struct qmgr *const qmgr = &G;
 
 int64_t qmgr_now_us(void)
 {
@@ -44,127 +42,149 @@ int64_t qmgr_now(void)
 	return (int64_t)time(NULL);
 }
 
-void qmgr_queue_trouble(const char *what)
+void qmgr_queue_trouble(struct qmgr *m, const char *what)
 {
-	if (queue_is_broken(G.queue)) {
-		log_fatal("%s: %s", what, queue_error(G.queue));
+	if (queue_is_broken(m->queue)) {
+		log_fatal("%s: %s", what, queue_error(m->queue));
 	}
-	log_warn("%s: %s", what, queue_error(G.queue));
+	log_warn("%s: %s", what, queue_error(m->queue));
 }
 
 /* finish - the last commit, and the end */
-static void finish(void)
+static void finish(struct qmgr *m)
 {
-	loop_untimer(G.loop, &G.stop_timer);
+	loop_untimer(m->loop, &m->stop_timer);
 	do {
-		settle_now();
-	} while (G.touched != NULL && !G.commit_failed);
-	if (!settle_idle()) {
+		settle_now(m);
+	} while (m->touched != NULL && !m->commit_failed);
+	if (!settle_idle(m)) {
 		log_warn("stopping: the last changes of the queue could not be stored; "
 			 "they are found out again at the next start");
 	}
-	service_done(&G.service);
+	service_done(&m->service);
 }
 
 /* on_stop_timer - still waiting for answers? */
 static void on_stop_timer(struct timer *t)
 {
-	if (transport_sent_count() == 0 || loop_now(G.loop) >= G.stop_by) {
-		finish();
+	struct qmgr *m = t->owner;
+
+	if (transport_sent_count(m) == 0 || loop_now(m->loop) >= m->stop_by) {
+		finish(m);
 	} else {
-		loop_timer(G.loop, t, STOP_LOOK_MS, on_stop_timer, NULL);
+		loop_timer(m->loop, t, STOP_LOOK_MS, on_stop_timer, m);
 	}
 }
 
 /* on_stop - nothing new; answers to what is under way are waited for (soon: some seconds) */
 static void on_stop(struct service *s, bool soon)
 {
-	bool first = !G.stopping;
+	struct qmgr *m = s->owner;
+	bool first = !m->stopping;
 
-	(void)s;
-	G.stopping = true;
-	loop_untimer(G.loop, &G.claim_timer);
+	m->stopping = true;
+	loop_untimer(m->loop, &m->claim_timer);
 	if (first) {
-		control_stop();
+		control_stop(m);
 	}
-	if (soon && !G.soon) {
-		G.soon = true;
-		succession_stop();
-		showq_stop(first);
-		G.stop_by = loop_now(G.loop) + STOP_MS;
-		loop_timer(G.loop, &G.stop_timer, 0, on_stop_timer, NULL);
+	if (soon && !m->soon) {
+		m->soon = true;
+		succession_stop(m);
+		showq_stop(m, first);
+		m->stop_by = loop_now(m->loop) + STOP_MS;
+		loop_timer(m->loop, &m->stop_timer, 0, on_stop_timer, m);
 	} else if (first) {
-		succession_hand_over();
+		succession_hand_over(m);
 	}
 }
 
 static void on_wakeup(struct service *s)
 {
-	(void)s;
-	if (G.running) {
-		load_scan();
+	struct qmgr *m = s->owner;
+
+	if (m->running) {
+		load_scan(m);
 	}
 }
 
 /* begin - this process is the queue manager from here on */
-static void begin(void)
+static void begin(struct qmgr *m)
 {
-	G.running = true;
-	queue_rescue(G.queue);
-	G.started = qmgr_now();
-	G.start_id = queue_id_new(G.queue);
-	succession_begin();
-	control_start();
-	if (!G.service.by_master) {
-		showq_start();
+	m->running = true;
+	queue_rescue(m->queue);
+	m->started = qmgr_now();
+	m->start_id = queue_id_new(m->queue);
+	succession_begin(m);
+	control_start(m);
+	if (!m->service.by_master) {
+		showq_start(m);
 	}
-	load_start();
+	load_start(m);
 }
 
 /* on_claim - after a reload the one before us still waits for answers */
 static void on_claim(struct timer *t)
 {
-	if (queue_claim(G.queue)) {
-		begin();
+	struct qmgr *m = t->owner;
+
+	if (queue_claim(m->queue)) {
+		begin(m);
 	} else {
-		loop_timer(G.loop, t, CLAIM_MS, on_claim, NULL);
+		loop_timer(m->loop, t, CLAIM_MS, on_claim, m);
 	}
+}
+
+/* free_all - also what was still under way: it is in queue.db */
+static void free_all(struct qmgr *m)
+{
+	control_stop(m);
+	peers_close(&m->showq);
+	transport_free_all(m);
+	jobs_free(m);
+	load_free(m);
+	arena_free(&m->scratch);
+	arena_free(&m->routing);
+	queue_close(m->queue); /* the last to close leaves one file without a log */
+	succession_end(m);
+	service_free(&m->service);
+	mem_free(m);
 }
 
 int qmgr_main(int argc, char **argv)
 {
 	static const struct service_info info = { .flags = 0 };
+	struct qmgr *m = mem_alloc(sizeof(*m));
 	char *error = NULL;
 	int status;
 
-	service_init(&G.service, &info, argc, argv);
-	G.loop = G.service.loop;
-	G.service.on_stop = on_stop;
-	G.service.on_wakeup = on_wakeup;
-	G.touched_tail = &G.touched;
-	G.unsettled_tail = &G.unsettled;
-	G.queue = queue_open_below(param.queue_directory, QUEUE_CREATE, &error);
-	if (G.queue == NULL) {
+	service_init(&m->service, &info, argc, argv);
+	m->loop = m->service.loop;
+	m->service.owner = m;
+	m->service.on_stop = on_stop;
+	m->service.on_wakeup = on_wakeup;
+	m->touched_tail = &m->touched;
+	m->unsettled_tail = &m->unsettled;
+	m->queue = queue_open_below(param.queue_directory, QUEUE_CREATE, &error);
+	if (m->queue == NULL) {
 		service_no_queue(error);
 	}
 	/* What agents did cannot be undone: a commit that fails is tried until it succeeds. */
-	queue_keep_failed(G.queue, true);
-	G.batch = queue_batch(G.queue);
+	queue_keep_failed(m->queue, true);
+	m->batch = queue_batch(m->queue);
 	map_wait_at_most(MAP_LOOP_WAIT_MS);
 	route_init();
 	/* A successor lists the queue while it waits; one started by hand takes nothing from the
 	 * one that runs. */
-	if (G.service.by_master) {
-		showq_start();
+	if (m->service.by_master) {
+		showq_start(m);
 	}
-	if (queue_claim(G.queue)) {
-		begin();
+	if (queue_claim(m->queue)) {
+		begin(m);
 	} else {
 		log_info("waiting for another queue manager to end");
-		loop_timer(G.loop, &G.claim_timer, CLAIM_MS, on_claim, NULL);
+		loop_timer(m->loop, &m->claim_timer, CLAIM_MS, on_claim, m);
 	}
-	status = service_run(&G.service);
-	/* The last to close leaves one file without a log. */
-	queue_close(G.queue);
+	status = service_run(&m->service);
+	free_all(m);
 	return status;
 }

@@ -110,6 +110,7 @@ struct dest {
 };
 
 struct transport {
+	struct qmgr *m;
 	const char *name;
 	struct stream s;      /* the agent's connection */
 	struct arena answers; /* of the one that is being taken */
@@ -170,6 +171,8 @@ struct peer {
 };
 
 struct peers {
+	struct loop *loop;
+	void *owner; /* the user's own */
 	struct watch watch;
 	struct peer *first;
 	size_t count;
@@ -214,51 +217,52 @@ struct qmgr {
 	struct timer stop_timer, claim_timer;
 };
 
-extern struct qmgr *const qmgr; /* &G of main.c */
-
 /* ---- job.c ---- */
 
-struct job *job_find(queue_id id);
+struct job *job_find(struct qmgr *m, queue_id id);
 /* Pick up a message: 1, 0 (gone, on hold, active already), -1 the queue does not answer. */
-int job_load(queue_id id);
+int job_load(struct qmgr *m, queue_id id);
 /* Its next recipients after those in memory were settled; -1 as above. */
-int job_load_more(struct job *j);
+int job_load_more(struct qmgr *m, struct job *j);
 /* Recipients that were added by the commit that has just succeeded. */
-void job_take_added(struct job *j);
+void job_take_added(struct qmgr *m, struct job *j);
 /* Our successor's work: the same, and they are left to it. */
 void job_leave_added(struct job *j);
 /*
  * The recipients that no agent has are left to our successor; true: that was all, and the job is
  * freed.
  */
-bool job_leave_unsent(struct job *j);
-void job_free(struct job *j);
+bool job_leave_unsent(struct qmgr *m, struct job *j);
+void job_free(struct qmgr *m, struct job *j);
+void jobs_free(struct qmgr *m); /* all of them, at the end */
 /* An answer, from an agent or by us. The texts of a are copied. */
-void job_answer(struct job *j, struct rcpt *r, const struct delivery_answer *a);
+void job_answer(struct qmgr *m, struct job *j, struct rcpt *r, const struct delivery_answer *a);
 /* The same, and the log line that agents write themselves. relay "none". */
-void job_fail(struct job *j, struct rcpt *r, enum delivery_status status, const char *dsn,
-	const char *text);
+void job_fail(struct qmgr *m, struct job *j, struct rcpt *r, enum delivery_status status,
+	const char *dsn, const char *text);
 struct rcpt *rcpt_new(const struct queue_recipient *r);
 
 /* ---- transport.c ---- */
 
 /* Route the recipients in state RCPT_NEW and hand them to their destinations. */
-void transport_submit(struct job *j);
+void transport_submit(struct qmgr *m, struct job *j);
 /* Send what may be sent, everywhere. */
-void transport_send_all(void);
-size_t transport_sent_count(void); /* requests under way */
-void transport_revive(void);       /* flush: dead ones are tried again now */
+void transport_send_all(struct qmgr *m);
+size_t transport_sent_count(struct qmgr *m); /* requests under way */
+void transport_revive(struct qmgr *m);       /* flush: dead ones are tried again now */
 /* Forget all requests that are not sent (their recipients are RCPT_NEW again), and leave agents
  * that have none. */
-void transport_drop_waiting(void);
+void transport_drop_waiting(struct qmgr *m);
+void transport_free_all(struct qmgr *m);
 
 /* ---- settle.c ---- */
 
-void settle_touch(struct job *j);
-void settle_with_copy(struct job *j); /* a copy of it is among the changes: both in one commit */
-void settle_soon(void); /* a commit is due at the end of this turn or a little later */
-void settle_now(void);
-bool settle_idle(void); /* nothing waits for a commit */
+void settle_touch(struct qmgr *m, struct job *j);
+void settle_with_copy(
+	struct qmgr *m, struct job *j); /* a copy of it is among the changes: both in one commit */
+void settle_soon(struct qmgr *m); /* a commit is due at the end of this turn or a little later */
+void settle_now(struct qmgr *m);
+bool settle_idle(struct qmgr *m); /* nothing waits for a commit */
 
 /* ---- notice.c ---- */
 
@@ -266,37 +270,41 @@ bool settle_idle(void); /* nothing waits for a commit */
  * Queue what has to be said about the job's recipients in RCPT_BOUNCED (in
  * RCPT_DEFERRED for a delay). 0, or -1: it could not be queued, the recipients have to stay.
  */
-int notice_failure(struct job *j);
-int notice_delay(struct job *j);
-int notice_success(struct job *j);
+int notice_failure(struct qmgr *m, struct job *j);
+int notice_delay(struct qmgr *m, struct job *j);
+int notice_success(struct qmgr *m, struct job *j);
 /* The message again, from another sender to others (owner-alias). 0 or -1. */
-int notice_forward(struct job *j, const char *sender, const char **to, size_t count);
+int notice_forward(
+	struct qmgr *m, struct job *j, const char *sender, const char **to, size_t count);
 bool notice_wants(const struct rcpt *r, unsigned what); /* DSN_FAILURE ... */
 
 /* ---- load.c ---- */
 
-void load_start(void);
-void load_new(const queue_id *ids, size_t count);
-void load_scan(void); /* look through the whole queue soon */
-void load_flush_all(void);
-void load_flush_site(const char *site);
-bool load_flush_id(queue_id id); /* false: no such message */
-void load_wake(void);            /* room was made, or something is due */
-void load_due_at(int64_t when);  /* a message was deferred until then */
+void load_start(struct qmgr *m);
+void load_free(struct qmgr *m);
+void load_new(struct qmgr *m, const queue_id *ids, size_t count);
+void load_scan(struct qmgr *m); /* look through the whole queue soon */
+void load_flush_all(struct qmgr *m);
+void load_flush_site(struct qmgr *m, const char *site);
+bool load_flush_id(struct qmgr *m, queue_id id); /* false: no such message */
+void load_wake(struct qmgr *m);                  /* room was made, or something is due */
+void load_due_at(struct qmgr *m, int64_t when);  /* a message was deferred until then */
 
 /* ---- succession.c ---- */
 
-void succession_begin(void);            /* this process is the queue manager: are there elders? */
-bool succession_is_elders(queue_id id); /* another one still has this message in hand */
-void succession_await(queue_id id);     /* pick it up when that one lets go of it */
+void succession_begin(struct qmgr *m); /* this process is the queue manager: are there elders? */
+bool succession_is_elders(
+	struct qmgr *m, queue_id id);               /* another one still has this message in hand */
+void succession_await(struct qmgr *m, queue_id id); /* pick it up when that one lets go of it */
 /* A reload: leave all to the successor but what agents have; service_done() when they answered. */
-void succession_hand_over(void);
-void succession_stop(void);          /* no longer: SIGTERM */
-void succession_free(struct job *j); /* the job ends: let go of its message */
+void succession_hand_over(struct qmgr *m);
+void succession_end(struct qmgr *m);
+void succession_stop(struct qmgr *m);                /* no longer: SIGTERM */
+void succession_free(struct qmgr *m, struct job *j); /* the job ends: let go of its message */
 
 /* ---- peer.c ---- */
 
-void peers_listen(struct peers *ps, int fd);
+void peers_listen(struct peers *ps, struct loop *loop, void *owner, int fd);
 void peers_close(struct peers *ps);
 /* May this peer do what the list of users (authorized_..._users) allows? Root and we ourselves
  * always. */
@@ -304,15 +312,15 @@ bool peer_is_allowed(const struct peer *p, const char *parameter, const char *li
 
 /* ---- control.c, showq.c ---- */
 
-void control_start(void);
-void control_stop(void);
-void showq_start(void);
-void showq_stop(bool for_good); /* else a successor has the name, or will */
+void control_start(struct qmgr *m);
+void control_stop(struct qmgr *m);
+void showq_start(struct qmgr *m);
+void showq_stop(struct qmgr *m, bool for_good); /* else a successor has the name, or will */
 
 /* Microseconds and seconds since 1970. */
 int64_t qmgr_now_us(void);
 int64_t qmgr_now(void);
 /* log_fatal() when the queue cannot be used any more, a warning otherwise. */
-void qmgr_queue_trouble(const char *what);
+void qmgr_queue_trouble(struct qmgr *m, const char *what);
 
 #endif

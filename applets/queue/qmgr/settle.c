@@ -24,48 +24,48 @@ enum { COMMIT_GAP_MS = 5, RETRY_MS = 1000, ATTEMPTS_MAX = 100000 };
 
 static void on_turn_end(struct loop_hook *h);
 
-void settle_soon(void)
+void settle_soon(struct qmgr *m)
 {
-	loop_at_end(qmgr->loop, &qmgr->turn_end, on_turn_end, NULL);
+	loop_at_end(m->loop, &m->turn_end, on_turn_end, m);
 }
 
-void settle_touch(struct job *j)
+void settle_touch(struct qmgr *m, struct job *j)
 {
 	if (j->touched) {
 		return;
 	}
 	j->touched = true;
 	j->touched_next = NULL;
-	*qmgr->touched_tail = j;
-	qmgr->touched_tail = &j->touched_next;
-	settle_soon();
+	*m->touched_tail = j;
+	m->touched_tail = &j->touched_next;
+	settle_soon(m);
 }
 
-void settle_with_copy(struct job *j)
+void settle_with_copy(struct qmgr *m, struct job *j)
 {
-	settle_touch(j);
-	qmgr->forwards += !j->forwarded;
+	settle_touch(m, j);
+	m->forwards += !j->forwarded;
 	j->forwarded = true;
 }
 
-bool settle_idle(void)
+bool settle_idle(struct qmgr *m)
 {
-	return qmgr->touched == NULL && qmgr->unsettled == NULL && !queue_pending(qmgr->queue);
+	return m->touched == NULL && m->unsettled == NULL && !queue_pending(m->queue);
 }
 
 /* ---- One message ---- */
 
 /* record - write down what came of the recipients; those that are done leave, the others get their
  * reason */
-static void record(struct job *j, bool deferred_too)
+static void record(struct qmgr *m, struct job *j, bool deferred_too)
 {
 	for (struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
 		if ((r->state == RCPT_DONE || (r->state == RCPT_BOUNCED && deferred_too)) &&
 			!r->recorded) {
-			queue_recipient_done(qmgr->queue, j->id, r->n);
+			queue_recipient_done(m->queue, j->id, r->n);
 			r->recorded = true;
 		} else if (r->state == RCPT_DEFERRED && deferred_too) {
-			queue_recipient_deferred(qmgr->queue, j->id, r->n, r->dsn, r->text);
+			queue_recipient_deferred(m->queue, j->id, r->n, r->dsn, r->text);
 		}
 	}
 }
@@ -140,21 +140,21 @@ static int64_t retry_time(const struct job *j)
 	return qmgr_now() + backoff(j->attempts);
 }
 
-static void defer(struct job *j)
+static void defer(struct qmgr *m, struct job *j)
 {
 	bool warn = param.delay_warning_time > 0 && !(j->flags & QUEUE_F_WARNED) &&
 		*j->sender != '\0' && waited(j) >= param.delay_warning_time;
 
-	if (warn && notice_delay(j) == 0) {
-		queue_set_flags(qmgr->queue, j->id, QUEUE_F_WARNED);
+	if (warn && notice_delay(m, j) == 0) {
+		queue_set_flags(m->queue, j->id, QUEUE_F_WARNED);
 	}
 	j->retry_at = retry_time(j);
-	queue_defer(qmgr->queue, j->id, j->retry_at, "");
+	queue_defer(m->queue, j->id, j->retry_at, "");
 	j->kept = true;
 }
 
 /* finish_part - all recipients in memory have their answer */
-static void finish_part(struct job *j)
+static void finish_part(struct qmgr *m, struct job *j)
 {
 	bool expired = !j->more && count_state(j, RCPT_DEFERRED) > 0 && is_expired(j);
 	bool deferred;
@@ -163,47 +163,47 @@ static void finish_part(struct job *j)
 		change_state(j, RCPT_DEFERRED, RCPT_BOUNCED);
 	}
 	/* What cannot be reported cannot be given up: it is tried again. */
-	if (count_state(j, RCPT_BOUNCED) > 0 && notice_failure(j) != 0) {
+	if (count_state(j, RCPT_BOUNCED) > 0 && notice_failure(m, j) != 0) {
 		change_state(j, RCPT_BOUNCED, RCPT_DEFERRED);
 	}
 	deferred = count_state(j, RCPT_DEFERRED) > 0;
 	if (!j->more && !deferred && !j->deferred) {
-		queue_remove(qmgr->queue, j->id);
+		queue_remove(m->queue, j->id);
 		j->gone = true;
 		return;
 	}
-	record(j, true);
+	record(m, j, true);
 	if (j->more) {
 		j->deferred = j->deferred || deferred;
 	} else {
-		defer(j);
+		defer(m, j);
 	}
 }
 
 /* settle_job - its changes join the next commit */
-static void settle_job(struct job *j)
+static void settle_job(struct qmgr *m, struct job *j)
 {
 	j->touched = false;
-	qmgr->forwards -= j->forwarded;
+	m->forwards -= j->forwarded;
 	j->forwarded = false;
-	if (notice_success(j) != 0) {
-		qmgr_queue_trouble("cannot queue a delivery report");
+	if (notice_success(m, j) != 0) {
+		qmgr_queue_trouble(m, "cannot queue a delivery report");
 	}
 	if (j->waiting > 0 || j->added != NULL) {
-		record(j, false);
+		record(m, j, false);
 	} else {
-		finish_part(j);
+		finish_part(m, j);
 	}
 	if (!j->unsettled) {
 		j->unsettled = true;
 		j->unsettled_next = NULL;
-		*qmgr->unsettled_tail = j;
-		qmgr->unsettled_tail = &j->unsettled_next;
+		*m->unsettled_tail = j;
+		m->unsettled_tail = &j->unsettled_next;
 	}
 }
 
 /* go_on - the commit has succeeded: what is next for this message? */
-static void go_on(struct job *j)
+static void go_on(struct qmgr *m, struct job *j)
 {
 	char id[QUEUE_ID_TEXT];
 
@@ -213,27 +213,27 @@ static void go_on(struct job *j)
 		log_info("%s: removed", id);
 	}
 	if (j->kept) {
-		load_due_at(j->retry_at);
+		load_due_at(m, j->retry_at);
 	}
 	if (j->gone || j->kept) {
-		job_free(j);
+		job_free(m, j);
 		return;
 	}
-	if (j->added != NULL && qmgr->stopping) {
+	if (j->added != NULL && m->stopping) {
 		job_leave_added(j);
-		settle_touch(j);
+		settle_touch(m, j);
 	} else if (j->added != NULL) {
-		job_take_added(j);
-		transport_submit(j);
+		job_take_added(m, j);
+		transport_submit(m, j);
 	}
 	/* An answer that came while the commit failed is not written down yet. */
 	if (j->waiting > 0 || j->touched) {
 		return;
 	}
 	if (!j->more) {
-		settle_touch(j);
-	} else if (qmgr->stopping || job_load_more(j) != 0) {
-		job_free(j); /* still in the queue: the next look through it finds it */
+		settle_touch(m, j);
+	} else if (m->stopping || job_load_more(m, j) != 0) {
+		job_free(m, j); /* still in the queue: the next look through it finds it */
 	}
 }
 
@@ -241,14 +241,15 @@ static void go_on(struct job *j)
 
 static void on_commit_timer(struct timer *t)
 {
-	(void)t;
-	settle_now();
+	struct qmgr *m = t->owner;
+
+	settle_now(m);
 }
 
-static void commit_later(int64_t ms)
+static void commit_later(struct qmgr *m, int64_t ms)
 {
-	if (qmgr->commit_timer.slot == 0) {
-		loop_timer(qmgr->loop, &qmgr->commit_timer, ms, on_commit_timer, NULL);
+	if (m->commit_timer.slot == 0) {
+		loop_timer(m->loop, &m->commit_timer, ms, on_commit_timer, m);
 	}
 }
 
@@ -257,68 +258,68 @@ static void commit_later(int64_t ms)
  * that was forwarded is in this commit, as its copy is: in a later one a crash in between would
  * forward it twice.
  */
-static void settle_touched(int batch)
+static void settle_touched(struct qmgr *m, int batch)
 {
-	for (int i = 0; (i < batch || qmgr->forwards > 0) && qmgr->touched != NULL; i++) {
-		struct job *j = qmgr->touched;
+	for (int i = 0; (i < batch || m->forwards > 0) && m->touched != NULL; i++) {
+		struct job *j = m->touched;
 
-		qmgr->touched = j->touched_next;
-		if (qmgr->touched == NULL) {
-			qmgr->touched_tail = &qmgr->touched;
+		m->touched = j->touched_next;
+		if (m->touched == NULL) {
+			m->touched_tail = &m->touched;
 		}
-		settle_job(j);
+		settle_job(m, j);
 	}
-	if (qmgr->touched != NULL) {
-		settle_soon();
+	if (m->touched != NULL) {
+		settle_soon(m);
 	}
 }
 
 /* after_commit - messages go on or go; new ones of ours are picked up */
-static void after_commit(void)
+static void after_commit(struct qmgr *m)
 {
-	struct job *j = qmgr->unsettled, *next;
+	struct job *j = m->unsettled, *next;
 	size_t count;
-	const queue_id *ids = queue_committed(qmgr->queue, &count);
+	const queue_id *ids = queue_committed(m->queue, &count);
 
-	load_new(ids, count);
-	qmgr->unsettled = NULL;
-	qmgr->unsettled_tail = &qmgr->unsettled;
+	load_new(m, ids, count);
+	m->unsettled = NULL;
+	m->unsettled_tail = &m->unsettled;
 	for (; j != NULL; j = next) {
 		next = j->unsettled_next;
-		go_on(j);
+		go_on(m, j);
 	}
-	load_wake();
-	transport_send_all();
+	load_wake(m);
+	transport_send_all(m);
 }
 
-void settle_now(void)
+void settle_now(struct qmgr *m)
 {
-	loop_untimer(qmgr->loop, &qmgr->commit_timer);
+	loop_untimer(m->loop, &m->commit_timer);
 	/* While nothing can be written the changes of other messages wait in memory. */
-	settle_touched(qmgr->commit_failed ? 0 : qmgr->batch);
-	qmgr->last_commit = loop_now(qmgr->loop);
-	if (queue_commit(qmgr->queue) != 0) {
-		qmgr->commit_failed = true;
-		qmgr_queue_trouble("the queue cannot be written, deliveries wait");
-		if (queue_is_full(qmgr->queue) && queue_use_reserve(qmgr->queue)) {
-			commit_later(1);
+	settle_touched(m, m->commit_failed ? 0 : m->batch);
+	m->last_commit = loop_now(m->loop);
+	if (queue_commit(m->queue) != 0) {
+		m->commit_failed = true;
+		qmgr_queue_trouble(m, "the queue cannot be written, deliveries wait");
+		if (queue_is_full(m->queue) && queue_use_reserve(m->queue)) {
+			commit_later(m, 1);
 		} else {
-			commit_later(RETRY_MS);
+			commit_later(m, RETRY_MS);
 		}
 		return;
 	}
-	qmgr->commit_failed = false;
-	after_commit();
+	m->commit_failed = false;
+	after_commit(m);
 }
 
 static void on_turn_end(struct loop_hook *h)
 {
-	int64_t since = loop_now(qmgr->loop) - qmgr->last_commit;
+	struct qmgr *m = h->owner;
+	int64_t since = loop_now(m->loop) - m->last_commit;
 
-	(void)h;
-	if (qmgr->commit_failed || (since < COMMIT_GAP_MS && !qmgr->stopping)) {
-		commit_later(COMMIT_GAP_MS - since > 0 ? COMMIT_GAP_MS - since : 1);
+	if (m->commit_failed || (since < COMMIT_GAP_MS && !m->stopping)) {
+		commit_later(m, COMMIT_GAP_MS - since > 0 ? COMMIT_GAP_MS - since : 1);
 	} else {
-		settle_now();
+		settle_now(m);
 	}
 }

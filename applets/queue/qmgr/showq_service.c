@@ -15,14 +15,17 @@
 
 enum { ROWS_A_PIECE = 500 };
 
-static bool is_active(queue_id id)
+static bool is_active(void *arg, queue_id id)
 {
-	return job_find(id) != NULL || succession_is_elders(id);
+	struct qmgr *m = arg;
+
+	return job_find(m, id) != NULL || succession_is_elders(m, id);
 }
 
 /* put_more - the next piece; the end closes the connection */
 static void put_more(struct peer *p)
 {
+	struct qmgr *m = p->peers->owner;
 	struct list_walk *w = p->state;
 	int rc;
 
@@ -34,11 +37,12 @@ static void put_more(struct peer *p)
 		}
 		w = p->state = mem_alloc(sizeof(*w));
 		w->is_active = is_active;
+		w->arg = m;
 	}
-	rc = list_walk(w, qmgr->queue, &p->s.out, ROWS_A_PIECE);
+	rc = list_walk(w, m->queue, &p->s.out, ROWS_A_PIECE);
 	if (rc < 0) {
 		/* Without its end the reader knows that the list is not whole. */
-		qmgr_queue_trouble("cannot list the queue");
+		qmgr_queue_trouble(m, "cannot list the queue");
 		p->closing = true;
 	} else if (rc == 0) {
 		list_put_end(&p->s.out, LIST_END);
@@ -46,7 +50,7 @@ static void put_more(struct peer *p)
 	}
 }
 
-void showq_start(void)
+void showq_start(struct qmgr *m)
 {
 	int fd = unix_listen("public/showq", 0666);
 
@@ -54,13 +58,13 @@ void showq_start(void)
 		log_warn("public/showq: %m: nobody can list the queue");
 		return;
 	}
-	qmgr->showq.more = put_more;
-	peers_listen(&qmgr->showq, fd);
+	m->showq.more = put_more;
+	peers_listen(&m->showq, m->loop, m, fd);
 }
 
-void showq_stop(bool for_good)
+void showq_stop(struct qmgr *m, bool for_good)
 {
-	peers_close(&qmgr->showq);
+	peers_close(&m->showq);
 	if (for_good) {
 		(void)unlink("public/showq");
 	}

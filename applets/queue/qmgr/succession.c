@@ -33,22 +33,22 @@ enum {
 static void on_look(struct timer *t);
 
 /* take_over - an elder let go of this message: it is gone, due later, or ours to try */
-static void take_over(queue_id id)
+static void take_over(struct qmgr *m, queue_id id)
 {
 	struct arena a = ARENA_INIT;
 	struct queue_envelope env;
-	int found = queue_get(qmgr->queue, id, &a, &env);
+	int found = queue_get(m->queue, id, &a, &env);
 
 	if (found > 0 && env.state == QUEUE_DEFERRED && env.next_try > qmgr_now()) {
-		load_due_at(env.next_try);
+		load_due_at(m, env.next_try);
 	} else if (found != 0) {
-		load_new(&id, 1);
+		load_new(m, &id, 1);
 	}
 	arena_free(&a);
 }
 
 /* look_through - messages whose holds are gone are ours now */
-static void look_through(struct succession *s)
+static void look_through(struct qmgr *m, struct succession *s)
 {
 	size_t kept = 0;
 
@@ -58,7 +58,7 @@ static void look_through(struct succession *s)
 		if (queue_is_held(s->holds, QUEUE_HOLD_MESSAGE, id, 0)) {
 			s->held.ids[kept++] = id;
 		} else {
-			take_over(id);
+			take_over(m, id);
 		}
 	}
 	s->held.count = kept;
@@ -66,12 +66,13 @@ static void look_through(struct succession *s)
 
 static void on_look(struct timer *t)
 {
-	struct succession *s = &qmgr->succession;
+	struct qmgr *m = t->owner;
+	struct succession *s = &m->succession;
 
 	s->elders = queue_any_held(s->holds, QUEUE_HOLD_MESSAGE);
-	look_through(s);
+	look_through(m, s);
 	if (s->elders || s->held.count > 0) {
-		loop_timer(qmgr->loop, t, LOOK_MS, on_look, NULL);
+		loop_timer(m->loop, t, LOOK_MS, on_look, m);
 		return;
 	}
 	mem_free(s->held.ids);
@@ -79,9 +80,9 @@ static void on_look(struct timer *t)
 	s->held.room = 0;
 }
 
-void succession_begin(void)
+void succession_begin(struct qmgr *m)
 {
-	struct succession *s = &qmgr->succession;
+	struct succession *s = &m->succession;
 
 	s->holds = queue_holds_open(param.queue_directory);
 	if (s->holds == NULL) {
@@ -90,20 +91,20 @@ void succession_begin(void)
 	}
 	s->elders = queue_any_held(s->holds, QUEUE_HOLD_MESSAGE);
 	if (s->elders) {
-		loop_timer(qmgr->loop, &s->timer, LOOK_MS, on_look, NULL);
+		loop_timer(m->loop, &s->timer, LOOK_MS, on_look, m);
 	}
 }
 
-bool succession_is_elders(queue_id id)
+bool succession_is_elders(struct qmgr *m, queue_id id)
 {
-	const struct succession *s = &qmgr->succession;
+	const struct succession *s = &m->succession;
 
 	return s->elders && queue_is_held(s->holds, QUEUE_HOLD_MESSAGE, id, 0);
 }
 
-void succession_await(queue_id id)
+void succession_await(struct qmgr *m, queue_id id)
 {
-	struct succession *s = &qmgr->succession;
+	struct succession *s = &m->succession;
 
 	for (size_t i = 0; i < s->held.count; i++) {
 		if (s->held.ids[i] == id) {
@@ -120,15 +121,15 @@ void succession_await(queue_id id)
 /* ---- The elder ---- */
 
 /* let_go - jobs of which no agent has anything leave memory; the others are held */
-static void let_go(const struct succession *s)
+static void let_go(struct qmgr *m, const struct succession *s)
 {
-	transport_drop_waiting();
+	transport_drop_waiting(m);
 	for (size_t i = 0; i < JOB_SLOTS; i++) {
 		struct job *next;
 
-		for (struct job *j = qmgr->jobs[i]; j != NULL; j = next) {
+		for (struct job *j = m->jobs[i]; j != NULL; j = next) {
 			next = j->hash_next;
-			if (!job_leave_unsent(j) && !j->held && s->holds != NULL) {
+			if (!job_leave_unsent(m, j) && !j->held && s->holds != NULL) {
 				queue_hold(s->holds, QUEUE_HOLD_MESSAGE, j->id, 0);
 				j->held = true;
 			}
@@ -136,10 +137,10 @@ static void let_go(const struct succession *s)
 	}
 }
 
-void succession_free(struct job *j)
+void succession_free(struct qmgr *m, struct job *j)
 {
 	if (j->held) {
-		queue_unhold(qmgr->succession.holds, QUEUE_HOLD_MESSAGE, j->id, 0);
+		queue_unhold(m->succession.holds, QUEUE_HOLD_MESSAGE, j->id, 0);
 	}
 	j->held = false;
 }
@@ -147,37 +148,44 @@ void succession_free(struct job *j)
 /* on_wait - is the last answer stored, and the successor there? */
 static void on_wait(struct timer *t)
 {
-	struct succession *s = &qmgr->succession;
-	bool followed = queue_claimed_by_other(qmgr->queue) || loop_now(qmgr->loop) >= s->until;
+	struct qmgr *m = t->owner;
+	struct succession *s = &m->succession;
+	bool followed = queue_claimed_by_other(m->queue) || loop_now(m->loop) >= s->until;
 
 	if (followed) {
-		showq_stop(false);
+		showq_stop(m, false);
 	}
-	let_go(s);
-	if (qmgr->job_count == 0 && settle_idle() && followed) {
-		service_done(&qmgr->service);
+	let_go(m, s);
+	if (m->job_count == 0 && settle_idle(m) && followed) {
+		service_done(&m->service);
 		return;
 	}
 	s->look_ms = s->look_ms * 2 < LOOK_MS ? s->look_ms * 2 : LOOK_MS;
-	loop_timer(qmgr->loop, t, s->look_ms, on_wait, NULL);
+	loop_timer(m->loop, t, s->look_ms, on_wait, m);
 }
 
-void succession_hand_over(void)
+void succession_hand_over(struct qmgr *m)
 {
-	struct succession *s = &qmgr->succession;
+	struct succession *s = &m->succession;
 
-	if (qmgr->running) {
-		loop_untimer(qmgr->loop, &s->timer);
-		settle_now();
-		let_go(s);
-		queue_unclaim(qmgr->queue);
+	if (m->running) {
+		loop_untimer(m->loop, &s->timer);
+		settle_now(m);
+		let_go(m, s);
+		queue_unclaim(m->queue);
 	}
 	s->look_ms = FIRST_LOOK_MS;
-	s->until = loop_now(qmgr->loop) + SUCCESSOR_MS;
-	loop_timer(qmgr->loop, &s->timer, FIRST_LOOK_MS, on_wait, NULL);
+	s->until = loop_now(m->loop) + SUCCESSOR_MS;
+	loop_timer(m->loop, &s->timer, FIRST_LOOK_MS, on_wait, m);
 }
 
-void succession_stop(void)
+void succession_stop(struct qmgr *m)
 {
-	loop_untimer(qmgr->loop, &qmgr->succession.timer);
+	loop_untimer(m->loop, &m->succession.timer);
+}
+
+void succession_end(struct qmgr *m)
+{
+	mem_free(m->succession.held.ids);
+	queue_holds_close(m->succession.holds);
 }

@@ -126,16 +126,17 @@ static int64_t service_limit(const char *name, const char *suffix, int64_t fallb
 	return v;
 }
 
-static struct transport *get_transport(const char *name)
+static struct transport *get_transport(struct qmgr *m, const char *name)
 {
-	struct transport *t = hash_get(&qmgr->transports, name);
+	struct transport *t = hash_get(&m->transports, name);
 
 	if (t != NULL) {
 		return t;
 	}
 	t = mem_alloc(sizeof(*t));
+	t->m = m;
 	t->name = mem_strdup(name);
-	stream_init(&t->s, qmgr->loop, &agent_class, t);
+	stream_init(&t->s, m->loop, &agent_class, t);
 	t->ready_tail = &t->ready;
 	t->recipient_limit = service_limit(
 		name, "destination_recipient_limit", param.default_destination_recipient_limit);
@@ -148,7 +149,7 @@ static struct transport *get_transport(const char *name)
 	if (t->recipient_limit == 0 || t->recipient_limit > 1000) {
 		t->recipient_limit = 1000;
 	}
-	hash_set(&qmgr->transports, name, t);
+	hash_set(&m->transports, name, t);
 	return t;
 }
 
@@ -229,16 +230,16 @@ static void queue_request(struct request *r, bool front)
 }
 
 /* fail_request - all of its recipients get this result from us */
-static void fail_request(struct request *r, const char *dsn, const char *text)
+static void fail_request(struct qmgr *m, struct request *r, const char *dsn, const char *text)
 {
 	for (size_t i = 0; i < r->count; i++) {
-		job_fail(r->job, r->rcpts[i], DELIVERY_DEFERRED, dsn, text);
+		job_fail(m, r->job, r->rcpts[i], DELIVERY_DEFERRED, dsn, text);
 	}
 	mem_free(r);
 }
 
 /* fail_waiting - nobody takes this transport's mail */
-static void fail_waiting(struct transport *t)
+static void fail_waiting(struct qmgr *m, struct transport *t)
 {
 	struct hash_entry *e, *next;
 
@@ -251,7 +252,7 @@ static void fail_waiting(struct transport *t)
 
 			list_remove(&d->waiting, r);
 			t->waiting--;
-			fail_request(r, "4.3.0", "mail transport unavailable");
+			fail_request(m, r, "4.3.0", "mail transport unavailable");
 		}
 	}
 	/* The ring holds destinations without mail now: they leave it. */
@@ -263,15 +264,15 @@ static void fail_waiting(struct transport *t)
 /*
  * place - r joins the request that is being filled for its destination, or a new one
  */
-static void place(struct job *j, struct rcpt *r, const struct route *route, struct request **open,
-	size_t *open_count, size_t open_max)
+static void place(struct qmgr *m, struct job *j, struct rcpt *r, const struct route *route,
+	struct request **open, size_t *open_count, size_t open_max)
 {
-	struct transport *t = get_transport(route->transport);
+	struct transport *t = get_transport(m, route->transport);
 	struct request *q;
 	struct dest *d;
 
 	if (t->unavailable) {
-		job_fail(j, r, DELIVERY_DEFERRED, "4.3.0", "mail transport unavailable");
+		job_fail(m, j, r, DELIVERY_DEFERRED, "4.3.0", "mail transport unavailable");
 		return;
 	}
 	d = get_dest(t, route->nexthop, route->recipient);
@@ -298,9 +299,9 @@ static void place(struct job *j, struct rcpt *r, const struct route *route, stru
 	open[(*open_count)++] = q;
 }
 
-void transport_submit(struct job *j)
+void transport_submit(struct qmgr *m, struct job *j)
 {
-	struct arena *a = &qmgr->routing;
+	struct arena *a = &m->routing;
 	struct request *open[16];
 	size_t open_count = 0;
 
@@ -313,9 +314,9 @@ void transport_submit(struct job *j)
 		}
 		rc = route_resolve(a, j->sender, r->address, &route);
 		if (rc > 0) {
-			place(j, r, &route, open, &open_count, ARRAY_LEN(open));
+			place(m, j, r, &route, open, &open_count, ARRAY_LEN(open));
 		} else {
-			job_fail(j, r, rc == 0 ? DELIVERY_BOUNCED : DELIVERY_DEFERRED, route.dsn,
+			job_fail(m, j, r, rc == 0 ? DELIVERY_BOUNCED : DELIVERY_DEFERRED, route.dsn,
 				route.text);
 		}
 		arena_reset(a);
@@ -327,21 +328,22 @@ void transport_submit(struct job *j)
 static void on_retry(struct timer *timer)
 {
 	struct transport *t = timer->owner;
+	struct qmgr *m = t->m;
 
 	t->dead = false;
 	t->unavailable = false;
-	transport_send_all();
+	transport_send_all(m);
 }
 
 /* die - nothing is sent for so long */
-static void die(struct transport *t, int64_t ms)
+static void die(struct qmgr *m, struct transport *t, int64_t ms)
 {
 	t->dead = true;
-	loop_timer(qmgr->loop, &t->retry, ms, on_retry, t);
+	loop_timer(m->loop, &t->retry, ms, on_retry, t);
 }
 
 /* connect_agent - true when there is a connection */
-static bool connect_agent(struct transport *t)
+static bool connect_agent(struct qmgr *m, struct transport *t)
 {
 	char path[512];
 
@@ -353,18 +355,18 @@ static bool connect_agent(struct transport *t)
 		return true;
 	}
 	if (errno == EAGAIN) { /* its backlog is full: it is there */
-		die(t, RECONNECT_MS);
+		die(m, t, RECONNECT_MS);
 		return false;
 	}
 	log_warn("connect to transport private/%s: %m", t->name);
-	die(t, param.transport_retry_time * 1000);
+	die(m, t, param.transport_retry_time * 1000);
 	t->unavailable = true;
-	fail_waiting(t);
+	fail_waiting(m, t);
 	return false;
 }
 
 /* redo - unanswered recipients of a request whose connection broke wait again, suspect */
-static void redo(struct request *r)
+static void redo(struct qmgr *m, struct request *r)
 {
 	struct request *again = new_request(r->job, r->dest, r->count);
 
@@ -376,7 +378,7 @@ static void redo(struct request *r)
 		}
 		rcpt->suspect = true;
 		if (++rcpt->breaks >= BREAKS_MAX) {
-			job_fail(r->job, rcpt, DELIVERY_DEFERRED, "4.3.0",
+			job_fail(m, r->job, rcpt, DELIVERY_DEFERRED, "4.3.0",
 				"unknown mail transport error");
 		} else {
 			again->rcpts[again->count++] = rcpt;
@@ -390,7 +392,7 @@ static void redo(struct request *r)
 }
 
 /* broken - the agent went away, or talks nonsense */
-static void broken(struct transport *t)
+static void broken(struct qmgr *m, struct transport *t)
 {
 	stream_close(&t->s);
 	t->breaks++;
@@ -402,12 +404,12 @@ static void broken(struct transport *t)
 		list_remove(&t->sent, r);
 		slot_give(t, r);
 		d->sent--;
-		redo(r);
+		redo(m, r);
 		mem_free(r);
 		dest_check(d);
 	}
 	if (t->breaks > 1) {
-		die(t, RECONNECT_MS);
+		die(m, t, RECONNECT_MS);
 	}
 }
 
@@ -446,11 +448,11 @@ static void send_request(struct transport *t, struct request *r)
 	r->dest->sent++;
 }
 
-static void send_some(struct transport *t)
+static void send_some(struct qmgr *m, struct transport *t)
 {
 	struct dest *d;
 
-	if (t->waiting == 0 || t->dead || !connect_agent(t) || t->s.lost != STREAM_OPEN) {
+	if (t->waiting == 0 || t->dead || !connect_agent(m, t) || t->s.lost != STREAM_OPEN) {
 		return;
 	}
 	while (t->sent.count < (t->breaks > 1 ? 1 : WINDOW) && buf_unread(&t->s.out) < OUT_HIGH &&
@@ -468,14 +470,14 @@ static void send_some(struct transport *t)
 	(void)stream_flush(&t->s);
 }
 
-void transport_send_all(void)
+void transport_send_all(struct qmgr *m)
 {
-	if (qmgr->stopping || qmgr->commit_failed) {
+	if (m->stopping || m->commit_failed) {
 		return;
 	}
-	for (struct hash_entry *e = hash_next(&qmgr->transports, NULL); e != NULL;
-		e = hash_next(&qmgr->transports, e)) {
-		send_some(e->value);
+	for (struct hash_entry *e = hash_next(&m->transports, NULL); e != NULL;
+		e = hash_next(&m->transports, e)) {
+		send_some(m, e->value);
 	}
 }
 
@@ -483,6 +485,7 @@ void transport_send_all(void)
 static bool on_answer(struct stream *s, struct wire *w)
 {
 	struct transport *t = s->owner;
+	struct qmgr *m = t->m;
 	struct delivery_answer a;
 	struct request *r;
 	struct dest *d;
@@ -498,7 +501,7 @@ static bool on_answer(struct stream *s, struct wire *w)
 	t->breaks = 0;
 	for (size_t i = 0; i < r->count; i++) {
 		if ((uint64_t)r->rcpts[i]->n == a.n && r->rcpts[i]->state == RCPT_WAITING) {
-			job_answer(r->job, r->rcpts[i], &a);
+			job_answer(m, r->job, r->rcpts[i], &a);
 			r->answered++;
 			break;
 		}
@@ -517,14 +520,16 @@ static bool on_answer(struct stream *s, struct wire *w)
 static void on_taken(struct stream *s)
 {
 	struct transport *t = s->owner;
+	struct qmgr *m = t->m;
 
 	arena_free(&t->answers);
-	transport_send_all();
+	transport_send_all(m);
 }
 
 static void on_closed(struct stream *s, enum stream_end why)
 {
 	struct transport *t = s->owner;
+	struct qmgr *m = t->m;
 
 	arena_free(&t->answers);
 	if (why == STREAM_MALFORMED || why == STREAM_TOO_LONG) {
@@ -535,16 +540,16 @@ static void on_closed(struct stream *s, enum stream_end why)
 		log_warn("private/%s socket: premature disconnect with %zu deliveries under way",
 			t->name, t->sent.count);
 	}
-	broken(t);
-	transport_send_all();
+	broken(m, t);
+	transport_send_all(m);
 }
 
-size_t transport_sent_count(void)
+size_t transport_sent_count(struct qmgr *m)
 {
 	size_t count = 0;
 
-	for (struct hash_entry *e = hash_next(&qmgr->transports, NULL); e != NULL;
-		e = hash_next(&qmgr->transports, e)) {
+	for (struct hash_entry *e = hash_next(&m->transports, NULL); e != NULL;
+		e = hash_next(&m->transports, e)) {
 		count += ((struct transport *)e->value)->sent.count;
 	}
 	return count;
@@ -575,22 +580,60 @@ static void drop_waiting(struct transport *t)
 	}
 }
 
-void transport_drop_waiting(void)
+void transport_drop_waiting(struct qmgr *m)
 {
-	for (struct hash_entry *e = hash_next(&qmgr->transports, NULL); e != NULL;
-		e = hash_next(&qmgr->transports, e)) {
+	for (struct hash_entry *e = hash_next(&m->transports, NULL); e != NULL;
+		e = hash_next(&m->transports, e)) {
 		drop_waiting(e->value);
 	}
 }
 
-void transport_revive(void)
+void transport_revive(struct qmgr *m)
 {
-	for (struct hash_entry *e = hash_next(&qmgr->transports, NULL); e != NULL;
-		e = hash_next(&qmgr->transports, e)) {
+	for (struct hash_entry *e = hash_next(&m->transports, NULL); e != NULL;
+		e = hash_next(&m->transports, e)) {
 		struct transport *t = e->value;
 
-		loop_untimer(qmgr->loop, &t->retry);
+		loop_untimer(m->loop, &t->retry);
 		t->dead = false;
 		t->unavailable = false;
 	}
+}
+
+static void free_list(struct request_list *l)
+{
+	while (l->first != NULL) {
+		struct request *r = l->first;
+
+		list_remove(l, r);
+		mem_free(r);
+	}
+}
+
+static void free_dest(void *p)
+{
+	struct dest *d = p;
+
+	free_list(&d->waiting);
+	mem_free(d->nexthop);
+	mem_free(d);
+}
+
+static void free_transport(void *p)
+{
+	struct transport *t = p;
+
+	stream_close(&t->s);
+	free_list(&t->sent);
+	hash_free(&t->dests, free_dest);
+	arena_free(&t->answers);
+	mem_free(t->slots);
+	mem_free(t->slot_next);
+	mem_free((char *)t->name);
+	mem_free(t);
+}
+
+void transport_free_all(struct qmgr *m)
+{
+	hash_free(&m->transports, free_transport);
 }
