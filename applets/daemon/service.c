@@ -274,12 +274,13 @@ void service_open_log(const char *command, unsigned flags, bool to_stderr)
 }
 
 /* relay_log - lines to master; it reads them soon, but is not waited for without end */
-static void relay_log(const char *lines, size_t len)
+static void relay_log(void *arg, const char *lines, size_t len)
 {
 	struct pollfd p = { .fd = SERVICE_FD_CONTROL, .events = POLLOUT };
 	struct buf b = BUF_INIT;
 	size_t mark = wire_begin(&b);
 
+	(void)arg;
 	wire_put_int(&b, SERVICE_MSG_LOG);
 	wire_put_int(&b, G.lost);
 	wire_put_bytes(&b, lines, len);
@@ -307,7 +308,7 @@ static void open_log(struct service *s)
 	char tag[64];
 
 	if (!s->private_->debug && is_relayed(s)) {
-		log_set_sink(relay_log);
+		log_set_sink(relay_log, NULL);
 	} else if (!s->private_->debug && s->private_->log_fd >= 0) {
 		make_tag(tag, s->command, s->private_->info->flags);
 		log_set_tag(tag); /* the file is open: see service_init() */
@@ -601,7 +602,7 @@ void service_init(struct service *s, const struct service_info *info, int argc, 
 	log_open(s->command, LOG_TO_STDERR);
 	take_inherited(s);
 	if (is_relayed(s)) {
-		log_set_sink(relay_log);
+		log_set_sink(relay_log, NULL);
 	} else if (s->by_master) {
 		/*
 		 * Nobody reads a daemon's standard error: errors of its configuration go where the

@@ -41,7 +41,8 @@ static struct {
 	char host[64];
 	enum log_target target;
 	int fd; /* file or syslog socket; -1 none */
-	void (*sink)(const char *lines, size_t len);
+	void (*sink)(void *arg, const char *lines, size_t len);
+	void *sink_arg;
 	int verbose;
 	int buffered;
 	time_t stamp_time; /* the second that stamp shows */
@@ -128,10 +129,11 @@ void log_set_buffered(int on)
 	logger.buffered = on;
 }
 
-void log_set_sink(void (*fn)(const char *lines, size_t len))
+void log_set_sink(void (*fn)(void *arg, const char *lines, size_t len), void *arg)
 {
 	log_flush();
 	logger.sink = fn;
+	logger.sink_arg = arg;
 	logger.target = LOG_TO_SINK;
 }
 
@@ -182,7 +184,7 @@ void log_flush(void)
 	int n;
 
 	if (logger.target == LOG_TO_SINK) {
-		log_hold_give(logger.sink);
+		log_hold_give(logger.sink, logger.sink_arg);
 	}
 	if (logger.target != LOG_TO_FILE || !log_hold_flush(logger.fd) || log_hold_lost() == 0) {
 		return;

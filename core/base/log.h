@@ -38,7 +38,7 @@ int log_fd(void);
  * Lines go to fn, which hands them to a process that writes them by log_relayed(): a process that
  * becomes a user has no descriptor of the log. Each is a digit of severity, the text, a line end.
  */
-void log_set_sink(void (*fn)(const char *lines, size_t len));
+void log_set_sink(void (*fn)(void *arg, const char *lines, size_t len), void *arg);
 /* A line (without its end) that process pid has handed to us; label goes before its text. */
 void log_relayed(pid_t pid, const char *label, const char *line, size_t len);
 /* Besides, fn gets each warning and worse ("warning: ", the text) until it is set to NULL. */

@@ -179,7 +179,7 @@ bool log_hold_has_room(size_t len)
 	return G.len + len <= sizeof(log_held);
 }
 
-void log_hold_give(void (*fn)(const char *lines, size_t len))
+void log_hold_give(void (*fn)(void *arg, const char *lines, size_t len), void *arg)
 {
 	size_t len;
 
@@ -187,7 +187,7 @@ void log_hold_give(void (*fn)(const char *lines, size_t len))
 	len = G.len;
 	G.len = 0;
 	if (len > 0) {
-		fn(log_held, len);
+		fn(arg, log_held, len);
 	}
 }
 

@@ -14,7 +14,7 @@ bool log_hold_add(int fd, const char *line, size_t len);
 /* Would one of len bytes find room without a write? */
 bool log_hold_has_room(size_t len);
 /* Hand all that is kept to fn. */
-void log_hold_give(void (*fn)(const char *lines, size_t len));
+void log_hold_give(void (*fn)(void *arg, const char *lines, size_t len), void *arg);
 /* Write what is kept; true: all of it is out. */
 bool log_hold_flush(int fd);
 /* Some lines could not be written at the last try, or were lost and that was not said. */

@@ -105,10 +105,12 @@ static struct {
 	struct buf lines;
 } G;
 
-static void keep_lines(const char *lines, size_t len)
+static void keep_lines(void *arg, const char *lines, size_t len)
 {
-	if (G.lines.len < LINES_MAX) {
-		buf_add(&G.lines, lines, len);
+	struct buf *kept = arg;
+
+	if (kept->len < LINES_MAX) {
+		buf_add(kept, lines, len);
 	}
 }
 
@@ -181,7 +183,7 @@ static struct reader *start_child(struct auth_db *const *dbs, size_t count)
 		(void)signal(SIGHUP, SIG_IGN);
 		(void)prctl(PR_SET_NAME, "auth-reader", 0, 0, 0);
 		log_set_buffered(0);
-		log_set_sink(keep_lines);
+		log_set_sink(keep_lines, &G.lines);
 		privileges_keep_only(&ends[1], 1);
 		privileges_take(PROCESS_READER, &root);
 		privileges_seal(PROCESS_READER);

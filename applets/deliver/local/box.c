@@ -24,6 +24,7 @@ enum { BOXES_KEPT = 2000, RETRY_MS = 250, CHILD_LOCK_MS = 500 };
 enum box_state { BOX_UNSEEN, BOX_KNOWN, BOX_BUSY };
 
 struct box {
+	struct local *g;
 	char *key;
 	char *path;
 	struct target target; /* whose rights; its texts belong to the box */
@@ -51,8 +52,9 @@ const struct target *box_target(const struct box *box)
 static void box_free(void *p)
 {
 	struct box *box = p;
+	struct local *g = box->g;
 
-	loop_untimer(G.service.loop, &box->retry);
+	loop_untimer(g->service.loop, &box->retry);
 	mem_free((char *)box->target.user.name);
 	mem_free((char *)box->target.user.home);
 	mem_free(box->key);
@@ -60,20 +62,20 @@ static void box_free(void *p)
 	mem_free(box);
 }
 
-void boxes_free(void)
+void boxes_free(struct local *g)
 {
-	hash_free(&G.boxes, box_free);
+	hash_free(&g->boxes, box_free);
 }
 
 /* make_dirty - the box is looked at at the end of the turn */
-static void make_dirty(struct box *box)
+static void make_dirty(struct local *g, struct box *box)
 {
 	if (!box->dirty) {
 		box->dirty = true;
-		box->dirty_next = G.dirty;
-		G.dirty = box;
+		box->dirty_next = g->dirty;
+		g->dirty = box;
 	}
-	loop_at_end(G.service.loop, &G.turn, begin_boxes, NULL);
+	loop_at_end(g->service.loop, &g->turn, begin_boxes, g);
 }
 
 /* ends_in_slash - a maildir? */
@@ -85,15 +87,16 @@ static bool ends_in_slash(const char *path)
 }
 
 /* box_find - the mailbox of a target, made when it is new */
-static struct box *box_find(const struct target *t)
+static struct box *box_find(struct local *g, const struct target *t)
 {
 	struct buf key = BUF_INIT;
 	struct box *box;
 
 	buf_addf(&key, "%ld %d %s", (long)t->user.uid, t->kind == TARGET_FILE, t->value);
-	box = hash_get(&G.boxes, buf_str(&key));
+	box = hash_get(&g->boxes, buf_str(&key));
 	if (box == NULL) {
 		box = mem_alloc(sizeof(*box));
+		box->g = g;
 		box->key = mem_strdup(buf_str(&key));
 		box->path = mem_strdup(t->value);
 		box->target.kind = t->kind;
@@ -104,25 +107,25 @@ static struct box *box_find(const struct target *t)
 		box->target.spool = t->spool;
 		/* Maildirs have no tail. */
 		box->state = ends_in_slash(t->value) ? BOX_KNOWN : BOX_UNSEEN;
-		hash_set(&G.boxes, box->key, box);
+		hash_set(&g->boxes, box->key, box);
 	}
 	buf_free(&key);
 	return box;
 }
 
 /* forget_some - boxes nobody waits for, when there are many; they are probed again later */
-static void forget_some(void)
+static void forget_some(struct local *g)
 {
 	struct hash_entry *e = NULL;
 
-	while (G.boxes.count > BOXES_KEPT && (e = hash_next(&G.boxes, e)) != NULL) {
+	while (g->boxes.count > BOXES_KEPT && (e = hash_next(&g->boxes, e)) != NULL) {
 		struct box *box = e->value;
 
 		if (box->state != BOX_BUSY && box->jobs.count == 0 && !box->dirty) {
-			hash_del(&G.boxes, box->key);
+			hash_del(&g->boxes, box->key);
 			box_free(box);
 			e = NULL;
-			if (G.boxes.count <= BOXES_KEPT / 2) {
+			if (g->boxes.count <= BOXES_KEPT / 2) {
 				break;
 			}
 		}
@@ -161,32 +164,32 @@ static bool waits_for_lock(const struct box *box)
 	return box->retry.slot != 0;
 }
 
-void box_add(struct job *j)
+void box_add(struct local *g, struct job *j)
 {
-	struct box *box = box_find(j->target);
+	struct box *box = box_find(g, j->target);
 
 	jobs_push(&box->jobs, j);
 	if (box->state != BOX_BUSY && !waits_for_lock(box)) {
-		make_dirty(box);
+		make_dirty(g, box);
 	}
 }
 
 /* fail_all - no batch can be made: every waiting job is put off */
-static void fail_all(struct box *box, const char *text)
+static void fail_all(struct local *g, struct box *box, const char *text)
 {
 	struct job *j;
 
 	while ((j = jobs_pop(&box->jobs)) != NULL) {
-		job_done(j, DELIVERY_DEFERRED, "4.2.0", text);
+		job_done(g, j, DELIVERY_DEFERRED, "4.2.0", text);
 	}
 }
 
 /* ---- Batches ---- */
 
-static struct deliver_how how_for(const struct box *box)
+static struct deliver_how how_for(struct local *g, const struct box *box)
 {
 	return (struct deliver_how){ .size_limit = param.mailbox_size_limit,
-		.lock_ms = G.root ? CHILD_LOCK_MS : 0,
+		.lock_ms = g->root ? CHILD_LOCK_MS : 0,
 		.home = box->target.user.home,
 		.any_owner = box->target.kind == TARGET_FILE || !param.strict_mailbox_ownership };
 }
@@ -204,14 +207,14 @@ static void batch_free(struct batch *b)
 }
 
 /* batch_make - of the jobs that wait; NULL: nobody waits any more */
-static struct batch *batch_make(struct box *box)
+static struct batch *batch_make(struct local *g, struct box *box)
 {
 	size_t room = box->jobs.count < BATCH_ITEMS ? box->jobs.count : BATCH_ITEMS;
 	struct batch *b = mem_alloc(sizeof(*b));
 	int64_t bytes = 0;
 
 	b->box = box;
-	b->how = how_for(box);
+	b->how = how_for(g, box);
 	b->jobs = mem_calloc(room + 1, sizeof(*b->jobs));
 	b->items = mem_calloc(room + 1, sizeof(*b->items));
 	while (box->jobs.first != NULL && b->count < room &&
@@ -219,7 +222,7 @@ static struct batch *batch_make(struct box *box)
 		struct job *j = jobs_pop(&box->jobs);
 
 		if (!job_wanted(j)) {
-			job_done(j, DELIVERY_DEFERRED, "4.3.0", "the queue manager went away");
+			job_done(g, j, DELIVERY_DEFERRED, "4.3.0", "the queue manager went away");
 			continue;
 		}
 		bytes += j->recipient->request->r.size;
@@ -237,9 +240,9 @@ static struct batch *batch_make(struct box *box)
  * batch_repair - the tail names a message: if it is in the queue still it may be torn;
  * NULL: it is not, its delivery was complete
  */
-static struct batch *batch_repair(struct box *box)
+static struct batch *batch_repair(struct local *g, struct box *box)
 {
-	struct queue *queue = local_queue();
+	struct queue *queue = local_queue(g);
 	struct queue_envelope env;
 	struct request *q;
 	struct batch *b;
@@ -249,6 +252,7 @@ static struct batch *batch_repair(struct box *box)
 		return NULL;
 	}
 	q = mem_alloc(sizeof(*q));
+	q->g = g;
 	if (queue_get(queue, id, &q->arena, &env) != 1) {
 		arena_free(&q->arena);
 		mem_free(q);
@@ -260,7 +264,7 @@ static struct batch *batch_repair(struct box *box)
 	b = mem_alloc(sizeof(*b));
 	b->box = box;
 	b->repair = q;
-	b->how = how_for(box);
+	b->how = how_for(g, box);
 	b->items = mem_alloc(sizeof(*b->items));
 	b->count = 1;
 	b->items[0] = (struct deliver_item){ .queue_id = q->id,
@@ -276,14 +280,15 @@ static struct batch *batch_repair(struct box *box)
 static void on_retry(struct timer *t)
 {
 	struct box *box = t->owner;
+	struct local *g = box->g;
 
-	make_dirty(box);
+	make_dirty(g, box);
 }
 
 /* lock_wait - somebody else has the mailbox: true: again a little later; false: not for now */
-static bool lock_wait(struct box *box)
+static bool lock_wait(struct local *g, struct box *box)
 {
-	int64_t now = loop_now(G.service.loop);
+	int64_t now = loop_now(g->service.loop);
 	int64_t patience = param.deliver_lock_attempts * param.deliver_lock_delay * 1000;
 
 	if (box->locked_since == 0) {
@@ -293,7 +298,7 @@ static bool lock_wait(struct box *box)
 		box->locked_since = 0;
 		return false;
 	}
-	loop_timer(G.service.loop, &box->retry, RETRY_MS, on_retry, box);
+	loop_timer(g->service.loop, &box->retry, RETRY_MS, on_retry, box);
 	return true;
 }
 
@@ -313,7 +318,7 @@ static void give_back(struct batch *b, bool suspect)
 }
 
 /* finish - tell what became of each job */
-static void finish(struct batch *b)
+static void finish(struct local *g, struct batch *b)
 {
 	for (size_t i = 0; b->jobs != NULL && i < b->count; i++) {
 		const struct deliver_item *it = &b->items[i];
@@ -325,7 +330,7 @@ static void finish(struct batch *b)
 		} else {
 			snprintf(text, sizeof(text), "%s", it->text);
 		}
-		job_done(b->jobs[i],
+		job_done(g, b->jobs[i],
 			good                                 ? DELIVERY_SENT
 				: it->status == DELIVER_FAIL ? DELIVERY_BOUNCED
 							     : DELIVERY_DEFERRED,
@@ -333,29 +338,29 @@ static void finish(struct batch *b)
 	}
 }
 
-void box_batch_done(struct batch *b, bool locked)
+void box_batch_done(struct local *g, struct batch *b, bool locked)
 {
 	struct box *box = b->box;
 
 	box->state = BOX_KNOWN;
-	if (locked && lock_wait(box)) {
+	if (locked && lock_wait(g, box)) {
 		give_back(b, false);
 	} else {
 		if (!locked) {
 			box->locked_since = 0;
 		}
-		finish(b);
+		finish(g, b);
 		if (b->repair != NULL) {
 			box->repair[0] = '\0';
 		}
 	}
 	batch_free(b);
 	if (!waits_for_lock(box) && (box->jobs.count > 0 || box->repair[0] != '\0')) {
-		make_dirty(box);
+		make_dirty(g, box);
 	}
 }
 
-void box_batch_died(struct batch *b)
+void box_batch_died(struct local *g, struct batch *b)
 {
 	struct box *box = b->box;
 	bool again = false;
@@ -377,41 +382,41 @@ void box_batch_died(struct batch *b)
 	if (again) {
 		give_back(b, true);
 	} else {
-		finish(b);
+		finish(g, b);
 	}
 	batch_free(b);
 	if (box->jobs.count > 0) {
-		make_dirty(box);
+		make_dirty(g, box);
 	}
 }
 
-void box_probed(struct box *box, int rc, const char *id)
+void box_probed(struct local *g, struct box *box, int rc, const char *id)
 {
 	box->state = BOX_KNOWN;
 	if (rc > 0) {
 		snprintf(box->repair, sizeof(box->repair), "%s", id);
 	} else if (rc < 0) {
 		box->state = BOX_UNSEEN;
-		if (lock_wait(box)) {
+		if (lock_wait(g, box)) {
 			return;
 		}
-		fail_all(box, "mailbox cannot be opened or is locked by another process");
+		fail_all(g, box, "mailbox cannot be opened or is locked by another process");
 	}
 	if (box->jobs.count > 0) {
-		make_dirty(box);
+		make_dirty(g, box);
 	}
 }
 
 /* run_here - not root: the work is done in this process */
-static void run_here(struct batch *b)
+static void run_here(struct local *g, struct batch *b)
 {
-	box_batch_done(b, deliver_to_mailbox(b->box->path, &b->how, b->items, b->count) != 0);
+	box_batch_done(g, b, deliver_to_mailbox(b->box->path, &b->how, b->items, b->count) != 0);
 }
 
 /* begin_box - probe, repair or deliver; false: no child is free for it */
-static bool begin_box(struct box *box)
+static bool begin_box(struct local *g, struct box *box)
 {
-	struct deliver_how how = how_for(box);
+	struct deliver_how how = how_for(g, box);
 	char id[DELIVER_ID_SIZE] = "";
 	struct batch *b = NULL;
 
@@ -423,35 +428,35 @@ static bool begin_box(struct box *box)
 		return true;
 	}
 	if (box->state == BOX_UNSEEN) {
-		if (!G.root) {
+		if (!g->root) {
 			int rc = deliver_probe(box->path, &how, id);
 
 			/* What cannot be opened fails for the message, with the reason. */
-			box_probed(box, rc < 0 && errno != EAGAIN ? 0 : rc, id);
+			box_probed(g, box, rc < 0 && errno != EAGAIN ? 0 : rc, id);
 			return true;
 		}
 		box->state = BOX_BUSY;
-		if (!worker_probe(box)) {
+		if (!worker_probe(g, box)) {
 			box->state = BOX_UNSEEN;
 			return false;
 		}
 		return true;
 	}
 	if (box->repair[0] != '\0') {
-		b = batch_repair(box);
+		b = batch_repair(g, box);
 		if (b == NULL) {
 			box->repair[0] = '\0';
 		}
 	}
-	b = b != NULL ? b : batch_make(box);
+	b = b != NULL ? b : batch_make(g, box);
 	if (b == NULL) {
 		box->locked_since = 0; /* nobody waits for it any more */
 		return true;
 	}
 	box->state = BOX_BUSY;
-	if (!G.root) {
-		run_here(b);
-	} else if (!worker_deliver(b)) {
+	if (!g->root) {
+		run_here(g, b);
+	} else if (!worker_deliver(g, b)) {
 		box->state = BOX_KNOWN;
 		give_back(b, false);
 		batch_free(b);
@@ -463,16 +468,16 @@ static bool begin_box(struct box *box)
 /* begin_boxes - the end of a turn: everything that came in it is delivered */
 static void begin_boxes(struct loop_hook *h)
 {
-	struct box *list = G.dirty, *waiting = NULL;
+	struct local *g = h->owner;
+	struct box *list = g->dirty, *waiting = NULL;
 
-	(void)h;
-	G.dirty = NULL;
+	g->dirty = NULL;
 	while (list != NULL) {
 		struct box *box = list;
 
 		list = box->dirty_next;
 		box->dirty = false;
-		if (!begin_box(box)) {
+		if (!begin_box(g, box)) {
 			box->dirty = true;
 			box->dirty_next = waiting;
 			waiting = box;
@@ -483,15 +488,15 @@ static void begin_boxes(struct loop_hook *h)
 		struct box *box = waiting;
 
 		waiting = box->dirty_next;
-		box->dirty_next = G.dirty;
-		G.dirty = box;
+		box->dirty_next = g->dirty;
+		g->dirty = box;
 	}
-	forget_some();
+	forget_some(g);
 }
 
-void box_worker_free(void)
+void box_worker_free(struct local *g)
 {
-	if (G.dirty != NULL) {
-		loop_at_end(G.service.loop, &G.turn, begin_boxes, NULL);
+	if (g->dirty != NULL) {
+		loop_at_end(g->service.loop, &g->turn, begin_boxes, g);
 	}
 }

@@ -100,11 +100,11 @@ bool note_find(const struct job *j)
 }
 
 /* is_done - is the recipient that the note is about out of the queue? Not known: false */
-static bool is_done(const char *name)
+static bool is_done(struct local *g, const char *name)
 {
 	char id_text[QUEUE_ID_TEXT];
 	const char *id_start = name + sizeof(prefix) - 1, *dot = strchr(id_start, '.');
-	struct queue *queue = local_queue();
+	struct queue *queue = local_queue(g);
 	struct arena a = ARENA_INIT;
 	struct queue_recipient r;
 	int64_t n;
@@ -130,12 +130,12 @@ static bool is_done(const char *name)
 /* on_clean - notes whose recipients are done go; again later while there are others */
 static void on_clean(struct timer *t)
 {
+	struct local *g = t->owner;
 	int fd = open_dir();
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *e;
 	bool left = false;
 
-	(void)t;
 	if (d == NULL) {
 		if (fd >= 0) {
 			close(fd);
@@ -146,7 +146,7 @@ static void on_clean(struct timer *t)
 		if (!str_starts(e->d_name, prefix)) {
 			continue;
 		}
-		if (is_done(e->d_name)) {
+		if (is_done(g, e->d_name)) {
 			(void)unlinkat(dirfd(d), e->d_name, 0);
 		} else {
 			left = true;
@@ -154,13 +154,13 @@ static void on_clean(struct timer *t)
 	}
 	closedir(d);
 	if (left) {
-		notes_clean_later();
+		notes_clean_later(g);
 	}
 }
 
-void notes_clean_later(void)
+void notes_clean_later(struct local *g)
 {
-	if (G.note_timer.slot == 0) {
-		loop_timer(G.service.loop, &G.note_timer, CLEAN_MS, on_clean, NULL);
+	if (g->note_timer.slot == 0) {
+		loop_timer(g->service.loop, &g->note_timer, CLEAN_MS, on_clean, g);
 	}
 }

@@ -39,6 +39,7 @@ static const char SAFE[] = " \t0123456789!@%-_=+:,./"
 			   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 struct command {
+	struct local *g;
 	struct command *next;
 	struct job *job;
 	pid_t pid;            /* of its keeper */
@@ -51,7 +52,7 @@ struct command {
 	bool timed_out, unreadable;
 };
 
-static void command_begin(void);
+static void command_begin(struct local *g);
 
 /* ---- In the child ---- */
 
@@ -272,12 +273,12 @@ static const struct meaning {
 	{ EX_CONFIG, "5.3.5", "local configuration error" },
 };
 
-static void close_watch(struct watch *w)
+static void close_watch(struct local *g, struct watch *w)
 {
 	int fd = w->fd;
 
 	if (fd >= 0) {
-		loop_unwatch(G.service.loop, w);
+		loop_unwatch(g->service.loop, w);
 		close(fd);
 		w->fd = -1;
 	}
@@ -289,21 +290,21 @@ static void tell_keeper(const struct command *c, char word)
 	(void)send(c->ctl, &word, 1, MSG_NOSIGNAL);
 }
 
-static void command_free(struct command *c)
+static void command_free(struct local *g, struct command *c)
 {
-	struct command **p = &G.commands;
+	struct command **p = &g->commands;
 
 	while (*p != c) {
 		p = &(*p)->next;
 	}
 	*p = c->next;
-	G.command_count--;
-	close_watch(&c->in);
-	close_watch(&c->out);
+	g->command_count--;
+	close_watch(g, &c->in);
+	close_watch(g, &c->out);
 	if (c->ctl >= 0) {
 		close(c->ctl);
 	}
-	loop_untimer(G.service.loop, &c->limit);
+	loop_untimer(g->service.loop, &c->limit);
 	buf_free(&c->data);
 	buf_free(&c->output);
 	mem_free(c);
@@ -404,11 +405,11 @@ static bool read_output(struct command *c)
 	return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
-bool command_ended(pid_t pid, int status)
+bool command_ended(struct local *g, pid_t pid, int status)
 {
 	enum delivery_status s;
 	struct buf text = BUF_INIT;
-	struct command *c = G.commands;
+	struct command *c = g->commands;
 	const char *dsn;
 	struct job *job;
 
@@ -424,18 +425,18 @@ bool command_ended(pid_t pid, int status)
 	clean_output(&c->output);
 	s = outcome(c, status, &dsn, &text);
 	job = c->job;
-	command_free(c);
-	notes_clean_later();
-	job_done(job, s, dsn, buf_str(&text));
+	command_free(g, c);
+	notes_clean_later(g);
+	job_done(g, job, s, dsn, buf_str(&text));
 	buf_free(&text);
-	command_begin();
+	command_begin(g);
 	return true;
 }
 
-void commands_free(void)
+void commands_free(struct local *g)
 {
-	while (G.commands != NULL) {
-		command_free(G.commands);
+	while (g->commands != NULL) {
+		command_free(g, g->commands);
 	}
 }
 
@@ -451,9 +452,11 @@ static void on_limit(struct timer *t)
 
 static void on_output(struct watch *w, unsigned events)
 {
+	struct command *c = w->owner;
+
 	(void)events;
-	if (!read_output(w->owner)) {
-		close_watch(w);
+	if (!read_output(c)) {
+		close_watch(c->g, w);
 	}
 }
 
@@ -479,6 +482,7 @@ static bool refill(struct command *c)
 static void on_input(struct watch *w, unsigned events)
 {
 	struct command *c = w->owner;
+	struct local *g = c->g;
 	ssize_t n;
 
 	(void)events;
@@ -499,7 +503,7 @@ static void on_input(struct watch *w, unsigned events)
 	if (!c->unreadable) {
 		tell_keeper(c, KEEPER_WHOLE);
 	}
-	close_watch(w);
+	close_watch(g, w);
 }
 
 /* put_head - the lines above the content, as prepend_delivered_header wants them */
@@ -520,9 +524,9 @@ static void put_head(struct command *c)
 }
 
 /* start - fork it; false with errno */
-static bool start(struct command *c)
+static bool start(struct local *g, struct command *c)
 {
-	struct queue *queue = local_queue();
+	struct queue *queue = local_queue(g);
 	struct queue_envelope env;
 	struct arena a = ARENA_INIT;
 	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, ctl[2] = { -1, -1 };
@@ -552,63 +556,64 @@ static bool start(struct command *c)
 	(void)fd_set_nonblock(c->ctl, true);
 	(void)fd_set_nonblock(in[1], true);
 	(void)fd_set_nonblock(out[0], true);
-	loop_watch(G.service.loop, &c->in, in[1], LOOP_WRITE, on_input, c);
-	loop_watch(G.service.loop, &c->out, out[0], LOOP_READ, on_output, c);
-	loop_timer(G.service.loop, &c->limit, param.command_time_limit * 1000, on_limit, c);
+	loop_watch(g->service.loop, &c->in, in[1], LOOP_WRITE, on_input, c);
+	loop_watch(g->service.loop, &c->out, out[0], LOOP_READ, on_output, c);
+	loop_timer(g->service.loop, &c->limit, param.command_time_limit * 1000, on_limit, c);
 	return true;
 }
 
 /* run - one job */
-static void run(struct job *j)
+static void run(struct local *g, struct job *j)
 {
 	struct command *c = mem_alloc(sizeof(*c));
 
+	c->g = g;
 	c->job = j;
 	c->in.fd = c->out.fd = c->ctl = -1;
-	c->next = G.commands;
-	G.commands = c;
-	G.command_count++;
+	c->next = g->commands;
+	g->commands = c;
+	g->command_count++;
 	put_head(c);
-	if (!start(c)) {
+	if (!start(g, c)) {
 		log_warn("cannot start command: %m");
-		command_free(c);
-		job_done(j, DELIVERY_DEFERRED, "4.3.0", "cannot start a process");
+		command_free(g, c);
+		job_done(g, j, DELIVERY_DEFERRED, "4.3.0", "cannot start a process");
 	}
 }
 
 /* command_begin - as many as may run */
-static void command_begin(void)
+static void command_begin(struct local *g)
 {
 	struct job *j;
 
-	while (G.command_count < COMMANDS_MAX && (j = G.command_jobs.first) != NULL) {
-		G.command_jobs.first = j->next;
-		if (G.command_jobs.first == NULL) {
-			G.command_jobs.last = NULL;
+	while (g->command_count < COMMANDS_MAX && (j = g->command_jobs.first) != NULL) {
+		g->command_jobs.first = j->next;
+		if (g->command_jobs.first == NULL) {
+			g->command_jobs.last = NULL;
 		}
 		if (job_wanted(j)) {
-			run(j);
+			run(g, j);
 		} else {
-			job_done(j, DELIVERY_DEFERRED, "4.3.0", "the queue manager went away");
+			job_done(g, j, DELIVERY_DEFERRED, "4.3.0", "the queue manager went away");
 		}
 	}
 }
 
-void command_add(struct job *j)
+void command_add(struct local *g, struct job *j)
 {
 	if (j->suspect && note_find(j)) {
 		struct arena *a = &j->recipient->request->arena;
 
-		job_done(j, DELIVERY_SENT, "2.0.0",
+		job_done(g, j, DELIVERY_SENT, "2.0.0",
 			arena_printf(a, "delivered to command: %s", j->target->value));
 		return;
 	}
 	j->next = NULL;
-	if (G.command_jobs.last != NULL) {
-		G.command_jobs.last->next = j;
+	if (g->command_jobs.last != NULL) {
+		g->command_jobs.last->next = j;
 	} else {
-		G.command_jobs.first = j;
+		g->command_jobs.first = j;
 	}
-	G.command_jobs.last = j;
-	command_begin();
+	g->command_jobs.last = j;
+	command_begin(g);
 }

@@ -30,8 +30,6 @@
 #include "route/resolve.h"
 #include "applets/applets.h"
 
-struct local_state local_G;
-
 int64_t local_now(void)
 {
 	struct timeval tv;
@@ -40,42 +38,44 @@ int64_t local_now(void)
 	return (int64_t)tv.tv_sec * 1000000 + tv.tv_usec;
 }
 
-struct queue *local_queue(void)
+struct queue *local_queue(struct local *g)
 {
 	char *error = NULL;
 
-	if (G.queue == NULL) {
-		G.queue = queue_open_below(param.queue_directory, QUEUE_READ, &error);
-		if (G.queue == NULL) {
+	if (g->queue == NULL) {
+		g->queue = queue_open_below(param.queue_directory, QUEUE_READ, &error);
+		if (g->queue == NULL) {
 			log_warn("%s", error);
 			mem_free(error);
 		}
 	}
-	return G.queue;
+	return g->queue;
 }
 
 static void on_child(int signo, void *owner)
 {
+	struct local *g = owner;
 	pid_t pid;
 	int status;
 
 	(void)signo;
-	(void)owner;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (!worker_ended(pid, status)) {
-			(void)command_ended(pid, status);
+		if (!worker_ended(g, pid, status)) {
+			(void)command_ended(g, pid, status);
 		}
 	}
 }
 
 static void on_stop(struct service *s, bool soon)
 {
+	struct local *g = s->owner;
+
 	if (soon) {
-		clients_drain();
+		clients_drain(g);
 	} else {
 		/* What has come is done; a client that has nothing here is let go. */
-		underway_publish();
-		clients_wake();
+		underway_publish(g);
+		clients_wake(g);
 	}
 	service_done(s);
 }
@@ -107,30 +107,37 @@ static void warn_unused(void)
 int local_main(int argc, char **argv)
 {
 	static const struct service_info info = { .flags = SERVICE_ROOT };
-	const struct server_config config = { .class = &local_session, .in_high = 1 << 20 };
+	struct local *g = mem_alloc(sizeof(*g));
+	const struct server_config config = {
+		.class = &local_session, .service = g, .in_high = 1 << 20
+	};
 	int status;
 
-	service_init(&G.service, &info, argc, argv);
-	G.root = geteuid() == 0;
+	service_init(&g->service, &info, argc, argv);
+	g->root = geteuid() == 0;
 	warn_unused();
 	route_init();
 	expand_init();
-	G.scratch = mem_alloc(CONTENT_KEEP);
-	G.service.on_stop = on_stop;
-	loop_signal(G.service.loop, SIGCHLD, on_child, NULL);
-	underway_init();
-	notes_clean_later();
-	G.server = server_new(G.service.loop, &config);
-	service_listen(&G.service, G.server);
-	status = service_run(&G.service);
-	commands_free();
-	workers_free();
-	boxes_free();
-	spares_free();
-	underway_free();
-	queue_close(G.queue);
-	mem_free(G.scratch);
+	g->scratch = mem_alloc(CONTENT_KEEP);
+	g->service.owner = g;
+	g->service.on_stop = on_stop;
+	loop_signal(g->service.loop, SIGCHLD, on_child, g);
+	underway_init(g);
+	notes_clean_later(g);
+	g->server = server_new(g->service.loop, &config);
+	service_listen(&g->service, g->server);
+	status = service_run(&g->service);
+	server_free(g->server);
+	commands_free(g);
+	workers_free(g);
+	boxes_free(g);
+	requests_free(g);
+	underway_free(g);
+	queue_close(g->queue);
+	mem_free(g->scratch);
 	expand_free();
 	route_free();
+	service_free(&g->service);
+	mem_free(g);
 	return status;
 }

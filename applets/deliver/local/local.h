@@ -47,10 +47,12 @@ enum {
 
 struct box;
 struct command;
+struct local;
 struct worker;
 
 /* A connection from qmgr. */
 struct client {
+	struct local *g;
 	struct session_io *io;
 	struct client *next;
 	struct request *requests; /* under way */
@@ -62,6 +64,7 @@ struct client {
 
 /* One message. Freed when its last job has ended. */
 struct request {
+	struct local *g;
 	struct client *client;       /* NULL: the connection is gone, answers go nowhere */
 	struct request *prev, *next; /* of the client */
 	struct arena arena;
@@ -106,7 +109,7 @@ struct jobs {
 	size_t count;
 };
 
-extern struct local_state {
+struct local {
 	struct service service;
 	struct server *server;
 	struct queue *queue;
@@ -116,7 +119,6 @@ extern struct local_state {
 	struct loop_hook turn;
 	struct worker *workers;
 	size_t worker_count;
-	int log_sock;             /* in a child: where its log lines go */
 	struct command *commands; /* running */
 	size_t command_count;
 	struct jobs command_jobs; /* waiting */
@@ -135,40 +137,42 @@ extern struct local_state {
 	struct timer note_timer;
 	char *scratch; /* CONTENT_KEEP bytes */
 	bool root;     /* deliveries are made by children of the users */
-} local_G;
-#define G local_G /* the name is each applet's own */
+};
 
 int64_t local_now(void); /* microseconds since 1970 */
 /* queue.db, opened again after an error; NULL: not now. */
-struct queue *local_queue(void);
+struct queue *local_queue(struct local *g);
 
 /* request.c */
 extern const struct session_class local_session;
 /* Content of the job's message: for struct deliver_item. arg is the struct request. */
 int64_t request_read(void *arg, int64_t offset, void *data, size_t len);
 /* The job has ended: logged, counted, answered. text and dsn are copied. */
-void job_done(struct job *j, enum delivery_status status, const char *dsn, const char *text);
+void job_done(struct local *g, struct job *j, enum delivery_status status, const char *dsn,
+	const char *text);
 /* Is anybody still waiting for this job? */
 bool job_wanted(const struct job *j);
 /* What stands above the content in a mailbox; read from the request. */
 void job_item(const struct job *j, struct deliver_item *it);
-void spares_free(void);
-void clients_drain(void); /* answer what is under way, then close */
-void clients_wake(void);
-void request_begin(struct request *q); /* entered in the table of those under way */
-void request_drop(struct request *q);  /* nobody wants it, and it was not begun */
+void requests_free(struct local *g); /* all of them, at the end */
+void clients_drain(struct local *g); /* answer what is under way, then close */
+void clients_wake(struct local *g);
+void request_begin(
+	struct local *g, struct request *q);           /* entered in the table of those under way */
+void request_drop(struct local *g, struct request *q); /* nobody wants it, and it was not begun */
 
 /* underway.c */
-void underway_init(void);
+void underway_init(struct local *g);
 /* True: to be begun now. Else it waits, and is begun (or dropped) later. */
-bool underway_enter(struct request *q);
-void underway_leave(struct request *q);
+bool underway_enter(struct local *g, struct request *q);
+void underway_leave(struct local *g, struct request *q);
+struct request *underway_any(struct local *g); /* NULL: nothing is under way or waits */
 /* A successor is about to begin: it is told what is under way here, from now to the end. */
-void underway_publish(void);
-void underway_free(void);
+void underway_publish(struct local *g);
+void underway_free(struct local *g);
 
 /* box.c */
-void box_add(struct job *j);
+void box_add(struct local *g, struct job *j);
 /* A batch came back from a worker. items NULL: the worker died, its messages may be there. */
 struct batch {
 	struct box *box;
@@ -178,30 +182,30 @@ struct batch {
 	struct deliver_how how;
 	struct request *repair; /* made up for a repair item */
 };
-void box_batch_done(struct batch *b, bool locked);
-void box_batch_died(struct batch *b);
+void box_batch_done(struct local *g, struct batch *b, bool locked);
+void box_batch_died(struct local *g, struct batch *b);
 /* The answer to a probe: as deliver_probe(). */
-void box_probed(struct box *box, int rc, const char *id);
+void box_probed(struct local *g, struct box *box, int rc, const char *id);
 const char *box_path(const struct box *box);
 const struct target *box_target(const struct box *box);
-void boxes_free(void);
+void boxes_free(struct local *g);
 
 /* worker.c; only as root */
 /*
  * Give work to the child of the box's user. False: no child is free; box_wanted() will be
  * called again.
  */
-bool worker_probe(struct box *box);
-bool worker_deliver(struct batch *b);
+bool worker_probe(struct local *g, struct box *box);
+bool worker_deliver(struct local *g, struct batch *b);
 /* A child of ours ended: true if it was one of these. */
-bool worker_ended(pid_t pid, int status);
-void workers_free(void);
+bool worker_ended(struct local *g, pid_t pid, int status);
+void workers_free(struct local *g);
 /* box.c: a worker became free. */
-void box_worker_free(void);
+void box_worker_free(struct local *g);
 
 /* worker_child.c */
 /* In the child: log lines go to the parent by sock. */
-void worker_log(int sock);
+void worker_log(const int *sock);
 _Noreturn void worker_child(int sock, pid_t parent);
 /* The messages between worker.c and worker_child.c: kinds; either side. */
 enum {
@@ -218,7 +222,7 @@ enum { WORKER_INLINE = 64 * 1024, WORKER_PIECE = 256 * 1024 };
 /* command_note.c */
 void note_make(const struct job *j); /* its command has taken the message */
 bool note_find(const struct job *j);
-void notes_clean_later(void); /* remove those that are not needed any more */
+void notes_clean_later(struct local *g); /* remove those that are not needed any more */
 
 /* command_keeper.c */
 enum { KEEPER_WHOLE = 'W', KEEPER_KILL = 'K' }; /* words to it */
@@ -229,8 +233,8 @@ _Noreturn void keeper_run(const struct job *j, const struct queue_envelope *env,
 /* command.c */
 /* In a process of its own: become the user and the command. */
 _Noreturn void command_exec(const struct job *j, const struct queue_envelope *env, int in, int out);
-void command_add(struct job *j);
-bool command_ended(pid_t pid, int status);
-void commands_free(void);
+void command_add(struct local *g, struct job *j);
+bool command_ended(struct local *g, pid_t pid, int status);
+void commands_free(struct local *g);
 
 #endif

@@ -30,6 +30,7 @@ enum { SPARE_SECONDS = 3 };
 int64_t request_read(void *arg, int64_t offset, void *data, size_t len)
 {
 	struct request *q = arg;
+	struct local *g = q->g;
 	struct queue *queue;
 	int64_t n;
 
@@ -43,7 +44,7 @@ int64_t request_read(void *arg, int64_t offset, void *data, size_t len)
 	if (q->content_whole) {
 		return 0;
 	}
-	queue = local_queue();
+	queue = local_queue(g);
 	if (queue == NULL) {
 		return -1;
 	}
@@ -51,24 +52,24 @@ int64_t request_read(void *arg, int64_t offset, void *data, size_t len)
 	if (n < 0) {
 		log_warn("%s: %s", q->id, queue_error(queue));
 		queue_close(queue);
-		G.queue = NULL;
+		g->queue = NULL;
 	}
 	/* Rows that are gone would look like a short message. */
 	return n == 0 && offset < q->r.size ? -1 : n;
 }
 
 /*
- * content_load - the beginning of the message into G.scratch: its headers, and mostly
+ * content_load - the beginning of the message into g->scratch: its headers, and mostly
  * the whole, which then is kept for the delivery; how many bytes, or -1
  */
-static int64_t content_load(struct request *q)
+static int64_t content_load(struct local *g, struct request *q)
 {
-	int64_t n = request_read(q, 0, G.scratch, CONTENT_KEEP);
+	int64_t n = request_read(q, 0, g->scratch, CONTENT_KEEP);
 
-	if (n >= 0 && n >= q->r.size && G.content_bytes + (size_t)n <= CONTENT_TOTAL) {
-		buf_add(&q->content, G.scratch, (size_t)n);
+	if (n >= 0 && n >= q->r.size && g->content_bytes + (size_t)n <= CONTENT_TOTAL) {
+		buf_add(&q->content, g->scratch, (size_t)n);
 		q->content_whole = true;
-		G.content_bytes += (size_t)n;
+		g->content_bytes += (size_t)n;
 	}
 	return n;
 }
@@ -129,54 +130,56 @@ static void on_client_turn(struct loop_hook *h)
 }
 
 /* client_wake - feed() is to be called: there are answers, or room for requests */
-static void client_wake(struct client *c)
+static void client_wake(struct local *g, struct client *c)
 {
-	loop_at_end(G.service.loop, &c->hook, on_client_turn, c);
+	loop_at_end(g->service.loop, &c->hook, on_client_turn, c);
 }
 
-void spares_free(void)
+static void spares_free(struct local *g)
 {
 	struct request *q;
 
-	while ((q = G.spares) != NULL) {
-		G.spares = q->next;
+	while ((q = g->spares) != NULL) {
+		g->spares = q->next;
 		buf_free(&q->content);
 		arena_free(&q->arena);
 		mem_free(q);
 	}
-	G.spare_count = 0;
+	g->spare_count = 0;
 }
 
 static void on_spare_timer(struct timer *t)
 {
-	if (G.jobs == 0) {
-		spares_free();
+	struct local *g = t->owner;
+
+	if (g->jobs == 0) {
+		spares_free(g);
 	} else {
-		loop_timer(G.service.loop, t, SPARE_SECONDS * 1000, on_spare_timer, NULL);
+		loop_timer(g->service.loop, t, SPARE_SECONDS * 1000, on_spare_timer, g);
 	}
 }
 
 /* request_new - zeroed but for memory it may still have from an earlier one */
-static struct request *request_new(void)
+static struct request *request_new(struct local *g)
 {
-	struct request *q = G.spares;
+	struct request *q = g->spares;
 
 	if (q == NULL) {
 		return mem_alloc(sizeof(*q));
 	}
-	G.spares = q->next;
-	G.spare_count--;
+	g->spares = q->next;
+	g->spare_count--;
 	q->next = NULL;
 	return q;
 }
 
 /* request_keep - as a spare: in a burst the same memory serves again and again */
-static void request_keep(struct request *q)
+static void request_keep(struct local *g, struct request *q)
 {
 	struct buf content = q->content;
 	struct arena arena = q->arena;
 
-	if (G.spare_count >= SPARES_MAX) {
+	if (g->spare_count >= SPARES_MAX) {
 		buf_free(&content);
 		arena_free(&arena);
 		mem_free(q);
@@ -188,17 +191,28 @@ static void request_keep(struct request *q)
 	memset(q, 0, sizeof(*q));
 	q->content = content;
 	q->arena = arena;
-	q->next = G.spares;
-	G.spares = q;
-	G.spare_count++;
-	if (G.spare_timer.slot == 0) {
+	q->next = g->spares;
+	g->spares = q;
+	g->spare_count++;
+	if (g->spare_timer.slot == 0) {
 		loop_timer(
-			G.service.loop, &G.spare_timer, SPARE_SECONDS * 1000, on_spare_timer, NULL);
+			g->service.loop, &g->spare_timer, SPARE_SECONDS * 1000, on_spare_timer, g);
 	}
 }
 
+void requests_free(struct local *g)
+{
+	struct request *q;
+
+	while ((q = underway_any(g)) != NULL) {
+		underway_leave(g, q);
+		request_keep(g, q);
+	}
+	spares_free(g);
+}
+
 /* request_free - its last recipient was answered */
-static void request_free(struct request *q)
+static void request_free(struct local *g, struct request *q)
 {
 	if (q->client != NULL) {
 		if (q->prev != NULL) {
@@ -210,18 +224,18 @@ static void request_free(struct request *q)
 			q->next->prev = q->prev;
 		}
 	}
-	G.content_bytes -= q->content.len;
-	underway_leave(q);
-	request_keep(q);
+	g->content_bytes -= q->content.len;
+	underway_leave(g, q);
+	request_keep(g, q);
 }
 
-void request_drop(struct request *q)
+void request_drop(struct local *g, struct request *q)
 {
-	request_free(q);
+	request_free(g, q);
 }
 
 /* answer - the recipient is decided; the request may be gone afterwards */
-static void answer(struct recipient *rc)
+static void answer(struct local *g, struct recipient *rc)
 {
 	struct request *q = rc->request;
 	struct client *c = q->client;
@@ -242,10 +256,10 @@ static void answer(struct recipient *rc)
 		delivery_put_answer(&c->answers, &a);
 	}
 	if (--q->open == 0) {
-		request_free(q);
+		request_free(g, q);
 	}
 	if (c != NULL) {
-		client_wake(c);
+		client_wake(g, c);
 	}
 }
 
@@ -312,8 +326,8 @@ static void log_added(struct recipient *rc)
  * been delivered before, and could not be looked for. Then it stays what it was: under another
  * address nobody would find it.
  */
-static void ended(struct recipient *rc, const struct target *t, enum delivery_status status,
-	const char *dsn, const char *text, bool unsure)
+static void ended(struct local *g, struct recipient *rc, const struct target *t,
+	enum delivery_status status, const char *dsn, const char *text, bool unsure)
 {
 	if (status != DELIVERY_SENT && t->again && rc->targets > 1 && !unsure) {
 		/*
@@ -331,19 +345,20 @@ static void ended(struct recipient *rc, const struct target *t, enum delivery_st
 		if (rc->added_count > 0) {
 			log_added(rc);
 		}
-		answer(rc);
+		answer(g, rc);
 	}
 }
 
-void job_done(struct job *j, enum delivery_status status, const char *dsn, const char *text)
+void job_done(struct local *g, struct job *j, enum delivery_status status, const char *dsn,
+	const char *text)
 {
-	G.jobs--;
-	ended(j->recipient, j->target, status, dsn, text,
+	g->jobs--;
+	ended(g, j->recipient, j->target, status, dsn, text,
 		j->suspect && status == DELIVERY_DEFERRED && j->target->kind == TARGET_MAILBOX);
-	if (G.jobs == JOBS_HIGH / 2) {
-		for (struct client *c = G.clients; c != NULL; c = c->next) {
+	if (g->jobs == JOBS_HIGH / 2) {
+		for (struct client *c = g->clients; c != NULL; c = c->next) {
 			if (c->paused) {
-				client_wake(c);
+				client_wake(g, c);
 			}
 		}
 	}
@@ -370,9 +385,9 @@ void job_item(const struct job *j, struct deliver_item *it)
 /* ---- Requests ---- */
 
 /* was_deferred - has an earlier try of this recipient ended with "later"? */
-static bool was_deferred(struct recipient *rc)
+static bool was_deferred(struct local *g, struct recipient *rc)
 {
-	struct queue *queue = local_queue();
+	struct queue *queue = local_queue(g);
 	struct queue_recipient r;
 
 	return queue != NULL &&
@@ -382,7 +397,8 @@ static bool was_deferred(struct recipient *rc)
 }
 
 /* begin_target - a job, or the end of it at once */
-static void begin_target(struct recipient *rc, const struct target *t, bool suspect)
+static void begin_target(
+	struct local *g, struct recipient *rc, const struct target *t, bool suspect)
 {
 	struct job *j = arena_alloc(&rc->request->arena, sizeof(*j));
 
@@ -392,31 +408,31 @@ static void begin_target(struct recipient *rc, const struct target *t, bool susp
 	switch (t->kind) {
 	case TARGET_MAILBOX:
 	case TARGET_FILE:
-		G.jobs++;
-		box_add(j);
+		g->jobs++;
+		box_add(g, j);
 		break;
 	case TARGET_COMMAND:
-		G.jobs++;
-		command_add(j);
+		g->jobs++;
+		command_add(g, j);
 		break;
 	case TARGET_REMOTE:
 		add_address(rc, t->value);
-		ended(rc, t, DELIVERY_SENT, "2.0.0", "", false);
+		ended(g, rc, t, DELIVERY_SENT, "2.0.0", "", false);
 		break;
 	case TARGET_DISCARD:
-		ended(rc, t, DELIVERY_SENT, "2.0.0", t->value, false);
+		ended(g, rc, t, DELIVERY_SENT, "2.0.0", t->value, false);
 		break;
 	case TARGET_FAIL:
-		ended(rc, t, DELIVERY_BOUNCED, t->dsn, t->value, false);
+		ended(g, rc, t, DELIVERY_BOUNCED, t->dsn, t->value, false);
 		break;
 	case TARGET_DEFER:
-		ended(rc, t, DELIVERY_DEFERRED, t->dsn, t->value, false);
+		ended(g, rc, t, DELIVERY_DEFERRED, t->dsn, t->value, false);
 		break;
 	}
 }
 
 /* begin_recipient - follow its aliases, begin the deliveries */
-static void begin_recipient(struct recipient *rc)
+static void begin_recipient(struct local *g, struct recipient *rc)
 {
 	struct request *q = rc->request;
 	const struct expand_env env = { was_delivered, q };
@@ -431,22 +447,22 @@ static void begin_recipient(struct recipient *rc)
 	rc->owner = q->r.sender[0] != '\0' ? e.owner : NULL;
 	rc->sender = rc->owner != NULL ? rc->owner : q->r.sender;
 	if (!suspect && e.count > 1) {
-		suspect = was_deferred(rc);
+		suspect = was_deferred(g, rc);
 	}
 	/* The request may end with its last target. */
 	for (struct target *t = e.first; t != NULL; t = next) {
 		next = t->next;
-		begin_target(rc, t, suspect);
+		begin_target(g, rc, t, suspect);
 	}
 }
 
-void request_begin(struct request *q)
+void request_begin(struct local *g, struct request *q)
 {
 	size_t count = q->r.recipient_count;
-	int64_t len = content_load(q);
+	int64_t len = content_load(g, q);
 
 	if (len >= 0) {
-		find_delivered_to(q, G.scratch, (size_t)len);
+		find_delivered_to(q, g->scratch, (size_t)len);
 	}
 	q->recipients = arena_alloc(&q->arena, (count + 1) * sizeof(*q->recipients));
 	q->open = count + 1; /* one more: it must not end under our hands */
@@ -458,22 +474,22 @@ void request_begin(struct request *q)
 		rc->original = rc->r->original[0] != '\0' ? rc->r->original : rc->r->address;
 		rc->sender = q->r.sender;
 		if (len >= 0) {
-			begin_recipient(rc);
+			begin_recipient(g, rc);
 		} else {
 			const struct target t = { .kind = TARGET_DEFER, .address = rc->r->address };
 
 			rc->pending = rc->targets = 1;
-			ended(rc, &t, DELIVERY_DEFERRED, "4.3.0",
+			ended(g, rc, &t, DELIVERY_DEFERRED, "4.3.0",
 				"cannot read the message from the queue", false);
 		}
 	}
 	if (--q->open == 0) {
-		request_free(q);
+		request_free(g, q);
 	}
 }
 
 /* take_request - one message from the wire: 1, 0 more bytes, -1 not ours */
-static int take_request(struct client *c, struct buf *in)
+static int take_request(struct local *g, struct client *c, struct buf *in)
 {
 	struct request *q;
 	struct wire w;
@@ -483,22 +499,23 @@ static int take_request(struct client *c, struct buf *in)
 	if (rc <= 0) {
 		return rc;
 	}
-	q = request_new();
+	q = request_new(g);
 	if (!delivery_get_request(&w, &q->arena, &q->r)) {
-		request_keep(q);
+		request_keep(g, q);
 		return -1;
 	}
 	buf_consume(in, size);
 	queue_id_text(q->r.id, q->id);
 	q->begun = local_now();
+	q->g = g;
 	q->client = c;
 	q->next = c->requests;
 	if (q->next != NULL) {
 		q->next->prev = q;
 	}
 	c->requests = q;
-	if (underway_enter(q)) {
-		request_begin(q);
+	if (underway_enter(g, q)) {
+		request_begin(g, q);
 	}
 	return 1;
 }
@@ -507,20 +524,22 @@ static int take_request(struct client *c, struct buf *in)
 
 static void *client_open(struct session_io *io, void *service, struct buf *out)
 {
+	struct local *g = service;
 	struct client *c = mem_alloc(sizeof(*c));
 
-	(void)service;
 	(void)out;
+	c->g = g;
 	c->io = io;
 	io->timeout = INT32_MAX / 1000;
-	c->next = G.clients;
-	G.clients = c;
+	c->next = g->clients;
+	g->clients = c;
 	return c;
 }
 
 static enum session_want client_feed(void *session, struct buf *in, struct buf *out)
 {
 	struct client *c = session;
+	struct local *g = c->g;
 	struct queue *together;
 	int rc = 1;
 
@@ -528,14 +547,14 @@ static enum session_want client_feed(void *session, struct buf *in, struct buf *
 	if (c->io->hung_up != NULL && c->io->hung_up(c->io)) {
 		return SESSION_CLOSE;
 	}
-	together = G.queue != NULL && queue_read_begin(G.queue) == 0 ? G.queue : NULL;
+	together = g->queue != NULL && queue_read_begin(g->queue) == 0 ? g->queue : NULL;
 
 	/* One view of the queue for all that have come: its locks are taken once. */
-	while (rc > 0 && !c->ending && G.jobs < JOBS_HIGH) {
-		rc = take_request(c, in);
+	while (rc > 0 && !c->ending && g->jobs < JOBS_HIGH) {
+		rc = take_request(g, c, in);
 	}
 	/* After an error it was closed. */
-	if (together != NULL && G.queue == together) {
+	if (together != NULL && g->queue == together) {
 		queue_read_end(together);
 	}
 	c->paused = rc > 0;
@@ -548,7 +567,7 @@ static enum session_want client_feed(void *session, struct buf *in, struct buf *
 		log_warn("malformed request from the queue manager");
 		return SESSION_CLOSE;
 	}
-	if ((c->ending || (G.draining && !c->paused)) && c->requests == NULL) {
+	if ((c->ending || (g->draining && !c->paused)) && c->requests == NULL) {
 		return SESSION_CLOSE;
 	}
 	return c->paused || c->ending ? SESSION_WAIT : SESSION_READ;
@@ -561,7 +580,7 @@ static enum session_want client_event(void *session, enum session_event event, s
 	switch (event) {
 	case SESSION_EV_SHUTDOWN:
 		c->ending = true;
-		client_wake(c);
+		client_wake(c->g, c);
 		return SESSION_WAIT;
 	case SESSION_EV_TIMEOUT:
 	case SESSION_EV_DRAINED:
@@ -579,7 +598,8 @@ static enum session_want client_event(void *session, enum session_event event, s
 
 static void client_close(void *session)
 {
-	struct client *c = session, **p = &G.clients;
+	struct client *c = session, **p = &c->g->clients;
+	struct local *g = c->g;
 	struct request *q;
 
 	while (*p != c) {
@@ -592,23 +612,23 @@ static void client_close(void *session)
 		q->client = NULL;
 		q->prev = q->next = NULL;
 	}
-	loop_unhook(G.service.loop, &c->hook);
+	loop_unhook(g->service.loop, &c->hook);
 	buf_free(&c->answers);
 	mem_free(c);
 }
 
-void clients_drain(void)
+void clients_drain(struct local *g)
 {
-	for (struct client *c = G.clients; c != NULL; c = c->next) {
+	for (struct client *c = g->clients; c != NULL; c = c->next) {
 		c->ending = true;
 	}
-	clients_wake();
+	clients_wake(g);
 }
 
-void clients_wake(void)
+void clients_wake(struct local *g)
 {
-	for (struct client *c = G.clients; c != NULL; c = c->next) {
-		client_wake(c);
+	for (struct client *c = g->clients; c != NULL; c = c->next) {
+		client_wake(g, c);
 	}
 }
 

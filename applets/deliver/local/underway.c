@@ -26,17 +26,17 @@
  * the same name for good. */
 enum { WAIT_MS = 50, AGENT_MS = 20000 };
 
-static struct request **slot_of(queue_id id)
+static struct request **slot_of(struct local *g, queue_id id)
 {
-	return &G.underway[(id * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - UNDERWAY_BITS)];
+	return &g->underway[(id * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - UNDERWAY_BITS)];
 }
 
 /* agent_name - agents of another name have other mail */
-static int64_t agent_name(void)
+static int64_t agent_name(struct local *g)
 {
 	uint32_t sum = 0;
 
-	for (const char *p = G.service.name; *p != '\0'; p++) {
+	for (const char *p = g->service.name; *p != '\0'; p++) {
 		sum = sum * 31 + (unsigned char)*p;
 	}
 	return sum;
@@ -56,9 +56,9 @@ static bool share(const struct request *a, const struct request *b)
 }
 
 /* is_here - is one of its recipients under way in this process? */
-static bool is_here(const struct request *q)
+static bool is_here(struct local *g, const struct request *q)
 {
-	for (const struct request *o = *slot_of(q->r.id); o != NULL; o = o->underway_next) {
+	for (const struct request *o = *slot_of(g, q->r.id); o != NULL; o = o->underway_next) {
 		if (o->r.id == q->r.id && o != q && share(o, q)) {
 			return true;
 		}
@@ -77,19 +77,19 @@ static bool is_suspect(const struct request *q)
 }
 
 /* is_elsewhere - is one of its recipients, or may one be, under way in another process? */
-static bool is_elsewhere(const struct request *q)
+static bool is_elsewhere(struct local *g, const struct request *q)
 {
-	if (G.holds == NULL || !is_suspect(q)) {
+	if (g->holds == NULL || !is_suspect(q)) {
 		return false;
 	}
 	/* One that ends itself gets only what its own queue manager holds. */
-	if (!G.draining && loop_now(G.service.loop) < G.agent_until &&
-		queue_is_held(G.holds, QUEUE_HOLD_AGENT, 0, agent_name())) {
+	if (!g->draining && loop_now(g->service.loop) < g->agent_until &&
+		queue_is_held(g->holds, QUEUE_HOLD_AGENT, 0, agent_name(g))) {
 		return true;
 	}
 	for (size_t i = 0; i < q->r.recipient_count; i++) {
-		if (queue_is_held(
-			    G.holds, QUEUE_HOLD_DELIVERY, q->r.id, (int64_t)q->r.recipients[i].n)) {
+		if (queue_is_held(g->holds, QUEUE_HOLD_DELIVERY, q->r.id,
+			    (int64_t)q->r.recipients[i].n)) {
 			return true;
 		}
 	}
@@ -97,52 +97,52 @@ static bool is_elsewhere(const struct request *q)
 }
 
 /* say - to other processes that the request's recipients are under way, or no longer */
-static void say(const struct request *q, bool on)
+static void say(struct local *g, const struct request *q, bool on)
 {
-	for (size_t i = 0; G.holds != NULL && i < q->r.recipient_count; i++) {
+	for (size_t i = 0; g->holds != NULL && i < q->r.recipient_count; i++) {
 		(on ? queue_hold : queue_unhold)(
-			G.holds, QUEUE_HOLD_DELIVERY, q->r.id, (int64_t)q->r.recipients[i].n);
+			g->holds, QUEUE_HOLD_DELIVERY, q->r.id, (int64_t)q->r.recipients[i].n);
 	}
 }
 
-static void enter(struct request *q)
+static void enter(struct local *g, struct request *q)
 {
-	struct request **slot = slot_of(q->r.id);
+	struct request **slot = slot_of(g, q->r.id);
 
 	q->underway_next = *slot;
 	*slot = q;
 	q->underway = true;
-	if (G.draining) {
-		say(q, true);
+	if (g->draining) {
+		say(g, q, true);
 	}
 }
 
 static void on_wait(struct timer *t);
 
 /* look_soon - something that others may wait for has ended */
-static void look_soon(int ms)
+static void look_soon(struct local *g, int ms)
 {
-	loop_timer(G.service.loop, &G.wait_timer, ms, on_wait, NULL);
+	loop_timer(g->service.loop, &g->wait_timer, ms, on_wait, g);
 }
 
-bool underway_enter(struct request *q)
+bool underway_enter(struct local *g, struct request *q)
 {
-	if (!is_here(q) && !is_elsewhere(q)) {
-		enter(q);
+	if (!is_here(g, q) && !is_elsewhere(g, q)) {
+		enter(g, q);
 		return true;
 	}
 	q->wait_next = NULL;
-	*G.wait_tail = q;
-	G.wait_tail = &q->wait_next;
-	if (G.wait_timer.slot == 0) {
-		look_soon(WAIT_MS);
+	*g->wait_tail = q;
+	g->wait_tail = &q->wait_next;
+	if (g->wait_timer.slot == 0) {
+		look_soon(g, WAIT_MS);
 	}
 	return false;
 }
 
-void underway_leave(struct request *q)
+void underway_leave(struct local *g, struct request *q)
 {
-	struct request **p = slot_of(q->r.id);
+	struct request **p = slot_of(g, q->r.id);
 
 	if (!q->underway) {
 		return;
@@ -152,79 +152,92 @@ void underway_leave(struct request *q)
 	}
 	*p = q->underway_next;
 	q->underway = false;
-	if (G.draining) {
-		say(q, false);
+	if (g->draining) {
+		say(g, q, false);
 	}
-	if (G.wait_first != NULL) {
-		look_soon(0);
+	if (g->wait_first != NULL) {
+		look_soon(g, 0);
 	}
 }
 
 /* begin_late - its turn has come, or nobody wants it any more */
-static void begin_late(struct request *q)
+static void begin_late(struct local *g, struct request *q)
 {
 	if (q->client == NULL) {
-		request_drop(q);
+		request_drop(g, q);
 		return;
 	}
 	for (size_t i = 0; i < q->r.recipient_count; i++) {
 		q->r.recipients[i].flags |= DELIVERY_SUSPECT;
 	}
-	enter(q);
-	request_begin(q);
+	enter(g, q);
+	request_begin(g, q);
 }
 
 /* on_wait - which of those that wait may begin? In the order they came */
 static void on_wait(struct timer *t)
 {
-	struct request *q = G.wait_first, *next;
+	struct local *g = t->owner;
+	struct request *q = g->wait_first, *next;
 
-	(void)t;
-	G.wait_first = NULL;
-	G.wait_tail = &G.wait_first;
+	g->wait_first = NULL;
+	g->wait_tail = &g->wait_first;
 	for (; q != NULL; q = next) {
 		next = q->wait_next;
-		if (q->client != NULL && (is_here(q) || is_elsewhere(q))) {
-			*G.wait_tail = q;
-			G.wait_tail = &q->wait_next;
+		if (q->client != NULL && (is_here(g, q) || is_elsewhere(g, q))) {
+			*g->wait_tail = q;
+			g->wait_tail = &q->wait_next;
 			q->wait_next = NULL;
 		} else {
-			begin_late(q);
+			begin_late(g, q);
 		}
 	}
-	if (G.wait_first != NULL && G.wait_timer.slot == 0) {
-		look_soon(WAIT_MS);
+	if (g->wait_first != NULL && g->wait_timer.slot == 0) {
+		look_soon(g, WAIT_MS);
 	}
 }
 
-void underway_init(void)
+void underway_init(struct local *g)
 {
-	G.wait_tail = &G.wait_first;
-	G.agent_until = loop_now(G.service.loop) + AGENT_MS;
-	G.holds = queue_holds_open(param.queue_directory);
-	if (G.holds != NULL) {
-		queue_hold(G.holds, QUEUE_HOLD_AGENT, 0, agent_name());
+	g->wait_tail = &g->wait_first;
+	g->agent_until = loop_now(g->service.loop) + AGENT_MS;
+	g->holds = queue_holds_open(param.queue_directory);
+	if (g->holds != NULL) {
+		queue_hold(g->holds, QUEUE_HOLD_AGENT, 0, agent_name(g));
 	}
 }
 
-void underway_publish(void)
+void underway_publish(struct local *g)
 {
-	if (G.draining) {
+	if (g->draining) {
 		return;
 	}
-	G.draining = true;
+	g->draining = true;
 	for (size_t i = 0; i < 1 << UNDERWAY_BITS; i++) {
-		for (struct request *q = G.underway[i]; q != NULL; q = q->underway_next) {
-			say(q, true);
+		for (struct request *q = g->underway[i]; q != NULL; q = q->underway_next) {
+			say(g, q, true);
 		}
 	}
-	if (G.holds != NULL) {
-		queue_unhold(G.holds, QUEUE_HOLD_AGENT, 0, agent_name());
+	if (g->holds != NULL) {
+		queue_unhold(g->holds, QUEUE_HOLD_AGENT, 0, agent_name(g));
 	}
 }
 
-void underway_free(void)
+struct request *underway_any(struct local *g)
 {
-	loop_untimer(G.service.loop, &G.wait_timer);
-	queue_holds_close(G.holds);
+	struct request *q = g->wait_first;
+
+	if (q != NULL) {
+		g->wait_first = q->wait_next;
+	}
+	for (size_t i = 0; q == NULL && i < 1 << UNDERWAY_BITS; i++) {
+		q = g->underway[i];
+	}
+	return q;
+}
+
+void underway_free(struct local *g)
+{
+	loop_untimer(g->service.loop, &g->wait_timer);
+	queue_holds_close(g->holds);
 }

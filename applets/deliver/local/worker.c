@@ -42,6 +42,7 @@
 enum { WORKERS_MAX = 50, IDLE_SECONDS = 5, INLINE_TOTAL = 8 << 20 };
 
 struct worker {
+	struct local *g;
 	struct worker *next;
 	pid_t pid;
 	uid_t uid;
@@ -113,7 +114,7 @@ static const struct stream_class worker_class = { .frame = take_message,
 	.out_keep = 4096 };
 
 /* worker_start - a new child for this target's user; NULL: cannot fork */
-static struct worker *worker_start(const struct target *t)
+static struct worker *worker_start(struct local *g, const struct target *t)
 {
 	struct worker *k;
 	int socks[2];
@@ -133,7 +134,7 @@ static struct worker *worker_start(const struct target *t)
 	}
 	if (pid == 0) {
 		log_set_buffered(0);
-		worker_log(socks[1]);
+		worker_log(&socks[1]);
 		signal(SIGTERM, SIG_IGN);
 		signal(SIGINT, SIG_IGN);
 		signal(SIGHUP, SIG_IGN);
@@ -144,63 +145,64 @@ static struct worker *worker_start(const struct target *t)
 	close(socks[1]);
 	(void)fd_set_nonblock(socks[0], true);
 	k = mem_alloc(sizeof(*k));
+	k->g = g;
 	k->pid = pid;
 	k->uid = t->user.uid;
 	k->gid = t->user.gid;
 	k->spool = t->spool;
-	stream_init(&k->s, G.service.loop, &worker_class, k);
+	stream_init(&k->s, g->service.loop, &worker_class, k);
 	stream_open(&k->s, socks[0]);
-	k->next = G.workers;
-	G.workers = k;
-	G.worker_count++;
+	k->next = g->workers;
+	g->workers = k;
+	g->worker_count++;
 	return k;
 }
 
 /* worker_free - the child sees the end of file; it is reaped when it ends */
-static void worker_free(struct worker *k)
+static void worker_free(struct local *g, struct worker *k)
 {
-	struct worker **p = &G.workers;
+	struct worker **p = &g->workers;
 
 	while (*p != k) {
 		p = &(*p)->next;
 	}
 	*p = k->next;
-	G.worker_count--;
-	loop_untimer(G.service.loop, &k->idle);
+	g->worker_count--;
+	loop_untimer(g->service.loop, &k->idle);
 	stream_close(&k->s);
 	mem_free(k);
 }
 
-void workers_free(void)
+void workers_free(struct local *g)
 {
-	while (G.workers != NULL) {
-		worker_free(G.workers);
+	while (g->workers != NULL) {
+		worker_free(g, g->workers);
 	}
 }
 
 /* worker_broken - the child died or talks nonsense: what it had may or may not be done */
-static void worker_broken(struct worker *k)
+static void worker_broken(struct local *g, struct worker *k)
 {
 	struct box *probing = k->probing;
 	struct batch *batch = k->batch;
 
 	log_warn("delivery process %ld for uid %ld died", (long)k->pid, (long)k->uid);
-	worker_free(k);
+	worker_free(g, k);
 	if (probing != NULL) {
-		box_probed(probing, -1, "");
+		box_probed(g, probing, -1, "");
 	}
 	if (batch != NULL) {
-		box_batch_died(batch);
+		box_batch_died(g, batch);
 	}
-	box_worker_free();
+	box_worker_free(g);
 }
 
-bool worker_ended(pid_t pid, int status)
+bool worker_ended(struct local *g, pid_t pid, int status)
 {
 	(void)status;
-	for (struct worker *k = G.workers; k != NULL; k = k->next) {
+	for (struct worker *k = g->workers; k != NULL; k = k->next) {
 		if (k->pid == pid) {
-			worker_broken(k);
+			worker_broken(g, k);
 			return true;
 		}
 	}
@@ -209,15 +211,17 @@ bool worker_ended(pid_t pid, int status)
 
 static void worker_idle(struct timer *t)
 {
-	worker_free(t->owner);
+	struct worker *k = t->owner;
+
+	worker_free(k->g, k);
 }
 
 /* worker_done - ready for the next piece of work */
-static void worker_done(struct worker *k)
+static void worker_done(struct local *g, struct worker *k)
 {
 	k->probing = NULL;
 	k->batch = NULL;
-	loop_timer(G.service.loop, &k->idle, IDLE_SECONDS * 1000, worker_idle, k);
+	loop_timer(g->service.loop, &k->idle, IDLE_SECONDS * 1000, worker_idle, k);
 }
 
 static bool is_idle(const struct worker *k)
@@ -226,11 +230,11 @@ static bool is_idle(const struct worker *k)
 }
 
 /* worker_for - an idle child for this target; NULL: it must wait */
-static struct worker *worker_for(const struct target *t)
+static struct worker *worker_for(struct local *g, const struct target *t)
 {
 	struct worker *other = NULL;
 
-	for (struct worker *k = G.workers; k != NULL; k = k->next) {
+	for (struct worker *k = g->workers; k != NULL; k = k->next) {
 		if (k->uid == t->user.uid && k->gid == t->user.gid && k->spool == t->spool) {
 			return is_idle(k) ? k : NULL;
 		}
@@ -238,13 +242,13 @@ static struct worker *worker_for(const struct target *t)
 			other = k;
 		}
 	}
-	if (G.worker_count >= WORKERS_MAX) {
+	if (g->worker_count >= WORKERS_MAX) {
 		if (other == NULL) {
 			return NULL;
 		}
-		worker_free(other);
+		worker_free(g, other);
 	}
-	return worker_start(t);
+	return worker_start(g, t);
 }
 
 /* ---- Sending ---- */
@@ -377,16 +381,16 @@ static void make_mailbox(const struct box *box)
 	make_file(path, t->user.uid, gid);
 }
 
-bool worker_probe(struct box *box)
+bool worker_probe(struct local *g, struct box *box)
 {
-	struct worker *k = worker_for(box_target(box));
+	struct worker *k = worker_for(g, box_target(box));
 	size_t mark;
 
 	if (k == NULL) {
 		return false;
 	}
 	clear_name(box);
-	loop_untimer(G.service.loop, &k->idle);
+	loop_untimer(g->service.loop, &k->idle);
 	k->probing = box;
 	mark = wire_begin(&k->s.out);
 	wire_put_int(&k->s.out, WORKER_PROBE);
@@ -422,9 +426,9 @@ static void put_content(struct buf *out, struct batch *b, size_t i, size_t *tota
 	buf_free(&content);
 }
 
-bool worker_deliver(struct batch *b)
+bool worker_deliver(struct local *g, struct batch *b)
 {
-	struct worker *k = worker_for(box_target(b->box));
+	struct worker *k = worker_for(g, box_target(b->box));
 	size_t mark, total = 0;
 
 	if (k == NULL) {
@@ -432,7 +436,7 @@ bool worker_deliver(struct batch *b)
 	}
 	clear_name(b->box);
 	make_mailbox(b->box);
-	loop_untimer(G.service.loop, &k->idle);
+	loop_untimer(g->service.loop, &k->idle);
 	k->batch = b;
 	mark = wire_begin(&k->s.out);
 	wire_put_int(&k->s.out, WORKER_BATCH);
@@ -482,7 +486,7 @@ static bool on_want(struct worker *k, struct wire *w)
 }
 
 /* on_result - the batch is done */
-static bool on_result(struct worker *k, struct wire *w)
+static bool on_result(struct local *g, struct worker *k, struct wire *w)
 {
 	struct batch *b = k->batch;
 	bool locked = wire_get_int(w) != 0;
@@ -501,13 +505,13 @@ static bool on_result(struct worker *k, struct wire *w)
 	if (!wire_ok(w)) {
 		return false;
 	}
-	worker_done(k);
-	box_batch_done(b, locked);
-	box_worker_free();
+	worker_done(g, k);
+	box_batch_done(g, b, locked);
+	box_worker_free(g);
 	return true;
 }
 
-static bool on_probed(struct worker *k, struct wire *w)
+static bool on_probed(struct local *g, struct worker *k, struct wire *w)
 {
 	struct box *box = k->probing;
 	int rc = (int)wire_get_int(w) - 1;
@@ -516,9 +520,9 @@ static bool on_probed(struct worker *k, struct wire *w)
 	if (box == NULL || !wire_ok(w)) {
 		return false;
 	}
-	worker_done(k);
-	box_probed(box, rc, id);
-	box_worker_free();
+	worker_done(g, k);
+	box_probed(g, box, rc, id);
+	box_worker_free(g);
 	return true;
 }
 
@@ -538,6 +542,7 @@ static void on_log(const struct worker *k, struct wire *w)
 static bool take_message(struct stream *s, struct wire *w)
 {
 	struct worker *k = s->owner;
+	struct local *g = k->g;
 	uint64_t kind = wire_get_int(w);
 
 	if (kind == WORKER_LOG) {
@@ -552,9 +557,9 @@ static bool take_message(struct stream *s, struct wire *w)
 	case WORKER_WANT:
 		return on_want(k, w);
 	case WORKER_RESULT:
-		return on_result(k, w);
+		return on_result(g, k, w);
 	case WORKER_PROBED:
-		return on_probed(k, w);
+		return on_probed(g, k, w);
 	default:
 		return false;
 	}
@@ -567,5 +572,5 @@ static void worker_closed(struct stream *s, enum stream_end why)
 	if (why == STREAM_MALFORMED || why == STREAM_TOO_LONG) {
 		kill(k->pid, SIGKILL);
 	}
-	worker_broken(k);
+	worker_broken(k->g, k);
 }

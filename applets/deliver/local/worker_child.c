@@ -234,22 +234,22 @@ static void batch(struct line *l, struct wire *w)
 }
 
 /* send_log - lines to our parent, between its other messages */
-static void send_log(const char *lines, size_t len)
+static void send_log(void *arg, const char *lines, size_t len)
 {
+	const int *sock = arg;
 	struct buf b = BUF_INIT;
 	size_t mark = wire_begin(&b);
 
 	wire_put_int(&b, WORKER_LOG);
 	wire_put_bytes(&b, lines, len);
 	wire_end(&b, mark);
-	(void)fd_write_all(G.log_sock, buf_str(&b), b.len);
+	(void)fd_write_all(*sock, buf_str(&b), b.len);
 	buf_free(&b);
 }
 
-void worker_log(int sock)
+void worker_log(const int *sock)
 {
-	G.log_sock = sock;
-	log_set_sink(send_log);
+	log_set_sink(send_log, (void *)sock);
 }
 
 _Noreturn void worker_child(int sock, pid_t parent)

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "applets/read/imapd/commands.h"
 #include "applets/read/imapd/reply.h"
@@ -54,7 +55,7 @@ struct transfer {
 	uint32_t *uids;
 	size_t count;
 	enum mail_copy how;
-	int64_t until; /* of imapd_clock(): so long for others that move from the same folder */
+	int64_t until; /* of clock_ms(): so long for others that move from the same folder */
 };
 
 /* tell - the reply about what was copied, new_uids as of mailbox_copy() */
@@ -90,7 +91,7 @@ static enum cmd_result transfer_on(struct imapd *s, struct buf *in, struct buf *
 	int rc = mailbox_copy(s->view, t->uids, t->count, t->name, t->how, &new_uids, &validity);
 
 	(void)in;
-	if (rc > 0 && s->io->loop != NULL && imapd_clock() < t->until) {
+	if (rc > 0 && s->io->loop != NULL && clock_ms() < t->until) {
 		s->go_on = transfer_on;
 		return imapd_wait(s, MOVE_PAUSE_MS);
 	}
@@ -130,7 +131,7 @@ static enum cmd_result transfer(struct imapd *s, struct imap_args *a, struct buf
 	}
 	imapd_auto_create(s);
 	t->how = move ? MAIL_MOVE : s->uid ? MAIL_COPY_PRESENT : MAIL_COPY_ALL;
-	t->until = imapd_clock() + MOVE_WAIT_MS;
+	t->until = clock_ms() + MOVE_WAIT_MS;
 	s->state = t;
 	return transfer_on(s, NULL, out);
 }

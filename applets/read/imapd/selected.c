@@ -34,6 +34,12 @@ enum cmd_result imapd_yield(struct imapd *s, const struct buf *out)
 	return CMD_MORE;
 }
 
+enum cmd_result imapd_wait(struct imapd *s, int ms)
+{
+	loop_timer(s->io->loop, &s->turn, ms, on_turn, s);
+	return CMD_MORE;
+}
+
 /* ---- Arguments that several commands take ---- */
 
 bool imapd_resolve(struct imapd *s, struct imap_set *set)

@@ -15,6 +15,8 @@
 bool imapd_pause(struct imapd *s, const struct buf *out, int64_t started);
 /* Arrange to be continued; returns CMD_MORE. */
 enum cmd_result imapd_yield(struct imapd *s, const struct buf *out);
+/* The same after so many milliseconds. Not without a loop. */
+enum cmd_result imapd_wait(struct imapd *s, int ms);
 /*
  * The UIDs (ascending) of the messages of a set, in the arena; false: a sequence number
  * that does not exist (the reply is set).
