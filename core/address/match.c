@@ -21,6 +21,7 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "map/map.h"
+#include "map/map_wait.h"
 
 enum { FILE_DEPTH_MAX = 10, FILE_SIZE_MAX = 16 << 20, KEY_MAX = 1024 };
 
@@ -283,7 +284,7 @@ static int table_get(const struct match_list *l, const struct item *it, const ch
 	int rc = (whole ? map_get : map_get_part)(it->table, key, &value);
 
 	buf_free(&value);
-	if (rc < 0) {
+	if (rc < 0 && !map_is_waiting()) {
 		log_warn("parameter %s: %s: %s", l->name, it->text, map_error(it->table));
 	}
 	return rc;

@@ -100,10 +100,12 @@ struct hash;
 /*
  * Add a recipient, or what virtual_alias_maps makes of it, each address once: seen
  * remembers them for the message (NULL: there is only this one). False: a table does not
- * answer, the message cannot be taken now.
+ * answer, the message cannot be taken now; or it has yet to (map_is_waiting()): once more then.
  */
 bool cleanup_add_recipient(
 	struct queue_message *m, struct hash *seen, const struct queue_recipient *r);
+/* Have the tables asked about a recipient, who is to be added later (map/map_wait.h). */
+void cleanup_ask_recipient(const char *address);
 /* Before queue_end(): what the configuration adds to every new message, always_bcc. */
 bool cleanup_add_bcc(struct queue_message *m, struct hash *seen);
 /* "ID: message-id=<...>", under the name of Postfix's cleanup. */

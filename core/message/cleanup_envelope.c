@@ -80,6 +80,16 @@ bool cleanup_add_recipient(
 	return rc >= 0;
 }
 
+void cleanup_ask_recipient(const char *address)
+{
+	struct arena a = ARENA_INIT;
+	const char **list;
+	size_t count;
+
+	(void)route_virtual_expand(&a, address, &list, &count);
+	arena_free(&a);
+}
+
 bool cleanup_add_bcc(struct queue_message *m, struct hash *seen)
 {
 	struct arena a = ARENA_INIT;

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "map/map_wait.h"
 #include "policy/restrict_internal.h"
 
 enum { RULES_MAX = 1000, ACTIONS_MAX = 1000, REPLY_MAX = 900 };
@@ -176,6 +177,9 @@ enum restrict_verdict restrict_reject(
 	const char *reply;
 	va_list ap;
 
+	if (map_is_waiting()) {
+		return RESTRICT_PENDING; /* not even warn_if_reject knows yet what it is about */
+	}
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
@@ -285,6 +289,8 @@ static enum restrict_verdict run_rule(struct restrict_run *run, const struct res
 	run->warn_if_reject = rule->warn;
 	verdict = rule->row->fn(run, rule);
 	run->warn_if_reject = false;
+	/* Whatever it made of a table without an answer: it is asked again. */
+	verdict = map_is_waiting() ? RESTRICT_PENDING : verdict;
 	log_debug(2, "restriction %s%s%s: %s", rule->name, rule->arg != NULL ? " " : "",
 		rule->arg != NULL ? rule->arg : "",
 		verdict == RESTRICT_OK                ? "permit"

@@ -15,7 +15,9 @@
  *
  * A restriction is one row of the table in restrict_rules.c: name, what it
  * takes, a function. A function that has to wait (DNS, a policy server) returns
- * RESTRICT_PENDING and is called again by the next restrict_run().
+ * RESTRICT_PENDING and is called again by the next restrict_run(). One that looks something up
+ * does nothing for it: where the caller has entered a struct map_wait, what has no answer yet makes
+ * it RESTRICT_PENDING, and what it would have done is not done.
  */
 enum restrict_list_name {
 	RESTRICT_CLIENT,
@@ -107,7 +109,7 @@ enum restrict_verdict restrict_run(struct restrict_run *run, enum restrict_list_
  * All lists of the stage were passed: what DEFER_IF_PERMIT left over becomes a
  * rejection now. At RCPT the recipient is also looked up
  * (smtpd_reject_unlisted_recipient), and the sender (smtpd_reject_unlisted_sender), unless
- * a list did that.
+ * a list did that. RESTRICT_PENDING: call it again.
  */
 enum restrict_verdict restrict_end(struct restrict_run *run, bool recipient);
 /* Look the recipient up whatever the lists say (VRFY, LMTP). */

@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "conf/params.h"
+#include "map/map_wait.h"
 #include "address/access.h"
 #include "policy/restrict_internal.h"
 
@@ -300,7 +301,9 @@ static enum restrict_verdict finish(struct restrict_run *run, const struct restr
 {
 	enum restrict_verdict verdict = RESTRICT_DUNNO;
 
-	if (rc > 0) {
+	if (map_is_waiting()) {
+		verdict = RESTRICT_PENDING;
+	} else if (rc > 0) {
 		verdict = restrict_action(
 			run, rule->arg, arena_strdup(run->arena, buf_str(value)), name, class_name);
 	} else if (rc < 0) {

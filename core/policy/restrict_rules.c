@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "conf/params.h"
+#include "map/map_wait.h"
 #include "proto/smtp.h"
 #include "address/lookup.h"
 #include "route/resolve.h"
@@ -265,12 +266,18 @@ static enum restrict_verdict unlisted(struct restrict_run *run, const char *addr
 
 enum restrict_verdict restrict_unlisted_recipient(struct restrict_run *run)
 {
+	enum restrict_verdict verdict;
+
 	if (run->query->recipient == NULL) {
 		return RESTRICT_DUNNO;
 	}
-	run->unlisted_checked = true;
-	return unlisted(run, run->query->recipient, run->query->recipient_full, "5.1.1",
+	verdict = unlisted(run, run->query->recipient, run->query->recipient_full, "5.1.1",
 		"Recipient address");
+	if (map_is_waiting()) {
+		return RESTRICT_PENDING;
+	}
+	run->unlisted_checked = true;
+	return verdict;
 }
 
 static enum restrict_verdict rule_reject_unlisted_recipient(
@@ -282,12 +289,18 @@ static enum restrict_verdict rule_reject_unlisted_recipient(
 
 enum restrict_verdict restrict_unlisted_sender(struct restrict_run *run)
 {
+	enum restrict_verdict verdict;
+
 	if (run->query->sender == NULL || *run->query->sender == '\0') {
 		return RESTRICT_DUNNO;
 	}
-	run->unlisted_sender_checked = true;
-	return unlisted(
+	verdict = unlisted(
 		run, run->query->sender, run->query->sender_full, "5.1.0", "Sender address");
+	if (map_is_waiting()) {
+		return RESTRICT_PENDING;
+	}
+	run->unlisted_sender_checked = true;
+	return verdict;
 }
 
 static enum restrict_verdict rule_reject_unlisted_sender(
@@ -315,6 +328,8 @@ static enum restrict_verdict rule_reject_multi_recipient_bounce(
 
 enum restrict_verdict restrict_end(struct restrict_run *run, bool recipient)
 {
+	enum restrict_verdict verdict = RESTRICT_DUNNO;
+
 	if (run->discard) {
 		return RESTRICT_OK;
 	}
@@ -323,15 +338,14 @@ enum restrict_verdict restrict_end(struct restrict_run *run, bool recipient)
 		return RESTRICT_REJECT;
 	}
 	run->defer_if_reject = NULL; /* what nobody has is refused for good */
-	if (recipient && param.smtpd_reject_unlisted_sender && !run->unlisted_sender_checked &&
-		restrict_unlisted_sender(run) == RESTRICT_REJECT) {
-		return RESTRICT_REJECT;
+	if (recipient && param.smtpd_reject_unlisted_sender && !run->unlisted_sender_checked) {
+		verdict = restrict_unlisted_sender(run);
 	}
-	if (recipient && param.smtpd_reject_unlisted_recipient && !run->unlisted_checked &&
-		restrict_unlisted_recipient(run) == RESTRICT_REJECT) {
-		return RESTRICT_REJECT;
+	if (verdict == RESTRICT_DUNNO && recipient && param.smtpd_reject_unlisted_recipient &&
+		!run->unlisted_checked) {
+		verdict = restrict_unlisted_recipient(run);
 	}
-	return RESTRICT_OK;
+	return verdict == RESTRICT_DUNNO ? RESTRICT_OK : verdict;
 }
 
 /* ---- Relaying ---- */

@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "map/map.h"
+#include "map/map_wait.h"
 #include "address/alias.h"
 #include "address/lookup.h"
 #include "address/rewrite.h"
@@ -52,7 +53,9 @@ static void virtual_walk(struct virtual *v, const char *address, int depth);
 /* virtual_fail - no answer for the address that was asked about, and why; mail for it waits */
 static void virtual_fail(struct virtual *v, const char *address, const char *why)
 {
-	log_warn("virtual_alias_maps: %s: %s", address, why);
+	if (!map_is_waiting()) {
+		log_warn("virtual_alias_maps: %s: %s", address, why);
+	}
 	v->failed = true;
 }
 
@@ -78,7 +81,8 @@ static void virtual_results(
 	struct alias_item *items;
 	size_t n = alias_parse(v->a, text, strlen(text), &items);
 
-	for (size_t i = 0; i < n && !v->failed; i++) {
+	/* What waits is asked beside the others. */
+	for (size_t i = 0; i < n && (!v->failed || map_is_waiting()); i++) {
 		const char *to = rewrite_address(
 			v->a, with_user(v->a, items[i].text, address, ext), REWRITE_LOCAL);
 

@@ -28,21 +28,24 @@ enum { HELO_MAX = 255 };
 
 static handler_fn cmd_helo, cmd_ehlo, cmd_lhlo, cmd_rset, cmd_noop, cmd_vrfy, cmd_etrn, cmd_help,
 	cmd_quit;
+static ahead_fn ahead_offer, ahead_hidden, ahead_etrn;
 
 const struct command commands[VERBS] = {
 	[VERB_HELO] = { "HELO", cmd_helo, CMD_SMTP | CMD_PRE_TLS | CMD_LAST | CMD_JUNK },
-	[VERB_EHLO] = { "EHLO", cmd_ehlo, CMD_SMTP | CMD_PRE_TLS | CMD_LAST | CMD_JUNK },
-	[VERB_LHLO] = { "LHLO", cmd_lhlo, CMD_LMTP | CMD_PRE_TLS | CMD_LAST | CMD_JUNK },
+	[VERB_EHLO] = { "EHLO", cmd_ehlo, CMD_SMTP | CMD_PRE_TLS | CMD_LAST | CMD_JUNK,
+		ahead_offer },
+	[VERB_LHLO] = { "LHLO", cmd_lhlo, CMD_LMTP | CMD_PRE_TLS | CMD_LAST | CMD_JUNK,
+		ahead_offer },
 	[VERB_STARTTLS] = { "STARTTLS", cmd_starttls, CMD_PRE_TLS | CMD_LAST },
-	[VERB_AUTH] = { "AUTH", cmd_auth, 0 },
-	[VERB_MAIL] = { "MAIL", cmd_mail, 0 },
-	[VERB_RCPT] = { "RCPT", cmd_rcpt, 0 },
-	[VERB_DATA] = { "DATA", cmd_data, CMD_LAST },
-	[VERB_BDAT] = { "BDAT", cmd_bdat, 0 },
+	[VERB_AUTH] = { "AUTH", cmd_auth, 0, ahead_offer },
+	[VERB_MAIL] = { "MAIL", cmd_mail, 0, ahead_hidden },
+	[VERB_RCPT] = { "RCPT", cmd_rcpt, 0, ahead_hidden },
+	[VERB_DATA] = { "DATA", cmd_data, CMD_LAST, ahead_data },
+	[VERB_BDAT] = { "BDAT", cmd_bdat, 0, ahead_data },
 	[VERB_RSET] = { "RSET", cmd_rset, CMD_JUNK },
 	[VERB_NOOP] = { "NOOP", cmd_noop, CMD_PRE_TLS | CMD_LAST | CMD_JUNK },
 	[VERB_VRFY] = { "VRFY", cmd_vrfy, CMD_LAST | CMD_JUNK },
-	[VERB_ETRN] = { "ETRN", cmd_etrn, CMD_SMTP | CMD_JUNK },
+	[VERB_ETRN] = { "ETRN", cmd_etrn, CMD_SMTP | CMD_JUNK, ahead_etrn },
 	[VERB_HELP] = { "HELP", cmd_help, CMD_PRE_TLS | CMD_JUNK },
 	[VERB_QUIT] = { "QUIT", cmd_quit, CMD_PRE_TLS | CMD_DENIED },
 };
@@ -100,10 +103,27 @@ static void offer(struct buf *b, const char *hidden, const char *word, const cha
 	}
 }
 
+/* ahead_hidden - for those to whom DSN may be hidden */
+static void ahead_hidden(struct smtpd_session *s, struct slice rest)
+{
+	(void)rest;
+	if (s->d->hidden_words != NULL) {
+		(void)session_hidden_words(s);
+	}
+}
+
+/* ahead_offer - what EHLO tells, and STARTTLS and AUTH hold to */
+static void ahead_offer(struct smtpd_session *s, struct slice rest)
+{
+	(void)rest;
+	s->hidden = session_hidden_words(s);
+	s->mechs = auth_offer(s);
+}
+
 /* greet_extended - the reply to EHLO and LHLO: what we can do */
 static void greet_extended(struct smtpd_session *s)
 {
-	const char *hidden = session_hidden_words(s), *auth = auth_offer(s);
+	const char *hidden = s->hidden, *auth = s->mechs;
 	struct buf b = BUF_INIT;
 	char size[40];
 
@@ -283,6 +303,25 @@ static bool ask_flush(const char *domain)
 	return ok;
 }
 
+/* etrn_domain - without the sign of RFC 1985 5.3: subdomains, named queues */
+static struct slice etrn_domain(struct slice rest)
+{
+	if (rest.len > 0 && (rest.ptr[0] == '@' || rest.ptr[0] == '#')) {
+		rest.ptr++;
+		rest.len--;
+	}
+	return rest;
+}
+
+static void ahead_etrn(struct smtpd_session *s, struct slice rest)
+{
+	rest = etrn_domain(rest);
+	if (smtp_valid_hostname(rest) || smtp_valid_literal(rest, NULL)) {
+		(void)match_domain(
+			s->d->flush_domains, arena_strndup(&s->scratch, rest.ptr, rest.len));
+	}
+}
+
 static void etrn_checked(struct smtpd_session *s, bool permitted, struct restrict_run *run)
 {
 	const char *domain = s->check->etrn;
@@ -320,10 +359,7 @@ static enum handled cmd_etrn(struct smtpd_session *s, struct slice rest)
 		session_reply(s, "500 Syntax: ETRN domain");
 		return HANDLED_BAD;
 	}
-	if (rest.ptr[0] == '@' || rest.ptr[0] == '#') { /* RFC 1985 5.3: subdomains, named queues */
-		rest.ptr++;
-		rest.len--;
-	}
+	rest = etrn_domain(rest);
 	if (!smtp_valid_hostname(rest) && !smtp_valid_literal(rest, NULL)) {
 		session_reply(s, "501 Error: invalid parameter syntax");
 		return HANDLED_BAD;

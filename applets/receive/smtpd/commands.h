@@ -20,15 +20,23 @@ enum {
 	CMD_DENIED = 32  /* legal for a client that was refused at connect */
 };
 
+/*
+ * The look-ups that a command will need are done before it, as often as it takes until all tables
+ * have answered: so no handler stops in the middle. What it finds out it may keep in the session.
+ */
+typedef void ahead_fn(struct smtpd_session *s, struct slice rest);
+
 struct command {
 	const char *name;
 	handler_fn *handler;
 	unsigned flags;
+	ahead_fn *ahead; /* NULL: none */
 };
 
 extern const struct command commands[VERBS];
 
 /* envelope.c, data.c, sasl_exchange.c */
 handler_fn cmd_mail, cmd_rcpt, cmd_data, cmd_bdat, cmd_auth, cmd_starttls;
+ahead_fn ahead_data;
 
 #endif

@@ -38,6 +38,13 @@ static bool trust_bare_lf(const struct smtpd_session *s)
 		match_host(s->d->bare_lf_ok, s->io->peer.host, s->io->peer.addr) > 0;
 }
 
+void ahead_data(struct smtpd_session *s, struct slice rest)
+{
+	(void)rest;
+	s->trusts_lf = trust_bare_lf(s);
+	s->is_local = check_local_client(s);
+}
+
 /* put_received - our Received header, after headers that PREPEND asks for */
 static void put_received(struct smtpd_session *s, struct buf *b)
 {
@@ -69,7 +76,7 @@ static void begin_content(struct smtpd_session *s, bool bdat)
 	struct transaction *tx = &s->tx;
 	struct buf received = BUF_INIT;
 	const struct cleanup_config config = {
-		.flags = check_local_client(s) ? CLEANUP_LOCAL : 0,
+		.flags = s->is_local ? CLEANUP_LOCAL : 0,
 		.queue_id = intake_id(tx->intake),
 		.sender = tx->sender_full,
 		.full_name = "",
@@ -78,7 +85,7 @@ static void begin_content(struct smtpd_session *s, bool bdat)
 		.arg = tx->intake,
 	};
 
-	smtp_data_init(&tx->data, bdat ? SMTP_DATA_BDAT : trust_bare_lf(s) ? SMTP_DATA_LENIENT : 0);
+	smtp_data_init(&tx->data, bdat ? SMTP_DATA_BDAT : s->trusts_lf ? SMTP_DATA_LENIENT : 0);
 	tx->received = tx->stored = 0;
 	if (s->d->stand_alone) {
 		intake_submit(tx->intake, s); /* pickup cleans it up */
@@ -306,7 +313,7 @@ static void watch_bare_lf(struct smtpd_session *s)
 	if (strcmp(mode, "note") == 0) {
 		log_info("%s: bare <LF> received after %s", session_peer(s), s->where);
 	}
-	if (strcmp(mode, "reject") == 0 && !trust_bare_lf(s) && s->tx.error == DATA_OK) {
+	if (strcmp(mode, "reject") == 0 && !s->trusts_lf && s->tx.error == DATA_OK) {
 		spoil(s, DATA_BARE_LF);
 	}
 }

@@ -26,6 +26,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
+#include "map/map_wait.h"
 #include "message/submit.h"
 
 enum {
@@ -37,9 +38,11 @@ struct intake {
 	struct smtpd *d;
 	struct smtpd_session *session; /* NULL: it went away while the commit was due */
 	struct queue_message *message;
-	struct submit *submit; /* stand-alone */
-	intake_done_fn *done;  /* from intake_end() on */
-	bool ended;            /* the queue has it: it will tell committed() */
+	struct submit *submit;   /* stand-alone */
+	intake_done_fn *done;    /* from intake_end() on */
+	const struct rcpt *next; /* from here on they are not in the message yet */
+	struct hash seen;
+	bool ended; /* the queue has it: it will tell committed() */
 	time_t arrival;
 	char id[QUEUE_ID_TEXT];
 };
@@ -96,6 +99,7 @@ void intake_abort(struct intake *i)
 		queue_abort(i->message);
 	}
 	submit_free(i->submit);
+	hash_free(&i->seen, NULL);
 	mem_free(i);
 }
 
@@ -165,24 +169,35 @@ static void committed(void *arg, bool ok)
 	} else if (ok) {
 		log_info("%s: accepted, but the client did not wait for the reply", i->id);
 	}
+	hash_free(&i->seen, NULL);
 	mem_free(i);
 }
 
 /* ---- Envelope and recipients ---- */
 
-/* put_recipients - into the message, each once; false: an alias table does not answer */
-static bool put_recipients(struct intake *i, const struct transaction *tx)
+/* no_answer - of an alias table: 0 it is still to come, -1 there is none */
+static int no_answer(const struct intake *i)
 {
-	struct hash known = { NULL, 0, 0 };
-	struct hash *seen = tx->rcpt_count > 1 || *param.always_bcc != '\0' ? &known : NULL;
-	bool ok = true;
-
-	for (const struct rcpt *r = tx->rcpts; r != NULL && ok; r = r->next) {
-		ok = cleanup_add_recipient(i->message, seen, &r->r);
+	if (!map_is_waiting()) {
+		return -1;
 	}
-	ok = ok && cleanup_add_bcc(i->message, seen);
-	hash_free(&known, NULL);
-	return ok;
+	for (const struct rcpt *r = i->next; r != NULL; r = r->next) {
+		cleanup_ask_recipient(r->r.address); /* beside it */
+	}
+	return 0;
+}
+
+/* put_recipients - those that are left, each once: 1; 0 an alias table is to answer first; -1 */
+static int put_recipients(struct intake *i, const struct transaction *tx)
+{
+	struct hash *seen = tx->rcpt_count > 1 || *param.always_bcc != '\0' ? &i->seen : NULL;
+
+	for (; i->next != NULL; i->next = i->next->next) {
+		if (!cleanup_add_recipient(i->message, seen, &i->next->r)) {
+			return no_answer(i);
+		}
+	}
+	return cleanup_add_bcc(i->message, seen) ? 1 : no_answer(i);
 }
 
 /* put_redirected - one recipient instead of all */
@@ -199,8 +214,8 @@ static void put_redirected(struct intake *i, struct smtpd_session *s)
 	queue_add_recipient(i->message, &r);
 }
 
-/* end_queued - into queue.db with the next commit */
-static void end_queued(struct intake *i, struct smtpd_session *s)
+/* put_envelope - all that is known of it now */
+static void put_envelope(struct intake *i, const struct smtpd_session *s)
 {
 	const struct transaction *tx = &s->tx;
 	const struct queue_envelope env = {
@@ -215,13 +230,29 @@ static void end_queued(struct intake *i, struct smtpd_session *s)
 	};
 
 	queue_set_envelope(i->message, &env);
-	if (tx->redirect != NULL) {
+}
+
+/* end_queued - into queue.db with the next commit, once all recipients are known */
+static void end_queued(struct smtpd_session *s)
+{
+	struct intake *i = s->tx.intake;
+	int rc = 1;
+
+	if (s->tx.redirect != NULL) {
 		put_redirected(i, s);
-	} else if (!put_recipients(i, tx)) {
+	} else {
+		rc = put_recipients(i, &s->tx);
+	}
+	if (rc == 0) {
+		session_wait(s, end_queued);
+		return;
+	}
+	if (rc < 0) {
 		queue_abort(i->message);
 		committed(i, false);
 		return;
 	}
+	put_envelope(i, s);
 	i->ended = true;
 	queue_end(i->message, committed, i);
 	if (i->d->waiting++ == 0) {
@@ -262,7 +293,8 @@ void intake_end(struct intake *i, intake_done_fn *done)
 {
 	i->done = done;
 	if (i->message != NULL) {
-		end_queued(i, i->session);
+		i->next = i->session->tx.rcpts;
+		end_queued(i->session);
 	} else {
 		end_submitted(i);
 	}

@@ -187,15 +187,17 @@ static void finish(struct smtpd_session *s, struct check *c, bool permitted)
 }
 
 /* go_on - run what is left of the lists */
-static void go_on(struct smtpd_session *s, struct check *c)
+static void go_on(struct smtpd_session *s)
 {
+	struct check *c = s->check;
 	bool rcpt = c->stage == CHECK_RCPT || c->stage == CHECK_VRFY;
+	enum restrict_verdict end;
 
 	for (; c->list_at < c->list_count; c->list_at++) {
 		enum restrict_verdict v = restrict_run(&c->run, c->lists[c->list_at]);
 
 		if (v == RESTRICT_PENDING) {
-			session_enter(s, ST_CHECK);
+			session_wait(s, go_on);
 			return;
 		}
 		if (v == RESTRICT_REJECT) {
@@ -203,7 +205,12 @@ static void go_on(struct smtpd_session *s, struct check *c)
 			return;
 		}
 	}
-	finish(s, c, restrict_end(&c->run, rcpt) != RESTRICT_REJECT);
+	end = restrict_end(&c->run, rcpt);
+	if (end == RESTRICT_PENDING) {
+		session_wait(s, go_on);
+		return;
+	}
+	finish(s, c, end != RESTRICT_REJECT);
 }
 
 void check_stage(
@@ -250,13 +257,7 @@ void check_stage(
 	choose_lists(c);
 	fill_query(s, c);
 	restrict_begin(&c->run, s->d->restrictions, &c->query, &s->scratch);
-	go_on(s, c);
-}
-
-void check_resume(struct smtpd_session *s)
-{
-	session_enter(s, ST_COMMAND);
-	go_on(s, s->check);
+	go_on(s);
 }
 
 bool check_local_client(const struct smtpd_session *s)

@@ -37,7 +37,6 @@ struct check {
  */
 void check_stage(
 	struct smtpd_session *s, enum check_stage stage, const char *what, checked_fn *then);
-void check_resume(struct smtpd_session *s);
 /* "ID: reject: RCPT from ...: reply; from=<> to=<> proto= helo=<>" (verb: "reject") */
 void check_log(struct smtpd_session *s, const char *verb, const char *where, const char *recipient,
 	const char *reply);

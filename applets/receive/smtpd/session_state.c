@@ -138,6 +138,35 @@ void session_resume(struct smtpd_session *s)
 	s->io->resume(s->io);
 }
 
+/* ---- Waiting ---- */
+
+void session_wait(struct smtpd_session *s, void (*again)(struct smtpd_session *s))
+{
+	s->before = s->state;
+	s->again = again;
+	session_enter(s, ST_CHECK);
+}
+
+bool session_waits(struct smtpd_session *s, void (*again)(struct smtpd_session *s))
+{
+	if (!map_is_waiting()) {
+		return false;
+	}
+	session_wait(s, again);
+	return true;
+}
+
+void session_again(struct smtpd_session *s)
+{
+	void (*again)(struct smtpd_session * s) = s->again;
+
+	session_enter(s, s->before);
+	s->again = NULL;
+	if (again != NULL) {
+		again(s);
+	}
+}
+
 /* ---- Counting ---- */
 
 void session_count(struct smtpd_session *s, enum verb verb, bool good)

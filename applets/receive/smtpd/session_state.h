@@ -8,13 +8,14 @@
 #include "base/buf.h"
 #include "base/loop.h"
 #include "net/session.h"
+#include "map/map_wait.h"
 #include "ipc/auth_client.h"
 #include "applets/receive/smtpd/smtpd.h"
 #include "applets/receive/smtpd/transaction.h"
 
 enum session_state {
 	ST_COMMAND,   /* the next line is a command */
-	ST_CHECK,     /* a restriction waits */
+	ST_CHECK,     /* a restriction or a table waits */
 	ST_AUTH_WAIT, /* the auth process is asked */
 	ST_AUTH,      /* the next line is a SASL response */
 	ST_DATA,      /* message data up to the dot */
@@ -70,15 +71,29 @@ struct smtpd_session {
 	} counts[VERBS];
 	char *sasl_user, *sasl_method;
 	struct auth_request *auth;
-	struct arena scratch;         /* of one command */
-	struct check *check;          /* in scratch */
-	const char *argument;         /* in scratch: VRFY's, as given */
+	struct map_wait wait;                   /* the look-ups of one command */
+	enum session_state before;              /* ST_CHECK, */
+	void (*again)(struct smtpd_session *s); /* and what goes on behind it; NULL: the input */
+	struct arena scratch;                   /* of one command */
+	struct check *check;                    /* in scratch */
+	const char *hidden,
+		*mechs;           /* in scratch: EHLO words not told, AUTH's; NULL not looked up */
+	bool trusts_lf, is_local; /* what DATA has to know of the client */
+	const char *argument;     /* in scratch: VRFY's, as given */
 	struct pending_rcpt *pending; /* in scratch: the recipient being checked */
 	struct transaction tx;
 };
 
 /* The only writer of state. */
 void session_enter(struct smtpd_session *s, enum session_state state);
+/*
+ * Until what waits is there: ST_CHECK, then the state it is in now and again(). It may be called
+ * again too early.
+ */
+void session_wait(struct smtpd_session *s, void (*again)(struct smtpd_session *s));
+/* The same if a look-up has no answer yet; false: all have. */
+bool session_waits(struct smtpd_session *s, void (*again)(struct smtpd_session *s));
+void session_again(struct smtpd_session *s);
 /*
  * A reply line; text without CRLF ("250 2.1.0 Ok"). 4xx and 5xx are slowed down above the
  * soft limit.

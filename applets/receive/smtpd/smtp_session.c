@@ -55,59 +55,66 @@ static size_t count_client(struct smtpd *d, const char *addr, int change)
 }
 
 /* is_crowded - smtpd_client_connection_count_limit; 421 and gone */
-static bool is_crowded(struct smtpd *d, const struct session_io *io, struct buf *out)
+static bool is_crowded(struct smtpd_session *s)
 {
+	const struct session_io *io = s->io;
+	const struct smtpd *d = s->d;
 	size_t n;
 
-	if (param.smtpd_client_connection_count_limit == 0 || d->stand_alone ||
-		match_host(d->unlimited, io->peer.host, io->peer.addr) > 0) {
+	if (param.smtpd_client_connection_count_limit == 0 || d->stand_alone) {
 		return false;
 	}
 	n = (size_t)(uintptr_t)hash_get(&d->clients, io->peer.addr) + 1;
-	if ((int64_t)n <= param.smtpd_client_connection_count_limit) {
+	if ((int64_t)n <= param.smtpd_client_connection_count_limit ||
+		match_host(d->unlimited, io->peer.host, io->peer.addr) > 0 || map_is_waiting()) {
 		return false;
 	}
 	log_warn("Connection concurrency limit exceeded: %zu from %s[%s] for service %s", n,
 		io->peer.host, io->peer.addr, d->service_name);
-	buf_addf(out, "421 4.7.0 %s Error: too many connections from %s\r\n", param.myhostname,
+	session_reply(s, "421 4.7.0 %s Error: too many connections from %s", param.myhostname,
 		io->peer.addr);
 	return true;
 }
 
-/* begin_session - count it and greet */
+/* begin_session - count it and greet, or refuse it */
 static void begin_session(struct smtpd_session *s)
 {
 	struct session_io *io = s->io;
 	struct smtpd *d = s->d;
 
-	count_client(d, io->peer.addr, 1);
-	s->counted = true;
 	io->timeout = (int)param.smtpd_timeout;
 	io->out_high = OUT_HIGH;
+	if (is_crowded(s) || session_waits(s, begin_session)) {
+		return;
+	}
+	count_client(d, io->peer.addr, 1);
+	s->counted = true;
 	log_info("connect from %s[%s]", io->peer.host, io->peer.addr);
 	if (d->lmtp) {
 		session_reply(s, "220 %s LMTP %s", param.myhostname, param.mail_name);
 	} else {
 		check_stage(s, CHECK_CONNECT, NULL, greet);
 	}
-	s->out = &s->held;
+}
+
+/* on_answer - what a look-up has waited for */
+static void on_answer(void *arg)
+{
+	session_resume(arg);
 }
 
 static void close_session(void *session);
 
 static void *open_session(struct session_io *io, void *service, struct buf *out)
 {
-	struct smtpd *d = service;
 	struct smtpd_session *s;
 	struct mem_guard g;
 
-	if (is_crowded(d, io, out)) {
-		return NULL;
-	}
 	s = mem_alloc(sizeof(*s));
 	s->io = io;
-	s->d = d;
+	s->d = service;
 	s->out = out;
+	map_wait_init(&s->wait, s->d->loop, on_answer, s);
 	s->where = "CONNECT";
 	s->tx.rcpts_tail = &s->tx.rcpts;
 	if (mem_guard_enter(&g) != 0) {
@@ -117,8 +124,15 @@ static void *open_session(struct session_io *io, void *service, struct buf *out)
 		buf_adds(out, "421 4.3.2 Error: out of memory\r\n");
 		return NULL;
 	}
+	map_wait_enter(&s->wait);
 	begin_session(s);
+	(void)map_wait_leave(&s->wait);
 	mem_guard_leave(&g);
+	s->out = &s->held;
+	if (!s->counted && s->state == ST_CLOSING) {
+		close_session(s);
+		return NULL;
+	}
 	return s;
 }
 
@@ -155,6 +169,7 @@ static void close_session(void *session)
 	if (s->d->loop != NULL) {
 		loop_untimer(s->d->loop, &s->delay);
 	}
+	map_wait_end(&s->wait);
 	auth_reset(s);
 	session_reset_mail(s);
 	if (s->counted) {
@@ -336,6 +351,25 @@ static void run_command(struct smtpd_session *s, struct slice line, const struct
 	}
 }
 
+/*
+ * is_ready - have the tables answered what the command is going to ask? False: it waits where it
+ * is, in the input
+ */
+static bool is_ready(struct smtpd_session *s, struct slice line)
+{
+	struct slice verb, rest;
+	enum verb v;
+
+	smtp_split(line, &verb, &rest);
+	v = find_verb(s->d, verb);
+	if (v == VERB_UNKNOWN && s->d->forbidden != NULL) {
+		(void)is_forbidden(s, verb, line);
+	} else if (v != VERB_UNKNOWN && commands[v].ahead != NULL) {
+		commands[v].ahead(s, rest);
+	}
+	return !session_waits(s, NULL);
+}
+
 /* may_bare_lf - is LF alone fine as a line end from this client? */
 static bool may_bare_lf(const struct smtpd_session *s)
 {
@@ -374,6 +408,9 @@ static bool take_line(struct smtpd_session *s, struct buf *in)
 		return true;
 	}
 	if ((len == 0 || lf[-1] != '\r') && !may_bare_lf(s)) {
+		if (session_waits(s, NULL)) {
+			return false;
+		}
 		check_log(s, "reject", s->where, NULL, "bare <LF> received");
 		session_reply(s, "%d 5.5.2 %s Error: bare <LF> received",
 			(int)param.smtpd_forbid_bare_newline_reject_code, param.myhostname);
@@ -383,6 +420,9 @@ static bool take_line(struct smtpd_session *s, struct buf *in)
 	line = (struct slice){ arena_strndup(&s->scratch, buf_head(in), len), len };
 	while (line.len > 0 && line.ptr[line.len - 1] == '\r') {
 		line.len--;
+	}
+	if (s->state == ST_COMMAND && !is_ready(s, line)) {
+		return false;
 	}
 	buf_consume(in, len + 1);
 	if (s->state == ST_AUTH) {
@@ -460,6 +500,7 @@ static bool step(struct smtpd_session *s, struct buf *in)
 		more = take_line(s, in);
 		if (s->state != ST_CHECK) {
 			arena_reset(&s->scratch);
+			map_wait_forget(&s->wait);
 			s->check = NULL;
 		}
 		return more;
@@ -489,13 +530,15 @@ static enum session_want feed(void *session, struct buf *in, struct buf *out)
 	}
 	s->out = out;
 	give_held(s, out);
+	map_wait_enter(&s->wait);
 	if (s->state == ST_CHECK) {
-		check_resume(s);
+		session_again(s);
 	}
 	do {
 		end_after_errors(s);
 		end_when_told(s);
 	} while (!s->delayed && buf_unread(out) <= s->io->out_high && step(s, in));
+	(void)map_wait_leave(&s->wait);
 	s->out = &s->held;
 	return wanted(s);
 }
