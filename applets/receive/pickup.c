@@ -41,6 +41,7 @@
 #include "base/unixsock.h"
 #include "conf/params.h"
 #include "net/serve.h"
+#include "map/map_wait.h"
 #include "queue/queue.h"
 #include "address/match.h"
 #include "ipc/notify.h"
@@ -70,6 +71,8 @@ static struct G {
 	struct match_list *authorized;
 	struct loop_hook commit_hook;
 	struct timer scan_timer;
+	struct map_wait drop_wait; /* the tables of files in the maildrop */
+	bool drop_asks;            /* one has yet to answer: a file stays for the next look */
 	struct watch accept[SERVICE_LISTEN_MAX];
 	int drop_fd; /* the maildrop directory, -1 none */
 
@@ -111,6 +114,9 @@ struct session {
 	uid_t uid;
 	struct enqueue *enqueue;
 	struct waiting *waiting; /* the commit is due */
+	struct map_wait wait;    /* the tables of the message that is being taken */
+	bool asking;             /* one has yet to answer */
+	bool authorized;         /* said before END is taken */
 	struct buf held;
 };
 
@@ -144,6 +150,14 @@ static bool is_authorized(uid_t uid)
 	return match_domain(G.authorized, pw != NULL ? pw->pw_name : "unknown") > 0;
 }
 
+/* session_asked - tables have answered */
+static void session_asked(void *arg)
+{
+	struct session *s = arg;
+
+	s->io->resume(s->io);
+}
+
 static void *session_open(struct session_io *io, void *service, struct buf *out)
 {
 	struct client *client = service;
@@ -152,6 +166,7 @@ static void *session_open(struct session_io *io, void *service, struct buf *out)
 	(void)out;
 	s->io = io;
 	s->uid = client->uid;
+	map_wait_init(&s->wait, G.service.loop, session_asked, s);
 	io->timeout = SESSION_SECONDS;
 	mem_free(client);
 	return s;
@@ -164,6 +179,7 @@ static void session_close(void *session)
 	if (s->waiting != NULL) {
 		s->waiting->session = NULL;
 	}
+	map_wait_end(&s->wait);
 	enqueue_free(s->enqueue);
 	buf_free(&s->held);
 	mem_free(s);
@@ -192,7 +208,7 @@ static enum session_want session_end(struct session *s, struct buf *out)
 	const char *text;
 	enum pickup_status status = enqueue_result(s->enqueue, &text);
 
-	if (status == PICKUP_OK && !is_authorized(s->uid)) {
+	if (status == PICKUP_OK && !s->authorized) {
 		status = PICKUP_REFUSED;
 		text = "not authorized to submit mail (authorized_submit_users)";
 	}
@@ -209,6 +225,22 @@ static enum session_want session_end(struct session *s, struct buf *out)
 	s->enqueue = NULL;
 	loop_at_end(G.service.loop, &G.commit_hook, run_commit, NULL);
 	return SESSION_WAIT;
+}
+
+/* session_take - a message of the submission; as enqueue_take() */
+static int session_take(struct session *s, const struct pickup_message *m)
+{
+	int rc;
+
+	map_wait_enter(&s->wait);
+	s->authorized = m->kind == PICKUP_END && is_authorized(s->uid);
+	rc = map_is_waiting() ? 1 : enqueue_take(s->enqueue, m);
+	(void)map_wait_leave(&s->wait);
+	s->asking = rc == 1;
+	if (rc != 1) {
+		map_wait_forget(&s->wait);
+	}
+	return rc;
 }
 
 static enum session_want session_feed(void *session, struct buf *in, struct buf *out)
@@ -231,7 +263,10 @@ static enum session_want session_feed(void *session, struct buf *in, struct buf 
 		if (s->enqueue == NULL) {
 			s->enqueue = enqueue_new(G.queue, s->uid, NULL);
 		}
-		rc = enqueue_take(s->enqueue, &m);
+		rc = session_take(s, &m);
+		if (rc > 0) {
+			return SESSION_WAIT;
+		}
 		if (rc != 0) {
 			break;
 		}
@@ -268,15 +303,15 @@ static enum session_want session_event(void *session, enum session_event event, 
 		}
 		return SESSION_CLOSE;
 	case SESSION_EV_SHUTDOWN:
-		return s->waiting != NULL    ? SESSION_WAIT
-			: s->enqueue != NULL ? SESSION_READ
-					     : SESSION_CLOSE;
+		return s->waiting != NULL || s->asking ? SESSION_WAIT
+			: s->enqueue != NULL           ? SESSION_READ
+						       : SESSION_CLOSE;
 	case SESSION_EV_TLS_UP:
 	case SESSION_EV_TLS_FAILED:
 	case SESSION_EV_DRAINED:
 		break;
 	}
-	return s->waiting != NULL ? SESSION_WAIT : SESSION_READ;
+	return s->waiting != NULL || s->asking ? SESSION_WAIT : SESSION_READ;
 }
 
 static const struct session_class pickup_class = {
@@ -403,7 +438,10 @@ static void drop_committed(void *arg, bool ok, const char *id)
 	mem_free(d);
 }
 
-/* read_drop - the file through the submission; 0, -1 malformed, -2 cannot be read now */
+/*
+ * read_drop - the file through the submission; 0, -1 malformed, -2 cannot be read now, 1 a table
+ * has yet to answer
+ */
 static int read_drop(int fd, struct enqueue *e)
 {
 	struct buf in = BUF_INIT;
@@ -446,10 +484,19 @@ static bool take_file(const char *name, int fd, const struct stat *st)
 	struct drop *d;
 	const char *text = "malformed";
 	enum pickup_status status;
-	int rc = read_drop(fd, e);
+	bool authorized;
+	int rc;
 
+	map_wait_enter(&G.drop_wait);
+	authorized = is_authorized(st->st_uid);
+	rc = read_drop(fd, e);
+	if (map_wait_leave(&G.drop_wait)) {
+		G.drop_asks = true;
+		enqueue_free(e);
+		return false;
+	}
 	status = rc == 0 ? enqueue_result(e, &text) : rc == -1 ? PICKUP_REFUSED : PICKUP_RETRY;
-	if (status == PICKUP_OK && !is_authorized(st->st_uid)) {
+	if (status == PICKUP_OK && !authorized) {
 		status = PICKUP_REFUSED;
 		text = "its owner may not submit mail (authorized_submit_users)";
 	}
@@ -541,10 +588,14 @@ static size_t scan_some(void)
 	if (dir == NULL) {
 		log_warn("%s/maildrop: %m", param.queue_directory);
 	} else {
+		G.drop_asks = false;
 		while (batch < SCAN_BATCH && (entry = readdir(dir)) != NULL) {
 			batch += look_at(entry->d_name);
 		}
 		closedir(dir);
+		if (!G.drop_asks) {
+			map_wait_forget(&G.drop_wait);
+		}
 	}
 	end_complaints();
 	settle_batch();
@@ -566,6 +617,13 @@ static void scan(struct timer *t)
 	/* A full batch: there may be more, after the sessions had their turn. */
 	loop_timer(G.service.loop, &G.scan_timer, batch == SCAN_BATCH ? 0 : SCAN_SECONDS * 1000,
 		scan, NULL);
+}
+
+/* on_drop_answers - what a file in the maildrop has waited for */
+static void on_drop_answers(void *arg)
+{
+	(void)arg;
+	loop_timer(G.service.loop, &G.scan_timer, 0, scan, NULL);
 }
 
 static void on_wakeup(struct service *s)
@@ -591,6 +649,7 @@ static void on_stop(struct service *s, bool soon)
 			close(fd);
 		}
 	}
+	map_wait_end(&G.drop_wait);
 	loop_untimer(s->loop, &G.scan_timer);
 	service_done(s);
 }
@@ -600,6 +659,7 @@ static void set_up(void)
 	char *error = NULL;
 
 	route_init();
+	map_wait_init(&G.drop_wait, G.service.loop, on_drop_answers, NULL);
 	G.queue = queue_open_below(param.queue_directory, QUEUE_CREATE, &error);
 	if (G.queue == NULL) {
 		service_no_queue(error);

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "map/map_wait.h"
 #include "message/cleanup.h"
 
 enum { ENQUEUE_RECIPIENTS_MAX = 1000000 };
@@ -85,19 +86,31 @@ static void take_begin(struct enqueue *e, const struct pickup_message *m)
 	e->step = STEP_RECIPIENTS;
 }
 
-static void take_recipient(struct enqueue *e, const struct pickup_message *m)
+/* add_failed - 1: a table has yet to answer; 0: it does not answer, the message fails */
+static int add_failed(struct enqueue *e)
+{
+	if (map_is_waiting()) {
+		return 1;
+	}
+	fail(e, PICKUP_RETRY, "virtual alias table look-up failed");
+	return 0;
+}
+
+/* take_recipient - 0, or 1: once more */
+static int take_recipient(struct enqueue *e, const struct pickup_message *m)
 {
 	struct queue_recipient r = { .notify = m->notify, .orcpt = m->orcpt };
 
 	if (queue_recipient_count(e->message) >= ENQUEUE_RECIPIENTS_MAX) {
 		fail(e, PICKUP_REFUSED, "too many recipients");
-		return;
+		return 0;
 	}
 	r.address = cleanup_address(&e->arena, m->address);
 	r.original = strcmp(r.address, m->address) == 0 ? "" : m->address;
 	if (*r.address != '\0' && !cleanup_add_recipient(e->message, &e->seen, &r)) {
-		fail(e, PICKUP_RETRY, "virtual alias table look-up failed");
+		return add_failed(e);
 	}
+	return 0;
 }
 
 /* begin_content - the Received header and what else comes before the content */
@@ -159,6 +172,24 @@ static void take_data(struct enqueue *e, const struct pickup_message *m)
 	}
 }
 
+/* take_end - 0, or 1: once more */
+static int take_end(struct enqueue *e)
+{
+	if (e->step == STEP_RECIPIENTS) {
+		begin_content(e);
+	}
+	if (queue_recipient_count(e->message) == 0) {
+		fail(e, PICKUP_REFUSED, "no recipients specified");
+	}
+	if (e->status == PICKUP_OK && !cleanup_add_bcc(e->message, &e->seen) &&
+		add_failed(e) != 0) {
+		return 1;
+	}
+	note_status(e, cleanup_end(e->cleanup));
+	e->step = STEP_END;
+	return 0;
+}
+
 int enqueue_take(struct enqueue *e, const struct pickup_message *m)
 {
 	switch (m->kind) {
@@ -172,8 +203,7 @@ int enqueue_take(struct enqueue *e, const struct pickup_message *m)
 		if (e->step != STEP_RECIPIENTS) {
 			return -1;
 		}
-		take_recipient(e, m);
-		return 0;
+		return take_recipient(e, m);
 	case PICKUP_DATA:
 		if (e->step != STEP_RECIPIENTS && e->step != STEP_DATA) {
 			return -1;
@@ -184,18 +214,7 @@ int enqueue_take(struct enqueue *e, const struct pickup_message *m)
 		if (e->step != STEP_RECIPIENTS && e->step != STEP_DATA) {
 			return -1;
 		}
-		if (e->step == STEP_RECIPIENTS) {
-			begin_content(e);
-		}
-		note_status(e, cleanup_end(e->cleanup));
-		if (queue_recipient_count(e->message) == 0) {
-			fail(e, PICKUP_REFUSED, "no recipients specified");
-		}
-		if (e->status == PICKUP_OK && !cleanup_add_bcc(e->message, &e->seen)) {
-			fail(e, PICKUP_RETRY, "virtual alias table look-up failed");
-		}
-		e->step = STEP_END;
-		return 0;
+		return take_end(e);
 	case PICKUP_ANSWER:
 		break;
 	}

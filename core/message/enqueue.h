@@ -18,7 +18,8 @@ struct enqueue;
 /* uid is the submitter. source: name kept with the message (queue_set_source()), or NULL. */
 struct enqueue *enqueue_new(struct queue *q, uid_t uid, const char *source);
 /*
- * The next message. 0; -1: malformed or out of order. Errors that do not
+ * The next message. 0; 1: a table has yet to answer (map/map_wait.h), the same message once more
+ * then; -1: malformed or out of order. Errors that do not
  * concern the form (too big, ...) show in enqueue_result() at the end.
  */
 int enqueue_take(struct enqueue *e, const struct pickup_message *m);
