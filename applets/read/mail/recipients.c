@@ -3,6 +3,7 @@
  */
 #include "applets/read/mail/recipients.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,9 +23,13 @@ enum { ALIAS_DEPTH = 20 };
 /* A list with its aliases replaced; nobody is in it twice. */
 struct expansion {
 	struct buf list;
-	struct hash seen; /* bare addresses: a set */
-	bool bad;         /* something in it is no address (said) */
+	struct hash seen;    /* bare addresses: a set */
+	struct hash aliases; /* whose members are being added, or have been */
+	bool bad;            /* something in it is no address (said) */
 };
+
+/* What is kept of an alias. */
+static const char being_added[] = "being added", were_added[] = "were added";
 
 static void expand_into(struct mail_state *mail, struct expansion *e, struct slice list, int depth);
 
@@ -35,6 +40,24 @@ static void add_once(struct expansion *e, const char *text, const char *address)
 		hash_set(&e->seen, address, e);
 		list_add(&e->list, text);
 	}
+}
+
+/*
+ * add_members - of an alias, once: again they would add nobody, and with each alias that has itself
+ * or another one twice it would be twice the work. false: it is itself among its members, where
+ * its name is a user's
+ */
+static bool add_members(struct mail_state *mail, struct expansion *e, const char *name,
+	const char *members, int depth)
+{
+	const char *known = hash_get(&e->aliases, name);
+
+	if (known == NULL) {
+		hash_set(&e->aliases, name, (void *)(uintptr_t)being_added);
+		expand_into(mail, e, slice_of(members), depth + 1);
+		hash_set(&e->aliases, name, (void *)(uintptr_t)were_added);
+	}
+	return known != being_added;
 }
 
 /*
@@ -50,9 +73,7 @@ static void add_word(struct mail_state *mail, struct expansion *e, struct slice 
 
 	if (name[0] == '\\') { /* \name: the user and not the alias */
 		add_once(e, name + 1, name + 1);
-	} else if (members != NULL && strcmp(members, name) != 0) {
-		expand_into(mail, e, slice_of(members), depth + 1);
-	} else {
+	} else if (members == NULL || !add_members(mail, e, name, members, depth)) {
 		add_once(e, name, name);
 	}
 	mem_free(name);
@@ -131,6 +152,7 @@ bool recipients_expand(struct mail_state *mail, struct buf *list)
 
 	expand_into(mail, &e, slice_of(buf_str(list)), 0);
 	hash_free(&e.seen, NULL);
+	hash_free(&e.aliases, NULL);
 	buf_free(list);
 	*list = e.list;
 	return !e.bad;
