@@ -16,28 +16,30 @@ static int sum_put(void *arg, const char *data, size_t len)
 	return 0;
 }
 
-/* is_same - has the item this sum? */
-static bool is_same(const struct deliver_item *it, uint64_t sum)
+/* is_key - does any entry speak of it? Its content is read only then */
+static bool is_key(const struct buf *all, uint64_t key)
 {
-	struct delivered_sum s;
+	const struct removed_entry *e = (const struct removed_entry *)all->data;
+	size_t i = 0, count = all->len / sizeof(*e);
 
-	delivered_sum_begin(&s);
-	return deliver_put_content(it, false, sum_put, &s) == 0 && delivered_sum_end(&s) == sum;
+	while (i < count && e[i].key != key) {
+		i++;
+	}
+	return i < count;
 }
 
 /* look_up - the item in all that is written down */
 static void look_up(const struct buf *all, const char *real, struct deliver_item *it)
 {
-	const struct removed_entry *e = (const struct removed_entry *)all->data;
 	uint64_t key =
 		removed_key(real, it->queue_id, slice_of(it->original), slice_of(it->recipient));
+	struct delivered_sum s;
 
-	for (size_t i = 0; i < all->len / sizeof(*e); i++) {
-		if (e[i].key == key && is_same(it, e[i].sum)) {
-			deliver_set(it, DELIVER_DUPLICATE, "2.0.0",
-				"delivered to mailbox, and removed from it since");
-			return;
-		}
+	delivered_sum_begin(&s);
+	if (is_key(all, key) && deliver_put_content(it, false, sum_put, &s) == 0 &&
+		removed_has(all, key, delivered_sum_end(&s))) {
+		deliver_set(it, DELIVER_DUPLICATE, "2.0.0",
+			"delivered to mailbox, and removed from it since");
 	}
 }
 

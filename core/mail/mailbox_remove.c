@@ -114,9 +114,11 @@ int mailbox_expunge(struct mailbox_view *v, const uint32_t *uids, size_t count, 
 	/* Before they go: a delivery that looks in between finds them there, or written down. */
 	mailbox_note_removed(mb, leaving, count);
 	rc = remove_noted(mb, leaving, count, force);
-	mem_free(leaving);
 	if (rc == 0) {
 		index_keep_room(mb->store->index);
+	} else {
+		mailbox_note_kept(mb, leaving, count);
 	}
+	mem_free(leaving);
 	return rc;
 }

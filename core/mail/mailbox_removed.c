@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/mem.h"
 #include "mail/mailbox_text.h"
 #include "mail/removed.h"
 
@@ -68,10 +69,11 @@ static void note_text(const char *real, struct mail_text *t, struct buf *head, s
 	}
 }
 
-void mailbox_note_removed(struct mailbox *mb, const uint32_t *uids, size_t count)
+/* collect - entries of those that came lately and can be read, to out */
+static void collect(struct mailbox *mb, const uint32_t *uids, size_t count, struct buf *out)
 {
 	time_t since = time(NULL) - REMOVED_SECONDS;
-	struct buf out = BUF_INIT, head = BUF_INIT;
+	struct buf head = BUF_INIT;
 	char *real = NULL;
 
 	for (size_t k = 0; k < count && mb->store->home[0] != '\0'; k++) {
@@ -84,16 +86,46 @@ void mailbox_note_removed(struct mailbox *mb, const uint32_t *uids, size_t count
 		real = real != NULL ? real : realpath(mb->path, NULL);
 		t = real != NULL ? text_open(mb, uids[k]) : NULL;
 		if (t != NULL) {
-			note_text(real, t, &head, &out);
+			note_text(real, t, &head, out);
 			mail_close(t);
 		}
 	}
-	if (out.len > 0) {
-		removed_add(mb->store->home, (const struct removed_entry *)out.data,
-			out.len / sizeof(struct removed_entry));
-	}
-	mb->ms->code = MAIL_E_NONE;
 	buf_free(&head);
-	buf_free(&out);
 	free(real);
+}
+
+static void write_down(const struct mailbox *mb, const struct buf *entries)
+{
+	if (entries->len > 0) {
+		removed_add(mb->store->home, (const struct removed_entry *)entries->data,
+			entries->len / sizeof(struct removed_entry));
+	}
+}
+
+void mailbox_note_removed(struct mailbox *mb, const uint32_t *uids, size_t count)
+{
+	struct buf entries = BUF_INIT;
+
+	collect(mb, uids, count, &entries);
+	write_down(mb, &entries);
+	mb->ms->code = MAIL_E_NONE;
+	buf_free(&entries);
+}
+
+void mailbox_note_kept(struct mailbox *mb, const uint32_t *uids, size_t count)
+{
+	enum mail_error code = mb->ms->code;
+	char *why = mem_strdup(buf_str(&mb->ms->error));
+	struct buf entries = BUF_INIT;
+	struct removed_entry *e;
+
+	collect(mb, uids, count, &entries);
+	e = (struct removed_entry *)entries.data;
+	for (size_t i = 0; i < entries.len / sizeof(*e); i++) {
+		e[i].key = removed_back(e[i].key);
+	}
+	write_down(mb, &entries);
+	(void)store_fail(mb->ms, code, "%s", why);
+	buf_free(&entries);
+	mem_free(why);
 }

@@ -22,7 +22,8 @@
  *
  * Nothing is synced: kill -9 leaves what was written. After a power cut the last seconds of it can
  * be missing, and then a message that had been delivered, not acknowledged and taken out in these
- * very seconds comes again. It never gets lost by this: what is not written down is delivered.
+ * very seconds comes again. What is not written down is delivered;
+ * and what then stays in the mailbox, as the removal fails, is taken back, as it may be on no disk.
  */
 #include "mail/removed.h"
 
@@ -57,6 +58,25 @@ uint64_t removed_key(
 	uint64_t sum = put_key(14695981039346656037u, slice_of(mailbox));
 
 	return put_key(put_key(put_key(sum, slice_of(id)), original), recipient);
+}
+
+uint64_t removed_back(uint64_t key)
+{
+	return ~key;
+}
+
+bool removed_has(const struct buf *all, uint64_t key, uint64_t sum)
+{
+	const struct removed_entry *e = (const struct removed_entry *)all->data;
+	int balance = 0; /* of both, as a file may have been read twice */
+
+	for (size_t i = 0; i < all->len / sizeof(*e); i++) {
+		if (e[i].sum == sum) {
+			balance += e[i].key == key;
+			balance -= e[i].key == removed_back(key);
+		}
+	}
+	return balance > 0;
 }
 
 /* open_dir - HOME/.pillarbox, made when it is to be; -1: there is none */

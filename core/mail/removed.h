@@ -1,6 +1,9 @@
 #ifndef MAIL_REMOVED_H
 #define MAIL_REMOVED_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "base/buf.h"
 #include "mail/delivered.h"
 
@@ -20,6 +23,10 @@ struct removed_entry {
  */
 uint64_t removed_key(
 	const char *mailbox, const char *id, struct slice original, struct slice recipient);
+/* The key of an entry that takes one with this key back: its message stayed. */
+uint64_t removed_back(uint64_t key);
+/* Is a message with this key and sum taken out, by all that removed_read() gave? */
+bool removed_has(const struct buf *all, uint64_t key, uint64_t sum);
 /* Write down count entries for the user whose home this is; "": nowhere. */
 void removed_add(const char *home, const struct removed_entry *entries, size_t count);
 /* All that is written down for that user: an array of struct removed_entry. */

@@ -3,8 +3,10 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -134,6 +136,35 @@ static void once(void)
 TEST(deliver_removed, taken_out_is_not_delivered_again)
 {
 	with_each(once);
+}
+
+/* What could not be removed may be on no disk yet: when it is not there any more, it comes. */
+TEST(deliver_removed, not_removed_after_all)
+{
+	char command[1200];
+	pid_t pid;
+	int status;
+
+	mkdir(home(), 0700);
+	kind = "maildir";
+	CHECK_INT(deliver("4A1B2C3D4E", "u1@test.example", false), DELIVER_OK);
+	pid = fork();
+	if (pid == 0) {
+		struct mailstore *ms = store_open(kind);
+		struct mailbox_view *v = ms != NULL ? mailbox_open(ms, "INBOX", false) : NULL;
+		uint32_t uid = v != NULL && mailbox_count(v) == 1 ? mailbox_info(v, 1)->uid : 0;
+
+		refuse_unlink();
+		_exit(uid != 0 && mailbox_expunge(v, &uid, 1, true) != 0 ? 0 : 1);
+	}
+	REQUIRE(waitpid(pid, &status, 0) == pid && status == 0);
+	check_inbox("1:4A1B2C3D4E ");
+	snprintf(command, sizeof(command), "rm -f '%s'/Maildir/*/*", unit_tmpdir());
+	CHECK_INT(system(command), 0);
+	CHECK_INT(deliver("4A1B2C3D4E", "u1@test.example", true), DELIVER_OK);
+	/* And what was removed after all is not. */
+	take_out(BY_EXPUNGE);
+	CHECK_INT(deliver("4A1B2C3D4E", "u1@test.example", true), DELIVER_DUPLICATE);
 }
 
 /* What is in one mailbox of a user says nothing about another one. */
