@@ -12,7 +12,6 @@
  * postalias aliases(5). newaliases makes all indexed tables of alias_database.
  * Exit status: 0 done or found, 1 not found or an error.
  */
-#include "applets/admin/postmap.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -180,7 +179,12 @@ static int make_one(const char *spec)
 	return rc;
 }
 
-int newaliases_run(void)
+/*
+ * newaliases_run - every indexed table of alias_database anew, as newaliases and `sendmail -bi` do.
+ * Configuration and log are open. 0, or 1 when one could not be built (which is logged; the
+ * others are).
+ */
+static int newaliases_run(void)
 {
 	struct slice rest = slice_of(param.alias_database), word;
 	char *spec, *type;

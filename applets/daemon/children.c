@@ -25,8 +25,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/unixsock.h"
+#include "ipc/control.h"
 #include "applets/daemon/engine.h"
-#include "applets/daemon/service.h"
+#include "applets/daemon/service_contract.h"
 
 enum {
 	QUICK_DEATH_MS = 10000, /* a child that fails within this time makes the pause longer */

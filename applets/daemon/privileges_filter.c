@@ -1,5 +1,5 @@
 /*
- * filter - the system calls that are left to a process which serves strangers
+ * privileges_filter - the system calls that are left to a process which serves strangers
  *
  * What is not in its list fails with EPERM. A login part opens no file, executes nothing, touches
  * no other process, makes no socket but a pair; auth's reader opens files to read and no more.

@@ -210,7 +210,7 @@ static void listen_by_hand(struct service *s)
 
 /* ---- Configuration and log ---- */
 
-const char *service_conf_dir(const struct service *s)
+static const char *service_conf_dir(const struct service *s)
 {
 	return conf_dir(s->private_->info->flags & SERVICE_DOVECOT ? NULL : s->conf_path);
 }

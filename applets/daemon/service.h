@@ -8,11 +8,12 @@
 #include "base/loop.h"
 #include "net/serve.h"
 #include "ipc/control.h"
-#include "applets/daemon/privileges.h"
+#include "applets/daemon/process.h"
+#include "applets/daemon/service_contract.h"
 
 /*
  * What every daemon's main() has in common, and the contract between a daemon
- * and the process that starts it (applets/admin/master): options, configuration,
+ * and the process that starts it (service_contract.h): options, configuration,
  * log, privileges, inherited sockets, signals, ending when idle.
  *
  *	int smtpd_main(int argc, char **argv)
@@ -28,33 +29,7 @@
  * Options: -n NAME, -t TYPE (master.cf columns), -c DIR (SERVICE_DOVECOT: the file
  * dovecot.conf), -o name=value, -v, -S (one session on stdin and stdout), -d (log to stderr),
  * -p [ADDRESS:]PORT or -p /PATH (started by hand: listen there); more by info->options.
- *
- * Descriptors of a daemon that master started (environment SERVICE_ENV tells):
- *	0	/dev/null		1, 2	master's own
- *	3	control: a socket to master; its end of file means master is gone
- *	4	the log, when it is a file; not of what serves strangers or users (SERVICE_RELAYED)
- *	6 ...	listening sockets, in the order of the labels
- * The daemon runs with every signal unblocked, umask 077, in queue_directory (not SERVICE_DOVECOT).
- * But SIGHUP: it is started with it blocked, and waits until the loop takes it.
- * SIGTERM: end soon. SIGHUP: master has read new configuration and starts a
- * successor: take nothing new, finish what is there, end.
  */
-enum { SERVICE_FD_CONTROL = 3, SERVICE_FD_LOG = 4, SERVICE_FD_LISTEN = 6, SERVICE_LISTEN_MAX = 64 };
-
-#define SERVICE_ENV "PILLARBOX_FDS" /* "LISTENERS,LOG,HOW[,LABEL]...": 2,1,0,-,ssl */
-
-enum { SERVICE_SUCCESSOR = 1, SERVICE_AGAIN = 2 }; /* HOW: a sum of these */
-
-enum {
-	SERVICE_ROOT = 1,    /* keeps root (auth, local); others become mail_owner */
-	SERVICE_DOVECOT = 2, /* dovecot.conf instead of main.cf, Dovecot's log tag */
-	SERVICE_LOGIN = 4,   /* becomes default_login_user (else mail_owner) */
-	SERVICE_RELAYED = 8  /* master writes its log lines (SERVICE_MSG_LOG) */
-};
-
-/* Exit status of a daemon that cannot begin now and may soon (a full disk): no failed start. */
-enum { SERVICE_EXIT_LATER = 75 };
-
 struct service;
 struct wire;
 
@@ -122,18 +97,5 @@ bool service_tell(struct service *s, const struct buf *msg, int fd);
 _Noreturn void service_no_queue(const char *error);
 /* For server_config.tls_denied: asks master for a successor, which can read the new key. */
 void service_replace(void *s);
-
-/*
- * SIGHUP waits until the event loop takes it: for supervisors, which may be told to reload as soon
- * as their pid file is there.
- */
-void service_hold_hangup(void);
-/* As service_init() does it, for processes that are no services of master (master itself, tools).
- */
-void service_open_log(const char *command, unsigned flags, bool to_stderr);
-/* privileges_take() as user (NULL: mail_owner) when root; log_fatal on failure. */
-void service_drop_privileges(enum process_kind kind, const char *user);
-/* The text of -c for children: what conf_dir() made of it. */
-const char *service_conf_dir(const struct service *s);
 
 #endif

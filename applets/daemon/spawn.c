@@ -20,10 +20,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "applets/daemon/service.h"
+#include "applets/daemon/service_contract.h"
 
 enum { ENV_MAX = 16 };
 

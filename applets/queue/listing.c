@@ -118,7 +118,8 @@ static void close_message(struct listing *l)
 	l->open = false;
 }
 
-void listing_message(struct listing *l, const struct list_message *m)
+/* listing_message - maildrop files and the like, put in by hand */
+static void listing_message(struct listing *l, const struct list_message *m)
 {
 	struct list_message shown = *m;
 

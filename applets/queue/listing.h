@@ -7,7 +7,7 @@
 
 /*
  * The list as text for people (Postfix's, byte for byte) or one JSON object a
- * message. Wire messages of list.h go in, text is added to out.
+ * message. Wire messages of ipc/showq.h go in, text is added to out.
  */
 struct listing {
 	bool json;
@@ -23,8 +23,6 @@ struct listing {
 
 /* 1 taken, 0 it was the end, -1 malformed or out of order; LIST_DENIED is -1 with *denied_r. */
 int listing_take(struct listing *l, struct wire *w, bool *denied_r);
-/* Maildrop files and the like, put in by hand. */
-void listing_message(struct listing *l, const struct list_message *m);
 /* The trailer, or "Mail queue is empty". */
 void listing_end(struct listing *l);
 void listing_free(struct listing *l);

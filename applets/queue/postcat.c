@@ -23,7 +23,8 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "queue/queue.h"
-#include "applets/daemon/service.h"
+#include "queue/queue_read.h"
+#include "applets/daemon/process.h"
 #include "applets/applets.h"
 
 enum {

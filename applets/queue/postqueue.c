@@ -22,7 +22,7 @@
 #include "base/stream.h"
 #include "conf/params.h"
 #include "ipc/notify.h"
-#include "applets/daemon/service.h"
+#include "applets/daemon/process.h"
 #include "applets/applets.h"
 #include "applets/queue/listing.h"
 

@@ -6,7 +6,7 @@
  *
  *	imap-login: Info: Login: user=<u>, method=PLAIN, rip=.., lip=.., mpid=.., TLS, session=<..>
  *	imap-login: Info: Disconnected: Connection closed (auth failed, 1 attempts in 2 secs):
- *user=<u>, ...
+ *		user=<u>, ...
  *
  * The Login line is written by the supervisor, which alone knows the mail part's pid; we send it
  * along. applets/read/mail_part.c has the other half, applets/admin/dovecot/login_handoff.c the way
@@ -548,7 +548,8 @@ static struct server *new_server(bool tls_first)
 	return s;
 }
 
-int login_part_main(const struct login_protocol *proto, int argc, char **argv)
+/* login_part - the process that strangers talk to, until its end */
+static int login_part(const struct login_protocol *proto, int argc, char **argv)
 {
 	static const struct service_info info = {
 		.flags = SERVICE_DOVECOT | SERVICE_LOGIN | SERVICE_RELAYED, .prepare = load_tls
@@ -604,5 +605,5 @@ int login_main(const struct login_protocol *proto, int argc, char **argv)
 			return mail_part_main(proto, argc, argv);
 		}
 	}
-	return login_part_main(proto, argc, argv);
+	return login_part(proto, argc, argv);
 }

@@ -7,7 +7,6 @@
 
 /* Private to login.c and mail_part.c: the two halves of pop3d and imapd. */
 
-int login_part_main(const struct login_protocol *proto, int argc, char **argv);
 int mail_part_main(const struct login_protocol *proto, int argc, char **argv);
 
 /* refusal.c: a refusal in the words of the protocol. code: IMAP's response code. */

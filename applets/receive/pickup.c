@@ -33,6 +33,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -43,6 +44,7 @@
 #include "net/serve.h"
 #include "map/map_wait.h"
 #include "queue/queue.h"
+#include "queue/queue_write.h"
 #include "address/match.h"
 #include "ipc/notify.h"
 #include "ipc/pickup_request.h"

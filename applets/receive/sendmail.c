@@ -29,7 +29,7 @@
 #include "mime/address.h"
 #include "mime/header.h"
 #include "proto/smtp.h"
-#include "queue/queue.h"
+#include "queue/queue_message.h"
 #include "address/rewrite.h"
 #include "route/resolve.h"
 #include "message/submit.h"

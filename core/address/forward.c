@@ -84,19 +84,7 @@ const char *forward_expand(struct arena *a, const char *text, const struct forwa
 	return result;
 }
 
-int rights_take(const struct local_user *u)
-{
-	if (geteuid() != 0 || u->uid == 0) {
-		return 0;
-	}
-	if (setgroups(1, &u->gid) != 0 || setegid(u->gid) != 0 || seteuid(u->uid) != 0) {
-		rights_back();
-		return -1;
-	}
-	return 0;
-}
-
-void rights_back(void)
+static void rights_back(void)
 {
 	gid_t root = 0;
 
@@ -106,6 +94,18 @@ void rights_back(void)
 	if (seteuid(0) != 0 || setegid(0) != 0 || setgroups(1, &root) != 0) {
 		log_fatal("cannot become root again: %m");
 	}
+}
+
+static int rights_take(const struct local_user *u)
+{
+	if (geteuid() != 0 || u->uid == 0) {
+		return 0;
+	}
+	if (setgroups(1, &u->gid) != 0 || setegid(u->gid) != 0 || seteuid(u->uid) != 0) {
+		rights_back();
+		return -1;
+	}
+	return 0;
 }
 
 int default_user(struct arena *a, struct local_user *u)

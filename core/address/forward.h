@@ -44,11 +44,4 @@ int include_read(struct arena *a, const char *path, const struct local_user *as,
 /* The user of param.default_privs: 1, or -1 when there is none (not running as root: ourselves). */
 int default_user(struct arena *a, struct local_user *u);
 
-/*
- * Take on a user's file rights (root only; others keep theirs). 0, or -1. Paired with
- * rights_back().
- */
-int rights_take(const struct local_user *u);
-void rights_back(void);
-
 #endif

@@ -272,11 +272,6 @@ void match_list_free(struct match_list *l)
 	mem_free(l);
 }
 
-bool match_list_empty(const struct match_list *l)
-{
-	return l->count == 0;
-}
-
 /* table_get - is key there? Whole or a part; 1, 0, -1 with a warning */
 static int table_get(const struct match_list *l, const struct item *it, const char *key, bool whole)
 {

@@ -41,7 +41,6 @@ int match_domain(struct match_list *l, const char *domain);
  * client's name or NULL.
  */
 int match_host(struct match_list *l, const char *name, const char *addr);
-bool match_list_empty(const struct match_list *l);
 
 /* Is param.parent_domain_matches_subdomains set for this parameter? Gives MATCH_PARENT or 0. */
 unsigned match_parent_flag(const char *name);

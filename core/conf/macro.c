@@ -1,5 +1,5 @@
 /*
- * expand - $name expansion with conditionals
+ * macro - $name expansion with conditionals
  *
  * A recursive descent over the text. What a conditional tests is the value as
  * it is written, before its own expansion: with h = $f and f empty,
@@ -163,7 +163,8 @@ static int compare_numbers(const char *a, const char *b)
 	return la != lb ? (la < lb ? -1 : 1) : strcmp(a, b);
 }
 
-int compat_level_compare(const char *a, const char *b, bool *ok_r)
+/* compat_level_compare - "3.6" against "3.10": <0, 0, >0. False in *ok_r: not a level */
+static int compat_level_compare(const char *a, const char *b, bool *ok_r)
 {
 	*ok_r = true;
 	/* major.minor.patch; what is missing counts as 0 */

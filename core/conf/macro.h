@@ -28,7 +28,5 @@ struct expand {
 
 /* Append the expansion of text. 0, or -1 with what is wrong in *error_r (caller frees). */
 int expand_text(const struct expand *e, struct buf *out, const char *text, char **error_r);
-/* "3.6" against "3.10": <0, 0, >0. False in *ok_r: not a level. */
-int compat_level_compare(const char *a, const char *b, bool *ok_r);
 
 #endif

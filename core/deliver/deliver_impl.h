@@ -21,8 +21,8 @@ int deliver_put_header(const struct deliver_item *it, deliver_put *put, void *ar
 /* The From_ line. */
 int deliver_put_from(const struct deliver_item *it, time_t now, deliver_put *put, void *arg);
 /*
- * The content; with quote as it stands in an mbox (mbox_format.h), and a blank line at the
- * end. 0, put's result, or DELIVER_UNREADABLE.
+ * The content; with quote as it stands in an mbox (mail/mbox/mbox_format.h), and a blank line at
+ * the end. 0, put's result, or DELIVER_UNREADABLE.
  */
 int deliver_put_content(const struct deliver_item *it, bool quote, deliver_put *put, void *arg);
 

@@ -8,7 +8,7 @@
  *	X-Original-To: address as it came in
  *	Delivered-To: address delivered to
  *
- * and in an mbox the content is quoted (mbox_format.h) and a blank line
+ * and in an mbox the content is quoted (mail/mbox/mbox_format.h) and a blank line
  * follows. deliver_find.c relies on these being made in one place.
  *
  * RFC 5321 4.4 (Return-Path), RFC 4155 (mbox).

@@ -3,8 +3,8 @@
 
 /*
  * Control messages, between a supervisor and its daemons: one packet each (SOCK_SEQPACKET, so
- * that a message and its descriptors stay together), wire.h inside: int kind, then as said. Both
- * directions.
+ * that a message and its descriptors stay together), base/wire.h inside: int kind, then as said.
+ * Both directions.
  */
 enum { SERVICE_MSG_MAX = 32768 };
 enum {

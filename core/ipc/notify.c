@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stream.h"
+#include "queue/queue_write.h"
 
 enum { HELD_MAX = 65536, IDS_PER_MESSAGE = 4096, PATH_SIZE = 4096, ANSWER_MAX = 4096 };
 
@@ -46,16 +47,6 @@ struct queue_notify *queue_notify_new(struct loop *loop, const char *dir)
 	n->path = make_path(dir);
 	stream_init(&n->s, loop, &notify_class, n);
 	return n;
-}
-
-void queue_notify_free(struct queue_notify *n)
-{
-	if (n == NULL) {
-		return;
-	}
-	stream_close(&n->s);
-	mem_free(n->path);
-	mem_free(n);
 }
 
 static void put_message(struct buf *b, enum qmgr_message kind, const queue_id *ids, size_t count)

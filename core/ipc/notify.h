@@ -5,6 +5,8 @@
 
 #include "base/loop.h"
 #include "queue/queue.h"
+#include "queue/queue_change.h"
+#include "queue/queue_write.h"
 
 /*
  * Words to qmgr over DIR/public/qmgr. The queue itself is the truth: a notice
@@ -25,7 +27,6 @@ enum qmgr_answer { QMGR_OK, QMGR_BAD /* no such id, bad domain */, QMGR_DENIED }
 /* For a writer: one kept connection, made when there is something to say. dir is queue_directory.
  */
 struct queue_notify *queue_notify_new(struct loop *loop, const char *dir);
-void queue_notify_free(struct queue_notify *n);
 /* After queue_commit(): tell qmgr of queue_committed(). Never blocks. */
 void queue_notify_committed(struct queue_notify *n, const struct queue *q);
 

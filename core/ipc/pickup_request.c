@@ -1,5 +1,5 @@
 /*
- * pickup - a local submission as bytes
+ * pickup_request - a local submission as bytes
  *
  * The writer may be any user of the host: everything is checked, and what is
  * too long or of an unknown kind makes the whole submission malformed.

@@ -1,5 +1,5 @@
 /*
- * list - the queue as wire messages, from qmgr to postqueue
+ * showq - the queue as wire messages, from qmgr to postqueue
  *
  * The same walk serves postqueue itself when the mail system is down and root
  * reads the queue directly.
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "conf/params.h"
+#include "queue/queue_read.h"
 #include "ipc/pickup_request.h"
 
 /* Files looked at for one list, bytes read of each: its recipients, if they are many, are cut off.
@@ -39,7 +40,8 @@ const char *list_queue_name(enum list_queue q)
 	return "unknown";
 }
 
-void list_put_message(struct buf *b, const struct list_message *m)
+/* list_put_message - one message of the list; its recipients follow */
+static void list_put_message(struct buf *b, const struct list_message *m)
 {
 	size_t mark = wire_begin(b);
 
@@ -54,7 +56,7 @@ void list_put_message(struct buf *b, const struct list_message *m)
 	wire_end(b, mark);
 }
 
-void list_put_recipient(struct buf *b, const char *address, const char *reason)
+static void list_put_recipient(struct buf *b, const char *address, const char *reason)
 {
 	size_t mark = wire_begin(b);
 
@@ -159,7 +161,8 @@ static void put_drop(struct buf *out, int dir, const char *name)
 	buf_free(&in);
 }
 
-void list_maildrop(struct buf *out)
+/* list_maildrop - the maildrop's files, which pickup has not taken yet; those that can be read */
+static void list_maildrop(struct buf *out)
 {
 	char path[PATH_SIZE];
 	struct dirent *e;

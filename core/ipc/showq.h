@@ -38,8 +38,6 @@ struct list_message {
 	const char *reason; /* of the message as a whole, or "" */
 };
 
-void list_put_message(struct buf *b, const struct list_message *m);
-void list_put_recipient(struct buf *b, const char *address, const char *reason);
 void list_put_end(struct buf *b, enum list_kind kind);
 
 /* Where a walk through the queue stands; zeroed: at its beginning. */
@@ -53,8 +51,6 @@ struct list_walk {
 	struct buf *out; /* while walking */
 };
 
-/* The maildrop's files, which pickup has not taken yet; those that can be read. */
-void list_maildrop(struct buf *out);
 /*
  * Put the maildrop, then up to max recipients and the messages they belong to; q NULL: no queue.
  * 1 there may be more, 0 the end, -1 queue_error().

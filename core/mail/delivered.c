@@ -1,7 +1,7 @@
 /*
  * delivered - who is this message, if our delivery agent put it there?
  *
- * Above the content stand Return-Path, X-Original-To and Delivered-To (deliver_text.c), and the
+ * Above the content stand Return-Path, X-Original-To and Delivered-To (deliver/deliver_text.c), and the
  * content's first Received header is ours and names the queue id.
  */
 #include "mail/delivered.h"

@@ -28,12 +28,6 @@ char *folder_path(struct mailstore *ms, const char *name, bool directory);
 /* Does no link on the way to path, which is in the folders' directory, lead to what is not the
  * user's? */
 bool place_is_own(const struct store *st, const char *path);
-/*
- * All folders but INBOX, sorted, each that only its children show included. 0 or -1;
- * folder_list_free() either way.
- */
-int folder_list_read(struct mailstore *ms, struct folder_list *l);
-void folder_list_free(struct folder_list *l);
 struct subscription_list {
 	char **names; /* UTF-8 */
 	size_t count, cap;

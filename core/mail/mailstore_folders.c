@@ -89,7 +89,11 @@ static void add_parents(struct folder_list *l, char separator)
 	}
 }
 
-int folder_list_read(struct mailstore *ms, struct folder_list *l)
+/*
+ * folder_list_read - all folders but INBOX, sorted, each that only its children show included.
+ * 0 or -1; folder_list_free() either way
+ */
+static int folder_list_read(struct mailstore *ms, struct folder_list *l)
 {
 	char separator = ms->store->driver->separator;
 
@@ -107,7 +111,7 @@ int folder_list_read(struct mailstore *ms, struct folder_list *l)
 	return 0;
 }
 
-void folder_list_free(struct folder_list *l)
+static void folder_list_free(struct folder_list *l)
 {
 	for (size_t i = 0; i < l->count; i++) {
 		mem_free(l->items[i].name);

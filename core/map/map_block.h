@@ -30,11 +30,4 @@ struct block_row {
 	size_t rest_len, value_len;
 };
 
-/* Row at *at, which moves behind it. 1, 0 at the end, -1 damaged. */
-int block_next(const unsigned char *data, size_t len, size_t *at, struct block_row *row);
-void block_add(struct buf *block, size_t shared, const char *rest, size_t rest_len,
-	const char *value, size_t value_len);
-/* Bytes block_add() would take. */
-size_t block_row_size(size_t shared, size_t rest_len, size_t value_len);
-
 #endif

@@ -372,13 +372,14 @@ static void put_number(struct buf *out, size_t v)
 	buf_addc(out, (char)v);
 }
 
-size_t block_row_size(size_t shared, size_t rest_len, size_t value_len)
+/* block_row_size - bytes that block_add() would take */
+static size_t block_row_size(size_t shared, size_t rest_len, size_t value_len)
 {
 	return number_size(shared) + number_size(rest_len) + number_size(value_len) + rest_len +
 		value_len;
 }
 
-void block_add(struct buf *block, size_t shared, const char *rest, size_t rest_len,
+static void block_add(struct buf *block, size_t shared, const char *rest, size_t rest_len,
 	const char *value, size_t value_len)
 {
 	put_number(block, shared);

@@ -176,7 +176,8 @@ static int get_number(const unsigned char *data, size_t len, size_t *at, size_t 
 	return -1;
 }
 
-int block_next(const unsigned char *data, size_t len, size_t *at, struct block_row *row)
+/* block_next - row at *at, which moves behind it. 1, 0 at the end, -1 damaged */
+static int block_next(const unsigned char *data, size_t len, size_t *at, struct block_row *row)
 {
 	if (*at == len) {
 		return 0;

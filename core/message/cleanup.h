@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "queue/queue.h"
+#include "queue/queue_write.h"
 
 /*
  * What happens to every new message on its way into the queue, whether it

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "proto/smtp.h"
+#include "queue/queue_write.h"
 #include "address/rewrite.h"
 #include "route/resolve.h"
 #include "message/cleanup.h"

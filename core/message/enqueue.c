@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "conf/params.h"
 #include "map/map_wait.h"
+#include "queue/queue_write.h"
 #include "message/cleanup.h"
 
 enum { ENQUEUE_RECIPIENTS_MAX = 1000000 };

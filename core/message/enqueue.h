@@ -6,6 +6,8 @@
 #include <sys/types.h>
 
 #include "queue/queue.h"
+#include "queue/queue_change.h"
+#include "queue/queue_write.h"
 #include "ipc/pickup_request.h"
 
 /*

@@ -24,6 +24,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
+#include "queue/queue_write.h"
 #include "route/resolve.h"
 #include "message/submit_impl.h"
 

@@ -32,7 +32,7 @@ void imap_put_string(struct buf *out, const char *s, size_t len)
 	buf_addc(out, '"');
 }
 
-void imap_put_nstring(struct buf *out, const char *s)
+static void imap_put_nstring(struct buf *out, const char *s)
 {
 	if (s == NULL) {
 		buf_adds(out, "NIL");

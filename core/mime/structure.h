@@ -13,6 +13,5 @@ void mime_structure_put(struct buf *out, const struct mime_part *part, bool exte
 
 /* IMAP strings: quoted, or a literal when that cannot be; NULL: NIL. */
 void imap_put_string(struct buf *out, const char *s, size_t len);
-void imap_put_nstring(struct buf *out, const char *s);
 
 #endif

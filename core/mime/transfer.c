@@ -36,11 +36,6 @@ enum mime_encoding mime_encoding_parse(struct slice value)
 	return word.len == 0 ? MIME_7BIT : MIME_UNKNOWN;
 }
 
-const char *mime_encoding_name(enum mime_encoding e)
-{
-	return (size_t)e < ARRAY_LEN(names) ? names[e] : "unknown";
-}
-
 void mime_decode_init(struct mime_decoder *d, enum mime_encoding encoding)
 {
 	memset(d, 0, sizeof(*d));

@@ -19,7 +19,6 @@ enum mime_encoding {
 };
 
 enum mime_encoding mime_encoding_parse(struct slice value);
-const char *mime_encoding_name(enum mime_encoding e);
 
 struct mime_decoder {
 	enum mime_encoding encoding;

@@ -112,8 +112,5 @@ enum restrict_verdict restrict_run(struct restrict_run *run, enum restrict_list_
  * a list did that. RESTRICT_PENDING: call it again.
  */
 enum restrict_verdict restrict_end(struct restrict_run *run, bool recipient);
-/* Look the recipient up whatever the lists say (VRFY, LMTP). */
-enum restrict_verdict restrict_unlisted_recipient(struct restrict_run *run);
-enum restrict_verdict restrict_unlisted_sender(struct restrict_run *run);
 
 #endif

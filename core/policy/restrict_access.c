@@ -266,7 +266,8 @@ static enum restrict_verdict run_list(
 	return restrict_enter(run, list);
 }
 
-enum restrict_verdict restrict_action(struct restrict_run *run, const char *table,
+/* restrict_action - a result of access(5): do what the right-hand side says */
+static enum restrict_verdict restrict_action(struct restrict_run *run, const char *table,
 	const char *value, const char *name, const char *class_name)
 {
 	const struct subject s = { table, name, class_name };

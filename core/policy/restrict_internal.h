@@ -82,10 +82,6 @@ enum restrict_verdict restrict_no_answer(struct restrict_run *run, const char *n
 /* Begin a list inside the one being run. */
 enum restrict_verdict restrict_enter(struct restrict_run *run, const struct restrict_list *list);
 
-/* access(5) look-up result: do what the right-hand side says. restrict_access.c */
-enum restrict_verdict restrict_action(struct restrict_run *run, const char *table,
-	const char *value, const char *name, const char *class_name);
-
 /*
  * An enhanced code at the head of text (RFC 3463), in the run's arena, or the default; *text
  * goes behind it.

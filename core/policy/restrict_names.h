@@ -14,7 +14,4 @@ enum restrict_kind { RESTRICT_BUILT, RESTRICT_NOT_BUILT, RESTRICT_UNKNOWN };
 void restrict_each(const char *text,
 	void (*fn)(void *arg, const char *name, enum restrict_kind kind), void *arg);
 
-/* Names of all restrictions, for postconf and tests: NULL at the end of the table. */
-const char *restrict_name(size_t n, bool *acted_on_r);
-
 #endif

@@ -264,7 +264,7 @@ static enum restrict_verdict unlisted(struct restrict_run *run, const char *addr
 		param.show_user_unknown_table_name ? route_unknown_text(class) : "User unknown");
 }
 
-enum restrict_verdict restrict_unlisted_recipient(struct restrict_run *run)
+static enum restrict_verdict restrict_unlisted_recipient(struct restrict_run *run)
 {
 	enum restrict_verdict verdict;
 
@@ -287,7 +287,7 @@ static enum restrict_verdict rule_reject_unlisted_recipient(
 	return restrict_unlisted_recipient(run);
 }
 
-enum restrict_verdict restrict_unlisted_sender(struct restrict_run *run)
+static enum restrict_verdict restrict_unlisted_sender(struct restrict_run *run)
 {
 	enum restrict_verdict verdict;
 

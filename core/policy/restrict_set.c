@@ -124,12 +124,3 @@ void restrict_set_free(struct restrict_set *set)
 	arena_free(&set->arena);
 	mem_free(set);
 }
-
-const char *restrict_name(size_t n, bool *acted_on_r)
-{
-	if (n >= restrict_row_count) {
-		return NULL;
-	}
-	*acted_on_r = restrict_rows[n].fn != NULL;
-	return restrict_rows[n].name;
-}

@@ -218,7 +218,7 @@ bool imap_args_number64(struct imap_args *a, uint64_t *out)
 	return a->p > start || imap_args_fail(a, "Expected a number");
 }
 
-bool imap_args_number(struct imap_args *a, uint32_t *out)
+static bool imap_args_number(struct imap_args *a, uint32_t *out)
 {
 	uint64_t n;
 
@@ -280,7 +280,7 @@ bool imap_args_date_time(struct imap_args *a, time_t *out)
 static const char *const flag_names[] = { "\\Seen", "\\Answered", "\\Flagged", "\\Deleted",
 	"\\Draft", "\\Recent" };
 
-unsigned imap_flag_bit(struct slice name)
+static unsigned imap_flag_bit(struct slice name)
 {
 	size_t i;
 

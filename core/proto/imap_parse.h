@@ -40,7 +40,6 @@ bool imap_args_string(struct imap_args *a, const char **out);  /* quoted or lite
 bool imap_args_astring(struct imap_args *a, const char **out); /* or an atom with ']' */
 bool imap_args_nstring(struct imap_args *a, const char **out); /* or NIL: NULL */
 bool imap_args_pattern(struct imap_args *a, const char **out); /* list-mailbox: or with % and * */
-bool imap_args_number(struct imap_args *a, uint32_t *out);
 bool imap_args_nz_number(struct imap_args *a, uint32_t *out);
 bool imap_args_number64(struct imap_args *a, uint64_t *out);
 /* date: 1-Feb-1994, quoted or not; days since 1970. */
@@ -68,8 +67,7 @@ struct imap_flags {
 /* "(\Seen word ...)"; bare: without parentheses allowed (STORE). \Recent is refused, other "\X"
  * too. */
 bool imap_args_flags(struct imap_args *a, bool bare, struct imap_flags *out);
-/* Bit of "\Seen" and its like, 0. */
-unsigned imap_flag_bit(struct slice name);
+/* "\Seen" and its like, of a bit. */
 const char *imap_flag_name(unsigned bit);
 
 #endif

@@ -13,10 +13,10 @@
  *
  *	start -> SASL_CHALLENGE: send s->challenge, sasl_server_step() with the answer
  *	      -> SASL_PASSWORD:  is s->password the password of s->user? The caller decides; the
- *exchange is over
+ *				 exchange is over
  *	      -> SASL_SECRET:    what is known about s->user: sasl_server_secret() goes on
  *	      -> SASL_OK         proven (CRAM-MD5, SCRAM); s->challenge may hold a last word for the
- *client
+ *				 client
  *	      -> SASL_FAIL       wrong or malformed; s->error says which
  */
 enum sasl_mech {

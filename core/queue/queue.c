@@ -15,7 +15,11 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "queue/queue_handle.h"
 #include "queue/queue_internal.h"
+#include "queue/queue_read.h"
+#include "queue/queue_repair.h"
+#include "queue/queue_write.h"
 
 struct queue *queue_new(const char *dir, char *path, enum queue_open_mode mode)
 {

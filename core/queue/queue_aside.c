@@ -23,7 +23,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "queue/queue_handle.h"
 #include "queue/queue_internal.h"
+#include "queue/queue_repair.h"
 
 enum { PATH_SIZE = 4096, TRIES = 100 };
 
@@ -60,7 +62,8 @@ bool queue_free_name(const struct queue *q, char out[PATH_SIZE])
 	return false;
 }
 
-int queue_move_aside(struct queue *q, const char *to)
+/* queue_move_aside - the database and its companions, to a path that was chosen; under the lock */
+static int queue_move_aside(struct queue *q, const char *to)
 {
 	static const char *const suffixes[] = { "-wal", "-shm", "-journal", "" };
 	char from_name[PATH_SIZE + 16], to_name[PATH_SIZE + 16];

@@ -5,8 +5,12 @@
  * the next queue_commit(), in the same transaction as the messages that ended
  * meanwhile: a bounce is in the queue exactly when its cause is settled.
  */
+#include "queue/queue_change.h"
+
 #include "base/mem.h"
+#include "queue/queue_handle.h"
 #include "queue/queue_internal.h"
+#include "queue/queue_write.h"
 
 struct queue_change *queue_add_change(struct queue *q, enum queue_op op, queue_id id)
 {
@@ -92,7 +96,7 @@ static int delete_chunks(struct queue *q, queue_id id)
 	return db_run(q->db, Q_CHUNK_DEL, "ii", queue_chunk_key(id, 0), queue_chunk_key(id + 1, 0));
 }
 
-int queue_delete_rows(struct queue *q, queue_id id)
+static int queue_delete_rows(struct queue *q, queue_id id)
 {
 	if (db_run(q->db, Q_MESSAGE_DEL, "u", id) != 0 ||
 		db_run(q->db, Q_RECIPIENT_DEL, "u", id) != 0 || delete_chunks(q, id) != 0) {

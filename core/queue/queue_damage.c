@@ -25,7 +25,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "db/wal.h"
+#include "queue/queue_handle.h"
 #include "queue/queue_internal.h"
+#include "queue/queue_repair.h"
 
 enum { PATH_SIZE = 4096, HEADER = 100, VERSION_MAX = 1000, SHM_IN_USE = 128 };
 

@@ -17,6 +17,8 @@
  * opens the queue next; that one looks closely before it believes it, because
  * a bad cable or a bit of memory may have been the cause.
  */
+#include "queue/queue_handle.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -26,6 +28,7 @@
 
 #include "base/log.h"
 #include "queue/queue_internal.h"
+#include "queue/queue_read.h"
 
 enum { PATH_SIZE = 4096 };
 

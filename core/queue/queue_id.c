@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "queue/queue_handle.h"
 #include "queue/queue_internal.h"
 
 /* 2024-01-01 00:00 UTC in microseconds since 1970. */
@@ -137,11 +138,6 @@ void queue_id_load(struct queue *q)
 int queue_id_save(struct queue *q)
 {
 	return q->clock_wrong ? db_run(q->db, Q_SET_LAST_ID, "u", q->last_id) : 0;
-}
-
-int64_t queue_id_time(queue_id id)
-{
-	return (int64_t)id + ID_EPOCH;
 }
 
 void queue_id_text(queue_id id, char out[QUEUE_ID_TEXT])

@@ -10,7 +10,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "queue/queue_handle.h"
 #include "queue/queue_internal.h"
+#include "queue/queue_repair.h"
 
 /* 4 KB pages, SQLite's default, wrote the fewest bytes a mail (HISTORY.md). temp_store: a container
  * may have no /tmp. */

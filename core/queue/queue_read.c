@@ -5,11 +5,16 @@
  * the write-ahead log from being begun anew. The chunk read last is kept, so
  * that reading on in small pieces costs one look-up for 64 KB.
  */
+#include "queue/queue_read.h"
+
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "queue/queue_handle.h"
 #include "queue/queue_internal.h"
+#include "queue/queue_repair.h"
+#include "queue/queue_write.h"
 
 int queue_read_begin(struct queue *q)
 {

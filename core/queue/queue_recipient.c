@@ -1,7 +1,9 @@
 /*
  * queue_recipient - recipients copied and stored, for new messages and for changed ones
  */
+#include "queue/queue_handle.h"
 #include "queue/queue_internal.h"
+#include "queue/queue_message.h"
 
 const char *queue_copy_text(struct arena *a, const char *s)
 {

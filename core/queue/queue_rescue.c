@@ -4,7 +4,7 @@
  * What can still be read whole (envelope, recipients that are not done, every
  * byte of the content) goes into the new queue under the same id. The walk goes
  * from the eldest message up, over damaged pages. It sees the database mended
- * (db_mend.c): one that is cut short, whose header is damaged, that is empty
+ * (db/db_mend.c): one that is cut short, whose header is damaged, that is empty
  * beside a whole log, or whose log goes on behind damage. The damaged file
  * stays as it is, with whatever could not be read.
  *
@@ -22,7 +22,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "queue/queue_handle.h"
 #include "queue/queue_internal.h"
+#include "queue/queue_read.h"
+#include "queue/queue_repair.h"
+#include "queue/queue_write.h"
 
 enum { PATH_SIZE = 4096, RCPTS_AT_ONCE = 200, COMMIT_EVERY = 100, GAPS_MAX = 1000 };
 #define ID_MAX ((queue_id)INT64_MAX >> 14)

@@ -19,7 +19,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "queue/queue_handle.h"
 #include "queue/queue_internal.h"
+#include "queue/queue_repair.h"
 
 enum {
 	PATH_SIZE = 4096,

@@ -11,6 +11,8 @@
  * message until it ends, so that what a crash leaves behind is found again
  * (queue_clean).
  */
+#include "queue/queue_write.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "queue/queue_handle.h"
 #include "queue/queue_internal.h"
 
 /* This much of full chunks in memory is written without waiting for the end of a message. */

@@ -34,23 +34,6 @@ static struct {
 	struct maps *tables[TABLE_COUNT];
 } compiled;
 
-const char *route_class_name(enum route_class c)
-{
-	switch (c) {
-	case ROUTE_LOCAL:
-		return "local";
-	case ROUTE_ALIAS:
-		return "virtual alias";
-	case ROUTE_VIRTUAL:
-		return "virtual mailbox";
-	case ROUTE_RELAY:
-		return "relay";
-	case ROUTE_OTHER:
-		return "other";
-	}
-	return "?";
-}
-
 struct maps *route_table(enum route_table t)
 {
 	return compiled.tables[t];

@@ -22,7 +22,6 @@ enum route_class {
 	ROUTE_RELAY,   /* relay_domains */
 	ROUTE_OTHER    /* the rest of the world */
 };
-const char *route_class_name(enum route_class c);
 
 /* Class of a domain ("" counts as local; "[1.2.3.4]" is an address literal): 0, or -1 temporary. */
 int route_class_of(const char *domain, enum route_class *class_r);

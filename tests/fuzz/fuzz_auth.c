@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/passwd.h"
+#include "conf/dovecot/dovecot_conf.h"
 #include "proto/sasl.h"
 #include "applets/admin/auth/auth.h"
 #include "applets/admin/auth/penalty.h"

@@ -12,6 +12,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "queue/queue.h"
+#include "queue/queue_change.h"
+#include "queue/queue_read.h"
+#include "queue/queue_write.h"
 #include "fuzz.h"
 
 enum { MESSAGES = 4, WALK_MAX = 1000 };

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "queue/queue_read.h"
+#include "queue/queue_write.h"
 #include "unit.h"
 
 static const struct queue_envelope plain = { .sender = "a@example.com",

@@ -7,7 +7,7 @@
 
 /*
  * Below the test's directory: "mbox" (INBOX in home/inbox, folders in home/mail), "maildir",
- * "memory" (memory_driver.h); or a mail_location.
+ * "memory" (tests/unit/mail/memory_driver.h); or a mail_location.
  */
 struct mailstore *store_open(const char *kind);
 /* The file of that name below the test's directory. */

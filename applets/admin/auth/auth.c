@@ -3,10 +3,10 @@
  *
  * One event loop behind three kinds of sockets, told apart by their label:
  *
- *	auth-master	programs of root: who logged in, and as which uid (master.c)
- *	auth-userdb	local programs: what is known about their own user (master.c)
+ *	auth-master	programs of root: who logged in, and as which uid (master_side.c)
+ *	auth-userdb	local programs: what is known about their own user (master_side.c)
  *	auth-lookup	the same socket with another mode than 0666: about any user
- *	anything else	smtpd and login processes: is the password right? (client.c)
+ *	anything else	smtpd and login processes: is the password right? (client_side.c)
  *
  * The supervisor asks over a connection of its own to each of its auth processes, which counts
  * for nobody's life (SERVICE_MSG_MASTER): on a reload the successor serves at once, and the old

@@ -50,9 +50,6 @@ void auth_grant_expire(struct auth_state *st);
 
 void auth_grant_add(struct auth_state *st, unsigned long client_pid, unsigned long request,
 	const char *cookie, const char *user, const char *service);
-/* Taken out of the list; the caller frees with auth_grant_free(). NULL: no such grant. */
-struct auth_grant *auth_grant_take(
-	struct auth_state *st, unsigned long client_pid, unsigned long request, const char *cookie);
 void auth_grant_free(struct auth_grant *g);
 
 #endif

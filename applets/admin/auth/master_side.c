@@ -87,7 +87,8 @@ void auth_grant_add(struct auth_state *st, unsigned long client_pid, unsigned lo
 	st->grant_count++;
 }
 
-struct auth_grant *auth_grant_take(
+/* take_grant - out of the list; the caller frees with auth_grant_free(). NULL: no such grant */
+static struct auth_grant *take_grant(
 	struct auth_state *st, unsigned long client_pid, unsigned long request, const char *cookie)
 {
 	auth_grant_expire(st);
@@ -243,8 +244,7 @@ static void cmd_request(
 		say_fail(out, id, "malformed REQUEST");
 		return;
 	}
-	g = auth_grant_take(
-		m->state, (unsigned long)pid, (unsigned long)request, auth_line_at(line, 4));
+	g = take_grant(m->state, (unsigned long)pid, (unsigned long)request, auth_line_at(line, 4));
 	if (g == NULL) {
 		log_error("auth: nobody logged in with what process %ld hands over", (long)pid);
 		say_fail(out, id, NULL);

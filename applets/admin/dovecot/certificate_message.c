@@ -5,8 +5,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "ipc/control.h"
 #include "applets/daemon/certificate.h"
-#include "applets/daemon/service.h"
 #include "applets/admin/dovecot/dovecot.h"
 
 static struct {

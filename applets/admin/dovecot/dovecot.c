@@ -29,10 +29,12 @@
 #include "base/unixsock.h"
 #include "conf/dovecot/dovecot_conf.h"
 #include "conf/params.h"
+#include "ipc/control.h"
 #include "applets/daemon/certificate.h"
 #include "applets/daemon/daemon.h"
 #include "applets/daemon/master_lock.h"
-#include "applets/daemon/service.h"
+#include "applets/daemon/process.h"
+#include "applets/daemon/service_contract.h"
 #include "applets/admin/master/layout.h"
 #include "applets/applets.h"
 

@@ -13,8 +13,6 @@
  */
 int dovecot_services(
 	struct sv_config *out, const char *file, bool main_cf, int verbose, char **error_r);
-/* User that login processes become; (uid_t)-1 when not root. */
-uid_t dovecot_login_uid(gid_t *gid_r);
 
 /* settings_list.c: what the files that were loaded set; all: and the defaults of the others. */
 void dovecot_show(const char *file, bool all);

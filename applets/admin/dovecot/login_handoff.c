@@ -1,5 +1,5 @@
 /*
- * handoff - from the login part to the user's mail part
+ * login_handoff - from the login part to the user's mail part
  *
  *	login part --LOGIN, fd--> here --REQUEST--> auth --USER uid home mail--> here
  *		--SESSION, fd--> mail part of (service, uid), started when there is none
@@ -25,8 +25,8 @@
 #include "base/stream.h"
 #include "conf/dovecot/dovecot_conf.h"
 #include "ipc/auth_protocol.h"
+#include "ipc/control.h"
 #include "ipc/handoff.h"
-#include "applets/daemon/service.h"
 #include "applets/admin/dovecot/dovecot.h"
 
 enum {

@@ -2,9 +2,12 @@
  * services - what dovecot.conf says is served, as specs for the supervisor
  *
  *	protocols = imap pop3		login parts with their listeners:
- *	service imap-login { inet_listener imap { port = 143 } inet_listener imaps { port = 993 ssl
- *= yes } } service auth { unix_listener PATH { mode user group } } service lmtp { inet_listener
- *lmtp { port } unix_listener PATH { } }
+ *	service imap-login {
+ *		inet_listener imap { port = 143 }
+ *		inet_listener imaps { port = 993 ssl = yes }
+ *	}
+ *	service auth { unix_listener PATH { mode user group } }
+ *	service lmtp { inet_listener lmtp { port } unix_listener PATH { } }
  *
  * port = 0 switches a listener off; without TLS those with ssl = yes are off. The auth
  * process always has base_dir/login, base_dir/auth-master and base_dir/auth-userdb,
@@ -282,7 +285,7 @@ static const char *auth_label(const char *path)
 	return str_ends(base, "auth-userdb") ? "auth-userdb" : "auth-client";
 }
 
-uid_t dovecot_login_uid(gid_t *gid_r)
+static uid_t login_uid(gid_t *gid_r)
 {
 	const struct passwd *pw = getpwnam(setting.default_login_user);
 
@@ -324,7 +327,7 @@ static void add_auth(struct making *m, bool main_cf)
 	struct sv_endpoint *ep;
 
 	ep = add_unix(m, spec, "login", "auth-client", "base_dir");
-	ep->uid = dovecot_login_uid(&ep->gid);
+	ep->uid = login_uid(&ep->gid);
 	(void)add_unix(m, spec, "auth-master", "auth-master", "base_dir");
 	ep = add_unix(m, spec, "auth-userdb", "auth-userdb", "base_dir");
 	ep->mode = 0666;

@@ -1,5 +1,5 @@
 /*
- * show - the settings as they are read (dovecot -n, -a), as `doveconf` prints them
+ * settings_list - the settings as they are read (dovecot -n, -a), as `doveconf` prints them
  *
  * What the files set, sections merged, in the order in which it stands there; -a also what nothing
  * sets, with its default. Passwords are not shown.

@@ -2,11 +2,13 @@
  * master - the Postfix side's supervisor
  *
  *	master [-c DIR] [-o name=value] [-v] [-d] [-i] [-s] [-w] [-t]
- *		-s	stay in the foreground		-i	as process 1 (the same, and reap
- *orphans) -w	return when the services are there, go on in the background (default) -t	exit
- *status 0: no master runs here	-d	foreground, log to stderr
+ *		-s	stay in the foreground
+ *		-i	as process 1: the same, and reap orphans
+ *		-w	return when the services are there, go on in the background (default)
+ *		-t	exit status 0: no master runs here
+ *		-d	foreground, log to stderr
  *
- * Reads main.cf and master.cf, opens the sockets, starts services (supervise.c).
+ * Reads main.cf and master.cf, opens the sockets, starts services (applets/daemon/supervise.c).
  * With dovecot_config_file set it also keeps `dovecot` running, which does the same for
  * dovecot.conf.
  *
@@ -37,7 +39,7 @@
 #include "applets/daemon/certificate.h"
 #include "applets/daemon/daemon.h"
 #include "applets/daemon/master_lock.h"
-#include "applets/daemon/service.h"
+#include "applets/daemon/process.h"
 #include "applets/daemon/supervise.h"
 #include "applets/admin/master/layout.h"
 #include "applets/admin/master/master.h"

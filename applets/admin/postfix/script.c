@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/utf8.h"
-#include "applets/daemon/service.h"
+#include "applets/daemon/process.h"
 
 static struct {
 	bool log_open;

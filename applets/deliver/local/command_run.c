@@ -1,5 +1,5 @@
 /*
- * command - |command and mailbox_command, run as the recipient
+ * command_run - |command and mailbox_command, run as the recipient
  *
  *	job --> waiting --> running: stdin <- the message, stdout and stderr -> a few lines kept
  *	                    ended:   exit status -> sent, deferred or bounced (sysexits.h)

@@ -13,7 +13,9 @@
 #include "base/wire.h"
 #include "net/session.h"
 #include "queue/queue.h"
+#include "queue/queue_message.h"
 #include "queue/queue_hold.h"
+#include "queue/queue_read.h"
 #include "ipc/delivery.h"
 #include "route/expand.h"
 #include "deliver/deliver.h"
@@ -27,7 +29,7 @@
  *	box.c		jobs wait for their mailbox; a batch of them is delivered at once
  *	worker.c	as root: a child for each user, which delivers batches
  *	worker_child.c	what that child does
- *	command.c	|command and mailbox_command
+ *	command_run.c	|command and mailbox_command
  *	command_keeper.c  who waits for a command, also when we are gone
  *	command_note.c	what commands have taken
  *	underway.c	nothing is begun twice, here or by an agent before us
@@ -230,7 +232,7 @@ enum { KEEPER_WHOLE = 'W', KEEPER_KILL = 'K' }; /* words to it */
 _Noreturn void keeper_run(const struct job *j, const struct queue_envelope *env, const int in[2],
 	const int out[2], int ctl);
 
-/* command.c */
+/* command_run.c */
 /* In a process of its own: become the user and the command. */
 _Noreturn void command_exec(const struct job *j, const struct queue_envelope *env, int in, int out);
 void command_add(struct local *g, struct job *j);

@@ -55,7 +55,8 @@ static const char *pack(char **at, const char *s)
 	return to;
 }
 
-struct rcpt *rcpt_new(const struct queue_recipient *q)
+/* rcpt_new - with its texts behind it, in one block */
+static struct rcpt *rcpt_new(const struct queue_recipient *q)
 {
 	struct rcpt *r = mem_alloc(
 		sizeof(*r) + strlen(q->address) + strlen(q->original) + strlen(q->orcpt) + 3);

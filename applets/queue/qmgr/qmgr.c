@@ -26,7 +26,7 @@
 #include "route/resolve.h"
 #include "applets/applets.h"
 
-/* Below service.c's own bound. */
+/* Below the bound of applets/daemon/service.c. */
 enum { STOP_MS = 4000, STOP_LOOK_MS = 10, CLAIM_MS = 20 };
 
 int64_t qmgr_now_us(void)

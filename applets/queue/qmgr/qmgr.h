@@ -11,6 +11,9 @@
 #include "base/loop.h"
 #include "base/stream.h"
 #include "queue/queue.h"
+#include "queue/queue_change.h"
+#include "queue/queue_read.h"
+#include "queue/queue_write.h"
 #include "ipc/delivery.h"
 #include "applets/daemon/service.h"
 
@@ -24,7 +27,7 @@
  *	settle.c	what a turn's answers mean for the queue; the commit
  *	succession.c	a reload: what is under way stays with the elder until it is answered
  *	notice.c	bounces, delay warnings, success reports
- *	showq.c		the list for mailq
+ *	showq_service.c	the list for mailq
  *
  *	queue.db -> job -> recipients -> route -> request -> agent
  *	   ^		      ^				       |
@@ -240,7 +243,6 @@ void job_answer(struct qmgr *m, struct job *j, struct rcpt *r, const struct deli
 /* The same, and the log line that agents write themselves. relay "none". */
 void job_fail(struct qmgr *m, struct job *j, struct rcpt *r, enum delivery_status status,
 	const char *dsn, const char *text);
-struct rcpt *rcpt_new(const struct queue_recipient *r);
 
 /* ---- transport.c ---- */
 
@@ -260,7 +262,6 @@ void transport_free_all(struct qmgr *m);
 void settle_touch(struct qmgr *m, struct job *j);
 void settle_with_copy(
 	struct qmgr *m, struct job *j); /* a copy of it is among the changes: both in one commit */
-void settle_soon(struct qmgr *m); /* a commit is due at the end of this turn or a little later */
 void settle_now(struct qmgr *m);
 bool settle_idle(struct qmgr *m); /* nothing waits for a commit */
 
@@ -310,7 +311,7 @@ void peers_close(struct peers *ps);
  * always. */
 bool peer_is_allowed(const struct peer *p, const char *parameter, const char *list);
 
-/* ---- control.c, showq.c ---- */
+/* ---- control.c, showq_service.c ---- */
 
 void control_start(struct qmgr *m);
 void control_stop(struct qmgr *m);

@@ -24,7 +24,8 @@ enum { COMMIT_GAP_MS = 5, RETRY_MS = 1000, ATTEMPTS_MAX = 100000 };
 
 static void on_turn_end(struct loop_hook *h);
 
-void settle_soon(struct qmgr *m)
+/* settle_soon - a commit is due at the end of this turn or a little later */
+static void settle_soon(struct qmgr *m)
 {
 	loop_at_end(m->loop, &m->turn_end, on_turn_end, m);
 }

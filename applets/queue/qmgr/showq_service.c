@@ -1,5 +1,5 @@
 /*
- * showq - public/showq: the list of the queue, for postqueue and mailq
+ * showq_service - public/showq: the list of the queue, for postqueue and mailq
  *
  * A peer that connects gets the list at once; it says nothing itself. The walk
  * goes on when what was put is sent, so a slow reader costs one piece of it.

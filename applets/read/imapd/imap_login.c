@@ -1,5 +1,5 @@
 /*
- * login_session - what strangers may say: CAPABILITY STARTTLS LOGIN AUTHENTICATE ID NOOP LOGOUT
+ * imap_login - what strangers may say: CAPABILITY STARTTLS LOGIN AUTHENTICATE ID NOOP LOGOUT
  *
  *	NEW --AUTHENTICATE--> (SASL lines) --> WAITING for auth --OK--> handed off
  *	  ^                                        |

@@ -3,8 +3,8 @@
  *
  * imapd [-S [-u USER]] [-o name=value] [-c DIR]
  *
- * What login.h calls an imap service: login_session.c is the part that strangers talk to, session.c
- * the part that reads mail. Each command is a row of a table; its handler is in
+ * What applets/read/login.h calls an imap service: imap_login.c is the part that strangers talk to,
+ * imap_session.c the part that reads mail. Each command is a row of a table; its handler is in
  * the cmd_ file of its group.
  *
  * RFC 3501 and, of its extensions, what put_capabilities() lists

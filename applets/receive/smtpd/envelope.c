@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "conf/params.h"
 #include "proto/smtp.h"
+#include "queue/queue_message.h"
 #include "address/rewrite.h"
 #include "applets/receive/smtpd/commands.h"
 #include "applets/receive/smtpd/intake.h"

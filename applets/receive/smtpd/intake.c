@@ -27,6 +27,7 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "map/map_wait.h"
+#include "queue/queue_write.h"
 #include "message/submit.h"
 
 enum {

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "conf/params.h"
 #include "proto/smtp.h"
+#include "queue/queue_message.h"
 
 enum { REPLY_MAX = 1200, DELAY_FACTOR_MAX = 10 };
 

@@ -9,8 +9,8 @@
  *	smtpd -l, lmtpd		LMTP: a reply for each recipient after the message
  *	smtpd -S		one session on stdin and stdout. On a socket (inetd) it is a
  *				session like any other; on pipes or a terminal it is the caller's
- *				own (sendmail -bs): trusted,
-	and its mail is submitted as sendmail's is
+ *				own (sendmail -bs): trusted, and its mail is submitted as
+ *				sendmail's is
  *
  * RFC 5321, RFC 2033. Settings: smtpd_* of main.cf.
  */

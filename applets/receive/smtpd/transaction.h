@@ -6,7 +6,7 @@
 
 #include "base/arena.h"
 #include "proto/smtp_data.h"
-#include "queue/queue.h"
+#include "queue/queue_message.h"
 #include "message/cleanup.h"
 #include "policy/restrict.h"
 

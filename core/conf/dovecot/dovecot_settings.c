@@ -1,7 +1,7 @@
 /*
  * dovecot_settings - rows of config/settings.def: defaults, conversion, warnings
  *
- * As in param_table.c the texts are members of one constant struct and rows
+ * As in conf/param_table.c the texts are members of one constant struct and rows
  * hold offsets. A value that cannot be converted, and a name that nobody
  * knows, are warned of with file and line.
  */

@@ -83,7 +83,7 @@ void uidlist_read(struct uidlist *l, const char *maildir);
 uint32_t uidlist_get(const struct uidlist *l, const char *name); /* 0 none */
 void uidlist_free(struct uidlist *l);
 
-/* The driver's functions (mail_driver.h). */
+/* The driver's functions (mail/mail_driver.h). */
 int maildir_sync(struct mailbox *mb, bool full);
 /* Before we change the directories, and after: the next sync need not read them for that. */
 void maildir_before(struct mailbox *mb);

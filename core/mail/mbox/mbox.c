@@ -491,7 +491,8 @@ static int check_lead(const struct mailbox *mb, const struct found_list *l)
 	return 0;
 }
 
-int mbox_follow(struct mailbox *mb, bool full)
+/* mbox_follow - with the lock: bring memory and index up to date with the file. 0 or -1 */
+static int mbox_follow(struct mailbox *mb, bool full)
 {
 	struct found_list l;
 	bool tail;

@@ -24,8 +24,6 @@ void mbox_unlock(struct mailbox *mb);
 /* Is the descriptor of the file that the index knows? Another process may have put a new one in its
  * place. */
 bool mbox_is_open(const struct mailbox *mb);
-/* With the lock: bring memory and index up to date with the file. 0 or -1. */
-int mbox_follow(struct mailbox *mb, bool full);
 /* Within a change and with the lock: the file as it is now is what the index knows. */
 int mbox_take_sig(struct mailbox *mb);
 /*
@@ -33,7 +31,7 @@ int mbox_take_sig(struct mailbox *mb);
  * have in the file.
  */
 int mbox_add_from(struct mailbox *mb, uint64_t offset);
-/* The driver's functions (mail_driver.h). */
+/* The driver's functions (mail/mail_driver.h). */
 int mbox_sync(struct mailbox *mb, bool full);
 void mbox_close(struct mailbox *mb);
 void mbox_watch(struct mailbox *mb, int inotify_fd);

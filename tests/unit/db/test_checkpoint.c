@@ -16,6 +16,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "queue/queue_change.h"
+#include "queue/queue_write.h"
 #include "mail/index.h"
 #include "queue_util.h"
 #include "store_util.h"

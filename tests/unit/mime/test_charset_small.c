@@ -1,8 +1,9 @@
 /*
  * test_charset_small - the character sets that every profile can read
  *
- * They are the C library's iconv's in the full profile and core/mime/
- * iconv_small.c's in others: both must say the same. */
+ * They are the C library's iconv's in the full profile and that of
+ * core/mime/iconv_small.c in others: both must say the same.
+ */
 #include <errno.h>
 #include <iconv.h>
 #include <string.h>

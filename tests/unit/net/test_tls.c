@@ -13,7 +13,10 @@
 #include "test_cert.h"
 #include "unit.h"
 
-/* Self-signed, for tests alone: CN=rsa.example (2048 bits), until 2126; and test_cert.h. */
+/*
+ * Self-signed, for tests alone: CN=rsa.example (2048 bits), until 2126; and
+ * tests/unit/test_cert.h.
+ */
 static const char rsa_key[] = "-----BEGIN PRIVATE KEY-----\n"
 			      "MIIEvwIBADANBgkqhkiG9w0BAQEFAASCBKkwggSlAgEAAoIBAQDSZeuus7RzQGQM\n"
 			      "Bi3NI+OHMrjiiMgxoW6eTvy6BaCqtbw0eU8t84jlAI9YFygcyw3eNQkDPAUWjjvF\n"

@@ -20,6 +20,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "queue/queue.h"
+#include "queue/queue_change.h"
+#include "queue/queue_read.h"
+#include "queue/queue_write.h"
 #include "applets/applets.h"
 
 enum { SIZE = 4096, WRITERS = 3 };

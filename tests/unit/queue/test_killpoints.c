@@ -23,6 +23,8 @@
 #include "base/str.h"
 #include "db/db_open.h"
 #include "queue/queue.h"
+#include "queue/queue_read.h"
+#include "queue/queue_write.h"
 #include "deliver/deliver.h"
 #include "store_util.h"
 #include "trace.h"

@@ -12,6 +12,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "queue/queue.h"
+#include "queue/queue_change.h"
+#include "queue/queue_read.h"
+#include "queue/queue_write.h"
 #include "unit.h"
 
 static struct queue *open_queue(const char *dir, enum queue_open_mode mode)

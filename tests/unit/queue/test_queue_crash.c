@@ -16,6 +16,9 @@
 #include "base/str.h"
 #include "db/db_open.h"
 #include "queue/queue.h"
+#include "queue/queue_change.h"
+#include "queue/queue_read.h"
+#include "queue/queue_write.h"
 #include "queue_util.h"
 #include "unit.h"
 

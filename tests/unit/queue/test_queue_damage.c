@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "queue/queue_read.h"
+#include "queue/queue_write.h"
 #include "queue_util.h"
 #include "unit.h"
 
