@@ -169,3 +169,143 @@ TEST(log, full_disk)
 	CHECK_INT(count + lost, 410);
 	buf_free(&b);
 }
+
+/* ---- Lines ---- */
+
+static struct buf heard;
+
+static void hear(void *arg, const char *lines, size_t len)
+{
+	(void)arg;
+	buf_add(&heard, lines, len);
+}
+
+static void listen_to(const char *severity, const char *text)
+{
+	buf_addf(&heard, "[%s%s]", severity, text);
+}
+
+TEST(log, lines_for_another_process)
+{
+	log_open("unit", LOG_TO_STDERR);
+	log_set_sink(hear, NULL);
+	log_info("one %d", 1);
+	log_warn("two");
+	log_error("three");
+	log_debug(1, "not wanted");
+	log_set_verbose(1);
+	log_debug(1, "four");
+	log_debug(2, "not wanted");
+	log_flush();
+	CHECK_STR(buf_str(&heard), "6one 1\n5two\n4three\n7four\n");
+	/* What is not printable cannot make another line. */
+	buf_reset(&heard);
+	log_info("a\nb\x01\xff");
+	log_flush();
+	CHECK_STR(buf_str(&heard), "6a?b??\n");
+	buf_reset(&heard);
+	errno = ENOENT;
+	log_info("%m");
+	log_flush();
+	CHECK_STR(buf_str(&heard), "6No such file or directory\n");
+}
+
+TEST(log, warnings_are_told)
+{
+	int null = open("/dev/null", O_WRONLY);
+
+	log_open("unit", LOG_TO_STDERR);
+	log_set_fd(null);
+	log_set_listener(listen_to);
+	log_info("one");
+	log_warn("two");
+	log_error("three");
+	CHECK_STR(buf_str(&heard), "[warning: two][error: three]");
+	log_set_listener(NULL);
+	log_warn("four");
+	CHECK_STR(buf_str(&heard), "[warning: two][error: three]");
+}
+
+TEST(log, form_of_a_line)
+{
+	struct buf b = BUF_INIT;
+	char pid[64];
+	int ends[2];
+
+	REQUIRE(pipe(ends) == 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+	log_open("first", LOG_TO_STDERR);
+	log_set_fd(ends[1]);
+	log_set_tag("postfix/unit");
+	CHECK_STR(log_tag(), "postfix/unit");
+	CHECK_INT(log_fd(), ends[1]);
+	log_warn("text");
+	log_set_buffered(1);
+	log_info("held");
+	drain(ends[0], &b);
+	/* "Aug 10 02:41:01 host tag[pid]: warning: text" */
+	snprintf(pid, sizeof(pid), " postfix/unit[%d]: warning: text\n", (int)getpid());
+	REQUIRE(b.len > 16 + strlen(pid));
+	CHECK(b.data[3] == ' ' && b.data[6] == ' ' && b.data[9] == ':' && b.data[12] == ':' &&
+		b.data[15] == ' ');
+	CHECK_STR(buf_str(&b) + b.len - strlen(pid), pid);
+	CHECK(strstr(buf_str(&b), "held") == NULL);
+	log_flush();
+	buf_reset(&b);
+	drain(ends[0], &b);
+	CHECK(strstr(buf_str(&b), "]: held\n") != NULL);
+	buf_free(&b);
+}
+
+/* end_of - status of a child that logs its last line; what it said to heard */
+static int end_of(void (*fn)(void))
+{
+	int ends[2], status;
+	pid_t pid;
+
+	REQUIRE(pipe(ends) == 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+	pid = fork();
+	if (pid == 0) {
+		log_open("unit", LOG_TO_STDERR);
+		log_set_fd(ends[1]);
+		log_set_buffered(1);
+		fn();
+		_exit(99);
+	}
+	REQUIRE(pid > 0 && waitpid(pid, &status, 0) == pid);
+	buf_reset(&heard);
+	drain(ends[0], &heard);
+	close(ends[0]);
+	close(ends[1]);
+	return status;
+}
+
+static void say_fatal(void)
+{
+	log_info("before");
+	log_fatal("gone");
+}
+
+static void say_fatal_status(void)
+{
+	log_fatal_status(75, "later");
+}
+
+static void say_panic(void)
+{
+	log_panic("bug");
+}
+
+TEST(log, last_words)
+{
+	int status = end_of(say_fatal);
+
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	/* What was held back comes first. */
+	CHECK(strstr(buf_str(&heard), "before\n") != NULL &&
+		strstr(buf_str(&heard), "fatal: gone\n") != NULL);
+	status = end_of(say_fatal_status);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 75);
+	status = end_of(say_panic);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	CHECK(strstr(buf_str(&heard), "panic: bug\n") != NULL);
+}

@@ -1,0 +1,89 @@
+/*
+ * test_passwd - a passwd(5) file in memory: what counts as a line, and when it is read again
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/passwd.h"
+#include "unit.h"
+
+static const char *path_of(const char *name)
+{
+	static char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", unit_tmpdir(), name);
+	return path;
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+	REQUIRE(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	close(fd);
+}
+
+TEST(passwd, lines)
+{
+	struct passwd_table t = { 0 };
+	const char *path = path_of("passwd"), *line = NULL;
+
+	write_file(path,
+		"root:x:0:0::/root:/bin/sh\n"
+		"# no:x:1:1\n"
+		":x:2:2\n"
+		"nothing\n"
+		"\n"
+		"empty:\n"
+		"twice:first\n"
+		"twice:second\n"
+		"last:x:3:3");
+	CHECK_INT(passwd_table_find(&t, path, "root", &line), 1);
+	CHECK_STR(line, "x:0:0::/root:/bin/sh");
+	CHECK_INT(passwd_table_find(&t, path, "empty", &line), 1);
+	CHECK_STR(line, "");
+	/* As getpwnam(3): the first. */
+	CHECK_INT(passwd_table_find(&t, path, "twice", &line), 1);
+	CHECK_STR(line, "first");
+	CHECK_INT(passwd_table_find(&t, path, "last", &line), 1);
+	CHECK_STR(line, "x:3:3");
+	CHECK_INT(passwd_table_find(&t, path, "", &line), 0);
+	CHECK_INT(passwd_table_find(&t, path, "# no", &line), 0);
+	CHECK_INT(passwd_table_find(&t, path, "nothing", &line), 0);
+	CHECK_INT(passwd_table_find(&t, path, "Root", &line), 0);
+}
+
+TEST(passwd, changed_and_away)
+{
+	struct passwd_table t = { 0 };
+	char path[256], other[256];
+	const char *line = NULL;
+
+	snprintf(path, sizeof(path), "%s", path_of("passwd"));
+	snprintf(other, sizeof(other), "%s", path_of("other"));
+	CHECK_INT(passwd_table_find(&t, path, "a", &line), -1);
+	CHECK_INT(errno, ENOENT);
+	write_file(path, "a:1\n");
+	write_file(other, "b:2\n");
+	/* There is nothing to wait for: what could not be read is looked for again. */
+	CHECK_INT(passwd_table_find(&t, path, "a", &line), 1);
+	/* Another path is another file at once. */
+	CHECK_INT(passwd_table_find(&t, other, "a", &line), 0);
+	CHECK_INT(passwd_table_find(&t, other, "b", &line), 1);
+	/* The same size, put in its place: seen when a second has passed. */
+	CHECK_INT(passwd_table_find(&t, path, "a", &line), 1);
+	write_file(other, "c:3\n");
+	REQUIRE(rename(other, path) == 0);
+	t.looked = 0;
+	CHECK_INT(passwd_table_find(&t, path, "a", &line), 0);
+	CHECK_INT(passwd_table_find(&t, path, "c", &line), 1);
+	CHECK_STR(line, "3");
+	REQUIRE(unlink(path) == 0);
+	t.looked = 0;
+	CHECK_INT(passwd_table_find(&t, path, "c", &line), -1);
+	CHECK_INT(errno, ENOENT);
+}
