@@ -2,7 +2,7 @@
 #
 #   make                ./pillarbox, static and stripped
 #   make run            build, start a server below ./run and show a mail going through
-#   make check          build and run every test
+#   make check          build and run every test, or with T=NAME those whose name has NAME in it
 #   make install        DESTDIR= PREFIX=/usr: binary, links, configuration, directories
 #   make bloatcheck     size by symbol, against the last `make baseline`
 #   make clean          remove what was built (not the libraries: rm -rf .deps)
@@ -147,7 +147,7 @@ run:
 	$(Q)scripts/run
 
 check:
-	$(Q)scripts/check
+	$(Q)scripts/check $(if $(T),-t $(T))
 
 install: all $(OBJ)/links
 	$(Q)LINKS='$(OBJ)/links' scripts/install '$(DESTDIR)' '$(PREFIX)'
