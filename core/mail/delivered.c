@@ -1,8 +1,8 @@
 /*
  * delivered - who is this message, if our delivery agent put it there?
  *
- * Above the content stand Return-Path, X-Original-To and Delivered-To (deliver/deliver_text.c), and the
- * content's first Received header is ours and names the queue id.
+ * Above the content stand Return-Path, X-Original-To and Delivered-To (deliver/deliver_text.c), and
+ * the content's first Received header is ours and names the queue id.
  */
 #include "mail/delivered.h"
 

@@ -3,8 +3,8 @@
  *
  * A delivery agent that is killed between the mailbox's sync and its answer leaves a message that
  * is delivered, and that the queue manager will give out again. The next agent looks for it in the
- * mailbox (deliver/deliver_find.c), but by then the user may have moved or removed it. So who removes a
- * message of ours that came lately writes down, before it goes, who it was: 24 bytes in
+ * mailbox (deliver/deliver_find.c), but by then the user may have moved or removed it. So who
+ * removes a message of ours that came lately writes down, before it goes, who it was: 24 bytes in
  *
  *	HOME/.pillarbox/removed		struct removed_entry, one behind the other
  *	HOME/.pillarbox/removed.old	those before, when the first one had got long or old

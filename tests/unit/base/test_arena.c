@@ -8,7 +8,7 @@
 #include "base/arena.h"
 #include "unit.h"
 
-/* Of sizes over all the blocks' sizes: each is aligned, zeroed, and its neighbours stay as they are. */
+/* Of sizes over all the blocks' sizes: each is aligned, zeroed, its neighbours stay as they are. */
 TEST(arena, pieces_are_apart)
 {
 	struct arena a = ARENA_INIT;

@@ -59,7 +59,7 @@ static void say_timer(struct timer *t)
 	buf_adds(&said, t->owner);
 }
 
-/* Timers come in the order of their time, whatever the order they were set in, moved or taken back. */
+/* Timers come in the order of their time, however they were set, moved or taken back. */
 TEST(loop, timers_in_order)
 {
 	struct loop *l = loop_new();
