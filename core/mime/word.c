@@ -260,60 +260,77 @@ static void put_phrase(struct buf *out, const char *s, size_t len, size_t *colum
 	*column += out->len - start;
 }
 
+static const char *skip_blanks(const char *p, const char *end)
+{
+	while (p < end && (*p == ' ' || *p == '\t')) {
+		p++;
+	}
+	return p;
+}
+
+static const char *skip_word(const char *p, const char *end)
+{
+	while (p < end && *p != ' ' && *p != '\t') {
+		p++;
+	}
+	return p;
+}
+
+/*
+ * encoded_end - of words that need encoding one after the other, the first of which ends at stop:
+ * blanks between encoded words would be lost, so they are encoded together
+ */
+static const char *encoded_end(const char *stop, const char *end, bool phrase)
+{
+	while (stop < end) {
+		const char *next = skip_word(skip_blanks(stop, end), end);
+
+		if (!phrase && !needs_encoding(stop, (size_t)(next - stop))) {
+			break;
+		}
+		stop = next;
+	}
+	return stop;
+}
+
+/* needs_break - does a new line begin before the blanks of a piece that is so long with them? */
+static bool needs_break(size_t column, size_t blanks, size_t len, bool encoded)
+{
+	if (blanks == 0) {
+		return false;
+	}
+	/* put_words() would add a blank of its own later. */
+	return encoded ? column + blanks + LEAST > WORD_MAX : column > 1 && column + len > WORD_MAX;
+}
+
 void mime_words_encode(struct buf *out, struct slice text, size_t column, bool phrase)
 {
-	const char *p = text.ptr, *end = p + text.len;
+	const char *p = text.ptr, *end = p + text.len, *stop;
 
 	if (phrase && !needs_encoding(p, text.len)) {
 		put_phrase(out, p, text.len, &column);
 		return;
 	}
-	while (p < end) {
-		const char *word = p, *stop;
+	for (; p < end; p = stop) {
+		const char *word = skip_blanks(p, end);
+		bool encoded;
 
-		while (word < end && (*word == ' ' || *word == '\t')) {
-			word++;
+		stop = skip_word(word, end);
+		encoded = phrase || needs_encoding(word, (size_t)(stop - word));
+		if (encoded) {
+			stop = encoded_end(stop, end, phrase);
 		}
-		stop = word;
-		while (stop < end && *stop != ' ' && *stop != '\t') {
-			stop++;
+		if (needs_break(column, (size_t)(word - p), (size_t)(stop - p), encoded)) {
+			buf_addc(out, '\n');
+			column = 0;
 		}
-		if (phrase || needs_encoding(word, (size_t)(stop - word))) {
-			/* Up to the last word that needs it: blanks between encoded words would be
-			 * lost. */
-			const char *scan = stop;
-
-			while (scan < end) {
-				const char *from = scan;
-
-				while (scan < end && (*scan == ' ' || *scan == '\t')) {
-					scan++;
-				}
-				while (scan < end && *scan != ' ' && *scan != '\t') {
-					scan++;
-				}
-				if (phrase || needs_encoding(from, (size_t)(scan - from))) {
-					stop = scan;
-				} else {
-					break;
-				}
-			}
-			if (word > p && column + (size_t)(word - p) + LEAST > WORD_MAX) {
-				/* Here, before the blanks: put_words() would add one of its own. */
-				buf_addc(out, '\n');
-				column = 0;
-			}
-			buf_add(out, p, (size_t)(word - p));
-			column += (size_t)(word - p);
+		buf_add(out, p, (size_t)(word - p));
+		column += (size_t)(word - p);
+		if (encoded) {
 			put_words(out, word, (size_t)(stop - word), &column);
 		} else {
-			if (column + (size_t)(stop - p) > WORD_MAX && word > p && column > 1) {
-				buf_addc(out, '\n');
-				column = 0;
-			}
-			buf_add(out, p, (size_t)(stop - p));
-			column += (size_t)(stop - p);
+			buf_add(out, word, (size_t)(stop - word));
+			column += (size_t)(stop - word);
 		}
-		p = stop;
 	}
 }
