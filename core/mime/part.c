@@ -458,20 +458,75 @@ static size_t skip_boundary_line(struct mime_parser *mp, const char *s, size_t l
 	return n;
 }
 
+/* pass_part - n bytes of a line whose end is not here */
+static void pass_part(struct mime_parser *mp, const char *s, size_t n)
+{
+	mp->pos.raw += n;
+	mp->pos.wire += n;
+	mp->last_cr = s[n - 1] == '\r';
+	mp->line_start = false;
+}
+
+/* pass_line - n bytes, the last of which ends a line */
+static void pass_line(struct mime_parser *mp, const char *s, size_t n)
+{
+	bool cr = n > 1 ? s[n - 2] == '\r' : !mp->line_start && mp->last_cr;
+
+	mp->pos.raw += n;
+	mp->pos.wire += n + !cr;
+	mp->lines++;
+	mp->line_end.raw = mp->pos.raw - 1 - cr;
+	mp->line_end.wire = mp->pos.wire - 2;
+	mp->line_start = true;
+	mp->last_cr = false;
+}
+
+/*
+ * pass_some - the next line of the window, or what of it is here; bytes, 0: more are needed. last:
+ * the message ends with them
+ */
+static size_t pass_some(struct mime_parser *mp, const char *s, size_t len, bool last)
+{
+	const char *lf = memchr(s, '\n', len);
+
+	if (lf != NULL) {
+		pass_line(mp, s, (size_t)(lf - s) + 1);
+		return (size_t)(lf - s) + 1;
+	}
+	if (s[len - 1] == '\r' && !last) {
+		len--; /* its LF may follow */
+	}
+	if (len > 0) {
+		pass_part(mp, s, len);
+	}
+	return len;
+}
+
+/* tell_body - at bytes of the window; the line end before a boundary belongs to that: it is held */
+static void tell_body(struct mime_parser *mp, const char *s, size_t at)
+{
+	size_t eol = 0;
+
+	if (mp->line_start && at > 0) {
+		eol = (size_t)(mp->pos.raw - mp->line_end.raw);
+	}
+	tell(mp, s, at - eol);
+	if (eol > 0) {
+		mp->held = eol == 2 ? "\r\n" : "\n";
+	}
+}
+
 /*
  * read_lines - body bytes s, until a boundary or until more bytes are needed;
  * bytes used. last: the message ends with them.
  */
 static size_t read_lines(struct mime_parser *mp, const char *s, size_t len, bool last)
 {
-	size_t at = 0;
+	size_t at = 0, n;
 
-	while (at < len) {
-		const char *lf;
-		bool closing = false, cr;
-		size_t n;
-
+	for (; at < len; at += n) {
 		if (mp->line_start && mp->open != NULL && s[at] == '-') {
+			bool closing = false;
 			struct boundary *b;
 
 			if (len - at < LOOK_AHEAD && !last && at > 0) {
@@ -488,40 +543,12 @@ static size_t read_lines(struct mime_parser *mp, const char *s, size_t len, bool
 			}
 		}
 		tell_held(mp);
-		lf = memchr(s + at, '\n', len - at);
-		n = lf != NULL ? (size_t)(lf - s) + 1 - at : len - at;
-		if (lf == NULL) {
-			if (s[len - 1] == '\r' && !last) {
-				n--; /* its LF may follow */
-			}
-			if (n == 0) {
-				break;
-			}
-			mp->pos.raw += n;
-			mp->pos.wire += n;
-			mp->last_cr = s[at + n - 1] == '\r';
-			mp->line_start = false;
-			at += n;
+		n = pass_some(mp, s + at, len - at, last);
+		if (n == 0) {
 			break;
 		}
-		cr = n > 1 ? lf[-1] == '\r' : !mp->line_start && mp->last_cr;
-		mp->pos.raw += n;
-		mp->pos.wire += n + !cr;
-		mp->lines++;
-		mp->line_end.raw = mp->pos.raw - 1 - cr;
-		mp->line_end.wire = mp->pos.wire - 2;
-		mp->line_start = true;
-		mp->last_cr = false;
-		at += n;
 	}
-	if (mp->line_start && at > 0) {
-		size_t eol = (size_t)(mp->pos.raw - mp->line_end.raw);
-
-		tell(mp, s, at - eol);
-		mp->held = eol == 2 ? "\r\n" : "\n";
-	} else {
-		tell(mp, s, at);
-	}
+	tell_body(mp, s, at);
 	return at;
 }
 
