@@ -1,7 +1,7 @@
 /*
  * data - DATA and BDAT: message content from the client into the queue
  *
- *	wire bytes -> smtp_data (dots, line ends) -> cleanup (headers) -> intake -> queue.db
+ *	wire bytes -> smtp_data (dots, line ends) -> pipeline (headers) -> intake -> queue.db
  *
  * Content is taken in as it comes; what is held in memory for a message does
  * not depend on its size. Once something is wrong with it (too big, too many
@@ -70,6 +70,12 @@ static void put_received(struct smtpd_session *s, struct buf *b)
 	cleanup_received(b, &trace);
 }
 
+/* on_stages - the pipeline goes on */
+static void on_stages(void *arg)
+{
+	session_resume(arg);
+}
+
 /* begin_content - the filters for what comes now */
 static void begin_content(struct smtpd_session *s, bool bdat)
 {
@@ -92,7 +98,11 @@ static void begin_content(struct smtpd_session *s, bool bdat)
 		return;
 	}
 	put_received(s, &received);
-	tx->cleanup = cleanup_begin(&config, buf_str(&received));
+	tx->pipeline = pipeline_new(&config, on_stages, s);
+	if (s->d->add_stages != NULL) {
+		s->d->add_stages(s->d->stages_arg, tx->pipeline);
+	}
+	(void)pipeline_begin(tx->pipeline, buf_str(&received));
 	buf_free(&received);
 }
 
@@ -170,8 +180,8 @@ static const char *error_reply(struct smtpd_session *s)
 		break;
 	case DATA_TOO_BIG:
 		return "552 5.3.4 Error: message file too big";
-	case DATA_HOPS:
-		return "554 5.4.0 Error: too many hops";
+	case DATA_REFUSED:
+		return s->tx.refusal;
 	case DATA_BARE_LF:
 		return arena_printf(&s->scratch, "%d 5.5.2 %s Error: bare <LF> received",
 			(int)param.smtpd_forbid_bare_newline_reject_code, param.myhostname);
@@ -241,33 +251,6 @@ static void end_checked(struct smtpd_session *s, bool permitted, struct restrict
 	intake_end(tx->intake, committed);
 }
 
-/* finish - all content is here */
-static void finish(struct smtpd_session *s)
-{
-	struct transaction *tx = &s->tx;
-
-	if (tx->error == DATA_OK && tx->cleanup != NULL) {
-		switch (cleanup_end(tx->cleanup)) {
-		case CLEANUP_OK:
-			cleanup_log_message_id(tx->cleanup, intake_id(tx->intake));
-			break;
-		case CLEANUP_HOPS:
-			tx->error = DATA_HOPS;
-			break;
-		case CLEANUP_WRITE:
-			tx->error = DATA_WRITE;
-			break;
-		}
-	}
-	s->where = "END-OF-MESSAGE";
-	session_enter(s, ST_COMMAND);
-	if (tx->error != DATA_OK) {
-		fail(s);
-		return;
-	}
-	check_stage(s, CHECK_END, NULL, end_checked);
-}
-
 /* ---- Content ---- */
 
 /* spoil - the message is lost: give back what it holds, go on reading */
@@ -276,15 +259,46 @@ static void spoil(struct smtpd_session *s, enum data_error error)
 	struct transaction *tx = &s->tx;
 
 	tx->error = error;
-	cleanup_free(tx->cleanup);
-	tx->cleanup = NULL;
+	pipeline_free(tx->pipeline);
+	tx->pipeline = NULL;
+}
+
+/* note_stages - what the pipeline has come to */
+static void note_stages(struct smtpd_session *s)
+{
+	struct transaction *tx = &s->tx;
+	enum pipeline_status status =
+		tx->pipeline != NULL ? pipeline_status(tx->pipeline) : PIPELINE_OK;
+
+	if (status == PIPELINE_OK || status == PIPELINE_WAIT || tx->error != DATA_OK) {
+		return;
+	}
+	if (*pipeline_text(tx->pipeline) == '\0') {
+		spoil(s, DATA_WRITE);
+		return;
+	}
+	tx->refusal =
+		arena_printf(&tx->arena, "%d %s Error: %s", status == PIPELINE_REJECT ? 554 : 451,
+			pipeline_dsn(tx->pipeline), pipeline_text(tx->pipeline));
+	spoil(s, DATA_REFUSED);
+}
+
+/* stages_wait - content is held up: on with again() when it goes on */
+static bool stages_wait(struct smtpd_session *s, void (*again)(struct smtpd_session *s))
+{
+	const struct pipeline *p = s->tx.pipeline;
+
+	if (p == NULL || pipeline_status(p) != PIPELINE_WAIT) {
+		return false;
+	}
+	session_wait(s, again);
+	return true;
 }
 
 /* store - content with LF line ends goes on to the queue */
 static void store(struct smtpd_session *s, const struct buf *content)
 {
 	struct transaction *tx = &s->tx;
-	enum cleanup_status status = CLEANUP_OK;
 
 	if (tx->error != DATA_OK || content->len == 0) {
 		return;
@@ -295,14 +309,42 @@ static void store(struct smtpd_session *s, const struct buf *content)
 		spoil(s, DATA_TOO_BIG);
 		return;
 	}
-	if (tx->cleanup != NULL) {
-		status = cleanup_write(tx->cleanup, content->data, content->len);
+	if (tx->pipeline != NULL) {
+		(void)pipeline_write(tx->pipeline, content->data, content->len);
+		note_stages(s);
 	} else if (intake_write(tx->intake, content->data, content->len) != 0) {
-		status = CLEANUP_WRITE;
+		spoil(s, DATA_WRITE);
 	}
-	if (status != CLEANUP_OK) {
-		spoil(s, status == CLEANUP_HOPS ? DATA_HOPS : DATA_WRITE);
+}
+
+/* ended - all content went through the pipeline */
+static void ended(struct smtpd_session *s)
+{
+	struct transaction *tx = &s->tx;
+
+	if (stages_wait(s, ended)) {
+		return;
 	}
+	note_stages(s);
+	if (tx->error == DATA_OK && tx->pipeline != NULL) {
+		cleanup_log_message_id(pipeline_cleanup(tx->pipeline), intake_id(tx->intake));
+	}
+	s->where = "END-OF-MESSAGE";
+	session_enter(s, ST_COMMAND);
+	if (tx->error != DATA_OK) {
+		fail(s);
+		return;
+	}
+	check_stage(s, CHECK_END, NULL, end_checked);
+}
+
+/* finish - all content is here */
+static void finish(struct smtpd_session *s)
+{
+	if (s->tx.error == DATA_OK && s->tx.pipeline != NULL) {
+		(void)pipeline_end(s->tx.pipeline);
+	}
+	ended(s);
 }
 
 /* watch_bare_lf - smtpd_forbid_bare_newline = reject or note: the first one in a message */
@@ -471,6 +513,20 @@ enum handled cmd_bdat(struct smtpd_session *s, struct slice rest)
 	return HANDLED_LATER;
 }
 
+/* fed - what has come went through the pipeline */
+static void fed(struct smtpd_session *s)
+{
+	if (stages_wait(s, fed)) {
+		return;
+	}
+	note_stages(s);
+	if (s->state == ST_BDAT && s->tx.chunk_left == 0) {
+		end_chunk(s);
+	} else if (s->state == ST_DATA && s->tx.data.state == SMTP_DATA_END) {
+		finish(s);
+	}
+}
+
 /* feed_bdat - chunk bytes */
 static void feed_bdat(struct smtpd_session *s, struct buf *in)
 {
@@ -485,19 +541,14 @@ static void feed_bdat(struct smtpd_session *s, struct buf *in)
 	}
 	buf_consume(in, n);
 	tx->chunk_left -= n;
-	if (tx->chunk_left == 0 && s->state == ST_BDAT) {
-		end_chunk(s);
-	}
 }
 
 void data_feed(struct smtpd_session *s, struct buf *in)
 {
 	if (s->state == ST_BDAT) {
 		feed_bdat(s, in);
-		return;
+	} else {
+		buf_consume(in, filter(s, buf_head(in), buf_unread(in)));
 	}
-	buf_consume(in, filter(s, buf_head(in), buf_unread(in)));
-	if (s->state == ST_DATA && s->tx.data.state == SMTP_DATA_END) {
-		finish(s);
-	}
+	fed(s);
 }

@@ -312,7 +312,7 @@ void session_reset_mail(struct smtpd_session *s)
 	if (tx->open) {
 		s->d->transactions--;
 	}
-	cleanup_free(tx->cleanup);
+	pipeline_free(tx->pipeline);
 	arena_reset(&tx->arena);
 	arena = tx->arena;
 	memset(tx, 0, sizeof(*tx));

@@ -13,7 +13,7 @@ const char *intake_id(const struct intake *i);
 time_t intake_arrival(const struct intake *i);
 /* Stand-alone: the envelope, before the content. */
 void intake_submit(struct intake *i, const struct smtpd_session *s);
-/* Content; for cleanup's put(). 0 or -1. */
+/* Content; for the pipeline's put(). 0 or -1. */
 int intake_write(void *intake, const void *data, size_t len);
 /* The message is safe, or not; nothing is said when the session has given it up meanwhile. */
 typedef void intake_done_fn(struct smtpd_session *s, bool ok, const char *id_text);

@@ -188,14 +188,16 @@ void session_forgive(struct smtpd_session *s)
 /* session_log_lost - "lost connection after DATA (1024 bytes) from host[addr]" */
 void session_log_lost(struct smtpd_session *s, const char *what)
 {
+	enum session_state state = s->state == ST_CHECK ? s->before : s->state;
+
 	if (s->lost) {
 		return;
 	}
 	s->lost = true;
-	if (s->state == ST_DATA || (s->state == ST_BDAT && !s->tx.drop_chunk)) {
+	if (state == ST_DATA || (state == ST_BDAT && !s->tx.drop_chunk)) {
 		log_info("%s after %s (%llu bytes) from %s", what, s->where,
 			(unsigned long long)s->tx.received, session_peer(s));
-		s->counts[s->state == ST_DATA ? VERB_DATA : VERB_BDAT].all++;
+		s->counts[state == ST_DATA ? VERB_DATA : VERB_BDAT].all++;
 	} else {
 		log_info("%s after %s from %s", what, s->where, session_peer(s));
 	}

@@ -7,15 +7,15 @@
 #include "base/arena.h"
 #include "proto/smtp_data.h"
 #include "queue/queue_message.h"
-#include "message/cleanup.h"
+#include "message/pipeline.h"
 #include "policy/restrict.h"
 
 /* Why message data that was taken cannot become a message. */
 enum data_error {
 	DATA_OK,
 	DATA_TOO_BIG,
-	DATA_HOPS,
-	DATA_WRITE, /* queue trouble; disk full is asked for at the end */
+	DATA_REFUSED, /* by a stage: tx.refusal */
+	DATA_WRITE,   /* queue trouble; disk full is asked for at the end */
 	DATA_BARE_LF,
 	DATA_NO_MEMORY
 };
@@ -44,8 +44,9 @@ struct transaction {
 	bool hold, discard;
 	const char *redirect;
 	struct restrict_header *prepend;
-	struct intake *intake;   /* from the first accepted recipient on */
-	struct cleanup *cleanup; /* from the first byte of content on */
+	struct intake *intake;     /* from the first accepted recipient on */
+	struct pipeline *pipeline; /* from the first byte of content on */
+	const char *refusal;       /* the reply of DATA_REFUSED */
 	struct smtp_data data;
 	uint64_t received; /* bytes of content as sent */
 	uint64_t stored;   /* the same with LF line ends */

@@ -1,5 +1,6 @@
 /*
- * test_smtpd - a session without sockets: memory that runs out at every allocation, STARTTLS
+ * test_smtpd - a session without sockets: memory that runs out at every allocation, STARTTLS,
+ * a stage of the pipeline that waits
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "queue/queue_read.h"
 #include "queue/queue_write.h"
 #include "route/resolve.h"
+#include "message/pipeline.h"
 #include "applets/receive/smtpd/smtpd.h"
 #include "unit.h"
 
@@ -189,5 +191,182 @@ TEST(smtpd, plaintext_behind_starttls)
 	CHECK_STR(buf_str(&out), "503 5.5.1 Error: need MAIL command\r\n");
 	smtpd_class.close(session);
 	buf_free(&in);
+	buf_free(&out);
+}
+
+/* ---- A stage that waits (message/pipeline.h) ---- */
+
+enum { NEVER, AT_HEADER, AT_BODY, AT_END, REFUSES, MOMENTS };
+
+static struct {
+	struct pipeline_stage stage;
+	int moment;
+	bool done, waits; /* once */
+	char text[200];
+	size_t len;
+	int resumed, waited;
+} W;
+
+static enum pipeline_status act(int moment)
+{
+	if (W.moment == REFUSES && moment == AT_BODY) {
+		return pipeline_refuse(&W.stage, PIPELINE_REJECT, "5.7.1", "no");
+	}
+	if (W.moment != moment || W.done) {
+		return PIPELINE_OK;
+	}
+	W.done = W.waits = true;
+	return PIPELINE_WAIT;
+}
+
+static enum pipeline_status on_header(struct pipeline_stage *s, const char *text, size_t len)
+{
+	enum pipeline_status status = act(AT_HEADER);
+
+	if (status == PIPELINE_OK) {
+		pipeline_pass_header(s, text, len);
+	} else if (status == PIPELINE_WAIT) {
+		REQUIRE(len < sizeof(W.text));
+		memcpy(W.text, text, len);
+		W.len = len;
+	}
+	return status;
+}
+
+static enum pipeline_status on_body(struct pipeline_stage *s, const char *data, size_t len)
+{
+	enum pipeline_status status = act(AT_BODY);
+
+	if (status == PIPELINE_OK) {
+		pipeline_pass_body(s, data, len);
+	} else if (status == PIPELINE_WAIT) {
+		REQUIRE(len < sizeof(W.text));
+		memcpy(W.text, data, len);
+		W.len = len;
+	}
+	return status;
+}
+
+static enum pipeline_status on_end(struct pipeline_stage *s)
+{
+	(void)s;
+	return act(AT_END);
+}
+
+static const struct pipeline_class waiting_class = {
+	.header = on_header, .body = on_body, .end = on_end
+};
+
+static void add_stages(void *arg, struct pipeline *p)
+{
+	(void)arg;
+	W.done = false;
+	pipeline_add(p, &W.stage, &waiting_class);
+}
+
+static void resume_waiting(struct session_io *io)
+{
+	(void)io;
+	W.resumed++;
+}
+
+/* go_on - what the stage has waited for is there */
+static void go_on(void)
+{
+	W.waits = false;
+	W.waited++;
+	if (W.moment == AT_HEADER) {
+		pipeline_pass_header(&W.stage, W.text, W.len);
+	} else if (W.moment == AT_BODY) {
+		pipeline_pass_body(&W.stage, W.text, W.len);
+	}
+	pipeline_resume(&W.stage, PIPELINE_OK);
+}
+
+/* talk - the dialogue in pieces, with a stage that waits in each message */
+static void talk(int moment, size_t piece, struct buf *out)
+{
+	struct session_io io = { .timeout = 300,
+		.resume = resume_waiting,
+		.tls_version = "",
+		.tls_cipher = "",
+		.error = "" };
+	static const int wants[MOMENTS] = { [AT_HEADER] = 2, [AT_BODY] = 1, [AT_END] = 2 };
+	enum session_want want = SESSION_READ;
+	struct buf in = BUF_INIT;
+	size_t at = 0;
+	void *session;
+
+	memset(&W, 0, sizeof(W));
+	W.moment = moment;
+	(void)str_copy(io.peer.addr, sizeof(io.peer.addr), "192.0.2.7");
+	(void)str_copy(io.peer.host, sizeof(io.peer.host), "unknown");
+	session = smtpd_class.open(&io, &server, out);
+	REQUIRE(session != NULL);
+	while (want != SESSION_CLOSE && at < sizeof(dialogue) - 1) {
+		size_t n = sizeof(dialogue) - 1 - at < piece ? sizeof(dialogue) - 1 - at : piece;
+
+		buf_add(&in, dialogue + at, n);
+		at += n;
+		want = smtpd_class.feed(session, &in, out);
+		while (want == SESSION_WAIT) {
+			REQUIRE(W.waits);
+			CHECK_INT(
+				smtpd_class.feed(session, &in, out), SESSION_WAIT); /* too early */
+			go_on();
+			want = smtpd_class.feed(session, &in, out);
+		}
+	}
+	CHECK_INT(want, SESSION_CLOSE);
+	/* The second message has no body. */
+	CHECK_INT(W.waited, wants[moment]);
+	CHECK(W.resumed >= W.waited);
+	smtpd_class.close(session);
+	buf_free(&in);
+}
+
+/* mask_ids - what differs from one run to the next */
+static void mask_ids(struct buf *b)
+{
+	char *at = b->data;
+
+	while ((at = strstr(at, "queued as ")) != NULL) {
+		for (at += 10; *at != '\r'; at++) {
+			*at = 'X';
+		}
+	}
+}
+
+TEST(smtpd, a_stage_waits)
+{
+	struct buf plain = BUF_INIT, out = BUF_INIT;
+	struct arena a = ARENA_INIT;
+	struct queue_envelope env;
+	queue_id id = 0;
+	size_t messages = 0;
+
+	log_open("unit", LOG_TO_FILE);
+	configure();
+	server.add_stages = add_stages;
+	talk(NEVER, sizeof(dialogue), &plain);
+	mask_ids(&plain);
+	for (int moment = AT_HEADER; moment <= AT_END; moment++) {
+		for (size_t piece = 1; piece < sizeof(dialogue); piece += 7) {
+			buf_reset(&out);
+			talk(moment, piece, &out);
+			mask_ids(&out);
+			CHECK_STR(buf_str(&out), buf_str(&plain));
+		}
+	}
+	buf_reset(&out);
+	talk(REFUSES, 10, &out);
+	CHECK(strstr(buf_str(&out), "554 5.7.1 Error: no\r\n") != NULL);
+	while (queue_next(server.queue, id, &a, &env) == 1) {
+		id = env.id;
+		messages++;
+	}
+	CHECK(messages >= 2 * (1 + 3 * (sizeof(dialogue) / 7)));
+	arena_free(&a);
+	buf_free(&plain);
 	buf_free(&out);
 }
