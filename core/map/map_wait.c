@@ -44,6 +44,10 @@ void map_wait_forget(struct map_wait *w)
 {
 	struct map_question *q;
 
+	if (w->questions == NULL) {
+		w->missed = false;
+		return; /* nearly always */
+	}
 	while ((q = w->questions) != NULL) {
 		w->questions = q->next;
 		if (q->state == MAP_ASKED) {

@@ -31,8 +31,8 @@ struct pipeline;
 struct pipeline_stage;
 
 /*
- * All may be NULL: what comes is passed on. A header is whole, folds and LF with it; one with a line
- * above header_size_limit comes in pieces.
+ * All may be NULL: what comes is passed on. A header is whole, folds and LF with it; one with a
+ * line above header_size_limit comes in pieces.
  */
 struct pipeline_class {
 	enum pipeline_status (*begin)(struct pipeline_stage *s);
@@ -83,8 +83,8 @@ void pipeline_pass_body(struct pipeline_stage *s, const char *data, size_t len);
 enum pipeline_status pipeline_refuse(
 	struct pipeline_stage *s, enum pipeline_status status, const char *dsn, const char *text);
 /*
- * What was waited for is there, and this came of it: PIPELINE_OK goes on with what is kept. From the
- * loop, never from inside a function of the stage.
+ * What was waited for is there, and this came of it: PIPELINE_OK goes on with what is kept. From
+ * the loop, never from inside a function of the stage.
  */
 void pipeline_resume(struct pipeline_stage *s, enum pipeline_status status);
 

@@ -307,15 +307,20 @@ static bool is_legal(struct smtpd_session *s, const struct command *c)
 	return true;
 }
 
-/* run_command - one line */
-static void run_command(struct smtpd_session *s, struct slice line, const struct buf *in)
-{
-	struct slice verb, rest;
+/* A line that is a command. */
+struct said {
+	struct slice line, verb, rest;
 	enum verb v;
+};
+
+/* run_command - one line */
+static void run_command(struct smtpd_session *s, const struct said *said, const struct buf *in)
+{
+	const struct slice line = said->line;
+	const enum verb v = said->v;
 
 	log_debug(1, "< %s[%s]: %.*s", s->io->peer.host, s->io->peer.addr, (int)line.len, line.ptr);
-	smtp_split(line, &verb, &rest);
-	if (verb.len == 0 || memchr(line.ptr, '\0', line.len) != NULL) {
+	if (said->verb.len == 0 || memchr(line.ptr, '\0', line.len) != NULL) {
 		session_reply(s, "500 5.5.2 Error: bad syntax");
 		s->errors++;
 		return;
@@ -325,9 +330,8 @@ static void run_command(struct smtpd_session *s, struct slice line, const struct
 		s->errors++;
 		return;
 	}
-	v = find_verb(s->d, verb);
 	if (v == VERB_UNKNOWN) {
-		refuse_unknown(s, verb, line);
+		refuse_unknown(s, said->verb, line);
 		return;
 	}
 	s->where = commands[v].name;
@@ -339,7 +343,7 @@ static void run_command(struct smtpd_session *s, struct slice line, const struct
 		(int64_t)s->junk++ > param.smtpd_junk_command_limit) {
 		s->errors++;
 	}
-	switch (commands[v].handler(s, rest)) {
+	switch (commands[v].handler(s, said->rest)) {
 	case HANDLED_BAD:
 		session_count(s, v, false);
 		break;
@@ -355,17 +359,14 @@ static void run_command(struct smtpd_session *s, struct slice line, const struct
  * is_ready - have the tables answered what the command is going to ask? False: it waits where it
  * is, in the input
  */
-static bool is_ready(struct smtpd_session *s, struct slice line)
+static bool is_ready(struct smtpd_session *s, struct said *said)
 {
-	struct slice verb, rest;
-	enum verb v;
-
-	smtp_split(line, &verb, &rest);
-	v = find_verb(s->d, verb);
-	if (v == VERB_UNKNOWN && s->d->forbidden != NULL) {
-		(void)is_forbidden(s, verb, line);
-	} else if (v != VERB_UNKNOWN && commands[v].ahead != NULL) {
-		commands[v].ahead(s, rest);
+	smtp_split(said->line, &said->verb, &said->rest);
+	said->v = find_verb(s->d, said->verb);
+	if (said->v == VERB_UNKNOWN && s->d->forbidden != NULL) {
+		(void)is_forbidden(s, said->verb, said->line);
+	} else if (said->v != VERB_UNKNOWN && commands[said->v].ahead != NULL) {
+		commands[said->v].ahead(s, said->rest);
 	}
 	return !session_waits(s, NULL);
 }
@@ -377,6 +378,29 @@ static bool may_bare_lf(const struct smtpd_session *s)
 		match_host(s->d->bare_lf_ok, s->io->peer.host, s->io->peer.addr) > 0;
 }
 
+/*
+ * drop_long_line - len bytes of a line above limit, lf: with its end. RFC 5321 4.5.3.1.4: it is
+ * answered once, when its end has come
+ */
+static void drop_long_line(
+	struct smtpd_session *s, struct buf *in, size_t len, size_t limit, bool lf)
+{
+	if (!s->skip_line) {
+		log_warn("%s: request longer than %zu: %.30s...", session_peer(s), limit,
+			buf_head(in));
+	}
+	s->skip_line = !lf;
+	buf_consume(in, len + (lf ? 1 : 0));
+	if (lf) {
+		if (s->state == ST_AUTH) {
+			auth_reset(s);
+			session_enter(s, ST_COMMAND);
+		}
+		session_reply(s, "500 5.5.2 Error: line too long");
+		session_count(s, VERB_UNKNOWN, false);
+	}
+}
+
 /* take_line - the next line as a command or SASL response; false: it is not there yet */
 static bool take_line(struct smtpd_session *s, struct buf *in)
 {
@@ -385,26 +409,13 @@ static bool take_line(struct smtpd_session *s, struct buf *in)
 	const char *lf = memchr(buf_head(in), '\n', buf_unread(in));
 	size_t len = lf != NULL ? (size_t)(lf - buf_head(in)) : buf_unread(in);
 	struct slice line;
+	struct said said;
 
 	if (lf == NULL && len <= limit) {
 		return false;
 	}
 	if (len > limit || s->skip_line) {
-		if (!s->skip_line) {
-			log_warn("%s: request longer than %zu: %.30s...", session_peer(s), limit,
-				buf_head(in));
-		}
-		/* RFC 5321 4.5.3.1.4: a line too long is answered once, when its end has come. */
-		s->skip_line = lf == NULL;
-		buf_consume(in, len + (lf != NULL ? 1 : 0));
-		if (lf != NULL) {
-			if (s->state == ST_AUTH) {
-				auth_reset(s);
-				session_enter(s, ST_COMMAND);
-			}
-			session_reply(s, "500 5.5.2 Error: line too long");
-			session_count(s, VERB_UNKNOWN, false);
-		}
+		drop_long_line(s, in, len, limit, lf != NULL);
 		return true;
 	}
 	if ((len == 0 || lf[-1] != '\r') && !may_bare_lf(s)) {
@@ -421,7 +432,8 @@ static bool take_line(struct smtpd_session *s, struct buf *in)
 	while (line.len > 0 && line.ptr[line.len - 1] == '\r') {
 		line.len--;
 	}
-	if (s->state == ST_COMMAND && !is_ready(s, line)) {
+	said.line = line;
+	if (s->state == ST_COMMAND && !is_ready(s, &said)) {
 		return false;
 	}
 	buf_consume(in, len + 1);
@@ -429,7 +441,7 @@ static bool take_line(struct smtpd_session *s, struct buf *in)
 		auth_response(s, line);
 		return true;
 	}
-	run_command(s, line, in);
+	run_command(s, &said, in);
 	if (s->state == ST_TLS) {
 		/*
 		 * What came with STARTTLS in the clear must not be taken for what comes

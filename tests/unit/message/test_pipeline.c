@@ -1,15 +1,14 @@
 /*
- * test_pipeline - content through stages, one of which waits: at every event, resumed by the loop or
- * given up; refusals; what a stage changes
+ * test_pipeline - content through stages, one of which waits: at every event, resumed by the loop
+ * or given up; refusals; what a stage changes
  */
-#include "message/pipeline.h"
-
 #include <stdio.h>
 #include <string.h>
 
 #include "base/loop.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "message/pipeline.h"
 #include "unit.h"
 
 static const char content[] = "Subject: one\n two\nFrom: a@b.example\nX-Long: x\n\n.body\n\nmore\n";
