@@ -8,6 +8,7 @@
 #include "ipc/delivery.h"
 
 enum { KIND_REQUEST = 1, KIND_ANSWER = 2 };
+enum { UNREACHABLE = 256 }; /* beside the status */
 
 /* The least a counted element takes: numbers are 8 bytes, an empty string 5. */
 enum { RECIPIENT_MIN = 3 * 8 + 3 * 5, ADDED_MIN = 5 };
@@ -101,7 +102,7 @@ void delivery_put_answer(struct buf *b, const struct delivery_answer *a)
 	wire_put_int(b, KIND_ANSWER);
 	wire_put_int(b, a->serial);
 	wire_put_int(b, a->n);
-	wire_put_int(b, (uint64_t)a->status);
+	wire_put_int(b, (uint64_t)a->status | (a->unreachable ? UNREACHABLE : 0));
 	wire_put_str(b, a->dsn);
 	wire_put_str(b, a->text);
 	wire_put_int(b, a->added_count);
@@ -122,7 +123,9 @@ bool delivery_get_answer(struct wire *w, struct arena *a, struct delivery_answer
 	r->serial = wire_get_int(w);
 	r->n = wire_get_int(w);
 	status = wire_get_int(w);
-	if (status > DELIVERY_BOUNCED) {
+	r->unreachable = (status & UNREACHABLE) != 0;
+	status &= ~(uint64_t)UNREACHABLE;
+	if (status > DELIVERY_BOUNCED || (r->unreachable && status != DELIVERY_DEFERRED)) {
 		return false;
 	}
 	r->status = (enum delivery_status)status;

@@ -47,6 +47,11 @@ struct delivery_answer {
 	uint64_t serial;
 	uint64_t n; /* recipient */
 	enum delivery_status status;
+	/*
+	 * Not this recipient's fault: the next hop as a whole cannot be had. Only with
+	 * DEFERRED; what else is for it need not be tried for a while.
+	 */
+	bool unreachable;
 	const char *dsn;  /* "2.0.0" */
 	const char *text; /* for the DSN and mailq; the agent has logged the line itself */
 	/*

@@ -110,6 +110,37 @@ static bool decode(struct buf *b, bool is_request)
 	return ok;
 }
 
+/* Whose fault it is goes over the wire, and only what waits can be a next hop's fault. */
+TEST(delivery, unreachable)
+{
+	static const struct {
+		enum delivery_status status;
+		bool unreachable, good;
+	} rows[] = {
+		{ DELIVERY_DEFERRED, true, true },
+		{ DELIVERY_DEFERRED, false, true },
+		{ DELIVERY_SENT, true, false },
+		{ DELIVERY_BOUNCED, true, false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct delivery_answer a = answer, got;
+		struct arena texts = ARENA_INIT;
+		struct buf b = BUF_INIT;
+		struct wire w;
+		size_t size;
+
+		a.status = rows[i].status;
+		a.unreachable = rows[i].unreachable;
+		delivery_put_answer(&b, &a);
+		REQUIRE(wire_next(&b, &w, &size) == 1);
+		CHECK_INT(delivery_get_answer(&w, &texts, &got), rows[i].good);
+		CHECK(!rows[i].good || got.unreachable == rows[i].unreachable);
+		buf_free(&b);
+		arena_free(&texts);
+	}
+}
+
 /* A message cut anywhere, with the outer length made to fit, is refused. */
 TEST(delivery, truncated)
 {
