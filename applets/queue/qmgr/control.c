@@ -13,7 +13,9 @@
 #include "base/wire.h"
 #include "conf/params.h"
 #include "ipc/notify.h"
+#include "applets/queue/qmgr/load.h"
 #include "applets/queue/qmgr/qmgr.h"
+#include "applets/queue/qmgr/qmgr_sockets.h"
 
 enum { IDS_MAX = 4096 };
 

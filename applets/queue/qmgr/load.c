@@ -15,12 +15,15 @@
  * mailbox. When it was the whole server that started, and not only this process (reload, crash),
  * all other deferred mail is tried once after that, as on a flush.
  */
+#include "applets/queue/qmgr/load.h"
+
 #include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
+#include "applets/queue/qmgr/job.h"
 #include "applets/queue/qmgr/qmgr.h"
 
 enum {
@@ -128,13 +131,13 @@ void load_scan(struct qmgr *m)
 
 void load_flush_all(struct qmgr *m)
 {
-	transport_revive(m);
+	transports_revive(&m->transports);
 	sweep(m, true, NULL);
 }
 
 void load_flush_site(struct qmgr *m, const char *site)
 {
-	transport_revive(m);
+	transports_revive(&m->transports);
 	/* One sweep at a time: while another one runs, everything is flushed after it. */
 	sweep(m, true, site);
 }
@@ -149,7 +152,7 @@ bool load_flush_id(struct qmgr *m, queue_id id)
 	if (found <= 0) {
 		return false;
 	}
-	transport_revive(m);
+	transports_revive(&m->transports);
 	load_new(m, &id, 1);
 	return true;
 }
@@ -331,7 +334,7 @@ static void on_step(struct loop_hook *h)
 		step_new(m);
 	}
 	queue_read_end(m->queue);
-	transport_send_all(m);
+	transports_send(&m->transports);
 	/* The rest in the next turn, after what the agents have to say. */
 	if (is_full(m)) {
 		return;
@@ -385,6 +388,21 @@ void load_start(struct qmgr *m)
 	m->load.starting = true;
 	sweep(m, false, NULL);
 	loop_timer(m->loop, &m->load.scan_timer, param.queue_run_delay * 1000, on_scan, m);
+}
+
+/* load_released - an elder let go of this message: it is gone, due later, or ours to try */
+void load_released(struct qmgr *m, queue_id id)
+{
+	struct arena a = ARENA_INIT;
+	struct queue_envelope env;
+	int found = queue_get(m->queue, id, &a, &env);
+
+	if (found > 0 && env.state == QUEUE_DEFERRED && env.next_try > qmgr_now()) {
+		load_due_at(m, env.next_try);
+	} else if (found != 0) {
+		load_new(m, &id, 1);
+	}
+	arena_free(&a);
 }
 
 void load_free(struct qmgr *m)

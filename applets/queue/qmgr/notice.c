@@ -9,6 +9,8 @@
  * in notify_classes it goes to 2bounce_notice_recipient, from
  * double_bounce_sender; what fails from that sender is dropped, and each drop is logged.
  */
+#include "applets/queue/qmgr/notice.h"
+
 #include <stdio.h>
 #include <string.h>
 

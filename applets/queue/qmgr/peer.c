@@ -5,6 +5,8 @@
  * that says nothing costs a descriptor, so their number is bounded; above it, others
  * wait in the backlog.
  */
+#include "applets/queue/qmgr/peer.h"
+
 #include <pwd.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,7 +15,6 @@
 #include "base/mem.h"
 #include "base/unixsock.h"
 #include "address/match.h"
-#include "applets/queue/qmgr/qmgr.h"
 
 enum { PEERS_MAX = 200, IN_ONCE = 16384, IN_MAX = 128 * 1024 };
 

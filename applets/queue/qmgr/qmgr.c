@@ -16,39 +16,20 @@
  */
 #include "applets/queue/qmgr/qmgr.h"
 
-#include <sys/time.h>
-#include <time.h>
-
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
 #include "map/map.h"
 #include "route/resolve.h"
 #include "applets/applets.h"
+#include "applets/queue/qmgr/dispatch.h"
+#include "applets/queue/qmgr/load.h"
+#include "applets/queue/qmgr/settle.h"
+#include "applets/queue/qmgr/qmgr_sockets.h"
+#include "applets/queue/qmgr/succession.h"
 
 /* Below the bound of applets/daemon/service.c. */
 enum { STOP_MS = 4000, STOP_LOOK_MS = 10, CLAIM_MS = 20 };
-
-int64_t qmgr_now_us(void)
-{
-	struct timeval tv;
-
-	gettimeofday(&tv, NULL);
-	return (int64_t)tv.tv_sec * 1000000 + tv.tv_usec;
-}
-
-int64_t qmgr_now(void)
-{
-	return (int64_t)time(NULL);
-}
-
-void qmgr_queue_trouble(struct qmgr *m, const char *what)
-{
-	if (queue_is_broken(m->queue)) {
-		log_fatal("%s: %s", what, queue_error(m->queue));
-	}
-	log_warn("%s: %s", what, queue_error(m->queue));
-}
 
 /* finish - the last commit, and the end */
 static void finish(struct qmgr *m)
@@ -69,7 +50,7 @@ static void on_stop_timer(struct timer *t)
 {
 	struct qmgr *m = t->owner;
 
-	if (transport_sent_count(m) == 0 || loop_now(m->loop) >= m->stop_by) {
+	if (transports_sent(&m->transports) == 0 || loop_now(m->loop) >= m->stop_by) {
 		finish(m);
 	} else {
 		loop_timer(m->loop, t, STOP_LOOK_MS, on_stop_timer, m);
@@ -114,7 +95,7 @@ static void begin(struct qmgr *m)
 	queue_rescue(m->queue);
 	m->started = qmgr_now();
 	m->start_id = queue_id_new(m->queue);
-	succession_begin(m);
+	succession_begin(m, load_released);
 	control_start(m);
 	if (!m->service.by_master) {
 		showq_start(m);
@@ -139,13 +120,13 @@ static void free_all(struct qmgr *m)
 {
 	control_stop(m);
 	peers_close(&m->showq);
-	transport_free_all(m);
+	transports_free(&m->transports);
 	jobs_free(m);
 	load_free(m);
 	arena_free(&m->scratch);
 	arena_free(&m->routing);
 	queue_close(m->queue); /* the last to close leaves one file without a log */
-	succession_end(m);
+	succession_free(m);
 	service_free(&m->service);
 	mem_free(m);
 }
@@ -162,15 +143,14 @@ int qmgr_main(int argc, char **argv)
 	m->service.owner = m;
 	m->service.on_stop = on_stop;
 	m->service.on_wakeup = on_wakeup;
-	m->touched_tail = &m->touched;
-	m->unsettled_tail = &m->unsettled;
 	m->queue = queue_open_below(param.queue_directory, QUEUE_CREATE, &error);
 	if (m->queue == NULL) {
 		service_no_queue(error);
 	}
 	/* What agents did cannot be undone: a commit that fails is tried until it succeeds. */
 	queue_keep_failed(m->queue, true);
-	m->batch = queue_batch(m->queue);
+	settle_init(m);
+	dispatch_init(m);
 	map_wait_at_most(MAP_LOOP_WAIT_MS);
 	route_init();
 	/* A successor lists the queue while it waits; one started by hand takes nothing from the

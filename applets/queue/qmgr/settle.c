@@ -13,46 +13,19 @@
  * When a commit fails (disk full), everything stays collected, nothing new is begun, and
  * it is tried again every second.
  */
+#include "applets/queue/qmgr/settle.h"
+
 #include "base/log.h"
 #include "conf/params.h"
+#include "applets/queue/qmgr/dispatch.h"
+#include "applets/queue/qmgr/load.h"
+#include "applets/queue/qmgr/notice.h"
 #include "applets/queue/qmgr/qmgr.h"
 
 enum { COMMIT_GAP_MS = 5, RETRY_MS = 1000, ATTEMPTS_MAX = 100000 };
 
 /* Earlier times (2024-01-01) come from a clock that nobody has set. */
 #define CLOCK_SET INT64_C(1704067200)
-
-static void on_turn_end(struct loop_hook *h);
-
-/* settle_soon - a commit is due at the end of this turn or a little later */
-static void settle_soon(struct qmgr *m)
-{
-	loop_at_end(m->loop, &m->turn_end, on_turn_end, m);
-}
-
-void settle_touch(struct qmgr *m, struct job *j)
-{
-	if (j->touched) {
-		return;
-	}
-	j->touched = true;
-	j->touched_next = NULL;
-	*m->touched_tail = j;
-	m->touched_tail = &j->touched_next;
-	settle_soon(m);
-}
-
-void settle_with_copy(struct qmgr *m, struct job *j)
-{
-	settle_touch(m, j);
-	m->forwards += !j->forwarded;
-	j->forwarded = true;
-}
-
-bool settle_idle(struct qmgr *m)
-{
-	return m->touched == NULL && m->unsettled == NULL && !queue_pending(m->queue);
-}
 
 /* ---- One message ---- */
 
@@ -225,7 +198,7 @@ static void go_on(struct qmgr *m, struct job *j)
 		settle_touch(m, j);
 	} else if (j->added != NULL) {
 		job_take_added(m, j);
-		transport_submit(m, j);
+		dispatch_submit(m, j);
 	}
 	/* An answer that came while the commit failed is not written down yet. */
 	if (j->waiting > 0 || j->touched) {
@@ -290,7 +263,7 @@ static void after_commit(struct qmgr *m)
 		go_on(m, j);
 	}
 	load_wake(m);
-	transport_send_all(m);
+	transports_send(&m->transports);
 }
 
 void settle_now(struct qmgr *m)
@@ -323,4 +296,12 @@ static void on_turn_end(struct loop_hook *h)
 	} else {
 		settle_now(m);
 	}
+}
+
+void settle_init(struct qmgr *m)
+{
+	m->touched_tail = &m->touched;
+	m->unsettled_tail = &m->unsettled;
+	m->at_turn_end = on_turn_end;
+	m->batch = queue_batch(m->queue);
 }

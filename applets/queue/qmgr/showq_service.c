@@ -11,7 +11,10 @@
 #include "base/unixsock.h"
 #include "conf/params.h"
 #include "ipc/showq.h"
+#include "applets/queue/qmgr/job.h"
 #include "applets/queue/qmgr/qmgr.h"
+#include "applets/queue/qmgr/qmgr_sockets.h"
+#include "applets/queue/qmgr/succession.h"
 
 enum { ROWS_A_PIECE = 500 };
 

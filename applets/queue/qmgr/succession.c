@@ -14,12 +14,15 @@
  * command takes, and nothing is sent twice. The holds are the kernel's (queue/queue_hold.h): when
  * the elder is killed they are gone, and its messages are looked for in the mailbox as after any
  * crash. There may be several elders, one for each reload within a slow delivery.
+ *
+ * Here is the elder; its successor is in elders.c.
  */
-#include "base/log.h"
-#include "base/mem.h"
-#include "conf/params.h"
+#include "applets/queue/qmgr/succession.h"
+
 #include "queue/queue_hold.h"
 #include "applets/queue/qmgr/qmgr.h"
+#include "applets/queue/qmgr/settle.h"
+#include "applets/queue/qmgr/qmgr_sockets.h"
 
 enum {
 	LOOK_MS = 200,
@@ -28,102 +31,10 @@ enum {
 	SUCCESSOR_MS = 3000
 };
 
-/* ---- The successor ---- */
-
-static void on_look(struct timer *t);
-
-/* take_over - an elder let go of this message: it is gone, due later, or ours to try */
-static void take_over(struct qmgr *m, queue_id id)
-{
-	struct arena a = ARENA_INIT;
-	struct queue_envelope env;
-	int found = queue_get(m->queue, id, &a, &env);
-
-	if (found > 0 && env.state == QUEUE_DEFERRED && env.next_try > qmgr_now()) {
-		load_due_at(m, env.next_try);
-	} else if (found != 0) {
-		load_new(m, &id, 1);
-	}
-	arena_free(&a);
-}
-
-/* look_through - messages whose holds are gone are ours now */
-static void look_through(struct qmgr *m, struct succession *s)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < s->held.count; i++) {
-		queue_id id = s->held.ids[i];
-
-		if (queue_is_held(s->holds, QUEUE_HOLD_MESSAGE, id, 0)) {
-			s->held.ids[kept++] = id;
-		} else {
-			take_over(m, id);
-		}
-	}
-	s->held.count = kept;
-}
-
-static void on_look(struct timer *t)
-{
-	struct qmgr *m = t->owner;
-	struct succession *s = &m->succession;
-
-	s->elders = queue_any_held(s->holds, QUEUE_HOLD_MESSAGE);
-	look_through(m, s);
-	if (s->elders || s->held.count > 0) {
-		loop_timer(m->loop, t, LOOK_MS, on_look, m);
-		return;
-	}
-	mem_free(s->held.ids);
-	s->held.ids = NULL;
-	s->held.room = 0;
-}
-
-void succession_begin(struct qmgr *m)
-{
-	struct succession *s = &m->succession;
-
-	s->holds = queue_holds_open(param.queue_directory);
-	if (s->holds == NULL) {
-		log_warn("queue.lock: %m: deliveries under way at a reload are not known");
-		return;
-	}
-	s->elders = queue_any_held(s->holds, QUEUE_HOLD_MESSAGE);
-	if (s->elders) {
-		loop_timer(m->loop, &s->timer, LOOK_MS, on_look, m);
-	}
-}
-
-bool succession_is_elders(struct qmgr *m, queue_id id)
-{
-	const struct succession *s = &m->succession;
-
-	return s->elders && queue_is_held(s->holds, QUEUE_HOLD_MESSAGE, id, 0);
-}
-
-void succession_await(struct qmgr *m, queue_id id)
-{
-	struct succession *s = &m->succession;
-
-	for (size_t i = 0; i < s->held.count; i++) {
-		if (s->held.ids[i] == id) {
-			return;
-		}
-	}
-	if (s->held.count == s->held.room) {
-		s->held.room = s->held.room > 0 ? s->held.room * 2 : 16;
-		s->held.ids = mem_realloc(s->held.ids, s->held.room * sizeof(*s->held.ids));
-	}
-	s->held.ids[s->held.count++] = id;
-}
-
-/* ---- The elder ---- */
-
 /* let_go - jobs of which no agent has anything leave memory; the others are held */
 static void let_go(struct qmgr *m, const struct succession *s)
 {
-	transport_drop_waiting(m);
+	transports_drop_waiting(&m->transports);
 	for (size_t i = 0; i < JOB_SLOTS; i++) {
 		struct job *next;
 
@@ -135,14 +46,6 @@ static void let_go(struct qmgr *m, const struct succession *s)
 			}
 		}
 	}
-}
-
-void succession_free(struct qmgr *m, struct job *j)
-{
-	if (j->held) {
-		queue_unhold(m->succession.holds, QUEUE_HOLD_MESSAGE, j->id, 0);
-	}
-	j->held = false;
 }
 
 /* on_wait - is the last answer stored, and the successor there? */
@@ -182,10 +85,4 @@ void succession_hand_over(struct qmgr *m)
 void succession_stop(struct qmgr *m)
 {
 	loop_untimer(m->loop, &m->succession.timer);
-}
-
-void succession_end(struct qmgr *m)
-{
-	mem_free(m->succession.held.ids);
-	queue_holds_close(m->succession.holds);
 }

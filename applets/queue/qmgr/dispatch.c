@@ -1,0 +1,60 @@
+/*
+ * dispatch - between messages and transports: recipients are routed, results come back
+ */
+#include "applets/queue/qmgr/dispatch.h"
+
+#include "base/arena.h"
+#include "route/resolve.h"
+#include "applets/queue/qmgr/qmgr.h"
+
+static void on_answer(void *owner, struct job *j, struct rcpt *r, const struct delivery_answer *a)
+{
+	job_answer(owner, j, r, a);
+}
+
+static void on_fail(void *owner, struct job *j, struct rcpt *r, const char *dsn, const char *text)
+{
+	job_fail(owner, j, r, DELIVERY_DEFERRED, dsn, text);
+}
+
+/* may_send - nothing new is begun at the end, and while the queue cannot be written */
+static bool may_send(void *owner)
+{
+	const struct qmgr *m = owner;
+
+	return !m->stopping && !m->commit_failed;
+}
+
+void dispatch_init(struct qmgr *m)
+{
+	static const struct transport_events events = {
+		.answer = on_answer, .fail = on_fail, .may_send = may_send
+	};
+
+	transports_init(&m->transports, m->loop, &events, m);
+}
+
+void dispatch_submit(struct qmgr *m, struct job *j)
+{
+	struct arena *a = &m->routing;
+	struct request_open open = { .count = 0 };
+
+	for (struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
+		struct route route;
+		int rc;
+
+		if (r->state != RCPT_NEW) {
+			continue;
+		}
+		rc = route_resolve(a, j->sender, r->address, &route);
+		if (rc > 0) {
+			r->relayed = route.class != ROUTE_LOCAL && route.class != ROUTE_VIRTUAL;
+			transport_add(transport_get(&m->transports, route.transport), route.nexthop,
+				route.recipient, j, r, &open);
+		} else {
+			job_fail(m, j, r, rc == 0 ? DELIVERY_BOUNCED : DELIVERY_DEFERRED, route.dsn,
+				route.text);
+		}
+		arena_reset(a);
+	}
+}

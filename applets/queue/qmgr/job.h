@@ -1,0 +1,102 @@
+#ifndef APPLETS_QMGR_JOB_H
+#define APPLETS_QMGR_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "queue/queue.h"
+#include "queue/queue_message.h"
+#include "ipc/delivery.h"
+
+struct qmgr;
+
+enum rcpt_state {
+	RCPT_NEW,     /* not routed yet */
+	RCPT_WAITING, /* in a request */
+	RCPT_DONE,
+	RCPT_DEFERRED,
+	RCPT_BOUNCED
+};
+
+/* A recipient in memory; one allocation, texts behind it. */
+struct rcpt {
+	struct rcpt *next; /* of its job */
+	int64_t n;
+	const char *address, *original, *orcpt;
+	char *as;         /* the address as the agent is to see it; NULL: address */
+	char *dsn, *text; /* of the answer; NULL for plain success */
+	unsigned notify;
+	enum rcpt_state state;
+	uint8_t breaks; /* agent connections that broke under it */
+	bool suspect;
+	bool recorded; /* "done" is in the queue, or among the changes of this turn */
+	bool relayed;  /* for success reports: given to another host */
+};
+
+/* A message from the moment it is picked up until all of its recipients were tried. */
+struct job {
+	struct job *hash_next, *touched_next, *unsettled_next;
+	queue_id id;
+	unsigned flags; /* QUEUE_F_* */
+	int attempts;
+	enum queue_state state; /* in the database */
+	int64_t arrival, active_since, size;
+	int64_t retry_at; /* seconds since 1970, when it was deferred */
+	const char *sender, *envid;
+	struct rcpt *rcpts, **rcpts_tail;
+	struct rcpt *added, **added_tail; /* recipients that exist from the next commit on */
+	size_t count;                     /* recipients in memory */
+	size_t waiting;                   /* of them in state NEW or WAITING */
+	int64_t next_n;                   /* recipients from here on are not in memory */
+	int64_t last_n;                   /* highest number given; -1: not known */
+	bool more;                        /* there are such */
+	bool deferred;                    /* an earlier part of the recipients left some deferred */
+	bool suspect;
+	bool touched;   /* among qmgr's touched: an answer came this turn */
+	bool forwarded; /* ... and a copy of it is queued by the same commit */
+	bool unsettled; /* among qmgr's unsettled: a commit with its changes is due */
+	bool gone;      /* that commit removes it */
+	bool kept;      /* ... or leaves it deferred */
+	bool held;      /* told to our successor (succession.c) */
+};
+
+/* ---- job_load.c ---- */
+
+/* Pick up a message: 1, 0 (gone, on hold, active already), -1 the queue does not answer. */
+int job_load(struct qmgr *m, queue_id id);
+/* Its next recipients after those in memory were settled; -1 as above. */
+int job_load_more(struct qmgr *m, struct job *j);
+
+/* ---- job.c ---- */
+
+/* From the envelope, not in the table yet; not suspect. */
+struct job *job_new(const struct queue_envelope *env);
+struct job *job_find(struct qmgr *m, queue_id id);
+void job_enter(struct qmgr *m, struct job *j);
+/* The next part of the recipients; their number, or -1. */
+int job_load_rcpts(struct qmgr *m, struct job *j, struct arena *a);
+struct rcpt *rcpt_new(const struct queue_recipient *r);
+void job_free_rcpts(struct qmgr *m, struct job *j);
+/* Recipients that were added by the commit that has just succeeded. */
+void job_take_added(struct qmgr *m, struct job *j);
+/* Our successor's work: the same, and they are left to it. */
+void job_leave_added(struct job *j);
+/*
+ * The recipients that no agent has are left to our successor; true: that was all, and the job is
+ * freed.
+ */
+bool job_leave_unsent(struct qmgr *m, struct job *j);
+void job_free(struct qmgr *m, struct job *j);
+void jobs_free(struct qmgr *m); /* all of them, at the end */
+
+/* ---- job_answer.c ---- */
+
+/* An answer, from an agent or by us. The texts of a are copied. */
+void job_answer(struct qmgr *m, struct job *j, struct rcpt *r, const struct delivery_answer *a);
+/* The same, and the log line that agents write themselves. relay "none". */
+void job_fail(struct qmgr *m, struct job *j, struct rcpt *r, enum delivery_status status,
+	const char *dsn, const char *text);
+
+#endif

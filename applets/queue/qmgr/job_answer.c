@@ -1,0 +1,151 @@
+/*
+ * job_answer - what an agent's answer, or ours, means for a recipient
+ */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/params.h"
+#include "ipc/delivery_log.h"
+#include "applets/queue/qmgr/job.h"
+#include "applets/queue/qmgr/notice.h"
+#include "applets/queue/qmgr/qmgr.h"
+#include "applets/queue/qmgr/settle.h"
+
+/* know_recipients - the addresses the message has already, done or not; 0 or -1 */
+static int know_recipients(struct qmgr *m, const struct job *j, struct hash *known)
+{
+	struct arena a = ARENA_INIT;
+	struct queue_recipient r[64];
+	int64_t from = 0;
+	int count;
+
+	for (const struct rcpt *added = j->added; added != NULL; added = added->next) {
+		hash_set(known, added->address, known);
+	}
+	do {
+		count = queue_recipients(m->queue, j->id, from, false, &a, r, 64);
+		for (int i = 0; i < count; i++) {
+			hash_set(known, r[i].address, known);
+			from = r[i].n + 1;
+		}
+		arena_reset(&a);
+	} while (count == 64);
+	arena_free(&a);
+	return count < 0 ? -1 : 0;
+}
+
+/* add_address - a recipient that takes r's place, from the next commit on */
+static void add_address(struct qmgr *m, struct job *j, const struct rcpt *r, const char *address)
+{
+	struct queue_recipient add = { .n = ++j->last_n,
+		.address = address,
+		.orcpt = r->orcpt,
+		.dsn = "",
+		.reason = "",
+		.original = *r->original != '\0' ? r->original : r->address,
+		.notify = r->notify & ~(unsigned)DSN_SUCCESS };
+	struct rcpt *own = rcpt_new(&add);
+
+	queue_recipient_append(m->queue, j->id, &add);
+	*j->added_tail = own;
+	j->added_tail = &own->next;
+}
+
+/*
+ * expand - the addresses of an answer become recipients, or with an owner a message of
+ * their own. Those that the message has already are left out, which also ends every
+ * circle of aliases; 0 or -1
+ */
+static int expand(
+	struct qmgr *m, struct job *j, const struct rcpt *r, const struct delivery_answer *a)
+{
+	struct hash known = { 0 };
+	int rc;
+
+	if (*a->owner != '\0') {
+		rc = notice_forward(m, j, a->owner, a->added, a->added_count);
+		if (rc == 0) {
+			settle_with_copy(m, j);
+		}
+		return rc;
+	}
+	rc = know_recipients(m, j, &known);
+	if (rc == 0 && j->last_n < 0 && queue_count_recipients(m->queue, j->id, &j->last_n) < 0) {
+		rc = -1;
+	}
+	for (size_t i = 0; i < a->added_count && rc == 0; i++) {
+		if (*a->added[i] != '\0' && hash_set(&known, a->added[i], &known) == NULL) {
+			add_address(m, j, r, a->added[i]);
+		}
+	}
+	hash_free(&known, NULL);
+	return rc;
+}
+
+static void set_result(struct rcpt *r, enum rcpt_state state, const char *dsn, const char *text)
+{
+	r->state = state;
+	mem_free(r->dsn);
+	mem_free(r->text);
+	r->dsn = mem_strdup(dsn);
+	r->text = mem_strdup(text);
+}
+
+void job_answer(struct qmgr *m, struct job *j, struct rcpt *r, const struct delivery_answer *a)
+{
+	enum delivery_status status = a->status;
+
+	if (r->state != RCPT_NEW && r->state != RCPT_WAITING) {
+		return;
+	}
+	j->waiting--;
+	settle_touch(m, j);
+	/* Also beside a member that failed: the others must not wait for it. */
+	if (a->added_count > 0 && expand(m, j, r, a) != 0) {
+		set_result(r, RCPT_DEFERRED, "4.3.0", "mail queue file error while forwarding");
+		return;
+	}
+	switch (status) {
+	case DELIVERY_SENT:
+		r->state = RCPT_DONE;
+		if (notice_wants(r, DSN_SUCCESS)) {
+			set_result(r, RCPT_DONE, a->dsn, a->text);
+		}
+		break;
+	case DELIVERY_DEFERRED:
+		set_result(r, RCPT_DEFERRED, a->dsn, a->text);
+		break;
+	case DELIVERY_BOUNCED:
+		set_result(r, param.soft_bounce ? RCPT_DEFERRED : RCPT_BOUNCED, a->dsn, a->text);
+		break;
+	}
+}
+
+void job_fail(struct qmgr *m, struct job *j, struct rcpt *r, enum delivery_status status,
+	const char *dsn, const char *text)
+{
+	struct delivery_answer a = { .status = status, .dsn = dsn, .text = text, .owner = "" };
+	char id[QUEUE_ID_TEXT], tag[64];
+	int64_t now = qmgr_now_us();
+	struct delivery_log line = { .queue_id = id,
+		.to = r->address,
+		.orig_to = r->original,
+		.relay = "none",
+		.arrival = j->arrival,
+		.active_since = j->active_since,
+		.begun = now,
+		.ended = now,
+		.dsn = dsn,
+		.status = delivery_status_name(status),
+		.text = text };
+
+	/* What no agent could be asked for is logged by "error", as everywhere. */
+	queue_id_text(j->id, id);
+	snprintf(tag, sizeof(tag), "%.40s/error", param.syslog_name);
+	log_set_tag(tag);
+	delivery_log_line(&line);
+	snprintf(tag, sizeof(tag), "%.40s/qmgr", param.syslog_name);
+	log_set_tag(tag);
+	job_answer(m, j, r, &a);
+}
