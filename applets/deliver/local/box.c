@@ -10,6 +10,8 @@
  *
  * Jobs for a mailbox keep their order; at most one batch of a mailbox is under way.
  */
+#include "applets/deliver/local/box.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,37 +19,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "applets/deliver/local/jobs.h"
 #include "applets/deliver/local/local.h"
+#include "applets/deliver/local/worker.h"
 
-enum { BOXES_KEPT = 2000, RETRY_MS = 250, CHILD_LOCK_MS = 500 };
-
-enum box_state { BOX_UNSEEN, BOX_KNOWN, BOX_BUSY };
-
-struct box {
-	struct local *g;
-	char *key;
-	char *path;
-	struct target target; /* whose rights; its texts belong to the box */
-	enum box_state state;
-	struct jobs jobs;
-	struct box *dirty_next;
-	bool dirty;
-	struct timer retry;           /* the mailbox is locked by somebody else */
-	int64_t locked_since;         /* loop_now() of the first try, 0: it was not */
-	char repair[DELIVER_ID_SIZE]; /* queue id that the tail names, "" none */
-};
+enum { BATCH_BYTES = 16 << 20, BOXES_KEPT = 2000, RETRY_MS = 250, CHILD_LOCK_MS = 500 };
 
 static void begin_boxes(struct loop_hook *h);
-
-const char *box_path(const struct box *box)
-{
-	return box->path;
-}
-
-const struct target *box_target(const struct box *box)
-{
-	return &box->target;
-}
 
 static void box_free(void *p)
 {
@@ -338,7 +316,8 @@ static void finish(struct local *g, struct batch *b)
 	}
 }
 
-void box_batch_done(struct local *g, struct batch *b, bool locked)
+/* batch_done - a batch came back from a worker; locked: by somebody else, nothing is done */
+static void batch_done(struct local *g, struct batch *b, bool locked)
 {
 	struct box *box = b->box;
 
@@ -360,7 +339,8 @@ void box_batch_done(struct local *g, struct batch *b, bool locked)
 	}
 }
 
-void box_batch_died(struct local *g, struct batch *b)
+/* batch_died - the worker did; its messages may be in the mailbox */
+static void batch_died(struct local *g, struct batch *b)
 {
 	struct box *box = b->box;
 	bool again = false;
@@ -390,7 +370,8 @@ void box_batch_died(struct local *g, struct batch *b)
 	}
 }
 
-void box_probed(struct local *g, struct box *box, int rc, const char *id)
+/* box_probed - the answer to a probe: as deliver_probe() */
+static void box_probed(struct local *g, struct box *box, int rc, const char *id)
 {
 	box->state = BOX_KNOWN;
 	if (rc > 0) {
@@ -410,7 +391,7 @@ void box_probed(struct local *g, struct box *box, int rc, const char *id)
 /* run_here - not root: the work is done in this process */
 static void run_here(struct local *g, struct batch *b)
 {
-	box_batch_done(g, b, deliver_to_mailbox(b->box->path, &b->how, b->items, b->count) != 0);
+	batch_done(g, b, deliver_to_mailbox(b->box->path, &b->how, b->items, b->count) != 0);
 }
 
 /* begin_box - probe, repair or deliver; false: no child is free for it */
@@ -494,9 +475,19 @@ static void begin_boxes(struct loop_hook *h)
 	forget_some(g);
 }
 
-void box_worker_free(struct local *g)
+static void on_worker_free(struct local *g)
 {
 	if (g->dirty != NULL) {
 		loop_at_end(g->service.loop, &g->turn, begin_boxes, g);
 	}
+}
+
+void boxes_init(struct local *g)
+{
+	static const struct worker_events events = { .batch_done = batch_done,
+		.batch_died = batch_died,
+		.probed = box_probed,
+		.free = on_worker_free };
+
+	g->worker_events = &events;
 }

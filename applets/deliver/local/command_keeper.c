@@ -24,6 +24,8 @@
 
 #include "base/str.h"
 #include "conf/params.h"
+#include "applets/deliver/local/command_run.h"
+#include "applets/deliver/local/jobs.h"
 #include "applets/deliver/local/local.h"
 
 enum { ORPHAN_GRACE = 5 };

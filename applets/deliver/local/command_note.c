@@ -22,6 +22,8 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "conf/params.h"
+#include "applets/deliver/local/command_run.h"
+#include "applets/deliver/local/jobs.h"
 #include "applets/deliver/local/local.h"
 
 enum { CLEAN_MS = 30000, NAME_SIZE = 80 };

@@ -5,22 +5,17 @@
  *	                    ended:   exit status -> sent, deferred or bounced (sysexits.h)
  *
  * The command gets its own process group, so that command_time_limit ends what it
- * started as well, a keeper that waits for it whatever becomes of us (command_keeper.c), and an
- * environment made of what is named below: values that come from
- * outside have bytes that are not in command_expansion_filter replaced by '_'.
- *
- * A command without characters that need a shell is executed directly.
+ * started as well, and a keeper that waits for it whatever becomes of us (command_keeper.c).
  */
+#include "applets/deliver/local/command_run.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -30,13 +25,10 @@
 #include "base/str.h"
 #include "base/unixsock.h"
 #include "conf/params.h"
-#include "address/forward.h"
+#include "applets/deliver/local/jobs.h"
 #include "applets/deliver/local/local.h"
 
-enum { COMMANDS_MAX = 20, OUTPUT_MAX = 1000, PIECE = 64 * 1024, WORDS_MAX = 100 };
-
-static const char SAFE[] = " \t0123456789!@%-_=+:,./"
-			   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+enum { COMMANDS_MAX = 20, OUTPUT_MAX = 1000, PIECE = 64 * 1024 };
 
 struct command {
 	struct local *g;
@@ -53,201 +45,6 @@ struct command {
 };
 
 static void command_begin(struct local *g);
-
-/* ---- In the child ---- */
-
-/* set_clean - an environment variable with a value from outside */
-static void set_clean(const char *name, const char *value)
-{
-	char *copy = mem_strdup(value);
-
-	for (char *p = copy; *p != '\0'; p++) {
-		*p = strchr(param.command_expansion_filter, *p) != NULL ? *p : '_';
-	}
-	setenv(name, copy, 1);
-	mem_free(copy);
-}
-
-static void set_if(const char *name, const char *value)
-{
-	if (value != NULL && value[0] != '\0') {
-		set_clean(name, value);
-	}
-}
-
-/* set_exported - export_environment: "TZ LANG NAME=value" */
-static void set_exported(struct arena *a)
-{
-	struct slice rest = slice_of(param.export_environment), word;
-	struct {
-		const char *name, *value;
-	} keep[WORDS_MAX];
-	size_t n = 0;
-
-	while (n < WORDS_MAX && (word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		char *text = arena_strndup(a, word.ptr, word.len), *eq = strchr(text, '=');
-
-		if (eq != NULL) {
-			*eq++ = '\0';
-		}
-		keep[n].name = text;
-		keep[n++].value = eq != NULL ? eq : arena_strdup(a, getenv(text));
-	}
-	clearenv();
-	for (size_t i = 0; i < n; i++) {
-		if (keep[i].value != NULL) {
-			setenv(keep[i].name, keep[i].value, 1);
-		}
-	}
-}
-
-/* bare_name - who the mail is for: the name of an alias, not of the user its command runs as */
-static const char *bare_name(struct arena *a, const struct target *t)
-{
-	size_t len = strlen(t->local), ext = strlen(t->extension);
-
-	if (ext > 0 && ext < len) {
-		len -= ext + 1;
-	}
-	return arena_strndup(a, t->local, len);
-}
-
-static void set_environment(struct arena *a, const struct job *j, const struct queue_envelope *env)
-{
-	const struct target *t = j->target;
-	const struct recipient *rc = j->recipient;
-	const char *name = bare_name(a, t);
-
-	set_exported(a);
-	setenv("PATH", "/usr/bin:/bin", 1);
-	set_if("HOME", t->user.home);
-	set_if("SHELL", t->user.shell);
-	set_clean("USER", name);
-	set_clean("LOGNAME", name);
-	set_clean("SENDER", rc->sender);
-	set_clean("RECIPIENT", t->address);
-	set_clean("ORIGINAL_RECIPIENT", rc->original);
-	set_clean("LOCAL", t->local);
-	set_if("DOMAIN", t->domain);
-	set_if("EXTENSION", t->extension);
-	if (env != NULL) {
-		set_if("CLIENT_ADDRESS", env->client_addr);
-		set_if("CLIENT_HOSTNAME", env->client_name);
-		set_if("CLIENT_HELO", env->helo);
-		set_if("CLIENT_PROTOCOL", env->proto);
-		set_if("SASL_USERNAME", env->sasl_user);
-	}
-}
-
-/* become - the user, for good */
-static void become(const struct local_user *u)
-{
-	if (geteuid() == 0 &&
-		((u->uid == 0 && setgroups(1, &u->gid) != 0) ||
-			(u->uid != 0 &&
-				initgroups(u->name[0] != '\0' ? u->name : "nobody", u->gid) != 0) ||
-			setgid(u->gid) != 0 || setuid(u->uid) != 0)) {
-		_exit(EX_TEMPFAIL);
-	}
-	if (u->uid != 0 && geteuid() == 0) {
-		_exit(EX_TEMPFAIL);
-	}
-}
-
-/* enter_directory - command_execution_directory, else the home, else / */
-static void enter_directory(struct arena *a, const struct job *j)
-{
-	const struct target *t = j->target;
-	struct forward_names names = { &t->user, t->address, t->local, t->domain, t->extension, "",
-		NULL };
-
-	if (param.command_execution_directory[0] != '\0') {
-		const char *dir = forward_expand(a, param.command_execution_directory, &names);
-
-		/* $home of an alias' command is nothing. */
-		if (dir[0] != '\0' && chdir(dir) != 0) {
-			dprintf(2, "cannot enter command_execution_directory %s: %s\n", dir,
-				strerror(errno));
-			_exit(EX_TEMPFAIL);
-		}
-	} else if (t->user.home[0] != '/' || chdir(t->user.home) != 0) {
-		(void)!chdir("/");
-	}
-}
-
-/* split_words - at blanks, for exec; how many */
-static size_t split_words(char *text, char **argv, size_t max)
-{
-	char *save = NULL;
-	size_t n = 0;
-
-	for (char *w = strtok_r(text, " \t", &save); w != NULL && n < max;
-		w = strtok_r(NULL, " \t", &save)) {
-		argv[n++] = w;
-	}
-	argv[n] = NULL;
-	return n;
-}
-
-/*
- * execute - directly when no character needs a shell and there is such a program (it may be
- * built into the shell), else by local_command_shell or /bin/sh; does not return
- */
-static _Noreturn void execute(struct arena *a, const char *command)
-{
-	char *argv[WORDS_MAX + 2];
-	size_t n;
-
-	if (param.local_command_shell[0] != '\0') {
-		n = split_words(arena_strdup(a, param.local_command_shell), argv, WORDS_MAX);
-		argv[n] = arena_strdup(a, command);
-		argv[n + 1] = NULL;
-		execvp(argv[0], argv);
-		dprintf(2, "cannot execute %s: %s\n", argv[0], strerror(errno));
-		_exit(EX_TEMPFAIL);
-	}
-	if (command[strspn(command, SAFE)] == '\0' &&
-		split_words(arena_strdup(a, command), argv, WORDS_MAX) > 0) {
-		execvp(argv[0], argv);
-		if (errno != ENOENT || strchr(argv[0], '/') != NULL) {
-			dprintf(2, "cannot execute %s: %s\n", argv[0], strerror(errno));
-			_exit(EX_TEMPFAIL);
-		}
-	}
-	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-	dprintf(2, "cannot execute /bin/sh: %s\n", strerror(errno));
-	_exit(EX_TEMPFAIL);
-}
-
-_Noreturn void command_exec(const struct job *j, const struct queue_envelope *env, int in, int out)
-{
-	struct arena a = ARENA_INIT;
-	pid_t keeper = getppid();
-	sigset_t none;
-
-	setpgid(0, 0);
-	for (int sig = 1; sig < NSIG; sig++) {
-		signal(sig, SIG_DFL);
-	}
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) {
-		_exit(EX_TEMPFAIL);
-	}
-	for (int fd = 3; fd < FD_MAX && fd < sysconf(_SC_OPEN_MAX); fd++) {
-		close(fd);
-	}
-	set_environment(&a, j, env);
-	become(&j->target->user);
-	/* Without its keeper nobody would know that it runs: it would be begun again. */
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	if (getppid() != keeper) {
-		_exit(EX_TEMPFAIL);
-	}
-	enter_directory(&a, j);
-	umask(077);
-	execute(&a, j->target->value);
-}
 
 /* ---- Ending ---- */
 

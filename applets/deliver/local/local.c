@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,28 +28,12 @@
 #include "net/serve.h"
 #include "route/resolve.h"
 #include "applets/applets.h"
-
-int64_t local_now(void)
-{
-	struct timeval tv;
-
-	gettimeofday(&tv, NULL);
-	return (int64_t)tv.tv_sec * 1000000 + tv.tv_usec;
-}
-
-struct queue *local_queue(struct local *g)
-{
-	char *error = NULL;
-
-	if (g->queue == NULL) {
-		g->queue = queue_open_below(param.queue_directory, QUEUE_READ, &error);
-		if (g->queue == NULL) {
-			log_warn("%s", error);
-			mem_free(error);
-		}
-	}
-	return g->queue;
-}
+#include "applets/deliver/local/box.h"
+#include "applets/deliver/local/client.h"
+#include "applets/deliver/local/command_run.h"
+#include "applets/deliver/local/jobs.h"
+#include "applets/deliver/local/underway.h"
+#include "applets/deliver/local/worker.h"
 
 static void on_child(int signo, void *owner)
 {
@@ -122,7 +105,8 @@ int local_main(int argc, char **argv)
 	g->service.owner = g;
 	g->service.on_stop = on_stop;
 	loop_signal(g->service.loop, SIGCHLD, on_child, g);
-	underway_init(g);
+	underway_init(g, request_begin);
+	boxes_init(g);
 	notes_clean_later(g);
 	g->server = server_new(g->service.loop, &config);
 	service_listen(&g->service, g->server);

@@ -16,10 +16,11 @@
  *
  * Only recipients that are suspect ask others, so a queue without trouble pays nothing.
  */
-#include <string.h>
+#include "applets/deliver/local/underway.h"
 
 #include "base/log.h"
 #include "conf/params.h"
+#include "applets/deliver/local/jobs.h"
 #include "applets/deliver/local/local.h"
 
 /* AGENT_MS: beyond it the other one is no predecessor that will say something, but one of ours with
@@ -164,14 +165,14 @@ void underway_leave(struct local *g, struct request *q)
 static void begin_late(struct local *g, struct request *q)
 {
 	if (q->client == NULL) {
-		request_drop(g, q);
+		request_free(g, q);
 		return;
 	}
 	for (size_t i = 0; i < q->r.recipient_count; i++) {
 		q->r.recipients[i].flags |= DELIVERY_SUSPECT;
 	}
 	enter(g, q);
-	request_begin(g, q);
+	g->begin(g, q);
 }
 
 /* on_wait - which of those that wait may begin? In the order they came */
@@ -197,8 +198,9 @@ static void on_wait(struct timer *t)
 	}
 }
 
-void underway_init(struct local *g)
+void underway_init(struct local *g, void (*begin)(struct local *g, struct request *q))
 {
+	g->begin = begin;
 	g->wait_tail = &g->wait_first;
 	g->agent_until = loop_now(g->service.loop) + AGENT_MS;
 	g->holds = queue_holds_open(param.queue_directory);

@@ -19,6 +19,8 @@
  * dotlocks), those for files in a user's home have not: otherwise a .forward could name
  * somebody else's mailbox.
  */
+#include "applets/deliver/local/worker.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +39,8 @@
 #include "base/unixsock.h"
 #include "conf/params.h"
 #include "applets/daemon/privileges.h"
+#include "applets/deliver/local/box.h"
+#include "applets/deliver/local/jobs.h"
 #include "applets/deliver/local/local.h"
 
 enum { WORKERS_MAX = 50, IDLE_SECONDS = 5, INLINE_TOTAL = 8 << 20 };
@@ -189,12 +193,12 @@ static void worker_broken(struct local *g, struct worker *k)
 	log_warn("delivery process %ld for uid %ld died", (long)k->pid, (long)k->uid);
 	worker_free(g, k);
 	if (probing != NULL) {
-		box_probed(g, probing, -1, "");
+		g->worker_events->probed(g, probing, -1, "");
 	}
 	if (batch != NULL) {
-		box_batch_died(g, batch);
+		g->worker_events->batch_died(g, batch);
 	}
-	box_worker_free(g);
+	g->worker_events->free(g);
 }
 
 bool worker_ended(struct local *g, pid_t pid, int status)
@@ -325,11 +329,11 @@ static bool is_public(const char *dir)
  */
 static void clear_name(const struct box *box)
 {
-	const struct target *t = box_target(box);
+	const struct target *t = &box->target;
 	struct buf path = BUF_INIT, other = BUF_INIT;
 	struct stat st;
 
-	buf_adds(&path, box_path(box));
+	buf_adds(&path, box->path);
 	while (path.len > 1 && path.data[path.len - 1] == '/') {
 		path.data[--path.len] = '\0';
 	}
@@ -359,8 +363,8 @@ static void clear_name(const struct box *box)
  */
 static void make_mailbox(const struct box *box)
 {
-	const char *path = box_path(box);
-	const struct target *t = box_target(box);
+	const char *path = box->path;
+	const struct target *t = &box->target;
 	size_t len = strlen(path);
 	struct stat st;
 	gid_t gid = t->user.gid, group;
@@ -383,7 +387,7 @@ static void make_mailbox(const struct box *box)
 
 bool worker_probe(struct local *g, struct box *box)
 {
-	struct worker *k = worker_for(g, box_target(box));
+	struct worker *k = worker_for(g, &box->target);
 	size_t mark;
 
 	if (k == NULL) {
@@ -394,9 +398,8 @@ bool worker_probe(struct local *g, struct box *box)
 	k->probing = box;
 	mark = wire_begin(&k->s.out);
 	wire_put_int(&k->s.out, WORKER_PROBE);
-	wire_put_str(&k->s.out, box_path(box));
-	wire_put_int(
-		&k->s.out, box_target(box)->kind == TARGET_FILE || !param.strict_mailbox_ownership);
+	wire_put_str(&k->s.out, box->path);
+	wire_put_int(&k->s.out, box->target.kind == TARGET_FILE || !param.strict_mailbox_ownership);
 	wire_end(&k->s.out, mark);
 	worker_send(k);
 	return true;
@@ -428,7 +431,7 @@ static void put_content(struct buf *out, struct batch *b, size_t i, size_t *tota
 
 bool worker_deliver(struct local *g, struct batch *b)
 {
-	struct worker *k = worker_for(g, box_target(b->box));
+	struct worker *k = worker_for(g, &b->box->target);
 	size_t mark, total = 0;
 
 	if (k == NULL) {
@@ -440,7 +443,7 @@ bool worker_deliver(struct local *g, struct batch *b)
 	k->batch = b;
 	mark = wire_begin(&k->s.out);
 	wire_put_int(&k->s.out, WORKER_BATCH);
-	wire_put_str(&k->s.out, box_path(b->box));
+	wire_put_str(&k->s.out, b->box->path);
 	wire_put_int(&k->s.out, (uint64_t)b->how.size_limit);
 	wire_put_int(&k->s.out, (uint64_t)b->how.lock_ms);
 	wire_put_int(&k->s.out, b->how.any_owner);
@@ -506,8 +509,8 @@ static bool on_result(struct local *g, struct worker *k, struct wire *w)
 		return false;
 	}
 	worker_done(g, k);
-	box_batch_done(g, b, locked);
-	box_worker_free(g);
+	g->worker_events->batch_done(g, b, locked);
+	g->worker_events->free(g);
 	return true;
 }
 
@@ -521,8 +524,8 @@ static bool on_probed(struct local *g, struct worker *k, struct wire *w)
 		return false;
 	}
 	worker_done(g, k);
-	box_probed(g, box, rc, id);
-	box_worker_free(g);
+	g->worker_events->probed(g, box, rc, id);
+	g->worker_events->free(g);
 	return true;
 }
 

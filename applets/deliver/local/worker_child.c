@@ -13,7 +13,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "applets/deliver/local/local.h"
+#include "base/wire.h"
+#include "deliver/deliver.h"
+#include "applets/deliver/local/worker.h"
 
 enum { READ_SIZE = 64 * 1024, PAUSE_MS = 200 };
 

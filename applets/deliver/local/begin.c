@@ -1,0 +1,177 @@
+/*
+ * begin - a request's recipients are followed to their targets, and those begun
+ *
+ *	request (message) 1-n recipient 1-n job (target of its expansion)
+ */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "conf/params.h"
+#include "route/expand.h"
+#include "applets/deliver/local/box.h"
+#include "applets/deliver/local/command_run.h"
+#include "applets/deliver/local/jobs.h"
+#include "applets/deliver/local/local.h"
+#include "applets/deliver/local/underway.h"
+
+/* find_delivered_to - the values of the message's Delivered-To headers */
+static void find_delivered_to(struct request *q, const char *p, size_t len)
+{
+	static const char name[] = "Delivered-To:";
+	const char *end = p + len;
+	const char **list = NULL;
+	size_t room = 0;
+
+	while (p < end && *p != '\n') {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		struct slice line = { p, (size_t)((nl != NULL ? nl : end) - p) };
+
+		if (line.len > sizeof(name) &&
+			slice_ieq((struct slice){ line.ptr, sizeof(name) - 1 }, name)) {
+			line.ptr += sizeof(name) - 1;
+			line.len -= sizeof(name) - 1;
+			line = slice_trim(line);
+			if (q->delivered_count == room) {
+				const char **more =
+					arena_alloc(&q->arena, (room + 8) * 2 * sizeof(*more));
+
+				if (room > 0) {
+					memcpy(more, list, room * sizeof(*more));
+				}
+				room = (room + 8) * 2;
+				list = more;
+			}
+			list[q->delivered_count++] = arena_strndup(&q->arena, line.ptr, line.len);
+		}
+		p = nl != NULL ? nl + 1 : end;
+	}
+	q->delivered_to = list;
+}
+
+static bool was_delivered(void *arg, const char *address)
+{
+	const struct request *q = arg;
+
+	for (size_t i = 0; i < q->delivered_count; i++) {
+		if (str_ieq(q->delivered_to[i], address)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* was_deferred - has an earlier try of this recipient ended with "later"? */
+static bool was_deferred(struct local *g, struct recipient *rc)
+{
+	struct queue *queue = local_queue(g);
+	struct queue_recipient r;
+
+	return queue != NULL &&
+		queue_recipients(queue, rc->request->r.id, (int64_t)rc->r->n, true,
+			&rc->request->arena, &r, 1) == 1 &&
+		(uint64_t)r.n == rc->r->n && r.dsn[0] != '\0';
+}
+
+/* begin_target - a job, or the end of it at once */
+static void begin_target(
+	struct local *g, struct recipient *rc, const struct target *t, bool suspect)
+{
+	struct job *j = arena_alloc(&rc->request->arena, sizeof(*j));
+
+	j->recipient = rc;
+	j->target = t;
+	j->suspect = suspect;
+	switch (t->kind) {
+	case TARGET_MAILBOX:
+	case TARGET_FILE:
+		g->jobs++;
+		box_add(g, j);
+		break;
+	case TARGET_COMMAND:
+		g->jobs++;
+		command_add(g, j);
+		break;
+	case TARGET_REMOTE:
+		recipient_add(rc, t->value);
+		target_ended(g, rc, t, DELIVERY_SENT, "2.0.0", "", false);
+		break;
+	case TARGET_DISCARD:
+		target_ended(g, rc, t, DELIVERY_SENT, "2.0.0", t->value, false);
+		break;
+	case TARGET_FAIL:
+		target_ended(g, rc, t, DELIVERY_BOUNCED, t->dsn, t->value, false);
+		break;
+	case TARGET_DEFER:
+		target_ended(g, rc, t, DELIVERY_DEFERRED, t->dsn, t->value, false);
+		break;
+	}
+}
+
+/* begin_recipient - follow its aliases, begin the deliveries */
+static void begin_recipient(struct local *g, struct recipient *rc)
+{
+	struct request *q = rc->request;
+	const struct expand_env env = { was_delivered, q };
+	bool suspect = (rc->r->flags & DELIVERY_SUSPECT) != 0;
+	struct expansion e;
+	struct target *next;
+
+	expand_recipient(&q->arena, &env, rc->r->address, &e);
+	rc->targets = rc->pending = e.count;
+	rc->added = arena_alloc(&q->arena, (e.count + 1) * sizeof(*rc->added));
+	/* A bounce stays one: the owner must not get bounces of bounces. */
+	rc->owner = q->r.sender[0] != '\0' ? e.owner : NULL;
+	rc->sender = rc->owner != NULL ? rc->owner : q->r.sender;
+	if (!suspect && e.count > 1) {
+		suspect = was_deferred(g, rc);
+	}
+	/* The request may end with its last target. */
+	for (struct target *t = e.first; t != NULL; t = next) {
+		next = t->next;
+		begin_target(g, rc, t, suspect);
+	}
+}
+
+void request_begin(struct local *g, struct request *q)
+{
+	size_t count = q->r.recipient_count;
+	int64_t len = request_load(g, q);
+
+	if (len >= 0) {
+		find_delivered_to(q, g->scratch, (size_t)len);
+	}
+	q->recipients = arena_alloc(&q->arena, (count + 1) * sizeof(*q->recipients));
+	q->open = count + 1; /* one more: it must not end under our hands */
+	for (size_t i = 0; i < count; i++) {
+		struct recipient *rc = &q->recipients[i];
+
+		rc->request = q;
+		rc->r = &q->r.recipients[i];
+		rc->original = rc->r->original[0] != '\0' ? rc->r->original : rc->r->address;
+		rc->sender = q->r.sender;
+		if (len >= 0) {
+			begin_recipient(g, rc);
+		} else {
+			const struct target t = { .kind = TARGET_DEFER, .address = rc->r->address };
+
+			rc->pending = rc->targets = 1;
+			target_ended(g, rc, &t, DELIVERY_DEFERRED, "4.3.0",
+				"cannot read the message from the queue", false);
+		}
+	}
+	if (--q->open == 0) {
+		request_end(g, q);
+	}
+}
+
+void requests_free(struct local *g)
+{
+	struct request *q;
+
+	while ((q = underway_any(g)) != NULL) {
+		underway_leave(g, q);
+		request_keep(g, q);
+	}
+	spares_free(g);
+}
