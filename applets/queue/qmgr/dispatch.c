@@ -4,6 +4,7 @@
 #include "applets/queue/qmgr/dispatch.h"
 
 #include "base/arena.h"
+#include "base/mem.h"
 #include "route/resolve.h"
 #include "applets/queue/qmgr/qmgr.h"
 
@@ -34,10 +35,51 @@ void dispatch_init(struct qmgr *m)
 	transports_init(&m->transports, m->loop, &events, m);
 }
 
+/* on_routes - tables have answered what a job waits for */
+static void on_routes(void *arg)
+{
+	struct routing *w = arg;
+	struct qmgr *m = w->m;
+
+	dispatch_submit(m, w->job);
+	transports_send(&m->transports);
+}
+
+/* take_routing - the look-ups that the job waits for, or the spare ones */
+static struct routing *take_routing(struct qmgr *m, const struct job *j)
+{
+	if (j->routing != NULL) {
+		return j->routing;
+	}
+	if (m->spare == NULL) {
+		m->spare = mem_alloc(sizeof(*m->spare));
+		m->spare->m = m;
+		map_wait_init(&m->spare->wait, m->loop, on_routes, m->spare);
+	}
+	return m->spare;
+}
+
+/* keep_routing - it waits on, or is done */
+static void keep_routing(struct qmgr *m, struct job *j, struct routing *w, bool waits)
+{
+	if (!waits) {
+		map_wait_forget(&w->wait);
+		job_end_routing(j);
+		return;
+	}
+	if (w == m->spare) {
+		m->spare = NULL;
+	}
+	w->job = j;
+	j->routing = w;
+}
+
 void dispatch_submit(struct qmgr *m, struct job *j)
 {
 	struct arena *a = &m->routing;
+	struct routing *w = take_routing(m, j);
 	struct request_open open = { .count = 0 };
+	bool waits = false;
 
 	for (struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
 		struct route route;
@@ -46,8 +88,11 @@ void dispatch_submit(struct qmgr *m, struct job *j)
 		if (r->state != RCPT_NEW) {
 			continue;
 		}
+		map_wait_enter(&w->wait);
 		rc = route_resolve(a, j->sender, r->address, &route);
-		if (rc > 0) {
+		if (map_wait_leave(&w->wait)) {
+			waits = true; /* it stays NEW */
+		} else if (rc > 0) {
 			r->relayed = route.class != ROUTE_LOCAL && route.class != ROUTE_VIRTUAL;
 			transport_add(transport_get(&m->transports, route.transport), route.nexthop,
 				route.recipient, j, r, &open);
@@ -57,4 +102,5 @@ void dispatch_submit(struct qmgr *m, struct job *j)
 		}
 		arena_reset(a);
 	}
+	keep_routing(m, j, w, waits);
 }

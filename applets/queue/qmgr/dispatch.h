@@ -6,7 +6,10 @@
 struct qmgr;
 
 void dispatch_init(struct qmgr *m);
-/* Route the recipients in state RCPT_NEW and hand them to their transports. */
+/*
+ * Route the recipients in state RCPT_NEW and hand them to their transports. Those whose tables have
+ * yet to answer stay NEW and follow by themselves.
+ */
 void dispatch_submit(struct qmgr *m, struct job *j);
 
 #endif

@@ -205,10 +205,20 @@ bool job_leave_unsent(struct qmgr *m, struct job *j)
 	return true;
 }
 
+void job_end_routing(struct job *j)
+{
+	if (j->routing != NULL) {
+		map_wait_end(&j->routing->wait);
+		mem_free(j->routing);
+		j->routing = NULL;
+	}
+}
+
 void job_free(struct qmgr *m, struct job *j)
 {
 	struct job **slot = job_slot(m, j->id);
 
+	job_end_routing(j);
 	if (j->held) {
 		queue_unhold(m->succession.holds, QUEUE_HOLD_MESSAGE, j->id, 0);
 	}
@@ -227,4 +237,5 @@ void jobs_free(struct qmgr *m)
 		}
 	}
 	mem_free(m->found);
+	mem_free(m->spare);
 }

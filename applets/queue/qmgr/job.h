@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "map/map_wait.h"
 #include "queue/queue.h"
 #include "queue/queue_message.h"
 #include "ipc/delivery.h"
@@ -51,6 +52,7 @@ struct job {
 	size_t waiting;                   /* of them in state NEW or WAITING */
 	int64_t next_n;                   /* recipients from here on are not in memory */
 	int64_t last_n;                   /* highest number given; -1: not known */
+	struct routing *routing;          /* some of them wait for it; or NULL */
 	bool more;                        /* there are such */
 	bool deferred;                    /* an earlier part of the recipients left some deferred */
 	bool suspect;
@@ -60,6 +62,13 @@ struct job {
 	bool gone;      /* that commit removes it */
 	bool kept;      /* ... or leaves it deferred */
 	bool held;      /* told to our successor (succession.c) */
+};
+
+/* The look-ups for a job's recipients, when a table has yet to answer (dispatch.c). */
+struct routing {
+	struct map_wait wait;
+	struct qmgr *m;
+	struct job *job;
 };
 
 /* ---- job_load.c ---- */
@@ -89,7 +98,8 @@ void job_leave_added(struct job *j);
  */
 bool job_leave_unsent(struct qmgr *m, struct job *j);
 void job_free(struct qmgr *m, struct job *j);
-void jobs_free(struct qmgr *m); /* all of them, at the end */
+void job_end_routing(struct job *j); /* its look-ups are waited for no longer */
+void jobs_free(struct qmgr *m);      /* all of them, at the end */
 
 /* ---- job_answer.c ---- */
 

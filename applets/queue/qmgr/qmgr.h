@@ -64,6 +64,7 @@ struct qmgr {
 
 	struct arena scratch;          /* of one call in job_load.c, which resets it */
 	struct arena routing;          /* ... and in dispatch.c */
+	struct routing *spare;         /* for the next job, which hardly ever needs it */
 	struct queue_recipient *found; /* room for a part of a message's recipients */
 
 	struct transports transports;
