@@ -26,6 +26,7 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "map/map.h"
+#include "map/map_wait.h"
 #include "address/alias.h"
 #include "address/forward.h"
 #include "address/lookup.h"
@@ -496,7 +497,9 @@ static bool try_alias(
 		add_again(x, TARGET_DEFER, w, "4.3.0", "alias database unavailable");
 	} else if (rc > 0 &&
 		(in_chain(step, FROM_ALIAS, name) != NULL || step->depth > DEPTH_MAX)) {
-		log_warn("possible alias database loop for %s", name);
+		if (!map_is_waiting()) {
+			log_warn("possible alias database loop for %s", name);
+		}
 		add_problem(x, TARGET_FAIL, w, "5.4.6",
 			arena_printf(x->a, "possible alias database loop for %s", name));
 	} else if (rc > 0 && first_time(x, "alias", name)) {
@@ -505,7 +508,9 @@ static bool try_alias(
 		expand_items(x, w, buf_str(&value), value.len, &next);
 		x->rights = before;
 		if (x->out->count == had && value.len == strspn(buf_str(&value), " \t,")) {
-			log_warn("alias %s has no destination", name);
+			if (!map_is_waiting()) {
+				log_warn("alias %s has no destination", name);
+			}
 			add_problem(x, TARGET_FAIL, w, "5.3.5",
 				arena_printf(x->a, "alias %s has no destination", name));
 		}

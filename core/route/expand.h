@@ -56,7 +56,10 @@ struct expand_env {
 	void *arg;
 };
 
-/* At least one target, duplicates dropped. Everything is owned by a. */
+/*
+ * At least one target, duplicates dropped. Everything is owned by a. May be done again
+ * (map/map_wait.h): nothing is changed, files are only read.
+ */
 void expand_recipient(
 	struct arena *a, const struct expand_env *env, const char *address, struct expansion *out);
 

@@ -117,7 +117,12 @@ static void begin_recipient(struct local *g, struct recipient *rc)
 	struct expansion e;
 	struct target *next;
 
+	map_wait_enter(&q->wait);
 	expand_recipient(&q->arena, &env, rc->r->address, &e);
+	if (map_wait_leave(&q->wait)) {
+		return; /* on_answers() begins it anew */
+	}
+	rc->begun = true;
 	rc->targets = rc->pending = e.count;
 	rc->added = arena_alloc(&q->arena, (e.count + 1) * sizeof(*rc->added));
 	/* A bounce stays one: the owner must not get bounces of bounces. */
@@ -133,6 +138,22 @@ static void begin_recipient(struct local *g, struct recipient *rc)
 	}
 }
 
+/* on_answers - tables have answered what recipients wait for */
+static void on_answers(void *arg)
+{
+	struct request *q = arg;
+
+	q->open++; /* it must not end under our hands */
+	for (size_t i = 0; i < q->r.recipient_count; i++) {
+		if (!q->recipients[i].begun) {
+			begin_recipient(q->g, &q->recipients[i]);
+		}
+	}
+	if (--q->open == 0) {
+		request_end(q->g, q);
+	}
+}
+
 void request_begin(struct local *g, struct request *q)
 {
 	size_t count = q->r.recipient_count;
@@ -143,6 +164,7 @@ void request_begin(struct local *g, struct request *q)
 	}
 	q->recipients = arena_alloc(&q->arena, (count + 1) * sizeof(*q->recipients));
 	q->open = count + 1; /* one more: it must not end under our hands */
+	map_wait_init(&q->wait, g->service.loop, on_answers, q);
 	for (size_t i = 0; i < count; i++) {
 		struct recipient *rc = &q->recipients[i];
 
@@ -155,6 +177,7 @@ void request_begin(struct local *g, struct request *q)
 		} else {
 			const struct target t = { .kind = TARGET_DEFER, .address = rc->r->address };
 
+			rc->begun = true;
 			rc->pending = rc->targets = 1;
 			target_ended(g, rc, &t, DELIVERY_DEFERRED, "4.3.0",
 				"cannot read the message from the queue", false);

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "map/map_wait.h"
 #include "queue/queue.h"
 #include "queue/queue_message.h"
 #include "ipc/delivery.h"
@@ -31,6 +32,7 @@ struct request {
 	size_t delivered_count;
 	struct recipient *recipients;              /* r.recipient_count of them */
 	size_t open;                               /* recipients without an answer */
+	struct map_wait wait;                      /* the tables of those not begun */
 	struct request *underway_next, *wait_next; /* underway.c */
 	bool underway;
 };
@@ -41,6 +43,7 @@ struct recipient {
 	const char *original; /* X-Original-To */
 	const char *sender;   /* owner- of a list, else the request's */
 	const char *owner;    /* owner-, or NULL */
+	bool begun;           /* what it means is known */
 	size_t pending, targets;
 	/* The worst so far. */
 	enum delivery_status status;

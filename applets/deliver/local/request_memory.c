@@ -108,6 +108,7 @@ void request_keep(struct local *g, struct request *q)
 	struct buf content = q->content;
 	struct arena arena = q->arena;
 
+	map_wait_end(&q->wait);
 	if (g->spare_count >= SPARES_MAX) {
 		buf_free(&content);
 		arena_free(&arena);
