@@ -13,6 +13,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import ports  # noqa: E402
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PILLARBOX = os.environ.get("PILLARBOX", os.path.join(TOP, "pillarbox"))
 _failed = 0
@@ -74,21 +77,6 @@ def wait_for(condition, seconds=20, step=0.02):
         time.sleep(step)
 
 
-_claims = {}
-
-
-def claim_base(base):
-    """Take BASE from tests that run beside this one: by an abstract name, which ends with this process."""
-    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        name.bind("\0pillarbox-flow-base-%d" % base)
-    except OSError:
-        name.close()
-        return False
-    _claims[base] = name
-    return True
-
-
 def free_base():
     """A BASE whose ports (BASE+24 .. BASE+995) are free now, and this test's until it ends.
 
@@ -97,7 +85,7 @@ def free_base():
     offsets = (24, 25, 110, 143, 465, 587, 993, 995)
     for n in range(100):            # steps of 200: none of the offsets falls on another base's
         base = 11000 + (os.getpid() + n) % 100 * 200
-        if not claim_base(base):
+        if not ports.claim("flow-base-%d" % base):
             continue
         socks = []
         try:
@@ -177,8 +165,7 @@ class Sandbox:
     def remove(self):
         self.stop()
         self.kill()
-        if self.base in _claims:
-            _claims.pop(self.base).close()
+        ports.release("flow-base-%d" % self.base)
         if not os.environ.get("FLOW_KEEP"):
             shutil.rmtree(self.dir, ignore_errors=True)
 

@@ -16,6 +16,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import dialog  # noqa: E402
+from ports import free_port  # noqa: E402
 
 
 class Place:
@@ -56,9 +57,7 @@ class Place:
 
     def smtpd(self, *more):
         """smtpd on a free port: (process, port)."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
 
         def ready():
             try:

@@ -21,6 +21,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import dialog  # noqa: E402
+from ports import free_port  # noqa: E402
 
 LIBEXEC = "/usr/lib/postfix/sbin"
 WAIT = 20
@@ -72,20 +73,6 @@ def why_not():
     except KeyError:
         return "Postfix has no user or group here"
     return None
-
-
-GIVEN = set()
-
-
-def free_port():
-    """A port that nobody listens on, each only once: it is free until somebody binds it, and would be given again."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port not in GIVEN:
-            GIVEN.add(port)
-            return port
 
 
 class Server:
