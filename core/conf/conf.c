@@ -56,7 +56,7 @@ static const char *raw_value(struct state *s, const char *name);
 
 /* Parameters of single transports, by their ends (postconf(5), "transport_..."). */
 static const struct {
-	const char *suffix, *def;
+	char suffix[46], def[54];
 } service_suffixes[] = {
 	{ "_destination_concurrency_failed_cohort_limit",
 		"$default_destination_concurrency_failed_cohort_limit" },

@@ -267,7 +267,7 @@ static bool is_utf8_name(const char *name)
 /* known_name - names that mail uses and iconv may not know */
 static const char *known_name(const char *name)
 {
-	static const char *const other[][2] = {
+	static const char other[][2][15] = {
 		{ "x-gbk", "gbk" },
 		{ "ks_c_5601-1987", "euc-kr" },
 		{ "iso-8859-8-i", "iso-8859-8" },

@@ -362,10 +362,10 @@ static void fill(struct charset_table *t, iconv_t cd)
 
 struct charset_table *charset_table_open(const char *name)
 {
-	static const char *const names[] = { "gb18030", "gbk", "x-gbk", "cp936", "gb2312", "euc-cn",
+	static const char names[][8] = { "gb18030", "gbk", "x-gbk", "cp936", "gb2312", "euc-cn",
 		"big5", "x-big5", "cp950", "euc-kr", "euckr" };
-	static const char *const known[] = { "gb18030", "gbk", "gbk", "gbk", "gb2312", "gb2312",
-		"big5", "big5", "big5", "euc-kr", "euc-kr" };
+	static const char known[][8] = { "gb18030", "gbk", "gbk", "gbk", "gb2312", "gb2312", "big5",
+		"big5", "big5", "euc-kr", "euc-kr" };
 	struct charset_table *t;
 	iconv_t cd;
 	size_t i = 0;

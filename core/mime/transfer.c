@@ -12,12 +12,12 @@
 
 enum { LINE_MAX_QP = 76, LINE_MAX_B64 = 76 };
 
-static const char *const names[] = { "7bit", "8bit", "binary", "base64", "quoted-printable",
+static const char names[][17] = { "7bit", "8bit", "binary", "base64", "quoted-printable",
 	"x-uuencode" };
 
 enum mime_encoding mime_encoding_parse(struct slice value)
 {
-	static const char *const uu[] = { "x-uue", "uuencode", "uue" };
+	static const char uu[][9] = { "x-uue", "uuencode", "uue" };
 	struct slice word;
 	size_t i;
 

@@ -25,7 +25,7 @@
 enum kind { KIND_PLAIN, KIND_CRYPT, KIND_DIGEST, KIND_SALTED, KIND_SCRAM, KIND_PBKDF2 };
 
 struct scheme {
-	const char *name;
+	char name[14];
 	enum kind kind;
 	enum digest digest;
 };

@@ -79,7 +79,7 @@ static void wrong(const char *fmt, ...)
 
 /* ---- Where services listen ---- */
 
-static const char *const folded[] = { "anvil", "bounce", "cleanup", "discard", "dnsblog", "error",
+static const char folded[][16] = { "anvil", "bounce", "cleanup", "discard", "dnsblog", "error",
 	"flush", "lmtp", "postlogd", "proxymap", "qmqpd", "retry", "scache", "showq", "smtp",
 	"tlsmgr", "tlsproxy", "trivial-rewrite", "verify", "virtual" };
 

@@ -66,7 +66,7 @@ static bool is_restriction_list(const char *name)
 /* is_partial - code reads it and does less than it says (local warns of mail that comes to one) */
 static bool is_partial(const char *name)
 {
-	static const char *const names[] = { "canonical_maps", "fallback_transport",
+	static const char names[][25] = { "canonical_maps", "fallback_transport",
 		"fallback_transport_maps", "mailbox_transport", "mailbox_transport_maps",
 		"recipient_canonical_maps" };
 

@@ -12,7 +12,7 @@
 
 enum { KEPT_MAX = 16384 }; /* bytes; larger headers are read from the message each time */
 
-static const char *const kept[] = { "from", "to", "cc", "bcc", "subject", "date", "message-id",
+static const char kept[][28] = { "from", "to", "cc", "bcc", "subject", "date", "message-id",
 	"in-reply-to", "references", "reply-to", "sender", "content-type", "content-description",
 	"content-transfer-encoding", "mime-version", "priority", "x-priority", "importance",
 	"newsgroups", "followup-to", "mail-followup-to", "lines", "list-id", "list-post",

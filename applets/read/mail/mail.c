@@ -74,10 +74,10 @@ static void know_user(struct mail_state *mail)
 /* set_defaults - what the rc file of CentOS sets */
 static void set_defaults(struct mail_state *mail)
 {
-	static const char *const flags[] = { "append", "ask", "crt", "dot", "header", "hold",
-		"keep", "quote", "save", "showname" };
-	static const char *const ignored[] = { "received", "in-reply-to", "message-id",
-		"references", "mime-version", "content-transfer-encoding" };
+	static const char flags[][9] = { "append", "ask", "crt", "dot", "header", "hold", "keep",
+		"quote", "save", "showname" };
+	static const char ignored[][26] = { "received", "in-reply-to", "message-id", "references",
+		"mime-version", "content-transfer-encoding" };
 
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
 		var_set(mail, flags[i], "");

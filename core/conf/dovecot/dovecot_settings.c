@@ -234,7 +234,7 @@ static void set_row(struct dovecot_tree *t, struct settings *out, size_t n)
  */
 static bool known_elsewhere(const char *name)
 {
-	static const char *const known[] = {
+	static const char known[][31] = {
 		"mail_driver",
 		"mail_path",
 		"mail_inbox_path",
@@ -303,7 +303,7 @@ void dovecot_unused_below(const struct conf_node *section,
 
 static bool known_section(const char *name)
 {
-	static const char *const known[] = {
+	static const char known[][16] = {
 		"acl",
 		"auth_mechanisms",
 		"auth_policy",

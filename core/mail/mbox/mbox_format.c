@@ -249,7 +249,7 @@ static size_t field_length(const char *line, size_t len)
 /* is_known - a field that mail has */
 static bool is_known(const char *name, size_t len)
 {
-	static const char *const names[] = { "From", "To", "Cc", "Subject", "Date", "Received",
+	static const char names[][14] = { "From", "To", "Cc", "Subject", "Date", "Received",
 		"Message-ID", "Return-Path", "Delivered-To", "Reply-To", "Sender", "MIME-Version",
 		"Content-Type", "X-Original-To" };
 
