@@ -198,6 +198,11 @@ void log_flush(void)
 	}
 }
 
+void log_trim(void)
+{
+	log_hold_trim();
+}
+
 bool log_is_stuck(void)
 {
 	return logger.target == LOG_TO_FILE && log_hold_is_stuck();

@@ -48,6 +48,7 @@ int log_verbose(void);
 /* Hold lines back until log_flush(); event loops write once a turn. */
 void log_set_buffered(int on);
 void log_flush(void);
+void log_trim(void); /* give back memory; mem_trim() calls it */
 /*
  * Lines wait because the log takes none now (its reader stopped reading, the disk is full), or some
  * were dropped and that could not be said yet: log_flush() should be called from time to time.

@@ -18,7 +18,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -29,9 +31,10 @@ enum { HELD_MAX = 16384, NOWAIT = 8 /* RWF_NOWAIT */ };
 
 /*
  * The lines. "common", and so not static, because the linker puts such behind all other variables:
- * 16 KB between those that every process touches would cost each a page more.
+ * 16 KB between those that every process touches would cost each a page more. On pages of their
+ * own, which log_hold_trim() gives back.
  */
-__attribute__((common)) char log_held[HELD_MAX];
+__attribute__((common, aligned(4096))) char log_held[HELD_MAX];
 
 /* The mutable global of logging beside log.c's; zeroes at first: no room in the file. */
 static struct {
@@ -202,6 +205,17 @@ bool log_hold_add(int fd, const char *line, size_t len)
 	memcpy(log_held + G.len, line, len);
 	G.len += len;
 	return true;
+}
+
+void log_hold_trim(void)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t begin = ((uintptr_t)log_held + page - 1) & ~(page - 1);
+	uintptr_t end = ((uintptr_t)log_held + sizeof(log_held)) & ~(page - 1);
+
+	if (G.len == 0 && begin < end) {
+		(void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+	}
 }
 
 bool log_hold_is_stuck(void)

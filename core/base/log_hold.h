@@ -17,6 +17,8 @@ bool log_hold_has_room(size_t len);
 void log_hold_give(void (*fn)(void *arg, const char *lines, size_t len), void *arg);
 /* Write what is kept; true: all of it is out. */
 bool log_hold_flush(int fd);
+/* Give back the memory of lines that are out (mem_trim). */
+void log_hold_trim(void);
 /* Some lines could not be written at the last try, or were lost and that was not said. */
 bool log_hold_is_stuck(void);
 /* Lines that were dropped and not said yet: by file or pipe (add), by syslog (lose). */

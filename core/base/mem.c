@@ -183,6 +183,7 @@ void mem_trim(void)
 		}
 	}
 	kept_total = 0;
+	log_trim();
 	trim_stack();
 }
 

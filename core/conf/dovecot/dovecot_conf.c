@@ -21,7 +21,7 @@
 enum { OVERRIDES_MAX = 100 };
 
 static struct dovecot_tree *current, *previous;
-static char *overrides[OVERRIDES_MAX]; /* "name", NUL, "value" */
+static char **overrides; /* "name", NUL, "value" */
 static size_t override_count;
 
 bool dovecot_conf_override(const char *assignment)
@@ -31,6 +31,9 @@ bool dovecot_conf_override(const char *assignment)
 
 	if (equals == NULL || equals == assignment || override_count == OVERRIDES_MAX) {
 		return false;
+	}
+	if (overrides == NULL) {
+		overrides = mem_calloc(OVERRIDES_MAX, sizeof(*overrides));
 	}
 	copy = mem_strdup(assignment);
 	copy[equals - assignment] = '\0';

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -308,4 +309,33 @@ TEST(log, last_words)
 	status = end_of(say_panic);
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 	CHECK(strstr(buf_str(&heard), "panic: bug\n") != NULL);
+}
+
+/* A pause gives back the memory of lines that are out, and of no others. */
+TEST(log, a_pause_keeps_held_lines)
+{
+	extern char log_held[];
+	unsigned char resident = 1;
+	struct buf b = BUF_INIT;
+	int ends[2], torn;
+	long lost;
+
+	REQUIRE(pipe(ends) == 0 && fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+	log_open("unit", LOG_TO_STDERR);
+	log_set_fd(ends[1]);
+	log_set_buffered(1);
+	write_lines(0, 20);
+	mem_trim();
+	log_flush();
+	drain(ends[0], &b);
+	CHECK_INT(count_lines(buf_str(&b), &lost, &torn), 20);
+	CHECK_INT(torn, 0);
+	mem_trim();
+	CHECK_INT(mincore(log_held, 1, &resident), 0);
+	CHECK_INT(resident & 1, 0);
+	log_set_fd(STDERR_FILENO);
+	log_set_buffered(0);
+	buf_free(&b);
+	close(ends[0]);
+	close(ends[1]);
 }
