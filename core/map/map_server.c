@@ -545,17 +545,21 @@ struct map_server *map_server_use(struct slice host, struct slice port, struct l
 	return s;
 }
 
-/* end_server - nobody names it any more */
-static void end_server(struct map_server *s)
+/* unlist - nobody finds it any more */
+static void unlist(struct map_server *s)
+{
+	struct map_server **at = &G.list;
+
+	while (*at != s) {
+		at = &(*at)->next;
+	}
+	*at = s->next;
+}
+
+static void free_server(struct map_server *s)
 {
 	struct connection *c;
 
-	for (struct map_server **at = &G.list; *at != NULL; at = &(*at)->next) {
-		if (*at == s) {
-			*at = s->next;
-			break;
-		}
-	}
 	dial_cancel(s->dial);
 	if (s->dialled != NULL) {
 		free_connection(s->dialled);
@@ -583,6 +587,7 @@ void map_server_release(struct map_server *s)
 		return;
 	}
 	s->refs = 1;
+	unlist(s); /* who is told may ask another table of the same one: that begins anew */
 	map_wait_forget(&G.blocked);
 	for (c = s->connections; c != NULL; c = c->next) {
 		if (c->question != NULL) {
@@ -591,5 +596,5 @@ void map_server_release(struct map_server *s)
 		}
 	}
 	fail_all(s, "the table was closed", "");
-	end_server(s);
+	free_server(s);
 }

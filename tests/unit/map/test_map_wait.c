@@ -196,6 +196,18 @@ static void settle(const struct asker *a)
 	}
 }
 
+/* expect - a look-up from its question to its answer */
+static void expect(struct map *m, const char *key, const char *value)
+{
+	struct asker a;
+
+	ask(&a, m, key);
+	settle(&a);
+	CHECK_STR(a.value, value);
+	CHECK_INT(a.called, 1);
+	map_wait_end(&a.wait);
+}
+
 static void turns(int n)
 {
 	while (n-- > 0) {
@@ -234,15 +246,9 @@ TEST(map_wait, answers_at_every_split)
 		map_wait_end(&a.wait);
 	}
 	S.split = 0;
-	ask(&a, m, "-nobody");
-	settle(&a);
-	CHECK_STR(a.value, "(none)");
-	map_wait_end(&a.wait);
-	ask(&a, m, "!");
-	settle(&a);
-	CHECK_STR(a.value, "(error)");
+	expect(m, "-nobody", "(none)");
+	expect(m, "!", "(error)");
 	CHECK_STR(map_error(m), "TEMP why");
-	map_wait_end(&a.wait);
 	CHECK_INT((long long)S.peer_count, 1); /* one connection for all of it */
 	map_close(m);
 	stop();
@@ -329,37 +335,20 @@ TEST(map_wait, cancelled_at_any_moment)
 
 TEST(map_wait, the_server_goes_away)
 {
-	struct asker a;
 	struct map *m;
 
 	start();
 	m = open_table(S.spec);
 	S.die = 1;
-	ask(&a, m, "first"); /* a new connection that breaks is an error */
-	settle(&a);
-	CHECK_STR(a.value, "(error)");
-	map_wait_end(&a.wait);
-	ask(&a, m, "second");
-	settle(&a);
-	CHECK_STR(a.value, "<second>");
-	map_wait_end(&a.wait);
+	expect(m, "first", "(error)"); /* a new connection that breaks is an error */
+	expect(m, "second", "<second>");
 	S.die = 1;
-	ask(&a, m, "third"); /* a kept one may have been closed: once more */
-	settle(&a);
-	CHECK_STR(a.value, "<third>");
-	map_wait_end(&a.wait);
+	expect(m, "third", "<third>"); /* a kept one may have been closed: once more */
 	S.die = 2;
-	ask(&a, m, "fourth");
-	settle(&a);
-	CHECK_STR(a.value, "(error)");
-	map_wait_end(&a.wait);
+	expect(m, "fourth", "(error)");
 	stop();
-	ask(&a, m, "fifth"); /* nobody listens */
-	settle(&a);
-	CHECK_STR(a.value, "(error)");
+	expect(m, "fifth", "(error)"); /* nobody listens */
 	CHECK(*map_error(m) != '\0');
-	CHECK_INT(a.called, 1);
-	map_wait_end(&a.wait);
 	map_close(m);
 	loop_free(S.loop);
 }
@@ -387,6 +376,28 @@ TEST(map_wait, the_table_is_closed)
 		stop();
 		loop_free(S.loop);
 	}
+}
+
+/* The one who is told so turns to another table of the same server, which nobody has asked yet. */
+TEST(map_wait, a_table_is_closed_and_another_asked)
+{
+	struct asker a;
+	struct map *m;
+
+	start();
+	m = open_table(S.spec);
+	S.hold = true;
+	ask(&a, m, "key");
+	turns(4);
+	a.m = open_table(S.spec);
+	map_close(m);
+	CHECK_STR(a.value, "(error)");
+	map_wait_end(&a.wait);
+	S.hold = false;
+	expect(a.m, "next", "<next>");
+	map_close(a.m);
+	stop();
+	loop_free(S.loop);
 }
 
 /* A server that is slow is asked by many at a time, and each gets what he asked for. */
