@@ -28,7 +28,7 @@ enum { HELO_MAX = 255 };
 
 static handler_fn cmd_helo, cmd_ehlo, cmd_lhlo, cmd_rset, cmd_noop, cmd_vrfy, cmd_etrn, cmd_help,
 	cmd_quit;
-static ahead_fn ahead_offer, ahead_hidden, ahead_etrn;
+static ahead_fn ahead_offer, ahead_auth, ahead_hidden, ahead_etrn;
 
 const struct command commands[VERBS] = {
 	[VERB_HELO] = { "HELO", cmd_helo, CMD_SMTP | CMD_PRE_TLS | CMD_LAST | CMD_JUNK },
@@ -37,7 +37,7 @@ const struct command commands[VERBS] = {
 	[VERB_LHLO] = { "LHLO", cmd_lhlo, CMD_LMTP | CMD_PRE_TLS | CMD_LAST | CMD_JUNK,
 		ahead_offer },
 	[VERB_STARTTLS] = { "STARTTLS", cmd_starttls, CMD_PRE_TLS | CMD_LAST },
-	[VERB_AUTH] = { "AUTH", cmd_auth, 0, ahead_offer },
+	[VERB_AUTH] = { "AUTH", cmd_auth, 0, ahead_auth },
 	[VERB_MAIL] = { "MAIL", cmd_mail, 0, ahead_hidden },
 	[VERB_RCPT] = { "RCPT", cmd_rcpt, 0, ahead_hidden },
 	[VERB_DATA] = { "DATA", cmd_data, CMD_LAST, ahead_data },
@@ -107,23 +107,28 @@ static void offer(struct buf *b, const char *hidden, const char *word, const cha
 static void ahead_hidden(struct smtpd_session *s, struct slice rest)
 {
 	(void)rest;
-	if (s->d->hidden_words != NULL) {
-		(void)session_hidden_words(s);
-	}
+	(void)session_hidden_words(s);
 }
 
-/* ahead_offer - what EHLO tells, and STARTTLS and AUTH hold to */
-static void ahead_offer(struct smtpd_session *s, struct slice rest)
+static void ahead_auth(struct smtpd_session *s, struct slice rest)
 {
 	(void)rest;
-	s->hidden = session_hidden_words(s);
 	s->mechs = auth_offer(s);
+}
+
+/* ahead_offer - what EHLO tells, and the commands after it hold to */
+static void ahead_offer(struct smtpd_session *s, struct slice rest)
+{
+	mem_free(s->hidden);
+	s->hidden = NULL;
+	ahead_hidden(s, rest);
+	ahead_auth(s, rest);
 }
 
 /* greet_extended - the reply to EHLO and LHLO: what we can do */
 static void greet_extended(struct smtpd_session *s)
 {
-	const char *hidden = s->hidden, *auth = s->mechs;
+	const char *hidden = session_hidden_words(s), *auth = s->mechs;
 	struct buf b = BUF_INIT;
 	char size[40];
 

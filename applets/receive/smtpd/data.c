@@ -41,6 +41,9 @@ static bool trust_bare_lf(const struct smtpd_session *s)
 void ahead_data(struct smtpd_session *s, struct slice rest)
 {
 	(void)rest;
+	if (s->tx.bdat) {
+		return; /* known since the first chunk */
+	}
 	s->trusts_lf = trust_bare_lf(s);
 	s->is_local = check_local_client(s);
 }

@@ -86,11 +86,9 @@ const char *auth_offer(struct smtpd_session *s)
 	return *list != '\0' ? list : NULL;
 }
 
-static bool is_offered(struct smtpd_session *s, struct slice mech)
+static bool is_offered(const struct smtpd_session *s, struct slice mech)
 {
-	const char *list = auth_offer(s);
-
-	return list != NULL && list_has_slice(list, mech);
+	return s->mechs != NULL && list_has_slice(s->mechs, mech);
 }
 
 void auth_reset(struct smtpd_session *s)

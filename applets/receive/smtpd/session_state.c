@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "conf/params.h"
 #include "proto/smtp.h"
 #include "queue/queue_message.h"
@@ -208,12 +209,18 @@ void session_log_lost(struct smtpd_session *s, const char *what)
 const char *session_hidden_words(struct smtpd_session *s)
 {
 	struct buf value = BUF_INIT;
-	const char *list = param.smtpd_discard_ehlo_keywords;
+	int rc;
 
-	if (s->d->hidden_words != NULL &&
-		maps_get(s->d->hidden_words, s->io->peer.addr, &value) > 0) {
-		list = arena_strdup(&s->scratch, buf_str(&value));
+	if (s->d->hidden_words == NULL) {
+		return param.smtpd_discard_ehlo_keywords;
 	}
-	buf_free(&value);
-	return list;
+	if (s->hidden == NULL) {
+		rc = maps_get(s->d->hidden_words, s->io->peer.addr, &value);
+		if (rc >= 0) {
+			s->hidden = mem_strdup(
+				rc > 0 ? buf_str(&value) : param.smtpd_discard_ehlo_keywords);
+		}
+		buf_free(&value);
+	}
+	return s->hidden != NULL ? s->hidden : param.smtpd_discard_ehlo_keywords;
 }

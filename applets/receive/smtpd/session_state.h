@@ -76,10 +76,10 @@ struct smtpd_session {
 	void (*again)(struct smtpd_session *s); /* and what goes on behind it; NULL: the input */
 	struct arena scratch;                   /* of one command */
 	struct check *check;                    /* in scratch */
-	const char *hidden,
-		*mechs;           /* in scratch: EHLO words not told, AUTH's; NULL not looked up */
-	bool trusts_lf, is_local; /* what DATA has to know of the client */
-	const char *argument;     /* in scratch: VRFY's, as given */
+	char *hidden;                           /* EHLO words not told; NULL: not looked up */
+	const char *mechs;            /* in scratch: what AUTH offers, from before the command on */
+	bool trusts_lf, is_local;     /* what DATA has to know of the client */
+	const char *argument;         /* in scratch: VRFY's, as given */
 	struct pending_rcpt *pending; /* in scratch: the recipient being checked */
 	struct transaction tx;
 };
@@ -114,7 +114,7 @@ void session_count(struct smtpd_session *s, enum verb verb, bool good);
 void session_forgive(struct smtpd_session *s);
 /* The connection is gone, or is about to be: said once, and what it was in the middle of. */
 void session_log_lost(struct smtpd_session *s, const char *what);
-/* Which EHLO words this client is not told: smtpd_discard_ehlo_keywords, or its row of the maps. */
+/* Which EHLO words this client is not told, by parameter or maps: looked up once an EHLO. */
 const char *session_hidden_words(struct smtpd_session *s);
 
 #endif

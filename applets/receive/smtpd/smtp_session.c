@@ -179,6 +179,7 @@ static void close_session(void *session)
 	arena_free(&s->tx.arena);
 	arena_free(&s->scratch);
 	buf_free(&s->held);
+	mem_free(s->hidden);
 	mem_free(s->helo);
 	mem_free(s->denied);
 	mem_free(s);
