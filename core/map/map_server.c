@@ -12,7 +12,8 @@
  *
  * A kept connection may have been closed by the other side: its question is asked once more. A
  * server that lets a question run into its deadline, and has answered none meanwhile, is not asked
- * again for REST_MS: who asks gets an error at once.
+ * again for REST_MS: who asks gets an error at once. The same if it cannot be reached, and it took
+ * long to find that out (its host is down, or the name service).
  *
  * Questions are only queued while sessions compute; all that is done to connections happens in
  * callbacks of the loop: lack of memory may end the session by a jump (base/mem.h), and not in the
@@ -37,9 +38,10 @@ enum {
 	QUEUE_MAX = 5000,
 	MAX_REPLY = 100000,
 	DIAL_MS = 10000,
-	BLOCKED_MS = 10000, /* for an answer, where somebody stands and waits */
-	ANSWER_MS = 30000,  /* for an answer, where a client waits and nobody else */
-	QUEUED_MS = 100000, /* for a connection */
+	DIAL_LONG_MS = 2000, /* a failure that takes longer is not waited for by everybody anew */
+	BLOCKED_MS = 10000,  /* for an answer, where somebody stands and waits */
+	ANSWER_MS = 30000,   /* for an answer, where a client waits and nobody else */
+	QUEUED_MS = 100000,  /* for a connection */
 	REST_MS = 10000,
 	GROW_MS = 20,     /* so long a question waits for the connections that there are */
 	REDIAL_MS = 1000, /* after one that failed, while there are others */
@@ -70,6 +72,7 @@ struct map_server {
 	struct map_question *first, *last; /* who waits for a connection */
 	size_t waiting;
 	struct timer kick, late;
+	int64_t dial_from;
 	int64_t rest_until;  /* it did not answer in time */
 	int64_t redial_from; /* a further connection could not be had */
 	int64_t answered;    /* last */
@@ -163,6 +166,12 @@ static void fail_all(struct map_server *s, const char *what, const char *why)
 	map_server_release(s);
 }
 
+/* rest - who asks in the next seconds gets an error at once */
+static void rest(struct map_server *s)
+{
+	s->rest_until = clock_ms() + REST_MS;
+}
+
 /* watch_queue - the eldest fails when it has waited too long */
 static void watch_queue(struct map_server *s)
 {
@@ -181,6 +190,9 @@ static void on_late(struct timer *t)
 	struct map_question *q;
 
 	s->refs++;
+	if (s->count == 0) {
+		rest(s); /* it was dialled for all this time */
+	}
 	while ((q = s->first) != NULL && deadline(s, q) <= clock_ms()) {
 		(void)queue_take(s, q);
 		fail(q, "no answer: ", strerror(ETIMEDOUT));
@@ -270,7 +282,7 @@ static bool on_data(struct stream *stream, struct buf *in)
 static void silent(struct map_server *s, const struct connection *c)
 {
 	if (s->answered < c->asked) {
-		s->rest_until = clock_ms() + REST_MS;
+		rest(s);
 	}
 }
 
@@ -327,8 +339,8 @@ static void on_dialled(void *arg, const struct dial_result *result)
 		kick(s, REDIAL_MS);
 		return;
 	}
-	if (result->try_count > 0 && result->tries[result->try_count - 1].error == ETIMEDOUT) {
-		s->rest_until = clock_ms() + REST_MS;
+	if (clock_ms() - s->dial_from >= DIAL_LONG_MS) {
+		rest(s);
 	}
 	fail_all(s, result->error, "");
 }
@@ -366,6 +378,7 @@ static void dial(struct map_server *s)
 	s->dialled = mem_alloc(sizeof(*s->dialled));
 	s->dialled->server = s;
 	stream_init(&s->dialled->s, s->loop, &connection_class, s->dialled);
+	s->dial_from = clock_ms();
 	s->dial = dial_start(s->loop, s->dns, &config, &s->dialled->s, on_dialled, s);
 }
 

@@ -5,6 +5,8 @@
  * The server is a unix socket of our own in the same loop. Its answer to "name KEY" is "OK <KEY>",
  * to keys with '-' in front "NOTFOUND ", to those with '!' "TEMP why".
  */
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -474,5 +476,69 @@ TEST(map_wait, without_a_loop_it_blocks)
 	map_close(m);
 	buf_free(&value);
 	stop();
+	loop_free(S.loop);
+}
+
+/* deaf_server - its backlog is full: who connects hears nothing until it is closed. Its socket */
+static int deaf_server(int fillers[3])
+{
+	struct sockaddr_in at = { .sin_family = AF_INET };
+	socklen_t len = sizeof(at);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	REQUIRE(fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
+	REQUIRE(listen(fd, 0) == 0 && getsockname(fd, (struct sockaddr *)&at, &len) == 0);
+	snprintf(S.spec, sizeof(S.spec), "tcp:127.0.0.1:%d", ntohs(at.sin_port));
+	for (int i = 0; i < 3; i++) {
+		fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		(void)connect(fillers[i], (struct sockaddr *)&at, sizeof(at));
+	}
+	return fd;
+}
+
+/* One that cannot be reached, which takes its time, is not dialled for each question anew. */
+TEST(map_wait, dialling_takes_long)
+{
+	struct buf value = BUF_INIT;
+	struct asker a, next;
+	struct map *m;
+	int fillers[3], fd = deaf_server(fillers);
+	int64_t begun = clock_ms();
+
+	S.loop = loop_new();
+	m = open_table(S.spec);
+	map_wait_at_most(200);
+	CHECK_INT(map_get(m, "key", &value), -1);
+	CHECK(clock_ms() - begun >= 190 && clock_ms() - begun < 2000);
+	begun = clock_ms();
+	CHECK_INT(map_get(m, "key", &value), -1);
+	CHECK(clock_ms() - begun < 100);
+	/* Not by the deadline, but refused in the end (the next try comes after 3 s). */
+	begun = clock_ms();
+	ask(&a, m, "key");
+	while (a.value[0] == '\0' && clock_ms() - begun < 9000) {
+		loop_turn(S.loop, 10);
+		if (fd >= 0 && clock_ms() - begun > 2100) {
+			close(fd);
+			fd = -1;
+		}
+	}
+	CHECK_STR(a.value, "(error)");
+	CHECK(strstr(map_error(m), "refused") != NULL);
+	memset(&next, 0, sizeof(next));
+	map_wait_init(&next.wait, S.loop, on_answer, &next);
+	next.m = m;
+	next.key = "other";
+	compute(&next);
+	CHECK_STR(next.value, "(error)"); /* at once */
+	CHECK_INT(next.called, 0);
+	map_wait_end(&next.wait);
+	map_wait_end(&a.wait);
+	for (int i = 0; i < 3; i++) {
+		close(fillers[i]);
+	}
+	map_close(m);
+	buf_free(&value);
 	loop_free(S.loop);
 }
