@@ -5,7 +5,7 @@
 
 #include <sys/types.h>
 
-#include "mail/lock.h"
+#include "mail/lock/lock.h"
 #include "deliver/deliver.h"
 
 enum { DELIVER_CHUNK = 64 * 1024 };

@@ -2,12 +2,12 @@
 #define MAIL_STORE_H
 
 #include "base/buf.h"
-#include "mail/index.h"
+#include "mail/index/index.h"
 #include "mail/mailbox.h"
 
 /*
  * What the files of the mail store share: mailbox*.c are the common part (views, numbering, flags),
- * index.c the memory; mbox/ and maildir/ are drivers (mail_driver.h). The world outside includes
+ * index/ the memory; mbox/ and maildir/ are drivers (mail_driver.h). The world outside includes
  * mailbox.h.
  *
  * Order of locks, always: the mailbox file's, then the index's.

@@ -27,15 +27,15 @@
 #include "mime/word.h"
 #include "applets/applets.h"
 #include "applets/read/mail/command.h"
-#include "applets/read/mail/compose.h"
-#include "applets/read/mail/draft.h"
+#include "applets/read/mail/compose/compose.h"
+#include "applets/read/mail/compose/draft.h"
 #include "applets/read/mail/folder.h"
 #include "applets/read/mail/headers.h"
 #include "applets/read/mail/list.h"
 #include "applets/read/mail/path.h"
 #include "applets/read/mail/quit.h"
 #include "applets/read/mail/rc.h"
-#include "applets/read/mail/send.h"
+#include "applets/read/mail/compose/send.h"
 #include "applets/read/mail/state.h"
 #include "applets/read/mail/vars.h"
 
@@ -379,7 +379,7 @@ static int run(struct mail_state *mail, struct options *o)
 	mail->run_line = command_line;
 	mail->interactive = isatty(0) != 0;
 	if (mail->interactive) {
-		setvbuf(stdin, NULL, _IONBF, 0); /* compose.c waits for it with ppoll */
+		setvbuf(stdin, NULL, _IONBF, 0); /* compose/compose.c waits for it with ppoll */
 	}
 	mail->sending = !o->have_file && o->user == NULL &&
 		(o->operand_count > 0 || o->draft.cc.len > 0 || o->draft.bcc.len > 0 ||

@@ -16,7 +16,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/file.h"
-#include "mail/lock.h"
+#include "mail/lock/lock.h"
 #include "mail/mbox/mbox_format.h"
 #include "applets/read/mail/folder.h"
 #include "applets/read/mail/show.h"

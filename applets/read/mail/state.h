@@ -25,10 +25,8 @@ struct mime_encoder;
  *   show.c      a message on the screen, MIME decoded
  *   attach.c    attachments written to files
  *   html.c      the text of an HTML part
- *   compose.c   headers and text from the terminal; escape.c lines that begin with ~
- *   draft.c     the letter that is written; draft_reply.c what answers begin with
- *   send.c      the message that goes to sendmail, with attachments
- *   recipients.c, list.c  address lists, with their aliases replaced
+ *   compose/    a message that is written: see compose/draft.h
+ *   list.c      address lists, with their aliases replaced
  *   save.c      messages appended to mbox files, pipes
  *   shell.c     programs of the user
  *   terminal.c  the screen and the keyboard

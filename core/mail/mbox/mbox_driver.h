@@ -1,7 +1,7 @@
 #ifndef MAIL_MBOX_MBOX_DRIVER_H
 #define MAIL_MBOX_MBOX_DRIVER_H
 
-#include "mail/lock.h"
+#include "mail/lock/lock.h"
 #include "mail/mail_driver.h"
 #include "mail/mbox/mbox_scan.h"
 

@@ -18,7 +18,7 @@
 #include "base/str.h"
 #include "queue/queue_change.h"
 #include "queue/queue_write.h"
-#include "mail/index.h"
+#include "mail/index/index.h"
 #include "queue_util.h"
 #include "store_util.h"
 #include "unit.h"

@@ -19,7 +19,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "mail/lock.h"
+#include "mail/lock/lock.h"
 #include "deliver/deliver.h"
 #include "store_util.h"
 #include "unit.h"

@@ -1,7 +1,7 @@
 /*
  * draft_reply - letters that answer messages, or pass them on
  */
-#include "applets/read/mail/draft_reply.h"
+#include "applets/read/mail/compose/draft_reply.h"
 
 #include <unistd.h>
 
@@ -10,7 +10,7 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "mime/address.h"
-#include "applets/read/mail/draft.h"
+#include "applets/read/mail/compose/draft.h"
 #include "applets/read/mail/folder.h"
 #include "applets/read/mail/list.h"
 #include "applets/read/mail/show.h"

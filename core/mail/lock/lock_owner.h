@@ -1,5 +1,5 @@
-#ifndef MAIL_LOCK_OWNER_H
-#define MAIL_LOCK_OWNER_H
+#ifndef MAIL_LOCK_LOCK_OWNER_H
+#define MAIL_LOCK_LOCK_OWNER_H
 
 #include <stdbool.h>
 #include <sys/stat.h>

@@ -3,7 +3,7 @@
  *
  * A row of the table for each letter: what it does, and to what when that does not stand behind it.
  */
-#include "applets/read/mail/escape.h"
+#include "applets/read/mail/compose/escape.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "applets/read/mail/draft.h"
+#include "applets/read/mail/compose/draft.h"
 #include "applets/read/mail/folder.h"
 #include "applets/read/mail/list.h"
 #include "applets/read/mail/msglist.h"

@@ -1,5 +1,5 @@
-#ifndef APPLETS_READ_MAIL_SEND_H
-#define APPLETS_READ_MAIL_SEND_H
+#ifndef APPLETS_READ_MAIL_COMPOSE_SEND_H
+#define APPLETS_READ_MAIL_COMPOSE_SEND_H
 
 struct buf;
 struct draft;

@@ -13,8 +13,8 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "mail/lock.h"
-#include "mail/lock_owner.h"
+#include "mail/lock/lock.h"
+#include "mail/lock/lock_owner.h"
 #include "store_util.h"
 #include "unit.h"
 

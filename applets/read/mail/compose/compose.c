@@ -5,16 +5,16 @@
  * with ~ are escapes (escape.c), and after one interrupt the next ends without sending. From a file
  * or pipe the whole input is the text (escapes only with -~).
  */
-#include "applets/read/mail/compose.h"
+#include "applets/read/mail/compose/compose.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "applets/read/mail/draft.h"
-#include "applets/read/mail/escape.h"
-#include "applets/read/mail/send.h"
+#include "applets/read/mail/compose/draft.h"
+#include "applets/read/mail/compose/escape.h"
+#include "applets/read/mail/compose/send.h"
 #include "applets/read/mail/state.h"
 #include "applets/read/mail/terminal.h"
 #include "applets/read/mail/vars.h"

@@ -1,7 +1,7 @@
 /*
  * recipients - a list of addresses with its aliases replaced, as it is written into a message
  */
-#include "applets/read/mail/recipients.h"
+#include "applets/read/mail/compose/recipients.h"
 
 #include <stdint.h>
 #include <stdio.h>

@@ -14,7 +14,7 @@
  * index is never deleted for being damaged: it is set aside as
  * index.db.corrupt-TIME.
  */
-#include "mail/index.h"
+#include "mail/index/index.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -11,7 +11,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
-#include "mail/lock.h"
+#include "mail/lock/lock.h"
 #include "unit.h"
 
 static const char *box(void)

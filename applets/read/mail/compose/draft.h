@@ -1,5 +1,5 @@
-#ifndef APPLETS_READ_MAIL_DRAFT_H
-#define APPLETS_READ_MAIL_DRAFT_H
+#ifndef APPLETS_READ_MAIL_COMPOSE_DRAFT_H
+#define APPLETS_READ_MAIL_COMPOSE_DRAFT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -7,6 +7,14 @@
 
 #include "base/buf.h"
 
+/*
+ * A message that is written, and who needs whom in this folder:
+ *
+ *   compose.c     headers and text from the terminal; escape.c lines that begin with ~
+ *   draft.c       the letter itself; draft_reply.c what answers begin with
+ *   send.c        the message that goes to sendmail, with attachments
+ *   recipients.c  whom it goes to
+ */
 struct mail_state;
 
 struct attachment {

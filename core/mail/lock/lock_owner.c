@@ -21,7 +21,7 @@
  *
  * When a dotlock was made is its ctime: programs set the other times as they like.
  */
-#include "mail/lock_owner.h"
+#include "mail/lock/lock_owner.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -37,7 +37,7 @@
 
 #include "base/str.h"
 #include "conf/params.h"
-#include "mail/lock.h"
+#include "mail/lock/lock.h"
 
 enum { OWNER_MAX = 128, PATH_SIZE = 64, STAT_MAX = 1024, PROCESSES_MAX = 32768 };
 enum { NS = 1000000000, EMPTY_NS = NS / 2, SLACK_NS = NS };

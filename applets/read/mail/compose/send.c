@@ -7,7 +7,7 @@
  *
  * RFC 5322, RFC 2045 to 2047.
  */
-#include "applets/read/mail/send.h"
+#include "applets/read/mail/compose/send.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,10 +29,10 @@
 #include "mime/charset.h"
 #include "mime/transfer.h"
 #include "mime/word.h"
-#include "applets/read/mail/draft.h"
+#include "applets/read/mail/compose/draft.h"
 #include "applets/read/mail/list.h"
 #include "applets/read/mail/path.h"
-#include "applets/read/mail/recipients.h"
+#include "applets/read/mail/compose/recipients.h"
 #include "applets/read/mail/save.h"
 #include "applets/read/mail/state.h"
 #include "applets/read/mail/terminal.h"

@@ -5,7 +5,7 @@
  * the same stale dotlock: whoever holds the kernel's lock on it, and finds the file still in its
  * place then, may remove it; so nobody removes a fresh one.
  */
-#include "mail/lock.h"
+#include "mail/lock/lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "conf/params.h"
-#include "mail/lock_owner.h"
+#include "mail/lock/lock_owner.h"
 
 enum { SLEEP_FIRST_MS = 5, SLEEP_MAX_MS = 250 };
 

@@ -1,5 +1,5 @@
-#ifndef APPLETS_READ_MAIL_ESCAPE_H
-#define APPLETS_READ_MAIL_ESCAPE_H
+#ifndef APPLETS_READ_MAIL_COMPOSE_ESCAPE_H
+#define APPLETS_READ_MAIL_COMPOSE_ESCAPE_H
 
 struct draft;
 struct mail_state;

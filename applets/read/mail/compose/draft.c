@@ -1,7 +1,7 @@
 /*
  * draft - a letter that is being written: its fields, and what interrupts do to it
  */
-#include "applets/read/mail/draft.h"
+#include "applets/read/mail/compose/draft.h"
 
 #include <fcntl.h>
 #include <stdio.h>

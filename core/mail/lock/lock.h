@@ -1,5 +1,5 @@
-#ifndef MAIL_LOCK_H
-#define MAIL_LOCK_H
+#ifndef MAIL_LOCK_LOCK_H
+#define MAIL_LOCK_LOCK_H
 
 #include <stdbool.h>
 

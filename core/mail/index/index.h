@@ -1,5 +1,5 @@
-#ifndef MAIL_INDEX_H
-#define MAIL_INDEX_H
+#ifndef MAIL_INDEX_INDEX_H
+#define MAIL_INDEX_INDEX_H
 
 #include <stdbool.h>
 #include <stddef.h>
