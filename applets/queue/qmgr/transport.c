@@ -566,6 +566,7 @@ void transports_revive(struct transports *ts)
 		t->resting = false;
 		t->unavailable = false;
 		revive_all(t);
+		transport_send(t);
 	}
 }
 

@@ -64,7 +64,7 @@ void transports_init(
 /* Send what may be sent, everywhere. */
 void transports_send(struct transports *ts);
 size_t transports_sent(const struct transports *ts); /* requests under way */
-/* Flush: what rests and what is dead is tried again now. */
+/* Flush: what rests and what is dead is tried again now, whatever else wakes them. */
 void transports_revive(struct transports *ts);
 /* Forget all requests that are not sent (their recipients are RCPT_NEW again), and leave agents
  * that have none. */
