@@ -22,24 +22,41 @@
 /* Sums of tenths and thirds are a little less than one. */
 static const double rounding = 0.000001;
 
-bool feedback_parse(struct feedback *f, const char *text)
+/* number - at *at, and the blanks behind it */
+static bool number(const char **at, double *out)
 {
 	char *end;
 
-	f->share = strtod(text, &end);
-	f->by = FEEDBACK_CONSTANT;
-	if (end == text || !(f->share >= 0 && f->share <= 1)) {
+	*out = strtod(*at, &end);
+	if (end == *at) {
 		return false;
 	}
-	end += strspn(end, " \t");
-	if (*end == '/') {
-		end += 1 + strspn(end + 1, " \t");
-		f->by = str_ieq(end, "concurrency")        ? FEEDBACK_BY_WINDOW
-			: str_ieq(end, "sqrt_concurrency") ? FEEDBACK_BY_ROOT
-							   : FEEDBACK_CONSTANT;
-		return f->by != FEEDBACK_CONSTANT;
+	*at = end + strspn(end, " \t");
+	return true;
+}
+
+bool feedback_parse(struct feedback *f, const char *text)
+{
+	double by = 1;
+
+	f->by = FEEDBACK_CONSTANT;
+	if (!number(&text, &f->share)) {
+		return false;
 	}
-	return *end == '\0';
+	if (*text == '/') {
+		text += 1 + strspn(text + 1, " \t");
+		if (str_ieq(text, "concurrency")) {
+			f->by = FEEDBACK_BY_WINDOW;
+			text = "";
+		} else if (str_ieq(text, "sqrt_concurrency")) {
+			f->by = FEEDBACK_BY_ROOT;
+			text = "";
+		} else if (!number(&text, &by) || !(by > 0)) {
+			return false;
+		}
+	}
+	f->share /= by;
+	return *text == '\0' && f->share >= 0 && f->share <= 1;
 }
 
 /* share_of - of one request, at this window */

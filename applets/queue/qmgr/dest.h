@@ -15,7 +15,7 @@
  */
 enum feedback_by { FEEDBACK_CONSTANT, FEEDBACK_BY_WINDOW, FEEDBACK_BY_ROOT };
 
-/* One request's share of the step by one: "1", "0.5", "1/concurrency", "1/sqrt_concurrency". */
+/* One request's share of the step by one: "0.5", "1/8", "1/concurrency", "1/sqrt_concurrency". */
 struct feedback {
 	double share;
 	enum feedback_by by;
@@ -44,7 +44,7 @@ struct dest {
 	char key[];
 };
 
-/* "1", "0.5", "1/concurrency", "1/sqrt_concurrency"; false: it is none, or not from 0 to 1. */
+/* As postconf(5) has it; false: it is none, or not from 0 to 1. */
 bool feedback_parse(struct feedback *f, const char *text);
 
 struct dest *dest_new(const char *key, const char *nexthop, const struct dest_limits *l);

@@ -41,13 +41,19 @@ static const char *service_value(struct arena *a, const char *name, const char *
 	return conf_value(a, arena_printf(a, "%s_%s", name, suffix));
 }
 
+/* service_limit - what it says, else what is said for all */
 static int64_t service_limit(
-	struct arena *a, const char *name, const char *suffix, int64_t fallback)
+	struct arena *a, const char *name, const char *suffix, int64_t least, int64_t fallback)
 {
 	const char *value = service_value(a, name, suffix);
 	int64_t v;
 
-	return value != NULL && str_to_int(value, 0, INT32_MAX, &v) ? v : fallback;
+	if (value == NULL || str_to_int(value, least, INT32_MAX, &v)) {
+		return value != NULL ? v : fallback;
+	}
+	log_warn("bad value: %s_%s = %s: not a number from %lld to %lld: using %lld", name, suffix,
+		value, (long long)least, (long long)INT32_MAX, (long long)fallback);
+	return fallback;
 }
 
 /* service_feedback - what it says, else what is said for all, else 1 */
@@ -60,7 +66,7 @@ static struct feedback service_feedback(
 	if (feedback_parse(&f, value != NULL ? value : fallback)) {
 		return f;
 	}
-	log_warn("%s_%s: not a share from 0 to 1 (/concurrency, /sqrt_concurrency): %s", name,
+	log_warn("bad value: %s_%s = %s: not a share from 0 to 1, or 1/concurrency: using 1", name,
 		suffix, value != NULL ? value : fallback);
 	return (struct feedback){ .share = 1, .by = FEEDBACK_CONSTANT };
 }
@@ -70,14 +76,14 @@ void transport_settings(struct transport_settings *s, const char *name)
 	struct arena a = ARENA_INIT;
 	struct dest_limits *d = &s->dest;
 
-	s->recipient_limit = service_limit(
-		&a, name, "destination_recipient_limit", param.default_destination_recipient_limit);
-	d->most = service_limit(&a, name, "destination_concurrency_limit",
+	s->recipient_limit = service_limit(&a, name, "destination_recipient_limit", 0,
+		param.default_destination_recipient_limit);
+	d->most = service_limit(&a, name, "destination_concurrency_limit", 0,
 		param.default_destination_concurrency_limit);
-	d->initial = service_limit(
-		&a, name, "initial_destination_concurrency", param.initial_destination_concurrency);
+	d->initial = service_limit(&a, name, "initial_destination_concurrency", 1,
+		param.initial_destination_concurrency);
 	d->failed_cohorts = service_limit(&a, name, "destination_concurrency_failed_cohort_limit",
-		param.default_destination_concurrency_failed_cohort_limit);
+		0, param.default_destination_concurrency_failed_cohort_limit);
 	d->up = service_feedback(&a, name, "destination_concurrency_positive_feedback",
 		param.default_destination_concurrency_positive_feedback);
 	d->down = service_feedback(&a, name, "destination_concurrency_negative_feedback",

@@ -508,6 +508,15 @@ TEST(transport, settings_by_name)
 	CHECK_INT(s.dest.most, 3);
 	CHECK_INT(s.dest.failed_cohorts, 9);
 	CHECK(s.dest.down.share == 1); /* what cannot be read is as if it were not there */
+	/* Nonsense is as if it were not there; none at a time would be none ever. */
+	load("odd_initial_destination_concurrency = 0\n"
+	     "odd_destination_concurrency_limit = -3\n"
+	     "odd_destination_recipient_limit = many\n"
+	     "default_destination_recipient_limit = 0\n");
+	transport_settings(&s, "odd");
+	CHECK_INT(s.dest.initial, 5);
+	CHECK_INT(s.dest.most, 20);
+	CHECK_INT(s.recipient_limit, 1000); /* 0: as many as go */
 	/* One recipient at a time: what is for one mailbox goes to the agent together. */
 	transport_settings(&s, "local");
 	CHECK_INT(s.recipient_limit, 1);
