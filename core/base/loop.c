@@ -235,7 +235,8 @@ void loop_untimer(struct loop *l, struct timer *t)
 	}
 }
 
-/* call_timers - every timer due when the turn began; one set to 0 ms by a handler waits a turn */
+/* call_timers - every timer due when the turn began; one set to 0 ms by a handler waits until the
+ * clock has moved: a turn or a millisecond */
 static void call_timers(struct loop *l)
 {
 	int64_t now = l->now;

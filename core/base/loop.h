@@ -25,7 +25,6 @@ struct watch {
 	unsigned events;
 	watch_fn *fn;
 	void *owner;
-	unsigned generation; /* private: guards against events of a closed fd */
 };
 
 #define WATCH_INIT       \
