@@ -8,6 +8,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,8 +47,8 @@ void *arena_alloc(struct arena *a, size_t size)
 	struct arena_block *block = a->blocks;
 	char *ptr;
 
-	if (need < size) {
-		need = size; /* overflow: let mem_realloc refuse it */
+	if (need < size || need > SIZE_MAX - sizeof(*block)) {
+		need = SIZE_MAX - sizeof(*block); /* it wraps around: for mem_realloc to refuse */
 	}
 	if (block == NULL || block->size - a->used < need) {
 		block = add_block(a, need);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/mem.h"
 #include "unit.h"
 
 /* Of sizes over all the blocks' sizes: each is aligned, zeroed, its neighbours stay as they are. */
@@ -77,5 +78,31 @@ TEST(arena, reset)
 	arena_reset(&a);
 	arena_free(&a);
 	arena_reset(&a);
+	arena_free(&a);
+}
+
+/* A size that no memory has ends the work, also where it wraps around. */
+TEST(arena, too_much)
+{
+	static const size_t sizes[] = { SIZE_MAX, SIZE_MAX - 15, SIZE_MAX - 31, SIZE_MAX / 2 };
+	static struct arena a;
+	static volatile size_t refused;
+
+#ifdef __SANITIZE_ADDRESS__
+	unit_skip("the sanitizer ends whoever asks for so much");
+#endif
+	for (volatile size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct mem_guard guard;
+
+		if (mem_guard_enter(&guard) == 0) {
+			(void)arena_alloc(&a, sizes[i]);
+			mem_guard_leave(&guard);
+		} else {
+			mem_guard_leave(&guard);
+			refused++;
+		}
+	}
+	CHECK_INT(refused, sizeof(sizes) / sizeof(sizes[0]));
+	CHECK_STR(arena_strdup(&a, "good"), "good");
 	arena_free(&a);
 }
