@@ -66,6 +66,7 @@ TEST(date, read_rfc5322)
 		{ "Fri, 21 Nov 1997 09(comment (nested \\) )):55:06 -0600", 0, 0 },
 		{ "Fri, 21 Nov 97 09:55:06 CST", 880127706, -360 },
 		{ "Thu, 13\r\n Feb\r\n 1969 23:32 -0330 (Newfoundland Time)", -27723480, -210 },
+		{ "Tue, 09 (a \\) b \\( c) Aug 2011 14:21:58 +0800", 1312870918, 480 },
 		{ "Mon (a) , (b) 1 (c) Jan (d) 101 (e) 00:00:00 (f) Z", 978307200, 0 },
 		{ "1 January 2000 00:00:60 +0000", 946684860, 0 },
 		{ "09-Aug-2011 14:21:58 +0800", 1312870918, 480 },
@@ -137,5 +138,39 @@ TEST(date, read_imap)
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		CHECK_ROW(bad[i]);
 		CHECK(!date_parse_imap(bad[i], strlen(bad[i]), &when));
+	}
+}
+
+/* From_ lines have a zone before the year, behind it, or none, which is local time. */
+TEST(date, read_asctime)
+{
+	static const struct {
+		const char *text;
+		time_t when;
+	} good[] = {
+		{ "Tue Aug  9 14:21:58 2011", 1312870918 },
+		{ "Tue Aug 09 14:21 2011", 1312870860 },
+		{ "Tue Aug  9 06:21:58 GMT 2011", 1312870918 },
+		{ "Tue Aug  9 01:21:58 EST 2011", 1312870918 },
+		{ "Tue Aug  9 01:21:58 -0500 2011", 1312870918 },
+		{ "Tue Aug  9 01:21:58 2011 -0500", 1312870918 },
+		{ "Thu Jan  1 07:59:59 1970", -1 },
+	};
+	static const char *const bad[] = { "", "Tue", "Tuesday Aug  9 14:21:58 2011",
+		"Tue Foo  9 14:21:58 2011", "Tue Aug 14:21:58 2011", "Tue Aug  9 14 2011",
+		"Tue Aug  9 14:21:58", "Tue Aug  9 14:21:58 EST", "Tue Aug  9 24:21:58 2011",
+		"Tue Aug  9 14:21:58 1899", "Tue Aug  9 14:21:58 2011 -9900" };
+	time_t when;
+
+	set_zone("CST-8");
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		CHECK_ROW(good[i].text);
+		when = 0;
+		CHECK(date_parse_asctime(good[i].text, strlen(good[i].text), &when));
+		CHECK_INT(when, good[i].when);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		CHECK_ROW(bad[i]);
+		CHECK(!date_parse_asctime(bad[i], strlen(bad[i]), &when));
 	}
 }

@@ -3,6 +3,7 @@
  *
  * RFC 4648 section 10 has the examples of base64 and hex, RFC 3461 section 4 those of xtext.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/encode.h"
@@ -113,6 +114,27 @@ TEST(encode, xtext)
 	buf_reset(&back);
 	CHECK(xtext_decode(&back, "+2b+00", 6)); /* either case; a NUL is the caller's to judge */
 	CHECK_MEM(back.data, back.len, "+\0", 2);
+	/* The length counts, whatever stands behind it. */
+	CHECK(!xtext_decode(&back, "+41", 2) && !xtext_decode(&back, "+41", 1));
 	buf_free(&b);
 	buf_free(&back);
+}
+
+/* RFC 8259 section 7: every control character is written as a code. */
+TEST(encode, json)
+{
+	struct buf b = BUF_INIT;
+	char text[2] = "", want[16];
+
+	json_encode(&b, "a/\b\f\n\r\t\"\\");
+	CHECK_STR(buf_str(&b), "\"a/\\b\\f\\n\\r\\t\\\"\\\\\"");
+	for (text[0] = 1; text[0] < 0x20; text[0]++) {
+		if (strchr("\b\f\n\r\t", text[0]) == NULL) {
+			buf_reset(&b);
+			json_encode(&b, text);
+			snprintf(want, sizeof(want), "\"\\u%04X\"", (unsigned)text[0]);
+			CHECK_STR(buf_str(&b), want);
+		}
+	}
+	buf_free(&b);
 }

@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/hash.h"
 #include "unit.h"
@@ -85,4 +87,40 @@ TEST(hash, many)
 	freed = 0;
 	hash_free(&h, count_freed);
 	CHECK_INT(freed, MANY / 2);
+}
+
+/* order_in_a_child - in which a process of its own walks 26 names */
+static void order_in_a_child(char order[27])
+{
+	struct hash h = { NULL, 0, 0 };
+	char name[2] = "a";
+	int ends[2];
+	pid_t pid;
+
+	REQUIRE(pipe(ends) == 0);
+	pid = fork();
+	REQUIRE(pid >= 0);
+	if (pid == 0) {
+		for (; name[0] <= 'z'; name[0]++) {
+			(void)hash_set(&h, name, &h);
+		}
+		for (struct hash_entry *e = NULL; (e = hash_next(&h, e)) != NULL;) {
+			(void)!write(ends[1], e->key, 1);
+		}
+		_exit(0);
+	}
+	REQUIRE(waitpid(pid, NULL, 0) == pid && read(ends[0], order, 26) == 26);
+	order[26] = '\0';
+	close(ends[0]);
+	close(ends[1]);
+}
+
+/* Who chooses the names knows nothing of their places: each process has a key of its own. */
+TEST(hash, nobody_knows_the_order)
+{
+	char one[27], other[27];
+
+	order_in_a_child(one);
+	order_in_a_child(other);
+	CHECK(strcmp(one, other) != 0);
 }

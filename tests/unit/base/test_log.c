@@ -211,6 +211,60 @@ TEST(log, lines_for_another_process)
 	CHECK_STR(buf_str(&heard), "6No such file or directory\n");
 }
 
+/* What a part without rights has said, in the name of that process; it makes no line of its own. */
+TEST(log, lines_of_another_process)
+{
+	static const struct {
+		const char *line, *want;
+	} rows[] = {
+		{ "6text", "6pop3: text\n" },
+		{ "5text", "5pop3: text\n" },
+		{ "text", "6pop3: text\n" },
+		{ "", "6pop3: \n" },
+		{ "9text", "6pop3: 9text\n" },
+		/* A panic is shown to everybody who is logged in. */
+		{ "2text", "3pop3: text\n" },
+		{ "6a\nJan  1 00:00:00 host b\x1b[2J", "6pop3: a?Jan  1 00:00:00 host b?[2J\n" },
+	};
+
+	log_open("unit", LOG_TO_STDERR);
+	log_set_sink(hear, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CHECK_ROW(rows[i].line);
+		buf_reset(&heard);
+		log_relayed(1, "pop3: ", rows[i].line, strlen(rows[i].line));
+		CHECK_STR(buf_str(&heard), rows[i].want);
+	}
+}
+
+/* However many lines come in a turn, they are handed on and none is lost. */
+TEST(log, lines_beyond_the_room)
+{
+	int lines = 0;
+
+	log_open("unit", LOG_TO_STDERR);
+	log_set_sink(hear, NULL);
+	log_set_buffered(1);
+	write_lines(0, 1000);
+	log_flush();
+	for (size_t i = 0; i < heard.len; i++) {
+		lines += heard.data[i] == '\n';
+	}
+	CHECK_INT(lines, 1000);
+}
+
+TEST(log, errno_stays)
+{
+	log_open("unit", LOG_TO_STDERR);
+	log_set_fd(open("/dev/full", O_WRONLY));
+	errno = EBUSY;
+	log_warn("text");
+	CHECK_INT(errno, EBUSY);
+	log_set_fd(-1);
+	log_warn("text");
+	CHECK_INT(errno, EBUSY);
+}
+
 TEST(log, warnings_are_told)
 {
 	int null = open("/dev/null", O_WRONLY);

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/loop.h"
+#include "base/mem.h"
 #include "unit.h"
 
 enum { STORM_MAX = 5000 };
@@ -194,4 +196,123 @@ TEST(loop, a_peer_that_is_gone_is_told_unasked)
 	loop_turn(T.l, 100);
 	CHECK_STR(buf_str(&said), "h");
 	loop_free(T.l);
+}
+
+/* watch_another - as above, but the other watches again at once: what waited was not for this */
+static void watch_another(struct watch *w, unsigned events)
+{
+	struct watch *other = w == &T.one ? &T.two : &T.one;
+	int ends[2];
+
+	(void)events;
+	T.calls++;
+	REQUIRE(pipe(ends) == 0);
+	loop_unwatch(T.l, other);
+	loop_watch(T.l, other, ends[0], LOOP_READ, watch_another, NULL);
+	loop_unwatch(T.l, w);
+}
+
+TEST(loop, events_stay_with_their_descriptor)
+{
+	int first[2], second[2];
+
+	REQUIRE(pipe(first) == 0 && pipe(second) == 0);
+	REQUIRE(write(first[1], "x", 1) == 1 && write(second[1], "x", 1) == 1);
+	T.l = loop_new();
+	loop_watch(T.l, &T.one, first[0], LOOP_READ, watch_another, NULL);
+	loop_watch(T.l, &T.two, second[0], LOOP_READ, watch_another, NULL);
+	loop_turn(T.l, 100);
+	loop_turn(T.l, 0);
+	CHECK_INT(T.calls, 1);
+	loop_free(T.l);
+}
+
+/* ---- Many timers ---- */
+
+enum { TIMERS = 200 };
+
+static struct {
+	int64_t last;
+	int calls, early;
+} order;
+
+static void in_order(struct timer *t)
+{
+	order.calls++;
+	order.early += t->due < order.last;
+	order.last = t->due;
+}
+
+/* Whichever of them are taken back or moved, the others come by their time. */
+TEST(loop, many_timers_in_order)
+{
+	struct timer *t = mem_calloc(TIMERS, sizeof(*t));
+	struct loop *l = loop_new();
+	unsigned seed = 1;
+
+	for (int round = 0; round < 50; round++) {
+		int gone = 0;
+
+		for (int i = 0; i < TIMERS; i++) {
+			seed = seed * 1103515245 + 12345;
+			loop_timer(l, &t[i], -(int64_t)((seed >> 16) % 1000), in_order, NULL);
+		}
+		for (int i = 0; i < TIMERS; i += 3, gone++) {
+			loop_untimer(l, &t[(i * 7 + round) % TIMERS]);
+		}
+		memset(&order, 0, sizeof(order));
+		loop_turn(l, 0);
+		CHECK_INT(order.calls, TIMERS - gone);
+		CHECK_INT(order.early, 0);
+	}
+	loop_free(l);
+	mem_free(t);
+}
+
+/* ---- How long it waits ---- */
+
+static void count_signal(int signo, void *owner)
+{
+	(void)owner;
+	G.signals += signo == SIGUSR1 ? 1 : 100;
+}
+
+TEST(loop, every_signal_is_heard)
+{
+	struct loop *l = loop_new();
+
+	G.signals = 0;
+	loop_signal(l, SIGUSR1, count_signal, NULL);
+	loop_turn(l, 0);
+	loop_signal(l, SIGUSR2, count_signal, NULL);
+	raise(SIGUSR2);
+	raise(SIGUSR1);
+	loop_turn(l, 100);
+	loop_turn(l, 0);
+	CHECK_INT(G.signals, 101);
+	loop_free(l);
+}
+
+/* A hook that was queued outside of a turn waits for nothing. */
+TEST(loop, a_hook_is_not_kept_waiting)
+{
+	T.l = loop_new();
+	alarm(5);
+	loop_at_end(T.l, &T.again, say_hook, "H");
+	loop_turn(T.l, -1);
+	CHECK_STR(buf_str(&said), "H");
+	alarm(0);
+	loop_free(T.l);
+}
+
+/* One wait is two where the first is a pause that gives memory back: together they are one. */
+TEST(loop, waits_no_longer_than_it_is_told)
+{
+	struct loop *l = loop_new();
+	int64_t start = clock_ms();
+
+	loop_turn(l, 700);
+	CHECK(clock_ms() - start >= 699);
+	CHECK(clock_ms() - start < 1100);
+	loop_free(l);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/passwd.h"
@@ -86,4 +87,46 @@ TEST(passwd, changed_and_away)
 	t.looked = 0;
 	CHECK_INT(passwd_table_find(&t, path, "c", &line), -1);
 	CHECK_INT(errno, ENOENT);
+}
+
+/* stamp - the time of change, of a file that was not changed at it */
+static void stamp(const char *path, time_t seconds, long nanoseconds)
+{
+	const struct timespec times[2] = { { seconds, nanoseconds }, { seconds, nanoseconds } };
+
+	REQUIRE(utimensat(AT_FDCWD, path, times, 0) == 0);
+}
+
+/* Of its size, its time and its number each alone tells that it is another. */
+TEST(passwd, any_sign_of_change)
+{
+	static struct passwd_table t; /* nobody frees one: a process has it to its end */
+	char path[256], other[256];
+	const char *line = NULL;
+
+	snprintf(path, sizeof(path), "%s", path_of("passwd"));
+	snprintf(other, sizeof(other), "%s", path_of("other"));
+	write_file(path, "a:1\n");
+	stamp(path, 1000000000, 1);
+	CHECK_INT(passwd_table_find(&t, path, "a", &line), 1);
+	write_file(path, "b:1\n");
+	stamp(path, 1000000000, 2);
+	/* Looked at a moment ago: not asked again in this second. */
+	t.looked = time(NULL);
+	CHECK_INT(passwd_table_find(&t, path, "b", &line), 0);
+	t.looked = 0;
+	CHECK_INT(passwd_table_find(&t, path, "b", &line), 1);
+	write_file(path, "c:1\n");
+	stamp(path, 1000000001, 2);
+	t.looked = 0;
+	CHECK_INT(passwd_table_find(&t, path, "c", &line), 1);
+	write_file(other, "d:1\n");
+	stamp(other, 1000000001, 2);
+	REQUIRE(rename(other, path) == 0);
+	t.looked = 0;
+	CHECK_INT(passwd_table_find(&t, path, "d", &line), 1);
+	write_file(path, "e:10\n");
+	stamp(path, 1000000001, 2);
+	t.looked = 0;
+	CHECK_INT(passwd_table_find(&t, path, "e", &line), 1);
 }

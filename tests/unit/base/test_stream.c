@@ -569,6 +569,31 @@ TEST(stream, a_peer_that_does_something_is_not_idle)
 	rig_close(&r);
 }
 
+/* Slowly, but it reads: bytes that go out count as those that come in. */
+TEST(stream, a_peer_that_reads_is_not_idle)
+{
+	struct buf want = BUF_INIT;
+	char some[40000];
+	struct rig r;
+
+	rig_open(&r, &rig_lines);
+	rig_fill(&want, 3000000);
+	buf_add(&r.s->out, want.data, want.len);
+	stream_idle(r.s, 150);
+	CHECK_INT(stream_flush(r.s), 0);
+	for (int i = 0; i < 30; i++) {
+		CHECK(read(r.peer, some, sizeof(some)) > 0);
+		loop_turn(r.loop, 0);
+		usleep(10000);
+	}
+	CHECK_INT(r.ended, 0);
+	CHECK(stream_unsent(r.s) > 0);
+	rig_until_end(&r);
+	CHECK_INT(r.why, STREAM_TIMEOUT);
+	buf_free(&want);
+	rig_close(&r);
+}
+
 TEST(stream, a_deadline_can_be_taken_back)
 {
 	struct rig r;
@@ -605,6 +630,22 @@ TEST(stream, a_peer_is_not_idle_while_it_is_our_turn)
 	CHECK_INT(r.ended, 0);
 	stream_pause(r.s, false);
 	rig_until_end(&r);
+	CHECK_INT(r.why, STREAM_TIMEOUT);
+	rig_close(&r);
+}
+
+/* We rest, but it is the peer's turn to take what waits. */
+TEST(stream, a_peer_that_takes_nothing_is_idle_during_a_pause)
+{
+	struct rig r;
+
+	rig_open(&r, &rig_lines);
+	stream_pause(r.s, true);
+	rig_fill(&r.s->out, 3000000);
+	CHECK_INT(stream_flush(r.s), 0);
+	stream_idle(r.s, 30);
+	rig_until_end(&r);
+	CHECK_INT(r.ended, 1);
 	CHECK_INT(r.why, STREAM_TIMEOUT);
 	rig_close(&r);
 }

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -123,6 +124,36 @@ TEST(unixsock, descriptors)
 	/* The other side is gone: an error, no signal. */
 	close(ends[1]);
 	CHECK(unix_send_fds(ends[0], "x", 1, NULL, 0) < 0 && errno == EPIPE);
+}
+
+/* Root gives a socket away: that one, and nothing that was put in its place. */
+TEST(unixsock, given_away)
+{
+	char path[256], other[256];
+	struct stat st;
+	int fd;
+
+	if (geteuid() != 0) {
+		unit_skip("only root can give a file away");
+	}
+	snprintf(path, sizeof(path), "%s/socket", unit_tmpdir());
+	snprintf(other, sizeof(other), "%s/other", unit_tmpdir());
+	fd = unix_listen(path, 0600);
+	REQUIRE(fd >= 0);
+	CHECK_INT(unix_own(path, 1001, 1002), 0);
+	CHECK(stat(path, &st) == 0 && st.st_uid == 1001 && st.st_gid == 1002);
+	REQUIRE(chown(path, 0, 0) == 0);
+	/* By another name it may be in a place that is open to everybody. */
+	REQUIRE(link(path, other) == 0);
+	CHECK(unix_own(path, 1001, 1002) == -1 && errno == EPERM);
+	REQUIRE(unlink(path) == 0 && symlink(other, path) == 0);
+	CHECK(unix_own(path, 1001, 1002) == -1 && errno == EPERM);
+	REQUIRE(unlink(path) == 0 && mkdir(path, 0700) == 0);
+	CHECK(unix_own(path, 1001, 1002) == -1 && errno == EPERM);
+	CHECK(stat(other, &st) == 0 && st.st_uid == 0 && stat(path, &st) == 0 && st.st_uid == 0);
+	REQUIRE(rmdir(path) == 0);
+	CHECK(unix_own(path, 1001, 1002) == -1 && errno == ENOENT);
+	close(fd);
 }
 
 TEST(unixsock, nonblock)

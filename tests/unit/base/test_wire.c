@@ -127,3 +127,59 @@ TEST(wire, length_of_a_message)
 	CHECK_INT(wire_next(&b, &w, &size), -1);
 	buf_free(&b);
 }
+
+/* One behind what is read already: growing moves both. */
+TEST(wire, written_behind_the_cursor)
+{
+	struct buf b = BUF_INIT;
+	struct wire w;
+	size_t mark, size;
+	char large[500];
+
+	memset(large, 'x', sizeof(large));
+	for (size_t read = 0; read < 60; read++) {
+		buf_reset(&b);
+		buf_add(&b, large, 60);
+		buf_consume(&b, read);
+		mark = wire_begin(&b);
+		wire_put_bytes(&b, large, sizeof(large));
+		wire_end(&b, mark);
+		buf_consume(&b, 60 - read);
+		REQUIRE(wire_next(&b, &w, &size) == 1);
+		CHECK_INT(size, buf_unread(&b));
+		CHECK_MEM(wire_get_bytes(&w, &size), sizeof(large), large, sizeof(large));
+		CHECK_INT(size, sizeof(large));
+		CHECK(wire_ok(&w));
+	}
+	buf_free(&b);
+}
+
+TEST(wire, a_text_has_no_nul)
+{
+	struct buf b = BUF_INIT;
+	size_t mark = wire_begin(&b), size;
+	struct wire w;
+
+	wire_put_bytes(&b, "user\0root", 9);
+	wire_end(&b, mark);
+	REQUIRE(wire_next(&b, &w, &size) == 1);
+	CHECK_STR(wire_get_str(&w), "");
+	CHECK(!wire_ok(&w));
+	buf_free(&b);
+}
+
+/* What did not fit makes the rest worthless, although it would fit. */
+TEST(wire, bad_for_good)
+{
+	struct buf b = BUF_INIT;
+	size_t mark = wire_begin(&b), size;
+	struct wire w;
+
+	wire_put_str(&b, "ab");
+	wire_end(&b, mark);
+	REQUIRE(wire_next(&b, &w, &size) == 1);
+	CHECK_INT(wire_get_int(&w), 0);
+	CHECK_STR(wire_get_str(&w), "");
+	CHECK(!wire_ok(&w));
+	buf_free(&b);
+}
