@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/unixsock.h"
 #include "base/wire.h"
 #include "conf/params.h"
@@ -74,12 +75,35 @@ static enum qmgr_answer flush(struct qmgr *m, enum qmgr_message kind, const char
 	return QMGR_OK;
 }
 
+/* A flush that was asked for. */
+struct asked {
+	enum qmgr_message kind;
+	char text[];
+};
+
+/* decide - flush, or say no, once it is known whether the peer may */
+static void decide(struct peer *p)
+{
+	struct asked *q = p->state;
+	int may = peer_is_allowed(p);
+
+	stream_pause(&p->s, may < 0);
+	if (may < 0) {
+		return;
+	}
+	answer(p, may ? flush(p->peers->owner, q->kind, q->text) : QMGR_DENIED);
+	mem_free(q);
+	p->state = NULL;
+	(void)stream_flush(&p->s);
+}
+
 static bool on_message(struct peer *p, struct wire *w)
 {
 	struct qmgr *m = p->peers->owner;
 	bool ours = p->uid == 0 || p->uid == geteuid();
 	uint64_t kind = wire_get_int(w);
 	const char *text = "";
+	struct asked *q;
 
 	switch (kind) {
 	case QMGR_NEW:
@@ -101,10 +125,10 @@ static bool on_message(struct peer *p, struct wire *w)
 	if (!wire_ok(w)) {
 		return false;
 	}
-	answer(p,
-		peer_is_allowed(p, "authorized_flush_users", param.authorized_flush_users)
-			? flush(m, (enum qmgr_message)kind, text)
-			: QMGR_DENIED);
+	q = p->state = mem_alloc(sizeof(*q) + strlen(text) + 1);
+	q->kind = (enum qmgr_message)kind;
+	memcpy(q->text, text, strlen(text) + 1);
+	decide(p);
 	return true;
 }
 
@@ -116,7 +140,10 @@ void control_start(struct qmgr *m)
 	if (fd < 0) {
 		log_fatal("public/qmgr: %m");
 	}
+	m->control.parameter = "authorized_flush_users";
+	m->control.list = param.authorized_flush_users;
 	m->control.message = on_message;
+	m->control.known = decide;
 	peers_listen(&m->control, m->loop, m, fd);
 }
 

@@ -24,6 +24,7 @@ static void close_peer(struct peer *p)
 {
 	struct peers *ps = p->peers;
 
+	map_wait_end(&p->wait);
 	stream_close(&p->s);
 	*(p->prev != NULL ? &p->prev->next : &ps->first) = p->next;
 	if (p->next != NULL) {
@@ -49,6 +50,9 @@ static void on_drained(struct stream *s)
 	struct peer *p = s->owner;
 
 	p->peers->more(p);
+	if (p->waits) {
+		return;
+	}
 	if (p->closing) {
 		stream_finish(s);
 	} else {
@@ -71,6 +75,19 @@ static const struct stream_class listening = {
 	.drained = on_drained, .closed = on_closed, .read_size = 64
 };
 
+/* on_known - the table of users has answered: from the beginning */
+static void on_known(void *arg)
+{
+	struct peer *p = arg;
+
+	p->waits = false;
+	if (p->peers->more != NULL) {
+		on_drained(&p->s);
+	} else {
+		p->peers->known(p);
+	}
+}
+
 static void add_peer(struct peers *ps, int fd)
 {
 	struct peer *p = mem_alloc(sizeof(*p));
@@ -86,6 +103,7 @@ static void add_peer(struct peers *ps, int fd)
 	}
 	ps->first = p;
 	ps->count++;
+	map_wait_init(&p->wait, ps->loop, on_known, p);
 	stream_init(&p->s, ps->loop, ps->more != NULL ? &listening : &asking, p);
 	stream_open(&p->s, fd);
 	if (ps->more != NULL) {
@@ -127,20 +145,29 @@ void peers_close(struct peers *ps)
 		loop_unwatch(ps->loop, &ps->watch);
 		close(fd);
 	}
+	match_list_free(ps->users);
+	ps->users = NULL;
 }
 
-bool peer_is_allowed(const struct peer *p, const char *parameter, const char *list)
+int peer_is_allowed(struct peer *p)
 {
-	struct match_list *l;
+	struct peers *ps = p->peers;
 	const struct passwd *pw;
 	int rc;
 
 	if (p->uid == 0 || p->uid == geteuid()) {
-		return true;
+		return 1;
+	}
+	if (ps->users == NULL) {
+		ps->users = match_list_new(ps->parameter, ps->list, 0);
 	}
 	pw = getpwuid(p->uid);
-	l = match_list_new(parameter, list, 0);
-	rc = match_domain(l, pw != NULL ? pw->pw_name : "unknown");
-	match_list_free(l);
+	map_wait_enter(&p->wait);
+	rc = match_domain(ps->users, pw != NULL ? pw->pw_name : "unknown");
+	p->waits = map_wait_leave(&p->wait);
+	if (p->waits) {
+		return -1;
+	}
+	map_wait_forget(&p->wait);
 	return rc > 0;
 }

@@ -8,6 +8,9 @@
 #include "base/loop.h"
 #include "base/stream.h"
 #include "base/wire.h"
+#include "map/map_wait.h"
+
+struct match_list;
 
 /* A listening unix socket and those who are connected (peer.c). */
 struct peer {
@@ -16,7 +19,9 @@ struct peer {
 	struct stream s;
 	uid_t uid;
 	bool closing; /* once s.out is sent */
-	void *state;  /* the user's own, freed with mem_free() */
+	bool waits;   /* for the table that says what it may */
+	struct map_wait wait;
+	void *state; /* the user's own, freed with mem_free() */
 };
 
 struct peers {
@@ -25,14 +30,20 @@ struct peers {
 	struct watch watch;
 	struct peer *first;
 	size_t count;
+	const char *parameter, *list; /* authorized_..._users: its name, its value */
+	struct match_list *users;     /* the same, compiled when it is needed */
 	bool (*message)(struct peer *p, struct wire *w); /* false: close; NULL: none are expected */
-	void (*more)(struct peer *p); /* a new one, or all of out was sent; NULL */
+	void (*known)(struct peer *p); /* after its message: peer_is_allowed() can say more now */
+	void (*more)(struct peer *p);  /* a new one, all of out was sent, or as known(); NULL */
 };
 
+/* With a list of users, and the functions, set before. */
 void peers_listen(struct peers *ps, struct loop *loop, void *owner, int fd);
 void peers_close(struct peers *ps);
-/* May this peer do what the list of users (authorized_..._users) allows? Root and we ourselves
- * always. */
-bool peer_is_allowed(const struct peer *p, const char *parameter, const char *list);
+/*
+ * May this peer do what the list of users allows? Root and we ourselves always. 1, 0; -1: a table
+ * has yet to answer: nothing is done now, known() or more() will be called.
+ */
+int peer_is_allowed(struct peer *p);
 
 #endif

@@ -33,7 +33,12 @@ static void put_more(struct peer *p)
 	int rc;
 
 	if (w == NULL) {
-		if (!peer_is_allowed(p, "authorized_mailq_users", param.authorized_mailq_users)) {
+		int may = peer_is_allowed(p);
+
+		if (may < 0) {
+			return;
+		}
+		if (!may) {
 			list_put_end(&p->s.out, LIST_DENIED);
 			p->closing = true;
 			return;
@@ -61,6 +66,8 @@ void showq_start(struct qmgr *m)
 		log_warn("public/showq: %m: nobody can list the queue");
 		return;
 	}
+	m->showq.parameter = "authorized_mailq_users";
+	m->showq.list = param.authorized_mailq_users;
 	m->showq.more = put_more;
 	peers_listen(&m->showq, m->loop, m, fd);
 }
