@@ -224,6 +224,31 @@ TEST(agent, what_was_under_way_comes_back_latest_first)
 	}
 }
 
+TEST(agent, answers_are_heard_though_it_takes_no_more)
+{
+	struct job *one = qmgr_job(1, "a", 1), *two = qmgr_job(2, "b", 1);
+	char text[256], address[80];
+	struct rig rig;
+
+	rig_open(&rig);
+	agent_put(&rig.a, qmgr_request(one, NULL), "");
+	agent_flush(&rig.a);
+	/* It delivers, says so, and is gone before its answer is read. */
+	say(&rig, get(&rig, address), 0);
+	close(rig.peer);
+	agent_put(&rig.a, qmgr_request(two, NULL), "");
+	agent_flush(&rig.a);
+	CHECK_STR(heard(&rig, text), "");
+	CHECK(!agent_has_room(&rig.a));
+	turns(&rig);
+	CHECK_STR(heard(&rig, text), "a1.0 e1 l2 b0 ");
+	CHECK_INT(one->rcpts->state, RCPT_DONE);
+	rig.peer = -1;
+	rig_close(&rig);
+	qmgr_job_free(one);
+	qmgr_job_free(two);
+}
+
 TEST(agent, one_by_one_after_two_breaks)
 {
 	struct job *j = qmgr_job(1, "a", 1);
