@@ -200,6 +200,11 @@ bool agent_has_room(const struct agent *a)
 		buf_unread(&a->s.out) < OUT_HIGH;
 }
 
+size_t agent_room(const struct agent *a)
+{
+	return a->sent.count < WINDOW ? WINDOW - a->sent.count : 0;
+}
+
 /* fill_recipients - as the agent is to see them */
 static void fill_recipients(struct delivery_recipient *list, const struct request *r)
 {

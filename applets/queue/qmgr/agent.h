@@ -54,6 +54,8 @@ int agent_connect(struct agent *a, const char *path);
 bool agent_is_open(const struct agent *a);
 /* May one more be sent now? */
 bool agent_has_room(const struct agent *a);
+/* How many more could be under way. */
+size_t agent_room(const struct agent *a);
 void agent_put(struct agent *a, struct request *r, const char *nexthop);
 /* What was put goes out. */
 void agent_flush(struct agent *a);

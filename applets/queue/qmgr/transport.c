@@ -374,6 +374,17 @@ static bool connect_agent(struct transport *t)
 	return false;
 }
 
+/*
+ * within_share - a destination has at most a quarter of what is left of the agent's window: some
+ * that are slow (a mailbox on a disk that hangs, a command that sleeps) leave room for all others,
+ * however much waits for them. One that has nothing under way may always send; one that has is
+ * looked at again with its next answer.
+ */
+static bool within_share(const struct transport *t, const struct dest *d)
+{
+	return d->sent == 0 || d->sent < agent_room(&t->agent) / 4;
+}
+
 /* transport_send - as much as agent and windows allow */
 static void transport_send(struct transport *t)
 {
@@ -384,8 +395,12 @@ static void transport_send(struct transport *t)
 		return;
 	}
 	while (agent_has_room(&t->agent) && (d = ring_take(t)) != NULL) {
-		struct request *r = dest_take(d);
+		struct request *r;
 
+		if (!within_share(t, d)) {
+			continue;
+		}
+		r = dest_take(d);
 		if (r != NULL) {
 			t->waiting--;
 			agent_put(&t->agent, r, d->nexthop);

@@ -261,6 +261,53 @@ TEST(transport, one_recipient_at_a_time_is_a_destination)
 	qmgr_job_free(b);
 }
 
+/* count_asked - read all that came; how many requests */
+static size_t count_asked(struct rig *rig, struct asked *last)
+{
+	size_t count = 0;
+
+	while (look(rig, last)) {
+		count++;
+		loop_turn(rig->loop, 0);
+	}
+	return count;
+}
+
+TEST(transport, slow_destinations_leave_room_for_others)
+{
+	enum { SLOW = 6, EACH = 600 };
+	struct transport_settings s = plain;
+	struct job *j = qmgr_job(1, "slow", 1), *well = qmgr_job(2, "well", 1);
+	struct asked q, last;
+	struct rig rig;
+	size_t count;
+
+	s.dest.most = 500;
+	s.dest.fixed = true;
+	rig_open(&rig, &s);
+	for (int i = 0; i < SLOW * EACH; i++) {
+		char name[20];
+
+		snprintf(name, sizeof(name), "slow%d", i % SLOW);
+		j->rcpts->state = RCPT_NEW;
+		add(&rig, j, name);
+	}
+	transports_send(&rig.set);
+	count = count_asked(&rig, &q);
+	/* n each, n = (2000 - 6 n) / 4 */
+	CHECK_INT(count, SLOW * 200);
+	add(&rig, well, "well");
+	transports_send(&rig.set);
+	(void)asks(&rig, "u0@well.example");
+	/* An answer makes room for the one that it is of. */
+	say(&rig, &q, 1, false);
+	CHECK_INT(count_asked(&rig, &last), 1);
+	CHECK_STR(last.text, "u0@slow.example");
+	rig_close(&rig);
+	qmgr_job_free(j);
+	qmgr_job_free(well);
+}
+
 TEST(transport, nothing_is_sent_while_it_may_not)
 {
 	struct job *a = qmgr_job(1, "a", 1);
