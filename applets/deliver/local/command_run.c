@@ -378,16 +378,54 @@ static void run(struct local *g, struct job *j)
 	}
 }
 
+/*
+ * same_user - do both count for one? Those of aliases run as somebody who has no home: each
+ * recipient for itself
+ */
+static bool same_user(const struct job *a, const struct job *b)
+{
+	return a->target->user.uid == b->target->user.uid &&
+		(a->target->user.home[0] != '\0' ||
+			str_ieq(a->recipient->r->address, b->recipient->r->address));
+}
+
+/* may_run - local_destination_concurrency_limit: a user's slow commands hold up no one else's */
+static bool may_run(const struct local *g, const struct job *j)
+{
+	int64_t limit = param.local_destination_concurrency_limit;
+	int64_t count = 0;
+
+	for (const struct command *c = g->commands; c != NULL && limit > 0; c = c->next) {
+		count += same_user(c->job, j);
+	}
+	return limit == 0 || count < limit;
+}
+
+/* take_job - the first that may run, or that nobody waits for any more; NULL: none */
+static struct job *take_job(struct local *g)
+{
+	struct jobs *q = &g->command_jobs;
+	struct job **link = &q->first, *before = NULL, *j;
+
+	while ((j = *link) != NULL && job_wanted(j) && !may_run(g, j)) {
+		before = j;
+		link = &j->next;
+	}
+	if (j != NULL) {
+		*link = j->next;
+		if (q->last == j) {
+			q->last = before;
+		}
+	}
+	return j;
+}
+
 /* command_begin - as many as may run */
 static void command_begin(struct local *g)
 {
 	struct job *j;
 
-	while (g->command_count < COMMANDS_MAX && (j = g->command_jobs.first) != NULL) {
-		g->command_jobs.first = j->next;
-		if (g->command_jobs.first == NULL) {
-			g->command_jobs.last = NULL;
-		}
+	while (g->command_count < COMMANDS_MAX && (j = take_job(g)) != NULL) {
 		if (job_wanted(j)) {
 			run(g, j);
 		} else {
