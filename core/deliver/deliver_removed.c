@@ -7,12 +7,21 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
+#include "mime/source.h"
 #include "mail/removed.h"
 #include "deliver/deliver_impl.h"
 
-static int sum_put(void *arg, const char *data, size_t len)
+/* The size of a content with CR LF line ends. */
+struct tally {
+	uint64_t size;
+	bool cr;
+};
+
+static int tally_put(void *arg, const char *data, size_t len)
 {
-	delivered_sum_add(arg, data, len);
+	struct tally *t = arg;
+
+	t->size += len + mime_bare_lfs(data, len, &t->cr);
 	return 0;
 }
 
@@ -33,11 +42,10 @@ static void look_up(const struct buf *all, const char *real, struct deliver_item
 {
 	uint64_t key =
 		removed_key(real, it->queue_id, slice_of(it->original), slice_of(it->recipient));
-	struct delivered_sum s;
+	struct tally t = { 0, false };
 
-	delivered_sum_begin(&s);
-	if (is_key(all, key) && deliver_put_content(it, false, sum_put, &s) == 0 &&
-		removed_has(all, key, delivered_sum_end(&s))) {
+	if (is_key(all, key) && deliver_put_content(it, false, tally_put, &t) == 0 &&
+		removed_has(all, key, t.size)) {
 		deliver_set(it, DELIVER_DUPLICATE, "2.0.0",
 			"delivered to mailbox, and removed from it since");
 	}

@@ -9,7 +9,7 @@
 
 /*
  * What tells a message that our delivery agent put into a mailbox: the queue id in its first
- * Received header, the addresses above it, and its content.
+ * Received header, the addresses above it, and how long its content is.
  */
 enum {
 	DELIVERED_ID_SIZE = 24,
@@ -30,14 +30,5 @@ struct delivered_head {
 void delivered_parse(struct delivered_head *h, const char *data, size_t len, size_t start);
 /* The next word after " id " in a Received header; false: no more. */
 bool delivered_next_id(struct slice *rest, char id[DELIVERED_ID_SIZE]);
-
-/* A sum of a content, the same for LF and CR LF, and with or without the end of its last line. */
-struct delivered_sum {
-	uint64_t sum, lines;
-	bool cr;
-};
-void delivered_sum_begin(struct delivered_sum *s);
-void delivered_sum_add(struct delivered_sum *s, const char *data, size_t len);
-uint64_t delivered_sum_end(struct delivered_sum *s);
 
 #endif

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "mime/source.h"
 #include "mail/mailbox_text.h"
 #include "mail/removed.h"
 
@@ -27,46 +28,41 @@ static bool read_head(struct mail_text *t, struct buf *head)
 	return true;
 }
 
-/* sum_content - of what is from there on; false: it cannot be read */
-static bool sum_content(struct mail_text *t, uint64_t at, uint64_t *sum_r)
-{
-	struct delivered_sum s;
-	const char *data;
-	size_t len;
-
-	delivered_sum_begin(&s);
-	for (; at < mail_size(t); at += len) {
-		data = mail_bytes(t, at, &len);
-		if (data == NULL) {
-			return false;
-		}
-		delivered_sum_add(&s, data, len);
-	}
-	*sum_r = delivered_sum_end(&s);
-	return true;
-}
-
-/* note_text - an entry for each word that may be a message's queue id, to out */
-static void note_text(const char *real, struct mail_text *t, struct buf *head, struct buf *out)
+/*
+ * note_head - an entry for each word that may be a message's queue id, to out; size: of the whole
+ * message with CR LF line ends
+ */
+static void note_head(const char *real, const struct buf *head, uint64_t size, struct buf *out)
 {
 	struct removed_entry e = { .time = time(NULL) };
 	struct delivered_head h;
 	char id[DELIVERED_ID_SIZE];
-	bool summed = false;
+	bool cr = false;
 
-	buf_reset(head);
-	if (!read_head(t, head)) {
-		return;
-	}
 	delivered_parse(&h, head->data, head->len, 0);
+	e.size = size - h.content - mime_bare_lfs(head->data, h.content, &cr);
 	while (h.ours && h.received.ptr != NULL && delivered_next_id(&h.received, id)) {
-		if (!summed && !sum_content(t, h.content, &e.sum)) {
-			return;
-		}
-		summed = true;
 		e.key = removed_key(real, id, h.original, h.recipient);
 		buf_add(out, (const char *)&e, sizeof(e));
 	}
+}
+
+/* note_message - the message of that UID, if it can be read */
+static void note_message(
+	struct mailbox *mb, uint32_t uid, const char *real, struct buf *head, struct buf *out)
+{
+	struct mail_text *t = text_open_head(mb, uid);
+	int64_t i;
+
+	buf_reset(head);
+	if (t != NULL && read_head(t, head) && head->len > 0) {
+		/* Reading may have synced: the place is another now. */
+		i = mailbox_find(mb, uid);
+		if (i >= 0) {
+			note_head(real, head, mailbox_msg(mb, i)->info.size, out);
+		}
+	}
+	mail_close(t);
 }
 
 /* collect - entries of those that came lately and can be read, to out */
@@ -78,16 +74,13 @@ static void collect(struct mailbox *mb, const uint32_t *uids, size_t count, stru
 
 	for (size_t k = 0; k < count && mb->store->home[0] != '\0'; k++) {
 		int64_t i = mailbox_find(mb, uids[k]);
-		struct mail_text *t;
 
 		if (i < 0 || mailbox_msg(mb, i)->info.received < since) {
 			continue;
 		}
 		real = real != NULL ? real : realpath(mb->path, NULL);
-		t = real != NULL ? text_open(mb, uids[k]) : NULL;
-		if (t != NULL) {
-			note_text(real, t, &head, out);
-			mail_close(t);
+		if (real != NULL) {
+			note_message(mb, uids[k], real, &head, out);
 		}
 	}
 	buf_free(&head);

@@ -10,7 +10,8 @@
 #include "mail/mail_driver.h"
 #include "mail/mailbox_view.h"
 
-struct mail_text *text_open(struct mailbox *mb, uint32_t uid)
+/* open_text - of a message that need not be in any view; NULL: gone, or an error */
+static struct mail_text *open_text(struct mailbox *mb, uint32_t uid, bool head)
 {
 	struct mail_text *t;
 
@@ -23,6 +24,7 @@ struct mail_text *text_open(struct mailbox *mb, uint32_t uid)
 	t->ms = mb->ms;
 	t->mb = mb;
 	t->uid = uid;
+	t->head = head;
 	if (mb->store->driver->open_text(mb, uid, t) != 0) {
 		mail_close(t);
 		return NULL;
@@ -30,10 +32,15 @@ struct mail_text *text_open(struct mailbox *mb, uint32_t uid)
 	return t;
 }
 
+struct mail_text *text_open_head(struct mailbox *mb, uint32_t uid)
+{
+	return open_text(mb, uid, true);
+}
+
 struct mail_text *mail_open(struct mailbox_view *v, uint32_t seq)
 {
 	v->mb->ms = v->ms;
-	return text_open(v->mb, mailbox_info(v, seq)->uid);
+	return open_text(v->mb, mailbox_info(v, seq)->uid, false);
 }
 
 uint64_t mail_size(const struct mail_text *t)

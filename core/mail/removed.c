@@ -12,8 +12,9 @@
  * In the home, because that is what the delivery agent knows of a user without a look at where
  * indexes are, which imapd, pop3d and mail each have elsewhere. All are the user's own processes.
  *
- * The content's sum is part of it: the beginning of a message that a killed agent left can be
- * taken out, too, and then the whole of it still has to come.
+ * The content's size is part of it: the beginning of a message that a killed agent left can be
+ * taken out, too, and then the whole of it still has to come. The size and not a sum: the index
+ * knows it, and to read 200 MB that a client deletes took ten times as long as to remove them.
  *
  * How long: a message comes again as long as it is in the queue, five days as it is
  * installed (maximal_queue_lifetime). So a message that is older than REMOVED_DAYS is not written
@@ -65,13 +66,13 @@ uint64_t removed_back(uint64_t key)
 	return ~key;
 }
 
-bool removed_has(const struct buf *all, uint64_t key, uint64_t sum)
+bool removed_has(const struct buf *all, uint64_t key, uint64_t size)
 {
 	const struct removed_entry *e = (const struct removed_entry *)all->data;
 	int balance = 0; /* of both, as a file may have been read twice */
 
 	for (size_t i = 0; i < all->len / sizeof(*e); i++) {
-		if (e[i].sum == sum) {
+		if (e[i].size == size) {
 			balance += e[i].key == key;
 			balance -= e[i].key == removed_back(key);
 		}

@@ -12,9 +12,9 @@
 enum { REMOVED_DAYS = 7, REMOVED_SECONDS = REMOVED_DAYS * 24 * 3600 };
 
 struct removed_entry {
-	uint64_t key; /* removed_key() */
-	uint64_t sum; /* of the content: delivered_sum_end() */
-	int64_t time; /* when it was taken out */
+	uint64_t key;  /* removed_key() */
+	uint64_t size; /* of the content, with CR LF line ends */
+	int64_t time;  /* when it was taken out */
 };
 
 /*
@@ -25,8 +25,8 @@ uint64_t removed_key(
 	const char *mailbox, const char *id, struct slice original, struct slice recipient);
 /* The key of an entry that takes one with this key back: its message stayed. */
 uint64_t removed_back(uint64_t key);
-/* Is a message with this key and sum taken out, by all that removed_read() gave? */
-bool removed_has(const struct buf *all, uint64_t key, uint64_t sum);
+/* Is a message with this key and size taken out, by all that removed_read() gave? */
+bool removed_has(const struct buf *all, uint64_t key, uint64_t size);
 /* Write down count entries for the user whose home this is; "": nowhere. */
 void removed_add(const char *home, const struct removed_entry *entries, size_t count);
 /* All that is written down for that user: an array of struct removed_entry. */

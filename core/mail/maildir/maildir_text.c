@@ -49,7 +49,7 @@ int maildir_open_text(struct mailbox *mb, uint32_t uid, struct mail_text *text)
 int maildir_fill_text(struct mail_text *t, uint64_t offset)
 {
 	int fd = ((struct maildir_text *)t)->fd;
-	size_t want = t->size <= TEXT_WHOLE ? (size_t)t->size : TEXT_WINDOW;
+	size_t want = t->size <= text_whole(t) ? (size_t)t->size : text_window(t);
 	ssize_t n;
 
 	if (t->size - offset < want) {

@@ -73,7 +73,7 @@ static int place_text(struct mbox_text *t, const struct mbox_msg *m)
 	t->scan_stored = head;
 	t->filtered = (m->msg.bits & (MSG_HIDDEN | MSG_QUOTED)) != 0;
 	/* A small message is filtered as a whole once it is read. */
-	return t->filtered && t->end - head <= TEXT_WHOLE ? 0 : place_pieces(t, m);
+	return t->filtered && t->end - head <= text_whole(&t->text) ? 0 : place_pieces(t, m);
 }
 
 static int64_t now_ms(void)
@@ -125,8 +125,11 @@ static bool is_itself(struct mailbox *mb, const struct mbox_msg *m)
 	return same;
 }
 
-/* locate - the message where it is now; NULL: it is gone, or an error */
-static struct mbox_msg *locate(struct mailbox *mb, struct mailstore *ms, uint32_t uid)
+/*
+ * locate - the message where it is now; sure: what stands there is read for that where it might be
+ * another. NULL: it is gone, or an error
+ */
+static struct mbox_msg *locate(struct mailbox *mb, struct mailstore *ms, uint32_t uid, bool sure)
 {
 	const struct mail_driver *driver = mb->store->driver;
 	int64_t i;
@@ -143,7 +146,7 @@ static struct mbox_msg *locate(struct mailbox *mb, struct mailstore *ms, uint32_
 		mbox_unlock(mb);
 	}
 	i = mailbox_find(mb, uid);
-	if (i >= 0 && (mb->f.state & MBOX_UNVERIFIED) && !is_itself(mb, mbox_msg(mb, i))) {
+	if (i >= 0 && sure && (mb->f.state & MBOX_UNVERIFIED) && !is_itself(mb, mbox_msg(mb, i))) {
 		if (driver->sync(mb, true) != 0) {
 			return NULL;
 		}
@@ -235,7 +238,8 @@ static int next_quoted(struct mbox_text *t)
 {
 	const struct text_piece *p = &t->pieces[t->scan_piece];
 	uint64_t left = p->stored + p->len - t->scan_stored;
-	size_t want = left < MBOX_WINDOW ? (size_t)left : MBOX_WINDOW, used, len;
+	size_t most = t->text.head ? TEXT_HEAD : MBOX_WINDOW;
+	size_t want = left < most ? (size_t)left : most, used, len;
 
 	buf_reset(&t->text.window);
 	if (read_stored(t, t->scan_stored, want) != 0) {
@@ -337,14 +341,14 @@ static int fill_whole(struct mbox_text *t)
 
 int mbox_open_text(struct mailbox *mb, uint32_t uid, struct mail_text *t)
 {
-	struct mbox_msg *m = locate(mb, t->ms, uid);
+	struct mbox_msg *m = locate(mb, t->ms, uid, !t->head);
 
 	return m != NULL ? place_text((struct mbox_text *)t, m) : -1;
 }
 
 int64_t mbox_stored(struct mailbox *mb, uint32_t uid, uint64_t offset, void *data, size_t len)
 {
-	const struct mbox_msg *m = locate(mb, mb->ms, uid);
+	const struct mbox_msg *m = locate(mb, mb->ms, uid, true);
 	size_t done = 0;
 
 	if (m == NULL) {
@@ -383,7 +387,7 @@ int mbox_fill_text(struct mail_text *text, uint64_t offset)
 	if (!is_as_known(t->text.mb) || t->layout != mbox_box(t->text.mb)->layout) {
 		uint64_t size = t->text.size;
 
-		m = locate(t->text.mb, t->text.ms, t->text.uid);
+		m = locate(t->text.mb, t->text.ms, t->text.uid, !text->head);
 		if (m == NULL || place_text(t, m) != 0) {
 			return -1;
 		}
@@ -392,13 +396,13 @@ int mbox_fill_text(struct mail_text *text, uint64_t offset)
 				"%s: another program changed the message", t->text.mb->path);
 		}
 	}
-	if (t->filtered && t->end - t->start <= TEXT_WHOLE) {
+	if (t->filtered && t->end - t->start <= text_whole(text)) {
 		return fill_whole(t);
 	}
 	if (t->quoted) {
 		return fill_quoted(t, offset);
 	}
-	want = t->text.size <= TEXT_WHOLE ? (size_t)t->text.size : TEXT_WINDOW;
+	want = text->size <= text_whole(text) ? (size_t)text->size : text_window(text);
 	if (t->text.size - offset < want) {
 		want = (size_t)(t->text.size - offset);
 	}
