@@ -18,6 +18,7 @@
 #include "map/map_wait.h"
 #include "queue/queue_write.h"
 #include "message/cleanup.h"
+#include "message/pipeline.h"
 
 enum { ENQUEUE_RECIPIENTS_MAX = 1000000 };
 
@@ -26,7 +27,10 @@ enum step { STEP_BEGIN, STEP_RECIPIENTS, STEP_DATA, STEP_END };
 struct enqueue {
 	struct queue *q;
 	struct queue_message *message;
-	struct cleanup *cleanup;
+	struct pipeline *pipeline; /* from the first byte of content on */
+	struct loop *loop;
+	void (*resumed)(void *arg);
+	void *resumed_arg;
 	struct arena arena;
 	struct hash seen; /* recipients, to drop doubles */
 	struct queue_envelope env;
@@ -49,13 +53,17 @@ static int put_queue(void *arg, const void *data, size_t len)
 	return queue_write(e->message, data, len);
 }
 
-struct enqueue *enqueue_new(struct queue *q, uid_t uid, const char *source)
+struct enqueue *enqueue_new(struct queue *q, uid_t uid, const char *source, struct loop *loop,
+	void (*resumed)(void *arg), void *arg)
 {
 	const struct queue_envelope empty = { .sender = "" };
 	struct enqueue *e = mem_alloc(sizeof(*e));
 
 	e->q = q;
 	e->uid = uid;
+	e->loop = loop;
+	e->resumed = resumed;
+	e->resumed_arg = arg;
 	e->arrival = time(NULL);
 	e->message = queue_begin(q, &empty);
 	if (source != NULL) {
@@ -137,24 +145,29 @@ static void begin_content(struct enqueue *e)
 	struct buf received = BUF_INIT;
 
 	cleanup_received(&received, &trace);
-	e->cleanup = cleanup_begin(&config, buf_str(&received));
+	e->pipeline = pipeline_new(&config, e->loop, e->resumed, e->resumed_arg);
+	(void)pipeline_begin(e->pipeline, buf_str(&received));
 	buf_free(&received);
 	e->step = STEP_DATA;
 }
 
-/* note_status - what the filter says */
-static void note_status(struct enqueue *e, enum cleanup_status status)
+/* note_stages - what the pipeline has come to */
+static void note_stages(struct enqueue *e)
 {
-	switch (status) {
-	case CLEANUP_OK:
+	const char *text = e->pipeline != NULL ? pipeline_text(e->pipeline) : "";
+
+	switch (e->pipeline != NULL ? pipeline_status(e->pipeline) : PIPELINE_OK) {
+	case PIPELINE_OK:
+	case PIPELINE_WAIT:
 		break;
-	case CLEANUP_HOPS:
-		fail(e, PICKUP_REFUSED, "too many hops");
+	case PIPELINE_REJECT:
+		fail(e, PICKUP_REFUSED, text);
 		break;
-	case CLEANUP_WRITE:
+	case PIPELINE_TEMPFAIL:
 		fail(e, PICKUP_RETRY,
-			queue_is_full(e->q) ? "insufficient system storage"
-					    : "queue file write error");
+			*text != '\0'                 ? text
+				: queue_is_full(e->q) ? "insufficient system storage"
+						      : "queue file write error");
 		break;
 	}
 }
@@ -169,7 +182,8 @@ static void take_data(struct enqueue *e, const struct pickup_message *m)
 		fail(e, PICKUP_REFUSED, "message file too big");
 	}
 	if (e->status == PICKUP_OK) {
-		note_status(e, cleanup_write(e->cleanup, m->data, m->len));
+		(void)pipeline_write(e->pipeline, m->data, m->len);
+		note_stages(e);
 	}
 }
 
@@ -186,7 +200,10 @@ static int take_end(struct enqueue *e)
 		add_failed(e) != 0) {
 		return 1;
 	}
-	note_status(e, cleanup_end(e->cleanup));
+	if (e->status == PICKUP_OK) {
+		(void)pipeline_end(e->pipeline);
+		note_stages(e);
+	}
 	e->step = STEP_END;
 	return 0;
 }
@@ -222,8 +239,15 @@ int enqueue_take(struct enqueue *e, const struct pickup_message *m)
 	return -1;
 }
 
+bool enqueue_waits(const struct enqueue *e)
+{
+	return e->status == PICKUP_OK && e->pipeline != NULL &&
+		pipeline_status(e->pipeline) == PIPELINE_WAIT;
+}
+
 enum pickup_status enqueue_result(struct enqueue *e, const char **text_r)
 {
+	note_stages(e);
 	*text_r = e->status == PICKUP_OK ? e->id : e->text;
 	return e->status;
 }
@@ -236,7 +260,7 @@ const char *enqueue_id(const struct enqueue *e)
 /* release - everything but the message */
 static void release(struct enqueue *e)
 {
-	cleanup_free(e->cleanup);
+	pipeline_free(e->pipeline);
 	hash_free(&e->seen, NULL);
 	arena_free(&e->arena);
 	mem_free(e);
@@ -253,7 +277,7 @@ static void committed(void *arg, bool ok)
 void enqueue_commit(struct enqueue *e, void (*done)(void *arg, bool ok, const char *id), void *arg)
 {
 	log_info("%s: uid=%ld from=<%s>", e->id, (long)e->uid, e->sender);
-	cleanup_log_message_id(e->cleanup, e->id);
+	cleanup_log_message_id(pipeline_cleanup(e->pipeline), e->id);
 	e->done = done;
 	e->arg = arg;
 	queue_set_envelope(e->message, &e->env);

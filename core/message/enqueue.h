@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "base/loop.h"
 #include "queue/queue.h"
 #include "queue/queue_change.h"
 #include "queue/queue_write.h"
@@ -12,13 +13,17 @@
 
 /*
  * A local submission on its way into queue.db: pickup's and direct
- * sendmail's common part. Fed with the messages of ipc/pickup_request.h; cleaned up by
- * message/cleanup.h. Durable with the next queue_commit().
+ * sendmail's common part. Fed with the messages of ipc/pickup_request.h; its content goes through
+ * the stages of message/pipeline.h. Durable with the next queue_commit().
  */
 struct enqueue;
 
-/* uid is the submitter. source: name kept with the message (queue_set_source()), or NULL. */
-struct enqueue *enqueue_new(struct queue *q, uid_t uid, const char *source);
+/*
+ * uid is the submitter. source: name kept with the message (queue_set_source()), or NULL. loop is
+ * for the stages; resumed(arg) is called from it when enqueue_waits() is over.
+ */
+struct enqueue *enqueue_new(struct queue *q, uid_t uid, const char *source, struct loop *loop,
+	void (*resumed)(void *arg), void *arg);
 /*
  * The next message. 0; 1: a table has yet to answer (map/map_wait.h), the same message once more
  * then; -1: malformed or out of order. Errors that do not
@@ -26,8 +31,13 @@ struct enqueue *enqueue_new(struct queue *q, uid_t uid, const char *source);
  */
 int enqueue_take(struct enqueue *e, const struct pickup_message *m);
 /*
+ * What was taken waits in a stage: give no more, and ask nothing, until resumed(). Never
+ * true of what is refused already.
+ */
+bool enqueue_waits(const struct enqueue *e);
+/*
  * END was taken: is there anything against it? PICKUP_OK: call enqueue_commit(). *text_r is
- * set otherwise.
+ * set otherwise, valid as long as e.
  */
 enum pickup_status enqueue_result(struct enqueue *e, const char **text_r);
 /*

@@ -23,6 +23,7 @@ struct pipeline {
 	struct cleanup_config config; /* put and arg are the caller's */
 	struct cleanup *cleanup;
 	struct pipeline_stage *first, **last;
+	struct loop *loop;
 	void (*resumed)(void *arg);
 	void *arg;
 	enum pipeline_status status; /* OK, or the refusal */
@@ -33,6 +34,11 @@ struct pipeline {
 	bool in_body;
 	bool in_piece; /* of a header that was too long, in the middle of a line */
 };
+
+static struct {
+	void (*add)(void *arg, struct pipeline *p);
+	void *arg;
+} G;
 
 /* ---- Events ---- */
 
@@ -211,15 +217,25 @@ static int split(void *arg, const void *data, size_t len)
 
 /* ---- The pipeline ---- */
 
-struct pipeline *pipeline_new(
-	const struct cleanup_config *config, void (*resumed)(void *arg), void *arg)
+void pipeline_stages(void (*add)(void *arg, struct pipeline *p), void *arg)
+{
+	G.add = add;
+	G.arg = arg;
+}
+
+struct pipeline *pipeline_new(const struct cleanup_config *config, struct loop *loop,
+	void (*resumed)(void *arg), void *arg)
 {
 	struct pipeline *p = mem_alloc(sizeof(*p));
 
 	p->config = *config;
 	p->last = &p->first;
+	p->loop = loop;
 	p->resumed = resumed;
 	p->arg = arg;
+	if (G.add != NULL) {
+		G.add(G.arg, p);
+	}
 	return p;
 }
 
@@ -328,6 +344,11 @@ void pipeline_free(struct pipeline *p)
 }
 
 /* ---- For stages ---- */
+
+struct loop *pipeline_loop(const struct pipeline *p)
+{
+	return p->loop;
+}
 
 void pipeline_pass_header(struct pipeline_stage *s, const char *text, size_t len)
 {

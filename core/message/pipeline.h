@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "base/loop.h"
 #include "message/cleanup.h"
 
 /*
@@ -14,7 +15,8 @@
  *	content -> cleanup -> header, header, ..., body, body, ..., end -> stage -> stage -> put
  *
  * The first is always message/cleanup.h: it makes headers of lines. Without another one content
- * goes from there straight to put().
+ * goes from there straight to put(). Mail goes through one whichever way it comes: by SMTP
+ * (applets/receive/smtpd), from this host (message/enqueue.h), from the queue manager itself.
  *
  * A stage that waits has taken what it was given; what comes behind it is kept for it, and the
  * caller, who is told PIPELINE_WAIT, gives no more until it hears that the pipeline goes on: so
@@ -55,10 +57,16 @@ struct pipeline_stage {
 
 /*
  * cleanup's put is where it all ends; the texts of config must live as long. resumed(arg) is called
- * when all that was given is done with, from whatever called pipeline_resume().
+ * when all that was given is done with, from whatever called pipeline_resume(). loop is for the
+ * stages: what they wait for is watched there.
  */
-struct pipeline *pipeline_new(
-	const struct cleanup_config *config, void (*resumed)(void *arg), void *arg);
+struct pipeline *pipeline_new(const struct cleanup_config *config, struct loop *loop,
+	void (*resumed)(void *arg), void *arg);
+/*
+ * Whoever is to put stages into every new pipeline of this process, whatever mail it is for: called
+ * by pipeline_new(). NULL: nobody.
+ */
+void pipeline_stages(void (*add)(void *arg, struct pipeline *p), void *arg);
 /* Behind the others, before pipeline_begin(). It is the pipeline's from now on. */
 void pipeline_add(struct pipeline *p, struct pipeline_stage *s, const struct pipeline_class *class);
 /* received: a whole header that goes first, or NULL. */
@@ -76,6 +84,7 @@ void pipeline_free(struct pipeline *p);
 
 /* ---- For stages ---- */
 
+struct loop *pipeline_loop(const struct pipeline *p);
 /* To the next one. header() and body() pass on themselves what they let through. */
 void pipeline_pass_header(struct pipeline_stage *s, const char *text, size_t len);
 void pipeline_pass_body(struct pipeline_stage *s, const char *data, size_t len);

@@ -2,6 +2,7 @@
 #define MESSAGE_SUBMIT_IMPL_H
 
 #include "base/buf.h"
+#include "base/loop.h"
 #include "base/stream.h"
 #include "queue/queue.h"
 #include "ipc/pickup_request.h"
@@ -44,6 +45,7 @@ struct submit {
 	struct buf out;
 	struct queue *queue;
 	struct enqueue *enqueue;
+	struct loop *loop; /* what the message's stages wait in */
 	bool committed;
 	/* maildrop */
 	int fd;

@@ -31,6 +31,7 @@
 enum {
 	SOCKET_SECONDS = 30,  /* without progress */
 	ANSWER_SECONDS = 300, /* the commit may wait for a slow disk */
+	TURN_MS = 1000,
 	NAME_SIZE = 40
 };
 
@@ -173,7 +174,8 @@ static enum way_status queue_way_open(struct submit *s)
 	}
 	/* virtual_alias_maps: a command that only hands mail in has opened no tables yet. */
 	route_init();
-	s->enqueue = enqueue_new(s->queue, getuid(), NULL);
+	s->loop = loop_new();
+	s->enqueue = enqueue_new(s->queue, getuid(), NULL, s->loop, NULL, NULL);
 	return WAY_OK;
 }
 
@@ -187,6 +189,10 @@ static enum way_status queue_way_put(struct submit *s, const char *data, size_t 
 		if (enqueue_take(s->enqueue, &m) != 0) {
 			submit_set_error(s, "malformed submission");
 			return WAY_REFUSED;
+		}
+		/* Its stages have time limits of their own. */
+		while (enqueue_waits(s->enqueue)) {
+			loop_turn(s->loop, TURN_MS);
 		}
 		buf_consume(&s->out, size);
 	}
@@ -223,6 +229,8 @@ static void queue_way_close(struct submit *s)
 {
 	enqueue_free(s->enqueue);
 	s->enqueue = NULL;
+	loop_free(s->loop);
+	s->loop = NULL;
 	queue_close(s->queue);
 	s->queue = NULL;
 	buf_free(&s->out);

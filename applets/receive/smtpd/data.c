@@ -101,10 +101,7 @@ static void begin_content(struct smtpd_session *s, bool bdat)
 		return;
 	}
 	put_received(s, &received);
-	tx->pipeline = pipeline_new(&config, on_stages, s);
-	if (s->d->add_stages != NULL) {
-		s->d->add_stages(s->d->stages_arg, tx->pipeline);
-	}
+	tx->pipeline = pipeline_new(&config, s->d->loop, on_stages, s);
 	(void)pipeline_begin(tx->pipeline, buf_str(&received));
 	buf_free(&received);
 }

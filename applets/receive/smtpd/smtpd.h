@@ -31,8 +31,6 @@
  *	session_state.c	states, replies, counts
  */
 
-struct pipeline;
-
 /* What the sessions of a process share. */
 struct smtpd {
 	struct loop *loop;           /* NULL in tests: nothing waits, no delays */
@@ -48,10 +46,7 @@ struct smtpd {
 	struct hash clients;              /* connections by address */
 	struct maps *forbidden;           /* the tables of smtpd_forbidden_commands */
 	struct maps *hidden_words;        /* smtpd_discard_ehlo_keyword_address_maps */
-	/* What stands between cleanup and the queue; NULL: nothing. */
-	void (*add_stages)(void *arg, struct pipeline *p);
-	void *stages_arg;
-	const char *service_name; /* master.cf's */
+	const char *service_name;         /* master.cf's */
 	bool lmtp;
 	bool stand_alone; /* one trusted session on stdin and stdout (sendmail -bs) */
 	bool tls_offered, tls_required;

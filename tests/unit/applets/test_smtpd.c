@@ -347,7 +347,7 @@ TEST(smtpd, a_stage_waits)
 
 	log_open("unit", LOG_TO_FILE);
 	configure();
-	server.add_stages = add_stages;
+	pipeline_stages(add_stages, NULL);
 	talk(NEVER, sizeof(dialogue), &plain);
 	mask_ids(&plain);
 	for (int moment = AT_HEADER; moment <= AT_END; moment++) {

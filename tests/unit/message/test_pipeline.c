@@ -137,7 +137,7 @@ static struct pipeline *start(struct noter *n, struct loop *loop)
 	buf_reset(&out);
 	resumed = freed = 0;
 	n->loop = loop;
-	return pipeline_new(&config, on_resumed, NULL);
+	return pipeline_new(&config, loop, on_resumed, NULL);
 }
 
 /* settle - turns until it does not wait any more; false: it still does */
@@ -285,7 +285,7 @@ TEST(pipeline, what_cleanup_says)
 	struct pipeline *p;
 
 	configure();
-	p = pipeline_new(&config, NULL, NULL);
+	p = pipeline_new(&config, NULL, NULL, NULL);
 	CHECK_INT(pipeline_begin(p, NULL), PIPELINE_OK);
 	for (int i = 0; i < param.hopcount_limit; i++) {
 		(void)pipeline_write(p, "Received: x\n", 12);
@@ -295,7 +295,7 @@ TEST(pipeline, what_cleanup_says)
 	CHECK_STR(pipeline_text(p), "too many hops");
 	pipeline_free(p);
 	config.put = put_nothing;
-	p = pipeline_new(&config, NULL, NULL);
+	p = pipeline_new(&config, NULL, NULL, NULL);
 	(void)pipeline_begin(p, NULL);
 	(void)pipeline_write(p, "A: b\n\nc\n", 8);
 	CHECK_INT(pipeline_end(p), PIPELINE_TEMPFAIL);
