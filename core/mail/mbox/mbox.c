@@ -31,6 +31,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "mail/mbox/mbox_driver.h"
+#include "mail/mbox/mbox_journal.h"
+#include "mail/mbox/mbox_note.h"
 
 enum { FOLLOW_TRIES = 5, TICK_NS = 50 * 1000 * 1000 };
 
@@ -546,25 +548,40 @@ static int can_open(struct mailbox *mb)
 	return mbox_is_open(mb) ? 0 : open_file(mb, false);
 }
 
+/* needs_recovery - did a crash interrupt a change or an append? */
+static bool needs_recovery(struct mailbox *mb)
+{
+	return mbox_journal_left(mb) || mbox_note_left(mb);
+}
+
+/* recover - finish the one, take back the other. With the exclusive lock; 1 done, 0 nothing, -1 */
+static int recover(struct mailbox *mb)
+{
+	int changed = mbox_journal_recover(mb);
+	int torn = changed >= 0 ? mbox_torn_recover(mb) : -1;
+
+	return torn < 0 ? -1 : changed | torn;
+}
+
 int mbox_sync(struct mailbox *mb, bool full)
 {
 	struct stat st;
-	bool recover;
+	bool mend;
 	int rc;
 
 	mailbox_unstick(mb);
 	if (look(mb, &st) != 0 || mailbox_refresh(mb) != 0) {
 		return -1;
 	}
-	recover = full && mbox_needs_recovery(mb);
-	if (unchanged(mb, &st) && !recover && !(full && (mb->f.state & MBOX_UNVERIFIED))) {
+	mend = full && needs_recovery(mb);
+	if (unchanged(mb, &st) && !mend && !(full && (mb->f.state & MBOX_UNVERIFIED))) {
 		return full && st.st_size > 0 ? can_open(mb) : 0;
 	}
 	/* Opening, one waits; with a folder open the next look is soon enough. */
-	if (mbox_lock(mb, recover, full ? MBOX_LOCK_MS : MBOX_LOCK_SYNC_MS) != 0) {
+	if (mbox_lock(mb, mend, full ? MBOX_LOCK_MS : MBOX_LOCK_SYNC_MS) != 0) {
 		return -1;
 	}
-	rc = recover ? mbox_recover(mb) : 0;
+	rc = mend ? recover(mb) : 0;
 	if (rc >= 0) {
 		rc = mbox_follow(mb, full && (mb->f.state & MBOX_UNVERIFIED));
 	}
@@ -605,7 +622,7 @@ int mbox_prepare(struct mailbox *mb)
 	if (mailbox_refresh(mb) != 0 || mbox_lock(mb, true, MBOX_LOCK_MS) != 0) {
 		return -1;
 	}
-	rc = mbox_recover(mb);
+	rc = recover(mb);
 	if (rc >= 0 && cut_zeros(mb) != 0) {
 		rc = -1;
 	}

@@ -67,8 +67,5 @@ void mbox_meta(struct buf *out, const struct mailbox *mb, const struct mbox_msg 
  * only as far as at most limit bytes have to move. Within a change, with the exclusive lock.
  */
 int mbox_rewrite(struct mailbox *mb, const uint8_t *drop, uint64_t limit);
-/* Finish what a crash interrupted. With the exclusive lock; 1 done, 0 nothing, -1. */
-int mbox_recover(struct mailbox *mb);
-bool mbox_needs_recovery(struct mailbox *mb);
 
 #endif

@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "mail/mbox/mbox_journal.h"
+#include "mail/mbox/mbox_note.h"
 
 enum { COPY_CHUNK = JOURNAL_CHUNK, TOUCH_BYTES = 64 * 1024 * 1024 };
 
@@ -168,6 +169,7 @@ int mbox_install_begin(struct mbox_install *in, struct mailbox *mb, uint64_t sta
 		store_fail_sys(mb->ms, mb->path, "read", "read");
 		return mbox_install_abort(in);
 	}
+	mbox_note_settle(mb);
 	in->by_rename = whole && may_rename(mb, &st) && begin_rename(in, &st) == 0;
 	if (in->by_rename ? copy_range(in, 0, start) != 0 : begin_journal(in, &st) != 0) {
 		return mbox_install_abort(in);

@@ -29,7 +29,7 @@ struct mbox_part {
 };
 /*
  * From offset start on only these parts are kept (ascending, none twice), durably, with next to no
- * room on the disk. 0; -1: what a later mbox_recover() finishes, or nothing happened.
+ * room on the disk. 0; -1: what a later mbox_journal_recover() finishes, or nothing happened.
  */
 int mbox_slide(struct mailbox *mb, uint64_t start, const struct mbox_part *kept, size_t count);
 

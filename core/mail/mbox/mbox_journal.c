@@ -72,11 +72,9 @@ struct found {
 	char *chunk;
 };
 
-/* add_sum - FNV-1a, 64 bits: against torn writes, not against people */
-static uint64_t add_sum(const void *data, size_t len)
+uint64_t mbox_sum(uint64_t sum, const void *data, size_t len)
 {
 	const unsigned char *p = data;
-	uint64_t sum = 0xcbf29ce484222325u;
 
 	for (size_t i = 0; i < len; i++) {
 		sum = (sum ^ p[i]) * 0x100000001b3u;
@@ -89,7 +87,7 @@ static uint64_t head_sum(const struct head *h)
 	struct head copy = *h;
 
 	copy.sum = 0;
-	return add_sum(&copy, sizeof(copy));
+	return mbox_sum(MBOX_SUM_INIT, &copy, sizeof(copy));
 }
 
 void mbox_directory(struct buf *out, const char *path)
@@ -175,7 +173,7 @@ int mbox_journal_commit(const struct mailbox *mb, int fd, const char *temporary,
 		return -1;
 	}
 	h.device = (uint64_t)st.st_dev;
-	h.path = add_sum(mb->path, strlen(mb->path));
+	h.path = mbox_sum(MBOX_SUM_INIT, mb->path, strlen(mb->path));
 	h.old_size = (uint64_t)st.st_size;
 	/* One that is there is of a mailbox on another device: ours was looked for. */
 	if (access(path, F_OK) == 0) {
@@ -236,7 +234,7 @@ void mbox_journal_drop(const char *path)
 
 /* ---- After a crash ---- */
 
-bool mbox_needs_recovery(struct mailbox *mb)
+bool mbox_journal_left(struct mailbox *mb)
 {
 	struct stat st;
 	char *path;
@@ -519,7 +517,7 @@ static int step_head(struct mbox_slide *s, struct head *h)
 	h->number = s->number + 1;
 	h->room = s->room;
 	h->device = (uint64_t)st.st_dev;
-	h->path = add_sum(s->mb->path, strlen(s->mb->path));
+	h->path = mbox_sum(MBOX_SUM_INIT, s->mb->path, strlen(s->mb->path));
 	h->old_size = (uint64_t)st.st_size;
 	if (write_head(s->fd, mbox_box(s->mb)->fd, h) != 0) {
 		return -1;
@@ -638,7 +636,7 @@ static int finish(struct mailbox *mb, struct found *f, char *path)
 	return 0;
 }
 
-int mbox_recover(struct mailbox *mb)
+int mbox_journal_recover(struct mailbox *mb)
 {
 	struct mbox_box *box = mbox_box(mb);
 	struct found f = { .mailbox = box->fd };
@@ -646,7 +644,7 @@ int mbox_recover(struct mailbox *mb)
 	char *path;
 	int rc;
 
-	if (box->fd < 0 || fstat(box->fd, &st) != 0 || !mbox_needs_recovery(mb)) {
+	if (box->fd < 0 || fstat(box->fd, &st) != 0 || !mbox_journal_left(mb)) {
 		return 0;
 	}
 	path = mbox_journal_path(mb, &st);
@@ -663,7 +661,7 @@ int mbox_recover(struct mailbox *mb)
 			? 1
 			: store_fail_sys(mb->ms, path, "rename", "write");
 	} else if (f.h.device != (uint64_t)st.st_dev &&
-		f.h.path != add_sum(mb->path, strlen(mb->path))) {
+		f.h.path != mbox_sum(MBOX_SUM_INIT, mb->path, strlen(mb->path))) {
 		rc = 0;
 	} else {
 		rc = finish(mb, &f, path) == 0 ? 1 : -1;

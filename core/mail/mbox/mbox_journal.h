@@ -43,10 +43,19 @@ int mbox_slide_put(struct mbox_slide *s, const char *data, size_t len, uint64_t 
 int mbox_slide_end(struct mbox_slide *s);
 /*
  * Remove what changes left that were killed before they had begun: journals without their name in
- * the directory of index.db at path that nobody has written to for an hour.
+ * the directory of index.db at path that nobody has written to for an hour, and notes of appends
+ * (mbox_note.h) that nobody has for a month.
  */
 void mbox_journal_sweep(const char *path);
 /* The change is made: the journal goes, durably, as it must not come back. */
 void mbox_journal_drop(const char *path);
+/* Is there one of a change that a crash interrupted? */
+bool mbox_journal_left(struct mailbox *mb);
+/* Finish it: 1 done, 0 nothing, -1. */
+int mbox_journal_recover(struct mailbox *mb);
+
+/* FNV-1a, 64 bits, of more bytes: against torn writes, not against people. */
+#define MBOX_SUM_INIT 0xcbf29ce484222325u
+uint64_t mbox_sum(uint64_t sum, const void *data, size_t len);
 
 #endif

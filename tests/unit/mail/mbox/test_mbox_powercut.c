@@ -523,7 +523,7 @@ TEST(mbox_powercut, damaged_journal)
 TEST(mbox_powercut, leftovers)
 {
 	static const char *const names[] = { "rewrite-123.tmp", "rewrite-7f.99.tmp",
-		"rewrite-456.tmp" };
+		"index.db.append-3", "index.db.append-4", "rewrite-456.tmp" };
 	struct timespec old[2] = { { .tv_sec = 1000000000 }, { .tv_sec = 1000000000 } };
 	char path[300];
 
@@ -531,15 +531,16 @@ TEST(mbox_powercut, leftovers)
 	mailstore_close(store_open("maildir"));
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		snprintf(path, sizeof(path), "home/mail/.pillarbox/%s", names[i]);
-		store_write(path, "x", 1);
-		if (i < 2) {
+		/* A note that has ended, and one that has not. */
+		store_write(path, i == 2 ? "" : "x", 1);
+		if (i < 4) {
 			REQUIRE(utimensat(AT_FDCWD, store_path(path), old, 0) == 0);
 		}
 	}
 	mailstore_close(store_open("mbox"));
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		snprintf(path, sizeof(path), "home/mail/.pillarbox/%s", names[i]);
-		CHECK((access(store_path(path), F_OK) == 0) == (i == 2));
+		CHECK((access(store_path(path), F_OK) == 0) == (i >= 3));
 	}
 }
 

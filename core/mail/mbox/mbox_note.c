@@ -1,0 +1,224 @@
+/*
+ * mbox_note - what is about to be appended to a mailbox file, noted before
+ */
+#include "mail/mbox/mbox_note.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "mail/mbox/mbox_journal.h"
+
+enum { SUMS_MAX = 64 * 1024, SETTLE_SECONDS = 120 };
+
+static const char MAGIC[8] = "PBXAPND1";
+
+/* note_path - NULL: the index is in memory, and there is no place for notes. Caller frees. */
+static char *note_path(const struct mailbox *mb)
+{
+	const char *index = index_path(mb->store->index);
+	struct buf path = BUF_INIT;
+
+	if (index == NULL) {
+		return NULL;
+	}
+	buf_addf(&path, "%s.append-%lld", index, (long long)mb->f.id);
+	return buf_steal(&path);
+}
+
+/* open_note - the descriptor, or -1 with errno */
+static int open_note(const char *path, int flags)
+{
+	struct stat st;
+	int fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+
+	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid())) {
+		close(fd);
+		errno = EINVAL;
+		return -1;
+	}
+	return fd;
+}
+
+void mbox_note_begin(struct mbox_note *n, uint64_t start, uint64_t size)
+{
+	*n = (struct mbox_note){ .start = start, .at = start, .grain = NOTE_GRAIN };
+	while (size / n->grain > SUMS_MAX && n->grain < NOTE_PART_MAX) {
+		n->grain *= 2;
+	}
+	n->sum = MBOX_SUM_INIT;
+}
+
+/* end_part - the sum of a part is complete */
+static void end_part(struct mbox_note *n)
+{
+	uint32_t sum = (uint32_t)(n->sum ^ n->sum >> 32);
+
+	buf_add(&n->sums, &sum, sizeof(sum));
+	n->sum = MBOX_SUM_INIT;
+}
+
+void mbox_note_item(struct mbox_note *n)
+{
+	struct mbox_note_item it = { .start = n->at };
+
+	buf_add(&n->items, &it, sizeof(it));
+	n->in_from = true;
+}
+
+/* add_from - bytes that may belong to the From_ line of the last message */
+static void add_from(struct mbox_note *n, const char *data, size_t len)
+{
+	struct mbox_note_item it;
+	char *last;
+
+	if (!n->in_from || n->items.len < sizeof(it)) {
+		return;
+	}
+	last = n->items.data + n->items.len - sizeof(it);
+	memcpy(&it, last, sizeof(it));
+	for (size_t i = 0; i < len && n->in_from; i++) {
+		it.from[it.len++] = data[i];
+		n->in_from = data[i] != '\n' && it.len < sizeof(it.from);
+	}
+	memcpy(last, &it, sizeof(it));
+}
+
+void mbox_note_add(struct mbox_note *n, const char *data, size_t len)
+{
+	size_t want = n->first.len < NOTE_GRAIN ? NOTE_GRAIN - n->first.len : 0;
+
+	add_from(n, data, len);
+	buf_add(&n->first, data, len < want ? len : want);
+	while (len > 0) {
+		size_t rest = n->grain - (size_t)(n->at % n->grain);
+		size_t take = len < rest ? len : rest;
+
+		n->sum = mbox_sum(n->sum, data, take);
+		n->at += take;
+		data += take;
+		len -= take;
+		if (n->at % n->grain == 0) {
+			end_part(n);
+		}
+	}
+}
+
+/* put_note - the bytes of the note to out; false: this is no mailbox */
+static bool put_note(struct mbox_note *n, const struct mailbox *mb, struct buf *out)
+{
+	struct mbox_note_head h = { .start = n->start, .end = n->at, .grain = n->grain };
+	struct stat st;
+
+	if (fstat(mbox_box(mb)->fd, &st) != 0) {
+		return false;
+	}
+	if (n->at % n->grain != 0) {
+		end_part(n);
+	}
+	memcpy(h.magic, MAGIC, sizeof(h.magic));
+	h.inode = (uint64_t)st.st_ino;
+	h.first_len = n->first.len;
+	h.sums_len = n->sums.len;
+	h.items_len = n->items.len;
+	buf_add(out, &h, sizeof(h));
+	buf_add(out, n->first.data, n->first.len);
+	buf_add(out, n->sums.data, n->sums.len);
+	buf_add(out, n->items.data, n->items.len);
+	h.sum = mbox_sum(MBOX_SUM_INIT, out->data, out->len);
+	memcpy(out->data, &h, sizeof(h));
+	return true;
+}
+
+void mbox_note_write(struct mbox_note *n, struct mailbox *mb)
+{
+	char *path = note_path(mb);
+	struct buf note = BUF_INIT;
+	struct stat st;
+	bool made;
+	int fd;
+
+	if (path != NULL && put_note(n, mb, &note)) {
+		made = lstat(path, &st) != 0;
+		fd = open_note(path, O_RDWR | O_CREAT);
+		if (fd < 0 || pwrite(fd, note.data, note.len, 0) != (ssize_t)note.len ||
+			fdatasync(fd) != 0 || (made && file_sync_name(path, fd) != 0)) {
+			/* Without a note it is appended as well, only not against a crash. */
+			log_warn("%s: no note of an append: %m", path);
+		}
+		if (fd >= 0) {
+			close(fd);
+		}
+	}
+	buf_free(&note);
+	mem_free(path);
+}
+
+void mbox_note_free(struct mbox_note *n)
+{
+	buf_free(&n->sums);
+	buf_free(&n->first);
+	buf_free(&n->items);
+}
+
+void mbox_note_end(const struct mailbox *mb)
+{
+	char *path = note_path(mb);
+	int fd = path != NULL ? open_note(path, O_RDWR) : -1;
+
+	if (fd >= 0) {
+		if (pwrite(fd, "\0\0\0\0\0\0\0", sizeof(MAGIC), 0) != sizeof(MAGIC)) {
+			log_warn("%s: the note of an append stays: %m", path);
+		}
+		close(fd);
+	}
+	mem_free(path);
+}
+
+void mbox_note_settle(const struct mailbox *mb)
+{
+	char *path = note_path(mb);
+	int fd = path != NULL ? open_note(path, O_RDWR) : -1;
+	struct stat st;
+
+	/* What was written longer ago is on the disk: the kernel keeps it half a minute. */
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_mtime > time(NULL) - SETTLE_SECONDS) {
+		(void)fdatasync(fd);
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+	mem_free(path);
+}
+
+bool mbox_note_left(const struct mailbox *mb)
+{
+	char *path = note_path(mb), magic[sizeof(MAGIC)];
+	int fd = path != NULL ? open_note(path, O_RDONLY) : -1;
+	bool left = fd >= 0 && pread(fd, magic, sizeof(magic), 0) == (ssize_t)sizeof(magic) &&
+		memcmp(magic, MAGIC, sizeof(magic)) == 0;
+
+	if (fd >= 0) {
+		close(fd);
+	}
+	mem_free(path);
+	return left;
+}
+
+char *mbox_note_read(const struct mailbox *mb, size_t *len_r)
+{
+	char *path = note_path(mb);
+	char *data = path != NULL ? file_read(path, NOTE_MAX, len_r) : NULL;
+
+	if (data == NULL && path != NULL) {
+		log_warn("%s: cannot be read: %m", path);
+	}
+	mem_free(path);
+	return data;
+}
