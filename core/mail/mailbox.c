@@ -426,6 +426,13 @@ void mailbox_drop_note(struct mailbox *mb)
 	mb->note = -1;
 }
 
+void mailbox_let_go(struct mailbox *mb)
+{
+	mb->store->driver->unlock(mb);
+	mailbox_unstick(mb);
+	mailbox_drop_note(mb);
+}
+
 int mailbox_begin(struct mailbox *mb, bool durable)
 {
 	mailbox_unstick(mb);

@@ -62,6 +62,11 @@ void mailbox_unstick(struct mailbox *mb);
  * so between two of them a note that is open is of one that ran out of memory.
  */
 void mailbox_drop_note(struct mailbox *mb);
+/*
+ * A session ends: what it locked, changed and noted if it ran out of memory in the middle. All of
+ * that is had within one call, so between two of them nobody else's is let go.
+ */
+void mailbox_let_go(struct mailbox *mb);
 /* The index's write lock; then up to date with it. 0 or -1. */
 int mailbox_begin(struct mailbox *mb, bool durable);
 int mailbox_commit(struct mailbox *mb);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/lock_group.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -309,8 +310,11 @@ void mailstore_close(struct mailstore *ms)
 		return;
 	}
 	for (struct mailbox *mb = ms->store->open; mb != NULL; mb = mb->next) {
-		mailbox_drop_note(mb);
+		mailbox_let_go(mb);
 	}
+	/* As much for what is of no folder that is open. */
+	index_rollback(ms->store->index);
+	lock_group_use(false);
 	/* The store itself stays, see close_unused(). */
 	ms->store->refs--;
 	buf_free(&ms->error);

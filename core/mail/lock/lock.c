@@ -24,8 +24,8 @@
 enum { SLEEP_FIRST_MS = 5, SLEEP_MAX_MS = 250 };
 
 struct mailbox_lock {
-	char *dot;  /* path of the dotlock, NULL: none taken */
-	int dot_fd; /* holds the lock on it */
+	char *dot;  /* path of the dotlock */
+	int dot_fd; /* holds the lock on it, -1: none taken */
 	dev_t dev;  /* of the dotlock we made */
 	ino_t ino;
 	int fd; /* the mailbox, not ours to close */
@@ -134,23 +134,23 @@ static int dotlock_make(const char *dot)
 }
 
 /*
- * dotlock_try - 0 made (or not possible here: l->dot stays NULL), -1 with errno
- * EAGAIN when it is there
+ * dotlock_try - 0 made (or not possible here: l->dot_fd stays -1), -1 with errno
+ * EAGAIN when it is there. Behind it nothing may be allocated that could fail: ours would stay.
  */
-static int dotlock_try(struct mailbox_lock *l, const char *dot)
+static int dotlock_try(struct mailbox_lock *l)
 {
 	struct stat st;
-	int fd = dotlock_make(dot);
+	int fd = dotlock_make(l->dot);
 
 	if (fd < 0 && errno == EEXIST) {
-		switch (break_stale(dot, l->fd)) {
+		switch (break_stale(l->dot, l->fd)) {
 		case LOCK_HELD:
 			errno = EAGAIN;
 			return -1;
 		case LOCK_IGNORED:
 			return 0;
 		case LOCK_BROKEN:
-			fd = dotlock_make(dot);
+			fd = dotlock_make(l->dot);
 			break;
 		}
 	}
@@ -167,7 +167,6 @@ static int dotlock_try(struct mailbox_lock *l, const char *dot)
 		l->ino = st.st_ino;
 	}
 	l->dot_fd = fd;
-	l->dot = mem_strdup(dot);
 	return 0;
 }
 
@@ -175,7 +174,7 @@ static void dotlock_release(struct mailbox_lock *l)
 {
 	struct stat st;
 
-	if (l->dot == NULL) {
+	if (l->dot_fd < 0) {
 		return;
 	}
 	/* Somebody may have thought us dead and taken over. */
@@ -183,16 +182,21 @@ static void dotlock_release(struct mailbox_lock *l)
 		unlink(l->dot);
 	}
 	close(l->dot_fd);
+	l->dot_fd = -1;
+}
+
+static void free_lock(struct mailbox_lock *l)
+{
 	mem_free(l->dot);
-	l->dot = NULL;
+	mem_free(l);
 }
 
 /* lock_try - both locks or none; 0, or -1 with errno */
-static int lock_try(struct mailbox_lock *l, const char *dot, bool exclusive)
+static int lock_try(struct mailbox_lock *l, bool exclusive)
 {
 	int saved;
 
-	if (exclusive && wants_dotlock() && dotlock_try(l, dot) != 0) {
+	if (exclusive && wants_dotlock() && dotlock_try(l) != 0) {
 		return -1;
 	}
 	if (lock_fcntl(l->fd, exclusive ? F_WRLCK : F_RDLCK) == 0) {
@@ -222,8 +226,10 @@ struct mailbox_lock *mailbox_lock(const char *path, int fd, bool exclusive, int 
 	bool held;
 
 	l->fd = fd;
+	l->dot_fd = -1;
 	buf_addf(&dot, "%s.lock", path);
-	while (!(held = lock_try(l, buf_str(&dot), exclusive) == 0)) {
+	l->dot = buf_steal(&dot);
+	while (!(held = lock_try(l, exclusive) == 0)) {
 		saved = errno;
 		if (saved != EAGAIN || waited >= timeout_ms) {
 			break;
@@ -232,9 +238,8 @@ struct mailbox_lock *mailbox_lock(const char *path, int fd, bool exclusive, int 
 		waited += pause;
 		pause = pause * 2 < SLEEP_MAX_MS ? pause * 2 : SLEEP_MAX_MS;
 	}
-	buf_free(&dot);
 	if (!held) {
-		mem_free(l);
+		free_lock(l);
 		errno = saved;
 		return NULL;
 	}
@@ -252,7 +257,7 @@ int mailbox_lock_move(struct mailbox_lock *l, int fd)
 
 void mailbox_lock_touch(struct mailbox_lock *l)
 {
-	if (l->dot != NULL) {
+	if (l->dot_fd >= 0) {
 		utimensat(AT_FDCWD, l->dot, NULL, AT_SYMLINK_NOFOLLOW);
 	}
 }
@@ -264,5 +269,5 @@ void mailbox_unlock(struct mailbox_lock *l)
 	}
 	lock_fcntl(l->fd, F_UNLCK);
 	dotlock_release(l);
-	mem_free(l);
+	free_lock(l);
 }
