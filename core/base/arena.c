@@ -113,3 +113,24 @@ void arena_free(struct arena *a)
 	}
 	a->used = a->total = 0;
 }
+
+void arena_join(struct arena *a, struct arena *from)
+{
+	struct arena_block *last = from->blocks;
+
+	if (last == NULL) {
+		return;
+	}
+	if (a->blocks == NULL) {
+		a->blocks = from->blocks;
+		a->used = from->used;
+	} else {
+		while (last->next != NULL) {
+			last = last->next;
+		}
+		last->next = a->blocks->next;
+		a->blocks->next = from->blocks;
+	}
+	a->total += from->total;
+	*from = (struct arena)ARENA_INIT;
+}

@@ -28,5 +28,7 @@ char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(
 /* Forget everything; one small block is kept for the next use. */
 void arena_reset(struct arena *a);
 void arena_free(struct arena *a);
+/* What is in from lives as long as what is in a; from is empty afterwards. */
+void arena_join(struct arena *a, struct arena *from);
 
 #endif

@@ -73,6 +73,11 @@ bool map_is_waiting(void)
 	return G.current != NULL && G.current->missed;
 }
 
+bool map_is_full(void)
+{
+	return map_is_waiting() && G.current->open >= OPEN_MAX;
+}
+
 struct map_wait *map_wait_current(void)
 {
 	return G.current != NULL && G.current->loop != NULL ? G.current : NULL;

@@ -54,5 +54,7 @@ void map_wait_end(struct map_wait *w);
 
 /* Is the computation under way one that will be done again? */
 bool map_is_waiting(void);
+/* ... and has it asked as much as it may at a time? Then what is left of it is for nothing. */
+bool map_is_full(void);
 
 #endif

@@ -412,7 +412,8 @@ static void expand_items(struct expander *x, const struct where *w, const char *
 	struct alias_item *items;
 	size_t n = alias_parse(x->a, text, len, &items);
 
-	for (size_t i = 0; i < n; i++) {
+	/* Of a long list as much as can be asked for at a time; the rest when there are answers. */
+	for (size_t i = 0; i < n && !map_is_full(); i++) {
 		if (x->out->count >= TARGETS_MAX) {
 			add_problem(x, TARGET_FAIL, w, "5.4.6", "alias expansion is too large");
 			return;

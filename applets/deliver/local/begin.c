@@ -108,8 +108,8 @@ static void begin_target(
 	}
 }
 
-/* begin_recipient - follow its aliases, begin the deliveries */
-static void begin_recipient(struct local *g, struct recipient *rc)
+/* begin_recipient - follow its aliases, begin the deliveries; the targets are in a */
+static void begin_recipient(struct local *g, struct recipient *rc, struct arena *a)
 {
 	struct request *q = rc->request;
 	const struct expand_env env = { was_delivered, q };
@@ -118,7 +118,7 @@ static void begin_recipient(struct local *g, struct recipient *rc)
 	struct target *next;
 
 	map_wait_enter(&q->wait);
-	expand_recipient(&q->arena, &env, rc->r->address, &e);
+	expand_recipient(a, &env, rc->r->address, &e);
 	if (map_wait_leave(&q->wait)) {
 		return; /* on_answers() begins it anew */
 	}
@@ -145,9 +145,18 @@ static void on_answers(void *arg)
 
 	q->open++; /* it must not end under our hands */
 	for (size_t i = 0; i < q->r.recipient_count; i++) {
-		if (!q->recipients[i].begun) {
-			begin_recipient(q->g, &q->recipients[i]);
+		struct recipient *rc = &q->recipients[i];
+		struct arena own = ARENA_INIT;
+
+		if (rc->begun) {
+			continue;
 		}
+		/* A long list is computed many times: only what comes of the last is kept. */
+		begin_recipient(q->g, rc, &own);
+		if (rc->begun) {
+			arena_join(&q->arena, &own);
+		}
+		arena_free(&own);
 	}
 	if (--q->open == 0) {
 		request_end(q->g, q);
@@ -173,7 +182,7 @@ void request_begin(struct local *g, struct request *q)
 		rc->original = rc->r->original[0] != '\0' ? rc->r->original : rc->r->address;
 		rc->sender = q->r.sender;
 		if (len >= 0) {
-			begin_recipient(g, rc);
+			begin_recipient(g, rc, &q->arena);
 		} else {
 			const struct target t = { .kind = TARGET_DEFER, .address = rc->r->address };
 

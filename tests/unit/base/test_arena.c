@@ -81,6 +81,34 @@ TEST(arena, reset)
 	arena_free(&a);
 }
 
+TEST(arena, join)
+{
+	struct arena a = ARENA_INIT, b = ARENA_INIT, none = ARENA_INIT;
+	char *one, *two, *three;
+
+	arena_join(&a, &none);
+	CHECK(a.blocks == NULL);
+	two = arena_strdup(&b, "two");
+	memset(arena_alloc(&b, 5000), 'x', 5000);
+	arena_join(&a, &b); /* into an empty one */
+	CHECK(b.blocks == NULL);
+	CHECK_INT(b.total, 0);
+	three = arena_strdup(&b, "three");
+	memset(arena_alloc(&b, 100000), 'y', 100000);
+	one = arena_strdup(&a, "one");
+	arena_join(&a, &b);
+	CHECK(a.total >= 105000);
+	/* What comes now overwrites none of them. */
+	for (int i = 0; i < 100; i++) {
+		memset(arena_alloc(&a, 200), 'z', 200);
+	}
+	CHECK_STR(one, "one");
+	CHECK_STR(two, "two");
+	CHECK_STR(three, "three");
+	arena_free(&a);
+	arena_free(&b);
+}
+
 /* A size that no memory has ends the work, also where it wraps around. */
 TEST(arena, too_much)
 {

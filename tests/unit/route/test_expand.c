@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
+#include "map/map_wait.h"
 #include "address/alias.h"
 #include "address/forward.h"
 #include "route/expand.h"
@@ -380,4 +381,46 @@ TEST(expand, bounded)
 	CHECK_INT(e.count, 5001);
 	arena_free(&a);
 	buf_free(&b);
+}
+
+static void never(void *arg)
+{
+	(void)arg;
+	CHECK(false);
+}
+
+/* A long list whose members a server is asked for is computed anew whenever that has answered. */
+TEST(expand, computes_no_more_than_it_can_ask)
+{
+	struct buf b = BUF_INIT;
+	struct arena a = ARENA_INIT;
+	struct expand_env env = { NULL, NULL };
+	struct expansion e;
+	struct map_wait w;
+	struct loop *loop = loop_new();
+	char *more = with_dir("alias_maps = texthash:DIR/aliases socketmap:unix:DIR/table:name\n");
+	size_t items;
+
+	load(more);
+	for (int i = 0; i < 5000; i++) {
+		buf_addf(&b, "m%d\n", i);
+	}
+	put_text("list", buf_str(&b), 0600);
+	map_wait_init(&w, loop, never, NULL);
+	map_wait_enter(&w);
+	expand_recipient(&a, &env, "inc@test.example", &e);
+	CHECK(map_is_full());
+	CHECK(map_wait_leave(&w));
+	CHECK(!map_is_full());
+	items = a.total;
+	arena_reset(&a);
+	CHECK(alias_parse(&a, buf_str(&b), b.len, &(struct alias_item *){ NULL }) == 5000);
+	CHECK(items < a.total + 50000); /* the text, and of 32 members what they mean */
+	map_wait_end(&w);
+	arena_free(&a);
+	expand_free();
+	route_free();
+	buf_free(&b);
+	mem_free(more);
+	loop_free(loop);
 }
