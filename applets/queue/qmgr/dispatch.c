@@ -74,14 +74,22 @@ static void keep_routing(struct qmgr *m, struct job *j, struct routing *w, bool 
 	j->routing = w;
 }
 
+/*
+ * An alias may have added any number of recipients. While their look-ups are at the bound of what
+ * is asked at a time, so many are looked at for those that need none; all of them each time, that
+ * would be their number to the square.
+ */
+enum { LOOK_AHEAD = 500 };
+
 void dispatch_submit(struct qmgr *m, struct job *j)
 {
 	struct arena *a = &m->routing;
 	struct routing *w = take_routing(m, j);
 	struct request_open open = { .count = 0 };
-	bool waits = false;
+	bool waits = false, full = false;
+	int ahead = 0;
 
-	for (struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
+	for (struct rcpt *r = j->rcpts; r != NULL && ahead < LOOK_AHEAD; r = r->next) {
 		struct route route;
 		int rc;
 
@@ -90,6 +98,8 @@ void dispatch_submit(struct qmgr *m, struct job *j)
 		}
 		map_wait_enter(&w->wait);
 		rc = route_resolve(a, j->sender, r->address, &route);
+		full = full || map_is_full();
+		ahead += full;
 		if (map_wait_leave(&w->wait)) {
 			waits = true; /* it stays NEW */
 		} else if (rc > 0) {

@@ -205,6 +205,15 @@ bool job_leave_unsent(struct qmgr *m, struct job *j)
 	return true;
 }
 
+void job_forget_known(struct job *j)
+{
+	if (j->known != NULL) {
+		hash_free(j->known, NULL);
+		mem_free(j->known);
+		j->known = NULL;
+	}
+}
+
 void job_end_routing(struct job *j)
 {
 	if (j->routing != NULL) {
@@ -226,6 +235,7 @@ void job_free(struct qmgr *m, struct job *j)
 	m->job_count--;
 	job_free_rcpts(m, j);
 	free_list(j->added);
+	job_forget_known(j);
 	mem_free(j);
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "map/map_wait.h"
 #include "queue/queue.h"
 #include "queue/queue_message.h"
@@ -52,6 +53,7 @@ struct job {
 	size_t waiting;                   /* of them in state NEW or WAITING */
 	int64_t next_n;                   /* recipients from here on are not in memory */
 	int64_t last_n;                   /* highest number given; -1: not known */
+	struct hash *known;               /* addresses it has, once one was added; or NULL */
 	struct routing *routing;          /* some of them wait for it; or NULL */
 	bool more;                        /* there are such */
 	bool deferred;                    /* an earlier part of the recipients left some deferred */
@@ -99,7 +101,8 @@ void job_leave_added(struct job *j);
 bool job_leave_unsent(struct qmgr *m, struct job *j);
 void job_free(struct qmgr *m, struct job *j);
 void job_end_routing(struct job *j); /* its look-ups are waited for no longer */
-void jobs_free(struct qmgr *m);      /* all of them, at the end */
+void job_forget_known(struct job *j);
+void jobs_free(struct qmgr *m); /* all of them, at the end */
 
 /* ---- job_answer.c ---- */
 

@@ -12,26 +12,33 @@
 #include "applets/queue/qmgr/qmgr.h"
 #include "applets/queue/qmgr/settle.h"
 
-/* know_recipients - the addresses the message has already, done or not; 0 or -1 */
-static int know_recipients(struct qmgr *m, const struct job *j, struct hash *known)
+/*
+ * know_recipients - the addresses the message has, done or not; 0 or -1. Read once: each of 50,000
+ * recipients may be an alias
+ */
+static int know_recipients(struct qmgr *m, struct job *j)
 {
 	struct arena a = ARENA_INIT;
 	struct queue_recipient r[64];
 	int64_t from = 0;
 	int count;
 
-	for (const struct rcpt *added = j->added; added != NULL; added = added->next) {
-		hash_set(known, added->address, known);
+	if (j->known != NULL) {
+		return 0;
 	}
+	j->known = mem_alloc(sizeof(*j->known));
 	do {
 		count = queue_recipients(m->queue, j->id, from, false, &a, r, 64);
 		for (int i = 0; i < count; i++) {
-			hash_set(known, r[i].address, known);
+			hash_set(j->known, r[i].address, j);
 			from = r[i].n + 1;
 		}
 		arena_reset(&a);
 	} while (count == 64);
 	arena_free(&a);
+	if (count < 0) {
+		job_forget_known(j);
+	}
 	return count < 0 ? -1 : 0;
 }
 
@@ -60,7 +67,6 @@ static void add_address(struct qmgr *m, struct job *j, const struct rcpt *r, con
 static int expand(
 	struct qmgr *m, struct job *j, const struct rcpt *r, const struct delivery_answer *a)
 {
-	struct hash known = { 0 };
 	int rc;
 
 	if (*a->owner != '\0') {
@@ -70,16 +76,15 @@ static int expand(
 		}
 		return rc;
 	}
-	rc = know_recipients(m, j, &known);
+	rc = know_recipients(m, j);
 	if (rc == 0 && j->last_n < 0 && queue_count_recipients(m->queue, j->id, &j->last_n) < 0) {
 		rc = -1;
 	}
 	for (size_t i = 0; i < a->added_count && rc == 0; i++) {
-		if (*a->added[i] != '\0' && hash_set(&known, a->added[i], &known) == NULL) {
+		if (*a->added[i] != '\0' && hash_set(j->known, a->added[i], j) == NULL) {
 			add_address(m, j, r, a->added[i]);
 		}
 	}
-	hash_free(&known, NULL);
 	return rc;
 }
 
