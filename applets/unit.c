@@ -40,6 +40,7 @@ static struct G {
 	const char *row;         /* of the running test: CHECK_ROW */
 	int failed;              /* of the running test: failed checks */
 	char dir[64];            /* of the running test: unit_tmpdir, or "" */
+	char file[512];          /* ... unit_file */
 	char text[OUTPUT_MAX];   /* what the running test has said */
 } G;
 
@@ -195,6 +196,19 @@ const char *unit_tmpdir(void)
 		}
 	}
 	return G.dir;
+}
+
+const char *unit_file(const char *name, const char *text)
+{
+	FILE *f;
+
+	snprintf(G.file, sizeof(G.file), "%s/%s", unit_tmpdir(), name);
+	f = fopen(G.file, "w");
+	if (f == NULL || fputs(text, f) < 0 || fclose(f) != 0) {
+		printf("cannot write %s: %s\n", G.file, strerror(errno));
+		unit_abort();
+	}
+	return G.file;
 }
 
 /* run_child - the child's side: never returns */

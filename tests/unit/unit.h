@@ -59,6 +59,8 @@ _Noreturn void unit_skip(const char *why);
 /* A directory of this test's own, made at the first call and removed with all
  * in it when the test has ended. Never NULL. */
 const char *unit_tmpdir(void);
+/* A file in it with this text; its path, until the next call. */
+const char *unit_file(const char *name, const char *text);
 
 /* What the macros call. The checks return 1 if all is well, else 0. NULL is
  * a legal string and equal only to NULL. */

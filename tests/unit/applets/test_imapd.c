@@ -14,16 +14,9 @@
 /* load - a dovecot.conf of these lines */
 static void load(const char *text)
 {
-	char path[300];
 	char *error = NULL;
-	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/dovecot.conf", unit_tmpdir());
-	f = fopen(path, "w");
-	REQUIRE(f != NULL);
-	fputs(text, f);
-	fclose(f);
-	REQUIRE(dovecot_conf_load(path, false, &error) == 0);
+	REQUIRE(dovecot_conf_load(unit_file("dovecot.conf", text), false, &error) == 0);
 	mem_free(error);
 }
 

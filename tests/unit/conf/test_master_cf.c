@@ -10,19 +10,6 @@
 #include "conf/params.h"
 #include "unit.h"
 
-static const char *write_master(const char *text)
-{
-	static char path[512];
-	FILE *fp;
-
-	snprintf(path, sizeof(path), "%s/master.cf", unit_tmpdir());
-	fp = fopen(path, "w");
-	REQUIRE(fp != NULL);
-	fputs(text, fp);
-	fclose(fp);
-	return path;
-}
-
 /* show - a service as one line */
 static void show(const struct master_service *s, struct buf *out)
 {
@@ -64,7 +51,7 @@ TEST(master_cf, rows)
 		char *error = NULL;
 
 		CHECK_ROW(rows[i].text);
-		REQUIRE(master_cf_read(write_master(rows[i].text), &cf, &error) == 0);
+		REQUIRE(master_cf_read(unit_file("master.cf", rows[i].text), &cf, &error) == 0);
 		REQUIRE(cf.count == 1);
 		show(&cf.services[0], &line);
 		CHECK_STR(line.data, rows[i].want);
@@ -92,7 +79,7 @@ static const struct {
 TEST(master_cf, errors_name_file_and_line)
 {
 	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
-		const char *path = write_master(errors[i].text);
+		const char *path = unit_file("master.cf", errors[i].text);
 		struct master_cf cf;
 		char *error = NULL;
 

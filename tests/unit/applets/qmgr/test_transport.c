@@ -520,14 +520,9 @@ TEST(transport, the_dead_are_bounded)
 /* load - a main.cf of these lines */
 static void load(const char *lines)
 {
-	char path[512], *error = NULL;
-	FILE *f;
+	char *error = NULL;
 
-	snprintf(path, sizeof(path), "%s/main.cf", unit_tmpdir());
-	f = fopen(path, "w");
-	REQUIRE(f != NULL);
-	fputs(lines, f);
-	fclose(f);
+	(void)unit_file("main.cf", lines);
 	REQUIRE(conf_load(unit_tmpdir(), false, &error) == 0);
 }
 
