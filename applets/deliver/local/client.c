@@ -3,6 +3,7 @@
  */
 #include "applets/deliver/local/client.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/wire.h"
@@ -28,7 +29,7 @@ static int take_request(struct local *g, struct client *c, struct buf *in)
 	}
 	buf_consume(in, size);
 	queue_id_text(q->r.id, q->id);
-	q->begun = local_now();
+	q->begun = clock_wall_us();
 	q->g = g;
 	q->client = c;
 	q->next = c->requests;

@@ -19,9 +19,9 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "conf/params.h"
 #include "applets/deliver/local/command_run.h"
@@ -34,17 +34,8 @@ struct keeper {
 	pid_t pid;     /* the command, and its process group */
 	int ctl;       /* -1: the agent is gone */
 	int in, out;   /* other ends of the command's; -1: closed */
-	int64_t limit; /* seconds(): when an orphan is killed */
+	int64_t limit; /* of clock_ms(): when an orphan is killed */
 };
-
-/* seconds - of the clock that nobody sets */
-static int64_t seconds(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
-}
 
 static void on_chld(int signo)
 {
@@ -110,7 +101,7 @@ static void wait_turn(struct keeper *k, const sigset_t *open)
 			read_off(k);
 		}
 	}
-	if (k->ctl < 0 && seconds() > k->limit) {
+	if (k->ctl < 0 && clock_ms() > k->limit) {
 		end_command(k);
 	}
 }
@@ -178,7 +169,7 @@ _Noreturn void keeper_run(const struct job *j, const struct queue_envelope *env,
 	struct keeper k = { .ctl = ctl,
 		.in = in[1],
 		.out = out[0],
-		.limit = seconds() + param.command_time_limit + ORPHAN_GRACE };
+		.limit = clock_ms() + (param.command_time_limit + ORPHAN_GRACE) * 1000 };
 	sigset_t open;
 	int status;
 

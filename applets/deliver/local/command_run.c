@@ -306,15 +306,10 @@ static void on_input(struct watch *w, unsigned events)
 /* put_head - the lines above the content, as prepend_delivered_header wants them */
 static void put_head(struct command *c)
 {
-	struct slice rest = slice_of(param.prepend_delivered_header), word;
 	struct deliver_item it;
-	bool delivered = false;
 
 	job_item(c->job, &it);
-	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		delivered = delivered || slice_ieq(word, "command");
-	}
-	if (!delivered) {
+	if (!list_has(param.prepend_delivered_header, "command")) {
 		it.recipient = "";
 	}
 	deliver_head(&c->data, &it, true);

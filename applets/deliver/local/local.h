@@ -35,7 +35,7 @@ struct worker;
  *	answer.c	ends of jobs -> answers to qmgr
  *	underway.c	nothing is begun twice, here or by an agent before us
  *	request_memory.c  the content, and the memory of requests
- *	local_state.c	the queue, the time
+ *	local_state.c	the queue
  */
 enum {
 	CONTENT_KEEP = 64 * 1024, /* messages up to this size stay in memory until delivered */
@@ -76,7 +76,6 @@ struct local {
 	bool root;     /* deliveries are made by children of the users */
 };
 
-int64_t local_now(void); /* microseconds since 1970 */
 /* queue.db, opened again after an error; NULL: not now. */
 struct queue *local_queue(struct local *g);
 

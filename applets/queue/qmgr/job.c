@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "queue/queue_hold.h"
 #include "applets/queue/qmgr/qmgr.h"
@@ -144,7 +145,7 @@ struct job *job_new(const struct queue_envelope *env)
 	j->attempts = env->attempts;
 	j->state = env->state;
 	j->arrival = env->arrival;
-	j->active_since = qmgr_now_us();
+	j->active_since = clock_wall_us();
 	j->size = env->size;
 	j->sender = pack(&at, env->sender);
 	j->envid = pack(&at, env->envid);

@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
@@ -132,7 +133,7 @@ void job_fail(struct qmgr *m, struct job *j, struct rcpt *r, enum delivery_statu
 {
 	struct delivery_answer a = { .status = status, .dsn = dsn, .text = text, .owner = "" };
 	char id[QUEUE_ID_TEXT], tag[64];
-	int64_t now = qmgr_now_us();
+	int64_t now = clock_wall_us();
 	struct delivery_log line = { .queue_id = id,
 		.to = r->address,
 		.orig_to = r->original,

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/date.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -109,7 +110,7 @@ static int put_received(struct queue_message *message)
 	struct buf b = BUF_INIT;
 	int rc;
 
-	date_rfc5322(date, (time_t)(qmgr_now_us() / 1000000), true);
+	date_rfc5322(date, (time_t)(clock_wall_us() / 1000000), true);
 	queue_id_text(queue_message_id(message), id);
 	buf_addf(&b, "Received: by %s (%s)\n\tid %s; %s\n", param.myhostname, param.mail_name, id,
 		date);
@@ -165,19 +166,6 @@ static int queue_notice(struct qmgr *m, const struct job *j, enum dsn_kind kind,
 	return 0;
 }
 
-/* has_class - is the word in notify_classes? */
-static bool has_class(const char *word)
-{
-	struct slice rest = slice_of(param.notify_classes), item;
-
-	while ((item = slice_word(&rest, ", \t")).ptr != NULL) {
-		if (slice_ieq(item, word)) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* postmaster_address - value of the parameter, complete */
 static const char *postmaster_address(struct arena *a, const char *parameter)
 {
@@ -198,7 +186,7 @@ static int bounce_bounce(struct qmgr *m, const struct job *j, struct arena *a)
 	size_t count;
 	struct dsn_recipient *list = collect(j, a, RCPT_BOUNCED, 0, &count);
 
-	if (!has_class("2bounce")) {
+	if (!list_has(param.notify_classes, "2bounce")) {
 		log_as_bounce(j, "undeliverable message with null sender discarded", 0);
 		return 0;
 	}
@@ -223,7 +211,7 @@ static int bounce_plain(struct qmgr *m, const struct job *j, struct arena *a)
 		    "sender non-delivery notification") != 0) {
 		return -1;
 	}
-	if (has_class("bounce") &&
+	if (list_has(param.notify_classes, "bounce") &&
 		queue_notice(m, j, DSN_KIND_FAILURE, double_bounce_address(a),
 			postmaster_address(a, "bounce_notice_recipient"), list, count, false,
 			"postmaster non-delivery notification") != 0) {
@@ -258,7 +246,7 @@ int notice_delay(struct qmgr *m, struct job *j)
 		rc = queue_notice(m, j, DSN_KIND_DELAY, "", j->sender, list, count, false,
 			"sender delay notification");
 	}
-	if (rc == 0 && count > 0 && has_class("delay")) {
+	if (rc == 0 && count > 0 && list_has(param.notify_classes, "delay")) {
 		rc = queue_notice(m, j, DSN_KIND_DELAY, double_bounce_address(&a),
 			postmaster_address(&a, "delay_notice_recipient"), list, count, false,
 			"postmaster delay notification");

@@ -79,8 +79,7 @@ struct qmgr {
 	struct timer stop_timer, claim_timer;
 };
 
-/* Microseconds and seconds since 1970. */
-int64_t qmgr_now_us(void);
+/* Seconds since 1970. */
 int64_t qmgr_now(void);
 /* log_fatal() when the queue cannot be used any more, a warning otherwise. */
 void qmgr_queue_trouble(struct qmgr *m, const char *what);

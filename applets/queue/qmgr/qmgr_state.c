@@ -1,19 +1,10 @@
 /*
  * qmgr_state - what all parts of the queue manager need: the time, and what a failing queue means
  */
-#include <sys/time.h>
 #include <time.h>
 
 #include "base/log.h"
 #include "applets/queue/qmgr/qmgr.h"
-
-int64_t qmgr_now_us(void)
-{
-	struct timeval tv;
-
-	gettimeofday(&tv, NULL);
-	return (int64_t)tv.tv_sec * 1000000 + tv.tv_usec;
-}
 
 int64_t qmgr_now(void)
 {
