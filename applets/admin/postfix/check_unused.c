@@ -78,6 +78,15 @@ static bool is_partial(const char *name)
 	return false;
 }
 
+/* is_of_service - smtp_destination_rate_delay, where the one for all transports is not acted on */
+static bool is_of_service(const char *name)
+{
+	const char *for_all = conf_service_default(name);
+	int n = for_all != NULL ? param_find(for_all + 1) : -1;
+
+	return n >= 0 && param_row((size_t)n)->type == PARAM_TYPE_OTHER;
+}
+
 /* look_at - one parameter that is set, in main.cf or by -o */
 static void look_at(struct unused *u, const char *where, const char *name, const char *value)
 {
@@ -105,6 +114,8 @@ static void look_at(struct unused *u, const char *where, const char *name, const
 		if (type == PARAM_TYPE_OTHER || refused) {
 			tell(u, where, name, refused);
 		}
+	} else if (is_of_service(name)) {
+		tell(u, where, name, false);
 	} else if (is_partial(name) && *value != '\0') {
 		tell(u, where, name, false);
 	}
