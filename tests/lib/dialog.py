@@ -48,8 +48,12 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from ports import answers  # noqa: E402
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PILLARBOX = os.path.abspath(os.environ.get("PILLARBOX", os.path.join(TOP, "pillarbox")))
@@ -75,6 +79,42 @@ smtpd_error_sleep_time = 0
 queue_minfree = 0
 message_size_limit = 1000000
 """
+
+
+def owner():
+    """Who is to own a queue: mail_owner."""
+    return "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+
+
+def lay_out(top):
+    """The directories of a queue below top/spool, and a log that every process can write."""
+    for name in ("public", "private", "maildrop", "pid", "queue"):
+        os.makedirs(top + "/spool/" + name)
+    os.chmod(top + "/spool/maildrop", 0o1733)
+    with open(top + "/log", "w"):
+        pass
+    os.chmod(top + "/log", 0o666)
+
+
+def hand_over(spool):
+    """All of a queue to its owner, where root has made it."""
+    if os.geteuid() == 0:
+        uid = pwd.getpwnam(owner()).pw_uid
+        for where, dirs, files in os.walk(spool):
+            for name in [where] + [os.path.join(where, n) for n in dirs + files]:
+                os.chown(name, uid, -1)
+
+
+def make_certificate(path, name="mx.test.example"):
+    """A self-signed one with its key, in one file; whether openssl has made it."""
+    done = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650",
+         "-subj", "/CN=" + name, "-keyout", path + ".key", "-out", path + ".crt"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    if done.returncode == 0:
+        with open(path + ".key") as key, open(path + ".crt") as certificate, open(path, "w") as both:
+            both.write(key.read() + certificate.read())
+    return done.returncode == 0
 
 
 class Failure(Exception):
@@ -235,7 +275,7 @@ class Test:
         self.name = self.name[:-len(".dialog")] if self.name.endswith(".dialog") else self.name
         self.dir = tempfile.mkdtemp(prefix="pillarbox-dialog-")
         os.chmod(self.dir, 0o755)
-        self.owner = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+        self.owner = owner()
         self.source = "127.0.0.1"
         self.server = ["smtpd", "-S", "-c", self.dir + "/etc/postfix"]
         self.pipe = False
@@ -259,25 +299,17 @@ class Test:
             file.write(text)
 
     def prepare(self):
-        for name in ("public", "private", "maildrop", "pid", "queue"):
-            os.makedirs(self.dir + "/spool/" + name)
+        lay_out(self.dir)
         self.file("etc/postfix/main.cf", MAIN.replace("$DIR", self.dir).replace("$OWNER", self.owner))
         self.file("etc/postfix/master.cf", "")
         self.file("etc/dovecot/dovecot.conf", "")
-        self.file("log", "")
-        os.chmod(self.dir + "/log", 0o666)
-        os.chmod(self.dir + "/spool/maildrop", 0o1733)
         self.stderr = open(self.dir + "/stderr", "w")
 
     def start(self):
         """Everything is configured: hand the spool to its owner."""
         if not self.started:
             self.started = True
-            if os.geteuid() == 0:
-                uid = pwd.getpwnam(self.owner).pw_uid
-                for where, dirs, files in os.walk(self.dir + "/spool"):
-                    for name in [where] + [os.path.join(where, n) for n in dirs + files]:
-                        os.chown(name, uid, -1)
+            hand_over(self.dir + "/spool")
 
     def connection(self, number):
         if number not in self.connections:
@@ -316,27 +348,10 @@ class Test:
         self.daemons.append(proc)
         where = args[args.index("-p") + 1] if "-p" in args else None
         end = time.monotonic() + WAIT
-        while where is not None:
-            kind = socket.AF_UNIX if where.startswith("/") else socket.AF_INET
-            with socket.socket(kind) as probe:
-                try:
-                    probe.connect(where if kind == socket.AF_UNIX else ("127.0.0.1", int(where.split(":")[-1])))
-                    return
-                except OSError:
-                    pass
+        while where is not None and not answers(where if where.startswith("/") else int(where.split(":")[-1])):
             if proc.poll() is not None or time.monotonic() > end:
                 raise Failure("%s does not start" % args[0])
             time.sleep(0.02)
-
-    def make_certificate(self):
-        done = subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-             "-days", "3650", "-subj", "/CN=mx.test.example", "-keyout", "key.pem", "-out", "crt.pem"],
-            cwd=self.dir, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-        if done.returncode != 0:
-            raise Failure("openssl cannot make a certificate")
-        with open(self.dir + "/key.pem") as key, open(self.dir + "/crt.pem") as certificate:
-            self.file("cert.pem", key.read() + certificate.read())
 
     def shell(self, command):
         self.start()
@@ -364,7 +379,8 @@ class Test:
         elif word == "certificate":
             if shutil.which("openssl") is None:
                 raise Skip("openssl is not installed")
-            self.make_certificate()
+            if not make_certificate(self.dir + "/cert.pem"):
+                raise Failure("openssl cannot make a certificate")
         elif word == "needs":
             if rest == "root" and os.geteuid() != 0:
                 raise Skip("needs root")

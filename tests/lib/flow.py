@@ -5,8 +5,11 @@ Each verdict is a line: ok NAME, not ok NAME: why, skip NAME: why.
 """
 
 import atexit
+import imaplib
 import os
+import poplib
 import shutil
+import smtplib
 import socket
 import subprocess
 import sys
@@ -77,30 +80,40 @@ def wait_for(condition, seconds=20, step=0.02):
         time.sleep(step)
 
 
-def free_base():
-    """A BASE whose ports (BASE+24 .. BASE+995) are free now, and this test's until it ends.
+def lines_of(path, text):
+    """What a unix socket answers to some lines."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20)
+        s.connect(path)
+        got = b""
+        s.sendall(text.encode())
+        s.shutdown(socket.SHUT_WR)
+        while True:
+            more = s.recv(65536)
+            if not more:
+                return got.decode().split("\n")
+            got += more
 
-    Below the ports that connections get (from 32768 on): one of those may be anybody's at any time.
-    """
-    offsets = (24, 25, 110, 143, 465, 587, 993, 995)
-    for n in range(100):            # steps of 200: none of the offsets falls on another base's
-        base = 11000 + (os.getpid() + n) % 100 * 200
-        if not ports.claim("flow-base-%d" % base):
-            continue
-        socks = []
+
+def name_of(pid):
+    """What a process is called (an applet's is its name), "" when it has ended."""
+    try:
+        with open("/proc/%s/comm" % pid) as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def pss_of(pids):
+    """What processes have of memory, in KB; of pages they share, their part."""
+    total = 0
+    for pid in pids:
         try:
-            for offset in offsets:
-                s = socket.socket()
-                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                socks.append(s)
-                s.bind(("127.0.0.1", base + offset))
-            return base
+            with open("/proc/%d/smaps_rollup" % pid) as file:
+                total += sum(int(line.split()[1]) for line in file if line.startswith("Pss:"))
         except OSError:
-            continue
-        finally:
-            for s in socks:
-                s.close()
-    raise RuntimeError("no free ports")
+            pass
+    return total
 
 
 class Sandbox:
@@ -109,7 +122,7 @@ class Sandbox:
     def __init__(self, location=None, main="", dovecot="", start=True):
         self.dir = tempfile.mkdtemp(prefix="pillarbox-flow-")
         os.chmod(self.dir, 0o755)
-        self.base = free_base()
+        self.base = ports.free_base()
         self.location = location
         self.env = dict(os.environ, PILLARBOX=PILLARBOX, SANDBOX_MAIN=main, SANDBOX_DOVECOT=dovecot,
                         MAIL_CONFIG=self.dir + "/etc/postfix", PATH=self.dir + "/bin:" + os.environ["PATH"])
@@ -130,23 +143,24 @@ class Sandbox:
         subprocess.run([os.path.join(TOP, "scripts", "sandbox"), "stop", self.dir], env=self.env,
                        timeout=60, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
-    def pids(self):
-        """Every process that runs from this sandbox: those that carry its MAIL_CONFIG or its arguments."""
+    def pids(self, applet=None):
+        """Every process from this sandbox, by its MAIL_CONFIG or arguments; of one applet alone if that is named."""
         found = []
         mark = self.dir.encode()
-        for name in os.listdir("/proc"):
-            if not name.isdigit() or int(name) == os.getpid():
+        for pid in os.listdir("/proc"):
+            if not pid.isdigit() or int(pid) == os.getpid():
                 continue
             try:
-                exe = os.readlink("/proc/%s/exe" % name)
-                with open("/proc/%s/environ" % name, "rb") as file:
+                exe = os.readlink("/proc/%s/exe" % pid)
+                with open("/proc/%s/environ" % pid, "rb") as file:
                     about = file.read()
-                with open("/proc/%s/cmdline" % name, "rb") as file:
+                with open("/proc/%s/cmdline" % pid, "rb") as file:
                     about += file.read()
             except OSError:
                 continue
-            if mark in about and os.path.realpath(exe).startswith(os.path.realpath(self.env["PILLARBOX"])):
-                found.append(int(name))
+            if mark in about and os.path.realpath(exe).startswith(os.path.realpath(self.env["PILLARBOX"])) and \
+                    applet in (None, name_of(pid)):
+                found.append(int(pid))
         return found
 
     def kill(self):
@@ -165,7 +179,7 @@ class Sandbox:
     def remove(self):
         self.stop()
         self.kill()
-        ports.release("flow-base-%d" % self.base)
+        ports.release_base(self.base)
         if not os.environ.get("FLOW_KEEP"):
             shutil.rmtree(self.dir, ignore_errors=True)
 
@@ -174,6 +188,37 @@ class Sandbox:
         kwargs.setdefault("timeout", 60)
         kwargs.setdefault("capture_output", True)
         return subprocess.run(args, env=self.env, check=False, **kwargs)
+
+    # ---- Clients, as what users have ----
+
+    def smtp(self, offset=25, timeout=30):
+        return smtplib.SMTP("127.0.0.1", self.port(offset), "client.example", timeout=timeout)
+
+    def imap(self, user=None, mailbox=None, timeout=30):
+        """Logged in if a user is named, and with that mailbox open."""
+        client = imaplib.IMAP4("127.0.0.1", self.port(143), timeout=timeout)
+        if user:
+            client.login(user, "pass")
+        if mailbox:
+            client.select(mailbox)
+        return client
+
+    def pop3(self, user=None, timeout=30):
+        client = poplib.POP3("127.0.0.1", self.port(110), timeout=timeout)
+        if user:
+            client.user(user)
+            client.pass_("pass")
+        return client
+
+    # ---- What has come of it ----
+
+    def mailbox(self, user):
+        """The bytes of a user's mbox."""
+        try:
+            with open(self.dir + "/mail/" + user, "rb") as file:
+                return file.read()
+        except OSError:
+            return b""
 
     def log(self):
         try:
@@ -187,12 +232,5 @@ class Sandbox:
 
     def memory(self):
         """(sum of PSS in KB, number of processes)."""
-        total = 0
         pids = self.pids()
-        for pid in pids:
-            try:
-                with open("/proc/%d/smaps_rollup" % pid) as file:
-                    total += sum(int(line.split()[1]) for line in file if line.startswith("Pss:"))
-            except OSError:
-                pass
-        return total, len(pids)
+        return pss_of(pids), len(pids)

@@ -8,7 +8,6 @@ import atexit
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import dialog  # noqa: E402
-from ports import free_port  # noqa: E402
+from ports import answers, free_port  # noqa: E402
 
 
 class Place:
@@ -25,22 +24,14 @@ class Place:
     def __init__(self, main=""):
         self.dir = tempfile.mkdtemp(prefix="pillarbox-hand-")
         os.chmod(self.dir, 0o755)
-        self.owner = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+        self.owner = dialog.owner()
         self.uid = pwd.getpwnam(self.owner).pw_uid
         self.processes = []
-        for name in ("spool/public", "spool/private", "spool/maildrop", "spool/pid", "spool/queue",
-                     "etc/postfix"):
-            os.makedirs(os.path.join(self.dir, name))
+        dialog.lay_out(self.dir)
+        os.makedirs(self.dir + "/etc/postfix")
         with open(self.dir + "/etc/postfix/main.cf", "w") as file:
             file.write(dialog.MAIN.replace("$DIR", self.dir).replace("$OWNER", self.owner) + main)
-        with open(self.dir + "/log", "w"):
-            pass
-        os.chmod(self.dir + "/log", 0o666)
-        os.chmod(self.dir + "/spool/maildrop", 0o1733)
-        if os.geteuid() == 0:
-            for where, dirs, _ in os.walk(self.dir + "/spool"):
-                for name in [where] + [os.path.join(where, d) for d in dirs]:
-                    os.chown(name, self.uid, -1)
+        dialog.hand_over(self.dir + "/spool")
         self.env = dict(os.environ, MAIL_CONFIG=self.dir + "/etc/postfix", TZ="UTC0")
         atexit.register(self.remove)
 
@@ -58,26 +49,11 @@ class Place:
     def smtpd(self, *more):
         """smtpd on a free port: (process, port)."""
         port = free_port()
-
-        def ready():
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                return True
-            except OSError:
-                return False
-        return self.start("smtpd", "-p", "127.0.0.1:%d" % port, *more, ready=ready), port
+        return self.start("smtpd", "-p", "127.0.0.1:%d" % port, *more, ready=lambda: answers(port)), port
 
     def pickup(self):
         path = self.dir + "/spool/public/pickup"
-
-        def ready():
-            try:
-                with socket.socket(socket.AF_UNIX) as s:
-                    s.connect(path)
-                return True
-            except OSError:
-                return False
-        return self.start("pickup", "-p", path, ready=ready)
+        return self.start("pickup", "-p", path, ready=lambda: answers(path))
 
     def stop(self, proc):
         proc.terminate()

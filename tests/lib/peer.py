@@ -13,7 +13,6 @@ import grp
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import dialog  # noqa: E402
-from ports import free_port  # noqa: E402
+from ports import answers, free_port  # noqa: E402
 
 LIBEXEC = "/usr/lib/postfix/sbin"
 WAIT = 20
@@ -105,14 +104,10 @@ class Server:
                                      cwd=self.dir, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                      start_new_session=True)
         end = time.monotonic() + WAIT
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                break
-            except OSError:
-                if time.monotonic() > end or self.proc.poll() is not None:
-                    raise RuntimeError("%s does not start: %s" % (self.name, self.log()[-800:])) from None
-                time.sleep(0.01)
+        while not answers(self.port):
+            if time.monotonic() > end or self.proc.poll() is not None:
+                raise RuntimeError("%s does not start: %s" % (self.name, self.log()[-800:]))
+            time.sleep(0.01)
         if not self.wait_log("disconnect from"):
             raise RuntimeError("%s does not start: %s" % (self.name, self.log()[-800:]))
         self.new_log()
@@ -135,11 +130,7 @@ class Server:
     def wait_closed(self):
         """Its children are killed but may not be gone: until then the port still answers."""
         end = time.monotonic() + WAIT
-        while time.monotonic() < end:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
-                return
+        while answers(self.port) and time.monotonic() < end:
             time.sleep(0.01)
 
     def log(self):
@@ -229,16 +220,8 @@ dovecot_config_file = $DIR/none
 """
 
     def lay_out(self):
-        owner = pwd.getpwnam("nobody").pw_uid
-        for name in ("public", "private", "maildrop", "pid", "queue"):
-            os.makedirs(self.spool + "/" + name)
-        os.chmod(self.spool + "/maildrop", 0o1733)
-        for where, dirs, _ in os.walk(self.spool):
-            for name in [where] + [os.path.join(where, d) for d in dirs]:
-                os.chown(name, owner, -1)
-        with open(self.dir + "/log", "w"):
-            pass
-        os.chmod(self.dir + "/log", 0o666)
+        dialog.lay_out(self.dir)
+        dialog.hand_over(self.spool)
 
     def start(self):
         """smtpd, and pickup, to which root's sendmail gives its mail."""
