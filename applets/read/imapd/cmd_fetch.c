@@ -224,19 +224,25 @@ static void count_section(struct imapd *s, const struct imap_section *sec, uint6
 	}
 }
 
+/* begin_item - its name, and what stands between it and the one before */
+static void begin_item(struct fetch *f, struct buf *out, const char *name)
+{
+	buf_addf(out, "%s%s ", f->gap, name);
+	f->gap = " ";
+}
+
 /* begin_section - label and size; then step is SEEK, or LOCATE of the next. False: more work is to
  * be done */
 static bool begin_section(struct imapd *s, struct fetch *f, struct buf *out)
 {
-	struct mime_pos from, to;
+	struct mime_pos from = { 0 }, to = { 0 };
 	enum found found;
 	uint64_t first;
 
 	if (!locate(f, &found, &from, &to)) {
 		return false;
 	}
-	buf_addf(out, "%s%s ", f->gap, f->section->label);
-	f->gap = " ";
+	begin_item(f, out, f->section->label);
 	if (found == FOUND_NOT) {
 		/* Clients get on better with an empty part than with NIL. */
 		buf_adds(out, "{0}\r\n");
@@ -304,13 +310,58 @@ static void remember_seen(struct imapd *s, struct fetch *f, uint32_t uid)
 	f->seen[f->seen_count++] = uid;
 }
 
+/* put_known - items that the index has */
+static void put_known(
+	struct imapd *s, struct fetch *f, struct buf *out, unsigned items, unsigned flags)
+{
+	const struct mail_info *info = mailbox_info(s->view, f->seq);
+	char date[DATE_SIZE];
+
+	if (items & IMAP_FETCH_UID) {
+		begin_item(f, out, "UID");
+		buf_addf(out, "%u", info->uid);
+	}
+	if (items & IMAP_FETCH_FLAGS) {
+		begin_item(f, out, "FLAGS");
+		put_flags(s, out, flags, info->keywords);
+	}
+	if (items & IMAP_FETCH_DATE) {
+		begin_item(f, out, "INTERNALDATE");
+		date_imap(date, info->received);
+		buf_addf(out, "\"%s\"", date);
+	}
+	if (items & IMAP_FETCH_SIZE) {
+		begin_item(f, out, "RFC822.SIZE");
+		buf_addf(out, "%llu", (unsigned long long)info->size);
+	}
+	if (items & IMAP_FETCH_MODSEQ) {
+		begin_item(f, out, "MODSEQ");
+		buf_addf(out, "(%llu)", (unsigned long long)info->modseq);
+	}
+}
+
+/* put_parsed - items that are made of the message's structure, or were before and kept */
+static void put_parsed(struct fetch *f, struct buf *out)
+{
+	if (f->what.items & IMAP_FETCH_ENVELOPE) {
+		begin_item(f, out, "ENVELOPE");
+		buf_add(out, f->envelope.data, f->envelope.len);
+	}
+	if (f->what.items & IMAP_FETCH_STRUCTURE) {
+		begin_item(f, out, "BODYSTRUCTURE");
+		buf_add(out, f->structure.data, f->structure.len);
+	}
+	if (f->what.items & IMAP_FETCH_BODY) {
+		begin_item(f, out, "BODY");
+		mime_structure_put(out, f->text.place->root, false);
+	}
+}
+
 /* put_head - "* n FETCH (" and what needs no bytes of the message */
 static void put_head(struct imapd *s, struct fetch *f, struct buf *out)
 {
 	const struct mail_info *info = mailbox_info(s->view, f->seq);
 	unsigned flags = info->flags & ~(unsigned)IMAP_RECENT, items = f->what.items;
-	const char *gap = "";
-	char date[DATE_SIZE];
 
 	if (mailbox_recent(s->view, f->seq)) {
 		flags |= IMAP_RECENT;
@@ -324,44 +375,9 @@ static void put_head(struct imapd *s, struct fetch *f, struct buf *out)
 		tell_keywords(s, out, false);
 	}
 	buf_addf(out, "* %u FETCH (", f->seq);
-	if (items & IMAP_FETCH_UID) {
-		buf_addf(out, "UID %u", info->uid);
-		gap = " ";
-	}
-	if (items & IMAP_FETCH_FLAGS) {
-		buf_addf(out, "%sFLAGS ", gap);
-		put_flags(s, out, flags, info->keywords);
-		gap = " ";
-	}
-	if (items & IMAP_FETCH_DATE) {
-		date_imap(date, info->received);
-		buf_addf(out, "%sINTERNALDATE \"%s\"", gap, date);
-		gap = " ";
-	}
-	if (items & IMAP_FETCH_SIZE) {
-		buf_addf(out, "%sRFC822.SIZE %llu", gap, (unsigned long long)info->size);
-		gap = " ";
-	}
-	if (items & IMAP_FETCH_MODSEQ) {
-		buf_addf(out, "%sMODSEQ (%llu)", gap, (unsigned long long)info->modseq);
-		gap = " ";
-	}
-	if (items & IMAP_FETCH_ENVELOPE) {
-		buf_addf(out, "%sENVELOPE ", gap);
-		buf_add(out, f->envelope.data, f->envelope.len);
-		gap = " ";
-	}
-	if (items & IMAP_FETCH_STRUCTURE) {
-		buf_addf(out, "%sBODYSTRUCTURE ", gap);
-		buf_add(out, f->structure.data, f->structure.len);
-		gap = " ";
-	}
-	if (items & IMAP_FETCH_BODY) {
-		buf_addf(out, "%sBODY ", gap);
-		mime_structure_put(out, f->text.place->root, false);
-		gap = " ";
-	}
-	f->gap = gap;
+	f->gap = "";
+	put_known(s, f, out, items, flags);
+	put_parsed(f, out);
 }
 
 /* from_cache - ENVELOPE and BODYSTRUCTURE, as far as they are wanted; true: no parsing is needed */
