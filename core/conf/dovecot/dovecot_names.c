@@ -75,14 +75,69 @@ static void join_list(struct dovecot_tree *t, const struct conf_node *section)
 	buf_free(&b);
 }
 
-/* join_args - what 2.3 had in args of passdb and userdb */
-static void join_args(struct dovecot_tree *t, struct conf_node *db)
+/* A setting of a passdb or userdb section, and what it was called in args ("": the path). */
+struct arg_name {
+	const char *name, *was;
+};
+
+static const struct arg_name arg_options[] = {
+	{ "default_password_scheme", "scheme=" },
+	{ "passdb_default_password_scheme", "scheme=" },
+	{ "default_pass_scheme", "scheme=" },
+	{ "auth_username_format", "username_format=" },
+};
+static const struct arg_name arg_paths[] = {
+	{ "passwd_file_path", "" },
+	{ "passdb_passwd_file_path", "" },
+	{ "userdb_passwd_file_path", "" },
+};
+
+static void add_arg(struct buf *args, const char *was, const char *value)
 {
-	static const char *const paths[] = { "passwd_file_path", "passdb_passwd_file_path",
-		"userdb_passwd_file_path" };
-	static const char *const schemes[] = { "default_password_scheme",
-		"passdb_default_password_scheme" };
-	struct buf b = BUF_INIT;
+	buf_addf(args, "%s%s%s", args->len > 0 ? " " : "", was, value);
+}
+
+static void add_args(
+	struct buf *args, const struct conf_node *db, const struct arg_name *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct conf_node *n = tree_find(db, names[i].name);
+
+		if (n != NULL) {
+			add_arg(args, names[i].was, n->value);
+		}
+	}
+}
+
+/* add_password - of the static driver, by either of its names */
+static void add_password(struct buf *args, const struct conf_node *db)
+{
+	const struct conf_node *n = tree_find(db, "password");
+
+	if (n == NULL) {
+		n = tree_find(db, "passdb_static_password");
+	}
+	if (n != NULL) {
+		add_arg(args, "password=", n->value);
+	}
+}
+
+/* add_fields - each of a section of extra fields */
+static void add_fields(struct buf *args, const struct conf_node *db)
+{
+	const struct conf_node *fields = conf_section(db, "fields", NULL);
+
+	for (const struct conf_node *n = fields != NULL ? fields->first : NULL; n != NULL;
+		n = n->next) {
+		if (n->value != NULL) {
+			buf_addf(args, "%s%s=%s", args->len > 0 ? " " : "", n->key, n->value);
+		}
+	}
+}
+
+/* name_driver - the section's own name is its driver, where no setting names one */
+static void name_driver(struct dovecot_tree *t, struct conf_node *db)
+{
 	const struct conf_node *n;
 
 	if (tree_find(db, "driver") == NULL && db->name != NULL) {
@@ -90,48 +145,25 @@ static void join_args(struct dovecot_tree *t, struct conf_node *db)
 			db, strcmp(db->key, "passdb") == 0 ? "passdb_driver" : "userdb_driver");
 		tree_set(t, db, "driver", n != NULL ? n->value : db->name, db->file, db->line);
 	}
+}
+
+/* join_args - what 2.3 had in args of passdb and userdb, the path last */
+static void join_args(struct dovecot_tree *t, struct conf_node *db)
+{
+	struct buf args = BUF_INIT;
+
+	name_driver(t, db);
 	if (tree_find(db, "args") != NULL) {
 		return;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
-		n = tree_find(db, schemes[i]);
-		if (n != NULL) {
-			buf_addf(&b, "scheme=%s ", n->value);
-		}
+	add_args(&args, db, arg_options, ARRAY_LEN(arg_options));
+	add_password(&args, db);
+	add_fields(&args, db);
+	add_args(&args, db, arg_paths, ARRAY_LEN(arg_paths));
+	if (args.len > 0) {
+		tree_set(t, db, "args", args.data, db->file, db->line);
 	}
-	n = tree_find(db, "default_pass_scheme");
-	if (n != NULL) {
-		buf_addf(&b, "scheme=%s ", n->value);
-	}
-	n = tree_find(db, "auth_username_format");
-	if (n != NULL) {
-		buf_addf(&b, "username_format=%s ", n->value);
-	}
-	n = tree_find(db, "password");
-	if (n == NULL) {
-		n = tree_find(db, "passdb_static_password");
-	}
-	if (n != NULL) {
-		buf_addf(&b, "password=%s ", n->value);
-	}
-	for (const struct conf_node *f = conf_section(db, "fields", NULL),
-				    *s = f != NULL ? f->first : NULL;
-		s != NULL; s = s->next) {
-		if (s->value != NULL) {
-			buf_addf(&b, "%s=%s ", s->key, s->value);
-		}
-	}
-	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
-		n = tree_find(db, paths[i]);
-		if (n != NULL) {
-			buf_addf(&b, "%s ", n->value);
-		}
-	}
-	if (b.len > 0) {
-		buf_truncate(&b, b.len - 1);
-		tree_set(t, db, "args", b.data, db->file, db->line);
-	}
-	buf_free(&b);
+	buf_free(&args);
 }
 
 void dovecot_translate(struct dovecot_tree *t)
