@@ -585,10 +585,45 @@ static void on_idle_timer(struct timer *t)
 
 /* ---- Start ---- */
 
+/* open_first_log - until the configuration says where the log goes */
+static void open_first_log(struct service *s)
+{
+	char tag[64];
+
+	log_open(s->command, LOG_TO_STDERR);
+	take_inherited(s);
+	if (is_relayed(s)) {
+		log_set_sink(relay_log, NULL);
+	} else if (s->by_master) {
+		/* Nobody reads a daemon's standard error; what reads logs knows this name before
+		 * the configuration is read. */
+		snprintf(tag, sizeof(tag), "postfix/%.20s", s->command);
+		log_open(s->private_->info->flags & SERVICE_DOVECOT ? "dovecot" : tag,
+			LOG_TO_SYSLOG);
+		if (s->private_->log_fd >= 0) {
+			log_set_fd(s->private_->log_fd);
+		}
+	}
+}
+
+/* open_loop - with what may come in at any time: signals, and master's word */
+static void open_loop(struct service *s)
+{
+	s->loop = loop_new();
+	loop_signal(s->loop, SIGTERM, on_signal, s);
+	loop_signal(s->loop, SIGINT, on_signal, s);
+	loop_signal(s->loop, SIGHUP, on_signal, s);
+	if (s->by_master) {
+		(void)fd_set_nonblock(SERVICE_FD_CONTROL, true);
+		loop_watch(s->loop, &s->private_->control, SERVICE_FD_CONTROL, LOOP_READ,
+			on_control, s);
+		s->idle_seconds = (int)(param.max_idle < 86400 ? param.max_idle : 86400);
+	}
+}
+
 void service_init(struct service *s, const struct service_info *info, int argc, char **argv)
 {
 	const char *slash = strrchr(argv[0], '/');
-	char tag[64];
 
 	memset(s, 0, sizeof(*s));
 	s->private_ = mem_alloc(sizeof(*s->private_));
@@ -599,21 +634,7 @@ void service_init(struct service *s, const struct service_info *info, int argc, 
 	s->type = "inet";
 	(void)prctl(PR_SET_NAME, s->command, 0, 0, 0);
 	umask(077);
-	log_open(s->command, LOG_TO_STDERR);
-	take_inherited(s);
-	if (is_relayed(s)) {
-		log_set_sink(relay_log, NULL);
-	} else if (s->by_master) {
-		/*
-		 * Nobody reads a daemon's standard error: errors of its configuration go where the
-		 * others are, under the name that what reads logs knows before it is read.
-		 */
-		snprintf(tag, sizeof(tag), "postfix/%.20s", s->command);
-		log_open(info->flags & SERVICE_DOVECOT ? "dovecot" : tag, LOG_TO_SYSLOG);
-		if (s->private_->log_fd >= 0) {
-			log_set_fd(s->private_->log_fd);
-		}
-	}
+	open_first_log(s);
 	parse_options(s, info, argc, argv);
 	load_conf(s);
 	open_log(s);
@@ -625,16 +646,7 @@ void service_init(struct service *s, const struct service_info *info, int argc, 
 		info->prepare(s);
 	}
 	drop(s);
-	s->loop = loop_new();
-	loop_signal(s->loop, SIGTERM, on_signal, s);
-	loop_signal(s->loop, SIGINT, on_signal, s);
-	loop_signal(s->loop, SIGHUP, on_signal, s);
-	if (s->by_master) {
-		(void)fd_set_nonblock(SERVICE_FD_CONTROL, true);
-		loop_watch(s->loop, &s->private_->control, SERVICE_FD_CONTROL, LOOP_READ,
-			on_control, s);
-		s->idle_seconds = (int)(param.max_idle < 86400 ? param.max_idle : 86400);
-	}
+	open_loop(s);
 }
 
 void service_attach(struct service *s, struct server *server)
