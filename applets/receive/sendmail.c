@@ -34,20 +34,14 @@
 #include "route/resolve.h"
 #include "message/submit.h"
 #include "applets/applets.h"
+#include "applets/receive/sendmail_options.h"
 
 enum { READ_SIZE = 65536, HEADERS_MAX = 10 * 1024 * 1024, RECIPIENTS_MAX = 100000 };
 
 static struct G {
 	struct arena arena;
 	struct submit *submit;
-	const char *sender; /* NULL: the caller */
-	const char *full_name;
-	const char *envid;
-	unsigned flags, notify;
-	bool from_headers;     /* -t */
-	bool keep_dots;        /* -i */
-	char mode;             /* of -b */
-	const char *queue_run; /* of -q, "" none given; NULL: no -q */
+	struct sendmail_options options;
 	const char **recipients;
 	size_t recipient_count;
 	/* The reader. */
@@ -58,31 +52,14 @@ static struct G {
 	bool in_body;
 	uint64_t size;      /* of the content so far */
 	struct buf headers; /* -t: until they are complete */
-} G = { .mode = 'm', .at_line = true };
-
-/* user - who calls, for messages: "name(uid)" */
-static const char *user(void)
-{
-	const struct passwd *pw = getpwuid(getuid());
-
-	return arena_printf(
-		&G.arena, "%s(%ld)", pw != NULL ? pw->pw_name : "unknown", (long)getuid());
-}
+} G = { .at_line = true };
 
 static _Noreturn void die(int status, const char *text)
 {
-	fprintf(stderr, "sendmail: fatal: %s: %s\n", user(), text);
-	submit_free(G.submit); /* what was written so far goes */
-	exit(status);
+	text = arena_strdup(&G.arena, text); /* it may be the submission's */
+	submit_free(G.submit);               /* what was written so far goes */
+	sendmail_end(status, text);
 }
-
-/* warn - for what is wrong and does not keep the mail */
-static void warn(const char *text)
-{
-	fprintf(stderr, "sendmail: warning: %s\n", text);
-}
-
-/* ---- Options ---- */
 
 /* run_applet - another applet in our place */
 static _Noreturn void run_applet(const char *name, const char *arg, const char *arg2)
@@ -102,108 +79,6 @@ static _Noreturn void run_applet(const char *name, const char *arg, const char *
 	}
 	optind = 1;
 	exit(applet_call(applet, argc, argv));
-}
-
-/* set_notify - -N */
-static void set_notify(const char *text)
-{
-	unsigned notify;
-
-	if (smtp_parse_notify(slice_of(text), &notify)) {
-		G.notify = notify;
-	} else {
-		warn("bad -N option value -- ignored");
-	}
-}
-
-/* set_return - -R */
-static void set_return(const char *text)
-{
-	if (str_ieq(text, "full")) {
-		G.flags |= QUEUE_F_RET_FULL;
-	} else if (str_ieq(text, "hdrs")) {
-		G.flags |= QUEUE_F_RET_HDRS;
-	} else {
-		warn("bad -R option value -- ignored");
-	}
-}
-
-/* set_o - -oX, and the -O Name=value forms of it that matter */
-static void set_o(const char *text)
-{
-	if (*text == 'i' || str_istarts(text, "IgnoreDots")) {
-		G.keep_dots = true;
-	}
-}
-
-/* use_config - -C: a main.cf, or its directory */
-static void use_config(const char *path)
-{
-	size_t n = strlen(path);
-
-	if (str_ends(path, "/main.cf")) {
-		n -= strlen("/main.cf");
-	}
-	setenv("MAIL_CONFIG", arena_strndup(&G.arena, path, n), 1);
-}
-
-static void parse_options(int argc, char **argv)
-{
-	int opt, verbose = 0;
-
-	while ((opt = getopt(argc, argv, "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q::tvx")) !=
-		-1) {
-		switch (opt) {
-		case 'B':
-			G.flags |= str_ieq(optarg, "8BITMIME") ? QUEUE_F_8BIT : 0;
-			break;
-		case 'C':
-			use_config(optarg);
-			break;
-		case 'F':
-			G.full_name = optarg;
-			break;
-		case 'I':
-			G.mode = 'i';
-			break;
-		case 'N':
-			set_notify(optarg);
-			break;
-		case 'O':
-		case 'o':
-			set_o(optarg);
-			break;
-		case 'R':
-			set_return(optarg);
-			break;
-		case 'V':
-			G.envid = optarg;
-			break;
-		case 'b':
-			G.mode = *optarg;
-			break;
-		case 'f':
-		case 'r':
-			G.sender = optarg;
-			break;
-		case 'i':
-			G.keep_dots = true;
-			break;
-		case 'q':
-			G.queue_run = optarg != NULL ? optarg : "";
-			break;
-		case 't':
-			G.from_headers = true;
-			break;
-		case 'v':
-			log_set_verbose(++verbose);
-			break;
-		case '?':
-			exit(EX_USAGE);
-		default:
-			break; /* accepted for Sendmail's sake */
-		}
-	}
 }
 
 /* ---- Recipients ---- */
@@ -349,15 +224,16 @@ static const char *caller_name(void)
 /* given_sender - -f: an address (the first of several), with a name or in <>; else as it is */
 static const char *given_sender(void)
 {
-	const struct mime_address *m = mime_addresses(&G.arena, slice_of(G.sender));
+	const struct mime_address *m = mime_addresses(&G.arena, slice_of(G.options.sender));
 	struct buf b = BUF_INIT;
-	const char *sender = G.sender;
+	const char *sender = G.options.sender;
 
 	if (strcmp(sender, "<>") == 0) {
 		return "";
 	}
 	if (m != NULL && m->next != NULL) {
-		warn(arena_printf(&G.arena, "-f option specified malformed sender: %s", sender));
+		sendmail_warn(
+			arena_printf(&G.arena, "-f option specified malformed sender: %s", sender));
 	}
 	if (m != NULL && m->mailbox != NULL && *m->mailbox != '\0' && m->domain != NULL &&
 		(!m->broken || strchr(sender, '<') != NULL)) {
@@ -371,21 +247,22 @@ static const char *given_sender(void)
 /* begin - sender and recipients; from here on content may follow */
 static void begin(void)
 {
-	const char *sender = G.sender != NULL ? given_sender() : caller();
+	const char *sender = G.options.sender != NULL ? given_sender() : caller();
 
 	if (smtp_has_8bit(slice_of(sender))) {
-		G.flags |= QUEUE_F_SMTPUTF8;
+		G.options.flags |= QUEUE_F_SMTPUTF8;
 	}
 	for (size_t i = 0; i < G.recipient_count; i++) {
 		if (smtp_has_8bit(slice_of(G.recipients[i]))) {
-			G.flags |= QUEUE_F_SMTPUTF8;
+			G.options.flags |= QUEUE_F_SMTPUTF8;
 		}
 	}
 	G.submit = submit_new();
-	submit_envelope(G.submit, sender, G.full_name != NULL ? G.full_name : caller_name(),
-		G.envid, G.flags);
+	submit_envelope(G.submit, sender,
+		G.options.full_name != NULL ? G.options.full_name : caller_name(), G.options.envid,
+		G.options.flags);
 	for (size_t i = 0; i < G.recipient_count; i++) {
-		submit_recipient(G.submit, G.recipients[i], G.notify, NULL);
+		submit_recipient(G.submit, G.recipients[i], G.options.notify, NULL);
 	}
 }
 
@@ -437,7 +314,7 @@ static void end_line(void)
 	}
 	if (G.dot) {
 		G.dot = false;
-		if (!G.keep_dots) {
+		if (!G.options.keep_dots) {
 			G.done = true;
 			return;
 		}
@@ -518,7 +395,7 @@ static int deliver(void)
 	ssize_t n;
 
 	G.strip_cr = strcmp(param.sendmail_fix_line_endings, "never") != 0;
-	if (!G.from_headers) {
+	if (!G.options.from_headers) {
 		if (G.recipient_count == 0) {
 			die(EX_USAGE,
 				"Recipient addresses must be specified on the command line or"
@@ -576,11 +453,11 @@ static int verify(void)
 /* run_queue - -q: all, -qI an id, -qR a site; -q15m means nothing without -bd */
 static _Noreturn void run_queue(void)
 {
-	switch (*G.queue_run) {
+	switch (*G.options.queue_run) {
 	case 'I':
-		run_applet("postqueue", "-i", G.queue_run + 1);
+		run_applet("postqueue", "-i", G.options.queue_run + 1);
 	case 'R':
-		run_applet("postqueue", "-s", G.queue_run + 1);
+		run_applet("postqueue", "-s", G.options.queue_run + 1);
 	default:
 		run_applet("postqueue", "-f", NULL);
 	}
@@ -605,34 +482,54 @@ static void open_log(void)
 	}
 }
 
+/* What -b makes of this, other than taking a message. */
+static const struct mode {
+	char letter;
+	const char *name, *applet, *arg;
+} modes[] = {
+	{ 'D', "daemon", "postfix", "start" },
+	{ 'd', "daemon", "postfix", "start" },
+	{ 'i', "alias initialization", "newaliases", NULL },
+	{ 'l', "daemon", "postfix", "start" },
+	{ 'p', "display queue", "postqueue", "-p" },
+	{ 's', "stand-alone", "smtpd", "-S" },
+};
+
+/* run_mode - returns if a message is to be taken, or looked at */
+static void run_mode(bool recipients)
+{
+	if (G.options.mode == 'h' || G.options.mode == 'H') {
+		exit(EX_OK); /* Sendmail's host status: nothing to purge */
+	}
+	if (G.options.mode == 'm' || G.options.mode == 'v') {
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		const struct mode *m = &modes[i];
+
+		if (m->letter != G.options.mode) {
+			continue;
+		}
+		if (G.options.from_headers) {
+			die(EX_USAGE, "-t can be used only in delivery mode");
+		}
+		if (recipients) {
+			die(EX_USAGE,
+				arena_printf(&G.arena, "%s mode requires no recipient", m->name));
+		}
+		run_applet(m->applet, m->arg, NULL);
+	}
+	die(EX_USAGE, arena_printf(&G.arena, "unsupported: -b%c", G.options.mode));
+}
+
 int sendmail_main(int argc, char **argv)
 {
 	char *error = NULL;
 
 	log_open("sendmail", LOG_TO_STDERR);
-	parse_options(argc, argv);
-	switch (G.mode) {
-	case 's':
-		run_applet("smtpd", "-S", NULL);
-	case 'p':
-		run_applet("postqueue", "-p", NULL);
-	case 'i':
-		run_applet("newaliases", NULL, NULL);
-	case 'd':
-	case 'D':
-	case 'l':
-		run_applet("postfix", "start", NULL);
-	case 'h':
-	case 'H':
-		return EX_OK; /* Sendmail's host status: nothing to purge */
-	case 'a':
-	case 'm':
-	case 'v':
-		break;
-	default:
-		die(EX_USAGE, arena_printf(&G.arena, "unsupported: -b%c", G.mode));
-	}
-	if (G.queue_run != NULL) {
+	sendmail_options(&G.options, argc, argv);
+	run_mode(optind < argc);
+	if (G.options.queue_run != NULL) {
 		if (optind < argc) {
 			die(EX_USAGE, "-q cannot be combined with recipients");
 		}
@@ -645,5 +542,5 @@ int sendmail_main(int argc, char **argv)
 	for (; optind < argc; optind++) {
 		add_list(slice_of(argv[optind]));
 	}
-	return G.mode == 'v' ? verify() : deliver();
+	return G.options.mode == 'v' ? verify() : deliver();
 }
