@@ -20,6 +20,12 @@ die()
 	exit 1
 }
 
+# usage - what the head of the script says of it
+usage()
+{
+	sed -n '2,/^$/s/^# \{0,1\}//p' "$0"
+}
+
 # is_root - true for the superuser
 is_root()
 {
@@ -312,3 +318,9 @@ kernel_download()
 		(cd "$2" && private_apt "$2/apt" download "$kf_name") >"$2/apt.log" 2>&1 || return 1
 	fi
 }
+
+# Whatever a script takes, with --help it only says what it is.
+if [ "${1:-}" = --help ]; then
+	usage
+	exit 0
+fi
