@@ -33,6 +33,7 @@ enum {
 	SWEEP_A_STEP = 200,
 	CLEAN_SECONDS = 86400, /* unfinished messages of crashed writers go after a day */
 	TIMER_MAX = 3600,
+	FAILED_MS = 1000,
 	START_SECONDS = 30 /* so long notices wait at most at the start */
 };
 
@@ -89,6 +90,19 @@ void load_new(struct qmgr *m, const queue_id *ids, size_t count)
 	}
 }
 
+/*
+ * take - make it active, if it is to be; false: it cannot be read now. It is passed over until the
+ * next look through the queue, or a page of the disk that is gone would keep all mail behind it
+ * waiting; and the next step comes a little later, for it may be all of them.
+ */
+static bool take(struct qmgr *m, queue_id id)
+{
+	bool good = job_load(m, id) >= 0;
+
+	m->load.failed = m->load.failed || !good;
+	return good;
+}
+
 static void step_new(struct qmgr *m)
 {
 	struct load *l = &m->load;
@@ -98,7 +112,7 @@ static void step_new(struct qmgr *m)
 
 		l->ring_at = (l->ring_at + 1) % RING_SIZE;
 		l->ring_count--;
-		if (job_load(m, id) < 0) {
+		if (!take(m, id)) {
 			load_scan(m);
 			return;
 		}
@@ -227,10 +241,10 @@ static void step_sweep(struct qmgr *m)
 						     : l->flush && is_full_for_old(m)) {
 			return;
 		}
-		if (is_wanted(m, &found[i]) && job_load(m, found[i].id) < 0) {
+		l->sweep_at = found[i].id;
+		if (is_wanted(m, &found[i]) && !take(m, found[i].id)) {
 			return;
 		}
-		l->sweep_at = found[i].id;
 	}
 	if (count < SWEEP_A_STEP) {
 		end_sweep(m);
@@ -275,10 +289,13 @@ static bool step_due(struct qmgr *m)
 		qmgr_queue_trouble(m, "cannot look for due mail");
 	}
 	for (int i = 0; i < count; i++) {
-		if (is_full_for_old(m) || job_load(m, found[i].id) < 0) {
+		if (is_full_for_old(m)) {
 			return false;
 		}
 		l->due_at = found[i];
+		if (!take(m, found[i].id)) {
+			return true;
+		}
 	}
 	if (count == DUE_A_STEP) {
 		return true;
@@ -319,6 +336,7 @@ static void on_step(struct loop_hook *h)
 		qmgr_queue_trouble(m, "cannot read the queue");
 		return;
 	}
+	l->failed = false;
 	if (l->sweeping) {
 		step_sweep(m);
 	}
@@ -341,7 +359,7 @@ static void on_step(struct loop_hook *h)
 	}
 	if (l->ring_count > 0 ||
 		((l->sweeping || more_due || l->starting) && !is_full_for_old(m))) {
-		loop_timer(m->loop, &l->step_timer, 0, on_step_timer, m);
+		loop_timer(m->loop, &l->step_timer, l->failed ? FAILED_MS : 0, on_step_timer, m);
 	}
 }
 

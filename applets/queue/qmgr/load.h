@@ -15,6 +15,7 @@ struct qmgr;
 struct load {
 	queue_id *ring; /* ids of notices, in the order they came */
 	size_t ring_at, ring_count;
+	bool failed;                   /* a message could not be read in this step */
 	bool starting;                 /* notices wait */
 	bool swept;                    /* the first sweep has ended */
 	bool sweeping;                 /* looking through the whole queue, in id order */
