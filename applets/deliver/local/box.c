@@ -23,9 +23,16 @@
 #include "applets/deliver/local/local.h"
 #include "applets/deliver/local/worker.h"
 
-enum { BATCH_BYTES = 16 << 20, BOXES_KEPT = 2000, RETRY_MS = 250, CHILD_LOCK_MS = 500 };
+enum {
+	BATCH_BYTES = 16 << 20,
+	BOXES_KEPT = 2000,
+	RETRY_MS = 250,
+	CHILD_LOCK_MS = 500,
+	AGAIN_MS = 1000
+};
 
 static void begin_boxes(struct loop_hook *h);
+static void on_again(struct timer *t);
 
 static void box_free(void *p)
 {
@@ -42,6 +49,7 @@ static void box_free(void *p)
 
 void boxes_free(struct local *g)
 {
+	loop_untimer(g->service.loop, &g->turn_timer);
 	hash_free(&g->boxes, box_free);
 }
 
@@ -472,6 +480,10 @@ static void begin_boxes(struct loop_hook *h)
 		box->dirty_next = g->dirty;
 		g->dirty = box;
 	}
+	/* One that ends its work says so; when none could be made there may be none to do it. */
+	if (g->dirty != NULL) {
+		loop_timer(g->service.loop, &g->turn_timer, AGAIN_MS, on_again, g);
+	}
 	forget_some(g);
 }
 
@@ -480,6 +492,11 @@ static void on_worker_free(struct local *g)
 	if (g->dirty != NULL) {
 		loop_at_end(g->service.loop, &g->turn, begin_boxes, g);
 	}
+}
+
+static void on_again(struct timer *t)
+{
+	on_worker_free(t->owner);
 }
 
 void boxes_init(struct local *g)

@@ -52,6 +52,7 @@ struct local {
 	struct hash boxes; /* "uid:path" -> struct box */
 	struct box *dirty; /* boxes with jobs to begin at the end of the turn */
 	struct loop_hook turn;
+	struct timer turn_timer; /* for those that found no child */
 	const struct worker_events *worker_events;
 	struct worker *workers;
 	size_t worker_count;
