@@ -128,6 +128,18 @@ char *store_list(struct mailbox_view *v)
 	return buf_steal(&b);
 }
 
+void store_check(struct mailstore *ms, const char *folder, bool read_only, const char *want)
+{
+	struct mailbox_view *v = mailbox_open(ms, folder, read_only);
+	char *list;
+
+	REQUIRE(v != NULL);
+	list = store_list(v);
+	CHECK_STR(list, want);
+	mem_free(list);
+	mailbox_close(v);
+}
+
 uint32_t store_put(struct mailstore *ms, const char *folder, const char *text, unsigned flags)
 {
 	struct mail_append *a = mail_append_begin(ms, folder);

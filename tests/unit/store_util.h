@@ -19,6 +19,8 @@ const char *store_path(const char *name);          /* good until the next call *
 char *store_text(struct mailbox_view *v, uint32_t seq, size_t *len_r);
 /* "1:subject 3:other ": UIDs and subjects of a view; caller frees. */
 char *store_list(struct mailbox_view *v);
+/* The folder, opened anew, has these messages (store_list()). */
+void store_check(struct mailstore *ms, const char *folder, bool read_only, const char *want);
 /* Append one message; its UID, 0 on error. */
 uint32_t store_put(struct mailstore *ms, const char *folder, const char *text, unsigned flags);
 /* Content of a delivery (struct deliver_item, read): arg is a struct slice. */

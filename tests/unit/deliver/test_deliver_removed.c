@@ -99,14 +99,8 @@ static void take_out(enum how how)
 static void check_inbox(const char *want)
 {
 	struct mailstore *ms = store_open(kind);
-	struct mailbox_view *v = mailbox_open(ms, "INBOX", true);
-	char *list;
 
-	REQUIRE(v != NULL);
-	list = store_list(v);
-	CHECK_STR(list, want);
-	mem_free(list);
-	mailbox_close(v);
+	store_check(ms, "INBOX", true, want);
 	mailstore_close(ms);
 }
 

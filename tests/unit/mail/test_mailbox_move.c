@@ -80,14 +80,7 @@ static void killed(int note)
 
 static void check_folder(struct mailstore *ms, const char *folder, const char *want)
 {
-	struct mailbox_view *v = mailbox_open(ms, folder, false);
-	char *list;
-
-	REQUIRE(v != NULL);
-	list = store_list(v);
-	CHECK_STR(list, want);
-	mem_free(list);
-	mailbox_close(v);
+	store_check(ms, folder, false, want);
 }
 
 /* at_both - the test with an mbox and with a maildir */
@@ -125,16 +118,8 @@ TEST(mailbox_move, finished_by_the_next)
 /* Who only looks must not see both either: EXAMINE, RFC 6851 3.3. */
 static void only_looked_at(struct mailstore *ms)
 {
-	struct mailbox_view *v;
-	char *list;
-
 	killed(interrupt(ms, true));
-	v = mailbox_open(ms, "INBOX", true);
-	REQUIRE(v != NULL);
-	list = store_list(v);
-	CHECK_STR(list, "2:two ");
-	mem_free(list);
-	mailbox_close(v);
+	store_check(ms, "INBOX", true, "2:two ");
 }
 
 TEST(mailbox_move, finished_for_who_only_looks)
