@@ -188,10 +188,11 @@ static int out_put(void *arg, const char *data, size_t len)
 	return 0;
 }
 
-/* One message between writing and renaming. */
+/* One message on its way from tmp/ to new/. */
 struct pending {
 	struct deliver_item *item;
 	int fd;
+	bool shown; /* it is in new/ */
 	char name[NAME_SIZE];
 };
 
@@ -265,6 +266,7 @@ static void finish_group(struct maildir *md, struct pending *list, size_t count,
 		if (!good) {
 			unlinkat(md->tmp, p->name, 0);
 		}
+		p->shown = good;
 		close(p->fd);
 	}
 }
@@ -275,6 +277,7 @@ static int find_in(struct maildir *md, const char *sub, const struct hash *wante
 	int fd = open_dir(md->dir, sub);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *e;
+	int err;
 
 	if (d == NULL) {
 		if (fd >= 0) {
@@ -282,7 +285,7 @@ static int find_in(struct maildir *md, const char *sub, const struct hash *wante
 		}
 		return errno == ENOENT ? 0 : -1;
 	}
-	while ((e = readdir(d)) != NULL) {
+	while (errno = 0, (e = readdir(d)) != NULL) {
 		const char *q = strchr(e->d_name, 'Q');
 		const char *dot = q != NULL ? strchr(q, '.') : NULL;
 		struct deliver_item *it;
@@ -298,8 +301,11 @@ static int find_in(struct maildir *md, const char *sub, const struct hash *wante
 			deliver_set(it, DELIVER_DUPLICATE, "2.0.0", "delivered to maildir");
 		}
 	}
+	/* Not read to its end: what is behind may be what we look for. */
+	err = errno;
 	closedir(d);
-	return 0;
+	errno = err;
+	return err != 0 ? -1 : 0;
 }
 
 /* find_suspects - one look at new/ and cur/ for all of them; 0 or -1 */
@@ -323,26 +329,45 @@ static int find_suspects(struct maildir *md, struct deliver_item *items, size_t 
 	return rc;
 }
 
-/* write_all - in groups, so that few files are open at once */
-static void write_all(struct maildir *md, const char *path, const struct deliver_how *how,
-	struct deliver_item *items, size_t count)
+/* write_all - in groups, so that few files are open at once; how many of list were written */
+static size_t write_all(struct maildir *md, const char *path, const struct deliver_how *how,
+	struct deliver_item *items, size_t count, struct pending *list)
 {
-	struct pending *list = mem_calloc(OPEN_FILES, sizeof(*list));
 	struct out *o = mem_alloc(sizeof(*o));
-	size_t n = 0;
+	size_t n = 0, done = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		if (items[i].status == DELIVER_NONE) {
 			list[n].item = &items[i];
 			n += write_one(md, &list[n], o, path, how) == 0;
 		}
-		if (n == OPEN_FILES || i + 1 == count) {
-			finish_group(md, list, n, path);
-			n = 0;
+		if (n - done == OPEN_FILES || i + 1 == count) {
+			finish_group(md, list + done, n - done, path);
+			done = n;
 		}
 	}
 	mem_free(o);
-	mem_free(list);
+	return n;
+}
+
+/*
+ * sync_new - the names of what was written, and of what was found, are on the disk; 0 or errno.
+ * What is not is taken back, or it would be there once more after each try.
+ */
+static int sync_new(struct maildir *md, const struct pending *list, size_t count)
+{
+	int err;
+
+	if (fsync(md->new) == 0 || errno == EINVAL) {
+		return 0;
+	}
+	err = errno;
+	for (size_t i = 0; i < count; i++) {
+		if (list[i].shown) {
+			unlinkat(md->new, list[i].name, 0);
+		}
+	}
+	return err;
 }
 
 /* lock_dir - alone or shared, given back by maildir_close(); 0, or -1: another delivery has it */
@@ -367,8 +392,10 @@ static int lock_dir(struct maildir *md, bool alone, int lock_ms)
 int deliver_maildir_batch(
 	const char *path, const struct deliver_how *how, struct deliver_item *items, size_t count)
 {
+	struct pending *list;
 	struct maildir md;
-	int err = 0;
+	size_t written;
+	int err;
 
 	if (maildir_open(&md, path) != 0) {
 		deliver_set_errno(items, count, "cannot open maildir", path, errno);
@@ -387,10 +414,10 @@ int deliver_maildir_batch(
 		deliver_set_errno(items, count, "cannot read maildir", path, errno);
 	}
 	deliver_find_removed(path, how, items, count);
-	write_all(&md, path, how, items, count);
-	if (fsync(md.new) != 0 && errno != EINVAL) {
-		err = errno;
-	}
+	list = mem_calloc(count, sizeof(*list));
+	written = write_all(&md, path, how, items, count, list);
+	err = sync_new(&md, list, written);
+	mem_free(list);
 	for (size_t i = 0; i < count; i++) {
 		if (err != 0 &&
 			(items[i].status == DELIVER_NONE || items[i].status == DELIVER_DUPLICATE)) {

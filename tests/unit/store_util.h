@@ -27,7 +27,8 @@ uint32_t store_put(struct mailstore *ms, const char *folder, const char *text, u
 int64_t slice_read(void *arg, int64_t offset, void *data, size_t len);
 /* From here on this system call fails with EIO in this process (REQUIRE: that can be had). */
 void refuse_call(int call);
-void refuse_unlink(void); /* the same, whatever its number is */
+void refuse_call_on(int call, int fd); /* with this as its first argument */
+void refuse_unlink(void);              /* the same, whatever its number is */
 /* No shared writable mappings (9p, some FUSE): such an mmap of a file fails with ENODEV. */
 void refuse_shared_mmap(void);
 

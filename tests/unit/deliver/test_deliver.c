@@ -702,6 +702,31 @@ TEST(deliver, maildir)
 	mem_free(got);
 }
 
+/* Names that cannot be synced are taken back: nobody gets one more copy with each try. */
+TEST(deliver, maildir_name_not_synced)
+{
+	struct deliver_item items[MAILS];
+	char dir[200], sub[256], name[256];
+	int next;
+
+	snprintf(dir, sizeof(dir), "%s/m/", unit_tmpdir());
+	deliver_all(dir, false, items);
+	/* The third directory that is opened. */
+	next = dup(STDIN_FILENO);
+	close(next);
+	refuse_call_on(SYS_fsync, next + 2);
+	for (int tries = 0; tries < 2; tries++) {
+		deliver_all(dir, false, items);
+		for (size_t i = 0; i < MAILS; i++) {
+			CHECK_INT(items[i].status, DELIVER_DEFER);
+		}
+	}
+	snprintf(sub, sizeof(sub), "%snew", dir);
+	CHECK_INT(count_files(sub, name, sizeof(name)), MAILS);
+	snprintf(sub, sizeof(sub), "%stmp", dir);
+	CHECK_INT(count_files(sub, name, sizeof(name)), 0);
+}
+
 /* nobody - deliver_how.wanted of a delivery whose agent has died */
 static bool nobody(void *arg)
 {
