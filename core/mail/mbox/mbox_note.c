@@ -1,5 +1,11 @@
 /*
  * mbox_note - what is about to be appended to a mailbox file, noted before
+ *
+ * The note has to be on the disk before any of what it is of. A sync of its own would be half of
+ * what an append costs, so where the file system has a journal the note is only handed to the disk,
+ * and the disk has taken it, before the first byte is appended: these bytes count when the file's
+ * new length is in the journal, and whatever writes that makes the disk put down all it had taken
+ * before. That holds for a note that is written over an older one as long: its place is known.
  */
 #include "mail/mbox/mbox_note.h"
 
@@ -7,6 +13,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,7 +22,9 @@
 #include "base/mem.h"
 #include "mail/mbox/mbox_journal.h"
 
-enum { SUMS_MAX = 64 * 1024, SETTLE_SECONDS = 120 };
+enum { SUMS_MAX = 64 * 1024, SETTLE_SECONDS = 120, NOTE_UNIT = 4096 };
+/* File systems whose journal orders writes, and that write over a file's bytes in their place. */
+enum { MAGIC_EXT = 0xef53, MAGIC_XFS = 0x58465342 };
 
 static const char MAGIC[8] = "PBXAPND1";
 
@@ -136,19 +145,48 @@ static bool put_note(struct mbox_note *n, const struct mailbox *mb, struct buf *
 	return true;
 }
 
+/* put_down - what was written is on the disk before what is written after this; 0 or -1 */
+static int put_down(int fd, bool in_place)
+{
+	struct statfs fs;
+
+	if (in_place && fstatfs(fd, &fs) == 0 &&
+		((uint32_t)fs.f_type == MAGIC_EXT || (uint32_t)fs.f_type == MAGIC_XFS) &&
+		sync_file_range(fd, 0, 0,
+			SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+				SYNC_FILE_RANGE_WAIT_AFTER) == 0) {
+		return 0;
+	}
+	return fdatasync(fd);
+}
+
+/* write_note - its bytes into the file, at path; 0 or -1 with errno */
+static int write_note(int fd, const char *path, struct buf *note)
+{
+	struct stat st;
+	size_t rest = note->len % NOTE_UNIT;
+
+	/* The next one should find room enough. */
+	if (rest > 0) {
+		memset(buf_reserve(note, NOTE_UNIT - rest), 0, NOTE_UNIT - rest);
+		buf_added(note, NOTE_UNIT - rest);
+	}
+	if (fstat(fd, &st) != 0 || pwrite(fd, note->data, note->len, 0) != (ssize_t)note->len ||
+		put_down(fd, st.st_size >= (off_t)note->len) != 0) {
+		return -1;
+	}
+	return st.st_size == 0 ? file_sync_name(path, fd) : 0;
+}
+
 void mbox_note_write(struct mbox_note *n, struct mailbox *mb)
 {
 	char *path = note_path(mb);
 	struct buf note = BUF_INIT;
-	struct stat st;
-	bool made;
 	int fd;
 
 	if (path != NULL && put_note(n, mb, &note)) {
-		made = lstat(path, &st) != 0;
 		fd = open_note(path, O_RDWR | O_CREAT);
-		if (fd < 0 || pwrite(fd, note.data, note.len, 0) != (ssize_t)note.len ||
-			fdatasync(fd) != 0 || (made && file_sync_name(path, fd) != 0)) {
+		if (fd < 0 || write_note(fd, path, &note) != 0) {
 			/* Without a note it is appended as well, only not against a crash. */
 			log_warn("%s: no note of an append: %m", path);
 		}

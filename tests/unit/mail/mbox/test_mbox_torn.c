@@ -76,6 +76,7 @@ static void put_message(struct mail_append *a, int number, int lines)
 /* append_two - messages of so many lines; from then on the note says that this did not end */
 static void append_two(struct appended *t, int first, int second)
 {
+	struct mbox_note_head h;
 	struct mailstore *ms;
 	struct mail_append *a;
 
@@ -97,6 +98,9 @@ static void append_two(struct appended *t, int first, int second)
 	take_file(&t->note, t->name);
 	REQUIRE(memcmp(t->note.data, "\0\0\0\0\0\0\0", 8) == 0);
 	memcpy(t->note.data, "PBXAPND1", 8);
+	/* What is behind it is room for a longer one. */
+	memcpy(&h, t->note.data, sizeof(h));
+	t->note.len = sizeof(h) + h.first_len + h.sums_len + h.items_len;
 }
 
 static void free_appended(struct appended *t)
