@@ -164,8 +164,12 @@ static void chunks_stored(struct queue *q)
 	drop_chunks(q, NULL);
 }
 
-/* flush_chunks - a transaction of their own; failing, every message concerned has failed */
-static void flush_chunks(struct queue *q)
+/*
+ * flush_chunks - a transaction of their own; failing, every message concerned has failed. Where
+ * changes wait until a commit succeeds (queue_keep_failed) some stand for messages that are ended:
+ * only the writer m has failed then, the others stay for the commit.
+ */
+static void flush_chunks(struct queue *q, const struct queue_message *m)
 {
 	if (queue_begin_write(q) == 0) {
 		if (insert_chunks(q) != 0) {
@@ -176,9 +180,9 @@ static void flush_chunks(struct queue *q)
 		}
 	}
 	for (struct queue_chunk *c = q->chunks; c != NULL; c = c->next) {
-		c->message->failed = true;
+		c->message->failed = c->message->failed || !q->keep_failed || c->message == m;
 	}
-	drop_chunks(q, NULL);
+	drop_chunks(q, q->keep_failed ? m : NULL);
 }
 
 /* hand_chunk - the full chunk of m joins those that wait; 0 or -1 */
@@ -200,7 +204,7 @@ static int hand_chunk(struct queue_message *m)
 	*q->chunks_tail = c;
 	q->chunks_tail = &c->next;
 	if (q->chunk_bytes >= CHUNKS_HELD) {
-		flush_chunks(q);
+		flush_chunks(q, m);
 	}
 	return m->failed ? -1 : 0;
 }

@@ -507,6 +507,30 @@ TEST(queue_crash, full)
 	queue_close(q);
 }
 
+/* What is ended does not go when another's bytes find no room: changes may stand for it. */
+TEST(queue_crash, full_under_another)
+{
+	struct queue *q = queue_util_open(unit_tmpdir(), QUEUE_CREATE);
+	int told = 0, other = 0;
+	queue_id first = queue_util_add(q, 4096, &told), second, third;
+
+	CHECK_INT(queue_commit(q), 0);
+	queue_keep_failed(q, true);
+	limit_files(100 * 1024);
+	told = 0;
+	second = queue_util_add(q, 200 * 1024, &told);
+	queue_remove(q, first);
+	third = queue_util_add(q, 5 * 1024 * 1024, &other);
+	limit_files(RLIM_INFINITY);
+	CHECK_INT(queue_commit(q), 0);
+	CHECK_INT(told, 1);
+	CHECK_INT(other, -1);
+	CHECK(!queue_util_whole(q, first, 4096));
+	CHECK(queue_util_whole(q, second, 200 * 1024));
+	CHECK(!queue_util_whole(q, third, 5 * 1024 * 1024));
+	queue_close(q);
+}
+
 /* With queue_keep_failed() what failed is done as soon as there is room. */
 TEST(queue_crash, full_and_kept)
 {
