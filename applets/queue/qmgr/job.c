@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "queue/queue_hold.h"
+#include "applets/queue/qmgr/post.h"
 #include "applets/queue/qmgr/qmgr.h"
 
 enum { RCPTS_AT_ONCE = 500 };
@@ -199,7 +200,7 @@ bool job_leave_unsent(struct qmgr *m, struct job *j)
 		j->more = true;
 	}
 	j->rcpts_tail = p;
-	if (j->waiting > 0 || j->touched || j->unsettled) {
+	if (j->waiting > 0 || j->touched || j->unsettled || j->posts != NULL) {
 		return false;
 	}
 	job_free(m, j);
@@ -229,6 +230,9 @@ void job_free(struct qmgr *m, struct job *j)
 	struct job **slot = job_slot(m, j->id);
 
 	job_end_routing(j);
+	while (j->posts != NULL) {
+		post_drop(j->posts);
+	}
 	if (j->held) {
 		queue_unhold(m->succession.holds, QUEUE_HOLD_MESSAGE, j->id, 0);
 	}

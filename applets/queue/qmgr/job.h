@@ -17,6 +17,7 @@ struct qmgr;
 enum rcpt_state {
 	RCPT_NEW,     /* not routed yet */
 	RCPT_WAITING, /* in a request */
+	RCPT_COPYING, /* answered, but a copy that goes with it is on its way (post.h) */
 	RCPT_DONE,
 	RCPT_DEFERRED,
 	RCPT_BOUNCED
@@ -33,8 +34,9 @@ struct rcpt {
 	enum rcpt_state state;
 	uint8_t breaks; /* agent connections that broke under it */
 	bool suspect;
-	bool recorded; /* "done" is in the queue, or among the changes of this turn */
-	bool relayed;  /* for success reports: given to another host */
+	bool recorded;  /* "done" is in the queue, or among the changes of this turn */
+	bool reporting; /* a success report with it is on its way */
+	bool relayed;   /* for success reports: given to another host */
 };
 
 /* A message from the moment it is picked up until all of its recipients were tried. */
@@ -50,16 +52,17 @@ struct job {
 	struct rcpt *rcpts, **rcpts_tail;
 	struct rcpt *added, **added_tail; /* recipients that exist from the next commit on */
 	size_t count;                     /* recipients in memory */
-	size_t waiting;                   /* of them in state NEW or WAITING */
+	size_t waiting;                   /* of them in state NEW, WAITING or COPYING */
 	int64_t next_n;                   /* recipients from here on are not in memory */
 	int64_t last_n;                   /* highest number given; -1: not known */
 	struct hash *known;               /* addresses it has, once one was added; or NULL */
 	struct routing *routing;          /* some of them wait for it; or NULL */
+	struct post *posts;               /* notices and copies on their way */
+	unsigned noticed;                 /* POST_* begun since it was settled last */
 	bool more;                        /* there are such */
 	bool deferred;                    /* an earlier part of the recipients left some deferred */
 	bool suspect;
 	bool touched;   /* among qmgr's touched: an answer came this turn */
-	bool forwarded; /* ... and a copy of it is queued by the same commit */
 	bool unsettled; /* among qmgr's unsettled: a commit with its changes is due */
 	bool gone;      /* that commit removes it */
 	bool kept;      /* ... or leaves it deferred */

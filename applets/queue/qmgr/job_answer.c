@@ -10,6 +10,7 @@
 #include "ipc/delivery_log.h"
 #include "applets/queue/qmgr/job.h"
 #include "applets/queue/qmgr/notice.h"
+#include "applets/queue/qmgr/post.h"
 #include "applets/queue/qmgr/qmgr.h"
 #include "applets/queue/qmgr/settle.h"
 
@@ -61,22 +62,14 @@ static void add_address(struct qmgr *m, struct job *j, const struct rcpt *r, con
 }
 
 /*
- * expand - the addresses of an answer become recipients, or with an owner a message of
- * their own. Those that the message has already are left out, which also ends every
- * circle of aliases; 0 or -1
+ * expand - the addresses of an answer become recipients. Those that the message has already are
+ * left out, which also ends every circle of aliases; 0 or -1
  */
 static int expand(
 	struct qmgr *m, struct job *j, const struct rcpt *r, const struct delivery_answer *a)
 {
 	int rc;
 
-	if (*a->owner != '\0') {
-		rc = notice_forward(m, j, a->owner, a->added, a->added_count);
-		if (rc == 0) {
-			settle_with_copy(m, j);
-		}
-		return rc;
-	}
 	rc = know_recipients(m, j);
 	if (rc == 0 && j->last_n < 0 && queue_count_recipients(m->queue, j->id, &j->last_n) < 0) {
 		rc = -1;
@@ -98,21 +91,17 @@ static void set_result(struct rcpt *r, enum rcpt_state state, const char *dsn, c
 	r->text = mem_strdup(text);
 }
 
-void job_answer(struct qmgr *m, struct job *j, struct rcpt *r, const struct delivery_answer *a)
+/* take - the answer counts; rc -1: what it had to add could not be added */
+static void take(
+	struct qmgr *m, struct job *j, struct rcpt *r, int rc, const struct delivery_answer *a)
 {
-	enum delivery_status status = a->status;
-
-	if (r->state != RCPT_NEW && r->state != RCPT_WAITING) {
-		return;
-	}
 	j->waiting--;
 	settle_touch(m, j);
-	/* Also beside a member that failed: the others must not wait for it. */
-	if (a->added_count > 0 && expand(m, j, r, a) != 0) {
+	if (rc != 0) {
 		set_result(r, RCPT_DEFERRED, "4.3.0", "mail queue file error while forwarding");
 		return;
 	}
-	switch (status) {
+	switch (a->status) {
 	case DELIVERY_SENT:
 		r->state = RCPT_DONE;
 		if (notice_wants(r, DSN_SUCCESS)) {
@@ -125,6 +114,50 @@ void job_answer(struct qmgr *m, struct job *j, struct rcpt *r, const struct deli
 	case DELIVERY_BOUNCED:
 		set_result(r, param.soft_bounce ? RCPT_DEFERRED : RCPT_BOUNCED, a->dsn, a->text);
 		break;
+	}
+}
+
+/* on_copied - the copy is whole, or failed */
+static void on_copied(struct post *p)
+{
+	const struct delivery_answer a = { .status = p->status, .dsn = p->dsn, .text = p->text };
+	int rc = post_status(p);
+
+	take(p->m, p->job, p->rcpt, rc, &a);
+	if (rc != 0) {
+		post_drop(p);
+	}
+}
+
+/* forward - with an owner the addresses get a message of their own */
+static void forward(struct qmgr *m, struct job *j, struct rcpt *r, const struct delivery_answer *a)
+{
+	struct post *p = notice_forward(m, j, a->owner, a->added, a->added_count, on_copied);
+
+	if (p == NULL) {
+		take(m, j, r, -1, a);
+		return;
+	}
+	p->rcpt = r;
+	p->status = a->status;
+	p->dsn = mem_strdup(a->dsn);
+	p->text = mem_strdup(a->text);
+	r->state = RCPT_COPYING;
+	if (post_status(p) != 1) {
+		on_copied(p);
+	}
+}
+
+void job_answer(struct qmgr *m, struct job *j, struct rcpt *r, const struct delivery_answer *a)
+{
+	if (r->state != RCPT_NEW && r->state != RCPT_WAITING) {
+		return;
+	}
+	/* Also beside a member that failed: the others must not wait for it. */
+	if (a->added_count > 0 && *a->owner != '\0') {
+		forward(m, j, r, a);
+	} else {
+		take(m, j, r, a->added_count > 0 ? expand(m, j, r, a) : 0, a);
 	}
 }
 

@@ -1,8 +1,8 @@
 /*
  * notice - bounces, delay warnings, delivery reports, forwards with an owner
  *
- * The text is made by message/dsn.c; here is decided who gets one, and it is put
- * into the queue as a new message, which the commit that settles its cause makes
+ * The text is made by message/dsn.c; here is decided who gets one, and it goes
+ * into the queue as a new message (post.c), which the commit that settles its cause makes
  * durable. Logged in the name of "bounce", as people's tools expect it.
  *
  * A notice that cannot be delivered is not answered with another one: with 2bounce
@@ -14,15 +14,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/date.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
 #include "address/rewrite.h"
 #include "message/dsn.h"
+#include "applets/queue/qmgr/post.h"
 #include "applets/queue/qmgr/qmgr.h"
+#include "applets/queue/qmgr/settle.h"
 
 struct source {
 	struct queue *queue;
@@ -34,11 +34,6 @@ static int64_t read_original(void *arg, int64_t offset, void *data, size_t len)
 	const struct source *s = arg;
 
 	return queue_read(s->queue, s->id, offset, data, len);
-}
-
-static int put_notice(void *arg, const void *data, size_t len)
-{
-	return queue_write(arg, data, len);
 }
 
 /* log_as_bounce - ID: sender non-delivery notification: NEWID */
@@ -100,27 +95,20 @@ static time_t last_try(const struct job *j)
 	return (time_t)(j->arrival / 1000000 + param.maximal_queue_lifetime);
 }
 
-/*
- * put_received - the trace of a message that begins here; local delivery knows it by the id after a
- * crash. RFC 5321 4.4; 0 or -1
- */
-static int put_received(struct queue_message *message)
+static void on_ready(struct post *p)
 {
-	char date[DATE_SIZE], id[QUEUE_ID_TEXT];
-	struct buf b = BUF_INIT;
-	int rc;
-
-	date_rfc5322(date, (time_t)(clock_wall_us() / 1000000), true);
-	queue_id_text(queue_message_id(message), id);
-	buf_addf(&b, "Received: by %s (%s)\n\tid %s; %s\n", param.myhostname, param.mail_name, id,
-		date);
-	rc = queue_write(message, b.data, b.len);
-	buf_free(&b);
-	return rc;
+	settle_touch(p->m, p->job);
 }
 
-/* queue_notice - write it and end it; 0 or -1 */
-static int queue_notice(struct qmgr *m, const struct job *j, enum dsn_kind kind, const char *from,
+static enum post_kind post_kind(enum dsn_kind kind)
+{
+	return kind == DSN_KIND_FAILURE  ? POST_FAILURE
+		: kind == DSN_KIND_DELAY ? POST_DELAY
+					 : POST_SUCCESS;
+}
+
+/* queue_notice - write it: posts_status() tells what comes of it */
+static void queue_notice(struct qmgr *m, struct job *j, enum dsn_kind kind, const char *from,
 	const char *to, const struct dsn_recipient *list, size_t count, bool full,
 	const char *log_text)
 {
@@ -153,17 +141,11 @@ static int queue_notice(struct qmgr *m, const struct job *j, enum dsn_kind kind,
 		.recipient_count = count,
 		.read = read_original,
 		.read_arg = &source };
-	struct queue_message *notice = queue_begin(m->queue, &env);
+	struct post *notice = post_new(m, j, post_kind(kind), &env, &rcpt, 1, on_ready);
 
+	notice->log_text = log_text;
 	queue_id_text(j->id, id);
-	queue_add_recipient(notice, &rcpt);
-	if (put_received(notice) != 0 || dsn_write(&report, put_notice, notice) != 0) {
-		queue_abort(notice);
-		return -1;
-	}
-	log_as_bounce(j, log_text, queue_message_id(notice));
-	queue_end(notice, NULL, NULL);
-	return 0;
+	post_written(notice, dsn_write(&report, post_write, notice) == 0);
 }
 
 /* postmaster_address - value of the parameter, complete */
@@ -181,22 +163,22 @@ static const char *double_bounce_address(struct arena *a)
 }
 
 /* bounce_bounce - the sender is null: postmaster hears of it, if he wants to */
-static int bounce_bounce(struct qmgr *m, const struct job *j, struct arena *a)
+static void bounce_bounce(struct qmgr *m, struct job *j, struct arena *a)
 {
 	size_t count;
 	struct dsn_recipient *list = collect(j, a, RCPT_BOUNCED, 0, &count);
 
 	if (!list_has(param.notify_classes, "2bounce")) {
 		log_as_bounce(j, "undeliverable message with null sender discarded", 0);
-		return 0;
+		return;
 	}
-	return queue_notice(m, j, DSN_KIND_FAILURE, double_bounce_address(a),
+	queue_notice(m, j, DSN_KIND_FAILURE, double_bounce_address(a),
 		postmaster_address(a, "2bounce_notice_recipient"), list, count, true,
 		"postmaster non-delivery notification");
 }
 
 /* bounce_plain - to the sender, and to postmaster when he wants copies */
-static int bounce_plain(struct qmgr *m, const struct job *j, struct arena *a)
+static void bounce_plain(struct qmgr *m, struct job *j, struct arena *a)
 {
 	size_t count;
 	struct dsn_recipient *list = collect(j, a, RCPT_BOUNCED, DSN_FAILURE, &count);
@@ -205,111 +187,161 @@ static int bounce_plain(struct qmgr *m, const struct job *j, struct arena *a)
 	bool full = (j->flags & QUEUE_F_RET_HDRS) == 0;
 
 	if (count == 0) {
-		return 0;
+		return;
 	}
-	if (queue_notice(m, j, DSN_KIND_FAILURE, "", j->sender, list, count, full,
-		    "sender non-delivery notification") != 0) {
-		return -1;
-	}
-	if (list_has(param.notify_classes, "bounce") &&
+	queue_notice(m, j, DSN_KIND_FAILURE, "", j->sender, list, count, full,
+		"sender non-delivery notification");
+	if (list_has(param.notify_classes, "bounce")) {
 		queue_notice(m, j, DSN_KIND_FAILURE, double_bounce_address(a),
 			postmaster_address(a, "bounce_notice_recipient"), list, count, false,
-			"postmaster non-delivery notification") != 0) {
-		return -1;
+			"postmaster non-delivery notification");
 	}
-	return 0;
+}
+
+/* is_begun - notices of this kind are written already; from now on they are */
+static bool is_begun(struct job *j, enum post_kind kind)
+{
+	bool begun = (j->noticed & kind) != 0;
+
+	j->noticed |= kind;
+	return begun;
 }
 
 int notice_failure(struct qmgr *m, struct job *j)
 {
 	struct arena a = ARENA_INIT;
-	int rc;
 
-	if (str_ieq(j->sender, double_bounce_address(&a))) {
-		log_as_bounce(j, "undeliverable postmaster notification discarded", 0);
-		rc = 0;
-	} else {
-		rc = *j->sender == '\0' ? bounce_bounce(m, j, &a) : bounce_plain(m, j, &a);
+	if (!is_begun(j, POST_FAILURE)) {
+		if (str_ieq(j->sender, double_bounce_address(&a))) {
+			log_as_bounce(j, "undeliverable postmaster notification discarded", 0);
+		} else if (*j->sender == '\0') {
+			bounce_bounce(m, j, &a);
+		} else {
+			bounce_plain(m, j, &a);
+		}
+		arena_free(&a);
 	}
-	arena_free(&a);
-	return rc;
+	return posts_status(j, POST_FAILURE);
+}
+
+/* warn - of a delay */
+static void warn(struct qmgr *m, struct job *j, struct arena *a)
+{
+	size_t count;
+	struct dsn_recipient *list = collect(j, a, RCPT_DEFERRED, DSN_DELAY, &count);
+
+	if (count == 0) {
+		return;
+	}
+	queue_notice(m, j, DSN_KIND_DELAY, "", j->sender, list, count, false,
+		"sender delay notification");
+	if (list_has(param.notify_classes, "delay")) {
+		queue_notice(m, j, DSN_KIND_DELAY, double_bounce_address(a),
+			postmaster_address(a, "delay_notice_recipient"), list, count, false,
+			"postmaster delay notification");
+	}
 }
 
 int notice_delay(struct qmgr *m, struct job *j)
 {
 	struct arena a = ARENA_INIT;
-	size_t count;
-	struct dsn_recipient *list = collect(j, &a, RCPT_DEFERRED, DSN_DELAY, &count);
-	int rc = 0;
 
-	if (count > 0) {
-		rc = queue_notice(m, j, DSN_KIND_DELAY, "", j->sender, list, count, false,
-			"sender delay notification");
+	if (!is_begun(j, POST_DELAY)) {
+		warn(m, j, &a);
+		arena_free(&a);
 	}
-	if (rc == 0 && count > 0 && list_has(param.notify_classes, "delay")) {
-		rc = queue_notice(m, j, DSN_KIND_DELAY, double_bounce_address(&a),
-			postmaster_address(&a, "delay_notice_recipient"), list, count, false,
-			"postmaster delay notification");
+	return posts_status(j, POST_DELAY);
+}
+
+/* count_reports - who is to be reported as delivered; mark: they are on their way now */
+static size_t count_reports(struct job *j, bool mark)
+{
+	size_t count = 0;
+
+	for (struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
+		bool wanted = r->state == RCPT_DONE && !r->recorded && notice_wants(r, DSN_SUCCESS);
+
+		r->reporting = r->reporting || (mark && wanted);
+		count += wanted;
 	}
-	arena_free(&a);
-	return rc;
+	return count;
+}
+
+/* end_reports - in the queue or not: once is enough */
+static void end_reports(struct job *j)
+{
+	for (struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
+		if (r->reporting) {
+			r->reporting = false;
+			r->notify = DSN_NEVER;
+		}
+	}
 }
 
 int notice_success(struct qmgr *m, struct job *j)
 {
-	struct arena a = ARENA_INIT;
-	struct dsn_recipient *list;
-	size_t count = 0;
-	int rc = 0;
+	int rc;
 
-	if (*j->sender == '\0') {
-		return 0;
-	}
 	/* Most mail has no NOTIFY: no memory is taken for it. */
-	for (const struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
-		count += r->state == RCPT_DONE && !r->recorded && notice_wants(r, DSN_SUCCESS);
+	if ((j->noticed & POST_SUCCESS) == 0 && count_reports(j, true) > 0) {
+		struct arena a = ARENA_INIT;
+		struct dsn_recipient *list;
+		size_t count;
+
+		j->noticed |= POST_SUCCESS;
+		list = collect(j, &a, RCPT_DONE, DSN_SUCCESS, &count);
+		if (*j->sender != '\0') {
+			queue_notice(m, j, DSN_KIND_SUCCESS, "", j->sender, list, count, false,
+				"sender delivery status notification");
+		}
+		arena_free(&a);
 	}
-	if (count == 0) {
-		return 0;
-	}
-	list = collect(j, &a, RCPT_DONE, DSN_SUCCESS, &count);
-	rc = queue_notice(m, j, DSN_KIND_SUCCESS, "", j->sender, list, count, false,
-		"sender delivery status notification");
-	/* In the queue or not: once is enough. */
-	for (struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
-		if (r->state == RCPT_DONE) {
-			r->notify = DSN_NEVER;
+	rc = posts_status(j, POST_SUCCESS);
+	if (rc != 1 && (j->noticed & POST_SUCCESS) != 0) {
+		end_reports(j);
+		if (count_reports(j, false) > 0) { /* delivered while that waited */
+			settle_touch(m, j);
+			return 1;
 		}
 	}
-	arena_free(&a);
 	return rc;
 }
 
-/* copy_content - all of the original into the copy; 0 or -1 */
-static int copy_content(struct qmgr *m, const struct job *j, struct queue_message *copy)
+/* is_due - it is whole, and so is what it is about */
+static bool is_due(const struct job *j, const struct post *p)
 {
-	struct buf piece = BUF_INIT;
-	int64_t at = 0, n;
-	int rc = 0;
-
-	while ((n = queue_read(
-			m->queue, j->id, at, buf_reserve(&piece, QUEUE_CHUNK), QUEUE_CHUNK)) > 0 &&
-		rc == 0) {
-		rc = queue_write(copy, piece.data, (size_t)n);
-		at += n;
-	}
-	buf_free(&piece);
-	return n == 0 && at == j->size ? rc : -1;
+	return post_status(p) == 0 &&
+		(p->kind != POST_COPY || p->rcpt->state != RCPT_DONE || p->rcpt->recorded ||
+			j->gone);
 }
 
-int notice_forward(struct qmgr *m, struct job *j, const char *sender, const char **to, size_t count)
+void notice_end(struct job *j)
+{
+	struct post *p, *next;
+
+	j->noticed = 0;
+	for (p = j->posts; p != NULL; p = next) {
+		next = p->next;
+		if (!is_due(j, p)) {
+			j->noticed |= p->kind;
+			continue;
+		}
+		if (p->log_text != NULL) {
+			log_as_bounce(j, p->log_text, queue_message_id(p->message));
+		}
+		post_end(p);
+	}
+}
+
+struct post *notice_forward(struct qmgr *m, struct job *j, const char *sender, const char **to,
+	size_t count, void (*ready)(struct post *p))
 {
 	struct arena a = ARENA_INIT;
 	struct queue_envelope env;
-	struct queue_message *copy;
-	int rc = queue_get(m->queue, j->id, &a, &env) == 1 ? 0 : -1;
+	struct queue_recipient *list = arena_alloc(&a, count * sizeof(*list));
+	struct post *p = NULL;
 
-	if (rc == 0) {
+	if (queue_get(m->queue, j->id, &a, &env) == 1) {
 		env.id = 0;
 		env.sender = sender;
 		env.envid = "";
@@ -317,26 +349,16 @@ int notice_forward(struct qmgr *m, struct job *j, const char *sender, const char
 		env.next_try = 0;
 		env.attempts = 0;
 		env.flags &= QUEUE_F_8BIT | QUEUE_F_SMTPUTF8;
-		copy = queue_begin(m->queue, &env);
 		for (size_t i = 0; i < count; i++) {
-			struct queue_recipient r = { .address = to[i],
+			list[i] = (struct queue_recipient){ .address = to[i],
 				.original = "",
 				.orcpt = "",
 				.dsn = "",
 				.reason = "" };
-
-			queue_add_recipient(copy, &r);
 		}
-		rc = put_received(copy);
-		if (rc == 0) {
-			rc = copy_content(m, j, copy);
-		}
-		if (rc == 0) {
-			queue_end(copy, NULL, NULL);
-		} else {
-			queue_abort(copy);
-		}
+		p = post_new(m, j, POST_COPY, &env, list, count, ready);
+		post_copy(p);
 	}
 	arena_free(&a);
-	return rc;
+	return p;
 }

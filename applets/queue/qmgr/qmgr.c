@@ -50,7 +50,8 @@ static void on_stop_timer(struct timer *t)
 {
 	struct qmgr *m = t->owner;
 
-	if (transports_sent(&m->transports) == 0 || loop_now(m->loop) >= m->stop_by) {
+	if ((transports_sent(&m->transports) == 0 && m->post_count == 0) ||
+		loop_now(m->loop) >= m->stop_by) {
 		finish(m);
 	} else {
 		loop_timer(m->loop, t, STOP_LOOK_MS, on_stop_timer, m);

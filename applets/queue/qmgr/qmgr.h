@@ -33,6 +33,7 @@
  *	job_answer.c	what an answer means for a recipient
  *	settle_touch.c	what had an answer is settled at the end of the turn
  *	notice.c	bounces, delay warnings, success reports
+ *	post.c		such a message on its way into the queue
  *	job.c		active messages and their recipients in memory; request.c: some of those
  *
  *	queue.db -> job -> recipients -> route -> request -> agent
@@ -52,8 +53,8 @@ struct qmgr {
 
 	struct job *jobs[JOB_SLOTS];
 	size_t job_count, rcpt_count;
+	size_t post_count; /* notices and copies on their way */
 	struct job *touched, **touched_tail;
-	size_t forwards; /* of them forwarded */
 	struct job *unsettled, **unsettled_tail;
 	struct loop_hook turn_end;
 	void (*at_turn_end)(struct loop_hook *h); /* settle.c */

@@ -8,7 +8,8 @@
  *
  * A message whose recipients are all done is only removed; "done" is written
  * one by one only where others of the same message are still under way. Notices are
- * queued by the commit that settles what they report.
+ * queued by the commit that settles what they report; when one waits in a stage of its pipeline,
+ * what it reports waits with it.
  *
  * When a commit fails (disk full), everything stays collected, nothing new is begun, and
  * it is tried again every second.
@@ -20,6 +21,7 @@
 #include "applets/queue/qmgr/dispatch.h"
 #include "applets/queue/qmgr/load.h"
 #include "applets/queue/qmgr/notice.h"
+#include "applets/queue/qmgr/post.h"
 #include "applets/queue/qmgr/qmgr.h"
 
 enum { COMMIT_GAP_MS = 5, RETRY_MS = 1000, ATTEMPTS_MAX = 100000 };
@@ -29,13 +31,16 @@ enum { COMMIT_GAP_MS = 5, RETRY_MS = 1000, ATTEMPTS_MAX = 100000 };
 
 /* ---- One message ---- */
 
-/* record - write down what came of the recipients; those that are done leave, the others get their
- * reason */
+/*
+ * record - write down what came of the recipients; those that are done leave, the others get their
+ * reason. Whose success is yet to be reported is not done
+ */
 static void record(struct qmgr *m, struct job *j, bool deferred_too)
 {
 	for (struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
-		if ((r->state == RCPT_DONE || (r->state == RCPT_BOUNCED && deferred_too)) &&
-			!r->recorded) {
+		bool done = r->state == RCPT_DONE && !notice_wants(r, DSN_SUCCESS);
+
+		if ((done || (r->state == RCPT_BOUNCED && deferred_too)) && !r->recorded) {
 			queue_recipient_done(m->queue, j->id, r->n);
 			r->recorded = true;
 		} else if (r->state == RCPT_DEFERRED && deferred_too) {
@@ -114,12 +119,16 @@ static int64_t retry_time(const struct job *j)
 	return qmgr_now() + backoff(j->attempts);
 }
 
-static void defer(struct qmgr *m, struct job *j)
+/* must_warn - has it waited for so long that its sender is to know? */
+static bool must_warn(const struct job *j)
 {
-	bool warn = param.delay_warning_time > 0 && !(j->flags & QUEUE_F_WARNED) &&
-		*j->sender != '\0' && waited(j) >= param.delay_warning_time;
+	return param.delay_warning_time > 0 && !(j->flags & QUEUE_F_WARNED) && *j->sender != '\0' &&
+		waited(j) >= param.delay_warning_time;
+}
 
-	if (warn && notice_delay(m, j) == 0) {
+static void defer(struct qmgr *m, struct job *j, bool warned)
+{
+	if (warned) {
 		queue_set_flags(m->queue, j->id, QUEUE_F_WARNED);
 	}
 	j->retry_at = retry_time(j);
@@ -127,47 +136,73 @@ static void defer(struct qmgr *m, struct job *j)
 	j->kept = true;
 }
 
-/* finish_part - all recipients in memory have their answer */
-static void finish_part(struct qmgr *m, struct job *j)
+/*
+ * report_part - what has to be said of recipients that all have their answer: 0; 1 a notice waits.
+ * *warned_r: of the delay
+ */
+static int report_part(struct qmgr *m, struct job *j, bool *warned_r)
 {
-	bool expired = !j->more && count_state(j, RCPT_DEFERRED) > 0 && is_expired(j);
-	bool deferred;
+	int rc = 0;
 
-	if (expired) {
+	/* Once: what is deferred because it could not be reported is not given up now. */
+	if ((j->noticed & POST_FAILURE) == 0 && !j->more && count_state(j, RCPT_DEFERRED) > 0 &&
+		is_expired(j)) {
 		change_state(j, RCPT_DEFERRED, RCPT_BOUNCED);
 	}
+	if (count_state(j, RCPT_BOUNCED) > 0) {
+		rc = notice_failure(m, j);
+	}
 	/* What cannot be reported cannot be given up: it is tried again. */
-	if (count_state(j, RCPT_BOUNCED) > 0 && notice_failure(m, j) != 0) {
+	if (rc < 0) {
 		change_state(j, RCPT_BOUNCED, RCPT_DEFERRED);
+	}
+	if (rc != 1 && !j->more && (count_state(j, RCPT_DEFERRED) > 0 || j->deferred) &&
+		((j->noticed & POST_DELAY) != 0 || must_warn(j))) {
+		rc = notice_delay(m, j);
+		*warned_r = rc == 0;
+	}
+	return rc == 1;
+}
+
+/* finish_part - all recipients in memory have their answer; false: a notice waits */
+static bool finish_part(struct qmgr *m, struct job *j)
+{
+	bool warned = false, deferred;
+
+	if (report_part(m, j, &warned) != 0) {
+		return false;
 	}
 	deferred = count_state(j, RCPT_DEFERRED) > 0;
 	if (!j->more && !deferred && !j->deferred) {
 		queue_remove(m->queue, j->id);
 		j->gone = true;
-		return;
+		return true;
 	}
 	record(m, j, true);
 	if (j->more) {
 		j->deferred = j->deferred || deferred;
 	} else {
-		defer(m, j);
+		defer(m, j, warned);
 	}
+	return true;
 }
 
-/* settle_job - its changes join the next commit */
+/* settle_job - its changes join the next commit, unless a notice waits: then it is touched again */
 static void settle_job(struct qmgr *m, struct job *j)
 {
+	int reports;
+
 	j->touched = false;
-	m->forwards -= j->forwarded;
-	j->forwarded = false;
-	if (notice_success(m, j) != 0) {
+	reports = notice_success(m, j);
+	if (reports < 0) {
 		qmgr_queue_trouble(m, "cannot queue a delivery report");
 	}
-	if (j->waiting > 0 || j->added != NULL) {
+	if (reports == 1 || j->waiting > 0 || j->added != NULL) {
 		record(m, j, false);
-	} else {
-		finish_part(m, j);
+	} else if (!finish_part(m, j)) {
+		return;
 	}
+	notice_end(j);
 	if (!j->unsettled) {
 		j->unsettled = true;
 		j->unsettled_next = NULL;
@@ -201,7 +236,7 @@ static void go_on(struct qmgr *m, struct job *j)
 		dispatch_submit(m, j);
 	}
 	/* An answer that came while the commit failed is not written down yet. */
-	if (j->waiting > 0 || j->touched) {
+	if (j->waiting > 0 || j->touched || j->posts != NULL) {
 		return;
 	}
 	if (!j->more) {
@@ -227,14 +262,10 @@ static void commit_later(struct qmgr *m, int64_t ms)
 	}
 }
 
-/*
- * settle_touched - messages that had an answer: as many as one commit takes, then the next. One
- * that was forwarded is in this commit, as its copy is: in a later one a crash in between would
- * forward it twice.
- */
+/* settle_touched - messages that had an answer: as many as one commit takes, then the next */
 static void settle_touched(struct qmgr *m, int batch)
 {
-	for (int i = 0; (i < batch || m->forwards > 0) && m->touched != NULL; i++) {
+	for (int i = 0; i < batch && m->touched != NULL; i++) {
 		struct job *j = m->touched;
 
 		m->touched = j->touched_next;

@@ -9,8 +9,6 @@ struct qmgr;
 
 /* An answer came for it: it is settled at the end of this turn. */
 void settle_touch(struct qmgr *m, struct job *j);
-/* A copy of it is among the changes: both in one commit. */
-void settle_with_copy(struct qmgr *m, struct job *j);
 void settle_init(struct qmgr *m); /* the queue is open */
 void settle_soon(struct qmgr *m); /* a commit is due at the end of this turn or a little later */
 void settle_now(struct qmgr *m);

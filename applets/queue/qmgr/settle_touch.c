@@ -21,13 +21,6 @@ void settle_touch(struct qmgr *m, struct job *j)
 	settle_soon(m);
 }
 
-void settle_with_copy(struct qmgr *m, struct job *j)
-{
-	settle_touch(m, j);
-	m->forwards += !j->forwarded;
-	j->forwarded = true;
-}
-
 bool settle_idle(struct qmgr *m)
 {
 	return m->touched == NULL && m->unsettled == NULL && !queue_pending(m->queue);
