@@ -323,8 +323,10 @@ struct db *db_open(const char *path, unsigned flags, const char *pragmas, const 
 	bool good = open_handle(db, flags) == 0;
 
 	if (good) {
-		sqlite3_busy_timeout(
-			db->handle, flags & DB_BRIEF ? BRIEF_TIMEOUT_MS : BUSY_TIMEOUT_MS);
+		sqlite3_busy_timeout(db->handle,
+			flags & DB_AT_ONCE         ? 0
+				: flags & DB_BRIEF ? BRIEF_TIMEOUT_MS
+						   : BUSY_TIMEOUT_MS);
 		/* The header is read here, so that a file that is no database is told at once. */
 		good = (!(flags & DB_WAL) || set_wal(db, flags) == 0) &&
 			(pragmas == NULL || db_exec(db, pragmas) == 0) &&

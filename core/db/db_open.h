@@ -13,6 +13,7 @@ enum db_flags {
 	DB_IMMUTABLE = 4, /* nobody writes this file (maps): no locks, no journal */
 	DB_WAL = 8,       /* write-ahead log; a rollback journal where that cannot be */
 	DB_BRIEF = 64,    /* wait two seconds for a lock and not ten */
+	DB_AT_ONCE = 128, /* do not wait for a lock */
 	DB_COMBINE = 16   /* gather the log's writes (db_combine.c): for synchronous=FULL only */
 };
 

@@ -14,11 +14,13 @@
  * result_format the same letters stand for the result, %S %U %D for the key.
  * Rows and columns are joined by commas.
  *
- * The database may be written by others: it is opened with locks, read-only,
- * and a look-up that meets a lock waits BUSY_MS; after that the table is an error at once
- * for REST_MS, so that an event loop goes on.
+ * The database may be written by others: it is opened with locks, read-only. A look-up that meets
+ * a lock is done again, in a loop that must not be held (map/map_wait.h) by its timers, until it
+ * has waited some two seconds. Where nothing can wait it blocks for BUSY_MS; after that the table
+ * is an error at once for REST_MS. Postfix does not wait: every writer may cost somebody a 451.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -28,12 +30,20 @@
 #include "conf/main_cf.h"
 #include "db/db_open.h"
 #include "map/map_impl.h"
+#include "map/map_question.h"
 
 /* Behind an error that a whole SQLite may not have. */
 #define LEFT_OUT \
 	(FEATURE_SQL ? "" : " (this build has no FEATURE_SQL: no views, triggers, WITH ...)")
 
-enum { BUSY_MS = 2000, REST_MS = 10000, MAX_RESULT = 1024 * 1024 };
+enum {
+	BUSY_MS = 2000,
+	REST_MS = 10000,
+	AGAIN_MS = 5,   /* doubled from one try to the next */
+	AGAIN_MAX = 9,  /* tries: 2.6 s in all */
+	KEY_SIZE = 600, /* of what is waited for */
+	MAX_RESULT = 1024 * 1024
+};
 
 struct query_table {
 	char *dbpath, *query, *format, *domain;
@@ -150,9 +160,86 @@ static int load(struct map *m, struct query_table *t)
 	return 0;
 }
 
+/* ---- A lock ---- */
+
+/* A look-up that will be done again a little later. */
+struct again {
+	struct timer timer;
+	struct loop *loop;
+	struct map_question *question;
+};
+
+static void cancel_again(struct map_question *q)
+{
+	struct again *a = q->server;
+
+	loop_untimer(a->loop, &a->timer);
+	mem_free(a);
+}
+
+static void on_again(struct timer *timer)
+{
+	struct again *a = timer->owner;
+	struct map_question *q = a->question;
+
+	mem_free(a);
+	map_question_end(q, MAP_ANSWERED);
+}
+
+/* begin_again - the n-th wait of the computation for this table; NULL: it waits for others first */
+static struct map_question *begin_again(struct map_wait *w, const char *key, int n)
+{
+	struct again *a = mem_alloc(sizeof(*a));
+	struct map_question *q = map_question_new(w, key, cancel_again);
+
+	if (q == NULL) {
+		mem_free(a);
+		return NULL;
+	}
+	a->loop = w->loop;
+	a->question = q;
+	q->server = a;
+	loop_timer(w->loop, &a->timer, (int64_t)AGAIN_MS << n, on_again, a);
+	q->state = MAP_ASKED;
+	return q;
+}
+
+/* try_later - the computation that asks is to be done again; false: it cannot wait, or no longer */
+static bool try_later(const struct map *m)
+{
+	struct map_wait *w = map_wait_current();
+	char key[KEY_SIZE];
+
+	for (int n = 0; w != NULL && n < AGAIN_MAX; n++) {
+		struct map_question *q;
+
+		snprintf(key, sizeof(key), "locked %d %s", n, m->spec);
+		q = map_question_find(w, key);
+		if (q == NULL) {
+			q = begin_again(w, key, n);
+		}
+		if (q == NULL || q->state == MAP_ASKED) {
+			map_question_miss(w);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* fail - what the database says; one that is locked may be asked again */
+static int fail(struct map *m, enum db_fault fault, const char *what, const char *text)
+{
+	return fault == DB_FAULT_BUSY && try_later(m)
+		? map_later(m)
+		: map_fail(m, "%s%s%s", what, text, fault == DB_FAULT_BUSY ? "" : LEFT_OUT);
+}
+
+/* ---- The database ---- */
+
 static int refresh(struct map *m, struct query_table *t)
 {
 	struct stat st;
+	enum db_fault fault;
 	char *error = NULL;
 	int rc;
 
@@ -167,13 +254,13 @@ static int refresh(struct map *m, struct query_table *t)
 	if (t->db != NULL) {
 		return 0;
 	}
-	t->db = db_open(t->dbpath, DB_READ | DB_BRIEF, NULL, NULL, 0, NULL, &error);
+	t->db = db_open(t->dbpath, DB_READ | (map_wait_current() != NULL ? DB_AT_ONCE : DB_BRIEF),
+		NULL, NULL, 0, &fault, &error);
 	if (t->db == NULL) {
-		rc = map_fail(m, "open database %s%s", error, LEFT_OUT);
+		rc = fail(m, fault, "open database ", error);
 		mem_free(error);
 		return rc;
 	}
-	db_set_busy_timeout(t->db, BUSY_MS);
 	return 0;
 }
 
@@ -295,7 +382,8 @@ static int wanted(struct map *m, struct query_table *t, const char *key)
 		rc = maps_get(t->domains, at + 1, &value);
 		buf_free(&value);
 		if (rc < 0) {
-			map_fail(m, "look-up of the domain failed");
+			return map_is_waiting() ? map_later(m)
+						: map_fail(m, "look-up of the domain failed");
 		}
 		return rc;
 	}
@@ -331,7 +419,11 @@ static int collect(
 			}
 		}
 	}
-	return rc < 0 ? map_fail(m, "%s", db_error(t->db)) : value->len > start;
+	if (rc < 0) {
+		buf_truncate(value, start);
+		return fail(m, db_fault(t->db), "", db_error(t->db));
+	}
+	return value->len > start;
 }
 
 static int ask(struct map *m, struct query_table *t, const char *key, struct buf *value)
@@ -351,9 +443,10 @@ static int ask(struct map *m, struct query_table *t, const char *key, struct buf
 		buf_free(&query);
 		return 0;
 	}
+	db_set_busy_timeout(t->db, map_wait_current() != NULL ? 0 : BUSY_MS);
 	s = db_prepare(t->db, buf_str(&query));
 	rc = s != NULL ? collect(m, t, s, key, value)
-		       : map_fail(m, "%s%s", db_error(t->db), LEFT_OUT);
+		       : fail(m, db_fault(t->db), "", db_error(t->db));
 	db_finish(s);
 	buf_free(&query);
 	if (rc < 0) {

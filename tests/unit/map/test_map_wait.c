@@ -1,16 +1,18 @@
 /*
  * test_map_wait - look-ups that wait for a server: answers at every split, restarts, cancelling, a
- * server that goes away, many at a time
+ * server that goes away, many at a time, a database that is locked
  *
  * The server is a unix socket of our own in the same loop. Its answer to "name KEY" is "OK <KEY>",
  * to keys with '-' in front "NOTFOUND ", to those with '!' "TEMP why".
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -18,6 +20,7 @@
 #include "base/stream.h"
 #include "base/str.h"
 #include "base/unixsock.h"
+#include "db/db_open.h"
 #include "map/map.h"
 #include "map/map_wait.h"
 #include "unit.h"
@@ -217,6 +220,14 @@ static void turns(int n)
 	}
 }
 
+/* finish - with the table, the server and the loop */
+static void finish(struct map *m)
+{
+	map_close(m);
+	stop();
+	loop_free(S.loop);
+}
+
 static struct map *open_table(const char *spec)
 {
 	char *error = NULL;
@@ -252,9 +263,7 @@ TEST(map_wait, answers_at_every_split)
 	expect(m, "!", "(error)");
 	CHECK_STR(map_error(m), "TEMP why");
 	CHECK_INT((long long)S.peer_count, 1); /* one connection for all of it */
-	map_close(m);
-	stop();
-	loop_free(S.loop);
+	finish(m);
 }
 
 /* Tables of tables: each answer brings the computation one step on. */
@@ -285,9 +294,7 @@ TEST(map_wait, tables_of_tables)
 	CHECK_STR(a.value, "<x,<<k>>>");
 	CHECK_INT((long long)S.asked, 6);
 	map_wait_end(&a.wait);
-	map_close(m);
-	stop();
-	loop_free(S.loop);
+	finish(m);
 }
 
 /* Whoever goes away at whatever moment gets nothing, and the next one gets his own answer. */
@@ -330,9 +337,7 @@ TEST(map_wait, cancelled_at_any_moment)
 	}
 	CHECK_STR(next.value, "<next>");
 	map_wait_end(&next.wait);
-	map_close(m);
-	stop();
-	loop_free(S.loop);
+	finish(m);
 }
 
 TEST(map_wait, the_server_goes_away)
@@ -443,9 +448,7 @@ TEST(map_wait, many_at_a_time)
 		most += S.peers[i].s.fd >= 0;
 	}
 	CHECK(most > 10 && most <= 50);
-	map_close(m);
-	stop();
-	loop_free(S.loop);
+	finish(m);
 }
 
 /* Who has no loop blocks, and not for longer than it may. */
@@ -540,5 +543,148 @@ TEST(map_wait, dialling_takes_long)
 	}
 	map_close(m);
 	buf_free(&value);
+	loop_free(S.loop);
+}
+
+/* expect_now - a look-up that has to wait for nothing */
+static void expect_now(struct map *m, const char *key, const char *value)
+{
+	struct asker a = { .m = m, .key = key };
+
+	map_wait_init(&a.wait, S.loop, on_answer, &a);
+	compute(&a);
+	CHECK_STR(a.value, value);
+	map_wait_end(&a.wait);
+}
+
+/* ---- A database that another process keeps locked (sqlite) ---- */
+
+/* exec - in a connection of its own */
+static struct db *exec(const char *sql)
+{
+	char path[4096], *error = NULL;
+	struct db *db;
+
+	snprintf(path, sizeof(path), "%s/users.sqlite", unit_tmpdir());
+	db = db_open(path, DB_CREATE, NULL, NULL, 0, NULL, &error);
+	REQUIRE(db != NULL && db_exec(db, sql) == 0);
+	return db;
+}
+
+static void remove_users(void)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/users.sqlite", unit_tmpdir());
+	REQUIRE(unlink(path) == 0);
+}
+
+/* lock - another process has the lock from now on, until it is killed */
+static pid_t lock(void)
+{
+	int ready[2];
+	char c;
+	pid_t pid;
+
+	REQUIRE(pipe(ready) == 0);
+	pid = fork();
+	REQUIRE(pid >= 0);
+	if (pid == 0) {
+		(void)exec("BEGIN EXCLUSIVE; INSERT INTO alias VALUES ('new', 'x')");
+		REQUIRE(write(ready[1], "x", 1) == 1);
+		for (;;) {
+			pause();
+		}
+	}
+	REQUIRE(read(ready[0], &c, 1) == 1);
+	close(ready[0]);
+	close(ready[1]);
+	return pid;
+}
+
+static void unlock(pid_t pid)
+{
+	REQUIRE(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+}
+
+/* open_users - sqlite: with one alias */
+static struct map *open_users(void)
+{
+	char path[4096], spec[4200];
+	FILE *f;
+
+	db_close(exec("CREATE TABLE alias (address, target);"
+		      "INSERT INTO alias VALUES ('u', 'there')"));
+	snprintf(path, sizeof(path), "%s/users.cf", unit_tmpdir());
+	f = fopen(path, "w");
+	REQUIRE(f != NULL);
+	fprintf(f,
+		"dbpath = %s/users.sqlite\nquery = SELECT target FROM alias WHERE address = "
+		"'%%s'\n",
+		unit_tmpdir());
+	fclose(f);
+	snprintf(spec, sizeof(spec), "sqlite:%s", path);
+	memset(&S, 0, sizeof(S));
+	S.loop = loop_new();
+	return open_table(spec);
+}
+
+TEST(map_wait, a_locked_database_holds_nobody)
+{
+	/* From the first look-up on, and in a table that is open. */
+	for (int opened = 0; opened < 2; opened++) {
+		struct map *m = open_users();
+		struct asker a, gone;
+		pid_t pid;
+
+		if (opened) {
+			expect_now(m, "u", "there");
+		}
+		pid = lock();
+		ask(&a, m, "u");
+		ask(&gone, m, "u");
+		CHECK_INT((long long)a.wait.open, 1); /* it did not wait in there */
+		turns(3);
+		map_wait_end(&gone.wait);
+		turns(10);
+		CHECK_STR(a.value, "");
+		CHECK(a.computed > 1);
+		unlock(pid);
+		settle(&a);
+		CHECK_STR(a.value, "there");
+		CHECK_INT(gone.value[0], 0);
+		map_wait_end(&a.wait);
+		expect_now(m, "nobody", "(none)");
+		map_close(m);
+		loop_free(S.loop);
+		remove_users();
+	}
+}
+
+TEST(map_wait, a_database_locked_for_ever)
+{
+	struct map *m = open_users();
+	struct asker a;
+	pid_t pid = lock();
+
+	ask(&a, m, "u");
+	for (int i = 0; i < 20 && a.value[0] == '\0'; i++) {
+		settle(&a);
+	}
+	CHECK_STR(a.value, "(error)");
+	CHECK(strstr(map_error(m), "locked") != NULL);
+	CHECK(a.computed < 15);
+	map_wait_end(&a.wait);
+	/* It is asked again, and does not rest: nobody was held. */
+	unlock(pid);
+	expect_now(m, "u", "there");
+	/* The table goes while somebody waits. */
+	pid = lock();
+	ask(&a, m, "u");
+	map_close(m);
+	map_wait_end(&a.wait);
+	turns(5);
+	CHECK_INT(a.called, 0);
+	unlock(pid);
 	loop_free(S.loop);
 }
