@@ -70,98 +70,126 @@ static void keep_table(struct restrict_set *set, struct restrict_rule *rule)
 	set->tables[set->table_count++] = rule;
 }
 
-/* read_rule - what a name stands for; its argument is taken from *text */
-static void read_rule(struct restrict_set *set, const char *what, struct restrict_rule *rule,
-	const char **text, int depth)
+/* read_class - the list that a restriction class stands for */
+static void read_class(struct restrict_set *set, struct restrict_rule *rule, int depth)
 {
-	const struct restrict_row *row = restrict_find_row(set->rows, set->row_count, rule->name);
+	const char *value = conf_value(&set->arena, rule->name);
 
-	if (row == NULL && restrict_is_class(rule->name) && depth < RESTRICT_CLASS_DEPTH) {
-		const char *value = conf_value(&set->arena, rule->name);
+	if (value != NULL) {
+		rule->nested = restrict_parse(set, rule->name, value, depth + 1);
+	} else {
+		log_warn("restriction class `%s' needs a definition", rule->name);
+	}
+}
 
-		if (value != NULL) {
-			rule->nested = restrict_parse(set, rule->name, value, depth + 1);
-		} else {
-			log_warn("restriction class `%s' needs a definition", rule->name);
-		}
-		return;
+/* read_argument - the word behind the name, if the row takes one; false: it is none of its kind */
+static bool read_argument(struct restrict_set *set, struct restrict_rule *rule, const char **text)
+{
+	bool table = (rule->row->flags & RULE_TABLE) != 0;
+
+	if ((rule->row->flags & RULE_ARG) == 0) {
+		return true;
 	}
-	if (row == NULL) {
-		log_warn("%s: unknown smtpd restriction: \"%s\"", what, rule->name);
-		return;
+	rule->arg = restrict_next_token(&set->arena, text);
+	if (rule->arg != NULL && (!table || strchr(rule->arg, ':') != NULL)) {
+		return true;
 	}
-	rule->row = row;
-	if ((row->flags & RULE_ARG) != 0) {
-		rule->arg = restrict_next_token(&set->arena, text);
-		if (rule->arg == NULL ||
-			((row->flags & RULE_TABLE) != 0 && strchr(rule->arg, ':') == NULL)) {
-			log_warn("restriction %s: bad argument \"%s\": need %s", rule->name,
-				rule->arg != NULL ? rule->arg : "",
-				(row->flags & RULE_TABLE) != 0 ? "maptype:mapname" : "a word");
-			rule->row = NULL;
-			return;
-		}
-	}
-	if (row->fn == NULL && !set->warned[row - set->rows]) {
-		set->warned[row - set->rows] = true;
+	log_warn("restriction %s: bad argument \"%s\": need %s", rule->name,
+		rule->arg != NULL ? rule->arg : "", table ? "maptype:mapname" : "a word");
+	return false;
+}
+
+/* warn_not_built - once for each row */
+static void warn_not_built(
+	struct restrict_set *set, const char *what, const struct restrict_rule *rule)
+{
+	bool *warned = &set->warned[rule->row - set->rows];
+
+	if (!*warned) {
+		*warned = true;
 		log_warn("%s: restriction %s is not built: what it is asked about is answered "
 			 "451 4.3.5",
 			what, rule->name);
 	}
-	if (row->fn != NULL && (row->flags & RULE_TABLE) != 0) {
-		rule->table = maps_open(rule->arg, 0);
-		keep_table(set, rule);
+}
+
+/* read_rule - what a name stands for; its argument is taken from *text */
+static void read_rule(struct restrict_set *set, const char *what, struct restrict_rule *rule,
+	const char **text, int depth)
+{
+	rule->row = restrict_find_row(set->rows, set->row_count, rule->name);
+	if (rule->row != NULL) {
+		if (!read_argument(set, rule, text)) {
+			rule->row = NULL;
+		} else if (rule->row->fn == NULL) {
+			warn_not_built(set, what, rule);
+		} else if ((rule->row->flags & RULE_TABLE) != 0) {
+			rule->table = maps_open(rule->arg, 0);
+			keep_table(set, rule);
+		}
+	} else if (restrict_is_class(rule->name) && depth < RESTRICT_CLASS_DEPTH) {
+		read_class(set, rule, depth);
+	} else {
+		log_warn("%s: unknown smtpd restriction: \"%s\"", what, rule->name);
 	}
+}
+
+/* What a table alone, the old form, stands for: it is looked up by what the list is about. */
+static const struct {
+	const char *list, *rule;
+} implied[] = {
+	{ "smtpd_client_restrictions", "check_client_access" },
+	{ "smtpd_helo_restrictions", "check_helo_access" },
+	{ "smtpd_sender_restrictions", "check_sender_access" },
+	{ "smtpd_etrn_restrictions", "check_etrn_access" },
+};
+
+static const char *implied_rule(const char *list)
+{
+	for (size_t i = 0; i < ARRAY_LEN(implied); i++) {
+		if (strcmp(list, implied[i].list) == 0) {
+			return implied[i].rule;
+		}
+	}
+	return "check_recipient_access";
+}
+
+/* count_tokens - at most RULES_MAX */
+static size_t count_tokens(struct arena *a, const char *text)
+{
+	size_t count = 0;
+
+	while (count < RULES_MAX && restrict_next_token(a, &text) != NULL) {
+		count++;
+	}
+	return count;
 }
 
 struct restrict_list *restrict_parse(
 	struct restrict_set *set, const char *what, const char *text, int depth)
 {
 	struct restrict_list *list = arena_alloc(&set->arena, sizeof(*list));
-	const char *rest = text;
+	size_t most = count_tokens(&set->arena, text);
 	bool warn = false;
-	size_t most = 0;
 	char *name;
 
-	while (most < RULES_MAX && restrict_next_token(&set->arena, &rest) != NULL) {
-		most++;
-	}
 	list->rules = arena_alloc(&set->arena, (most + 1) * sizeof(*list->rules));
-	for (rest = text; list->count < most;) {
+	while (list->count < most && (name = restrict_next_token(&set->arena, &text)) != NULL) {
 		struct restrict_rule *rule = &list->rules[list->count];
+		const char *table = name;
 
-		name = restrict_next_token(&set->arena, &rest);
-		if (name == NULL) {
-			break;
-		}
 		if (str_ieq(name, "warn_if_reject")) {
 			warn = true;
 			continue;
 		}
-		rule->name = name;
 		rule->warn = warn;
 		warn = false;
-		/* The old form: a table alone, looked up by what the list is about. */
 		if (strchr(name, ':') != NULL) {
-			static const struct {
-				const char *list, *rule;
-			} implied[] = {
-				{ "smtpd_client_restrictions", "check_client_access" },
-				{ "smtpd_helo_restrictions", "check_helo_access" },
-				{ "smtpd_sender_restrictions", "check_sender_access" },
-				{ "smtpd_etrn_restrictions", "check_etrn_access" },
-			};
-			const char *arg = name;
-
-			rule->name = "check_recipient_access";
-			for (size_t i = 0; i < ARRAY_LEN(implied); i++) {
-				if (strcmp(what, implied[i].list) == 0) {
-					rule->name = implied[i].rule;
-				}
-			}
-			read_rule(set, what, rule, &arg, depth);
+			rule->name = implied_rule(what);
+			read_rule(set, what, rule, &table, depth);
 		} else {
-			read_rule(set, what, rule, &rest, depth);
+			rule->name = name;
+			read_rule(set, what, rule, &text, depth);
 		}
 		list->count++;
 	}
