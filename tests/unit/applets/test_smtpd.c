@@ -18,6 +18,7 @@
 #include "route/resolve.h"
 #include "message/pipeline.h"
 #include "applets/receive/smtpd/smtpd.h"
+#include "conf_util.h"
 #include "unit.h"
 
 /* What a piece of work held when it was cut short is lost: no news to the leak checker. */
@@ -27,23 +28,10 @@ static struct smtpd server;
 
 static void configure(void)
 {
-	char path[4096], *error = NULL;
-	FILE *f;
+	char *error = NULL;
 
-	snprintf(path, sizeof(path), "%s/main.cf", unit_tmpdir());
-	f = fopen(path, "w");
-	REQUIRE(f != NULL);
-	fprintf(f,
-		"compatibility_level = 3.6\nmyhostname = mx.example\nmydestination = example\n"
-		"smtpd_forbid_unauth_pipelining = no\n"
-		"mynetworks = 192.0.2.1\nalias_maps =\nlocal_recipient_maps =\nqueue_directory = "
-		"%s\n",
-		unit_tmpdir());
-	fclose(f);
-	if (conf_load(unit_tmpdir(), false, &error) != 0) {
-		printf("%s\n", error);
-		unit_abort();
-	}
+	conf_util_load("mydestination = example\nsmtpd_forbid_unauth_pipelining = no\n"
+		       "mynetworks = 192.0.2.1\nalias_maps =\nlocal_recipient_maps =\n");
 	route_init();
 	memset(&server, 0, sizeof(server));
 	server.restrictions = restrict_set_new(&error);

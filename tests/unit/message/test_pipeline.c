@@ -2,31 +2,17 @@
  * test_pipeline - content through stages, one of which waits: at every event, resumed by the loop
  * or given up; refusals; what a stage changes
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/loop.h"
 #include "base/mem.h"
 #include "conf/params.h"
 #include "message/pipeline.h"
+#include "conf_util.h"
 #include "unit.h"
 
 static const char content[] = "Subject: one\n two\nFrom: a@b.example\nX-Long: x\n\n.body\n\nmore\n";
 static const char events[] = "begin|Subject: one\n two\n|From: a@b.example\n|X-Long: x\n|";
-
-/* configure - everything by default */
-static void configure(void)
-{
-	char path[4096], *error = NULL;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/main.cf", unit_tmpdir());
-	f = fopen(path, "w");
-	REQUIRE(f != NULL);
-	fprintf(f, "compatibility_level = 3.6\nmyhostname = mx.example\n");
-	fclose(f);
-	REQUIRE(conf_load(unit_tmpdir(), false, &error) == 0);
-}
 
 /* A stage that notes what it sees, and waits or refuses at one of its events. */
 struct noter {
@@ -185,7 +171,7 @@ TEST(pipeline, a_stage_waits_at_every_event)
 {
 	struct loop *loop = loop_new();
 
-	configure();
+	conf_util_load("");
 	for (size_t piece = 1; piece < sizeof(content); piece++) {
 		int count = run(loop, 0, piece, true);
 
@@ -202,7 +188,7 @@ TEST(pipeline, given_up_while_it_waits)
 {
 	struct loop *loop = loop_new();
 
-	configure();
+	conf_util_load("");
 	for (int at = 1; at < 8; at++) {
 		struct noter n = { .wait_at = at };
 		struct pipeline *p = start(&n, loop);
@@ -225,7 +211,7 @@ TEST(pipeline, two_that_wait)
 {
 	struct loop *loop = loop_new();
 
-	configure();
+	conf_util_load("");
 	for (int first = 1; first < 8; first++) {
 		for (int second = 1; second < 8; second++) {
 			struct noter a = { .wait_at = first }, b = { .wait_at = second };
@@ -252,7 +238,7 @@ TEST(pipeline, refusals)
 {
 	struct loop *loop = loop_new();
 
-	configure();
+	conf_util_load("");
 	for (int at = 1; at < 8; at++) {
 		struct noter n = { .refuse_at = at };
 		struct pipeline *p = start(&n, loop);
@@ -284,7 +270,7 @@ TEST(pipeline, what_cleanup_says)
 	};
 	struct pipeline *p;
 
-	configure();
+	conf_util_load("");
 	p = pipeline_new(&config, NULL, NULL, NULL);
 	CHECK_INT(pipeline_begin(p, NULL), PIPELINE_OK);
 	for (int i = 0; i < param.hopcount_limit; i++) {
@@ -314,7 +300,7 @@ TEST(pipeline, long_headers)
 	size_t size;
 	char *line;
 
-	configure();
+	conf_util_load("");
 	p = start(&n, loop);
 	size = (size_t)param.header_size_limit * 3;
 	line = mem_alloc(size + 1);
