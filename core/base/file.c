@@ -9,11 +9,15 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
+
+/* File systems whose journal orders what is written, f_type of statfs(2). */
+enum { MAGIC_EXT = 0xef53, MAGIC_XFS = 0x58465342 };
 
 int fd_write_all(int fd, const void *data, size_t len)
 {
@@ -159,4 +163,18 @@ int file_sync_name(const char *path, int fd)
 	buf_free(&dir);
 	errno = saved;
 	return rc;
+}
+
+int file_order(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) == 0 &&
+		((uint32_t)fs.f_type == MAGIC_EXT || (uint32_t)fs.f_type == MAGIC_XFS) &&
+		sync_file_range(fd, 0, 0,
+			SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+				SYNC_FILE_RANGE_WAIT_AFTER) == 0) {
+		return 0;
+	}
+	return fdatasync(fd);
 }

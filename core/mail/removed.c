@@ -21,9 +21,8 @@
  * down, and each of the files goes when the other one has become as old. How much: two files of
  * half a MiB, 21,845 messages each.
  *
- * Nothing is synced: kill -9 leaves what was written. After a power cut the last seconds of it can
- * be missing, and then a message that had been delivered, not acknowledged and taken out in these
- * very seconds comes again. What is not written down is delivered;
+ * Nothing is synced by itself: kill -9 leaves what was written, and a power cut too, where the
+ * removal is on the disk (file_order()). What is not written down is delivered;
  * and what then stays in the mailbox, as the removal fails, is taken back, as it may be on no disk.
  */
 #include "mail/removed.h"
@@ -98,12 +97,12 @@ static int open_dir(const char *home, bool make)
 	return fd;
 }
 
-/* is_over - is this file as long, or its first entry as old, as may be? */
+/* is_over - is this file as long, or its first entry as old, as may be, or is its last one torn? */
 static bool is_over(int fd, const struct stat *st)
 {
 	struct removed_entry first;
 
-	return st->st_size >= FILE_MAX ||
+	return st->st_size >= FILE_MAX || st->st_size % (off_t)sizeof(first) != 0 ||
 		(pread(fd, &first, sizeof(first), 0) == (ssize_t)sizeof(first) &&
 			time(NULL) - first.time > REMOVED_SECONDS);
 }
@@ -136,6 +135,8 @@ void removed_add(const char *home, const struct removed_entry *entries, size_t c
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
 		/* One write: entries of several processes stand whole behind each other. */
 		(void)fd_write_all(fd, entries, count * sizeof(*entries));
+		/* Before the removal is on the disk, or the mail could come again behind it. */
+		(void)file_order(fd);
 	}
 	if (fd >= 0) {
 		close(fd);

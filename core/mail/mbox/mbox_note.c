@@ -2,10 +2,8 @@
  * mbox_note - what is about to be appended to a mailbox file, noted before
  *
  * The note has to be on the disk before any of what it is of. A sync of its own would be half of
- * what an append costs, so where the file system has a journal the note is only handed to the disk,
- * and the disk has taken it, before the first byte is appended: these bytes count when the file's
- * new length is in the journal, and whatever writes that makes the disk put down all it had taken
- * before. That holds for a note that is written over an older one as long: its place is known.
+ * what an append costs, so it is only put in order (file_order()): the bytes appended count when
+ * the file's new length is on the disk. One that has not been as long before is synced.
  */
 #include "mail/mbox/mbox_note.h"
 
@@ -13,7 +11,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,8 +20,6 @@
 #include "mail/mbox/mbox_journal.h"
 
 enum { SUMS_MAX = 64 * 1024, SETTLE_SECONDS = 120, NOTE_UNIT = 4096 };
-/* File systems whose journal orders writes, and that write over a file's bytes in their place. */
-enum { MAGIC_EXT = 0xef53, MAGIC_XFS = 0x58465342 };
 
 static const char MAGIC[8] = "PBXAPND1";
 
@@ -145,21 +140,6 @@ static bool put_note(struct mbox_note *n, const struct mailbox *mb, struct buf *
 	return true;
 }
 
-/* put_down - what was written is on the disk before what is written after this; 0 or -1 */
-static int put_down(int fd, bool in_place)
-{
-	struct statfs fs;
-
-	if (in_place && fstatfs(fd, &fs) == 0 &&
-		((uint32_t)fs.f_type == MAGIC_EXT || (uint32_t)fs.f_type == MAGIC_XFS) &&
-		sync_file_range(fd, 0, 0,
-			SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-				SYNC_FILE_RANGE_WAIT_AFTER) == 0) {
-		return 0;
-	}
-	return fdatasync(fd);
-}
-
 /* write_note - its bytes into the file, at path; 0 or -1 with errno */
 static int write_note(int fd, const char *path, struct buf *note)
 {
@@ -172,7 +152,7 @@ static int write_note(int fd, const char *path, struct buf *note)
 		buf_added(note, NOTE_UNIT - rest);
 	}
 	if (fstat(fd, &st) != 0 || pwrite(fd, note->data, note->len, 0) != (ssize_t)note->len ||
-		put_down(fd, st.st_size >= (off_t)note->len) != 0) {
+		(st.st_size >= (off_t)note->len ? file_order(fd) : fdatasync(fd)) != 0) {
 		return -1;
 	}
 	return st.st_size == 0 ? file_sync_name(path, fd) : 0;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "mail/removed.h"
 #include "deliver/deliver.h"
 #include "store_util.h"
+#include "trace.h"
 #include "unit.h"
 
 static const char content[] =
@@ -136,6 +138,87 @@ static void once(void)
 TEST(deliver_removed, taken_out_is_not_delivered_again)
 {
 	with_each(once);
+}
+
+/* What is written down is on the disk no later than the removal. */
+struct order {
+	bool written, down, synced, early;
+};
+
+static bool follow(void *arg, const struct trace_call *c)
+{
+	struct order *o = arg;
+	char link[64], path[512] = "";
+	bool removed;
+
+	if (!c->entry) {
+		return true;
+	}
+	snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)c->pid, (int)c->args[0]);
+	if (readlink(link, path, sizeof(path) - 1) < 0) {
+		path[0] = '\0';
+	}
+	removed = str_ends(path, "/.pillarbox/removed");
+	switch (c->nr) {
+	case SYS_write:
+	case SYS_writev:
+		o->written = o->written || removed;
+		break;
+#ifdef SYS_sync_file_range
+	case SYS_sync_file_range:
+#else
+	case SYS_sync_file_range2:
+#endif
+	case SYS_fdatasync:
+		o->down = o->down || (removed && o->written);
+		/* fall through */
+	case SYS_fsync:
+	case SYS_syncfs:
+		o->synced = o->synced || (o->written && !removed);
+		o->early = o->early || (o->written && !o->down);
+		break;
+	}
+	return true;
+}
+
+static void take_one(void)
+{
+	take_out(BY_EXPUNGE);
+}
+
+static void in_order(void)
+{
+	struct order o = { .written = false };
+
+	CHECK_INT(deliver("4A1B2C3D4E", "u1@test.example", false), DELIVER_OK);
+	CHECK(trace_run(take_one, follow, &o));
+	CHECK(o.written && o.down && o.synced);
+	CHECK(!o.early);
+}
+
+TEST(deliver_removed, on_the_disk_before_the_removal)
+{
+	with_each(in_order);
+}
+
+/* A file whose last entry a power cut tore is put aside: what comes behind it could not be read. */
+TEST(deliver_removed, torn_entry)
+{
+	char *file;
+	size_t len;
+
+	mkdir(home(), 0700);
+	kind = "mbox";
+	CHECK_INT(deliver("4A1B2C3D4E", "u1@test.example", false), DELIVER_OK);
+	take_out(BY_EXPUNGE);
+	file = store_read("home/.pillarbox/removed", &len);
+	REQUIRE(file != NULL && len == sizeof(struct removed_entry));
+	store_append("home/.pillarbox/removed", "torn");
+	mem_free(file);
+	CHECK_INT(deliver("4A1B2C3D50", "u1@test.example", false), DELIVER_OK);
+	take_out(BY_EXPUNGE);
+	CHECK_INT(deliver("4A1B2C3D4E", "u1@test.example", true), DELIVER_DUPLICATE);
+	CHECK_INT(deliver("4A1B2C3D50", "u1@test.example", true), DELIVER_DUPLICATE);
 }
 
 /* What could not be removed may be on no disk yet: when it is not there any more, it comes. */
