@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "mime/source.h"
 #include "mail/maildir/maildir_driver.h"
 
 enum { LIST_TRIES = 5, TICK_NS = 50 * 1000 * 1000, READ_CHUNK = 64 * 1024 };
@@ -298,17 +299,6 @@ static int64_t name_number(const char *name, const char *key)
 	return *end == '\0' || *end == ',' || *end == ':' ? v : -1;
 }
 
-uint64_t maildir_bare_ends(const char *data, size_t len, bool *cr)
-{
-	uint64_t n = 0;
-
-	for (const char *p = data; (p = memchr(p, '\n', (size_t)(data + len - p))) != NULL; p++) {
-		n += p == data ? !*cr : p[-1] != '\r';
-	}
-	*cr = data[len - 1] == '\r';
-	return n;
-}
-
 /*
  * told_size - with CR LF line ends, as the name says; -1: it does not, or cannot be right (the file
  * was changed since, or packed)
@@ -344,7 +334,7 @@ static int measure(const struct mailbox *mb, struct maildir_msg *m)
 	if (shown < 0) {
 		chunk = mem_alloc(READ_CHUNK);
 		while ((n = read(fd, chunk, READ_CHUNK)) > 0) {
-			m->msg.info.size += maildir_bare_ends(chunk, (size_t)n, &cr);
+			m->msg.info.size += mime_bare_lfs(chunk, (size_t)n, &cr);
 		}
 		mem_free(chunk);
 	}
@@ -532,6 +522,9 @@ int maildir_sync(struct mailbox *mb, bool full)
 	int rc = -1;
 
 	mailbox_unstick(mb);
+	if (full) {
+		maildir_sweep(mb, time(NULL));
+	}
 	if (take_sig(mb, sig, false) != 0 || mailbox_refresh(mb) != 0) {
 		return -1;
 	}

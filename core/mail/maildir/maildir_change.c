@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "mime/source.h"
 #include "mail/maildir/maildir_driver.h"
 
 enum { WRITE_CHUNK = 64 * 1024, FOLDERS_MAX = 100000, BATCH = 64 };
@@ -152,7 +153,7 @@ static int write_body(struct mailbox *mb, struct mail_append *a, const struct ap
 			rc = -1;
 			break;
 		}
-		*bare_r += maildir_bare_ends(chunk, (size_t)n, &cr);
+		*bare_r += mime_bare_lfs(chunk, (size_t)n, &cr);
 		if (fd_write_all(fd, chunk, (size_t)n) != 0) {
 			rc = store_fail_sys(mb->ms, path, "write", "write");
 		}

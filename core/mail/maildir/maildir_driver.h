@@ -28,6 +28,7 @@ struct maildir_box {
 	struct arena names;
 	char *letters[26];    /* keywords of dovecot-keywords */
 	int64_t letters_time; /* of that file, ns */
+	bool swept;           /* maildir_sweep() was here */
 	bool clean; /* the directories are as f.sig has them, and what we change is all that changes
 		     */
 };
@@ -63,8 +64,6 @@ uint64_t maildir_letters_bits(const struct mailbox *mb);
 void maildir_letters_want(struct mailbox *mb, uint64_t bits);
 void maildir_letters_free(struct mailbox *mb);
 
-/* Line ends of data that are not CR LF; *cr: did the data before end in a CR, and does this? */
-uint64_t maildir_bare_ends(const char *data, size_t len, bool *cr);
 /* "PATH/new/NAME" or cur of m, caller frees. */
 char *maildir_file(const struct mailbox *mb, const struct maildir_msg *m);
 
@@ -83,6 +82,11 @@ void uidlist_read(struct uidlist *l, const char *maildir);
 uint32_t uidlist_get(const struct uidlist *l, const char *name); /* 0 none */
 void uidlist_free(struct uidlist *l);
 
+/*
+ * Once for each folder that is opened: what deliveries left in tmp/ that were killed, a day and a
+ * half ago or more (as maildir(5) has it), goes.
+ */
+void maildir_sweep(struct mailbox *mb, time_t now);
 /* The driver's functions (mail/mail_driver.h). */
 int maildir_sync(struct mailbox *mb, bool full);
 /* Before we change the directories, and after: the next sync need not read them for that. */

@@ -2,13 +2,16 @@
  * test_maildir - the maildir driver: what is read, followed, written
  */
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "mail/maildir/maildir_driver.h"
 #include "store_util.h"
 #include "unit.h"
 
@@ -175,4 +178,32 @@ TEST(maildir, appends_and_expunges)
 	check_list(v, "2:b ");
 	mailbox_close(v);
 	mailstore_close(ms);
+}
+
+/* What killed deliveries left goes after a day and a half; what somebody just writes stays. */
+TEST(maildir, sweeps_tmp)
+{
+	static const struct timespec old[2] = { { .tv_sec = 1000000000 },
+		{ .tv_sec = 1000000000 } };
+	struct maildir_box box = { .swept = false };
+	char path[512];
+
+	make_dirs("Maildir");
+	store_write("Maildir/tmp/100.killed", "x", 1);
+	store_write("Maildir/tmp/.keep", "x", 1);
+	store_write("Maildir/new/200.a", "x", 1);
+	/* Its times are those of a mail that is copied; what tells is when they were set. */
+	REQUIRE(utimensat(AT_FDCWD, store_path("Maildir/tmp/100.killed"), old, 0) == 0);
+	mailstore_close(store_open("maildir"));
+	snprintf(path, sizeof(path), "%s", store_path("Maildir"));
+	box.mb.path = path;
+	maildir_sweep(&box.mb, time(NULL) + 35 * 3600);
+	CHECK(box.swept && access(store_path("Maildir/tmp/100.killed"), F_OK) == 0);
+	maildir_sweep(&box.mb, time(NULL) + 37 * 3600);
+	CHECK(access(store_path("Maildir/tmp/100.killed"), F_OK) == 0);
+	box.swept = false;
+	maildir_sweep(&box.mb, time(NULL) + 37 * 3600);
+	CHECK(access(store_path("Maildir/tmp/100.killed"), F_OK) != 0);
+	CHECK(access(store_path("Maildir/tmp/.keep"), F_OK) == 0);
+	CHECK(access(store_path("Maildir/new/200.a"), F_OK) == 0);
 }
