@@ -16,7 +16,7 @@
  *
  * The database may be written by others: it is opened with locks, read-only. A look-up that meets
  * a lock is done again, in a loop that must not be held (map/map_wait.h) by its timers, until it
- * has waited some two seconds. Where nothing can wait it blocks for BUSY_MS; after that the table
+ * has waited some two seconds. Where nothing can wait it blocks for BUSY_MS. After either the table
  * is an error at once for REST_MS. Postfix does not wait: every writer may cost somebody a 451.
  */
 #include <errno.h>
@@ -226,12 +226,18 @@ static bool try_later(const struct map *m)
 	return false;
 }
 
-/* fail - what the database says; one that is locked may be asked again */
+/* fail - what the database says; one that is locked may be asked again, until it rests */
 static int fail(struct map *m, enum db_fault fault, const char *what, const char *text)
 {
-	return fault == DB_FAULT_BUSY && try_later(m)
-		? map_later(m)
-		: map_fail(m, "%s%s%s", what, text, fault == DB_FAULT_BUSY ? "" : LEFT_OUT);
+	struct query_table *t = m->state;
+
+	if (fault == DB_FAULT_BUSY && try_later(m)) {
+		return map_later(m);
+	}
+	if (fault == DB_FAULT_BUSY) {
+		t->rest_until = clock_ms() + REST_MS;
+	}
+	return map_fail(m, "%s%s%s", what, text, fault == DB_FAULT_BUSY ? "" : LEFT_OUT);
 }
 
 /* ---- The database ---- */
@@ -460,17 +466,11 @@ static int ask(struct map *m, struct query_table *t, const char *key, struct buf
 static int get_sqlite(struct map *m, const char *key, struct buf *value)
 {
 	struct query_table *t = m->state;
-	int64_t start = clock_ms();
-	int rc;
 
-	if (start < t->rest_until) {
+	if (clock_ms() < t->rest_until) {
 		return map_fail(m, "locked for too long: not asked again for %d s", REST_MS / 1000);
 	}
-	rc = ask(m, t, key, value);
-	if (rc < 0 && clock_ms() - start >= BUSY_MS * 3 / 4) {
-		t->rest_until = clock_ms() + REST_MS;
-	}
-	return rc;
+	return ask(m, t, key, value);
 }
 
 const struct map_type map_type_sqlite = {
