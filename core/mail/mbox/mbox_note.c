@@ -207,7 +207,7 @@ void mbox_note_settle(const struct mailbox *mb)
 
 	/* What was written longer ago is on the disk: the kernel keeps it half a minute. */
 	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_mtime > time(NULL) - SETTLE_SECONDS) {
-		(void)fdatasync(fd);
+		(void)file_order(fd);
 	}
 	if (fd >= 0) {
 		close(fd);

@@ -60,7 +60,7 @@ void mbox_note_free(struct mbox_note *n);
 void mbox_note_end(const struct mailbox *mb);
 /*
  * The file is about to be changed elsewhere, so what a note says of its end would be wrong: that
- * the last one has ended is on the disk afterwards.
+ * the last one has ended is on the disk before that change.
  */
 void mbox_note_settle(const struct mailbox *mb);
 
