@@ -361,6 +361,32 @@ TEST(transport, an_agent_that_breaks_costs_only_what_breaks_it)
 	qmgr_job_free(b);
 }
 
+/* What broke goes first: it was here before what waits for its turn. */
+TEST(transport, what_broke_goes_before_what_waits)
+{
+	struct job *a = qmgr_job(1, "a", 1), *b = qmgr_job(2, "b", 1), *c = qmgr_job(3, "c", 1);
+	struct asked q;
+	struct rig rig;
+
+	rig_open(&rig, &plain);
+	add(&rig, a, "x");
+	add(&rig, b, "x");
+	add(&rig, c, "x");
+	transports_send(&rig.set);
+	(void)asks(&rig, "u0@a.example");
+	(void)asks(&rig, "u0@b.example");
+	asks_no_more(&rig); /* two at a time */
+	hang_up(&rig);
+	q = asks(&rig, "u0@a.example");
+	CHECK(q.suspect);
+	q = asks(&rig, "u0@b.example");
+	CHECK(q.suspect);
+	rig_close(&rig);
+	qmgr_job_free(a);
+	qmgr_job_free(b);
+	qmgr_job_free(c);
+}
+
 TEST(transport, nobody_listens)
 {
 	struct job *a = qmgr_job(1, "a", 1), *b = qmgr_job(2, "b", 1);
