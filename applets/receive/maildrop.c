@@ -53,6 +53,7 @@ struct maildrop {
 	struct timer scan_timer;
 	struct map_wait wait;    /* the tables of its files */
 	bool asks;               /* one has yet to answer: a file stays for the next look */
+	bool again;              /* asked for during a scan, which may not see what is new */
 	struct reading *reading; /* the file that waits in a stage; NULL none */
 	struct taken *taken;     /* files that were committed and removed */
 	int complaints;          /* of this scan */
@@ -259,6 +260,7 @@ static bool go_on(struct reading *r)
 	struct maildrop *d = r->d;
 	int rc;
 
+	d->reading = NULL;
 	map_wait_enter(&d->wait);
 	rc = read_on(r);
 	if (map_wait_leave(&d->wait)) {
@@ -372,7 +374,7 @@ static void end_scan(struct maildrop *d)
 	settle_batch(d);
 	(void)flock(d->fd, LOCK_UN);
 	/* A full batch: there may be more, after the sessions had their turn. */
-	scan_later(d, d->batch == SCAN_BATCH ? 0 : SCAN_SECONDS * 1000);
+	scan_later(d, d->batch == SCAN_BATCH || d->again ? 0 : SCAN_SECONDS * 1000);
 }
 
 /* scan_on - name by name, up to a file that waits in a stage */
@@ -416,7 +418,11 @@ void maildrop_scan(struct maildrop *d)
 {
 	int fd;
 
-	if (d == NULL || d->dir != NULL) {
+	if (d == NULL) {
+		return;
+	}
+	d->again = d->dir != NULL;
+	if (d->again) {
 		return;
 	}
 	if (flock(d->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {

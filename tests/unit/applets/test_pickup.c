@@ -13,6 +13,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/unixsock.h"
 #include "queue/queue_read.h"
 #include "queue/queue_write.h"
 #include "ipc/pickup_request.h"
@@ -30,6 +31,8 @@ static struct {
 	struct loop_hook hook;
 	int resumed;
 } S;
+
+static const char *main_cf = "";
 
 static void commit(void)
 {
@@ -52,7 +55,7 @@ static void begin(void)
 	char *error = NULL;
 
 	log_open("unit", LOG_TO_FILE);
-	conf_util_load("");
+	conf_util_load(main_cf);
 	route_init();
 	memset(&S, 0, sizeof(S));
 	S.pickup.loop = loop_new();
@@ -299,6 +302,53 @@ TEST(pickup, files_wait)
 		finish();
 		REQUIRE(unlink("queue.db") == 0 && rmdir("maildrop") == 0);
 	}
+}
+
+/* Who is woken while a file waits looks again: what came meanwhile need not be in the list. */
+TEST(pickup, files_that_come_meanwhile)
+{
+	char path[300];
+	struct maildrop *d;
+
+	stage_util_wait(STAGE_END, 5, PIPELINE_OK);
+	d = open_drop();
+	turns(1);
+	CHECK_INT(stage_util_waiting(), 1);
+	drop(FILES);
+	maildrop_scan(d);
+	turns(100);
+	snprintf(path, sizeof(path), "maildrop/%032X", FILES);
+	CHECK(access(path, F_OK) != 0);
+	CHECK_INT(messages(), FILES + 1);
+	maildrop_close(d);
+	finish();
+}
+
+/* Behind the stage that waits a table does: the file is given up, and tried when it answers. */
+TEST(pickup, files_wait_for_tables_too)
+{
+	char text[600];
+	struct maildrop *d;
+	int fd;
+
+	/* The copy's address is looked up at the end. */
+	snprintf(text, sizeof(text),
+		"always_bcc = copy@d.example\nvirtual_alias_maps = "
+		"inline:{u@c.example=u@c.example}, socketmap:unix:%s/silent:name\n",
+		unit_tmpdir());
+	main_cf = text;
+	REQUIRE(chdir(unit_tmpdir()) == 0);
+	fd = unix_listen("silent", 0600);
+	REQUIRE(fd >= 0);
+	stage_util_wait(STAGE_BODY, 1, PIPELINE_OK);
+	d = open_drop();
+	turns(50);
+	CHECK_INT(stage_util_waited(), FILES);
+	CHECK_INT(dropped(), FILES);
+	CHECK_INT(messages(), 0);
+	maildrop_close(d);
+	finish();
+	close(fd);
 }
 
 /* What a stage cannot take now stays, holds up nobody, and is not tried again at once. */
