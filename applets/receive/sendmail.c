@@ -485,14 +485,14 @@ static void open_log(void)
 /* What -b makes of this, other than taking a message. */
 static const struct mode {
 	char letter;
-	const char *name, *applet, *arg;
+	const char *applet, *arg;
 } modes[] = {
-	{ 'D', "daemon", "postfix", "start" },
-	{ 'd', "daemon", "postfix", "start" },
-	{ 'i', "alias initialization", "newaliases", NULL },
-	{ 'l', "daemon", "postfix", "start" },
-	{ 'p', "display queue", "postqueue", "-p" },
-	{ 's', "stand-alone", "smtpd", "-S" },
+	{ 'D', "postfix", "start" },
+	{ 'd', "postfix", "start" },
+	{ 'i', "newaliases", NULL },
+	{ 'l', "postfix", "start" },
+	{ 'p', "postqueue", "-p" },
+	{ 's', "smtpd", "-S" },
 };
 
 /* run_mode - returns if a message is to be taken, or looked at */
@@ -511,11 +511,13 @@ static void run_mode(bool recipients)
 			continue;
 		}
 		if (G.options.from_headers) {
-			die(EX_USAGE, "-t can be used only in delivery mode");
+			die(EX_USAGE,
+				arena_printf(
+					&G.arena, "-b%c takes no message, so no -t", m->letter));
 		}
 		if (recipients) {
 			die(EX_USAGE,
-				arena_printf(&G.arena, "%s mode requires no recipient", m->name));
+				arena_printf(&G.arena, "-b%c takes no recipients", m->letter));
 		}
 		run_applet(m->applet, m->arg, NULL);
 	}

@@ -117,14 +117,14 @@ static void set_mode(struct sendmail_options *o, const char *text)
 /* set_queue_run - -q, whose argument is part of the word or is none */
 static void set_queue_run(struct sendmail_options *o, const char *text)
 {
-	char why[] = "-qX is not implemented";
+	char why[] = "-qX: there is no such run of the queue";
 
 	o->queue_run = text != NULL ? text : "";
 	if (strcmp(o->queue_run, "I") == 0) {
-		sendmail_end(EX_USAGE, "specify: -qIqueueid");
+		sendmail_end(EX_USAGE, "-qI needs a queue id behind it");
 	}
 	if (strcmp(o->queue_run, "R") == 0) {
-		sendmail_end(EX_USAGE, "specify: -qRsitename");
+		sendmail_end(EX_USAGE, "-qR needs a site behind it");
 	}
 	if (strchr("IR0123456789", o->queue_run[0]) == NULL) {
 		why[2] = o->queue_run[0];

@@ -239,7 +239,7 @@ static int queued(void)
 	return count;
 }
 
-/* Into queue.db by itself: stages wait in there, too, and refuse for good or for now. */
+/* Into queue.db by itself: stages wait in there, too, and refuse, or fail for this time. */
 TEST(submit_ways, a_stage_waits)
 {
 	int expected = 0;
