@@ -165,12 +165,20 @@ int file_sync_name(const char *path, int fd)
 	return rc;
 }
 
-int file_order(int fd)
+/* has_order - do changes of both files go through one journal? */
+static bool has_order(int fd, const char *other)
 {
+	struct stat a, b;
 	struct statfs fs;
 
-	if (fstatfs(fd, &fs) == 0 &&
-		((uint32_t)fs.f_type == MAGIC_EXT || (uint32_t)fs.f_type == MAGIC_XFS) &&
+	return fstat(fd, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev &&
+		fstatfs(fd, &fs) == 0 &&
+		((uint32_t)fs.f_type == MAGIC_EXT || (uint32_t)fs.f_type == MAGIC_XFS);
+}
+
+int file_order(int fd, const char *other)
+{
+	if (has_order(fd, other) &&
 		sync_file_range(fd, 0, 0,
 			SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
 				SYNC_FILE_RANGE_WAIT_AFTER) == 0) {

@@ -27,12 +27,12 @@ int dir_sync_at(int dir, int fd);
 int file_sync_name(const char *path, int fd);
 
 /*
- * What was written to fd is on the disk before any change of another file of that file system is
- * that makes it longer, or changes a name, and is synced after this. 0, or -1 with errno. Where
- * the file system has a journal (ext4, XFS) the disk has taken the bytes, and the journal, which
- * such a change has to pass, makes it put them down before: no flush of its own. Elsewhere it is
- * fdatasync(2).
+ * What was written to fd is on the disk before any change of the file at path `other' is that makes
+ * it longer, or changes its name, and is synced after this. 0, or -1 with errno. Where both are on
+ * one file system that has a journal (ext4, XFS) the disk has taken the bytes, and the journal,
+ * which such a change has to pass, makes it put them down before: no flush of its own. Elsewhere,
+ * and where there is no other, it is fdatasync(2).
  */
-int file_order(int fd);
+int file_order(int fd, const char *other);
 
 #endif

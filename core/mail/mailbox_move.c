@@ -144,7 +144,7 @@ void move_note_write(struct move_note *note, const struct mailbox_view *v, struc
 	put_note(&b, v->mb, to, moved);
 	/* The copies make a file longer or a new name: they come behind it. */
 	if (fd_write_all(fd, b.data, b.len) != 0 ||
-		(note->made ? fdatasync(fd) : file_order(fd)) != 0 ||
+		(note->made ? fdatasync(fd) : file_order(fd, to->path)) != 0 ||
 		(note->made && file_sync_name(note->path, fd) != 0)) {
 		/* Without a note it is moved as well, only not against a crash. */
 		log_warn("%s: no note of a move: %m", note->path);

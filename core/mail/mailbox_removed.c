@@ -90,7 +90,7 @@ static void collect(struct mailbox *mb, const uint32_t *uids, size_t count, stru
 static void write_down(const struct mailbox *mb, const struct buf *entries)
 {
 	if (entries->len > 0) {
-		removed_add(mb->store->home, (const struct removed_entry *)entries->data,
+		removed_add(mb->store->home, mb->path, (const struct removed_entry *)entries->data,
 			entries->len / sizeof(struct removed_entry));
 	}
 }

@@ -120,7 +120,8 @@ static void put_aside(int dir, int fd)
 	}
 }
 
-void removed_add(const char *home, const struct removed_entry *entries, size_t count)
+void removed_add(
+	const char *home, const char *mailbox, const struct removed_entry *entries, size_t count)
 {
 	const int flags = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
 	int dir = open_dir(home, true);
@@ -136,7 +137,7 @@ void removed_add(const char *home, const struct removed_entry *entries, size_t c
 		/* One write: entries of several processes stand whole behind each other. */
 		(void)fd_write_all(fd, entries, count * sizeof(*entries));
 		/* Before the removal is on the disk, or the mail could come again behind it. */
-		(void)file_order(fd);
+		(void)file_order(fd, mailbox);
 	}
 	if (fd >= 0) {
 		close(fd);

@@ -27,8 +27,12 @@ uint64_t removed_key(
 uint64_t removed_back(uint64_t key);
 /* Is a message with this key and size taken out, by all that removed_read() gave? */
 bool removed_has(const struct buf *all, uint64_t key, uint64_t size);
-/* Write down count entries for the user whose home this is; "": nowhere. */
-void removed_add(const char *home, const struct removed_entry *entries, size_t count);
+/*
+ * Write down count entries for the user whose home this is ("": nowhere), on the disk before what
+ * changes in the mailbox at that path after this.
+ */
+void removed_add(
+	const char *home, const char *mailbox, const struct removed_entry *entries, size_t count);
 /* All that is written down for that user: an array of struct removed_entry. */
 void removed_read(const char *home, struct buf *out);
 

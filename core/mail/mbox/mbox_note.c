@@ -2,7 +2,7 @@
  * mbox_note - what is about to be appended to a mailbox file, noted before
  *
  * The note has to be on the disk before any of what it is of. A sync of its own would be half of
- * what an append costs, so it is only put in order (file_order()): the bytes appended count when
+ * what an append costs, so it is put in order alone (file_order()): the bytes appended count when
  * the file's new length is on the disk. One that has not been as long before is synced.
  */
 #include "mail/mbox/mbox_note.h"
@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -19,7 +18,7 @@
 #include "base/mem.h"
 #include "mail/mbox/mbox_journal.h"
 
-enum { SUMS_MAX = 64 * 1024, SETTLE_SECONDS = 120, NOTE_UNIT = 4096 };
+enum { SUMS_MAX = 64 * 1024, NOTE_UNIT = 4096 };
 
 static const char MAGIC[8] = "PBXAPND1";
 
@@ -141,7 +140,7 @@ static bool put_note(struct mbox_note *n, const struct mailbox *mb, struct buf *
 }
 
 /* write_note - its bytes into the file, at path; 0 or -1 with errno */
-static int write_note(int fd, const char *path, struct buf *note)
+static int write_note(int fd, const char *path, const char *mailbox, struct buf *note)
 {
 	struct stat st;
 	size_t rest = note->len % NOTE_UNIT;
@@ -152,7 +151,7 @@ static int write_note(int fd, const char *path, struct buf *note)
 		buf_added(note, NOTE_UNIT - rest);
 	}
 	if (fstat(fd, &st) != 0 || pwrite(fd, note->data, note->len, 0) != (ssize_t)note->len ||
-		(st.st_size >= (off_t)note->len ? file_order(fd) : fdatasync(fd)) != 0) {
+		(st.st_size >= (off_t)note->len ? file_order(fd, mailbox) : fdatasync(fd)) != 0) {
 		return -1;
 	}
 	return st.st_size == 0 ? file_sync_name(path, fd) : 0;
@@ -166,7 +165,7 @@ void mbox_note_write(struct mbox_note *n, struct mailbox *mb)
 
 	if (path != NULL && put_note(n, mb, &note)) {
 		fd = open_note(path, O_RDWR | O_CREAT);
-		if (fd < 0 || write_note(fd, path, &note) != 0) {
+		if (fd < 0 || write_note(fd, path, mb->path, &note) != 0) {
 			/* Without a note it is appended as well, only not against a crash. */
 			log_warn("%s: no note of an append: %m", path);
 		}
@@ -203,13 +202,9 @@ void mbox_note_settle(const struct mailbox *mb)
 {
 	char *path = note_path(mb);
 	int fd = path != NULL ? open_note(path, O_RDWR) : -1;
-	struct stat st;
 
-	/* What was written longer ago is on the disk: the kernel keeps it half a minute. */
-	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_mtime > time(NULL) - SETTLE_SECONDS) {
-		(void)file_order(fd);
-	}
 	if (fd >= 0) {
+		(void)file_order(fd, mb->path);
 		close(fd);
 	}
 	mem_free(path);

@@ -399,7 +399,7 @@ TEST(deliver_removed, bounded_in_size)
 		for (size_t i = 0; i < ARRAY_LEN(some); i++) {
 			some[i] = (struct removed_entry){ ++n, 0, time(NULL) };
 		}
-		removed_add(home(), some, ARRAY_LEN(some));
+		removed_add(home(), home(), some, ARRAY_LEN(some));
 		CHECK(is_kept(n));
 	}
 	CHECK(is_kept(n - 20000));
@@ -414,12 +414,12 @@ TEST(deliver_removed, bounded_in_age)
 	struct removed_entry e = { 1, 0, time(NULL) - REMOVED_SECONDS - 10 };
 
 	mkdir(home(), 0700);
-	removed_add(home(), &e, 1);
+	removed_add(home(), home(), &e, 1);
 	e = (struct removed_entry){ 2, 0, time(NULL) - REMOVED_SECONDS - 5 };
-	removed_add(home(), &e, 1);
+	removed_add(home(), home(), &e, 1);
 	CHECK(is_kept(1) && is_kept(2));
 	e = (struct removed_entry){ 3, 0, time(NULL) };
-	removed_add(home(), &e, 1);
+	removed_add(home(), home(), &e, 1);
 	CHECK(!is_kept(1) && is_kept(2) && is_kept(3));
 }
 
@@ -428,11 +428,11 @@ TEST(deliver_removed, no_place_for_it)
 {
 	struct removed_entry e = { 1, 0, time(NULL) };
 
-	removed_add("", &e, 1);
-	removed_add("/nonexistent", &e, 1);
+	removed_add("", home(), &e, 1);
+	removed_add("/nonexistent", home(), &e, 1);
 	mkdir(home(), 0700);
 	REQUIRE(symlink(unit_tmpdir(), store_path("home/.pillarbox")) == 0);
-	removed_add(home(), &e, 1);
+	removed_add(home(), home(), &e, 1);
 	CHECK(access(store_path("removed"), F_OK) != 0);
 	CHECK(!is_kept(1));
 	kind = "mbox";
