@@ -85,6 +85,17 @@ char *store_read(const char *name, size_t *len_r)
 	return file_read(store_path(name), 1 << 28, len_r != NULL ? len_r : &len);
 }
 
+void store_take(struct buf *b, const char *name)
+{
+	size_t len;
+	char *data = store_read(name, &len);
+
+	REQUIRE(data != NULL);
+	buf_reset(b);
+	buf_add(b, data, len);
+	mem_free(data);
+}
+
 char *store_text(struct mailbox_view *v, uint32_t seq, size_t *len_r)
 {
 	struct mail_text *t = mail_open(v, seq);

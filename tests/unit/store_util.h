@@ -15,6 +15,8 @@ void store_write(const char *name, const char *text, size_t len);
 void store_append(const char *name, const char *text);
 char *store_read(const char *name, size_t *len_r); /* caller frees; NULL: not there */
 const char *store_path(const char *name);          /* good until the next call */
+/* Its bytes into b, in place of what is there; REQUIRE: it is there. */
+void store_take(struct buf *b, const char *name);
 /* The whole message as the store shows it; caller frees. NULL on error. */
 char *store_text(struct mailbox_view *v, uint32_t seq, size_t *len_r);
 /* "1:subject 3:other ": UIDs and subjects of a view; caller frees. */

@@ -133,17 +133,6 @@ static void find_journal(char *out, size_t size)
 	closedir(d);
 }
 
-static void take_file(struct buf *b, const char *name)
-{
-	size_t len;
-	char *data = store_read(name, &len);
-
-	REQUIRE(data != NULL);
-	buf_reset(b);
-	buf_add(b, data, len);
-	mem_free(data);
-}
-
 /* subjects - of all messages, each followed by a blank; caller frees */
 static char *subjects(struct mailbox_view *v)
 {
@@ -180,8 +169,8 @@ static void make_change(struct change *c, void (*fn)(struct mailbox_view *v), co
 	in_child(fn);
 	find_journal(c->name, sizeof(c->name));
 	REQUIRE(c->name[0] != '\0');
-	take_file(&c->after, "real");
-	take_file(&c->journal, c->name);
+	store_take(&c->after, "real");
+	store_take(&c->journal, c->name);
 	CHECK(c->after.len != c->before.len);
 	c->want = mem_strdup(want);
 }
@@ -472,10 +461,10 @@ TEST(mbox_powercut, cut_again_while_finishing)
 	make_change(&c, remove_second, "0 2 3 4 5 6 7 ");
 	restore(&c, &c.before);
 	append_foreign();
-	take_file(&mixed, "real");
+	store_take(&mixed, "real");
 	recover_and_stay();
-	take_file(&done, "real");
-	take_file(&c.journal, c.name);
+	store_take(&done, "real");
+	store_take(&c.journal, c.name);
 	/* Which bytes are copied; whether the second head is whole, torn or not there. */
 	for (size_t copied = 0; copied <= done.len; copied += BLOCK) {
 		for (size_t head = 0; head <= 16 * 1024; head += 8 * 1024) {

@@ -47,17 +47,6 @@ static void find_note(char *out, size_t size)
 	closedir(d);
 }
 
-static void take_file(struct buf *b, const char *name)
-{
-	size_t len;
-	char *data = store_read(name, &len);
-
-	REQUIRE(data != NULL);
-	buf_reset(b);
-	buf_add(b, data, len);
-	mem_free(data);
-}
-
 /* put_message - number of so many lines, some of which look like the beginning of another one */
 static void put_message(struct mail_append *a, int number, int lines)
 {
@@ -87,15 +76,15 @@ static void append_two(struct appended *t, int first, int second)
 	ms = store_open("mbox");
 	a = mail_append_begin(ms, "INBOX");
 	REQUIRE(a != NULL);
-	take_file(&t->before, "inbox");
+	store_take(&t->before, "inbox");
 	put_message(a, 1, first);
 	put_message(a, 2, second);
 	REQUIRE(mail_append_end(a, NULL, NULL, NULL) == 0);
 	mailstore_close(ms);
-	take_file(&t->after, "inbox");
+	store_take(&t->after, "inbox");
 	find_note(t->name, sizeof(t->name));
 	REQUIRE(t->name[0] != '\0');
-	take_file(&t->note, t->name);
+	store_take(&t->note, t->name);
 	REQUIRE(memcmp(t->note.data, "\0\0\0\0\0\0\0", 8) == 0);
 	memcpy(t->note.data, "PBXAPND1", 8);
 	/* What is behind it is room for a longer one. */
