@@ -8,7 +8,8 @@
 #include "ipc/delivery.h"
 
 enum { KIND_REQUEST = 1, KIND_ANSWER = 2 };
-enum { UNREACHABLE = 256 }; /* beside the status */
+/* Beside the status. */
+enum { UNREACHABLE = 256, REACH_SHIFT = 10, REACH_MASK = 3 };
 
 /* The least a counted element takes: numbers are 8 bytes, an empty string 5. */
 enum { RECIPIENT_MIN = 3 * 8 + 3 * 5, ADDED_MIN = 5 };
@@ -102,7 +103,9 @@ void delivery_put_answer(struct buf *b, const struct delivery_answer *a)
 	wire_put_int(b, KIND_ANSWER);
 	wire_put_int(b, a->serial);
 	wire_put_int(b, a->n);
-	wire_put_int(b, (uint64_t)a->status | (a->unreachable ? UNREACHABLE : 0));
+	wire_put_int(b,
+		(uint64_t)a->status | (a->unreachable ? UNREACHABLE : 0) |
+			(uint64_t)a->reach << REACH_SHIFT);
 	wire_put_str(b, a->dsn);
 	wire_put_str(b, a->text);
 	wire_put_int(b, a->added_count);
@@ -110,25 +113,38 @@ void delivery_put_answer(struct buf *b, const struct delivery_answer *a)
 		wire_put_str(b, a->added[i]);
 	}
 	wire_put_str(b, a->owner);
+	wire_put_str(b, a->mta);
+	wire_put_str(b, a->diagnostic_type);
+	wire_put_str(b, a->diagnostic);
 	wire_end(b, mark);
+}
+
+/* get_status - the status and what stands beside it; false: no such thing */
+static bool get_status(struct delivery_answer *r, uint64_t word)
+{
+	uint64_t reach = word >> REACH_SHIFT & REACH_MASK;
+	uint64_t status = word & ~((uint64_t)REACH_MASK << REACH_SHIFT | UNREACHABLE);
+
+	if (status > DELIVERY_BOUNCED || reach > DELIVERY_PASSED_ON) {
+		return false;
+	}
+	r->status = (enum delivery_status)status;
+	r->reach = (enum delivery_reach)reach;
+	r->unreachable = (word & UNREACHABLE) != 0;
+	return (!r->unreachable || status == DELIVERY_DEFERRED) &&
+		(reach == DELIVERY_FINAL || status == DELIVERY_SENT);
 }
 
 bool delivery_get_answer(struct wire *w, struct arena *a, struct delivery_answer *r)
 {
-	uint64_t status;
-
 	if (wire_get_int(w) != KIND_ANSWER) {
 		return false;
 	}
 	r->serial = wire_get_int(w);
 	r->n = wire_get_int(w);
-	status = wire_get_int(w);
-	r->unreachable = (status & UNREACHABLE) != 0;
-	status &= ~(uint64_t)UNREACHABLE;
-	if (status > DELIVERY_BOUNCED || (r->unreachable && status != DELIVERY_DEFERRED)) {
+	if (!get_status(r, wire_get_int(w))) {
 		return false;
 	}
-	r->status = (enum delivery_status)status;
 	r->dsn = arena_strdup(a, wire_get_str(w));
 	r->text = arena_strdup(a, wire_get_str(w));
 	r->added_count = get_count(w, ADDED_MIN);
@@ -137,5 +153,8 @@ bool delivery_get_answer(struct wire *w, struct arena *a, struct delivery_answer
 		r->added[i] = arena_strdup(a, wire_get_str(w));
 	}
 	r->owner = arena_strdup(a, wire_get_str(w));
+	r->mta = arena_strdup(a, wire_get_str(w));
+	r->diagnostic_type = arena_strdup(a, wire_get_str(w));
+	r->diagnostic = arena_strdup(a, wire_get_str(w));
 	return wire_ok(w);
 }

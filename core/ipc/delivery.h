@@ -17,7 +17,7 @@
  * connection breaks, every recipient without an answer is suspect: its next request
  * carries DELIVERY_SUSPECT.
  */
-enum { DELIVERY_SUSPECT = 1, DELIVERY_TRACE = 2 /* verify only */ };
+enum { DELIVERY_SUSPECT = 1 };
 
 struct delivery_recipient {
 	uint64_t n; /* queue_recipient.n */
@@ -36,12 +36,22 @@ struct delivery_request {
 	const char *nexthop;
 	int64_t size, arrival; /* bytes; microseconds */
 	int64_t active_since;  /* microseconds: when qmgr picked it up (delays=) */
-	unsigned env_flags;    /* QUEUE_F_* */
+	unsigned env_flags;    /* QUEUE_F_*; with QUEUE_F_VERIFY nothing is to be delivered */
 	size_t recipient_count;
 	struct delivery_recipient *recipients;
 };
 
 enum delivery_status { DELIVERY_SENT, DELIVERY_DEFERRED, DELIVERY_BOUNCED };
+
+/*
+ * How far SENT has brought the recipient, for a sender who has asked for a report of success. An
+ * answer with added recipients and no reach is "expanded".
+ */
+enum delivery_reach {
+	DELIVERY_FINAL,    /* it is in a mailbox, or with a command: "delivered" */
+	DELIVERY_RELAYED,  /* with another host that knows no DSN: "relayed" */
+	DELIVERY_PASSED_ON /* with one that has taken over NOTIFY, and reports itself: nothing */
+};
 
 struct delivery_answer {
 	uint64_t serial;
@@ -54,6 +64,11 @@ struct delivery_answer {
 	bool unreachable;
 	const char *dsn;  /* "2.0.0" */
 	const char *text; /* for the DSN and mailq; the agent has logged the line itself */
+	/* Whose words they were, for the DSN's fields for programs. NULL or "": nobody's. */
+	const char *mta;             /* Remote-MTA: the host's name, without address and port */
+	const char *diagnostic_type; /* "smtp"; "x-unix" of commands */
+	const char *diagnostic;      /* the reply as it came, in one line: "550 5.1.1 unknown" */
+	enum delivery_reach reach;   /* with SENT */
 	/*
 	 * New recipients that take this one's place (alias to another host, .forward):
 	 * they are added to the message in the same commit that finishes this one. With

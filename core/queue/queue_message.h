@@ -18,8 +18,18 @@ enum {
 	QUEUE_F_RET_HDRS = 32,
 	QUEUE_F_HOLD = 64,    /* begin in hold */
 	QUEUE_F_EXPIRE = 128, /* forced expire (postsuper -e) */
-	QUEUE_F_WARNED = 256  /* the delay notice was sent */
+	QUEUE_F_WARNED = 256, /* the delay notice was sent */
+	QUEUE_F_VERIFY = 512, /* sendmail -bv: nothing is delivered, only reported */
+	QUEUE_F_RECORD = 1024 /* sendmail -v: delivered, and all of it reported */
 };
+
+/*
+ * VERP: each recipient has a sender of its own, made with these two delimiters (ASCII), which are
+ * kept above the flags; 0: none.
+ */
+#define QUEUE_VERP(first, second) ((unsigned)(first) << 16 | (unsigned)(second) << 24)
+#define QUEUE_VERP_FIRST(flags) ((char)((flags) >> 16 & 127))
+#define QUEUE_VERP_SECOND(flags) ((char)((flags) >> 24 & 127))
 
 /* RFC 3461 NOTIFY bits; 0: not given. */
 enum { DSN_NEVER = 1, DSN_SUCCESS = 2, DSN_FAILURE = 4, DSN_DELAY = 8 };

@@ -19,6 +19,7 @@ import threading
 from flow import PILLARBOX, wait_for
 
 SENT, DEFERRED, BOUNCED = 0, 1, 2
+RELAYED, PASSED_ON = 1 << 10, 2 << 10
 SUSPECT = 1
 NEW, SCAN, FLUSH, FLUSH_ID, FLUSH_SITE = 1, 2, 3, 4, 5
 INCOMING, IN_DEFERRED, HOLD = 0, 1, 2
@@ -138,8 +139,10 @@ class Agent:
             connection.sendall(out)
 
     @staticmethod
-    def encode(request, rcpt, status, dsn, text, added=(), owner=""):
-        return message(2, request["serial"], rcpt["n"], status, dsn, text, len(added), *added, owner)
+    def encode(request, rcpt, status, dsn, text, added=(), owner="", said=("", "", "")):
+        """said: the remote host, the type and the text of its diagnostic; status may have RELAYED or PASSED_ON beside
+        it."""
+        return message(2, request["serial"], rcpt["n"], status, dsn, text, len(added), *added, owner, *said)
 
     def addresses(self):
         with self.lock:

@@ -33,7 +33,10 @@ static const struct delivery_answer answer = { .serial = 42,
 	.text = "unknown user: \"nobody\"",
 	.added_count = 3,
 	.added = added,
-	.owner = "owner-list@x" };
+	.owner = "owner-list@x",
+	.mta = "mx.example",
+	.diagnostic_type = "smtp",
+	.diagnostic = "550 5.1.1 <nobody>: unknown" };
 
 TEST(delivery, request_round_trip)
 {
@@ -91,6 +94,10 @@ TEST(delivery, answer_round_trip)
 	CHECK_STR(got.added[1], added[1]);
 	CHECK_STR(got.added[2], added[2]);
 	CHECK_STR(got.owner, answer.owner);
+	CHECK_STR(got.mta, answer.mta);
+	CHECK_STR(got.diagnostic_type, answer.diagnostic_type);
+	CHECK_STR(got.diagnostic, answer.diagnostic);
+	CHECK_INT(got.reach, DELIVERY_FINAL);
 	buf_free(&b);
 	arena_free(&a);
 }
@@ -110,17 +117,26 @@ static bool decode(struct buf *b, bool is_request)
 	return ok;
 }
 
-/* Whose fault it is goes over the wire, and only what waits can be a next hop's fault. */
-TEST(delivery, unreachable)
+/*
+ * Whose fault it is goes over the wire, and only what waits can be a next hop's fault; how far it
+ * has come, and only what was sent has.
+ */
+TEST(delivery, unreachable_and_reach)
 {
 	static const struct {
 		enum delivery_status status;
 		bool unreachable, good;
+		enum delivery_reach reach;
 	} rows[] = {
-		{ DELIVERY_DEFERRED, true, true },
-		{ DELIVERY_DEFERRED, false, true },
-		{ DELIVERY_SENT, true, false },
-		{ DELIVERY_BOUNCED, true, false },
+		{ DELIVERY_DEFERRED, true, true, DELIVERY_FINAL },
+		{ DELIVERY_DEFERRED, false, true, DELIVERY_FINAL },
+		{ DELIVERY_SENT, true, false, DELIVERY_FINAL },
+		{ DELIVERY_BOUNCED, true, false, DELIVERY_FINAL },
+		{ DELIVERY_SENT, false, true, DELIVERY_RELAYED },
+		{ DELIVERY_SENT, false, true, DELIVERY_PASSED_ON },
+		{ DELIVERY_SENT, false, false, DELIVERY_PASSED_ON + 1 },
+		{ DELIVERY_DEFERRED, false, false, DELIVERY_RELAYED },
+		{ DELIVERY_BOUNCED, false, false, DELIVERY_PASSED_ON },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -132,10 +148,12 @@ TEST(delivery, unreachable)
 
 		a.status = rows[i].status;
 		a.unreachable = rows[i].unreachable;
+		a.reach = rows[i].reach;
 		delivery_put_answer(&b, &a);
 		REQUIRE(wire_next(&b, &w, &size) == 1);
 		CHECK_INT(delivery_get_answer(&w, &texts, &got), rows[i].good);
 		CHECK(!rows[i].good || got.unreachable == rows[i].unreachable);
+		CHECK(!rows[i].good || got.reach == rows[i].reach);
 		buf_free(&b);
 		arena_free(&texts);
 	}
