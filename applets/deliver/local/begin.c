@@ -8,12 +8,13 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "conf/params.h"
+#include "queue/queue_read.h"
 #include "route/expand.h"
+#include "applets/deliver/agent/result.h"
 #include "applets/deliver/local/box.h"
 #include "applets/deliver/local/command_run.h"
 #include "applets/deliver/local/jobs.h"
 #include "applets/deliver/local/local.h"
-#include "applets/deliver/local/underway.h"
 
 /* find_delivered_to - the values of the message's Delivered-To headers */
 static void find_delivered_to(struct request *q, const char *p, size_t len)
@@ -34,7 +35,7 @@ static void find_delivered_to(struct request *q, const char *p, size_t len)
 			line = slice_trim(line);
 			if (q->delivered_count == room) {
 				const char **more =
-					arena_alloc(&q->arena, (room + 8) * 2 * sizeof(*more));
+					arena_alloc(&q->q.arena, (room + 8) * 2 * sizeof(*more));
 
 				if (room > 0) {
 					memcpy(more, list, room * sizeof(*more));
@@ -42,7 +43,7 @@ static void find_delivered_to(struct request *q, const char *p, size_t len)
 				room = (room + 8) * 2;
 				list = more;
 			}
-			list[q->delivered_count++] = arena_strndup(&q->arena, line.ptr, line.len);
+			list[q->delivered_count++] = arena_strndup(&q->q.arena, line.ptr, line.len);
 		}
 		p = nl != NULL ? nl + 1 : end;
 	}
@@ -64,12 +65,12 @@ static bool was_delivered(void *arg, const char *address)
 /* was_deferred - has an earlier try of this recipient ended with "later"? */
 static bool was_deferred(struct local *g, struct recipient *rc)
 {
-	struct queue *queue = local_queue(g);
+	struct queue *queue = agent_queue(&g->host);
 	struct queue_recipient r;
 
 	return queue != NULL &&
-		queue_recipients(queue, rc->request->r.id, (int64_t)rc->r->n, true,
-			&rc->request->arena, &r, 1) == 1 &&
+		queue_recipients(queue, rc->request->q.r.id, (int64_t)rc->r->n, true,
+			&rc->request->q.arena, &r, 1) == 1 &&
 		(uint64_t)r.n == rc->r->n && r.dsn[0] != '\0';
 }
 
@@ -77,7 +78,7 @@ static bool was_deferred(struct local *g, struct recipient *rc)
 static void begin_target(
 	struct local *g, struct recipient *rc, const struct target *t, bool suspect)
 {
-	struct job *j = arena_alloc(&rc->request->arena, sizeof(*j));
+	struct job *j = arena_alloc(&rc->request->q.arena, sizeof(*j));
 
 	j->recipient = rc;
 	j->target = t;
@@ -85,25 +86,25 @@ static void begin_target(
 	switch (t->kind) {
 	case TARGET_MAILBOX:
 	case TARGET_FILE:
-		g->jobs++;
+		agent_load(&g->host, 1);
 		box_add(g, j);
 		break;
 	case TARGET_COMMAND:
-		g->jobs++;
+		agent_load(&g->host, 1);
 		command_add(g, j);
 		break;
 	case TARGET_REMOTE:
 		recipient_add(rc, t->value);
-		target_ended(g, rc, t, DELIVERY_SENT, "2.0.0", "", false);
+		target_ended(rc, t, DELIVERY_SENT, "2.0.0", "", false);
 		break;
 	case TARGET_DISCARD:
-		target_ended(g, rc, t, DELIVERY_SENT, "2.0.0", t->value, false);
+		target_ended(rc, t, DELIVERY_SENT, "2.0.0", t->value, false);
 		break;
 	case TARGET_FAIL:
-		target_ended(g, rc, t, DELIVERY_BOUNCED, t->dsn, t->value, false);
+		target_ended(rc, t, DELIVERY_BOUNCED, t->dsn, t->value, false);
 		break;
 	case TARGET_DEFER:
-		target_ended(g, rc, t, DELIVERY_DEFERRED, t->dsn, t->value, false);
+		target_ended(rc, t, DELIVERY_DEFERRED, t->dsn, t->value, false);
 		break;
 	}
 }
@@ -124,10 +125,10 @@ static void begin_recipient(struct local *g, struct recipient *rc, struct arena 
 	}
 	rc->begun = true;
 	rc->targets = rc->pending = e.count;
-	rc->added = arena_alloc(&q->arena, (e.count + 1) * sizeof(*rc->added));
+	rc->added = arena_alloc(&q->q.arena, (e.count + 1) * sizeof(*rc->added));
 	/* A bounce stays one: the owner must not get bounces of bounces. */
-	rc->owner = q->r.sender[0] != '\0' ? e.owner : NULL;
-	rc->sender = rc->owner != NULL ? rc->owner : q->r.sender;
+	rc->owner = q->q.r.sender[0] != '\0' ? e.owner : NULL;
+	rc->sender = rc->owner != NULL ? rc->owner : q->q.r.sender;
 	if (!suspect && e.count > 1) {
 		suspect = was_deferred(g, rc);
 	}
@@ -143,8 +144,8 @@ static void on_answers(void *arg)
 {
 	struct request *q = arg;
 
-	q->open++; /* it must not end under our hands */
-	for (size_t i = 0; i < q->r.recipient_count; i++) {
+	agent_keep(&q->q);
+	for (size_t i = 0; i < q->q.r.recipient_count; i++) {
 		struct recipient *rc = &q->recipients[i];
 		struct arena own = ARENA_INIT;
 
@@ -152,58 +153,43 @@ static void on_answers(void *arg)
 			continue;
 		}
 		/* A long list is computed many times: only what comes of the last is kept. */
-		begin_recipient(q->g, rc, &own);
+		begin_recipient(q->q.host->owner, rc, &own);
 		if (rc->begun) {
-			arena_join(&q->arena, &own);
+			arena_join(&q->q.arena, &own);
 		}
 		arena_free(&own);
 	}
-	if (--q->open == 0) {
-		request_end(q->g, q);
-	}
+	agent_release(&q->q);
 }
 
-void request_begin(struct local *g, struct request *q)
+void request_begin(struct agent_request *aq)
 {
-	size_t count = q->r.recipient_count;
-	int64_t len = request_load(g, q);
+	struct request *q = (struct request *)aq;
+	struct local *g = aq->host->owner;
+	size_t count = aq->r.recipient_count;
+	int64_t len = agent_read_first(&q->q);
 
 	if (len >= 0) {
-		find_delivered_to(q, g->scratch, (size_t)len);
+		find_delivered_to(q, g->host.scratch, (size_t)len);
 	}
-	q->recipients = arena_alloc(&q->arena, (count + 1) * sizeof(*q->recipients));
-	q->open = count + 1; /* one more: it must not end under our hands */
-	map_wait_init(&q->wait, g->service.loop, on_answers, q);
+	q->recipients = arena_alloc(&q->q.arena, (count + 1) * sizeof(*q->recipients));
+	map_wait_init(&q->wait, g->host.service.loop, on_answers, q);
 	for (size_t i = 0; i < count; i++) {
 		struct recipient *rc = &q->recipients[i];
 
 		rc->request = q;
-		rc->r = &q->r.recipients[i];
+		rc->r = &q->q.r.recipients[i];
 		rc->original = rc->r->original[0] != '\0' ? rc->r->original : rc->r->address;
-		rc->sender = q->r.sender;
+		rc->sender = q->q.r.sender;
 		if (len >= 0) {
-			begin_recipient(g, rc, &q->arena);
+			begin_recipient(g, rc, &q->q.arena);
 		} else {
 			const struct target t = { .kind = TARGET_DEFER, .address = rc->r->address };
 
 			rc->begun = true;
 			rc->pending = rc->targets = 1;
-			target_ended(g, rc, &t, DELIVERY_DEFERRED, "4.3.0",
+			target_ended(rc, &t, DELIVERY_DEFERRED, "4.3.0",
 				"cannot read the message from the queue", false);
 		}
 	}
-	if (--q->open == 0) {
-		request_end(g, q);
-	}
-}
-
-void requests_free(struct local *g)
-{
-	struct request *q;
-
-	while ((q = underway_any(g)) != NULL) {
-		underway_leave(g, q);
-		request_keep(g, q);
-	}
-	spares_free(g);
 }

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "queue/queue_read.h"
 #include "applets/deliver/local/jobs.h"
 #include "applets/deliver/local/local.h"
 #include "applets/deliver/local/worker.h"
@@ -39,7 +40,7 @@ static void box_free(void *p)
 	struct box *box = p;
 	struct local *g = box->g;
 
-	loop_untimer(g->service.loop, &box->retry);
+	loop_untimer(g->host.service.loop, &box->retry);
 	mem_free((char *)box->target.user.name);
 	mem_free((char *)box->target.user.home);
 	mem_free(box->key);
@@ -49,7 +50,7 @@ static void box_free(void *p)
 
 void boxes_free(struct local *g)
 {
-	loop_untimer(g->service.loop, &g->turn_timer);
+	loop_untimer(g->host.service.loop, &g->turn_timer);
 	hash_free(&g->boxes, box_free);
 }
 
@@ -61,7 +62,7 @@ static void make_dirty(struct local *g, struct box *box)
 		box->dirty_next = g->dirty;
 		g->dirty = box;
 	}
-	loop_at_end(g->service.loop, &g->turn, begin_boxes, g);
+	loop_at_end(g->host.service.loop, &g->turn, begin_boxes, g);
 }
 
 /* ends_in_slash - a maildir? */
@@ -183,8 +184,8 @@ static struct deliver_how how_for(struct local *g, const struct box *box)
 static void batch_free(struct batch *b)
 {
 	if (b->repair != NULL) {
-		buf_free(&b->repair->content);
-		arena_free(&b->repair->arena);
+		buf_free(&b->repair->q.content);
+		arena_free(&b->repair->q.arena);
 		mem_free(b->repair);
 	}
 	mem_free(b->jobs);
@@ -211,7 +212,7 @@ static struct batch *batch_make(struct local *g, struct box *box)
 			job_done(g, j, DELIVERY_DEFERRED, "4.3.0", "the queue manager went away");
 			continue;
 		}
-		bytes += j->recipient->request->r.size;
+		bytes += j->recipient->request->q.r.size;
 		b->jobs[b->count] = j;
 		job_item(j, &b->items[b->count++]);
 	}
@@ -228,7 +229,7 @@ static struct batch *batch_make(struct local *g, struct box *box)
  */
 static struct batch *batch_repair(struct local *g, struct box *box)
 {
-	struct queue *queue = local_queue(g);
+	struct queue *queue = agent_queue(&g->host);
 	struct queue_envelope env;
 	struct request *q;
 	struct batch *b;
@@ -238,27 +239,27 @@ static struct batch *batch_repair(struct local *g, struct box *box)
 		return NULL;
 	}
 	q = mem_alloc(sizeof(*q));
-	q->g = g;
-	if (queue_get(queue, id, &q->arena, &env) != 1) {
-		arena_free(&q->arena);
+	q->q.host = &g->host;
+	if (queue_get(queue, id, &q->q.arena, &env) != 1) {
+		arena_free(&q->q.arena);
 		mem_free(q);
 		return NULL;
 	}
-	q->r.id = id;
-	q->r.size = env.size;
-	queue_id_text(id, q->id);
+	q->q.r.id = id;
+	q->q.r.size = env.size;
+	queue_id_text(id, q->q.id);
 	b = mem_alloc(sizeof(*b));
 	b->box = box;
 	b->repair = q;
 	b->how = how_for(g, box);
 	b->items = mem_alloc(sizeof(*b->items));
 	b->count = 1;
-	b->items[0] = (struct deliver_item){ .queue_id = q->id,
+	b->items[0] = (struct deliver_item){ .queue_id = q->q.id,
 		.sender = "",
 		.recipient = "",
 		.original = "",
 		.repair = true,
-		.read = request_read,
+		.read = agent_read,
 		.read_arg = q };
 	return b;
 }
@@ -274,7 +275,7 @@ static void on_retry(struct timer *t)
 /* lock_wait - somebody else has the mailbox: true: again a little later; false: not for now */
 static bool lock_wait(struct local *g, struct box *box)
 {
-	int64_t now = loop_now(g->service.loop);
+	int64_t now = loop_now(g->host.service.loop);
 	int64_t patience = param.deliver_lock_attempts * param.deliver_lock_delay * 1000;
 
 	if (box->locked_since == 0) {
@@ -284,7 +285,7 @@ static bool lock_wait(struct local *g, struct box *box)
 		box->locked_since = 0;
 		return false;
 	}
-	loop_timer(g->service.loop, &box->retry, RETRY_MS, on_retry, box);
+	loop_timer(g->host.service.loop, &box->retry, RETRY_MS, on_retry, box);
 	return true;
 }
 
@@ -482,7 +483,7 @@ static void begin_boxes(struct loop_hook *h)
 	}
 	/* One that ends its work says so; when none could be made there may be none to do it. */
 	if (g->dirty != NULL) {
-		loop_timer(g->service.loop, &g->turn_timer, AGAIN_MS, on_again, g);
+		loop_timer(g->host.service.loop, &g->turn_timer, AGAIN_MS, on_again, g);
 	}
 	forget_some(g);
 }
@@ -490,7 +491,7 @@ static void begin_boxes(struct loop_hook *h)
 static void on_worker_free(struct local *g)
 {
 	if (g->dirty != NULL) {
-		loop_at_end(g->service.loop, &g->turn, begin_boxes, g);
+		loop_at_end(g->host.service.loop, &g->turn, begin_boxes, g);
 	}
 }
 

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
+#include "queue/queue_message.h"
 #include "address/forward.h"
 #include "applets/deliver/local/command_run.h"
 #include "applets/deliver/local/jobs.h"

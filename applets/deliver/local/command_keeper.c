@@ -158,7 +158,7 @@ static void hold(const struct recipient *rc)
 	struct queue_holds *holds = queue_holds_open(param.queue_directory);
 
 	if (holds != NULL) {
-		queue_hold(holds, QUEUE_HOLD_DELIVERY, rc->request->r.id, (int64_t)rc->r->n);
+		queue_hold(holds, QUEUE_HOLD_DELIVERY, rc->request->q.r.id, (int64_t)rc->r->n);
 	}
 }
 

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "conf/params.h"
+#include "queue/queue_read.h"
 #include "applets/deliver/local/command_run.h"
 #include "applets/deliver/local/jobs.h"
 #include "applets/deliver/local/local.h"
@@ -65,7 +66,7 @@ static void note_name(char out[NAME_SIZE], const struct job *j)
 		sum = (sum ^ (unsigned char)*p) * UINT64_C(1099511628211);
 	}
 	sum = (sum ^ j->target->user.uid) * UINT64_C(1099511628211);
-	snprintf(out, NAME_SIZE, "%s%s.%llu.%016llx", prefix, rc->request->id,
+	snprintf(out, NAME_SIZE, "%s%s.%llu.%016llx", prefix, rc->request->q.id,
 		(unsigned long long)rc->r->n, (unsigned long long)sum);
 }
 
@@ -106,7 +107,7 @@ static bool is_done(struct local *g, const char *name)
 {
 	char id_text[QUEUE_ID_TEXT];
 	const char *id_start = name + sizeof(prefix) - 1, *dot = strchr(id_start, '.');
-	struct queue *queue = local_queue(g);
+	struct queue *queue = agent_queue(&g->host);
 	struct arena a = ARENA_INIT;
 	struct queue_recipient r;
 	int64_t n;
@@ -163,6 +164,6 @@ static void on_clean(struct timer *t)
 void notes_clean_later(struct local *g)
 {
 	if (g->note_timer.slot == 0) {
-		loop_timer(g->service.loop, &g->note_timer, CLEAN_MS, on_clean, g);
+		loop_timer(g->host.service.loop, &g->note_timer, CLEAN_MS, on_clean, g);
 	}
 }

@@ -25,6 +25,7 @@
 #include "base/str.h"
 #include "base/unixsock.h"
 #include "conf/params.h"
+#include "queue/queue_read.h"
 #include "applets/deliver/local/jobs.h"
 #include "applets/deliver/local/local.h"
 
@@ -75,7 +76,7 @@ static void close_watch(struct local *g, struct watch *w)
 	int fd = w->fd;
 
 	if (fd >= 0) {
-		loop_unwatch(g->service.loop, w);
+		loop_unwatch(g->host.service.loop, w);
 		close(fd);
 		w->fd = -1;
 	}
@@ -101,7 +102,7 @@ static void command_free(struct local *g, struct command *c)
 	if (c->ctl >= 0) {
 		close(c->ctl);
 	}
-	loop_untimer(g->service.loop, &c->limit);
+	loop_untimer(g->host.service.loop, &c->limit);
 	buf_free(&c->data);
 	buf_free(&c->output);
 	mem_free(c);
@@ -131,7 +132,7 @@ static bool said_status(const struct command *c, const char **dsn, struct buf *t
 		return false;
 	}
 	buf_adds(text, rest);
-	*dsn = arena_strndup(&c->job->recipient->request->arena, p, len);
+	*dsn = arena_strndup(&c->job->recipient->request->q.arena, p, len);
 	return true;
 }
 
@@ -260,7 +261,7 @@ static void on_output(struct watch *w, unsigned events)
 /* refill - the next piece of the content; false: there is no more */
 static bool refill(struct command *c)
 {
-	int64_t n = request_read(
+	int64_t n = agent_read(
 		c->job->recipient->request, c->offset, buf_reserve(&c->data, PIECE), PIECE);
 
 	if (n < 0) {
@@ -318,12 +319,12 @@ static void put_head(struct command *c)
 /* start - fork it; false with errno */
 static bool start(struct local *g, struct command *c)
 {
-	struct queue *queue = local_queue(g);
+	struct queue *queue = agent_queue(&g->host);
 	struct queue_envelope env;
 	struct arena a = ARENA_INIT;
 	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, ctl[2] = { -1, -1 };
-	bool known =
-		queue != NULL && queue_get(queue, c->job->recipient->request->r.id, &a, &env) == 1;
+	bool known = queue != NULL &&
+		queue_get(queue, c->job->recipient->request->q.r.id, &a, &env) == 1;
 
 	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 ||
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ctl) != 0) {
@@ -348,9 +349,9 @@ static bool start(struct local *g, struct command *c)
 	(void)fd_set_nonblock(c->ctl, true);
 	(void)fd_set_nonblock(in[1], true);
 	(void)fd_set_nonblock(out[0], true);
-	loop_watch(g->service.loop, &c->in, in[1], LOOP_WRITE, on_input, c);
-	loop_watch(g->service.loop, &c->out, out[0], LOOP_READ, on_output, c);
-	loop_timer(g->service.loop, &c->limit, param.command_time_limit * 1000, on_limit, c);
+	loop_watch(g->host.service.loop, &c->in, in[1], LOOP_WRITE, on_input, c);
+	loop_watch(g->host.service.loop, &c->out, out[0], LOOP_READ, on_output, c);
+	loop_timer(g->host.service.loop, &c->limit, param.command_time_limit * 1000, on_limit, c);
 	return true;
 }
 
@@ -432,7 +433,7 @@ static void command_begin(struct local *g)
 void command_add(struct local *g, struct job *j)
 {
 	if (j->suspect && note_find(j)) {
-		struct arena *a = &j->recipient->request->arena;
+		struct arena *a = &j->recipient->request->q.arena;
 
 		job_done(g, j, DELIVERY_SENT, "2.0.0",
 			arena_printf(a, "delivered to command: %s", j->target->value));

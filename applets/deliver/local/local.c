@@ -25,14 +25,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
-#include "net/serve.h"
 #include "route/resolve.h"
 #include "applets/applets.h"
 #include "applets/deliver/local/box.h"
-#include "applets/deliver/local/client.h"
 #include "applets/deliver/local/command_run.h"
 #include "applets/deliver/local/jobs.h"
-#include "applets/deliver/local/underway.h"
 #include "applets/deliver/local/worker.h"
 
 static void on_child(int signo, void *owner)
@@ -47,20 +44,6 @@ static void on_child(int signo, void *owner)
 			(void)command_ended(g, pid, status);
 		}
 	}
-}
-
-static void on_stop(struct service *s, bool soon)
-{
-	struct local *g = s->owner;
-
-	if (soon) {
-		clients_drain(g);
-	} else {
-		/* What has come is done; a client that has nothing here is let go. */
-		underway_publish(g);
-		clients_wake(g);
-	}
-	service_done(s);
 }
 
 /* warn_unused - parameters whose neglect would surprise */
@@ -87,41 +70,40 @@ static void warn_unused(void)
 	}
 }
 
+/* request_end - its tables are waited for no longer */
+static void request_end(struct agent_request *aq)
+{
+	struct request *q = (struct request *)aq;
+
+	map_wait_end(&q->wait);
+}
+
 int local_main(int argc, char **argv)
 {
 	static const struct service_info info = { .flags = SERVICE_ROOT };
-	struct local *g = mem_alloc(sizeof(*g));
-	const struct server_config config = {
-		.class = &local_session, .service = g, .in_high = 1 << 20
+	static const struct agent_class class = {
+		.size = sizeof(struct request), .begin = request_begin, .end = request_end
 	};
+	struct local *g = mem_alloc(sizeof(*g));
 	int status;
 
-	service_init(&g->service, &info, argc, argv);
+	service_init(&g->host.service, &info, argc, argv);
 	g->root = geteuid() == 0;
 	warn_unused();
 	route_init();
 	expand_init();
-	g->scratch = mem_alloc(CONTENT_KEEP);
-	g->service.owner = g;
-	g->service.on_stop = on_stop;
-	loop_signal(g->service.loop, SIGCHLD, on_child, g);
-	underway_init(g, request_begin);
+	agent_host_init(&g->host, &class, g, param.local_delivery_status_filter);
+	loop_signal(g->host.service.loop, SIGCHLD, on_child, g);
 	boxes_init(g);
 	notes_clean_later(g);
-	g->server = server_new(g->service.loop, &config);
-	service_listen(&g->service, g->server);
-	status = service_run(&g->service);
-	server_free(g->server);
+	status = agent_host_run(&g->host);
 	commands_free(g);
 	workers_free(g);
 	boxes_free(g);
-	requests_free(g);
-	underway_free(g);
-	queue_close(g->queue);
-	mem_free(g->scratch);
+	agent_host_free(&g->host);
 	expand_free();
 	route_free();
-	service_free(&g->service);
+	service_free(&g->host.service);
 	mem_free(g);
 	return status;
 }

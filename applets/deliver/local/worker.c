@@ -154,7 +154,7 @@ static struct worker *worker_start(struct local *g, const struct target *t)
 	k->uid = t->user.uid;
 	k->gid = t->user.gid;
 	k->spool = t->spool;
-	stream_init(&k->s, g->service.loop, &worker_class, k);
+	stream_init(&k->s, g->host.service.loop, &worker_class, k);
 	stream_open(&k->s, socks[0]);
 	k->next = g->workers;
 	g->workers = k;
@@ -172,7 +172,7 @@ static void worker_free(struct local *g, struct worker *k)
 	}
 	*p = k->next;
 	g->worker_count--;
-	loop_untimer(g->service.loop, &k->idle);
+	loop_untimer(g->host.service.loop, &k->idle);
 	stream_close(&k->s);
 	mem_free(k);
 }
@@ -225,7 +225,7 @@ static void worker_done(struct local *g, struct worker *k)
 {
 	k->probing = NULL;
 	k->batch = NULL;
-	loop_timer(g->service.loop, &k->idle, IDLE_SECONDS * 1000, worker_idle, k);
+	loop_timer(g->host.service.loop, &k->idle, IDLE_SECONDS * 1000, worker_idle, k);
 }
 
 static bool is_idle(const struct worker *k)
@@ -394,7 +394,7 @@ bool worker_probe(struct local *g, struct box *box)
 		return false;
 	}
 	clear_name(box);
-	loop_untimer(g->service.loop, &k->idle);
+	loop_untimer(g->host.service.loop, &k->idle);
 	k->probing = box;
 	mark = wire_begin(&k->s.out);
 	wire_put_int(&k->s.out, WORKER_PROBE);
@@ -408,13 +408,13 @@ bool worker_probe(struct local *g, struct box *box)
 /* put_content - the content of an item: small ones at once, others when the child asks */
 static void put_content(struct buf *out, struct batch *b, size_t i, size_t *total)
 {
-	struct request *q = b->items[i].read_arg;
+	struct agent_request *q = b->items[i].read_arg;
 	struct buf content = BUF_INIT;
 	int64_t n = 0;
 
 	if (q->r.size <= WORKER_INLINE && *total < INLINE_TOTAL) {
 		while ((int64_t)content.len < q->r.size &&
-			(n = request_read(q, (int64_t)content.len,
+			(n = agent_read(q, (int64_t)content.len,
 				 buf_reserve(&content, WORKER_INLINE), WORKER_INLINE)) > 0) {
 			buf_added(&content, (size_t)n);
 		}
@@ -439,7 +439,7 @@ bool worker_deliver(struct local *g, struct batch *b)
 	}
 	clear_name(b->box);
 	make_mailbox(b->box);
-	loop_untimer(g->service.loop, &k->idle);
+	loop_untimer(g->host.service.loop, &k->idle);
 	k->batch = b;
 	mark = wire_begin(&k->s.out);
 	wire_put_int(&k->s.out, WORKER_BATCH);
@@ -477,7 +477,7 @@ static bool on_want(struct worker *k, struct wire *w)
 		return false;
 	}
 	piece = mem_alloc(WORKER_PIECE);
-	n = request_read(k->batch->items[i].read_arg, offset, piece, WORKER_PIECE);
+	n = agent_read(k->batch->items[i].read_arg, offset, piece, WORKER_PIECE);
 	mark = wire_begin(&k->s.out);
 	wire_put_int(&k->s.out, WORKER_DATA);
 	wire_put_int(&k->s.out, n < 0);

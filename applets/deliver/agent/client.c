@@ -1,20 +1,21 @@
 /*
  * client - connections from the queue manager
  */
-#include "applets/deliver/local/client.h"
+#include "applets/deliver/agent/client.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/wire.h"
-#include "applets/deliver/local/jobs.h"
-#include "applets/deliver/local/local.h"
-#include "applets/deliver/local/underway.h"
+#include "queue/queue_read.h"
+#include "applets/deliver/agent/agent.h"
+#include "applets/deliver/agent/result.h"
+#include "applets/deliver/agent/underway.h"
 
 /* take_request - one message from the wire: 1, 0 more bytes, -1 not ours */
-static int take_request(struct local *g, struct client *c, struct buf *in)
+static int take_request(struct agent_host *h, struct agent_client *c, struct buf *in)
 {
-	struct request *q;
+	struct agent_request *q;
 	struct wire w;
 	size_t size;
 	int rc = wire_next(in, &w, &size);
@@ -22,23 +23,23 @@ static int take_request(struct local *g, struct client *c, struct buf *in)
 	if (rc <= 0) {
 		return rc;
 	}
-	q = request_new(g);
+	q = agent_request_new(h);
 	if (!delivery_get_request(&w, &q->arena, &q->r)) {
-		request_keep(g, q);
+		agent_request_spare(h, q);
 		return -1;
 	}
 	buf_consume(in, size);
 	queue_id_text(q->r.id, q->id);
 	q->begun = clock_wall_us();
-	q->g = g;
+	q->host = h;
 	q->client = c;
 	q->next = c->requests;
 	if (q->next != NULL) {
 		q->next->prev = q;
 	}
 	c->requests = q;
-	if (underway_enter(g, q)) {
-		request_begin(g, q);
+	if (underway_enter(h, q)) {
+		h->begin(q);
 	}
 	return 1;
 }
@@ -47,23 +48,23 @@ static int take_request(struct local *g, struct client *c, struct buf *in)
 
 static void *client_open(struct session_io *io, void *service, struct buf *out)
 {
-	struct local *g = service;
-	struct client *c = mem_alloc(sizeof(*c));
+	struct agent_host *h = service;
+	struct agent_client *c = mem_alloc(sizeof(*c));
 
 	(void)out;
-	c->g = g;
+	c->host = h;
 	c->io = io;
 	io->timeout = INT32_MAX / 1000;
-	c->next = g->clients;
-	g->clients = c;
+	c->next = h->clients;
+	h->clients = c;
 	return c;
 }
 
 /* client_feed - take what has come, give what is answered */
 static enum session_want client_feed(void *session, struct buf *in, struct buf *out)
 {
-	struct client *c = session;
-	struct local *g = c->g;
+	struct agent_client *c = session;
+	struct agent_host *h = c->host;
 	struct queue *together;
 	int rc = 1;
 
@@ -71,14 +72,14 @@ static enum session_want client_feed(void *session, struct buf *in, struct buf *
 	if (c->io->hung_up != NULL && c->io->hung_up(c->io)) {
 		return SESSION_CLOSE;
 	}
-	together = g->queue != NULL && queue_read_begin(g->queue) == 0 ? g->queue : NULL;
+	together = h->queue != NULL && queue_read_begin(h->queue) == 0 ? h->queue : NULL;
 
 	/* One view of the queue for all that have come: its locks are taken once. */
-	while (rc > 0 && !c->ending && g->jobs < JOBS_HIGH) {
-		rc = take_request(g, c, in);
+	while (rc > 0 && !c->ending && h->load < AGENT_LOAD_HIGH) {
+		rc = take_request(h, c, in);
 	}
 	/* After an error it was closed. */
-	if (together != NULL && g->queue == together) {
+	if (together != NULL && h->queue == together) {
 		queue_read_end(together);
 	}
 	c->paused = rc > 0;
@@ -91,7 +92,7 @@ static enum session_want client_feed(void *session, struct buf *in, struct buf *
 		log_warn("malformed request from the queue manager");
 		return SESSION_CLOSE;
 	}
-	if ((c->ending || (g->draining && !c->paused)) && c->requests == NULL) {
+	if ((c->ending || (h->draining && !c->paused)) && c->requests == NULL) {
 		return SESSION_CLOSE;
 	}
 	return c->paused || c->ending ? SESSION_WAIT : SESSION_READ;
@@ -99,12 +100,12 @@ static enum session_want client_feed(void *session, struct buf *in, struct buf *
 
 static enum session_want client_event(void *session, enum session_event event, struct buf *out)
 {
-	struct client *c = session;
+	struct agent_client *c = session;
 
 	switch (event) {
 	case SESSION_EV_SHUTDOWN:
 		c->ending = true;
-		client_wake(c->g, c);
+		agent_client_wake(c);
 		return SESSION_WAIT;
 	case SESSION_EV_TIMEOUT:
 	case SESSION_EV_DRAINED:
@@ -122,9 +123,9 @@ static enum session_want client_event(void *session, enum session_event event, s
 
 static void client_close(void *session)
 {
-	struct client *c = session, **p = &c->g->clients;
-	struct local *g = c->g;
-	struct request *q;
+	struct agent_client *c = session, **p = &c->host->clients;
+	struct agent_host *h = c->host;
+	struct agent_request *q;
 
 	while (*p != c) {
 		p = &(*p)->next;
@@ -136,27 +137,27 @@ static void client_close(void *session)
 		q->client = NULL;
 		q->prev = q->next = NULL;
 	}
-	loop_unhook(g->service.loop, &c->hook);
+	loop_unhook(h->service.loop, &c->hook);
 	buf_free(&c->answers);
 	mem_free(c);
 }
 
-void clients_drain(struct local *g)
+void agent_clients_drain(struct agent_host *h)
 {
-	for (struct client *c = g->clients; c != NULL; c = c->next) {
+	for (struct agent_client *c = h->clients; c != NULL; c = c->next) {
 		c->ending = true;
 	}
-	clients_wake(g);
+	agent_clients_wake(h);
 }
 
-void clients_wake(struct local *g)
+void agent_clients_wake(struct agent_host *h)
 {
-	for (struct client *c = g->clients; c != NULL; c = c->next) {
-		client_wake(g, c);
+	for (struct agent_client *c = h->clients; c != NULL; c = c->next) {
+		agent_client_wake(c);
 	}
 }
 
-const struct session_class local_session = { .name = "local",
+const struct session_class agent_session = { .name = "agent",
 	.open = client_open,
 	.feed = client_feed,
 	.event = client_event,

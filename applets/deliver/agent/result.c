@@ -1,0 +1,142 @@
+/*
+ * result - what became of a recipient: the log line, and what qmgr is told
+ */
+#include "applets/deliver/agent/result.h"
+
+#include "base/log.h"
+#include "ipc/delivery_log.h"
+#include "applets/deliver/agent/client.h"
+#include "applets/deliver/agent/status_filter.h"
+#include "applets/deliver/agent/underway.h"
+
+static void on_client_turn(struct loop_hook *hook)
+{
+	struct agent_client *c = hook->owner;
+
+	c->io->resume(c->io);
+}
+
+void agent_client_wake(struct agent_client *c)
+{
+	loop_at_end(c->host->service.loop, &c->hook, on_client_turn, c);
+}
+
+/* ---- Requests ---- */
+
+void agent_keep(struct agent_request *q)
+{
+	q->open++;
+}
+
+void agent_release(struct agent_request *q)
+{
+	struct agent_host *h = q->host;
+	struct agent_client *c = q->client;
+
+	if (--q->open == 0) {
+		underway_leave(h, q);
+		agent_request_free(h, q);
+		if (c != NULL) {
+			agent_client_wake(c); /* it may be the last that it waited for */
+		}
+	}
+}
+
+bool agent_is_wanted(const struct agent_request *q)
+{
+	return q->client != NULL;
+}
+
+/* wake_paused - the connections that were not read because there was too much work */
+static void wake_paused(struct agent_host *h)
+{
+	for (struct agent_client *c = h->clients; c != NULL; c = c->next) {
+		if (c->paused) {
+			agent_client_wake(c);
+		}
+	}
+}
+
+void agent_load(struct agent_host *h, int delta)
+{
+	size_t before = h->load;
+
+	h->load += (size_t)delta;
+	if (before > AGENT_LOAD_HIGH / 2 && h->load <= AGENT_LOAD_HIGH / 2) {
+		wake_paused(h);
+	}
+}
+
+/* note_repeats - the agent cannot find out what an earlier try has done */
+static void note_repeats(struct agent_request *q)
+{
+	for (size_t i = 0; i < q->r.recipient_count; i++) {
+		if ((q->r.recipients[i].flags & DELIVERY_SUSPECT) != 0) {
+			q->host->repeated++;
+			log_info("%s: to=<%s>: an earlier try ended without an answer: given again",
+				q->id, q->r.recipients[i].address);
+		}
+	}
+}
+
+void agent_begin(struct agent_request *q)
+{
+	struct agent_host *h = q->host;
+
+	h->load += q->r.recipient_count;
+	q->open = q->r.recipient_count + 1;
+	if (h->class->repeats) {
+		note_repeats(q);
+	}
+	h->class->begin(q);
+	agent_release(q);
+}
+
+/* ---- Results ---- */
+
+void agent_log(
+	struct agent_request *q, const struct delivery_recipient *r, struct agent_result *res)
+{
+	struct delivery_log line = { .queue_id = q->id,
+		.to = res->to != NULL ? res->to : r->address,
+		.orig_to = r->original[0] != '\0' ? r->original : r->address,
+		.relay = res->relay,
+		.arrival = q->r.arrival,
+		.active_since = q->r.active_since,
+		.begun = q->begun,
+		.connected = res->connected };
+
+	status_filter_apply(q->host->filter, &q->arena, res);
+	line.dsn = res->dsn;
+	line.status = delivery_status_name(res->status);
+	line.text = res->text;
+	delivery_log_line(&line);
+	res->relay = NULL;
+}
+
+void agent_answer(
+	struct agent_request *q, const struct delivery_recipient *r, const struct agent_result *res)
+{
+	struct agent_client *c = q->client;
+	struct agent_result told = *res;
+
+	if (told.relay != NULL) {
+		agent_log(q, r, &told);
+	}
+	if (c != NULL) {
+		const struct delivery_answer a = { .serial = q->r.serial,
+			.n = r->n,
+			.status = told.status,
+			.unreachable = told.unreachable && told.status == DELIVERY_DEFERRED,
+			.dsn = told.dsn,
+			.text = told.text,
+			.added_count = told.added_count,
+			.added = told.added,
+			.owner = told.owner != NULL && told.added_count > 0 ? told.owner : "" };
+
+		delivery_put_answer(&c->answers, &a);
+		agent_client_wake(c);
+	}
+	agent_load(q->host, -1);
+	agent_release(q);
+}
