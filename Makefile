@@ -77,7 +77,11 @@ LINK = $(CC) $(CFLAGS) -static-libasan -static-libubsan -o $@ $(OBJS) $(LIBS)
 STRIP = :
 else
 LIBDIR = $(DEPS)
-OPT := $(or $(shell sed -n 's/^OPT=//p' config/profiles/$(PROFILE)),-Os -fstack-protector-strong)
+OPT := $(or $(shell sed -n 's/^OPT=//p' config/profiles/$(PROFILE)),-Oz -fstack-protector-strong)
+# gcc has -Oz since version 12.
+ifeq ($(findstring -Oz,$(OPT))$(shell $(CC) -Oz -E -x c /dev/null >/dev/null 2>&1 || echo no),-Ozno)
+OPT := $(OPT:-Oz=-Os)
+endif
 LINK_OPT := $(shell sed -n 's/^LINK=/,/p' config/profiles/$(PROFILE))
 CFLAGS = $(OPT) -g -fPIE -fno-asynchronous-unwind-tables -fno-unwind-tables
 LDFLAGS = -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none$(LINK_OPT)
