@@ -641,6 +641,7 @@ void mbox_close(struct mailbox *mb)
 	struct mbox_box *box = mbox_box(mb);
 
 	mbox_unlock(mb);
+	mbox_note_close(mb);
 	if (box->fd >= 0) {
 		close(box->fd);
 	}

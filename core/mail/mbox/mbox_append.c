@@ -15,11 +15,10 @@
 
 #include "base/date.h"
 #include "base/file.h"
-#include "base/mem.h"
 #include "mail/mbox/mbox_driver.h"
 #include "mail/mbox/mbox_note.h"
 
-enum { WRITE_HOLD = 256 * 1024 };
+enum { WRITE_HOLD = 256 * 1024, READ_SIZE = 16 * 1024, FROM_ROOM = 512 };
 
 struct appender {
 	struct mailbox *mb;
@@ -113,7 +112,7 @@ static int put_item(struct appender *w, struct mail_append *a, const struct appe
 		.msg.info.keywords = keyword_bits(w->mb, it->keywords) };
 	struct buf meta = BUF_INIT;
 	struct mbox_writer out;
-	char *chunk = mem_alloc(WRITE_HOLD);
+	char chunk[READ_SIZE];
 	int rc;
 
 	if (w->noting) {
@@ -127,7 +126,7 @@ static int put_item(struct appender *w, struct mail_append *a, const struct appe
 	mbox_writer_init(&out, buf_str(&meta), put, w);
 	out.open_end = has_open_end(a, it);
 	for (uint64_t at = 0; at < it->len && rc == 0;) {
-		size_t want = it->len - at < WRITE_HOLD ? (size_t)(it->len - at) : WRITE_HOLD;
+		size_t want = it->len - at < sizeof(chunk) ? (size_t)(it->len - at) : sizeof(chunk);
 		int64_t n = append_read(a, it->offset + at, chunk, want);
 
 		if (n <= 0) {
@@ -140,7 +139,6 @@ static int put_item(struct appender *w, struct mail_append *a, const struct appe
 	if (rc == 0) {
 		rc = mbox_writer_end(&out);
 	}
-	mem_free(chunk);
 	buf_free(&meta);
 	return rc;
 }
@@ -219,7 +217,11 @@ static int note_items(struct appender *w, struct mail_append *a)
 		size += a->items[i].len;
 	}
 	mbox_note_begin(&w->note, w->at, size);
-	w->noting = w->whole = true;
+	w->noting = true;
+	w->whole = size <= WRITE_HOLD;
+	if (w->whole) {
+		buf_reserve(&w->hold, (size_t)size + FROM_ROOM);
+	}
 	rc = put_items(w, a);
 	w->noting = false;
 	if (rc == 0) {

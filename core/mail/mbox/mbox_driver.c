@@ -37,6 +37,7 @@ static void place_inbox(char **root, char **inbox_r)
 static void setup(struct mailbox *mb)
 {
 	mbox_box(mb)->fd = -1;
+	mbox_box(mb)->note_fd = -1;
 }
 
 static void pack(struct buf *out, const struct msg *msg)

@@ -130,6 +130,7 @@ static bool put_note(struct mbox_note *n, const struct mailbox *mb, struct buf *
 	h.first_len = n->first.len;
 	h.sums_len = n->sums.len;
 	h.items_len = n->items.len;
+	buf_reserve(out, sizeof(h) + n->first.len + n->sums.len + n->items.len + NOTE_UNIT);
 	buf_add(out, &h, sizeof(h));
 	buf_add(out, n->first.data, n->first.len);
 	buf_add(out, n->sums.data, n->sums.len);
@@ -157,6 +158,46 @@ static int write_note(int fd, const char *path, const char *mailbox, struct buf 
 	return st.st_size == 0 ? file_sync_name(path, fd) : 0;
 }
 
+/*
+ * kept_note - the note's descriptor, which stays open behind the first append of a session, or -1.
+ * The folder may have been deleted since.
+ */
+static int kept_note(const struct mailbox *mb)
+{
+	struct mbox_box *box = mbox_box(mb);
+	struct stat st;
+
+	if (box->note_fd >= 0 && (fstat(box->note_fd, &st) != 0 || st.st_nlink == 0)) {
+		mbox_note_close(mb);
+	}
+	return box->note_fd;
+}
+
+void mbox_note_close(const struct mailbox *mb)
+{
+	struct mbox_box *box = mbox_box(mb);
+
+	if (box->note_fd >= 0) {
+		close(box->note_fd);
+	}
+	box->note_fd = -1;
+}
+
+/* use_note - a descriptor of the note, kept or opened with flags, or -1; path is for the log */
+static int use_note(const struct mailbox *mb, const char *path, int flags)
+{
+	int fd = kept_note(mb);
+
+	return fd >= 0 || path == NULL ? fd : open_note(path, flags);
+}
+
+static void unuse_note(const struct mailbox *mb, int fd)
+{
+	if (fd >= 0 && fd != mbox_box(mb)->note_fd) {
+		close(fd);
+	}
+}
+
 void mbox_note_write(struct mbox_note *n, struct mailbox *mb)
 {
 	char *path = note_path(mb);
@@ -164,13 +205,11 @@ void mbox_note_write(struct mbox_note *n, struct mailbox *mb)
 	int fd;
 
 	if (path != NULL && put_note(n, mb, &note)) {
-		fd = open_note(path, O_RDWR | O_CREAT);
+		fd = use_note(mb, path, O_RDWR | O_CREAT);
+		mbox_box(mb)->note_fd = fd;
 		if (fd < 0 || write_note(fd, path, mb->path, &note) != 0) {
 			/* Without a note it is appended as well, only not against a crash. */
 			log_warn("%s: no note of an append: %m", path);
-		}
-		if (fd >= 0) {
-			close(fd);
 		}
 	}
 	buf_free(&note);
@@ -187,39 +226,35 @@ void mbox_note_free(struct mbox_note *n)
 void mbox_note_end(const struct mailbox *mb)
 {
 	char *path = note_path(mb);
-	int fd = path != NULL ? open_note(path, O_RDWR) : -1;
+	int fd = use_note(mb, path, O_RDWR);
 
-	if (fd >= 0) {
-		if (pwrite(fd, "\0\0\0\0\0\0\0", sizeof(MAGIC), 0) != sizeof(MAGIC)) {
-			log_warn("%s: the note of an append stays: %m", path);
-		}
-		close(fd);
+	if (fd >= 0 && pwrite(fd, "\0\0\0\0\0\0\0", sizeof(MAGIC), 0) != sizeof(MAGIC)) {
+		log_warn("%s: the note of an append stays: %m", path);
 	}
+	unuse_note(mb, fd);
 	mem_free(path);
 }
 
 void mbox_note_settle(const struct mailbox *mb)
 {
 	char *path = note_path(mb);
-	int fd = path != NULL ? open_note(path, O_RDWR) : -1;
+	int fd = use_note(mb, path, O_RDWR);
 
 	if (fd >= 0) {
 		(void)file_order(fd, mb->path);
-		close(fd);
 	}
+	unuse_note(mb, fd);
 	mem_free(path);
 }
 
 bool mbox_note_left(const struct mailbox *mb)
 {
 	char *path = note_path(mb), magic[sizeof(MAGIC)];
-	int fd = path != NULL ? open_note(path, O_RDONLY) : -1;
+	int fd = use_note(mb, path, O_RDONLY);
 	bool left = fd >= 0 && pread(fd, magic, sizeof(magic), 0) == (ssize_t)sizeof(magic) &&
 		memcmp(magic, MAGIC, sizeof(magic)) == 0;
 
-	if (fd >= 0) {
-		close(fd);
-	}
+	unuse_note(mb, fd);
 	mem_free(path);
 	return left;
 }

@@ -64,6 +64,9 @@ void mbox_note_end(const struct mailbox *mb);
  */
 void mbox_note_settle(const struct mailbox *mb);
 
+/* Its descriptor, which stays open behind mbox_note_write(). */
+void mbox_note_close(const struct mailbox *mb);
+
 /* Was there no mbox_note_end()? */
 bool mbox_note_left(const struct mailbox *mb);
 /* All bytes of that note; caller frees. NULL: it cannot be read, which is logged. */

@@ -33,6 +33,7 @@ struct mbox_box {
 	int fd; /* -1 none */
 	bool fd_writable;
 	int64_t fd_dev, fd_ino; /* which file fd is */
+	int note_fd;            /* of mbox_note.h; -1 none */
 	struct mailbox_lock *lock;
 	int64_t checked_ms; /* when the file was last looked at */
 	unsigned layout;    /* raised when offsets changed */
