@@ -131,7 +131,6 @@ static void free_dial(struct dial *d)
 	free_text(d->config.name);
 	free_text(d->config.bind_v4);
 	free_text(d->config.bind_v6);
-	free_text(d->config.tls_name);
 	mem_free(d->tries);
 	mem_free(d);
 }
@@ -248,7 +247,7 @@ static void won(struct dial *d, int fd)
 		return;
 	}
 	stream_use(d->stream, &handshake_class, d);
-	c->begin_tls(d->stream, c->tls, c->tls_name);
+	c->begin_tls(d->stream, c->tls_arg);
 }
 
 static void lost(struct attempt *a, int error)
@@ -591,7 +590,6 @@ static void copy_config(struct dial *d, const struct dial_config *c)
 	d->config.name = mem_strdup(c->name != NULL ? c->name : c->host);
 	d->config.bind_v4 = mem_strdup(c->bind_v4);
 	d->config.bind_v6 = mem_strdup(c->bind_v6);
-	d->config.tls_name = mem_strdup(c->tls_name != NULL ? c->tls_name : c->host);
 	d->config.addresses = NULL;
 }
 

@@ -7,7 +7,6 @@
 
 #include "base/stream.h"
 #include "net/dns.h"
-#include "net/tls.h"
 
 /*
  * A connection to somebody else: the name is resolved, its addresses are tried in turn (RFC 8305),
@@ -38,12 +37,11 @@ struct dial_config {
 	int64_t attempt_ms; /* so long one address has to answer */
 	int64_t total_ms;   /* all of it, with TLS */
 	/*
-	 * TLS: stream_tls_client (a hook, because a program that only dials in the clear has no
-	 * need of the client's half of TLS), and its arguments. NULL: in the clear.
+	 * TLS: begins it on the connected stream (stream_tls), with its argument. A hook, because a
+	 * program that only dials in the clear needs no client's half of TLS. NULL: in the clear.
 	 */
-	void (*begin_tls)(struct stream *s, struct tls_context *tls, const char *name);
-	struct tls_context *tls;
-	const char *tls_name; /* whom the certificate has to name; NULL: host */
+	void (*begin_tls)(struct stream *s, void *arg);
+	void *tls_arg;
 };
 
 /* An address that was tried. */
@@ -67,8 +65,8 @@ typedef void dial_fn(void *arg, const struct dial_result *result);
 /*
  * s is the caller's, closed (stream_init), and has to live until fn was called or the dial was
  * cancelled. fn is called once, by the loop, never from inside dial_start(); then s is open, with
- * TLS and all, or closed. config is copied, but for tls, which must live on. dns may be NULL where
- * there is no name to resolve.
+ * TLS and all, or closed. config is copied, but for tls_arg, which must live on. dns may be NULL
+ * where there is no name to resolve.
  */
 struct dial *dial_start(struct loop *loop, struct dns *dns, const struct dial_config *config,
 	struct stream *s, dial_fn *fn, void *arg);

@@ -55,11 +55,6 @@ void stream_tls(struct stream *s, struct tls *engine)
 	stream_filter(s, &f->base);
 }
 
-void stream_tls_client(struct stream *s, struct tls_context *ctx, const char *server_name)
-{
-	stream_tls(s, tls_new_client(ctx, server_name));
-}
-
 const struct tls *stream_tls_engine(const struct stream *s)
 {
 	return s->filter != NULL && s->filter->class == &tls_class

@@ -9,8 +9,6 @@
  * when the handshake is done, closed() with STREAM_TLS when it fails. Before, what is in out waits.
  */
 void stream_tls(struct stream *s, struct tls *engine);
-/* The same with a client's engine, made for a server of this name; for dial. */
-void stream_tls_client(struct stream *s, struct tls_context *ctx, const char *server_name);
 /* The engine, for its version and cipher; NULL: the stream is in the clear. */
 const struct tls *stream_tls_engine(const struct stream *s);
 

@@ -1,9 +1,9 @@
 /*
  * tls - TLS 1.0 to 1.2 as an engine without I/O, on BearSSL
  *
- * A context holds what connections share: certificate and key (reloaded when
- * the files change, old connections keep the old ones), the cache of sessions
- * that can be resumed, or the trust anchors of a client.
+ * A server's context holds what connections share: certificate and key (reloaded when
+ * the files change, old connections keep the old ones) and the cache of sessions
+ * that can be resumed. Clients are in tls_client.c.
  *
  * A connection holds BearSSL's state and two record buffers. The input buffer must take
  * 16 KB records, for the peer chooses; ours are smaller on the server side,
@@ -20,165 +20,44 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "base/crypto.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "net/tls_pem.h"
+#include "net/tls_files.h"
+#include "net/tls_impl.h"
+#include "cert/tls_pem.h"
 
 enum {
 	SERVER_OUT = 8192 + 85, /* our records: 8 KB and BearSSL's overhead */
 	CACHE_BYTES = 16384     /* about 160 sessions to resume */
 };
 
-struct file_stamp {
-	struct timespec mtime;
-	off_t size;
-	ino_t inode;
-};
-
 struct tls_context {
-	bool client, outdated, several, handed_over;
+	bool outdated, several, handed_over;
 	char *cert_file, *key_file;
 	unsigned min_version;
 	bool server_order;
-	struct file_stamp cert_stamp, key_stamp;
+	struct tls_stamp cert_stamp, key_stamp;
 	time_t looked;
 	struct tls_keys *keys;
 	br_ssl_session_cache_lru cache;
 	unsigned char *cache_store;
-	struct tls_anchors anchors; /* client; none: no verification */
 };
 
-/* For clients that do not verify: only the key of the first certificate matters. */
-struct no_verify {
-	const br_x509_class *vtable;
-	br_x509_decoder_context decoder;
-	unsigned seen;
-};
-
-struct tls {
-	br_ssl_engine_context *engine;
+/* A connection's. */
+struct server_side {
+	br_ssl_server_context server;
 	struct tls_keys *keys; /* referenced while we use them */
-	bool up;
-	union {
-		br_ssl_server_context server;
-		struct {
-			br_ssl_client_context context;
-			union {
-				br_x509_minimal_context minimal;
-				struct no_verify none;
-			} x509;
-		} client;
-	} u;
-	/* Not cleared when allocated: pages of idle connections stay untouched. */
-	unsigned char in[BR_SSL_BUFSIZE_INPUT];
-	unsigned char out[];
 };
-
-/* ---- A certificate that is not verified ---- */
-
-static void nv_start_chain(const br_x509_class **ctx, const char *server_name)
-{
-	(void)server_name;
-	((struct no_verify *)(void *)ctx)->seen = 0;
-}
-
-static void nv_start_cert(const br_x509_class **ctx, uint32_t length)
-{
-	struct no_verify *nv = (struct no_verify *)(void *)ctx;
-
-	(void)length;
-	if (nv->seen++ == 0) {
-		br_x509_decoder_init(&nv->decoder, NULL, NULL);
-	}
-}
-
-static void nv_append(const br_x509_class **ctx, const unsigned char *data, size_t len)
-{
-	struct no_verify *nv = (struct no_verify *)(void *)ctx;
-
-	if (nv->seen == 1) {
-		br_x509_decoder_push(&nv->decoder, data, len);
-	}
-}
-
-static void nv_end_cert(const br_x509_class **ctx)
-{
-	(void)ctx;
-}
-
-static unsigned nv_end_chain(const br_x509_class **ctx)
-{
-	struct no_verify *nv = (struct no_verify *)(void *)ctx;
-
-	if (nv->seen == 0) {
-		return BR_ERR_X509_EMPTY_CHAIN;
-	}
-	return br_x509_decoder_get_pkey(&nv->decoder) != NULL
-		? 0
-		: (unsigned)br_x509_decoder_last_error(&nv->decoder);
-}
-
-static const br_x509_pkey *nv_get_pkey(const br_x509_class *const *ctx, unsigned *usages)
-{
-	struct no_verify *nv = (struct no_verify *)(void *)(uintptr_t)ctx;
-
-	if (usages != NULL) {
-		*usages = BR_KEYTYPE_KEYX | BR_KEYTYPE_SIGN;
-	}
-	return br_x509_decoder_get_pkey(&nv->decoder);
-}
-
-static const br_x509_class no_verify_class = { sizeof(struct no_verify), nv_start_chain,
-	nv_start_cert, nv_append, nv_end_cert, nv_end_chain, nv_get_pkey };
 
 /* ---- Contexts ---- */
 
-static unsigned bear_version(int version)
+static unsigned bear_version(unsigned version)
 {
 	return version <= 10 ? BR_TLS10 : version == 11 ? BR_TLS11 : BR_TLS12;
-}
-
-static void add_stamp(const char *path, struct file_stamp *out)
-{
-	struct stat st;
-
-	if (stat(path, &st) == 0) {
-		out->mtime.tv_sec += st.st_mtim.tv_sec;
-		out->mtime.tv_nsec += st.st_mtim.tv_nsec;
-		out->size += st.st_size;
-		out->inode += st.st_ino;
-	}
-}
-
-/* look_at - stamp of a file, or of all files of a list; false: one may not be read by us */
-static bool look_at(const char *files, bool several, struct file_stamp *out)
-{
-	struct slice rest = slice_of(files), word;
-	bool readable = true;
-
-	memset(out, 0, sizeof(*out));
-	while ((word = several ? slice_word(&rest, ", \t\r\n") : rest).ptr != NULL) {
-		char *path = mem_strndup(word.ptr, word.len);
-
-		add_stamp(path, out);
-		readable = readable && !(access(path, R_OK) != 0 && errno == EACCES);
-		mem_free(path);
-		if (!several) {
-			break;
-		}
-	}
-	return readable;
-}
-
-static bool same_stamp(const struct file_stamp *a, const struct file_stamp *b)
-{
-	return a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec &&
-		a->size == b->size && a->inode == b->inode;
 }
 
 static struct tls_keys *load_keys(const struct tls_context *ctx, char **error_r)
@@ -197,11 +76,11 @@ struct tls_context *tls_server_context(const struct tls_server_config *config, c
 	ctx->key_file = mem_strdup(config->key_file != NULL && config->key_file[0] != '\0'
 			? config->key_file
 			: config->cert_file);
-	ctx->min_version = bear_version(config->min_version);
+	ctx->min_version = (unsigned)config->min_version;
 	ctx->server_order = config->server_order;
 	ctx->several = config->several;
-	(void)look_at(ctx->cert_file, ctx->several, &ctx->cert_stamp);
-	(void)look_at(ctx->key_file, ctx->several, &ctx->key_stamp);
+	(void)tls_stamp_take(ctx->cert_file, ctx->several, &ctx->cert_stamp);
+	(void)tls_stamp_take(ctx->key_file, ctx->several, &ctx->key_stamp);
 	ctx->looked = time(NULL);
 	ctx->keys = load_keys(ctx, error_r);
 	if (ctx->keys == NULL) {
@@ -213,27 +92,12 @@ struct tls_context *tls_server_context(const struct tls_server_config *config, c
 	return ctx;
 }
 
-struct tls_context *tls_client_context(const char *ca_file, int min_version, char **error_r)
-{
-	struct tls_context *ctx = mem_alloc(sizeof(*ctx));
-
-	ctx->client = true;
-	ctx->min_version = bear_version(min_version);
-	if (ca_file != NULL && ca_file[0] != '\0' &&
-		tls_anchors_load(ca_file, &ctx->anchors, error_r) != 0) {
-		tls_context_free(ctx);
-		return NULL;
-	}
-	return ctx;
-}
-
 void tls_context_free(struct tls_context *ctx)
 {
 	if (ctx == NULL) {
 		return;
 	}
 	tls_keys_unref(ctx->keys);
-	tls_anchors_free(&ctx->anchors);
 	mem_free(ctx->cert_file);
 	mem_free(ctx->key_file);
 	mem_free(ctx->cache_store);
@@ -242,22 +106,22 @@ void tls_context_free(struct tls_context *ctx)
 
 enum tls_refresh tls_context_refresh(struct tls_context *ctx)
 {
-	struct file_stamp cert, key;
+	struct tls_stamp cert, key;
 	struct tls_keys *fresh;
 	time_t now = time(NULL);
 	char *error = NULL;
 	bool readable;
 
-	if (ctx->client || now == ctx->looked) {
+	if (now == ctx->looked) {
 		return TLS_SAME;
 	}
 	ctx->looked = now;
 	if (ctx->handed_over) {
 		return TLS_DENIED;
 	}
-	readable = look_at(ctx->cert_file, ctx->several, &cert);
-	readable = look_at(ctx->key_file, ctx->several, &key) && readable;
-	if (same_stamp(&cert, &ctx->cert_stamp) && same_stamp(&key, &ctx->key_stamp)) {
+	readable = tls_stamp_take(ctx->cert_file, ctx->several, &cert);
+	readable = tls_stamp_take(ctx->key_file, ctx->several, &key) && readable;
+	if (tls_stamp_same(&cert, &ctx->cert_stamp) && tls_stamp_same(&key, &ctx->key_stamp)) {
 		return TLS_SAME;
 	}
 	/* Remembered even when it is bad: said once, not at every connection. */
@@ -292,9 +156,9 @@ void tls_context_set_outdated(struct tls_context *ctx, bool outdated)
 }
 
 static void put_stamp(
-	const struct file_stamp *cert, const struct file_stamp *key, char out[TLS_STAMP_SIZE])
+	const struct tls_stamp *cert, const struct tls_stamp *key, char out[TLS_STAMP_SIZE])
 {
-	const struct file_stamp *stamps[] = { cert, key };
+	const struct tls_stamp *stamps[] = { cert, key };
 	size_t len = 0;
 
 	for (size_t i = 0; i < 2; i++) {
@@ -314,10 +178,10 @@ void tls_files_stamp(const struct tls_server_config *config, char out[TLS_STAMP_
 	const char *key_file = config->key_file != NULL && config->key_file[0] != '\0'
 		? config->key_file
 		: config->cert_file;
-	struct file_stamp cert, key;
+	struct tls_stamp cert, key;
 
-	(void)look_at(config->cert_file, config->several, &cert);
-	(void)look_at(key_file, config->several, &key);
+	(void)tls_stamp_take(config->cert_file, config->several, &cert);
+	(void)tls_stamp_take(key_file, config->several, &key);
 	put_stamp(&cert, &key, out);
 }
 
@@ -362,32 +226,42 @@ static void seed(br_ssl_engine_context *engine)
 	memset(bytes, 0, sizeof(bytes));
 }
 
-/* new_tls - header cleared, buffers not */
-static struct tls *new_tls(size_t out_size)
+struct tls *tls_new(size_t out_size, size_t side_size, void (*on_free)(void *side))
 {
-	struct tls *t = mem_realloc(NULL, sizeof(*t) + out_size);
+	size_t at = (sizeof(struct tls) + out_size + 15) / 16 * 16;
+	struct tls *t = mem_realloc(NULL, at + side_size);
 
 	memset(t, 0, offsetof(struct tls, in));
+	t->side = (char *)t + at;
+	t->side_size = side_size;
+	t->on_free = on_free;
+	memset(t->side, 0, side_size);
 	return t;
 }
 
-static void set_up(struct tls *t, const struct tls_context *ctx, size_t out_size, uint32_t flags)
+void tls_set_up(struct tls *t, size_t out_size, unsigned min, unsigned max, uint32_t flags)
 {
-	br_ssl_engine_set_versions(t->engine, ctx->min_version, BR_TLS12);
+	br_ssl_engine_set_versions(t->engine, bear_version(min), bear_version(max));
 	br_ssl_engine_add_flags(t->engine, BR_OPT_NO_RENEGOTIATION | flags);
 	br_ssl_engine_set_buffers_bidi(t->engine, t->in, sizeof(t->in), t->out, out_size);
 	seed(t->engine);
 }
 
+static void free_server(void *side)
+{
+	tls_keys_unref(((struct server_side *)side)->keys);
+}
+
 struct tls *tls_new_server(struct tls_context *ctx)
 {
-	struct tls *t = new_tls(SERVER_OUT);
-	br_ssl_server_context *sc = &t->u.server;
+	struct tls *t = tls_new(SERVER_OUT, sizeof(struct server_side), free_server);
+	struct server_side *s = t->side;
+	br_ssl_server_context *sc = &s->server;
 	struct tls_keys *k = ctx->keys;
 
-	k->refs++;
-	t->keys = k;
 	t->engine = &sc->eng;
+	k->refs++;
+	s->keys = k;
 	if (k->key_type == BR_KEYTYPE_RSA) {
 		br_ssl_server_init_full_rsa(
 			sc, k->chain, k->count, br_skey_decoder_get_rsa(&k->key));
@@ -397,37 +271,29 @@ struct tls *tls_new_server(struct tls_context *ctx)
 			br_skey_decoder_get_ec(&k->key));
 		br_ssl_engine_set_suites(t->engine, ec_suites, ARRAY_LEN(ec_suites));
 	}
-	set_up(t, ctx, SERVER_OUT, ctx->server_order ? BR_OPT_ENFORCE_SERVER_PREFERENCES : 0);
+	tls_set_up(t, SERVER_OUT, ctx->min_version, 12,
+		ctx->server_order ? BR_OPT_ENFORCE_SERVER_PREFERENCES : 0);
 	br_ssl_server_set_cache(sc, &ctx->cache.vtable);
 	(void)br_ssl_server_reset(sc);
-	return t;
-}
-
-struct tls *tls_new_client(struct tls_context *ctx, const char *server_name)
-{
-	/* A client states the record size it wants; below 16 KB only few are allowed (RFC 6066 4).
-	 */
-	struct tls *t = new_tls(BR_SSL_BUFSIZE_OUTPUT);
-	br_ssl_client_context *cc = &t->u.client.context;
-
-	t->engine = &cc->eng;
-	br_ssl_client_init_full(
-		cc, &t->u.client.x509.minimal, ctx->anchors.list, ctx->anchors.count);
-	if (ctx->anchors.count == 0) {
-		t->u.client.x509.none.vtable = &no_verify_class;
-		br_ssl_engine_set_x509(t->engine, &t->u.client.x509.none.vtable);
-	}
-	set_up(t, ctx, BR_SSL_BUFSIZE_OUTPUT, 0);
-	(void)br_ssl_client_reset(cc, server_name, 0);
 	return t;
 }
 
 void tls_free(struct tls *t)
 {
 	if (t != NULL) {
-		tls_keys_unref(t->keys);
-		memset(t, 0, offsetof(struct tls, in)); /* session keys */
+		t->on_free(t->side);
+		forget(t->side, t->side_size); /* session keys */
 		mem_free(t);
+	}
+}
+
+static void tell_up(struct tls *t)
+{
+	if (!t->up) {
+		t->up = true;
+		if (t->on_up != NULL) {
+			t->on_up(t->side, t);
+		}
 	}
 }
 
@@ -447,7 +313,6 @@ static bool move_out(struct tls *t, unsigned state, struct buf *plain_in, struct
 	if (state & BR_SSL_RECVAPP) {
 		unsigned char *p = br_ssl_engine_recvapp_buf(t->engine, &len);
 
-		t->up = true;
 		buf_add(plain_in, p, len);
 		br_ssl_engine_recvapp_ack(t->engine, len);
 		moved = true;
@@ -463,7 +328,7 @@ static bool move_in(struct tls *t, struct buf *wire_in, struct buf *plain_out)
 	size_t len;
 
 	if (state & BR_SSL_SENDAPP) {
-		t->up = true;
+		tell_up(t);
 	}
 	if ((state & BR_SSL_SENDAPP) && buf_unread(plain_out) > 0) {
 		unsigned char *p = br_ssl_engine_sendapp_buf(t->engine, &len);
@@ -499,6 +364,9 @@ int tls_process(struct tls *t, struct buf *wire_in, struct buf *plain_in, struct
 
 		if (state & BR_SSL_CLOSED) {
 			return br_ssl_engine_last_error(t->engine) == 0 ? 0 : -1;
+		}
+		if (state & (BR_SSL_SENDAPP | BR_SSL_RECVAPP)) {
+			tell_up(t);
 		}
 		moved = move_out(t, state, plain_in, wire_out);
 		if (!move_in(t, wire_in, plain_out) && !moved) {

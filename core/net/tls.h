@@ -11,7 +11,7 @@
  * application in and out. This header is all that the rest of the tree knows;
  * behind it is BearSSL (TLS 1.0 to 1.2), and another library can stand there.
  */
-struct tls_context; /* certificate and key, or trust anchors; shared by sessions */
+struct tls_context; /* a server's certificate and key; clients are in net/tls_client.h */
 struct tls;         /* one connection: about 34 KB */
 
 struct tls_server_config {
@@ -24,8 +24,6 @@ struct tls_server_config {
 
 /* NULL with a text naming the file (caller frees). */
 struct tls_context *tls_server_context(const struct tls_server_config *config, char **error_r);
-/* Client; ca_file "" : no verification. */
-struct tls_context *tls_client_context(const char *ca_file, int min_version, char **error_r);
 void tls_context_free(struct tls_context *ctx);
 /*
  * Look at the files (at most once a second) and load them when they changed.
@@ -48,7 +46,6 @@ void tls_context_set_outdated(struct tls_context *ctx, bool outdated);
 bool tls_context_outdated(const struct tls_context *ctx);
 
 struct tls *tls_new_server(struct tls_context *ctx);
-struct tls *tls_new_client(struct tls_context *ctx, const char *server_name);
 void tls_free(struct tls *t);
 
 /*

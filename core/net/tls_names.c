@@ -6,10 +6,12 @@
  * of a constant; a fatal alert from the peer is named as RFC 5246 7.2 does.
  */
 #include <stdint.h>
+#include <string.h>
+#include <strings.h>
 
 #include "base/str.h"
 #include "net/tls.h"
-#include "net/tls_pem.h"
+#include "cert/tls_pem.h"
 
 /* The text itself and no pointer: a pointer makes a page of the table each process's own. */
 struct name_row {
@@ -169,4 +171,55 @@ int tls_suite_bits(unsigned suite)
 	const struct name_row *row = find(suites, ARRAY_LEN(suites), suite);
 
 	return row != NULL ? row->bits : 0;
+}
+
+/* has_kind - what OpenSSL's cipher strings call the kinds of a suite, besides parts of its name */
+static bool has_kind(const char *name, struct slice word)
+{
+	bool ecdhe = str_starts(name, "ECDHE-");
+
+	if (slice_ieq(word, "kRSA") || slice_ieq(word, "RSA")) {
+		return !ecdhe;
+	}
+	if (slice_ieq(word, "aECDSA")) {
+		return str_starts(name, "ECDHE-ECDSA-");
+	}
+	if (slice_ieq(word, "aRSA")) {
+		return !str_starts(name, "ECDHE-ECDSA-");
+	}
+	if (slice_ieq(word, "kECDHE") || slice_ieq(word, "EECDH") || slice_ieq(word, "kEECDH")) {
+		return ecdhe;
+	}
+	if (slice_ieq(word, "AES")) {
+		return strstr(name, "AES") != NULL;
+	}
+	if (slice_ieq(word, "AESGCM")) {
+		return strstr(name, "-GCM-") != NULL;
+	}
+	if (slice_ieq(word, "AESCCM")) {
+		return strstr(name, "-CCM") != NULL;
+	}
+	return (slice_ieq(word, "SHA1") || slice_ieq(word, "SHA")) && str_ends(name, "-SHA");
+}
+
+bool tls_suite_in(unsigned suite, const char *list)
+{
+	const char *name = tls_suite_name(suite);
+	struct slice rest = slice_of(list), word;
+
+	while ((word = slice_word(&rest, ", :\t\r\n")).ptr != NULL) {
+		struct slice parts = slice_of(name), part;
+
+		if (slice_ieq(word, name) || has_kind(name, word)) {
+			return true;
+		}
+		while ((part = slice_word(&parts, "-")).ptr != NULL) {
+			if (part.len == word.len &&
+				strncasecmp(part.ptr, word.ptr, word.len) == 0 &&
+				!slice_ieq(word, "RSA") && !slice_ieq(word, "SHA")) {
+				return true;
+			}
+		}
+	}
+	return false;
 }

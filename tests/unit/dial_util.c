@@ -271,7 +271,7 @@ void dial_rig_close(struct dial_rig *r)
 	close(r->hanger);
 	close(r->listener);
 	tls_context_free(r->server_tls);
-	tls_context_free(r->client_tls);
+	tls_client_free(r->client_tls);
 	loop_free(r->loop);
 }
 

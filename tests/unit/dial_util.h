@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "net/dial.h"
+#include "net/tls_client.h"
 
 enum { DIAL_TURN_MS = 5, HANGERS = 4 };
 
@@ -32,7 +33,9 @@ struct dial_rig {
 	struct stream server;
 	struct watch ns;
 	struct late *late;
-	struct tls_context *server_tls, *client_tls;
+	struct tls_context *server_tls;
+	struct tls_client *client_tls;
+	struct tls_target target;
 	char secret[64]; /* what the server heard under TLS */
 };
 

@@ -9,8 +9,8 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "net/tls.h"
 #include "test_cert.h"
+#include "tls_util.h"
 #include "unit.h"
 
 /*
@@ -94,74 +94,20 @@ static struct tls_context *server_context(const char *cert, const char *key, int
 	return ctx;
 }
 
-/* A pair of engines and the wires between them. */
-struct pair {
-	struct tls *server, *client;
-	struct buf up, down; /* wire: to the server, to the client */
-	struct buf server_in, server_out, client_in, client_out;
-	int server_rc, client_rc;
-};
-
-static void turn(struct pair *p)
+static struct tls_client *client_of_all(void)
 {
-	for (int i = 0; i < 40; i++) {
-		p->client_rc =
-			tls_process(p->client, &p->down, &p->client_in, &p->client_out, &p->up);
-		p->server_rc =
-			tls_process(p->server, &p->up, &p->server_in, &p->server_out, &p->down);
-		if (buf_unread(&p->up) == 0 && buf_unread(&p->down) == 0 && i > 3) {
-			return;
-		}
-		if (p->client_rc < 0 || p->server_rc < 0) {
-			return;
-		}
-	}
+	struct buf error = BUF_INIT;
+	struct tls_client *c = tls_client_new(&(struct tls_client_config){ .depth = 9 }, &error);
+
+	REQUIRE(c != NULL);
+	return c;
 }
 
-static struct pair new_pair(
-	struct tls_context *server, struct tls_context *client, const char *name)
+static struct tls_pair new_pair(
+	struct tls_context *server, struct tls_client *client, const char *name)
 {
-	struct pair p;
-
-	memset(&p, 0, sizeof(p));
-	p.server = tls_new_server(server);
-	p.client = tls_new_client(client, name);
-	turn(&p);
-	return p;
-}
-
-static void free_pair(struct pair *p)
-{
-	struct buf *bufs[] = { &p->up, &p->down, &p->server_in, &p->server_out, &p->client_in,
-		&p->client_out };
-
-	for (size_t i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++) {
-		buf_free(bufs[i]);
-	}
-	tls_free(p->server);
-	tls_free(p->client);
-}
-
-static struct tls_context *client_context(const char *ca)
-{
-	char *error = NULL;
-	struct tls_context *ctx = tls_client_context(ca, 12, &error);
-
-	CHECK_STR(error, NULL);
-	REQUIRE(ctx != NULL);
-	return ctx;
-}
-
-static void check_talk(struct pair *p)
-{
-	char block[20000];
-
-	memset(block, 'z', sizeof(block));
-	buf_adds(&p->client_out, "EHLO x\r\n");
-	buf_add(&p->server_out, block, sizeof(block));
-	turn(p);
-	CHECK_STR(buf_str(&p->server_in), "EHLO x\r\n");
-	CHECK_MEM(buf_head(&p->client_in), buf_unread(&p->client_in), block, sizeof(block));
+	return tls_pair_new(server, client,
+		&(struct tls_target){ .server_name = name, .min_version = 12, .max_version = 12 });
 }
 
 TEST(tls, handshake_and_talk)
@@ -172,12 +118,12 @@ TEST(tls, handshake_and_talk)
 		{ "ec", ec_key, ec_cert, "ECDHE-ECDSA-" },
 		{ "rsa", rsa_key, rsa_cert, "ECDHE-RSA-" },
 	};
-	struct tls_context *client = client_context("");
+	struct tls_client *client = client_of_all();
 
 	for (size_t i = 0; i < 2; i++) {
 		struct file f = write_file(rows[i].name, rows[i].key, rows[i].cert);
 		struct tls_context *server = server_context(f.path, "", 12);
-		struct pair p = new_pair(server, client, "any.name");
+		struct tls_pair p = new_pair(server, client, "any.name");
 
 		CHECK_ROW(rows[i].name);
 		CHECK(tls_is_up(p.server) && tls_is_up(p.client));
@@ -186,39 +132,14 @@ TEST(tls, handshake_and_talk)
 			0);
 		CHECK_STR(tls_cipher_name(p.client), tls_cipher_name(p.server));
 		CHECK(tls_cipher_bits(p.server) >= 128);
-		check_talk(&p);
+		tls_pair_talk(&p);
 		tls_close_notify(p.client, &p.up);
-		turn(&p);
+		tls_pair_turn(&p);
 		CHECK_INT(p.server_rc, 0);
-		free_pair(&p);
+		tls_pair_free(&p);
 		tls_context_free(server);
 	}
-	tls_context_free(client);
-}
-
-TEST(tls, verification)
-{
-	struct file ec = write_file("ec", ec_key, ec_cert),
-		    rsa = write_file("rsa", rsa_key, rsa_cert);
-	struct file ca = write_file("ca", ec_cert, "");
-	struct tls_context *client = client_context(ca.path);
-	struct tls_context *good = server_context(ec.path, "", 12),
-			   *other = server_context(rsa.path, "", 12);
-	struct pair p = new_pair(good, client, "test.example");
-
-	CHECK(tls_is_up(p.client));
-	free_pair(&p);
-	p = new_pair(good, client, "wrong.example");
-	CHECK_INT(p.client_rc, -1);
-	CHECK_STR(tls_error(p.client), "certificate is for another name");
-	free_pair(&p);
-	p = new_pair(other, client, "rsa.example");
-	CHECK_INT(p.client_rc, -1);
-	CHECK_STR(tls_error(p.client), "certificate is not trusted");
-	free_pair(&p);
-	tls_context_free(good);
-	tls_context_free(other);
-	tls_context_free(client);
+	tls_client_free(client);
 }
 
 TEST(tls, not_tls)
@@ -265,8 +186,9 @@ TEST(tls, bad_files)
 TEST(tls, certificate_is_replaced)
 {
 	struct file f = write_file("cert", ec_key, ec_cert);
-	struct tls_context *server = server_context(f.path, "", 12), *client = client_context("");
-	struct pair old = new_pair(server, client, "x"), p;
+	struct tls_context *server = server_context(f.path, "", 12);
+	struct tls_client *client = client_of_all();
+	struct tls_pair old = new_pair(server, client, "x"), p;
 
 	log_open("unit", LOG_TO_STDERR);
 	CHECK_INT(tls_context_refresh(server), TLS_SAME);
@@ -276,15 +198,15 @@ TEST(tls, certificate_is_replaced)
 	CHECK_INT(tls_context_refresh(server), TLS_SAME);
 	p = new_pair(server, client, "x");
 	CHECK(strncmp(tls_cipher_name(p.server), "ECDHE-ECDSA", 11) == 0);
-	free_pair(&p);
+	tls_pair_free(&p);
 	sleep(1);
 	(void)write_file("cert", rsa_key, rsa_cert);
 	CHECK_INT(tls_context_refresh(server), TLS_LOADED);
 	p = new_pair(server, client, "x");
 	CHECK(strncmp(tls_cipher_name(p.server), "ECDHE-RSA", 9) == 0);
-	free_pair(&p);
-	check_talk(&old); /* what is under way keeps its key */
-	free_pair(&old);
+	tls_pair_free(&p);
+	tls_pair_talk(&old); /* what is under way keeps its key */
+	tls_pair_free(&old);
 	tls_context_free(server);
-	tls_context_free(client);
+	tls_client_free(client);
 }

@@ -1,13 +1,14 @@
-#ifndef NET_TLS_PEM_H
-#define NET_TLS_PEM_H
+#ifndef CERT_TLS_PEM_H
+#define CERT_TLS_PEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "net/tls.h"
 #include "bearssl.h"
 
 /*
- * Private to core/net/tls*.c: certificates and keys from PEM files.
+ * Private to core/cert and core/net/tls*.c: certificates and keys from PEM files.
  */
 
 /* A certificate chain with its key. Sessions under way hold a reference. */
@@ -25,18 +26,11 @@ struct tls_keys {
 struct tls_keys *tls_keys_load(const struct tls_server_config *files, char **error_r);
 void tls_keys_unref(struct tls_keys *k);
 
-struct tls_anchors {
-	br_x509_trust_anchor *list;
-	size_t count;
-};
-
-/* 0, or -1 with a text. A certificate that cannot be read is left out with a warning. */
-int tls_anchors_load(const char *file, struct tls_anchors *out, char **error_r);
-void tls_anchors_free(struct tls_anchors *a);
-
-/* tls_names.c */
+/* core/net/tls_names.c */
 const char *tls_error_name(int code);
 const char *tls_suite_name(unsigned suite);
 int tls_suite_bits(unsigned suite);
+/* Does a list of names, parts of them ("CHACHA20") or OpenSSL's kinds ("kRSA") have it? */
+bool tls_suite_in(unsigned suite, const char *list);
 
 #endif

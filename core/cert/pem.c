@@ -7,7 +7,7 @@
  *
  * RFC 7468 (PEM; section 2: white space and line ends), RFC 1421 4.4 (headers of encrypted keys).
  */
-#include "net/pem.h"
+#include "cert/pem.h"
 
 #include <errno.h>
 #include <string.h>
@@ -111,7 +111,7 @@ static void read_object(struct pem_object *o, struct slice *rest, int *line_numb
 	buf_free(&text);
 }
 
-static void read_objects(struct pem_file *pf, const char *text, size_t len)
+void pem_parse(struct pem_file *pf, const char *text, size_t len)
 {
 	struct slice rest = { text, len }, line, name;
 	int line_number = 0;
@@ -122,7 +122,11 @@ static void read_objects(struct pem_file *pf, const char *text, size_t len)
 	while (pf->count < PEM_OBJECTS_MAX && next_line(&rest, &line)) {
 		line_number++;
 		if (boundary(line, "-----BEGIN ", &name)) {
-			read_object(add_object(pf, name, line_number), &rest, &line_number);
+			struct pem_object *o = add_object(pf, name, line_number);
+
+			o->at = (size_t)(line.ptr - text);
+			read_object(o, &rest, &line_number);
+			o->size = (size_t)(rest.ptr - text) - o->at;
 		}
 	}
 }
@@ -152,7 +156,7 @@ int pem_load(struct pem_file *pf, const char *path, char **error_r)
 		*error_r = buf_steal(&error);
 		return -1;
 	}
-	read_objects(pf, text, len);
+	pem_parse(pf, text, len);
 	if (pf->count == before) {
 		form = other_form(text, len);
 	}

@@ -6,66 +6,24 @@
  *
  * X.690 (DER), RFC 5280 4.1 (certificates), RFC 5208, RFC 5915, RFC 8017 A.1, RFC 8410 (keys).
  */
-#include "net/x509.h"
+#include "cert/x509.h"
 
 #include <string.h>
 
-enum {
-	TAG_INTEGER = 0x02,
-	TAG_BITS = 0x03,
-	TAG_OCTETS = 0x04,
-	TAG_OID = 0x06,
-	TAG_SEQUENCE = 0x30
-};
+#include "cert/der.h"
 
-/* next - take one element off in; body is its content. False: none, or damaged */
-static bool next(struct slice *in, unsigned *tag, struct slice *body)
+/* find_extensions - behind the public key may be two unique identifiers, then the list */
+static void find_extensions(struct x509_names *out, struct slice tbs)
 {
-	const unsigned char *p = (const unsigned char *)in->ptr;
-	size_t head = 2, len;
+	struct slice body;
+	unsigned tag;
 
-	if (in->len < 2) {
-		return false;
-	}
-	*tag = p[0];
-	len = p[1];
-	if (len >= 0x80) {
-		size_t bytes = len & 0x7f;
-
-		if (bytes == 0 || bytes > 4 || in->len < 2 + bytes) {
-			return false;
-		}
-		for (len = 0; head < 2 + bytes; head++) {
-			len = len << 8 | p[head];
+	out->extensions = (struct slice){ NULL, 0 };
+	while (der_next(&tbs, &tag, &body)) {
+		if (tag == 0xa3 && der_take(&body, DER_SEQUENCE, &out->extensions)) {
+			return;
 		}
 	}
-	if (len > in->len - head) {
-		return false;
-	}
-	*body = (struct slice){ in->ptr + head, len };
-	in->ptr += head + len;
-	in->len -= head + len;
-	return true;
-}
-
-/* take - the next element, which must have this tag */
-static bool take(struct slice *in, unsigned tag, struct slice *body)
-{
-	unsigned got;
-
-	return next(in, &got, body) && got == tag;
-}
-
-/* take_whole - the same, with its head */
-static bool take_whole(struct slice *in, unsigned tag, struct slice *whole)
-{
-	struct slice before = *in, body;
-
-	if (!take(in, tag, &body)) {
-		return false;
-	}
-	*whole = (struct slice){ before.ptr, before.len - in->len };
-	return true;
 }
 
 bool x509_read(struct x509_names *out, const void *der, size_t len)
@@ -73,17 +31,23 @@ bool x509_read(struct x509_names *out, const void *der, size_t len)
 	struct slice in = { der, len }, certificate, tbs, skip;
 	unsigned tag;
 
-	if (!take(&in, TAG_SEQUENCE, &certificate) || !take(&certificate, TAG_SEQUENCE, &tbs)) {
+	if (!der_take(&in, DER_SEQUENCE, &certificate) ||
+		!der_take(&certificate, DER_SEQUENCE, &tbs)) {
 		return false;
 	}
 	out->len = len - in.len;
-	if (tbs.len > 0 && (unsigned char)tbs.ptr[0] == 0xa0) {
-		(void)next(&tbs, &tag, &skip); /* version */
+	if (der_peek(tbs) == 0xa0) {
+		(void)der_next(&tbs, &tag, &skip); /* version */
 	}
-	return take(&tbs, TAG_INTEGER, &skip) && take(&tbs, TAG_SEQUENCE, &skip) &&
-		take_whole(&tbs, TAG_SEQUENCE, &out->issuer) && take(&tbs, TAG_SEQUENCE, &skip) &&
-		take_whole(&tbs, TAG_SEQUENCE, &out->subject) &&
-		take_whole(&tbs, TAG_SEQUENCE, &out->public_key);
+	if (!der_take(&tbs, DER_INTEGER, &skip) || !der_take(&tbs, DER_SEQUENCE, &skip) ||
+		!der_take_whole(&tbs, DER_SEQUENCE, &out->issuer) ||
+		!der_take(&tbs, DER_SEQUENCE, &out->dates) ||
+		!der_take_whole(&tbs, DER_SEQUENCE, &out->subject) ||
+		!der_take_whole(&tbs, DER_SEQUENCE, &out->public_key)) {
+		return false;
+	}
+	find_extensions(out, tbs);
+	return true;
 }
 
 /* ---- Kinds of keys ---- */
@@ -147,7 +111,7 @@ static void add_curve(struct buf *out, struct slice parameters)
 	struct slice oid;
 	const char *name = NULL;
 
-	if (take(&parameters, TAG_OID, &oid)) {
+	if (der_take(&parameters, DER_OID, &oid)) {
 		name = find(curves, ARRAY_LEN(curves), oid);
 		buf_addf(out, "EC on %s", name != NULL ? name : "a curve of another kind");
 	} else {
@@ -161,7 +125,7 @@ static void add_algorithm(struct buf *out, unsigned *bits, struct slice algorith
 	struct slice oid, sequence, n;
 	const char *name;
 
-	if (!take(&algorithm, TAG_OID, &oid)) {
+	if (!der_take(&algorithm, DER_OID, &oid)) {
 		return;
 	}
 	name = find(algorithms, ARRAY_LEN(algorithms), oid);
@@ -169,9 +133,9 @@ static void add_algorithm(struct buf *out, unsigned *bits, struct slice algorith
 		buf_adds(out, "of an unknown kind");
 	} else if (strcmp(name, "EC") == 0) {
 		add_curve(out, algorithm);
-	} else if (strcmp(name, "RSA") == 0 && take(&key, TAG_SEQUENCE, &sequence) &&
-		take(&sequence, TAG_INTEGER, &n) &&
-		(n.len > 16 || take(&sequence, TAG_INTEGER, &n))) {
+	} else if (strcmp(name, "RSA") == 0 && der_take(&key, DER_SEQUENCE, &sequence) &&
+		der_take(&sequence, DER_INTEGER, &n) &&
+		(n.len > 16 || der_take(&sequence, DER_INTEGER, &n))) {
 		add_rsa(out, bits, n); /* a private key has a version first */
 	} else {
 		buf_adds(out, name);
@@ -184,24 +148,24 @@ void x509_key_kind(struct buf *out, unsigned *bits, const void *der, size_t len)
 	unsigned tag, tag2, tag3 = 0;
 
 	*bits = 0;
-	if (!take(&in, TAG_SEQUENCE, &key) || !next(&key, &tag, &first) ||
-		!next(&key, &tag2, &second)) {
+	if (!der_take(&in, DER_SEQUENCE, &key) || !der_next(&key, &tag, &first) ||
+		!der_next(&key, &tag2, &second)) {
 		return;
 	}
 	third = (struct slice){ "", 0 };
-	(void)next(&key, &tag3, &third);
-	if (tag == TAG_SEQUENCE && tag2 == TAG_BITS && second.len > 0) { /* RFC 5280 4.1 */
+	(void)der_next(&key, &tag3, &third);
+	if (tag == DER_SEQUENCE && tag2 == DER_BITS && second.len > 0) { /* RFC 5280 4.1 */
 		add_algorithm(out, bits, first, (struct slice){ second.ptr + 1, second.len - 1 });
-	} else if (tag == TAG_INTEGER && tag2 == TAG_SEQUENCE &&
-		tag3 == TAG_OCTETS) { /* RFC 5208 5 */
+	} else if (tag == DER_INTEGER && tag2 == DER_SEQUENCE &&
+		tag3 == DER_OCTETS) { /* RFC 5208 5 */
 		add_algorithm(out, bits, second, third);
-	} else if (tag == TAG_INTEGER && tag2 == TAG_OCTETS) { /* RFC 5915 3 */
+	} else if (tag == DER_INTEGER && tag2 == DER_OCTETS) { /* RFC 5915 3 */
 		if (tag3 == 0xa0) {
 			add_curve(out, third);
 		} else {
 			buf_adds(out, "EC without the name of its curve");
 		}
-	} else if (tag == TAG_INTEGER && tag2 == TAG_INTEGER) { /* RFC 8017 A.1.2 */
+	} else if (tag == DER_INTEGER && tag2 == DER_INTEGER) { /* RFC 8017 A.1.2 */
 		add_rsa(out, bits, second);
 	}
 }

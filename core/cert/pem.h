@@ -1,5 +1,5 @@
-#ifndef NET_PEM_H
-#define NET_PEM_H
+#ifndef CERT_PEM_H
+#define CERT_PEM_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,10 +9,11 @@
 /* PEM files (RFC 7468), as certificate authorities, tools and editors leave them. */
 
 struct pem_object {
-	char name[64];  /* "CERTIFICATE", "RSA PRIVATE KEY" */
-	int line;       /* of its BEGIN, from 1 */
-	bool encrypted; /* by a passphrase: Proc-Type (RFC 1421) or its name */
-	bool damaged;   /* no END, or not base64; der is empty then */
+	char name[64];   /* "CERTIFICATE", "RSA PRIVATE KEY" */
+	int line;        /* of its BEGIN, from 1 */
+	size_t at, size; /* where it stands in its file */
+	bool encrypted;  /* by a passphrase: Proc-Type (RFC 1421) or its name */
+	bool damaged;    /* no END, or not base64; der is empty then */
 	struct buf der;
 };
 
@@ -27,6 +28,8 @@ struct pem_file {
  * file (caller frees): it cannot be read, or holds no PEM at all but another form that is known.
  */
 int pem_load(struct pem_file *pf, const char *path, char **error_r);
+/* The same from memory. */
+void pem_parse(struct pem_file *pf, const char *text, size_t len);
 /* Overwrites what may be a key. */
 void pem_free(struct pem_file *pf);
 

@@ -1,5 +1,5 @@
 /*
- * tls_pem - certificates, keys and trust anchors from PEM files
+ * tls_pem - certificates with their keys from PEM files
  *
  * One file may hold the key and the chain in any order, as `make NAME.pem` of the old
  * Makefiles writes it. The first certificate that is the key's goes first, its issuers follow. What
@@ -8,18 +8,16 @@
  *
  * RFC 5280 (certificates), RFC 5246 7.4.2 (the order of a chain).
  */
-#include "net/tls_pem.h"
+#include "cert/tls_pem.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "net/pem.h"
-#include "net/x509.h"
+#include "cert/pem.h"
+#include "cert/x509.h"
 
 #define SERVED "this build serves RSA of 1024 to 4096 bits and EC on P-256, P-384 or P-521"
 
@@ -349,99 +347,4 @@ void tls_keys_unref(struct tls_keys *k)
 	mem_free(k->chain);
 	memset(k, 0, sizeof(*k));
 	mem_free(k);
-}
-
-/* ---- Trust anchors ---- */
-
-static void add_dn(void *arg, const void *data, size_t len)
-{
-	buf_add(arg, data, len);
-}
-
-static void *copy_bytes(const void *data, size_t len)
-{
-	return memcpy(mem_realloc(NULL, len), data, len);
-}
-
-/* make_anchor - false: not a certificate we can use */
-static bool make_anchor(
-	br_x509_trust_anchor *ta, const struct pem_object *o, br_x509_decoder_context *dc)
-{
-	struct buf dn = BUF_INIT;
-	struct x509_names names;
-	const br_x509_pkey *pk;
-
-	memset(ta, 0, sizeof(*ta));
-	br_x509_decoder_init(dc, add_dn, &dn);
-	br_x509_decoder_push(dc, buf_head(&o->der),
-		x509_read(&names, buf_head(&o->der), o->der.len) ? names.len : 0);
-	pk = br_x509_decoder_get_pkey(dc);
-	if (pk == NULL || dn.len == 0) {
-		buf_free(&dn);
-		return false;
-	}
-	ta->dn.len = dn.len;
-	ta->dn.data = (unsigned char *)buf_steal(&dn);
-	ta->flags = br_x509_decoder_isCA(dc) ? BR_X509_TA_CA : 0;
-	ta->pkey.key_type = pk->key_type;
-	if (pk->key_type == BR_KEYTYPE_RSA) {
-		ta->pkey.key.rsa.n = copy_bytes(pk->key.rsa.n, pk->key.rsa.nlen);
-		ta->pkey.key.rsa.nlen = pk->key.rsa.nlen;
-		ta->pkey.key.rsa.e = copy_bytes(pk->key.rsa.e, pk->key.rsa.elen);
-		ta->pkey.key.rsa.elen = pk->key.rsa.elen;
-	} else {
-		ta->pkey.key.ec.curve = pk->key.ec.curve;
-		ta->pkey.key.ec.q = copy_bytes(pk->key.ec.q, pk->key.ec.qlen);
-		ta->pkey.key.ec.qlen = pk->key.ec.qlen;
-	}
-	return true;
-}
-
-int tls_anchors_load(const char *file, struct tls_anchors *out, char **error_r)
-{
-	struct pem_file pf = { NULL, 0 };
-	br_x509_decoder_context *dc;
-
-	memset(out, 0, sizeof(*out));
-	if (pem_load(&pf, file, error_r) != 0) {
-		pem_free(&pf);
-		return -1;
-	}
-	dc = mem_alloc(sizeof(*dc));
-	out->list = mem_calloc(pf.count + 1, sizeof(*out->list));
-	for (size_t i = 0; i < pf.count; i++) {
-		if (is_cert(&pf.list[i])) {
-			if (make_anchor(&out->list[out->count], &pf.list[i], dc)) {
-				out->count++;
-			} else {
-				log_debug(1, "%s: certificate %zu cannot be used: %s", file, i + 1,
-					tls_error_name(br_x509_decoder_last_error(dc)));
-			}
-		}
-	}
-	mem_free(dc);
-	pem_free(&pf);
-	if (out->count == 0) {
-		tls_anchors_free(out);
-		fail(error_r, "%s: no usable certificate in this file", file);
-		return -1;
-	}
-	return 0;
-}
-
-void tls_anchors_free(struct tls_anchors *a)
-{
-	for (size_t i = 0; i < a->count; i++) {
-		br_x509_trust_anchor *ta = &a->list[i];
-
-		mem_free(ta->dn.data);
-		if (ta->pkey.key_type == BR_KEYTYPE_RSA) {
-			mem_free(ta->pkey.key.rsa.n);
-			mem_free(ta->pkey.key.rsa.e);
-		} else {
-			mem_free(ta->pkey.key.ec.q);
-		}
-	}
-	mem_free(a->list);
-	memset(a, 0, sizeof(*a));
 }

@@ -1,5 +1,5 @@
-#ifndef NET_X509_H
-#define NET_X509_H
+#ifndef CERT_X509_H
+#define CERT_X509_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +13,9 @@
 struct x509_names {
 	size_t len;                   /* of the certificate; a "TRUSTED" one has more */
 	struct slice issuer, subject; /* whole names, to be compared */
+	struct slice dates;           /* content of Validity */
 	struct slice public_key;      /* SubjectPublicKeyInfo */
+	struct slice extensions; /* content of the list; ptr NULL: a certificate of version 1 */
 };
 
 /* False: not the outline of a certificate. */
