@@ -4,6 +4,7 @@
 #include "applets/deliver/agent/result.h"
 
 #include "base/log.h"
+#include "queue/queue_message.h"
 #include "ipc/delivery_log.h"
 #include "applets/deliver/agent/client.h"
 #include "applets/deliver/agent/status_filter.h"
@@ -108,7 +109,9 @@ void agent_log(
 
 	status_filter_apply(q->host->filter, &q->arena, res);
 	line.dsn = res->dsn;
-	line.status = delivery_status_name(res->status);
+	line.status = (q->r.env_flags & QUEUE_F_VERIFY) == 0 ? delivery_status_name(res->status)
+		: res->status == DELIVERY_SENT               ? "deliverable"
+							     : "undeliverable";
 	line.text = res->text;
 	delivery_log_line(&line);
 	res->relay = NULL;
@@ -130,6 +133,10 @@ void agent_answer(
 			.unreachable = told.unreachable && told.status == DELIVERY_DEFERRED,
 			.dsn = told.dsn,
 			.text = told.text,
+			.mta = told.mta,
+			.diagnostic_type = told.diagnostic_type,
+			.diagnostic = told.diagnostic,
+			.reach = told.reach,
 			.added_count = told.added_count,
 			.added = told.added,
 			.owner = told.owner != NULL && told.added_count > 0 ? told.owner : "" };

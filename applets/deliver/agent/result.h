@@ -12,11 +12,14 @@
 struct agent_result {
 	enum delivery_status status;
 	const char *dsn, *text;
-	bool unreachable;   /* as in struct delivery_answer */
-	const char *relay;  /* of the log line; NULL: it was written already */
-	const char *to;     /* of the log line; NULL: the recipient's address */
-	int64_t connected;  /* microseconds: connection set up, HELO and TLS done; 0: when begun */
-	size_t added_count; /* as in struct delivery_answer */
+	bool unreachable;  /* as in struct delivery_answer */
+	const char *relay; /* of the log line; NULL: it was written already */
+	const char *to;    /* of the log line; NULL: the recipient's address */
+	int64_t connected; /* microseconds: connection set up, HELO and TLS done; 0: when begun */
+	/* The rest as in struct delivery_answer. */
+	const char *mta, *diagnostic_type, *diagnostic;
+	enum delivery_reach reach;
+	size_t added_count;
 	const char **added;
 	const char *owner; /* or NULL */
 };

@@ -5,7 +5,7 @@
  * predecessor was killed, by one that met a broken connection, through a socket in which the
  * request of a dead one is still to be read. The second request waits until the first has ended,
  * and is suspect then: what the first one did is found in the mailbox, or in a note of the command
- * (applets/deliver/local/command_note.c).
+ * (applets/deliver/command/command_note.c).
  *
  *	here		a table of the requests under way
  *	in another process (reload: the agent before us still has a slow command)

@@ -12,7 +12,7 @@
 #include "route/expand.h"
 #include "applets/deliver/agent/result.h"
 #include "applets/deliver/local/box.h"
-#include "applets/deliver/local/command_run.h"
+#include "applets/deliver/local/command_jobs.h"
 #include "applets/deliver/local/jobs.h"
 #include "applets/deliver/local/local.h"
 

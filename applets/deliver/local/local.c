@@ -28,7 +28,7 @@
 #include "route/resolve.h"
 #include "applets/applets.h"
 #include "applets/deliver/local/box.h"
-#include "applets/deliver/local/command_run.h"
+#include "applets/deliver/local/command_jobs.h"
 #include "applets/deliver/local/jobs.h"
 #include "applets/deliver/local/worker.h"
 
@@ -41,7 +41,7 @@ static void on_child(int signo, void *owner)
 	(void)signo;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (!worker_ended(g, pid, status)) {
-			(void)command_ended(g, pid, status);
+			(void)command_ended(&g->commands, pid, status);
 		}
 	}
 }
@@ -95,9 +95,9 @@ int local_main(int argc, char **argv)
 	agent_host_init(&g->host, &class, g, param.local_delivery_status_filter);
 	loop_signal(g->host.service.loop, SIGCHLD, on_child, g);
 	boxes_init(g);
-	notes_clean_later(g);
+	commands_init(&g->commands, &g->host);
 	status = agent_host_run(&g->host);
-	commands_free(g);
+	commands_free(&g->commands);
 	workers_free(g);
 	boxes_free(g);
 	agent_host_free(&g->host);

@@ -7,10 +7,10 @@
 #include "base/hash.h"
 #include "base/loop.h"
 #include "applets/deliver/agent/agent.h"
+#include "applets/deliver/command/command.h"
 #include "applets/deliver/local/jobs.h"
 
 struct box;
-struct command;
 struct worker_events;
 struct worker;
 
@@ -19,10 +19,8 @@ struct worker;
  *
  *	local.c		start, stop
  *	begin.c		a request -> recipients -> jobs, one for each target
- *	command_run.c	|command and mailbox_command
- *	  command_keeper.c  who waits for a command, also when we are gone
- *	  command_child.c   who becomes the user and the command
- *	  command_note.c    what commands have taken
+ *	command_jobs.c	|command and mailbox_command (run by applets/deliver/command)
+ *	  command_env.c     as its user would run it
  *	box.c		jobs wait for their mailbox; a batch of them is delivered at once
  *	worker.c	as root: a child for each user, which delivers batches
  *	  worker_child.c    what that child does
@@ -30,8 +28,6 @@ struct worker;
  *
  * What it shares with other agents is in applets/deliver/agent.
  */
-enum { FD_MAX = 65536 }; /* descriptors that a child closes */
-
 struct local {
 	struct agent_host host;
 	struct hash boxes; /* "uid:path" -> struct box */
@@ -41,11 +37,9 @@ struct local {
 	const struct worker_events *worker_events;
 	struct worker *workers;
 	size_t worker_count;
-	struct command *commands; /* running */
-	size_t command_count;
+	struct commands commands;
 	struct jobs command_jobs; /* waiting */
-	struct timer note_timer;
-	bool root; /* deliveries are made by children of the users */
+	bool root;                /* deliveries are made by children of the users */
 };
 
 #endif

@@ -21,7 +21,6 @@
  */
 #include "applets/deliver/local/worker.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -59,34 +58,6 @@ struct worker {
 };
 
 /* ---- Start and end ---- */
-
-static void close_other(int fd, int sock)
-{
-	if (fd > 2 && fd != sock) {
-		close(fd);
-	}
-}
-
-/* close_others - all descriptors but the standard ones and sock: the log is local's */
-static void close_others(int sock)
-{
-	DIR *d = opendir("/proc/self/fd");
-	struct dirent *e;
-	int64_t fd;
-
-	if (d == NULL) {
-		for (fd = 3; fd < FD_MAX && fd < sysconf(_SC_OPEN_MAX); fd++) {
-			close_other((int)fd, sock);
-		}
-		return;
-	}
-	while ((e = readdir(d)) != NULL) {
-		if (str_to_int(e->d_name, 3, INT32_MAX, &fd) && fd != dirfd(d)) {
-			close_other((int)fd, sock);
-		}
-	}
-	closedir(d);
-}
 
 /* become - the user, for good */
 static void become(const struct target *t)
@@ -142,7 +113,7 @@ static struct worker *worker_start(struct local *g, const struct target *t)
 		signal(SIGTERM, SIG_IGN);
 		signal(SIGINT, SIG_IGN);
 		signal(SIGHUP, SIG_IGN);
-		close_others(socks[1]);
+		privileges_keep_only(&socks[1], 1);
 		become(t);
 		worker_child(socks[1], parent);
 	}

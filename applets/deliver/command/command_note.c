@@ -23,9 +23,7 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "queue/queue_read.h"
-#include "applets/deliver/local/command_run.h"
-#include "applets/deliver/local/jobs.h"
-#include "applets/deliver/local/local.h"
+#include "applets/deliver/command/command_impl.h"
 
 enum { CLEAN_MS = 30000, NAME_SIZE = 80 };
 
@@ -56,37 +54,42 @@ static int open_dir(void)
 	return fd;
 }
 
-/* note_name - of this job's command */
-static void note_name(char out[NAME_SIZE], const struct job *j)
+uint64_t command_key(uint64_t sum, const char *text)
 {
-	const struct recipient *rc = j->recipient;
-	uint64_t sum = UINT64_C(14695981039346656037); /* FNV-1a */
-
-	for (const char *p = j->target->value; *p != '\0'; p++) {
-		sum = (sum ^ (unsigned char)*p) * UINT64_C(1099511628211);
-	}
-	sum = (sum ^ j->target->user.uid) * UINT64_C(1099511628211);
-	snprintf(out, NAME_SIZE, "%s%s.%llu.%016llx", prefix, rc->request->q.id,
-		(unsigned long long)rc->r->n, (unsigned long long)sum);
+	sum = sum != 0 ? sum : UINT64_C(14695981039346656037); /* FNV-1a */
+	do {
+		sum = (sum ^ (unsigned char)*text) * UINT64_C(1099511628211);
+	} while (*text++ != '\0');
+	return sum;
 }
 
-void note_make(const struct job *j)
+/* note_name - of the command's note for this recipient */
+static void note_name(char out[NAME_SIZE], const struct agent_request *q,
+	const struct delivery_recipient *r, uint64_t key)
+{
+	snprintf(out, NAME_SIZE, "%s%s.%llu.%016llx", prefix, q->id, (unsigned long long)r->n,
+		(unsigned long long)key);
+}
+
+void command_note(const struct command_work *w)
 {
 	char name[NAME_SIZE];
 	int dir = open_dir(), fd;
 
-	if (dir < 0) {
-		return;
+	for (size_t i = 0; dir >= 0 && i < w->rcpt_count; i++) {
+		note_name(name, w->request, w->rcpts[i], w->key);
+		fd = openat(dir, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (fd >= 0) {
+			close(fd);
+		}
 	}
-	note_name(name, j);
-	fd = openat(dir, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd >= 0) {
-		close(fd);
+	if (dir >= 0) {
+		close(dir);
 	}
-	close(dir);
 }
 
-bool note_find(const struct job *j)
+bool command_was_done(
+	const struct agent_request *q, const struct delivery_recipient *r, uint64_t key)
 {
 	char name[NAME_SIZE];
 	int dir = open_dir();
@@ -96,18 +99,18 @@ bool note_find(const struct job *j)
 	if (dir < 0) {
 		return false;
 	}
-	note_name(name, j);
+	note_name(name, q, r, key);
 	found = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
 	close(dir);
 	return found;
 }
 
 /* is_done - is the recipient that the note is about out of the queue? Not known: false */
-static bool is_done(struct local *g, const char *name)
+static bool is_done(struct agent_host *h, const char *name)
 {
 	char id_text[QUEUE_ID_TEXT];
 	const char *id_start = name + sizeof(prefix) - 1, *dot = strchr(id_start, '.');
-	struct queue *queue = agent_queue(&g->host);
+	struct queue *queue = agent_queue(h);
 	struct arena a = ARENA_INIT;
 	struct queue_recipient r;
 	int64_t n;
@@ -133,7 +136,7 @@ static bool is_done(struct local *g, const char *name)
 /* on_clean - notes whose recipients are done go; again later while there are others */
 static void on_clean(struct timer *t)
 {
-	struct local *g = t->owner;
+	struct commands *k = t->owner;
 	int fd = open_dir();
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *e;
@@ -149,7 +152,7 @@ static void on_clean(struct timer *t)
 		if (!str_starts(e->d_name, prefix)) {
 			continue;
 		}
-		if (is_done(g, e->d_name)) {
+		if (is_done(k->host, e->d_name)) {
 			(void)unlinkat(dirfd(d), e->d_name, 0);
 		} else {
 			left = true;
@@ -157,13 +160,13 @@ static void on_clean(struct timer *t)
 	}
 	closedir(d);
 	if (left) {
-		notes_clean_later(g);
+		command_notes_clean(k);
 	}
 }
 
-void notes_clean_later(struct local *g)
+void command_notes_clean(struct commands *k)
 {
-	if (g->note_timer.slot == 0) {
-		loop_timer(g->host.service.loop, &g->note_timer, CLEAN_MS, on_clean, g);
+	if (k->note_timer.slot == 0) {
+		loop_timer(k->host->service.loop, &k->note_timer, CLEAN_MS, on_clean, k);
 	}
 }

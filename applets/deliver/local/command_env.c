@@ -1,17 +1,13 @@
 /*
- * command_child - the process that becomes the user, and then the command
+ * command_env - how a command of a user is run: its environment, directory and shell
  *
- * The environment is made of what is named below: values that come from outside have bytes that
- * are not in command_expansion_filter replaced by '_'. A command without characters that need a
- * shell is executed directly.
+ * Values that come from outside have bytes that are not in command_expansion_filter replaced by
+ * '_'. A command without characters that need a shell is executed directly.
  */
 #include <errno.h>
-#include <grp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -21,9 +17,7 @@
 #include "conf/params.h"
 #include "queue/queue_message.h"
 #include "address/forward.h"
-#include "applets/deliver/local/command_run.h"
-#include "applets/deliver/local/jobs.h"
-#include "applets/deliver/local/local.h"
+#include "applets/deliver/local/command_jobs.h"
 
 enum { WORDS_MAX = 100 };
 
@@ -49,32 +43,6 @@ static void set_if(const char *name, const char *value)
 	}
 }
 
-/* set_exported - export_environment: "TZ LANG NAME=value" */
-static void set_exported(struct arena *a)
-{
-	struct slice rest = slice_of(param.export_environment), word;
-	struct {
-		const char *name, *value;
-	} keep[WORDS_MAX];
-	size_t n = 0;
-
-	while (n < WORDS_MAX && (word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		char *text = arena_strndup(a, word.ptr, word.len), *eq = strchr(text, '=');
-
-		if (eq != NULL) {
-			*eq++ = '\0';
-		}
-		keep[n].name = text;
-		keep[n++].value = eq != NULL ? eq : arena_strdup(a, getenv(text));
-	}
-	clearenv();
-	for (size_t i = 0; i < n; i++) {
-		if (keep[i].value != NULL) {
-			setenv(keep[i].name, keep[i].value, 1);
-		}
-	}
-}
-
 /* bare_name - who the mail is for: the name of an alias, not of the user its command runs as */
 static const char *bare_name(struct arena *a, const struct target *t)
 {
@@ -86,14 +54,14 @@ static const char *bare_name(struct arena *a, const struct target *t)
 	return arena_strndup(a, t->local, len);
 }
 
-static void set_environment(struct arena *a, const struct job *j, const struct queue_envelope *env)
+static void set_environment(struct arena *a, const struct command_job *c)
 {
+	const struct job *j = c->job;
 	const struct target *t = j->target;
 	const struct recipient *rc = j->recipient;
 	const char *name = bare_name(a, t);
 
-	set_exported(a);
-	setenv("PATH", "/usr/bin:/bin", 1);
+	command_environment(a);
 	set_if("HOME", t->user.home);
 	set_if("SHELL", t->user.shell);
 	set_clean("USER", name);
@@ -104,27 +72,12 @@ static void set_environment(struct arena *a, const struct job *j, const struct q
 	set_clean("LOCAL", t->local);
 	set_if("DOMAIN", t->domain);
 	set_if("EXTENSION", t->extension);
-	if (env != NULL) {
-		set_if("CLIENT_ADDRESS", env->client_addr);
-		set_if("CLIENT_HOSTNAME", env->client_name);
-		set_if("CLIENT_HELO", env->helo);
-		set_if("CLIENT_PROTOCOL", env->proto);
-		set_if("SASL_USERNAME", env->sasl_user);
-	}
-}
-
-/* become - the user, for good */
-static void become(const struct local_user *u)
-{
-	if (geteuid() == 0 &&
-		((u->uid == 0 && setgroups(1, &u->gid) != 0) ||
-			(u->uid != 0 &&
-				initgroups(u->name[0] != '\0' ? u->name : "nobody", u->gid) != 0) ||
-			setgid(u->gid) != 0 || setuid(u->uid) != 0)) {
-		_exit(EX_TEMPFAIL);
-	}
-	if (u->uid != 0 && geteuid() == 0) {
-		_exit(EX_TEMPFAIL);
+	if (c->env != NULL) {
+		set_if("CLIENT_ADDRESS", c->env->client_addr);
+		set_if("CLIENT_HOSTNAME", c->env->client_name);
+		set_if("CLIENT_HELO", c->env->helo);
+		set_if("CLIENT_PROTOCOL", c->env->proto);
+		set_if("SASL_USERNAME", c->env->sasl_user);
 	}
 }
 
@@ -193,32 +146,16 @@ static _Noreturn void execute(struct arena *a, const char *command)
 	_exit(EX_TEMPFAIL);
 }
 
-_Noreturn void command_exec(const struct job *j, const struct queue_envelope *env, int in, int out)
+void command_prepare(const struct command_work *w, struct arena *a)
 {
-	struct arena a = ARENA_INIT;
-	pid_t keeper = getppid();
-	sigset_t none;
+	set_environment(a, w->owner);
+}
 
-	setpgid(0, 0);
-	for (int sig = 1; sig < NSIG; sig++) {
-		signal(sig, SIG_DFL);
-	}
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) {
-		_exit(EX_TEMPFAIL);
-	}
-	for (int fd = 3; fd < FD_MAX && fd < sysconf(_SC_OPEN_MAX); fd++) {
-		close(fd);
-	}
-	set_environment(&a, j, env);
-	become(&j->target->user);
-	/* Without its keeper nobody would know that it runs: it would be begun again. */
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	if (getppid() != keeper) {
-		_exit(EX_TEMPFAIL);
-	}
-	enter_directory(&a, j);
+void command_run(const struct command_work *w, struct arena *a)
+{
+	const struct command_job *c = w->owner;
+
+	enter_directory(a, c->job);
 	umask(077);
-	execute(&a, j->target->value);
+	execute(a, c->job->target->value);
 }

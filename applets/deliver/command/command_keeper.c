@@ -24,9 +24,9 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "conf/params.h"
-#include "applets/deliver/local/command_run.h"
-#include "applets/deliver/local/jobs.h"
-#include "applets/deliver/local/local.h"
+#include "queue/queue_hold.h"
+#include "applets/daemon/privileges.h"
+#include "applets/deliver/command/command_impl.h"
 
 enum { ORPHAN_GRACE = 5 };
 
@@ -120,21 +120,6 @@ static _Noreturn void end_as(int status)
 	_exit(128 + WTERMSIG(status));
 }
 
-/* close_all - but the standard descriptors and these */
-static void close_all(const int *keep, size_t count)
-{
-	for (int fd = 3; fd < FD_MAX && fd < sysconf(_SC_OPEN_MAX); fd++) {
-		bool kept = false;
-
-		for (size_t i = 0; i < count; i++) {
-			kept = kept || fd == keep[i];
-		}
-		if (!kept) {
-			close(fd);
-		}
-	}
-}
-
 /* set_signals - SIGCHLD only while we wait; what tells the agent to end is not for us */
 static void set_signals(sigset_t *open)
 {
@@ -152,34 +137,33 @@ static void set_signals(sigset_t *open)
 	sigdelset(open, SIGCHLD);
 }
 
-/* hold - the recipient, as long as we live; the command does not get the descriptor */
-static void hold(const struct recipient *rc)
+/* hold - the recipients, as long as we live; the command does not get the descriptor */
+static void hold(const struct command_work *w)
 {
 	struct queue_holds *holds = queue_holds_open(param.queue_directory);
 
-	if (holds != NULL) {
-		queue_hold(holds, QUEUE_HOLD_DELIVERY, rc->request->q.r.id, (int64_t)rc->r->n);
+	for (size_t i = 0; holds != NULL && i < w->rcpt_count; i++) {
+		queue_hold(holds, QUEUE_HOLD_DELIVERY, w->request->r.id, (int64_t)w->rcpts[i]->n);
 	}
 }
 
-_Noreturn void keeper_run(const struct job *j, const struct queue_envelope *env, const int in[2],
-	const int out[2], int ctl)
+_Noreturn void keeper_run(const struct command_work *w, const int in[2], const int out[2], int ctl)
 {
 	const int keep[] = { in[0], in[1], out[0], out[1], ctl };
 	struct keeper k = { .ctl = ctl,
 		.in = in[1],
 		.out = out[0],
-		.limit = clock_ms() + (param.command_time_limit + ORPHAN_GRACE) * 1000 };
+		.limit = clock_ms() + (w->time_limit + ORPHAN_GRACE) * 1000 };
 	sigset_t open;
 	int status;
 
-	(void)prctl(PR_SET_NAME, "local-command", 0, 0, 0);
-	close_all(keep, ARRAY_LEN(keep));
+	(void)prctl(PR_SET_NAME, w->class->name, 0, 0, 0);
+	privileges_keep_only(keep, ARRAY_LEN(keep));
 	set_signals(&open);
-	hold(j->recipient);
+	hold(w);
 	k.pid = fork();
 	if (k.pid == 0) {
-		command_exec(j, env, in[0], out[1]);
+		command_exec(w, in[0], out[1]);
 	}
 	close(in[0]);
 	close(out[1]);
@@ -191,7 +175,7 @@ _Noreturn void keeper_run(const struct job *j, const struct queue_envelope *env,
 		wait_turn(&k, &open);
 	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-		note_make(j);
+		command_note(w);
 	}
 	end_as(status);
 }
