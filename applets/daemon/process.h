@@ -11,7 +11,8 @@ enum {
 	SERVICE_ROOT = 1,    /* keeps root (auth, local); others become mail_owner */
 	SERVICE_DOVECOT = 2, /* dovecot.conf instead of main.cf, Dovecot's log tag */
 	SERVICE_LOGIN = 4,   /* becomes default_login_user (else mail_owner) */
-	SERVICE_RELAYED = 8  /* master writes its log lines (SERVICE_MSG_LOG) */
+	SERVICE_RELAYED = 8, /* master writes its log lines (SERVICE_MSG_LOG) */
+	SERVICE_WORDS = 16   /* words may follow its options (service.words) */
 };
 
 /*

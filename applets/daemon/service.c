@@ -5,10 +5,9 @@
  * options, configuration (with -o before it), log, then what only root can open, then the
  * other user, and only then the event loop.
  *
- * Lives: a daemon ends when its servers and its own work have ended. Started by
- * master it also ends when it was idle for a while; master then watches the
- * listening sockets again, so nothing is lost. When master is gone (end of
- * file on the control socket) the daemon finishes its sessions and ends.
+ * Lives: a daemon ends when its servers and its own work have ended. Started by master it also ends
+ * when it was idle for a while; master then watches the listening sockets again, so nothing is
+ * lost. When master is gone (end of file on the control socket) it finishes its sessions and ends.
  */
 #include "applets/daemon/service.h"
 
@@ -127,9 +126,10 @@ static void parse_options(struct service *s, const struct service_info *info, in
 			}
 		}
 	}
-	if (optind < argc) {
+	if (optind < argc && (info->flags & SERVICE_WORDS) == 0) {
 		usage(s);
 	}
+	s->words = argv + optind;
 }
 
 /* take_inherited - what SERVICE_ENV says about descriptors */

@@ -51,6 +51,7 @@ struct service {
 	const char *name, *type; /* -n, -t; by hand: command, "inet" */
 	const char *conf_path;   /* -c as given, or NULL */
 	bool stdio;              /* -S */
+	char **words;            /* SERVICE_WORDS: what follows the options, to a NULL */
 	bool by_master;
 	/* An older process serves on until service_run() is reached: what cannot be loaded is
 	 * fatal, and nothing is lost. */

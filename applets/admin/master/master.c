@@ -238,7 +238,7 @@ static void set_argv(struct sv_config *c, struct sv_spec *spec, const struct mas
 		args++;
 	}
 	argv = arena_alloc(
-		&c->arena, (args + 2 * G.override_count + (size_t)G.verbose + 9) * sizeof(*argv));
+		&c->arena, (args + 2 * G.override_count + (size_t)G.verbose + 11) * sizeof(*argv));
 	argv[n++] = spec->command;
 	argv[n++] = "-n";
 	argv[n++] = spec->name;
@@ -252,6 +252,13 @@ static void set_argv(struct sv_config *c, struct sv_spec *spec, const struct mas
 	for (size_t i = 0; i < G.override_count; i++) {
 		argv[n++] = "-o";
 		argv[n++] = G.overrides[i];
+	}
+	if (strcmp(spec->command, "pipe") == 0) {
+		/* One process runs as many commands as there may be processes. */
+		argv[n++] = "-m";
+		argv[n++] = arena_printf(&c->arena, "%lld",
+			row->max_procs_default ? (long long)param.default_process_limit
+					       : (long long)row->max_procs);
 	}
 	for (size_t i = 0; i < args; i++) {
 		argv[n++] = arena_strdup(&c->arena, row->argv[i]);

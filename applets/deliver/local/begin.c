@@ -10,56 +10,18 @@
 #include "conf/params.h"
 #include "queue/queue_read.h"
 #include "route/expand.h"
+#include "applets/deliver/agent/delivered_to.h"
 #include "applets/deliver/agent/result.h"
 #include "applets/deliver/local/box.h"
 #include "applets/deliver/local/command_jobs.h"
 #include "applets/deliver/local/jobs.h"
 #include "applets/deliver/local/local.h"
 
-/* find_delivered_to - the values of the message's Delivered-To headers */
-static void find_delivered_to(struct request *q, const char *p, size_t len)
-{
-	static const char name[] = "Delivered-To:";
-	const char *end = p + len;
-	const char **list = NULL;
-	size_t room = 0;
-
-	while (p < end && *p != '\n') {
-		const char *nl = memchr(p, '\n', (size_t)(end - p));
-		struct slice line = { p, (size_t)((nl != NULL ? nl : end) - p) };
-
-		if (line.len > sizeof(name) &&
-			slice_ieq((struct slice){ line.ptr, sizeof(name) - 1 }, name)) {
-			line.ptr += sizeof(name) - 1;
-			line.len -= sizeof(name) - 1;
-			line = slice_trim(line);
-			if (q->delivered_count == room) {
-				const char **more =
-					arena_alloc(&q->q.arena, (room + 8) * 2 * sizeof(*more));
-
-				if (room > 0) {
-					memcpy(more, list, room * sizeof(*more));
-				}
-				room = (room + 8) * 2;
-				list = more;
-			}
-			list[q->delivered_count++] = arena_strndup(&q->q.arena, line.ptr, line.len);
-		}
-		p = nl != NULL ? nl + 1 : end;
-	}
-	q->delivered_to = list;
-}
-
 static bool was_delivered(void *arg, const char *address)
 {
 	const struct request *q = arg;
 
-	for (size_t i = 0; i < q->delivered_count; i++) {
-		if (str_ieq(q->delivered_to[i], address)) {
-			return true;
-		}
-	}
-	return false;
+	return delivered_to_has(&q->delivered_to, address);
 }
 
 /* was_deferred - has an earlier try of this recipient ended with "later"? */
@@ -170,7 +132,7 @@ void request_begin(struct agent_request *aq)
 	int64_t len = agent_read_first(&q->q);
 
 	if (len >= 0) {
-		find_delivered_to(q, g->host.scratch, (size_t)len);
+		delivered_to_find(&q->delivered_to, &aq->arena, g->host.scratch, (size_t)len);
 	}
 	q->recipients = arena_alloc(&q->q.arena, (count + 1) * sizeof(*q->recipients));
 	map_wait_init(&q->wait, g->host.service.loop, on_answers, q);

@@ -11,14 +11,14 @@
 #include "route/expand.h"
 #include "deliver/deliver.h"
 #include "applets/deliver/agent/agent.h"
+#include "applets/deliver/agent/delivered_to.h"
 
 struct local;
 
 /* One message. Freed when its last job has ended. */
 struct request {
-	struct agent_request q;    /* first */
-	const char **delivered_to; /* values of the Delivered-To headers */
-	size_t delivered_count;
+	struct agent_request q; /* first */
+	struct delivered_to delivered_to;
 	struct recipient *recipients; /* q.r.recipient_count of them */
 	struct map_wait wait;         /* the tables of those not begun */
 };
