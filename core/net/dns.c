@@ -2,9 +2,7 @@
  * dns - asynchronous DNS on the event loop, with c-ares
  *
  * /etc/hosts comes first and is parsed by us (dns_hosts.c), because c-ares would read the
- * file for every question. Both it and /etc/resolv.conf are looked at once a
- * second at most; when resolv.conf changes, new questions use a new channel
- * and the old one lives until its last answer.
+ * file for every question.
  *
  * c-ares cannot take back one question: dns_cancel() only forgets who asked.
  *
@@ -24,42 +22,16 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/crypto.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "net/dns_channel.h"
 #include "net/dns_hosts.h"
+#include "net/dns_raw.h"
 
-enum { QUERY_MS = 3000, QUERY_TRIES = 2 };
+enum { EDNS_BYTES = 1232 };
 
-struct channel;
-
-struct dns_watch {
-	struct watch watch;
-	struct dns_watch *next;
-	struct channel *channel;
-};
-
-struct channel {
-	struct dns *dns;
-	struct channel *next;
-	ares_channel ares;
-	struct dns_watch *watches;
-	struct timer timer;
-	unsigned pending; /* questions under way */
-	bool retired;
-};
-
-struct dns {
-	struct loop *loop;
-	struct channel *channels; /* the first one takes new questions */
-	struct timer sweep;
-	time_t looked;
-	struct timespec resolv_time, hosts_time;
-	struct dns_hosts hosts;
-	char *servers;    /* instead of resolv.conf's; NULL: those */
-	char *hosts_path; /* instead of /etc/hosts; NULL: that */
-};
-
-enum query_kind { QUERY_PEER, QUERY_HOST, QUERY_MX };
+enum query_kind { QUERY_PEER, QUERY_HOST, QUERY_MX, QUERY_TLSA };
 
 struct dns_query {
 	struct channel *channel;
@@ -69,173 +41,10 @@ struct dns_query {
 	void *arg;
 	char addr[64]; /* PEER: what must be among the addresses */
 	char *name;
-	bool starting, done;
+	bool starting, done, authenticated;
+	unsigned port;  /* TLSA */
+	char *end_name; /* TLSA: the end of name's CNAMEs, while that is asked for */
 };
-
-static const char *hosts_path(const struct dns *d)
-{
-	return d->hosts_path != NULL ? d->hosts_path : "/etc/hosts";
-}
-
-/* ---- Channels ---- */
-
-static void set_timer(struct channel *ch);
-
-static void on_dns_ready(struct watch *w, unsigned events)
-{
-	struct dns_watch *dw = w->owner;
-	struct channel *ch = dw->channel;
-	int fd = w->fd;
-
-	ares_process_fd(ch->ares, events & (LOOP_READ | LOOP_HANGUP) ? fd : ARES_SOCKET_BAD,
-		events & LOOP_WRITE ? fd : ARES_SOCKET_BAD);
-	set_timer(ch);
-}
-
-static void on_dns_timer(struct timer *t)
-{
-	struct channel *ch = t->owner;
-
-	ares_process_fd(ch->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-	set_timer(ch);
-}
-
-static void set_timer(struct channel *ch)
-{
-	struct timeval tv, *left = ares_timeout(ch->ares, NULL, &tv);
-
-	if (left == NULL) {
-		loop_untimer(ch->dns->loop, &ch->timer);
-	} else {
-		loop_timer(ch->dns->loop, &ch->timer,
-			(int64_t)left->tv_sec * 1000 + left->tv_usec / 1000 + 1, on_dns_timer, ch);
-	}
-}
-
-/* on_socket_state - c-ares opens, uses and closes sockets */
-static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writable)
-{
-	struct channel *ch = arg;
-	struct dns_watch **link = &ch->watches, *dw;
-	unsigned events = (readable ? LOOP_READ : 0u) | (writable ? LOOP_WRITE : 0u);
-
-	while (*link != NULL && (*link)->watch.fd != fd) {
-		link = &(*link)->next;
-	}
-	dw = *link;
-	if (events == 0) {
-		if (dw != NULL) {
-			*link = dw->next;
-			loop_unwatch(ch->dns->loop, &dw->watch);
-			mem_free(dw);
-		}
-		return;
-	}
-	if (dw != NULL) {
-		loop_want(ch->dns->loop, &dw->watch, events);
-		return;
-	}
-	dw = mem_alloc(sizeof(*dw));
-	dw->channel = ch;
-	dw->next = ch->watches;
-	ch->watches = dw;
-	loop_watch(ch->dns->loop, &dw->watch, fd, events, on_dns_ready, dw);
-}
-
-static void add_channel(struct dns *d)
-{
-	struct channel *ch = mem_alloc(sizeof(*ch));
-	struct ares_options options;
-	char lookups[] = "b";
-	int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
-		ARES_OPT_SOCK_STATE_CB;
-
-	memset(&options, 0, sizeof(options));
-	options.flags = ARES_FLAG_NOSEARCH; /* mail domains are complete */
-	options.timeout = QUERY_MS;
-	options.tries = QUERY_TRIES;
-	options.lookups = lookups;
-	options.sock_state_cb = on_socket_state;
-	options.sock_state_cb_data = ch;
-	ch->dns = d;
-	if (ares_init_options(&ch->ares, &options, mask) != ARES_SUCCESS) {
-		mem_free(ch);
-		return;
-	}
-	if (d->servers != NULL) {
-		(void)ares_set_servers_ports_csv(ch->ares, d->servers);
-	}
-	ch->next = d->channels;
-	d->channels = ch;
-}
-
-static void free_channel(struct channel *ch)
-{
-	loop_untimer(ch->dns->loop, &ch->timer);
-	ares_destroy(ch->ares); /* ends its questions; their sockets are reported closed */
-	mem_free(ch);
-}
-
-/* sweep - retired channels without questions go; not from inside their own callbacks */
-static void sweep(struct timer *t)
-{
-	struct dns *d = t->owner;
-	struct channel **link = &d->channels;
-
-	while (*link != NULL) {
-		struct channel *ch = *link;
-
-		if (ch->retired && ch->pending == 0) {
-			*link = ch->next;
-			free_channel(ch);
-		} else {
-			link = &ch->next;
-		}
-	}
-}
-
-static bool changed(const char *path, struct timespec *seen)
-{
-	struct stat st;
-	struct timespec now = { 0, 0 };
-	bool differs;
-
-	if (stat(path, &st) == 0) {
-		now = st.st_mtim;
-	}
-	differs = now.tv_sec != seen->tv_sec || now.tv_nsec != seen->tv_nsec;
-	*seen = now;
-	return differs;
-}
-
-/* refresh - follow /etc/hosts and /etc/resolv.conf, once a second at most */
-static void refresh(struct dns *d)
-{
-	time_t now = time(NULL);
-
-	if (now == d->looked) {
-		return;
-	}
-	d->looked = now;
-	if (changed(hosts_path(d), &d->hosts_time)) {
-		dns_hosts_read(&d->hosts, hosts_path(d));
-	}
-	if (changed("/etc/resolv.conf", &d->resolv_time) && d->channels != NULL) {
-		d->channels->retired = true;
-		if (d->channels->pending == 0) {
-			loop_timer(d->loop, &d->sweep, 0, sweep, d);
-		}
-	}
-}
-
-/* current_channel - made with the first question; NULL: c-ares cannot start */
-static struct channel *current_channel(struct dns *d)
-{
-	if (d->channels == NULL || d->channels->retired) {
-		add_channel(d);
-	}
-	return d->channels != NULL && !d->channels->retired ? d->channels : NULL;
-}
 
 struct dns *dns_new(struct loop *loop)
 {
@@ -256,7 +65,7 @@ void dns_free(struct dns *d)
 		struct channel *ch = d->channels;
 
 		d->channels = ch->next;
-		free_channel(ch);
+		dns_channel_free(ch);
 	}
 	dns_hosts_free(&d->hosts);
 	mem_free(d->servers);
@@ -286,6 +95,7 @@ void dns_set_hosts(struct dns *d, const char *path)
 static void free_query(struct dns_query *q)
 {
 	mem_free(q->name);
+	mem_free(q->end_name);
 	mem_free(q);
 }
 
@@ -298,8 +108,9 @@ static void answer(
 
 	q->fn = NULL;
 	q->done = true;
+	ch->dns->authenticated = q->authenticated;
 	if (ch->pending-- == 1 && ch->retired) {
-		loop_timer(ch->dns->loop, &ch->dns->sweep, 0, sweep, ch->dns);
+		loop_timer(ch->dns->loop, &ch->dns->sweep, 0, dns_channel_sweep, ch->dns);
 	}
 	if (fn != NULL) {
 		fn(q->arg, status, values, count);
@@ -312,7 +123,7 @@ static void answer(
 static struct dns_query *new_query(
 	struct dns *d, enum query_kind kind, dns_answer_fn *fn, void *arg)
 {
-	struct channel *ch = current_channel(d);
+	struct channel *ch = dns_channel_current(d);
 	struct dns_query *q;
 
 	if (ch == NULL) {
@@ -339,7 +150,7 @@ static struct dns_query *started(struct dns_query *q)
 		free_query(q);
 		q = NULL;
 	}
-	set_timer(ch);
+	dns_channel_timer(ch);
 	return q;
 }
 
@@ -469,7 +280,7 @@ struct dns_query *dns_peer_name(struct dns *d, const char *addr, dns_answer_fn *
 	int family = strchr(addr, ':') != NULL ? AF_INET6 : AF_INET;
 	struct dns_query *q;
 
-	refresh(d);
+	dns_refresh(d);
 	if (!dns_canonical_addr(addr, canon)) {
 		fn(arg, DNS_NOT_FOUND, NULL, 0);
 		return NULL;
@@ -501,7 +312,7 @@ struct dns_query *dns_host(
 	struct dns_query *q;
 	size_t count;
 
-	refresh(d);
+	dns_refresh(d);
 	if (dns_canonical_addr(name, canon)) {
 		bool is6 = strchr(canon, ':') != NULL;
 
@@ -530,6 +341,69 @@ struct dns_query *dns_host(
 	return started(q);
 }
 
+/* ---- Answers with their flags ---- */
+
+/* vouches - does it count what the channel's servers say of validation? */
+static bool vouches(struct channel *ch)
+{
+	enum dns_trust trust = ch->dns->trust;
+	struct ares_addr_node *list = NULL;
+
+	if (ch->vouches < 0) {
+		ch->vouches = trust == DNS_TRUST_ANY ||
+			(trust == DNS_TRUST_LOOPBACK &&
+				ares_get_servers(ch->ares, &list) == ARES_SUCCESS && list != NULL);
+		for (const struct ares_addr_node *n = list; n != NULL; n = n->next) {
+			char text[64] = "";
+
+			(void)inet_ntop(n->family, &n->addr, text, sizeof(text));
+			ch->vouches = ch->vouches && is_loopback(text);
+		}
+		ares_free_data(list);
+	}
+	return ch->vouches > 0;
+}
+
+/* ask_raw - the answer comes as it is (raw_status) */
+static void ask_raw(struct dns_query *q, const char *name, int type, ares_callback fn)
+{
+	unsigned char *query = NULL;
+	unsigned short id;
+	int len = 0, status;
+
+	if (!vouches(q->channel)) {
+		ares_query(q->channel->ares, name, ns_c_in, type, fn, q);
+		return;
+	}
+	random_bytes(&id, sizeof(id));
+	status = ares_create_query(name, ns_c_in, type, id, 1, &query, &len, EDNS_BYTES);
+	if (status != ARES_SUCCESS) {
+		fn(q, status, 0, NULL, 0);
+		return;
+	}
+	dns_raw_ask_authenticated(query, (size_t)len);
+	ares_send(q->channel->ares, query, len, fn, q);
+	ares_free_string(query);
+}
+
+/* raw_status - c-ares says of what it sent as it was only whether something came */
+static int raw_status(struct dns_query *q, int status, const unsigned char *reply, int len)
+{
+	q->authenticated = false;
+	if (status != ARES_SUCCESS) {
+		return status;
+	}
+	q->authenticated = vouches(q->channel) && dns_raw_authenticated(reply, (size_t)len);
+	switch (dns_raw_rcode(reply, (size_t)len)) {
+	case 0:
+		return ARES_SUCCESS;
+	case 3:
+		return ARES_ENOTFOUND;
+	default:
+		return ARES_ESERVFAIL;
+	}
+}
+
 struct mx_row {
 	unsigned short priority;
 	const char *host;
@@ -552,6 +426,7 @@ static void on_mx(void *arg, int status, int timeouts, unsigned char *reply, int
 	enum dns_status st;
 
 	(void)timeouts;
+	status = raw_status(q, status, reply, len);
 	if (status == ARES_SUCCESS) {
 		status = ares_parse_mx_reply(reply, len, &list);
 	}
@@ -582,13 +457,126 @@ struct dns_query *dns_mx(struct dns *d, const char *domain, dns_answer_fn *fn, v
 {
 	struct dns_query *q;
 
-	refresh(d);
+	dns_refresh(d);
 	q = new_query(d, QUERY_MX, fn, arg);
 	if (q == NULL) {
 		return NULL;
 	}
-	ares_query(q->channel->ares, domain, ns_c_in, ns_t_mx, on_mx, q);
+	ask_raw(q, domain, DNS_RAW_MX, on_mx);
 	return started(q);
+}
+
+/* ---- TLSA ---- */
+
+static void ask_tlsa(struct dns_query *q, const char *host);
+
+/* give_tlsa - the texts stand one after the other in list */
+static void give_tlsa(struct dns_query *q, const struct buf *list, size_t count)
+{
+	const char *values[DNS_VALUES_MAX], *p = buf_str(list);
+
+	for (size_t i = 0; i < count; i++) {
+		values[i] = p;
+		p += strlen(p) + 1;
+	}
+	answer(q, DNS_OK, values, count);
+}
+
+static void on_tlsa(void *arg, int status, int timeouts, unsigned char *reply, int len)
+{
+	struct dns_query *q = arg;
+	struct buf list = BUF_INIT;
+	bool aliased = q->end_name != NULL;
+	enum dns_status st;
+	int count = 0;
+
+	(void)timeouts;
+	status = raw_status(q, status, reply, len);
+	st = map_status(status);
+	if (st == DNS_OK) {
+		count = dns_raw_tlsa(reply, (size_t)len, DNS_VALUES_MAX, &list);
+	}
+	mem_free(q->end_name);
+	q->end_name = NULL;
+	if (st == DNS_TRY_AGAIN || count < 0) {
+		answer(q, DNS_TRY_AGAIN, NULL, 0);
+	} else if (q->authenticated && count > 0) {
+		give_tlsa(q, &list, (size_t)count);
+	} else if (aliased && q->fn != NULL) {
+		ask_tlsa(q, q->name); /* RFC 7672 2.2.2: then at the name itself */
+	} else {
+		answer(q, DNS_NOT_FOUND, NULL, 0);
+	}
+	buf_free(&list);
+}
+
+static void ask_tlsa(struct dns_query *q, const char *host)
+{
+	char name[300];
+
+	(void)snprintf(name, sizeof(name), "_%u._tcp.%s", q->port, host);
+	ask_raw(q, name, DNS_RAW_TLSA, on_tlsa);
+}
+
+/*
+ * on_signed - the host's address: is its zone signed? Where it is not, nobody asks for TLSA: some
+ * name servers fail at a type that they do not know (RFC 7672 2.2.1).
+ */
+static void on_signed(void *arg, int status, int timeouts, unsigned char *reply, int len)
+{
+	struct dns_query *q = arg;
+	enum dns_status st;
+	char end[256];
+
+	(void)timeouts;
+	status = raw_status(q, status, reply, len);
+	st = map_status(status);
+	if (st == DNS_TRY_AGAIN ||
+		(st == DNS_OK && q->authenticated &&
+			!dns_raw_end(reply, (size_t)len, q->name, end))) {
+		answer(q, DNS_TRY_AGAIN, NULL, 0);
+	} else if (!q->authenticated || q->fn == NULL) {
+		answer(q, DNS_NOT_FOUND, NULL, 0);
+	} else if (st == DNS_OK && !str_ieq(end, q->name)) {
+		q->end_name = mem_strdup(end);
+		ask_tlsa(q, end);
+	} else {
+		ask_tlsa(q, q->name);
+	}
+}
+
+struct dns_query *dns_tlsa(
+	struct dns *d, const char *host, unsigned port, dns_answer_fn *fn, void *arg)
+{
+	char canon[64];
+	struct dns_query *q;
+
+	dns_refresh(d);
+	q = new_query(d, QUERY_TLSA, fn, arg);
+	if (q == NULL) {
+		return NULL;
+	}
+	if (!vouches(q->channel) || dns_canonical_addr(host, canon)) {
+		answer(q, DNS_NOT_FOUND, NULL, 0);
+	} else {
+		q->port = port;
+		q->name = mem_strdup(host);
+		ask_raw(q, host, DNS_RAW_A, on_signed);
+	}
+	return started(q);
+}
+
+void dns_trust_resolver(struct dns *d, enum dns_trust trust)
+{
+	d->trust = trust;
+	for (struct channel *ch = d->channels; ch != NULL; ch = ch->next) {
+		ch->vouches = -1;
+	}
+}
+
+bool dns_authenticated(const struct dns *d)
+{
+	return d->authenticated;
 }
 
 void dns_cancel(struct dns_query *q)

@@ -44,6 +44,21 @@ struct dns_query *dns_host(
  * are no host names are left out; DNS_TRY_AGAIN when none is. DNS_NOT_FOUND: no MX.
  */
 struct dns_query *dns_mx(struct dns *d, const char *domain, dns_answer_fn *fn, void *arg);
+/*
+ * TLSA records of a host's port (RFC 6698; RFC 7672 2.2: at the end of its CNAMEs first), as
+ * "usage selector type hex". DNS_NOT_FOUND: none, or the zone is not signed, or no answer is to be
+ * believed (dns_trust_resolver); DNS_TRY_AGAIN: nobody knows, and the server must not be believed.
+ */
+struct dns_query *dns_tlsa(
+	struct dns *d, const char *host, unsigned port, dns_answer_fn *fn, void *arg);
+/*
+ * Whose word counts that an answer was validated (the AD bit, RFC 6840 5.8): a name server on this
+ * host (the default), any, nobody.
+ */
+enum dns_trust { DNS_TRUST_LOOPBACK, DNS_TRUST_ANY, DNS_TRUST_NONE };
+void dns_trust_resolver(struct dns *d, enum dns_trust trust);
+/* Inside the fn of dns_mx() and dns_tlsa(): a validated answer, by one whose word counts. */
+bool dns_authenticated(const struct dns *d);
 void dns_cancel(struct dns_query *q);
 
 #endif

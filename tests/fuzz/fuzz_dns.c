@@ -17,7 +17,7 @@
 #include "fuzz.h"
 
 enum {
-	ASK_KINDS = 6,
+	ASK_KINDS = 7,
 	F_CANCEL = 8, /* the question is forgotten after the first answer */
 	TURNS = 100,
 	VALUES = 64,
@@ -51,7 +51,7 @@ static void put_answer(struct asking *a, struct buf *reply, const unsigned char 
 
 	p = part.len < 4 ? none : p;
 	head[2] |= p[0] & 0x10 ? 2 : 0; /* cut off */
-	head[3] |= p[0] & 0x0f;
+	head[3] |= p[0] & 0x2f;         /* a validated answer, and how it went */
 	for (size_t i = 0; i < 3; i++) {
 		head[7 + 2 * i] = p[1 + i];
 	}
@@ -148,6 +148,18 @@ static void check_exchanger(const char *text, unsigned *before)
 	}
 }
 
+/* check_record - "usage selector type hex" */
+static void check_record(const char *text)
+{
+	unsigned part[3];
+	int len = 0;
+
+	REQUIRE(sscanf(text, "%3u %3u %3u %n", &part[0], &part[1], &part[2], &len) == 3 && len > 0);
+	REQUIRE(part[0] < 256 && part[1] < 256 && part[2] < 256);
+	REQUIRE(text[len] != '\0' &&
+		text[len + (int)strspn(text + len, "0123456789abcdef")] == '\0');
+}
+
 static void on_answer(void *arg, enum dns_status status, const char *const *values, size_t count)
 {
 	struct asking *a = arg;
@@ -165,6 +177,9 @@ static void on_answer(void *arg, enum dns_status status, const char *const *valu
 			check_peer(a, values[i]);
 		} else if (a->kind < 5) {
 			check_address(a, values[i]);
+		} else if (a->kind == 6) {
+			REQUIRE(a->answers >= 2);
+			check_record(values[i]);
 		} else {
 			check_exchanger(values[i], &preference);
 		}
@@ -186,6 +201,8 @@ static struct dns_query *ask(struct asking *a, struct dns *d)
 		return dns_host(d, name, false, true, on_answer, a);
 	case 4:
 		return dns_host(d, name, true, true, on_answer, a);
+	case 6:
+		return dns_tlsa(d, name, 25, on_answer, a);
 	default:
 		return dns_mx(d, name, on_answer, a);
 	}

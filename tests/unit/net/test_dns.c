@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/encode.h"
 #include "base/loop.h"
 #include "base/str.h"
 #include "net/dns.h"
@@ -19,8 +20,8 @@
 #define FF "\xff\xff\xff\xff\xff\xff\xff\xff"
 #define LABEL FF FF FF
 
-/* What the server knows. Types: 1 A, 12 PTR, 15 MX, 28 AAAA. Unknown names are NXDOMAIN, "dead."
- * names get no answer. */
+/* What the server knows. Types: 1 A, 5 CNAME, 12 PTR, 15 MX, 28 AAAA, 52 TLSA. Unknown names are
+ * NXDOMAIN, "dead." names get no answer, "signed." ones a validated answer, when asked for it. */
 static const struct {
 	const char *name;
 	int type;
@@ -37,12 +38,26 @@ static const struct {
 	{ "odd.example", 15, LABEL "." LABEL "." LABEL, 30 },
 	{ "bad.example", 15, "a\nb.example", 10 }, { "six.example", 28, "2001:db8::7", 0 },
 	{ "mixed.example", 1, "2001:db8::7", 0 }, /* AAAA where A was asked for */
+	{ "mx.signed.example", 1, "192.2.3.4", 0 },
+	{ "_25._tcp.mx.signed.example", 52, "3 1 1 0123abcd", 0 },
+	{ "_25._tcp.mx.signed.example", 52, "2 0 2 ff", 0 },
+	{ "_25._tcp.mx.signed.example", 52, "", 0 }, /* cut short */
+	{ "signed.example", 15, "mx.signed.example", 10 },
+	{ "alias.signed.example", 5, "mx.signed.example", 0 },
+	{ "lone.signed.example", 5, "bare.signed.example", 0 },
+	{ "_25._tcp.lone.signed.example", 52, "3 0 0 aa", 0 },
+	{ "loop.signed.example", 5, "loop.signed.example", 0 },
+	{ "six.signed.example", 28, "2001:db8::7", 0 },
+	{ "_465._tcp.six.signed.example", 52, "3 1 2 00", 0 },
+	{ "broken.signed.example", 1, "192.2.3.4", 0 },            /* its TLSA records: servfail */
+	{ "_25._tcp.mail.good.example", 52, "3 1 1 0123abcd", 0 }, /* not signed */
 };
 
 struct server {
 	int fd;
 	struct watch watch;
 	int questions;
+	unsigned last_flags; /* of the last question */
 };
 
 static void put16(struct buf *b, unsigned n)
@@ -94,6 +109,16 @@ static void put_record(struct buf *b, size_t i)
 	if (zone[i].type == 1 || zone[i].type == 28) {
 		(void)inet_pton(v6 ? AF_INET6 : AF_INET, zone[i].value, &addr);
 		buf_add(&data, &addr, v6 ? 16 : 4);
+	} else if (zone[i].type == 52) {
+		struct slice rest = slice_of(zone[i].value), word;
+
+		for (int k = 0; (word = slice_word(&rest, " ")).ptr != NULL; k++) {
+			if (k < 3) {
+				buf_addc(&data, (char)(word.ptr[0] - '0'));
+			} else {
+				(void)hex_decode(&data, word.ptr, word.len);
+			}
+		}
 	} else {
 		if (zone[i].type == 15) {
 			put16(&data, (unsigned)zone[i].preference);
@@ -105,6 +130,12 @@ static void put_record(struct buf *b, size_t i)
 	buf_free(&data);
 }
 
+static bool answers(size_t i, const char *name, unsigned type)
+{
+	return str_ieq(zone[i].name, name) &&
+		((unsigned)zone[i].type == type || (zone[i].type == 5 && type != 52));
+}
+
 static void on_question(struct watch *w, unsigned events)
 {
 	struct server *s = w->owner;
@@ -114,7 +145,7 @@ static void on_question(struct watch *w, unsigned events)
 	struct buf reply = BUF_INIT;
 	char name[300];
 	ssize_t n = recvfrom(s->fd, q, sizeof(q), 0, (struct sockaddr *)&from, &from_len);
-	unsigned type, count = 0;
+	unsigned type, count = 0, validated = 0;
 	size_t name_len;
 	bool known = false;
 
@@ -130,17 +161,26 @@ static void on_question(struct watch *w, unsigned events)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(zone); i++) {
 		known = known || str_ieq(zone[i].name, name);
-		count += str_ieq(zone[i].name, name) && (unsigned)zone[i].type == type;
+		count += answers(i, name, type);
 	}
 	buf_add(&reply, q, 2);
-	put16(&reply, str_ends(name, "servfail.example") ? 0x8182 : known ? 0x8180 : 0x8183);
+	s->last_flags = (unsigned)q[2] << 8 | q[3];
+	if (str_ends(name, "signed.example") && (q[3] & 0x20)) {
+		validated = 0x20; /* RFC 6840 5.7: only for those who ask */
+	}
+	put16(&reply,
+		(str_ends(name, "servfail.example") || str_ends(name, "_tcp.broken.signed.example")
+				? 0x8182
+				: known ? 0x8180
+					: 0x8183) |
+			validated);
 	put16(&reply, 1);
 	put16(&reply, count);
 	put16(&reply, 0);
 	put16(&reply, 0);
 	buf_add(&reply, q + 12, name_len + 4);
 	for (size_t i = 0; i < ARRAY_LEN(zone); i++) {
-		if (str_ieq(zone[i].name, name) && (unsigned)zone[i].type == type) {
+		if (answers(i, name, type)) {
 			put_record(&reply, i);
 		}
 	}
@@ -152,7 +192,7 @@ struct rig {
 	struct loop *loop;
 	struct dns *dns;
 	struct server server;
-	bool done;
+	bool done, authenticated;
 	enum dns_status status;
 	char text[500]; /* the values, separated by blanks */
 };
@@ -190,6 +230,7 @@ static void on_answer(void *arg, enum dns_status status, const char *const *valu
 	struct rig *r = arg;
 
 	r->done = true;
+	r->authenticated = dns_authenticated(r->dns);
 	r->status = status;
 	r->text[0] = '\0';
 	for (size_t i = 0; i < count; i++) {
@@ -349,5 +390,78 @@ TEST(dns, hosts_file)
 	(void)dns_peer_name(r->dns, "2001:db8::7", on_answer, r);
 	CHECK(r->done);
 	CHECK_STR(r->text, "MAIL.hosts.example");
+	end_rig(r);
+}
+
+static void ask_tlsa(
+	struct rig *r, const char *host, unsigned port, enum dns_status status, const char *text)
+{
+	CHECK_ROW(host);
+	r->done = false;
+	(void)dns_tlsa(r->dns, host, port, on_answer, r);
+	wait_answer(r);
+	CHECK_INT(r->status, status);
+	CHECK_STR(r->text, text);
+	CHECK_ROW(NULL);
+}
+
+TEST(dns, tlsa)
+{
+	struct rig *r = new_rig();
+
+	ask_tlsa(r, "mx.signed.example", 25, DNS_OK, "3 1 1 0123abcd, 2 0 2 ff");
+	CHECK(r->authenticated);
+	ask_tlsa(r, "MX.signed.example", 587, DNS_NOT_FOUND, "");
+	/* At the end of the aliases, then at the name itself. */
+	ask_tlsa(r, "alias.signed.example", 25, DNS_OK, "3 1 1 0123abcd, 2 0 2 ff");
+	ask_tlsa(r, "lone.signed.example", 25, DNS_OK, "3 0 0 aa");
+	ask_tlsa(r, "loop.signed.example", 25, DNS_TRY_AGAIN, "");
+	ask_tlsa(r, "six.signed.example", 465, DNS_OK, "3 1 2 00");
+	ask_tlsa(r, "nobody.signed.example", 25, DNS_NOT_FOUND, "");
+	ask_tlsa(r, "broken.signed.example", 25, DNS_TRY_AGAIN, "");
+	ask_tlsa(r, "servfail.example", 25, DNS_TRY_AGAIN, "");
+	ask_tlsa(r, "192.0.2.1", 25, DNS_NOT_FOUND, "");
+	/* A zone that is not signed is not even asked. */
+	r->server.questions = 0;
+	ask_tlsa(r, "mail.good.example", 25, DNS_NOT_FOUND, "");
+	CHECK_INT(r->server.questions, 1);
+	CHECK(!r->authenticated);
+	end_rig(r);
+}
+
+TEST(dns, whose_word_counts)
+{
+	struct rig *r = new_rig();
+
+	(void)dns_mx(r->dns, "signed.example", on_answer, r);
+	wait_answer(r);
+	CHECK_STR(r->text, "10 mx.signed.example");
+	CHECK(r->authenticated);
+	CHECK(r->server.last_flags & 0x20);
+	r->done = false;
+	(void)dns_mx(r->dns, "good.example", on_answer, r);
+	wait_answer(r);
+	CHECK_STR(r->text, "10 mail.good.example, 20 backup.good.example");
+	CHECK(!r->authenticated);
+	r->done = false;
+	(void)dns_mx(r->dns, "nobody.signed.example", on_answer, r);
+	wait_answer(r);
+	CHECK_INT(r->status, DNS_NOT_FOUND);
+	r->done = false;
+	(void)dns_mx(r->dns, "servfail.example", on_answer, r);
+	wait_answer(r);
+	CHECK_INT(r->status, DNS_TRY_AGAIN);
+	dns_trust_resolver(r->dns, DNS_TRUST_NONE);
+	r->done = false;
+	(void)dns_mx(r->dns, "signed.example", on_answer, r);
+	wait_answer(r);
+	CHECK_STR(r->text, "10 mx.signed.example");
+	CHECK(!r->authenticated);
+	CHECK(!(r->server.last_flags & 0x20));
+	r->server.questions = 0;
+	ask_tlsa(r, "mx.signed.example", 25, DNS_NOT_FOUND, "");
+	CHECK_INT(r->server.questions, 0);
+	dns_trust_resolver(r->dns, DNS_TRUST_ANY);
+	ask_tlsa(r, "mx.signed.example", 25, DNS_OK, "3 1 1 0123abcd, 2 0 2 ff");
 	end_rig(r);
 }
