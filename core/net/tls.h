@@ -45,6 +45,12 @@ void tls_context_set_outdated(struct tls_context *ctx, bool outdated);
 /* The files have changed, and what they hold now could not be loaded: an older one is in use. */
 bool tls_context_outdated(const struct tls_context *ctx);
 
+/*
+ * "!SSLv2, !TLSv1", ">=TLSv1.2" or "TLSv1.1 TLSv1.2" as smtpd_tls_protocols has it: what of it this
+ * build has, 10 to 12; *min > *max: nothing. False: it is none of these.
+ */
+bool tls_versions(const char *protocols, int *min, int *max);
+
 struct tls *tls_new_server(struct tls_context *ctx);
 void tls_free(struct tls *t);
 

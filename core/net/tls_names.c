@@ -223,3 +223,80 @@ bool tls_suite_in(unsigned suite, const char *list)
 	}
 	return false;
 }
+
+/* ---- Versions ---- */
+
+/* version_of - 0: none that we know */
+static int version_of(struct slice word)
+{
+	static const struct {
+		const char *name;
+		int version;
+	} rows[] = {
+		{ "SSLv2", 8 },
+		{ "SSLv3", 9 },
+		{ "TLSv1", 10 },
+		{ "TLSv1.0", 10 },
+		{ "TLSv1.1", 11 },
+		{ "TLSv1.2", 12 },
+		{ "TLSv1.3", 13 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (slice_ieq(word, rows[i].name)) {
+			return rows[i].version;
+		}
+	}
+	return 0;
+}
+
+/* take_word - ">=X", "<=X", "!X", "X"; false: none of these */
+static bool take_word(
+	struct slice word, int *least, int *most, unsigned *listed, unsigned *excluded)
+{
+	bool bound = word.len > 2 && word.ptr[1] == '=';
+	size_t skip = bound ? 2 : word.ptr[0] == '!' ? 1 : 0;
+	int version = version_of((struct slice){ word.ptr + skip, word.len - skip });
+
+	if (version == 0) {
+		return false;
+	}
+	if (!bound) {
+		*(skip == 1 ? excluded : listed) |= 1u << version;
+	} else if (word.ptr[0] == '>') {
+		*least = version;
+	} else if (word.ptr[0] == '<') {
+		*most = version;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+bool tls_versions(const char *protocols, int *min, int *max)
+{
+	struct slice rest = slice_of(protocols), word;
+	unsigned listed = 0, excluded = 0;
+	int least = 10, most = 12;
+
+	while ((word = slice_word(&rest, ", :\t\r\n")).ptr != NULL) {
+		if (!take_word(word, &least, &most, &listed, &excluded)) {
+			return false;
+		}
+	}
+	excluded |= listed != 0 ? ~listed : 0;
+	*max = most < 12 ? most : 12;
+	while (*max >= 10 && (excluded >> *max & 1)) {
+		--*max;
+	}
+	/* What we offer has no holes: from the newest down. */
+	*min = *max;
+	least = least > 10 ? least : 10;
+	while (*min > least && !(excluded >> (*min - 1) & 1)) {
+		--*min;
+	}
+	if (*max < least) {
+		*min = *max + 1;
+	}
+	return true;
+}

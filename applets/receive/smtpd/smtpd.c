@@ -64,46 +64,16 @@ static bool on_socket(void)
 
 /* ---- TLS ---- */
 
-/* lowest_version - of "!SSLv2, !SSLv3, !TLSv1", ">=TLSv1.2" or "TLSv1.1 TLSv1.2": 10, 11, 12 */
+/* lowest_version - 10, 11, 12; what cannot be had is the newest that can */
 static int lowest_version(const char *protocols)
 {
-	static const struct {
-		const char *name;
-		int version;
-	} names[] = {
-		{ "TLSv1", 10 },
-		{ "TLSv1.0", 10 },
-		{ "TLSv1.1", 11 },
-		{ "TLSv1.2", 12 },
-		{ "TLSv1.3", 13 },
-	};
-	bool excluded[16] = { false }, listed[16] = { false }, any = false;
-	struct slice rest = slice_of(protocols), word;
-	int lowest = 10;
+	int min, max;
 
-	while ((word = slice_word(&rest, ", :\t\r\n")).ptr != NULL) {
-		bool negated = word.len > 1 && word.ptr[0] == '!';
-		bool from = word.len > 2 && memcmp(word.ptr, ">=", 2) == 0;
-		size_t skip = negated ? 1 : from ? 2 : 0;
-
-		for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-			if (!slice_ieq((struct slice){ word.ptr + skip, word.len - skip },
-				    names[i].name)) {
-				continue;
-			}
-			if (from) {
-				lowest = names[i].version;
-			} else if (negated) {
-				excluded[names[i].version] = true;
-			} else {
-				listed[names[i].version] = any = true;
-			}
-		}
+	if (!tls_versions(protocols, &min, &max)) {
+		log_warn("invalid TLS protocol list \"%s\"", protocols);
+		return 12;
 	}
-	while (lowest < 12 && (excluded[lowest] || (any && !listed[lowest]))) {
-		lowest++;
-	}
-	return lowest > 12 ? 12 : lowest;
+	return min <= max && min < 12 ? min : 12;
 }
 
 /* load_tls - while we still may read the key */
