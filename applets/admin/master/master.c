@@ -79,9 +79,9 @@ static void wrong(const char *fmt, ...)
 
 /* ---- Where services listen ---- */
 
-static const char folded[][16] = { "anvil", "bounce", "cleanup", "discard", "dnsblog", "error",
-	"flush", "lmtp", "postlogd", "proxymap", "qmqpd", "retry", "scache", "showq", "smtp",
-	"tlsmgr", "tlsproxy", "trivial-rewrite", "verify", "virtual" };
+static const char folded[][16] = { "anvil", "bounce", "cleanup", "dnsblog", "error", "flush",
+	"lmtp", "postlogd", "proxymap", "qmqpd", "retry", "scache", "showq", "smtp", "tlsmgr",
+	"tlsproxy", "trivial-rewrite", "verify", "virtual" };
 
 static bool is_folded(const char *command)
 {
