@@ -51,6 +51,10 @@ static const struct {
 	{ "_465._tcp.six.signed.example", 52, "3 1 2 00", 0 },
 	{ "broken.signed.example", 1, "192.2.3.4", 0 },            /* its TLSA records: servfail */
 	{ "_25._tcp.mail.good.example", 52, "3 1 1 0123abcd", 0 }, /* not signed */
+	{ "half.signed.example", 1, "192.2.3.4", 0 },
+	{ "_25._tcp.half.signed.example", 52, "3 1 1 0123abcd",
+		0 },                                     /* not signed, its address is */
+	{ "liar.example", 15, "mail.good.example", 10 }, /* says that it is, asked or not */
 };
 
 struct server {
@@ -165,7 +169,9 @@ static void on_question(struct watch *w, unsigned events)
 	}
 	buf_add(&reply, q, 2);
 	s->last_flags = (unsigned)q[2] << 8 | q[3];
-	if (str_ends(name, "signed.example") && (q[3] & 0x20)) {
+	if ((str_ends(name, "signed.example") && !str_ends(name, "_tcp.half.signed.example") &&
+		    (q[3] & 0x20)) ||
+		str_ieq(name, "liar.example")) {
 		validated = 0x20; /* RFC 6840 5.7: only for those who ask */
 	}
 	put16(&reply,
@@ -421,6 +427,7 @@ TEST(dns, tlsa)
 	ask_tlsa(r, "broken.signed.example", 25, DNS_TRY_AGAIN, "");
 	ask_tlsa(r, "servfail.example", 25, DNS_TRY_AGAIN, "");
 	ask_tlsa(r, "192.0.2.1", 25, DNS_NOT_FOUND, "");
+	ask_tlsa(r, "half.signed.example", 25, DNS_NOT_FOUND, "");
 	/* A zone that is not signed is not even asked. */
 	r->server.questions = 0;
 	ask_tlsa(r, "mail.good.example", 25, DNS_NOT_FOUND, "");
@@ -458,6 +465,11 @@ TEST(dns, whose_word_counts)
 	CHECK_STR(r->text, "10 mx.signed.example");
 	CHECK(!r->authenticated);
 	CHECK(!(r->server.last_flags & 0x20));
+	r->done = false;
+	(void)dns_mx(r->dns, "liar.example", on_answer, r);
+	wait_answer(r);
+	CHECK_STR(r->text, "10 mail.good.example");
+	CHECK(!r->authenticated);
 	r->server.questions = 0;
 	ask_tlsa(r, "mx.signed.example", 25, DNS_NOT_FOUND, "");
 	CHECK_INT(r->server.questions, 0);
