@@ -9,6 +9,7 @@
 #include "conf/params.h"
 #include "applets/daemon/certificate.h"
 #include "applets/daemon/supervise.h"
+#include "applets/deliver/smtp/tls_policy.h"
 #include "applets/admin/dovecot/dovecot.h"
 #include "applets/admin/postfix/check.h"
 
@@ -41,6 +42,11 @@ static void check_dovecot_services(void)
 	arena_free(&config.arena);
 }
 
+static void warn(const char *text)
+{
+	warning("%s", text);
+}
+
 void check_certificates(void)
 {
 	struct tls_server_config files = { 0 };
@@ -54,6 +60,8 @@ void check_certificates(void)
 		warning("smtpd_tls_eccert_file: only one certificate is served, that of "
 			"smtpd_tls_cert_file");
 	}
+	tls_policies_check(false, warn);
+	tls_policies_check(true, warn);
 	if (access(param.dovecot_config_file, F_OK) == 0) {
 		check_dovecot_services(); /* and their certificate */
 	}

@@ -27,35 +27,6 @@ enum { SESSIONS_MAX = 256 };
 
 /* ---- Of a service ---- */
 
-/* global_level - smtp_tls_security_level, or what was before it */
-static bool global_level(const struct tls_settings *s, enum tls_level *out)
-{
-	if (s->level[0] != '\0') {
-		return tls_level_parse(s->level, out);
-	}
-	*out = s->enforce ? (s->enforce_name ? TLS_LEVEL_VERIFY : TLS_LEVEL_ENCRYPT)
-		: s->use  ? TLS_LEVEL_MAY
-			  : TLS_LEVEL_NONE;
-	return true;
-}
-
-/* own_files - our certificate: chain_files, or RSA's, or EC's. False: none is wanted */
-static bool own_files(const struct tls_settings *s, struct tls_server_config *own)
-{
-	memset(own, 0, sizeof(*own));
-	if (s->chain_files[0] != '\0') {
-		own->cert_file = own->key_file = s->chain_files;
-		own->several = true;
-	} else if (s->cert_file[0] != '\0') {
-		own->cert_file = s->cert_file;
-		own->key_file = s->key_file;
-	} else {
-		own->cert_file = s->ec_cert_file;
-		own->key_file = s->ec_key_file;
-	}
-	return own->cert_file[0] != '\0';
-}
-
 static void open_client(struct tls_policies *ps)
 {
 	const struct tls_settings *s = &ps->settings;
@@ -64,7 +35,7 @@ static void open_client(struct tls_policies *ps)
 		.ca_path = s->ca_path,
 		.ca_default = param.tls_append_default_CA &&
 			(s->ca_file[0] != '\0' || s->ca_path[0] != '\0'),
-		.own = own_files(s, &own) ? &own : NULL,
+		.own = tls_settings_own(s, &own) ? &own : NULL,
 		.depth = (unsigned)s->depth,
 		.several_labels = param.tls_wildcard_matches_multiple_labels,
 		.clock_floor = param.tls_clock_floor,
@@ -88,7 +59,7 @@ struct tls_policies *tls_policies_open(bool lmtp, struct buf *error)
 
 	ps->refs = 1;
 	tls_settings_load(&ps->settings, lmtp);
-	if (!global_level(&ps->settings, &ps->level)) {
+	if (!tls_settings_level(&ps->settings, &ps->level)) {
 		buf_addf(error, "%s_tls_security_level: invalid TLS level \"%s\"",
 			ps->settings.service, ps->settings.level);
 		mem_free(ps);

@@ -45,6 +45,8 @@ bool tls_level_parse(const char *text, enum tls_level *out); /* any case */
  * without it.
  */
 struct tls_policies *tls_policies_open(bool lmtp, struct buf *error);
+/* What is wrong with the settings, for `postfix check': each as a line. */
+void tls_policies_check(bool lmtp, void (*warn)(const char *text));
 void tls_policies_close(struct tls_policies *ps); /* after its policies and engines */
 /* Mail that came in at this time is at hand: so late it is, even where no clock says so. */
 void tls_policies_seen(struct tls_policies *ps, int64_t arrival);

@@ -24,6 +24,10 @@ struct tls_settings {
 };
 
 void tls_settings_load(struct tls_settings *s, bool lmtp);
+/* The level where no table says otherwise; false: the text names none. */
+bool tls_settings_level(const struct tls_settings *s, enum tls_level *out);
+/* Our certificate: chain_files, or RSA's, or EC's. False: none is wanted. */
+bool tls_settings_own(const struct tls_settings *s, struct tls_server_config *own);
 
 struct tls_policies {
 	unsigned refs;

@@ -1,6 +1,8 @@
 /*
  * tls_policy_settings - smtp_tls_* for smtp, lmtp_tls_* for lmtp
  */
+#include <string.h>
+
 #include "conf/params.h"
 #include "applets/deliver/smtp/tls_policy_impl.h"
 
@@ -45,4 +47,32 @@ void tls_settings_load(struct tls_settings *s, bool is_lmtp)
 	ROW(enforce, param.smtp_enforce_tls, param.lmtp_enforce_tls);
 	/* There is none for LMTP, which has no MX. */
 	s->insecure_mx = param.smtp_tls_dane_insecure_mx_policy;
+}
+
+/* tls_settings_level - smtp_tls_security_level, or what was before it */
+bool tls_settings_level(const struct tls_settings *s, enum tls_level *out)
+{
+	if (s->level[0] != '\0') {
+		return tls_level_parse(s->level, out);
+	}
+	*out = s->enforce ? (s->enforce_name ? TLS_LEVEL_VERIFY : TLS_LEVEL_ENCRYPT)
+		: s->use  ? TLS_LEVEL_MAY
+			  : TLS_LEVEL_NONE;
+	return true;
+}
+
+bool tls_settings_own(const struct tls_settings *s, struct tls_server_config *own)
+{
+	memset(own, 0, sizeof(*own));
+	if (s->chain_files[0] != '\0') {
+		own->cert_file = own->key_file = s->chain_files;
+		own->several = true;
+	} else if (s->cert_file[0] != '\0') {
+		own->cert_file = s->cert_file;
+		own->key_file = s->key_file;
+	} else {
+		own->cert_file = s->ec_cert_file;
+		own->key_file = s->ec_key_file;
+	}
+	return own->cert_file[0] != '\0';
 }
