@@ -235,7 +235,8 @@ static void explain(struct tls_verdict *v, const struct search *s, bool too_many
 
 struct name_match {
 	const struct tls_judge *judge;
-	const char *found; /* of judge's names */
+	struct arena *texts;
+	const char *found; /* of the certificate's names */
 };
 
 static bool match_host(void *arg, const char *host)
@@ -244,7 +245,7 @@ static bool match_host(void *arg, const char *host)
 
 	for (size_t i = 0; i < m->judge->name_count; i++) {
 		if (tls_host_matches(host, m->judge->names[i], m->judge->several_labels)) {
-			m->found = m->judge->names[i];
+			m->found = arena_strdup(m->texts, host);
 			return true;
 		}
 	}
@@ -263,19 +264,19 @@ static bool note_host(void *arg, const char *host)
 	return false;
 }
 
-/* check_names - the chain is good: is it the right one's? */
+/* check_names - the chain is good, but for its dates: is it the right one's? */
 static void check_names(
 	struct tls_verdict *v, const struct tls_judge *j, const struct x509_names *leaf)
 {
-	struct name_match m = { j, NULL };
+	struct name_match m = { j, &v->texts, NULL };
 
-	if (x509_each_host(leaf, match_host, &m)) {
-		v->peer.matched = true;
-		v->peer.matched_by = arena_strdup(&v->texts, m.found);
-		v->peer.status = TLS_PEER_VERIFIED;
-	} else {
+	if (!x509_each_host(leaf, match_host, &m)) {
 		v->peer.status = TLS_PEER_UNTRUSTED;
 		set_reason(v, "server ", "num=62:hostname mismatch");
+	} else if (v->peer.status == TLS_PEER_TRUSTED) {
+		v->peer.matched = true;
+		v->peer.matched_by = m.found;
+		v->peer.status = TLS_PEER_VERIFIED;
 	}
 }
 
@@ -312,7 +313,7 @@ static void check_digests(struct tls_verdict *v, const struct tls_judge *j)
 		}
 	}
 	if (!v->peer.matched) {
-		set_reason(v, "", "not trusted by local or TLSA policy");
+		set_reason(v, "server ", "num=65:no matching DANE TLSA records");
 	}
 }
 
@@ -372,7 +373,7 @@ static void check_tlsa(struct tls_verdict *v, struct search *s, bool too_many)
 			check_names(v, j, &s->names[0]);
 		}
 	} else if (!v->peer.matched) {
-		set_reason(v, "", "not trusted by local or TLSA policy");
+		set_reason(v, "server ", "num=65:no matching DANE TLSA records");
 	}
 	for (size_t i = 0; i < anchor_count; i++) {
 		tls_anchor_free(&anchors[i]);
@@ -457,7 +458,7 @@ struct tls_verdict *tls_verify(
 		(void)check_chain(v, s, too_many);
 		break;
 	case TLS_PROOF_NAMES:
-		if (check_chain(v, s, too_many)) {
+		if (check_chain(v, s, too_many) || s->date != TLS_DATE_GOOD) {
 			check_names(v, j, &s->names[0]);
 		}
 		break;

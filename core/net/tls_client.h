@@ -93,7 +93,7 @@ struct tls_peer {
 	const char *subject, *issuer;                 /* CN (or O) */
 	const char *fingerprint, *public_fingerprint; /* by target's digest */
 	const char *names;      /* those it is for: "a.example, *.b.example" */
-	const char *matched_by; /* the name, digest or TLSA record that matched */
+	const char *matched_by; /* which of its names, or the digest, or "TLSA 3" */
 };
 
 const struct tls_peer *tls_peer(const struct tls *t);

@@ -201,7 +201,7 @@ bool tls_policy_done(struct tls_policy *p, const char *who, const struct tls *t,
 		explain(p, who, peer);
 	}
 	if (log_level > 1) {
-		if (peer->matched) {
+		if (peer->matched && p->level >= TLS_LEVEL_VERIFY) {
 			log_info("%s: matched peername: %s", who, peer->matched_by);
 		}
 		log_info("%s: subject_CN=%s, issuer_CN=%s, fingerprint=%s, pkey_fingerprint=%s",

@@ -178,6 +178,8 @@ TEST(tls_client, what_is_refused)
 		{ "another name", { .hosts = "a.example b.example" }, "num=62:hostname mismatch" },
 		{ "over", { .hosts = "mx.example", .until = 1700000000 },
 			"certificate has expired" },
+		{ "over, and another's", { .hosts = "a.example", .until = 1700000000 },
+			"num=62:hostname mismatch" },
 		{ "not yet", { .hosts = "mx.example", .from = 4700000000 },
 			"certificate not yet valid" },
 		{ "MD5", { .hosts = "mx.example", .hash = CERT_MD5 },
@@ -373,7 +375,7 @@ TEST(tls_client, fingerprints_need_no_authority_and_no_date)
 		&(struct cert_spec){ .subject = "x", .key = &p->key, .until = 1700000000 });
 	pair = call(p, certs, 1, client, &target);
 	CHECK(!tls_peer(pair.client)->matched);
-	CHECK_STR(tls_peer(pair.client)->reason, "not trusted by local or TLSA policy");
+	CHECK_STR(tls_peer(pair.client)->reason, "num=65:no matching DANE TLSA records");
 	CHECK_STR(tls_peer_status_name(tls_peer(pair.client)->status), "Untrusted");
 	CHECK(tls_digest_known("SHA512") && !tls_digest_known("sha3"));
 	snprintf(cert, sizeof(cert), "%s", tls_peer(pair.client)->fingerprint);
