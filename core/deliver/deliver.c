@@ -6,7 +6,25 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/mem.h"
 #include "deliver/deliver_impl.h"
+
+/* make_parents - of a maildir; one that cannot be made is a reason for the delivery to fail */
+static void make_parents(const char *path)
+{
+	char *parent = mem_strdup(path), *end = parent + strlen(parent);
+
+	while (end > parent && end[-1] == '/') {
+		*--end = '\0';
+	}
+	end = strrchr(parent, '/');
+	if (end != NULL && end > parent) {
+		*end = '\0';
+		(void)dir_make(parent, 0700);
+	}
+	mem_free(parent);
+}
 
 int deliver_to_mailbox(
 	const char *path, const struct deliver_how *how, struct deliver_item *items, size_t count)
@@ -18,6 +36,9 @@ int deliver_to_mailbox(
 		items[i].status = DELIVER_NONE;
 	}
 	if (len > 0 && path[len - 1] == '/') {
+		if (how->parents) {
+			make_parents(path);
+		}
 		rc = deliver_maildir_batch(path, how, items, count);
 	} else {
 		rc = deliver_mbox_batch(path, how, items, count);

@@ -50,6 +50,7 @@ struct deliver_how {
 	const char *home;
 	/* the file may belong to another user (deliveries to /file) */
 	bool any_owner;
+	bool parents; /* directories above a maildir are made */
 	/*
 	 * Asked when the lock is held: does anybody wait for this delivery still? When not, every
 	 * item is DELIVER_DEFER: by now another process may be asked for the same. NULL: yes.

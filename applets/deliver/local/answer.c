@@ -99,28 +99,13 @@ void target_ended(struct recipient *rc, const struct target *t, enum delivery_st
 	}
 }
 
-void job_done(struct local *g, struct job *j, enum delivery_status status, const char *dsn,
-	const char *text)
+void job_done(struct job *j, enum delivery_status status, const char *dsn, const char *text)
 {
-	agent_load(&g->host, -1);
 	target_ended(j->recipient, j->target, status, dsn, text,
-		j->suspect && status == DELIVERY_DEFERRED && j->target->kind == TARGET_MAILBOX);
+		j->box.suspect && status == DELIVERY_DEFERRED && j->target->kind == TARGET_MAILBOX);
 }
 
 bool job_wanted(const struct job *j)
 {
 	return agent_is_wanted(&j->recipient->request->q);
-}
-
-void job_item(const struct job *j, struct deliver_item *it)
-{
-	const struct recipient *rc = j->recipient;
-
-	*it = (struct deliver_item){ .queue_id = rc->request->q.id,
-		.sender = rc->sender,
-		.recipient = rc->r->address,
-		.original = rc->original,
-		.suspect = j->suspect,
-		.read = agent_read,
-		.read_arg = rc->request };
 }

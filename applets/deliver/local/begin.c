@@ -3,6 +3,7 @@
  *
  *	request (message) 1-n recipient 1-n job (target of its expansion)
  */
+#include <stddef.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -12,10 +13,10 @@
 #include "route/expand.h"
 #include "applets/deliver/agent/delivered_to.h"
 #include "applets/deliver/agent/result.h"
-#include "applets/deliver/local/box.h"
 #include "applets/deliver/local/command_jobs.h"
 #include "applets/deliver/local/jobs.h"
 #include "applets/deliver/local/local.h"
+#include "applets/deliver/mailbox/box.h"
 
 static bool was_delivered(void *arg, const char *address)
 {
@@ -36,6 +37,32 @@ static bool was_deferred(struct local *g, struct recipient *rc)
 		(uint64_t)r.n == rc->r->n && r.dsn[0] != '\0';
 }
 
+static void on_box_done(
+	struct box_job *b, enum delivery_status status, const char *dsn, const char *text)
+{
+	/* A struct job has it inside. */
+	job_done((struct job *)((char *)b - offsetof(struct job, box)), status, dsn, text);
+}
+
+/* begin_box - on its way to a mailbox or file */
+static void begin_box(struct local *g, struct job *j)
+{
+	const struct recipient *rc = j->recipient;
+	const struct target *t = j->target;
+	const struct box_place place = { .path = t->value,
+		.user = t->user,
+		.file = t->kind == TARGET_FILE,
+		.any_owner = t->kind == TARGET_FILE || !param.strict_mailbox_ownership,
+		.spool = t->spool };
+
+	j->box.request = &rc->request->q;
+	j->box.sender = rc->sender;
+	j->box.recipient = rc->r->address;
+	j->box.original = rc->original;
+	j->box.done = on_box_done;
+	box_add(&g->boxes, &j->box, &place);
+}
+
 /* begin_target - a job, or the end of it at once */
 static void begin_target(
 	struct local *g, struct recipient *rc, const struct target *t, bool suspect)
@@ -44,15 +71,13 @@ static void begin_target(
 
 	j->recipient = rc;
 	j->target = t;
-	j->suspect = suspect;
+	j->box.suspect = suspect;
 	switch (t->kind) {
 	case TARGET_MAILBOX:
 	case TARGET_FILE:
-		agent_load(&g->host, 1);
-		box_add(g, j);
+		begin_box(g, j);
 		break;
 	case TARGET_COMMAND:
-		agent_load(&g->host, 1);
 		command_add(g, j);
 		break;
 	case TARGET_REMOTE:

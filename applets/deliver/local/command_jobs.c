@@ -21,13 +21,20 @@ static void command_begin(struct local *g);
 /* put_head - the lines above the content, as prepend_delivered_header wants them */
 static void put_head(struct buf *out, const struct job *j)
 {
-	struct deliver_item it;
+	const struct recipient *rc = j->recipient;
+	const struct deliver_item it = { .sender = rc->sender,
+		.recipient =
+			list_has(param.prepend_delivered_header, "command") ? rc->r->address : "",
+		.original = rc->original };
 
-	job_item(j, &it);
-	if (!list_has(param.prepend_delivered_header, "command")) {
-		it.recipient = "";
-	}
 	deliver_head(out, &it, true);
+}
+
+static void end_job(struct local *g, struct job *j, enum delivery_status status, const char *dsn,
+	const char *text)
+{
+	agent_load(&g->host, -1);
+	job_done(j, status, dsn, text);
 }
 
 static void on_done(struct command_work *w, const struct command_end *end)
@@ -40,7 +47,7 @@ static void on_done(struct command_work *w, const struct command_end *end)
 	if (end->status == DELIVERY_SENT) {
 		text = arena_printf(&q->arena, "delivered to command: %s", w->shown);
 	}
-	job_done(g, c->job, end->status, end->dsn, text);
+	end_job(g, c->job, end->status, end->dsn, text);
 	command_begin(g);
 }
 
@@ -85,7 +92,7 @@ static void run(struct local *g, struct job *j)
 	c->env = queue != NULL && queue_get(queue, q->r.id, &a, &env) == 1 ? &env : NULL;
 	if (!command_start(&g->commands, &c->work, &head)) {
 		log_warn("cannot start command: %m");
-		job_done(g, j, DELIVERY_DEFERRED, "4.3.0", "cannot start a process");
+		end_job(g, j, DELIVERY_DEFERRED, "4.3.0", "cannot start a process");
 	}
 	arena_free(&a);
 }
@@ -144,7 +151,7 @@ static void command_begin(struct local *g)
 		if (job_wanted(j)) {
 			run(g, j);
 		} else {
-			job_done(g, j, DELIVERY_DEFERRED, "4.3.0", "the queue manager went away");
+			end_job(g, j, DELIVERY_DEFERRED, "4.3.0", "the queue manager went away");
 		}
 	}
 }
@@ -153,11 +160,12 @@ void command_add(struct local *g, struct job *j)
 {
 	struct agent_request *q = &j->recipient->request->q;
 
-	if (j->suspect && command_was_done(q, j->recipient->r, key_of(j))) {
-		job_done(g, j, DELIVERY_SENT, "2.0.0",
+	if (j->box.suspect && command_was_done(q, j->recipient->r, key_of(j))) {
+		job_done(j, DELIVERY_SENT, "2.0.0",
 			arena_printf(&q->arena, "delivered to command: %s", j->target->value));
 		return;
 	}
+	agent_load(&g->host, 1);
 	j->next = NULL;
 	if (g->command_jobs.last != NULL) {
 		g->command_jobs.last->next = j;

@@ -12,6 +12,7 @@
 #include "deliver/deliver.h"
 #include "applets/deliver/agent/agent.h"
 #include "applets/deliver/agent/delivered_to.h"
+#include "applets/deliver/mailbox/box.h"
 
 struct local;
 
@@ -43,8 +44,8 @@ struct recipient {
 struct job {
 	struct recipient *recipient;
 	const struct target *target;
-	struct job *next; /* in the queue of its mailbox or of the commands */
-	bool suspect;     /* may have been delivered before */
+	struct job *next;   /* in the queue of the commands */
+	struct box_job box; /* in that of its mailbox; box.suspect holds for all kinds */
 };
 
 struct jobs {
@@ -58,12 +59,9 @@ void recipient_add(struct recipient *rc, const char *address);
 void target_ended(struct recipient *rc, const struct target *t, enum delivery_status status,
 	const char *dsn, const char *text, bool unsure);
 /* The job has ended: logged, counted, answered. text and dsn are copied. */
-void job_done(struct local *g, struct job *j, enum delivery_status status, const char *dsn,
-	const char *text);
+void job_done(struct job *j, enum delivery_status status, const char *dsn, const char *text);
 /* Is anybody still waiting for this job? */
 bool job_wanted(const struct job *j);
-/* What stands above the content in a mailbox; read from the request. */
-void job_item(const struct job *j, struct deliver_item *it);
 
 /* ---- begin.c ---- */
 

@@ -27,10 +27,8 @@
 #include "conf/params.h"
 #include "route/resolve.h"
 #include "applets/applets.h"
-#include "applets/deliver/local/box.h"
 #include "applets/deliver/local/command_jobs.h"
 #include "applets/deliver/local/jobs.h"
-#include "applets/deliver/local/worker.h"
 
 static void on_child(int signo, void *owner)
 {
@@ -40,7 +38,7 @@ static void on_child(int signo, void *owner)
 
 	(void)signo;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (!worker_ended(g, pid, status)) {
+		if (!boxes_child_ended(&g->boxes, pid)) {
 			(void)command_ended(&g->commands, pid, status);
 		}
 	}
@@ -88,18 +86,16 @@ int local_main(int argc, char **argv)
 	int status;
 
 	service_init(&g->host.service, &info, argc, argv);
-	g->root = geteuid() == 0;
 	warn_unused();
 	route_init();
 	expand_init();
 	agent_host_init(&g->host, &class, g, param.local_delivery_status_filter);
 	loop_signal(g->host.service.loop, SIGCHLD, on_child, g);
-	boxes_init(g);
+	boxes_init(&g->boxes, &g->host, param.mailbox_size_limit);
 	commands_init(&g->commands, &g->host);
 	status = agent_host_run(&g->host);
 	commands_free(&g->commands);
-	workers_free(g);
-	boxes_free(g);
+	boxes_free(&g->boxes);
 	agent_host_free(&g->host);
 	expand_free();
 	route_free();

@@ -19,7 +19,7 @@
  * dotlocks), those for files in a user's home have not: otherwise a .forward could name
  * somebody else's mailbox.
  */
-#include "applets/deliver/local/worker.h"
+#include "applets/deliver/mailbox/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,14 +38,12 @@
 #include "base/unixsock.h"
 #include "conf/params.h"
 #include "applets/daemon/privileges.h"
-#include "applets/deliver/local/box.h"
-#include "applets/deliver/local/jobs.h"
-#include "applets/deliver/local/local.h"
+#include "applets/deliver/mailbox/box_impl.h"
 
 enum { WORKERS_MAX = 50, IDLE_SECONDS = 5, INLINE_TOTAL = 8 << 20 };
 
 struct worker {
-	struct local *g;
+	struct boxes *all;
 	struct worker *next;
 	pid_t pid;
 	uid_t uid;
@@ -60,7 +58,7 @@ struct worker {
 /* ---- Start and end ---- */
 
 /* become - the user, for good */
-static void become(const struct target *t)
+static void become(const struct box_place *t)
 {
 	gid_t groups[2] = { t->user.gid, 0 };
 	struct identity who = { .uid = t->user.uid,
@@ -89,7 +87,7 @@ static const struct stream_class worker_class = { .frame = take_message,
 	.out_keep = 4096 };
 
 /* worker_start - a new child for this target's user; NULL: cannot fork */
-static struct worker *worker_start(struct local *g, const struct target *t)
+static struct worker *worker_start(struct boxes *m, const struct box_place *t)
 {
 	struct worker *k;
 	int socks[2];
@@ -120,64 +118,63 @@ static struct worker *worker_start(struct local *g, const struct target *t)
 	close(socks[1]);
 	(void)fd_set_nonblock(socks[0], true);
 	k = mem_alloc(sizeof(*k));
-	k->g = g;
+	k->all = m;
 	k->pid = pid;
 	k->uid = t->user.uid;
 	k->gid = t->user.gid;
 	k->spool = t->spool;
-	stream_init(&k->s, g->host.service.loop, &worker_class, k);
+	stream_init(&k->s, m->host->service.loop, &worker_class, k);
 	stream_open(&k->s, socks[0]);
-	k->next = g->workers;
-	g->workers = k;
-	g->worker_count++;
+	k->next = m->workers;
+	m->workers = k;
+	m->worker_count++;
 	return k;
 }
 
 /* worker_free - the child sees the end of file; it is reaped when it ends */
-static void worker_free(struct local *g, struct worker *k)
+static void worker_free(struct boxes *m, struct worker *k)
 {
-	struct worker **p = &g->workers;
+	struct worker **p = &m->workers;
 
 	while (*p != k) {
 		p = &(*p)->next;
 	}
 	*p = k->next;
-	g->worker_count--;
-	loop_untimer(g->host.service.loop, &k->idle);
+	m->worker_count--;
+	loop_untimer(m->host->service.loop, &k->idle);
 	stream_close(&k->s);
 	mem_free(k);
 }
 
-void workers_free(struct local *g)
+void workers_free(struct boxes *m)
 {
-	while (g->workers != NULL) {
-		worker_free(g, g->workers);
+	while (m->workers != NULL) {
+		worker_free(m, m->workers);
 	}
 }
 
 /* worker_broken - the child died or talks nonsense: what it had may or may not be done */
-static void worker_broken(struct local *g, struct worker *k)
+static void worker_broken(struct boxes *m, struct worker *k)
 {
 	struct box *probing = k->probing;
 	struct batch *batch = k->batch;
 
 	log_warn("delivery process %ld for uid %ld died", (long)k->pid, (long)k->uid);
-	worker_free(g, k);
+	worker_free(m, k);
 	if (probing != NULL) {
-		g->worker_events->probed(g, probing, -1, "");
+		m->events->probed(m, probing, -1, "");
 	}
 	if (batch != NULL) {
-		g->worker_events->batch_died(g, batch);
+		m->events->batch_died(m, batch);
 	}
-	g->worker_events->free(g);
+	m->events->free(m);
 }
 
-bool worker_ended(struct local *g, pid_t pid, int status)
+bool worker_ended(struct boxes *m, pid_t pid)
 {
-	(void)status;
-	for (struct worker *k = g->workers; k != NULL; k = k->next) {
+	for (struct worker *k = m->workers; k != NULL; k = k->next) {
 		if (k->pid == pid) {
-			worker_broken(g, k);
+			worker_broken(m, k);
 			return true;
 		}
 	}
@@ -188,15 +185,15 @@ static void worker_idle(struct timer *t)
 {
 	struct worker *k = t->owner;
 
-	worker_free(k->g, k);
+	worker_free(k->all, k);
 }
 
 /* worker_done - ready for the next piece of work */
-static void worker_done(struct local *g, struct worker *k)
+static void worker_done(struct boxes *m, struct worker *k)
 {
 	k->probing = NULL;
 	k->batch = NULL;
-	loop_timer(g->host.service.loop, &k->idle, IDLE_SECONDS * 1000, worker_idle, k);
+	loop_timer(m->host->service.loop, &k->idle, IDLE_SECONDS * 1000, worker_idle, k);
 }
 
 static bool is_idle(const struct worker *k)
@@ -205,11 +202,11 @@ static bool is_idle(const struct worker *k)
 }
 
 /* worker_for - an idle child for this target; NULL: it must wait */
-static struct worker *worker_for(struct local *g, const struct target *t)
+static struct worker *worker_for(struct boxes *m, const struct box_place *t)
 {
 	struct worker *other = NULL;
 
-	for (struct worker *k = g->workers; k != NULL; k = k->next) {
+	for (struct worker *k = m->workers; k != NULL; k = k->next) {
 		if (k->uid == t->user.uid && k->gid == t->user.gid && k->spool == t->spool) {
 			return is_idle(k) ? k : NULL;
 		}
@@ -217,13 +214,13 @@ static struct worker *worker_for(struct local *g, const struct target *t)
 			other = k;
 		}
 	}
-	if (g->worker_count >= WORKERS_MAX) {
+	if (m->worker_count >= WORKERS_MAX) {
 		if (other == NULL) {
 			return NULL;
 		}
-		worker_free(g, other);
+		worker_free(m, other);
 	}
-	return worker_start(g, t);
+	return worker_start(m, t);
 }
 
 /* ---- Sending ---- */
@@ -300,11 +297,11 @@ static bool is_public(const char *dir)
  */
 static void clear_name(const struct box *box)
 {
-	const struct target *t = &box->target;
+	const struct box_place *t = &box->place;
 	struct buf path = BUF_INIT, other = BUF_INIT;
 	struct stat st;
 
-	buf_adds(&path, box->path);
+	buf_adds(&path, box->place.path);
 	while (path.len > 1 && path.data[path.len - 1] == '/') {
 		path.data[--path.len] = '\0';
 	}
@@ -334,8 +331,8 @@ static void clear_name(const struct box *box)
  */
 static void make_mailbox(const struct box *box)
 {
-	const char *path = box->path;
-	const struct target *t = &box->target;
+	const char *path = box->place.path;
+	const struct box_place *t = &box->place;
 	size_t len = strlen(path);
 	struct stat st;
 	gid_t gid = t->user.gid, group;
@@ -356,21 +353,21 @@ static void make_mailbox(const struct box *box)
 	make_file(path, t->user.uid, gid);
 }
 
-bool worker_probe(struct local *g, struct box *box)
+bool worker_probe(struct boxes *m, struct box *box)
 {
-	struct worker *k = worker_for(g, &box->target);
+	struct worker *k = worker_for(m, &box->place);
 	size_t mark;
 
 	if (k == NULL) {
 		return false;
 	}
 	clear_name(box);
-	loop_untimer(g->host.service.loop, &k->idle);
+	loop_untimer(m->host->service.loop, &k->idle);
 	k->probing = box;
 	mark = wire_begin(&k->s.out);
 	wire_put_int(&k->s.out, WORKER_PROBE);
-	wire_put_str(&k->s.out, box->path);
-	wire_put_int(&k->s.out, box->target.kind == TARGET_FILE || !param.strict_mailbox_ownership);
+	wire_put_str(&k->s.out, box->place.path);
+	wire_put_int(&k->s.out, box->place.any_owner);
 	wire_end(&k->s.out, mark);
 	worker_send(k);
 	return true;
@@ -400,9 +397,9 @@ static void put_content(struct buf *out, struct batch *b, size_t i, size_t *tota
 	buf_free(&content);
 }
 
-bool worker_deliver(struct local *g, struct batch *b)
+bool worker_deliver(struct boxes *m, struct batch *b)
 {
-	struct worker *k = worker_for(g, &b->box->target);
+	struct worker *k = worker_for(m, &b->box->place);
 	size_t mark, total = 0;
 
 	if (k == NULL) {
@@ -410,15 +407,16 @@ bool worker_deliver(struct local *g, struct batch *b)
 	}
 	clear_name(b->box);
 	make_mailbox(b->box);
-	loop_untimer(g->host.service.loop, &k->idle);
+	loop_untimer(m->host->service.loop, &k->idle);
 	k->batch = b;
 	mark = wire_begin(&k->s.out);
 	wire_put_int(&k->s.out, WORKER_BATCH);
-	wire_put_str(&k->s.out, b->box->path);
+	wire_put_str(&k->s.out, b->box->place.path);
 	wire_put_int(&k->s.out, (uint64_t)b->how.size_limit);
 	wire_put_int(&k->s.out, (uint64_t)b->how.lock_ms);
 	wire_put_int(&k->s.out, b->how.any_owner);
 	wire_put_str(&k->s.out, b->how.home != NULL ? b->how.home : "");
+	wire_put_int(&k->s.out, b->how.parents);
 	wire_put_int(&k->s.out, b->count);
 	for (size_t i = 0; i < b->count; i++) {
 		const struct deliver_item *it = &b->items[i];
@@ -460,7 +458,7 @@ static bool on_want(struct worker *k, struct wire *w)
 }
 
 /* on_result - the batch is done */
-static bool on_result(struct local *g, struct worker *k, struct wire *w)
+static bool on_result(struct boxes *m, struct worker *k, struct wire *w)
 {
 	struct batch *b = k->batch;
 	bool locked = wire_get_int(w) != 0;
@@ -479,13 +477,13 @@ static bool on_result(struct local *g, struct worker *k, struct wire *w)
 	if (!wire_ok(w)) {
 		return false;
 	}
-	worker_done(g, k);
-	g->worker_events->batch_done(g, b, locked);
-	g->worker_events->free(g);
+	worker_done(m, k);
+	m->events->batch_done(m, b, locked);
+	m->events->free(m);
 	return true;
 }
 
-static bool on_probed(struct local *g, struct worker *k, struct wire *w)
+static bool on_probed(struct boxes *m, struct worker *k, struct wire *w)
 {
 	struct box *box = k->probing;
 	int rc = (int)wire_get_int(w) - 1;
@@ -494,9 +492,9 @@ static bool on_probed(struct local *g, struct worker *k, struct wire *w)
 	if (box == NULL || !wire_ok(w)) {
 		return false;
 	}
-	worker_done(g, k);
-	g->worker_events->probed(g, box, rc, id);
-	g->worker_events->free(g);
+	worker_done(m, k);
+	m->events->probed(m, box, rc, id);
+	m->events->free(m);
 	return true;
 }
 
@@ -516,7 +514,7 @@ static void on_log(const struct worker *k, struct wire *w)
 static bool take_message(struct stream *s, struct wire *w)
 {
 	struct worker *k = s->owner;
-	struct local *g = k->g;
+	struct boxes *m = k->all;
 	uint64_t kind = wire_get_int(w);
 
 	if (kind == WORKER_LOG) {
@@ -531,9 +529,9 @@ static bool take_message(struct stream *s, struct wire *w)
 	case WORKER_WANT:
 		return on_want(k, w);
 	case WORKER_RESULT:
-		return on_result(g, k, w);
+		return on_result(m, k, w);
 	case WORKER_PROBED:
-		return on_probed(g, k, w);
+		return on_probed(m, k, w);
 	default:
 		return false;
 	}
@@ -546,5 +544,5 @@ static void worker_closed(struct stream *s, enum stream_end why)
 	if (why == STREAM_MALFORMED || why == STREAM_TOO_LONG) {
 		kill(k->pid, SIGKILL);
 	}
-	worker_broken(k->g, k);
+	worker_broken(k->all, k);
 }

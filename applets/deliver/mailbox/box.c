@@ -10,19 +10,19 @@
  *
  * Jobs for a mailbox keep their order; at most one batch of a mailbox is under way.
  */
-#include "applets/deliver/local/box.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
 #include "queue/queue_read.h"
-#include "applets/deliver/local/jobs.h"
-#include "applets/deliver/local/local.h"
-#include "applets/deliver/local/worker.h"
+#include "applets/deliver/agent/result.h"
+#include "applets/deliver/mailbox/box_impl.h"
+#include "applets/deliver/mailbox/worker.h"
 
 enum {
 	BATCH_BYTES = 16 << 20,
@@ -38,31 +38,32 @@ static void on_again(struct timer *t);
 static void box_free(void *p)
 {
 	struct box *box = p;
-	struct local *g = box->g;
+	struct boxes *m = box->all;
 
-	loop_untimer(g->host.service.loop, &box->retry);
-	mem_free((char *)box->target.user.name);
-	mem_free((char *)box->target.user.home);
+	loop_untimer(m->host->service.loop, &box->retry);
+	mem_free((char *)box->place.user.name);
+	mem_free((char *)box->place.user.home);
 	mem_free(box->key);
-	mem_free(box->path);
+	mem_free((char *)box->place.path);
 	mem_free(box);
 }
 
-void boxes_free(struct local *g)
+void boxes_free(struct boxes *m)
 {
-	loop_untimer(g->host.service.loop, &g->turn_timer);
-	hash_free(&g->boxes, box_free);
+	workers_free(m);
+	loop_untimer(m->host->service.loop, &m->turn_timer);
+	hash_free(&m->all, box_free);
 }
 
 /* make_dirty - the box is looked at at the end of the turn */
-static void make_dirty(struct local *g, struct box *box)
+static void make_dirty(struct boxes *m, struct box *box)
 {
 	if (!box->dirty) {
 		box->dirty = true;
-		box->dirty_next = g->dirty;
-		g->dirty = box;
+		box->dirty_next = m->dirty;
+		m->dirty = box;
 	}
-	loop_at_end(g->host.service.loop, &g->turn, begin_boxes, g);
+	loop_at_end(m->host->service.loop, &m->turn, begin_boxes, m);
 }
 
 /* ends_in_slash - a maildir? */
@@ -73,53 +74,51 @@ static bool ends_in_slash(const char *path)
 	return len > 0 && path[len - 1] == '/';
 }
 
-/* box_find - the mailbox of a target, made when it is new */
-static struct box *box_find(struct local *g, const struct target *t)
+/* box_find - the mailbox of that place, made when it is new */
+static struct box *box_find(struct boxes *m, const struct box_place *p)
 {
 	struct buf key = BUF_INIT;
 	struct box *box;
 
-	buf_addf(&key, "%ld %d %s", (long)t->user.uid, t->kind == TARGET_FILE, t->value);
-	box = hash_get(&g->boxes, buf_str(&key));
+	buf_addf(&key, "%ld %ld %d %s", (long)p->user.uid, (long)p->user.gid, p->file, p->path);
+	box = hash_get(&m->all, buf_str(&key));
 	if (box == NULL) {
 		box = mem_alloc(sizeof(*box));
-		box->g = g;
+		box->all = m;
 		box->key = mem_strdup(buf_str(&key));
-		box->path = mem_strdup(t->value);
-		box->target.kind = t->kind;
-		box->target.user.uid = t->user.uid;
-		box->target.user.gid = t->user.gid;
-		box->target.user.name = mem_strdup(t->user.name);
-		box->target.user.home = mem_strdup(t->user.home);
-		box->target.spool = t->spool;
+		box->place = *p;
+		box->place.path = mem_strdup(p->path);
+		box->place.user.name = mem_strdup(p->user.name);
+		box->place.user.home = mem_strdup(p->user.home);
+		box->place.user.shell = NULL;
 		/* Maildirs have no tail. */
-		box->state = ends_in_slash(t->value) ? BOX_KNOWN : BOX_UNSEEN;
-		hash_set(&g->boxes, box->key, box);
+		box->state = ends_in_slash(p->path) ? BOX_KNOWN : BOX_UNSEEN;
+		hash_set(&m->all, box->key, box);
 	}
 	buf_free(&key);
 	return box;
 }
 
 /* forget_some - boxes nobody waits for, when there are many; they are probed again later */
-static void forget_some(struct local *g)
+static void forget_some(struct boxes *m)
 {
 	struct hash_entry *e = NULL;
 
-	while (g->boxes.count > BOXES_KEPT && (e = hash_next(&g->boxes, e)) != NULL) {
+	while (m->all.count > BOXES_KEPT && (e = hash_next(&m->all, e)) != NULL) {
 		struct box *box = e->value;
 
 		if (box->state != BOX_BUSY && box->jobs.count == 0 && !box->dirty) {
-			hash_del(&g->boxes, box->key);
+			hash_del(&m->all, box->key);
 			box_free(box);
 			e = NULL;
-			if (g->boxes.count <= BOXES_KEPT / 2) {
+			if (m->all.count <= BOXES_KEPT / 2) {
 				break;
 			}
 		}
 	}
 }
 
-static void jobs_push(struct jobs *q, struct job *j)
+static void jobs_push(struct box_jobs *q, struct box_job *j)
 {
 	j->next = NULL;
 	if (q->last != NULL) {
@@ -131,9 +130,9 @@ static void jobs_push(struct jobs *q, struct job *j)
 	q->count++;
 }
 
-static struct job *jobs_pop(struct jobs *q)
+static struct box_job *jobs_pop(struct box_jobs *q)
 {
-	struct job *j = q->first;
+	struct box_job *j = q->first;
 
 	if (j != NULL) {
 		q->first = j->next;
@@ -151,41 +150,51 @@ static bool waits_for_lock(const struct box *box)
 	return box->retry.slot != 0;
 }
 
-void box_add(struct local *g, struct job *j)
+void box_add(struct boxes *m, struct box_job *j, const struct box_place *place)
 {
-	struct box *box = box_find(g, j->target);
+	struct box *box = box_find(m, place);
 
+	agent_load(m->host, 1);
 	jobs_push(&box->jobs, j);
 	if (box->state != BOX_BUSY && !waits_for_lock(box)) {
-		make_dirty(g, box);
+		make_dirty(m, box);
 	}
 }
 
-/* fail_all - no batch can be made: every waiting job is put off */
-static void fail_all(struct local *g, struct box *box, const char *text)
+/* end_job - it is the owner's again */
+static void end_job(struct boxes *m, struct box_job *j, enum delivery_status status,
+	const char *dsn, const char *text)
 {
-	struct job *j;
+	agent_load(m->host, -1);
+	j->done(j, status, dsn, text);
+}
+
+/* fail_all - no batch can be made: every waiting job is put off */
+static void fail_all(struct boxes *m, struct box *box, const char *text)
+{
+	struct box_job *j;
 
 	while ((j = jobs_pop(&box->jobs)) != NULL) {
-		job_done(g, j, DELIVERY_DEFERRED, "4.2.0", text);
+		end_job(m, j, DELIVERY_DEFERRED, "4.2.0", text);
 	}
 }
 
 /* ---- Batches ---- */
 
-static struct deliver_how how_for(struct local *g, const struct box *box)
+static struct deliver_how how_for(struct boxes *m, const struct box *box)
 {
-	return (struct deliver_how){ .size_limit = param.mailbox_size_limit,
-		.lock_ms = g->root ? CHILD_LOCK_MS : 0,
-		.home = box->target.user.home,
-		.any_owner = box->target.kind == TARGET_FILE || !param.strict_mailbox_ownership };
+	return (struct deliver_how){ .size_limit = m->size_limit,
+		.lock_ms = m->root ? CHILD_LOCK_MS : 0,
+		.home = box->place.user.home,
+		.any_owner = box->place.any_owner,
+		.parents = box->place.parents };
 }
 
 static void batch_free(struct batch *b)
 {
 	if (b->repair != NULL) {
-		buf_free(&b->repair->q.content);
-		arena_free(&b->repair->q.arena);
+		buf_free(&b->repair->content);
+		arena_free(&b->repair->arena);
 		mem_free(b->repair);
 	}
 	mem_free(b->jobs);
@@ -194,27 +203,33 @@ static void batch_free(struct batch *b)
 }
 
 /* batch_make - of the jobs that wait; NULL: nobody waits any more */
-static struct batch *batch_make(struct local *g, struct box *box)
+static struct batch *batch_make(struct boxes *m, struct box *box)
 {
 	size_t room = box->jobs.count < BATCH_ITEMS ? box->jobs.count : BATCH_ITEMS;
 	struct batch *b = mem_alloc(sizeof(*b));
 	int64_t bytes = 0;
 
 	b->box = box;
-	b->how = how_for(g, box);
+	b->how = how_for(m, box);
 	b->jobs = mem_calloc(room + 1, sizeof(*b->jobs));
 	b->items = mem_calloc(room + 1, sizeof(*b->items));
 	while (box->jobs.first != NULL && b->count < room &&
 		(b->count == 0 || bytes < BATCH_BYTES)) {
-		struct job *j = jobs_pop(&box->jobs);
+		struct box_job *j = jobs_pop(&box->jobs);
 
-		if (!job_wanted(j)) {
-			job_done(g, j, DELIVERY_DEFERRED, "4.3.0", "the queue manager went away");
+		if (!agent_is_wanted(j->request)) {
+			end_job(m, j, DELIVERY_DEFERRED, "4.3.0", "the queue manager went away");
 			continue;
 		}
-		bytes += j->recipient->request->q.r.size;
+		bytes += j->request->r.size;
 		b->jobs[b->count] = j;
-		job_item(j, &b->items[b->count++]);
+		b->items[b->count++] = (struct deliver_item){ .queue_id = j->request->id,
+			.sender = j->sender,
+			.recipient = j->recipient,
+			.original = j->original,
+			.suspect = j->suspect,
+			.read = agent_read,
+			.read_arg = j->request };
 	}
 	if (b->count == 0) {
 		batch_free(b);
@@ -227,11 +242,11 @@ static struct batch *batch_make(struct local *g, struct box *box)
  * batch_repair - the tail names a message: if it is in the queue still it may be torn;
  * NULL: it is not, its delivery was complete
  */
-static struct batch *batch_repair(struct local *g, struct box *box)
+static struct batch *batch_repair(struct boxes *m, struct box *box)
 {
-	struct queue *queue = agent_queue(&g->host);
+	struct queue *queue = agent_queue(m->host);
 	struct queue_envelope env;
-	struct request *q;
+	struct agent_request *q;
 	struct batch *b;
 	queue_id id;
 
@@ -239,22 +254,22 @@ static struct batch *batch_repair(struct local *g, struct box *box)
 		return NULL;
 	}
 	q = mem_alloc(sizeof(*q));
-	q->q.host = &g->host;
-	if (queue_get(queue, id, &q->q.arena, &env) != 1) {
-		arena_free(&q->q.arena);
+	q->host = m->host;
+	if (queue_get(queue, id, &q->arena, &env) != 1) {
+		arena_free(&q->arena);
 		mem_free(q);
 		return NULL;
 	}
-	q->q.r.id = id;
-	q->q.r.size = env.size;
-	queue_id_text(id, q->q.id);
+	q->r.id = id;
+	q->r.size = env.size;
+	queue_id_text(id, q->id);
 	b = mem_alloc(sizeof(*b));
 	b->box = box;
 	b->repair = q;
-	b->how = how_for(g, box);
+	b->how = how_for(m, box);
 	b->items = mem_alloc(sizeof(*b->items));
 	b->count = 1;
-	b->items[0] = (struct deliver_item){ .queue_id = q->q.id,
+	b->items[0] = (struct deliver_item){ .queue_id = q->id,
 		.sender = "",
 		.recipient = "",
 		.original = "",
@@ -267,15 +282,15 @@ static struct batch *batch_repair(struct local *g, struct box *box)
 static void on_retry(struct timer *t)
 {
 	struct box *box = t->owner;
-	struct local *g = box->g;
+	struct boxes *m = box->all;
 
-	make_dirty(g, box);
+	make_dirty(m, box);
 }
 
 /* lock_wait - somebody else has the mailbox: true: again a little later; false: not for now */
-static bool lock_wait(struct local *g, struct box *box)
+static bool lock_wait(struct boxes *m, struct box *box)
 {
-	int64_t now = loop_now(g->host.service.loop);
+	int64_t now = loop_now(m->host->service.loop);
 	int64_t patience = param.deliver_lock_attempts * param.deliver_lock_delay * 1000;
 
 	if (box->locked_since == 0) {
@@ -285,16 +300,16 @@ static bool lock_wait(struct local *g, struct box *box)
 		box->locked_since = 0;
 		return false;
 	}
-	loop_timer(g->host.service.loop, &box->retry, RETRY_MS, on_retry, box);
+	loop_timer(m->host->service.loop, &box->retry, RETRY_MS, on_retry, box);
 	return true;
 }
 
 /* give_back - the jobs of a batch return to the head of the queue, in order */
 static void give_back(struct batch *b, bool suspect)
 {
-	struct jobs rest = b->box->jobs;
+	struct box_jobs rest = b->box->jobs;
 
-	b->box->jobs = (struct jobs){ NULL, NULL, 0 };
+	b->box->jobs = (struct box_jobs){ NULL, NULL, 0 };
 	for (size_t i = 0; b->jobs != NULL && i < b->count; i++) {
 		b->jobs[i]->suspect = b->jobs[i]->suspect || suspect;
 		jobs_push(&b->box->jobs, b->jobs[i]);
@@ -305,19 +320,19 @@ static void give_back(struct batch *b, bool suspect)
 }
 
 /* finish - tell what became of each job */
-static void finish(struct local *g, struct batch *b)
+static void finish(struct boxes *m, struct batch *b)
 {
 	for (size_t i = 0; b->jobs != NULL && i < b->count; i++) {
 		const struct deliver_item *it = &b->items[i];
 		bool good = it->status == DELIVER_OK || it->status == DELIVER_DUPLICATE;
 		char text[300];
 
-		if (good && b->box->target.kind == TARGET_FILE && !ends_in_slash(b->box->path)) {
-			snprintf(text, sizeof(text), "delivered to file: %s", b->box->path);
+		if (good && b->box->place.file && !ends_in_slash(b->box->place.path)) {
+			snprintf(text, sizeof(text), "delivered to file: %s", b->box->place.path);
 		} else {
 			snprintf(text, sizeof(text), "%s", it->text);
 		}
-		job_done(g, b->jobs[i],
+		end_job(m, b->jobs[i],
 			good                                 ? DELIVERY_SENT
 				: it->status == DELIVER_FAIL ? DELIVERY_BOUNCED
 							     : DELIVERY_DEFERRED,
@@ -326,30 +341,30 @@ static void finish(struct local *g, struct batch *b)
 }
 
 /* batch_done - a batch came back from a worker; locked: by somebody else, nothing is done */
-static void batch_done(struct local *g, struct batch *b, bool locked)
+static void batch_done(struct boxes *m, struct batch *b, bool locked)
 {
 	struct box *box = b->box;
 
 	box->state = BOX_KNOWN;
-	if (locked && lock_wait(g, box)) {
+	if (locked && lock_wait(m, box)) {
 		give_back(b, false);
 	} else {
 		if (!locked) {
 			box->locked_since = 0;
 		}
-		finish(g, b);
+		finish(m, b);
 		if (b->repair != NULL) {
 			box->repair[0] = '\0';
 		}
 	}
 	batch_free(b);
 	if (!waits_for_lock(box) && (box->jobs.count > 0 || box->repair[0] != '\0')) {
-		make_dirty(g, box);
+		make_dirty(m, box);
 	}
 }
 
 /* batch_died - the worker did; its messages may be in the mailbox */
-static void batch_died(struct local *g, struct batch *b)
+static void batch_died(struct boxes *m, struct batch *b)
 {
 	struct box *box = b->box;
 	bool again = false;
@@ -371,42 +386,42 @@ static void batch_died(struct local *g, struct batch *b)
 	if (again) {
 		give_back(b, true);
 	} else {
-		finish(g, b);
+		finish(m, b);
 	}
 	batch_free(b);
 	if (box->jobs.count > 0) {
-		make_dirty(g, box);
+		make_dirty(m, box);
 	}
 }
 
 /* box_probed - the answer to a probe: as deliver_probe() */
-static void box_probed(struct local *g, struct box *box, int rc, const char *id)
+static void box_probed(struct boxes *m, struct box *box, int rc, const char *id)
 {
 	box->state = BOX_KNOWN;
 	if (rc > 0) {
 		snprintf(box->repair, sizeof(box->repair), "%s", id);
 	} else if (rc < 0) {
 		box->state = BOX_UNSEEN;
-		if (lock_wait(g, box)) {
+		if (lock_wait(m, box)) {
 			return;
 		}
-		fail_all(g, box, "mailbox cannot be opened or is locked by another process");
+		fail_all(m, box, "mailbox cannot be opened or is locked by another process");
 	}
 	if (box->jobs.count > 0) {
-		make_dirty(g, box);
+		make_dirty(m, box);
 	}
 }
 
 /* run_here - not root: the work is done in this process */
-static void run_here(struct local *g, struct batch *b)
+static void run_here(struct boxes *m, struct batch *b)
 {
-	batch_done(g, b, deliver_to_mailbox(b->box->path, &b->how, b->items, b->count) != 0);
+	batch_done(m, b, deliver_to_mailbox(b->box->place.path, &b->how, b->items, b->count) != 0);
 }
 
 /* begin_box - probe, repair or deliver; false: no child is free for it */
-static bool begin_box(struct local *g, struct box *box)
+static bool begin_box(struct boxes *m, struct box *box)
 {
-	struct deliver_how how = how_for(g, box);
+	struct deliver_how how = how_for(m, box);
 	char id[DELIVER_ID_SIZE] = "";
 	struct batch *b = NULL;
 
@@ -418,35 +433,35 @@ static bool begin_box(struct local *g, struct box *box)
 		return true;
 	}
 	if (box->state == BOX_UNSEEN) {
-		if (!g->root) {
-			int rc = deliver_probe(box->path, &how, id);
+		if (!m->root) {
+			int rc = deliver_probe(box->place.path, &how, id);
 
 			/* What cannot be opened fails for the message, with the reason. */
-			box_probed(g, box, rc < 0 && errno != EAGAIN ? 0 : rc, id);
+			box_probed(m, box, rc < 0 && errno != EAGAIN ? 0 : rc, id);
 			return true;
 		}
 		box->state = BOX_BUSY;
-		if (!worker_probe(g, box)) {
+		if (!worker_probe(m, box)) {
 			box->state = BOX_UNSEEN;
 			return false;
 		}
 		return true;
 	}
 	if (box->repair[0] != '\0') {
-		b = batch_repair(g, box);
+		b = batch_repair(m, box);
 		if (b == NULL) {
 			box->repair[0] = '\0';
 		}
 	}
-	b = b != NULL ? b : batch_make(g, box);
+	b = b != NULL ? b : batch_make(m, box);
 	if (b == NULL) {
 		box->locked_since = 0; /* nobody waits for it any more */
 		return true;
 	}
 	box->state = BOX_BUSY;
-	if (!g->root) {
-		run_here(g, b);
-	} else if (!worker_deliver(g, b)) {
+	if (!m->root) {
+		run_here(m, b);
+	} else if (!worker_deliver(m, b)) {
 		box->state = BOX_KNOWN;
 		give_back(b, false);
 		batch_free(b);
@@ -458,16 +473,16 @@ static bool begin_box(struct local *g, struct box *box)
 /* begin_boxes - the end of a turn: everything that came in it is delivered */
 static void begin_boxes(struct loop_hook *h)
 {
-	struct local *g = h->owner;
-	struct box *list = g->dirty, *waiting = NULL;
+	struct boxes *m = h->owner;
+	struct box *list = m->dirty, *waiting = NULL;
 
-	g->dirty = NULL;
+	m->dirty = NULL;
 	while (list != NULL) {
 		struct box *box = list;
 
 		list = box->dirty_next;
 		box->dirty = false;
-		if (!begin_box(g, box)) {
+		if (!begin_box(m, box)) {
 			box->dirty = true;
 			box->dirty_next = waiting;
 			waiting = box;
@@ -478,20 +493,20 @@ static void begin_boxes(struct loop_hook *h)
 		struct box *box = waiting;
 
 		waiting = box->dirty_next;
-		box->dirty_next = g->dirty;
-		g->dirty = box;
+		box->dirty_next = m->dirty;
+		m->dirty = box;
 	}
 	/* One that ends its work says so; when none could be made there may be none to do it. */
-	if (g->dirty != NULL) {
-		loop_timer(g->host.service.loop, &g->turn_timer, AGAIN_MS, on_again, g);
+	if (m->dirty != NULL) {
+		loop_timer(m->host->service.loop, &m->turn_timer, AGAIN_MS, on_again, m);
 	}
-	forget_some(g);
+	forget_some(m);
 }
 
-static void on_worker_free(struct local *g)
+static void on_worker_free(struct boxes *m)
 {
-	if (g->dirty != NULL) {
-		loop_at_end(g->host.service.loop, &g->turn, begin_boxes, g);
+	if (m->dirty != NULL) {
+		loop_at_end(m->host->service.loop, &m->turn, begin_boxes, m);
 	}
 }
 
@@ -500,12 +515,20 @@ static void on_again(struct timer *t)
 	on_worker_free(t->owner);
 }
 
-void boxes_init(struct local *g)
+void boxes_init(struct boxes *m, struct agent_host *host, int64_t size_limit)
 {
 	static const struct worker_events events = { .batch_done = batch_done,
 		.batch_died = batch_died,
 		.probed = box_probed,
 		.free = on_worker_free };
 
-	g->worker_events = &events;
+	m->host = host;
+	m->size_limit = size_limit;
+	m->root = geteuid() == 0;
+	m->events = &events;
+}
+
+bool boxes_child_ended(struct boxes *m, pid_t pid)
+{
+	return worker_ended(m, pid);
 }

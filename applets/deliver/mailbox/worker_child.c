@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "base/wire.h"
 #include "deliver/deliver.h"
-#include "applets/deliver/local/worker.h"
+#include "applets/deliver/mailbox/worker.h"
 
 enum { READ_SIZE = 64 * 1024, PAUSE_MS = 200 };
 
@@ -205,6 +205,7 @@ static void batch(struct line *l, struct wire *w)
 	how.lock_ms = (int)wire_get_int(w);
 	how.any_owner = wire_get_int(w) != 0;
 	how.home = wire_get_str(w);
+	how.parents = wire_get_int(w) != 0;
 	count = (size_t)wire_get_int(w);
 	if (count > BATCH_ITEMS) {
 		_exit(1);

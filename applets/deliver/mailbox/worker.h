@@ -1,31 +1,31 @@
-#ifndef APPLETS_LOCAL_WORKER_H
-#define APPLETS_LOCAL_WORKER_H
+#ifndef APPLETS_MAILBOX_WORKER_H
+#define APPLETS_MAILBOX_WORKER_H
 
 #include <stdbool.h>
 #include <sys/types.h>
 
 struct batch;
 struct box;
-struct local;
+struct boxes;
 
 /* What becomes of the work, for who gave it. */
 struct worker_events {
-	void (*batch_done)(struct local *g, struct batch *b, bool locked);
+	void (*batch_done)(struct boxes *m, struct batch *b, bool locked);
 	/* Its messages may be in the mailbox. */
-	void (*batch_died)(struct local *g, struct batch *b);
+	void (*batch_died)(struct boxes *m, struct batch *b);
 	/* The answer to a probe: as deliver_probe(). */
-	void (*probed)(struct local *g, struct box *box, int rc, const char *id);
-	void (*free)(struct local *g); /* a child can be had again */
+	void (*probed)(struct boxes *m, struct box *box, int rc, const char *id);
+	void (*free)(struct boxes *m); /* a child can be had again */
 };
 
 /* ---- worker.c; only as root ---- */
 
 /* Give work to the child of the box's user. False: no child is free; free() will be called. */
-bool worker_probe(struct local *g, struct box *box);
-bool worker_deliver(struct local *g, struct batch *b);
+bool worker_probe(struct boxes *m, struct box *box);
+bool worker_deliver(struct boxes *m, struct batch *b);
 /* A child of ours ended: true if it was one of these. */
-bool worker_ended(struct local *g, pid_t pid, int status);
-void workers_free(struct local *g);
+bool worker_ended(struct boxes *m, pid_t pid);
+void workers_free(struct boxes *m);
 
 /* ---- worker_child.c ---- */
 
