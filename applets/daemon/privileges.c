@@ -37,13 +37,14 @@ static const struct {
 } rows[PROCESS_KINDS] = {
 	[PROCESS_SUPERVISOR] = { "master, dovecot", USER_ROOT, "as started", "/",
 		"log, listening sockets, control sockets of children", ALL },
-	[PROCESS_LOCAL] = { "local", USER_ROOT, "as started", "/", "log, control socket", ALL },
+	[PROCESS_LOCAL] = { "local, virtual, pipe", USER_ROOT, "as started", "/",
+		"log, control socket", ALL },
 	[PROCESS_DELIVERY] = { "local (delivery)", USER_OF_MAIL, "one, the spool's", "/",
-		"a socket to local", 0 },
+		"a socket to local or virtual", 0 },
 	[PROCESS_COMMAND] = { "local (command)", USER_OF_MAIL, OWN, "/", "its standard input", 0 },
 	[PROCESS_KEEPER] = { "local (keeper)", USER_ROOT, "as started", "/",
-		"pipes to local and to a command", ALL },
-	[PROCESS_QUEUE] = { "smtpd, lmtpd, qmgr, pickup", USER_QUEUE, OWN, "/",
+		"pipes to its agent and to a command", ALL },
+	[PROCESS_QUEUE] = { "smtpd, lmtpd, qmgr, pickup, discard", USER_QUEUE, OWN, "/",
 		"log, control socket, queue.db", 0 },
 	[PROCESS_LOGIN] = { "imap-login, pop3-login", USER_LOGIN, OWN, "empty",
 		"control socket, certificate's key", 0 },
@@ -187,7 +188,7 @@ static const char *capabilities_text(uint64_t capabilities)
 
 void privileges_print(struct buf *out, const char *const users[PROCESS_USERS])
 {
-	static const char form[] = "%-27s  %-14s  %-31s  %-15s  %-5s  %-6s  %-12s  %s\n";
+	static const char form[] = "%-36s  %-14s  %-31s  %-15s  %-5s  %-6s  %-12s  %s\n";
 
 	buf_addf(out, form, "process", "user", "groups", "capabilities", "root", "filter",
 		"no_new_privs", "holds");

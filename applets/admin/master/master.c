@@ -81,7 +81,7 @@ static void wrong(const char *fmt, ...)
 
 static const char folded[][16] = { "anvil", "bounce", "cleanup", "dnsblog", "error", "flush",
 	"lmtp", "postlogd", "proxymap", "qmqpd", "retry", "scache", "showq", "smtp", "tlsmgr",
-	"tlsproxy", "trivial-rewrite", "verify", "virtual" };
+	"tlsproxy", "trivial-rewrite", "verify" };
 
 static bool is_folded(const char *command)
 {

@@ -18,7 +18,7 @@
  *	  command_env.c     as its user would run it
  *	answer.c	ends of jobs -> answers to qmgr
  *
- * What it shares with other agents is in applets/deliver/agent; mailboxes in applets/deliver/mailbox.
+ * Its mailboxes are in applets/deliver/mailbox; what all agents share is in applets/deliver/agent.
  */
 struct local {
 	struct agent_host host;
