@@ -220,8 +220,7 @@ struct mime_param *mime_params(struct arena *a, struct slice value, const char *
 			if (read_token(&r, "/")) {
 				*main_r = arena_printf(a, "%s/%s", *main_r, buf_str(&r.text));
 			}
-		} else if (r.p < r.end && (*main_r)[strlen(*main_r) - 1] == '/' &&
-			read_token(&r, "")) {
+		} else if (r.p < r.end && str_ends(*main_r, "/") && read_token(&r, "")) {
 			*main_r = arena_printf(a, "%s%s", *main_r, buf_str(&r.text));
 		}
 	}

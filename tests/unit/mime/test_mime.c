@@ -181,6 +181,17 @@ TEST(mime, parameter_text)
 	}
 }
 
+/* a type that begins with NUL: its text is empty, and nothing before it is looked at */
+TEST(mime, type_of_nul)
+{
+	struct arena a = ARENA_INIT;
+	const char *first;
+
+	CHECK(mime_params(&a, (struct slice){ "\0x; a=b", 8 }, &first) != NULL);
+	CHECK_STR(first, "");
+	arena_free(&a);
+}
+
 /* decode_split - decode in pieces of a size */
 static void decode_split(enum mime_encoding e, const char *in, size_t piece, struct buf *out)
 {
