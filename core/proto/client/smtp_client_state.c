@@ -9,7 +9,7 @@
  *
  * Texts are Postfix's: people and programs look for them in logs. One thing differs: what a server
  * says out of turn (a reply of the wrong kind, a line that is no reply) is no word about a
- * recipient, so mail is kept (4.5.0) where Postfix bounces it (5.5.0).
+ * recipient, so mail is kept (4.5.0) where Postfix bounces it (5.5.0, with the same text).
  */
 #include <string.h>
 
@@ -123,7 +123,7 @@ struct smtp_client_failure client_reply_failure(
 	} else if (c->reply.code / 100 == 5) {
 		f.status = SMTP_RCPT_BOUNCED;
 	}
-	f.text = arena_printf(a, "%s%s%s%s%s%s%s%s", refusal ? "" : "Protocol error: ", before,
+	f.text = arena_printf(a, "%s%s%s%s%s%s%s%s", c->reply.code / 100 == 2 ? "Protocol error: " : "", before,
 		c->config->peer, between, client_reply_line(c, a), stage ? " (in reply to " : "",
 		stage ? command : "", stage ? ")" : "");
 	return f;

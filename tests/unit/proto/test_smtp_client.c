@@ -2,6 +2,7 @@
  * test_smtp_client - what an SMTP and LMTP client says to a server, and what comes of its answers
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -72,7 +73,7 @@ static const struct row rows[] = {
 	{ { "greeting 554 is final", "554 5.7.1 no", S_KEEP_5XX }, "QUIT",
 		"failure: back 5.7.1 " TURNED "554 5.7.1 no\n" },
 	{ { "greeting 354", "354 what" }, "QUIT",
-		"failure: wait 4.5.0 Protocol error: " TURNED "354 what\n" },
+		"failure: wait 4.5.0 " TURNED "354 what\n" },
 	{ { "greeting is cut", "220 m!" }, "",
 		"failure: wait 4.4.2 " LOST "receiving the initial server greeting\n" },
 	{ { "greeting does not come", "~" }, "",
@@ -190,7 +191,7 @@ static const struct row rows[] = {
 	{ { "MAIL 421, RSET taken", E "421 4.3.2 down|" OK }, HI "RSET|QUIT",
 		"wait 4.3.2 " SAID "421 4.3.2 down" BY("MAIL FROM") "spoiled\n" },
 	{ { "MAIL 354", E "354 what|" OK }, HI "RSET|QUIT",
-		"wait 4.5.0 Protocol error: " SAID "354 what" BY("MAIL FROM") "spoiled\n" },
+		"wait 4.5.0 " SAID "354 what" BY("MAIL FROM") "spoiled\n" },
 	{ { "MAIL refused, then the next", E "550 no|" OK OK OK GO Q, S_TWICE },
 		HI "RSET|MAIL FROM:<s@x>|" A END,
 		"back 5.0.0 " SAID "550 no" BY("MAIL FROM") SENT },
@@ -244,7 +245,7 @@ static const struct row rows[] = {
 		"wait 4.4.2 (site) " LATE "sending RCPT TO\nwait 4.4.2 (site) " LATE
 		"sending RCPT TO\nfailure: wait 4.4.2 " LATE "sending RCPT TO\n" },
 	{ { "RCPT 354", E OK "354 go|" OK }, HI A "RSET|QUIT",
-		"wait 4.5.0 Protocol error: " SAID "354 go" BY("RCPT TO") "spoiled\n" },
+		"wait 4.5.0 " SAID "354 go" BY("RCPT TO") "spoiled\n" },
 	{ { "refusal of several lines", E OK "550-5.1.1 No such\n550 5.1.1 user|" OK },
 		HI A "RSET|QUIT",
 		"back 5.1.1 " SAID "550-5.1.1 No such 550 5.1.1 user" BY("RCPT TO") },
@@ -284,7 +285,7 @@ static const struct row rows[] = {
 	{ { "dot 421", P OK OK GO "421 4.3.2 down" }, HI A END,
 		"wait 4.3.2 " SAID "421 4.3.2 down" BY("end of DATA") "spoiled\n" },
 	{ { "dot 354", P OK OK GO "354 go on" }, HI A END,
-		"wait 4.5.0 Protocol error: " SAID "354 go on" BY("end of DATA") "spoiled\n" },
+		"wait 4.5.0 " SAID "354 go on" BY("end of DATA") "spoiled\n" },
 	{ { "closed at the dot", E OK "550 no|" OK GO "!", 0, 2 }, HI A C "DATA|.",
 		"back 5.0.0 " SAID "550 no" BY("RCPT TO") "wait 4.4.2 (site) " LOST DOT
 							  "failure: wait 4.4.2 " LOST DOT },
@@ -485,9 +486,28 @@ static bool differs(const struct row *row, int split, size_t piece)
 	return bad;
 }
 
+/* put_rows - for tests/flow/smtp_client_oracle, which asks Debian's Postfix the same */
+static void put_rows(const char *path)
+{
+	FILE *file = fopen(path, "w");
+
+	REQUIRE(file != NULL);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct script *s = &rows[i].script;
+
+		(void)fprintf(file, "%s\037%s\037%u\037%u\037%s\037%s\037%s\036", s->name, s->server,
+			s->flags, s->recipients, s->discard != NULL ? s->discard : "",
+			rows[i].commands != NULL ? rows[i].commands : "", rows[i].result);
+	}
+	CHECK(fclose(file) == 0);
+}
+
 /* every row with its input whole, byte by byte, and cut at every byte */
 TEST(smtp_client, dialogs_at_every_split)
 {
+	if (getenv("SMTP_CLIENT_ROWS") != NULL) {
+		put_rows(getenv("SMTP_CLIENT_ROWS"));
+	}
 	CHECK(ARRAY_LEN(rows) >= 120);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct script_result r;
