@@ -47,12 +47,12 @@ static void checked(struct owner *o)
 }
 
 /* results - everybody has one; sent only after the dot (or where only RCPT was asked) */
-static void results(struct owner *o, bool session_over)
+static void results(struct owner *o, bool failed)
 {
 	for (size_t i = 0; i < RECIPIENTS; i++) {
 		const struct smtp_client_failure *f = &o->recipients[i].result;
 
-		REQUIRE(f->status != SMTP_RCPT_OPEN || session_over);
+		REQUIRE(f->status != SMTP_RCPT_OPEN || failed);
 		REQUIRE(f->status == SMTP_RCPT_OPEN || (*f->dsn != '\0' && *f->text != '\0'));
 		REQUIRE(f->status != SMTP_RCPT_SENT || o->dotted ||
 			o->mail.target != SMTP_TARGET_SEND);
@@ -168,7 +168,7 @@ static void conversation(const char *data, size_t len)
 	}
 	checked(&o);
 	if (o.recipients[0].result.text != NULL) {
-		results(&o, smtp_client_failure(o.c) == NULL);
+		results(&o, smtp_client_failure(o.c) != NULL);
 	}
 	smtp_client_free(o.c);
 	buf_free(&o.in);

@@ -116,12 +116,12 @@ static void put_result(
 
 static void results(struct player *p, const struct smtp_client_mail *mail)
 {
-	static const char words[][5] = { "open", "sent", "wait", "back" };
+	static const char words[][5] = { "", "sent", "wait", "back" };
 
 	for (size_t i = 0; i < mail->recipient_count; i++) {
 		const struct smtp_client_recipient *r = &mail->recipients[i];
 
-		if (r->result.text != NULL) {
+		if (r->result.status != SMTP_RCPT_OPEN) {
 			put_result(&p->r->result, &r->result, words[r->result.status], r->site);
 		}
 	}

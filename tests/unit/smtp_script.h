@@ -54,7 +54,8 @@ enum { SCRIPT_RECIPIENTS = 4, SCRIPT_WHOLE = -1 };
 struct script_result {
 	struct buf commands; /* as they came, between '|'; the content is "." */
 	struct buf wire;     /* the content on the wire, with its dot */
-	/* For each recipient "sent|wait|back DSN TEXT\n"; " (site)" behind DSN where that is set.
+	/* For each recipient "sent|wait|back DSN TEXT\n", nothing where nothing is decided;
+	 * " (site)" behind DSN where that is set.
 	 * Then "failure: DSN TEXT\n" when there was one. */
 	struct buf result;
 	struct buf notes;

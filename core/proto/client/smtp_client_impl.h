@@ -53,6 +53,8 @@ struct smtp_client {
 	unsigned sasl_steps;
 	/* Transaction. */
 	struct smtp_client_mail *mail;
+	unsigned transactions; /* begun so far */
+	bool heard;            /* the server has said something in this one */
 	struct arena results;
 	enum client_state sending; /* the next command to be sent */
 	size_t sending_rcpt, reading_rcpt;

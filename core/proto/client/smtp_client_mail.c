@@ -241,10 +241,27 @@ static void dot_reply(struct smtp_client *c)
 	mail_done(c);
 }
 
+/* was_asleep - a connection that was used again was given up by the server meanwhile */
+static bool was_asleep(struct smtp_client *c)
+{
+	struct smtp_client_failure f;
+
+	if (c->heard || c->transactions < 2 || c->reply.code != 421) {
+		return false;
+	}
+	f = said(c);
+	client_fail(c, &f, NULL, false);
+	return true;
+}
+
 void client_mail_reply(struct smtp_client *c)
 {
 	bool good = c->reply.code / 100 == 2;
 
+	if (was_asleep(c)) {
+		return;
+	}
+	c->heard = true;
 	c->spoiled = c->spoiled || c->reply.code == 421;
 	switch (c->state) {
 	case CLIENT_XFORWARD_NAME:
@@ -312,6 +329,8 @@ enum smtp_client_want smtp_client_begin(
 	}
 	arena_reset(&c->results);
 	c->mail = mail;
+	c->transactions++;
+	c->heard = false;
 	for (size_t i = 0; i < mail->recipient_count; i++) {
 		mail->recipients[i].result = (struct smtp_client_failure){
 			.status = SMTP_RCPT_OPEN, .dsn = "", .text = "", .reply = ""

@@ -12,7 +12,10 @@
 /* What proto/client/smtp_client.h sends, and what came of it. */
 
 enum smtp_client_status {
-	SMTP_RCPT_OPEN, /* nothing is decided: the session has not come to it */
+	/* Nothing is decided: the session ended before the server's first word about this mail.
+	 * smtp_client_failure() has the reason; of a connection used again it may just be that it
+	 * was dead, and the mail takes another one. */
+	SMTP_RCPT_OPEN,
 	SMTP_RCPT_SENT,
 	SMTP_RCPT_DEFERRED, /* here and now; another host may take it (the owner's ladder) */
 	SMTP_RCPT_BOUNCED   /* the remote's final word about this recipient, or about the message */

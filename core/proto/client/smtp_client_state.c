@@ -123,8 +123,9 @@ struct smtp_client_failure client_reply_failure(
 	} else if (c->reply.code / 100 == 5) {
 		f.status = SMTP_RCPT_BOUNCED;
 	}
-	f.text = arena_printf(a, "%s%s%s%s%s%s%s%s", c->reply.code / 100 == 2 ? "Protocol error: " : "", before,
-		c->config->peer, between, client_reply_line(c, a), stage ? " (in reply to " : "",
+	f.text = arena_printf(a, "%s%s%s%s%s%s%s%s",
+		c->reply.code / 100 == 2 ? "Protocol error: " : "", before, c->config->peer,
+		between, client_reply_line(c, a), stage ? " (in reply to " : "",
 		stage ? command : "", stage ? ")" : "");
 	return f;
 }
@@ -164,7 +165,11 @@ void client_fail(struct smtp_client *c, const struct smtp_client_failure *failur
 	if (c->state == CLIENT_CLOSED) {
 		return;
 	}
-	client_fail_open(c, failure, true);
+	/* Before its first word in a transaction nothing is decided: a connection that was at rest
+	 * may have been dead, which is nothing against the host. */
+	if (c->heard) {
+		client_fail_open(c, failure, true);
+	}
 	c->mail = NULL;
 	c->failure = copy(&c->texts, failure);
 	if (polite && out != NULL) {
