@@ -88,11 +88,13 @@ TEST(mime_filter, downgrade)
 		{ "Content-Type: multipart/mixed; boundary=ab\n\n--ab\n"
 		  "Content-Type: multipart/mixed; boundary=a\n\n--a\n"
 		  "Content-Transfer-Encoding: 8bit\n\n\344\n--ab\n"
-		  "Content-Transfer-Encoding: 8bit\n\n\345\n--ab--\n\346\n",
+		  "Content-Transfer-Encoding: 8bit\n\n\345\n--ab--\n"
+		  "Content-Transfer-Encoding: 8bit\n\n\346\n",
 			"Content-Type: multipart/mixed; boundary=ab\n\n--ab\n"
 			"Content-Type: multipart/mixed; boundary=a\n\n--a\n"
 			"Content-Transfer-Encoding: quoted-printable\n\n=E4\n--ab\n"
-			"Content-Transfer-Encoding: quoted-printable\n\n=E5\n--ab--\n\346\n" },
+			"Content-Transfer-Encoding: quoted-printable\n\n=E5\n--ab--\n"
+			"Content-Transfer-Encoding: 8bit\n\n\346\n" },
 		{ "Content-Type: multipart/mixed\nContent-Transfer-Encoding: 8bit\n\n--\344\n",
 			"Content-Type: multipart/mixed\nContent-Transfer-Encoding: "
 			"7bit\n\n--\344\n" },
