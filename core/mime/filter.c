@@ -9,8 +9,9 @@
  * such a label passes as it is. What is encoded gets a new Content-Transfer-Encoding at the end of
  * its header: quoted-printable for leaves, 7bit for containers (RFC 2045 6.4 allows them nothing
  * else), whose parts are then looked at one by one. message/partial and message/external-body
- * cannot be encoded (RFC 2046 5.2.2, 5.2.3) and stay. Others of message/ are leaves: Postfix gives
- * them 7bit and encodes them all the same, which nobody can read.
+ * cannot be encoded (RFC 2046 5.2.2, 5.2.3) and stay. Others of message/ are leaves (message/global
+ * of RFC 6532 may be encoded): Postfix calls them 7bit and encodes them all the same, which nobody
+ * can read.
  *
  * RFC 2045, 2046, 6152
  */

@@ -97,8 +97,8 @@ static enum smtp_client_want decide(struct owner *o)
 		return smtp_client_starttls(o->c, (o->flags & F_TLS_MUST) != 0, &o->out);
 	}
 	if ((o->flags & F_AUTH) != 0 && !smtp_client_authenticated(o->c)) {
-		return smtp_client_auth(o->c, (o->flags & F_TOKEN) != 0 ? &token : &password,
-			&choice, &o->out);
+		return smtp_client_auth(
+			o->c, (o->flags & F_TOKEN) != 0 ? &token : &password, &choice, &o->out);
 	}
 	o->dotted = false;
 	return smtp_client_begin(o->c, &o->mail, &o->out);
@@ -208,7 +208,8 @@ static void message(const char *data, size_t len, unsigned flags)
 	if (good) {
 		REQUIRE(whole.len == cut.len &&
 			memcmp(buf_str(&whole), buf_str(&cut), whole.len) == 0);
-		REQUIRE(wire.len == wire_cut.len && memcmp(wire.data, wire_cut.data, wire.len) == 0);
+		REQUIRE(wire.len == wire_cut.len &&
+			memcmp(wire.data, wire_cut.data, wire.len) == 0);
 	}
 	if (flags == 0) {
 		REQUIRE(good && whole.len >= len && memcmp(buf_str(&whole), data, len) == 0);
