@@ -23,6 +23,7 @@
 #include <time.h>
 
 #include "base/crypto.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "net/dns_channel.h"
@@ -555,6 +556,12 @@ struct dns_query *dns_tlsa(
 	q = new_query(d, QUERY_TLSA, fn, arg);
 	if (q == NULL) {
 		return NULL;
+	}
+	if (!vouches(q->channel) && d->trust == DNS_TRUST_LOOPBACK && !d->trust_said) {
+		d->trust_said = true;
+		log_warn("no TLSA records are asked for: the name server is not on this host, so "
+			 "its "
+			 "word that it has validated an answer does not count (dnssec_resolver)");
 	}
 	if (!vouches(q->channel) || dns_canonical_addr(host, canon)) {
 		answer(q, DNS_NOT_FOUND, NULL, 0);

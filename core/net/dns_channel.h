@@ -41,6 +41,7 @@ struct dns {
 	char *hosts_path; /* instead of /etc/hosts; NULL: that */
 	enum dns_trust trust;
 	bool authenticated; /* the answer that is being given */
+	bool trust_said;    /* that nobody's word counts, though TLSA records are asked for */
 };
 
 /* Follow /etc/hosts and /etc/resolv.conf, once a second at most. */

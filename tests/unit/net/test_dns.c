@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/encode.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "base/str.h"
 #include "net/dns.h"
@@ -436,6 +437,13 @@ TEST(dns, tlsa)
 	end_rig(r);
 }
 
+static struct buf logged;
+
+static void take_lines(void *arg, const char *lines, size_t len)
+{
+	buf_add(arg, lines, len);
+}
+
 TEST(dns, whose_word_counts)
 {
 	struct rig *r = new_rig();
@@ -475,5 +483,15 @@ TEST(dns, whose_word_counts)
 	CHECK_INT(r->server.questions, 0);
 	dns_trust_resolver(r->dns, DNS_TRUST_ANY);
 	ask_tlsa(r, "mx.signed.example", 25, DNS_OK, "3 1 1 0123abcd, 2 0 2 ff");
+	/* One that is not on this host is not asked, and that is said, once. */
+	log_open("unit", LOG_TO_SINK);
+	log_set_sink(take_lines, &logged);
+	dns_trust_resolver(r->dns, DNS_TRUST_LOOPBACK);
+	dns_set_servers(r->dns, "192.0.2.1:53");
+	ask_tlsa(r, "mx.signed.example", 25, DNS_NOT_FOUND, "");
+	CHECK(strstr(buf_str(&logged), "no TLSA records are asked for") != NULL);
+	buf_reset(&logged);
+	ask_tlsa(r, "mx.signed.example", 25, DNS_NOT_FOUND, "");
+	CHECK_STR(buf_str(&logged), "");
 	end_rig(r);
 }
