@@ -18,6 +18,7 @@ enum { TLS_CHAIN_MAX = 16 }; /* certificates that are looked at */
 /* By what it is judged; texts are somebody else's. */
 struct tls_judge {
 	enum tls_proof proof;
+	bool unjudged;
 	const char *const *names, *const *digests, *const *tlsa;
 	size_t name_count, digest_count, tlsa_count;
 	enum digest digest;

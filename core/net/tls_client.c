@@ -369,6 +369,7 @@ static void set_judge(struct client_side *s, const struct tls_target *target, en
 	struct tls_client *c = s->client;
 
 	s->judge = (struct tls_judge){ .proof = target->proof,
+		.unjudged = target->unjudged,
 		.names = copy_texts(&s->texts, target->names, target->name_count),
 		.digests = copy_texts(&s->texts, target->digests, target->digest_count),
 		.tlsa = copy_texts(&s->texts, target->tlsa, target->tlsa_count),
@@ -384,7 +385,7 @@ static void set_judge(struct client_side *s, const struct tls_target *target, en
 		s->own_trust = tls_trust_new(target->ca_files, target->ca_file_count, NULL);
 		s->judge.trust = s->own_trust;
 	}
-	s->generation = tls_trust_refresh(s->judge.trust);
+	s->generation = target->unjudged ? 0 : tls_trust_refresh(s->judge.trust);
 	for (size_t i = 0; i < target->ca_file_count; i++) {
 		struct tls_stamp stamp;
 
@@ -408,8 +409,8 @@ static void name_session(struct client_side *s, const struct tls_target *t)
 	struct buf all = BUF_INIT, hex = BUF_INIT;
 	struct slice part;
 
-	buf_addf(&all, "%d %d %d %d\n", (int)t->proof, (int)s->judge.digest, t->min_version,
-		t->max_version);
+	buf_addf(&all, "%d %d %d %d %d\n", (int)t->proof, t->unjudged, (int)s->judge.digest,
+		t->min_version, t->max_version);
 	add_list(&all, &t->session, 1);
 	add_list(&all, t->names, t->name_count);
 	add_list(&all, t->digests, t->digest_count);

@@ -52,6 +52,7 @@ enum tls_proof {
 /* What one connection is to be. Copied. */
 struct tls_target {
 	enum tls_proof proof;
+	bool unjudged; /* TLS_PROOF_NONE, and nobody wants to know: the chain is not looked at */
 	const char *server_name;    /* SNI; NULL, "" or an address: none */
 	const char *const *names;   /* "mx.example", ".example" (below it) */
 	const char *const *digests; /* "AB:CD:..." as the digest below makes them */

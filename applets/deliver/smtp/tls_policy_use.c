@@ -114,6 +114,7 @@ static void set_target(struct tls_policy *p, struct tls_target *t)
 	case TLS_LEVEL_MAY:
 	case TLS_LEVEL_ENCRYPT:
 		t->proof = TLS_PROOF_NONE;
+		t->unjudged = p->ps->settings.log_level == 0;
 		break;
 	case TLS_LEVEL_FINGERPRINT:
 		t->proof = TLS_PROOF_FINGERPRINT;

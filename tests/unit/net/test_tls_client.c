@@ -316,6 +316,15 @@ TEST(tls_client, whoever_it_is)
 	CHECK_STR(tls_peer(pair.client)->reason, "untrusted issuer /CN=Root");
 	tls_pair_talk(&pair);
 	tls_pair_free(&pair);
+	/* Where nobody wants to know, no file is read, and it is nobody special. */
+	CHECK_INT(unlink(p->ca_file), 0);
+	target.unjudged = true;
+	pair = call(p, certs, 2, blind, &target);
+	CHECK_INT(tls_peer(pair.client)->status, TLS_PEER_UNTRUSTED);
+	CHECK_STR(tls_peer(pair.client)->reason, "");
+	CHECK_STR(tls_peer(pair.client)->subject, "The Server");
+	tls_pair_talk(&pair);
+	tls_pair_free(&pair);
 	tls_client_free(trusting);
 	tls_client_free(blind);
 	free_pki(p);
