@@ -30,8 +30,7 @@
 #include "mime/header.h"
 #include "proto/smtp.h"
 #include "queue/queue_message.h"
-#include "address/rewrite.h"
-#include "route/resolve.h"
+#include "message/verp.h"
 #include "message/submit.h"
 #include "applets/applets.h"
 #include "applets/receive/sendmail_options.h"
@@ -41,6 +40,7 @@ enum { READ_SIZE = 65536, HEADERS_MAX = 10 * 1024 * 1024, RECIPIENTS_MAX = 10000
 static struct G {
 	struct arena arena;
 	struct submit *submit;
+	const char *sender;
 	struct sendmail_options options;
 	const char **recipients;
 	size_t recipient_count;
@@ -249,6 +249,7 @@ static void begin(void)
 {
 	const char *sender = G.options.sender != NULL ? given_sender() : caller();
 
+	G.sender = sender;
 	if (smtp_has_8bit(slice_of(sender))) {
 		G.options.flags |= QUEUE_F_SMTPUTF8;
 	}
@@ -388,22 +389,13 @@ static void finish_input(void)
 	}
 }
 
-/* deliver - the message on stdin into the queue; exit status */
-static int deliver(void)
+/* read_message - from stdin */
+static void read_message(void)
 {
 	char *data = mem_realloc(NULL, READ_SIZE);
 	ssize_t n;
 
 	G.strip_cr = strcmp(param.sendmail_fix_line_endings, "never") != 0;
-	if (!G.options.from_headers) {
-		if (G.recipient_count == 0) {
-			die(EX_USAGE,
-				"Recipient addresses must be specified on the command line or"
-				" via the -t option");
-		}
-		begin();
-		G.in_body = true;
-	}
 	while (!G.done && (n = read(0, data, READ_SIZE)) != 0) {
 		if (n > 0) {
 			take(data, (size_t)n);
@@ -414,6 +406,45 @@ static int deliver(void)
 	}
 	mem_free(data);
 	finish_input();
+}
+
+/* use_verp - -XV: each recipient has a sender of its own */
+static void use_verp(void)
+{
+	unsigned flags;
+
+	if (G.options.verp == NULL) {
+		return;
+	}
+	flags = verp_flags(slice_of(G.options.verp));
+	if (flags == 0) {
+		die(EX_USAGE,
+			"-XV wants two VERP delimiters that verp_delimiter_filter has, or none");
+	}
+	G.options.flags |= flags;
+}
+
+/* deliver - the message, or with -bv one that is delivered nowhere, into the queue; exit status */
+static int deliver(void)
+{
+	if (G.options.mode == 'v') {
+		G.options.flags |= QUEUE_F_VERIFY;
+	}
+	use_verp();
+	if (!G.options.from_headers) {
+		if (G.recipient_count == 0) {
+			die(EX_USAGE,
+				"Recipient addresses must be specified on the command line or"
+				" via the -t option");
+		}
+		begin();
+		G.in_body = true;
+	}
+	if (G.options.mode == 'v') {
+		write_out("Subject: probe\n\n", strlen("Subject: probe\n\n"));
+	} else {
+		read_message();
+	}
 	switch (submit_end(G.submit)) {
 	case SUBMIT_OK:
 		break;
@@ -423,31 +454,10 @@ static int deliver(void)
 		die(EX_UNAVAILABLE, submit_error(G.submit));
 	}
 	submit_free(G.submit);
-	return EX_OK;
-}
-
-/* verify - -bv: where each recipient would go */
-static int verify(void)
-{
-	int status = EX_OK;
-
-	route_init();
-	for (size_t i = 0; i < G.recipient_count; i++) {
-		const char *address = rewrite_address(&G.arena, G.recipients[i], REWRITE_LOCAL);
-		struct route r;
-
-		if (route_recipient_exists(address, NULL) == 0) {
-			printf("%s... User unknown\n", G.recipients[i]);
-			status = EX_NOUSER;
-		} else if (route_resolve(&G.arena, "", address, &r) != 1) {
-			printf("%s... %s\n", G.recipients[i], r.text);
-			status = EX_UNAVAILABLE;
-		} else {
-			printf("%s... deliverable: mailer %s, host %s, user %s\n", G.recipients[i],
-				r.transport, r.nexthop, r.recipient);
-		}
+	if ((G.options.flags & (QUEUE_F_VERIFY | QUEUE_F_RECORD)) != 0) {
+		printf("Mail Delivery Status Report will be mailed to <%s>.\n", G.sender);
 	}
-	return status;
+	return EX_OK;
 }
 
 /* run_queue - -q: all, -qI an id, -qR a site; -q15m means nothing without -bd */
@@ -544,5 +554,5 @@ int sendmail_main(int argc, char **argv)
 	for (; optind < argc; optind++) {
 		add_list(slice_of(argv[optind]));
 	}
-	return G.options.mode == 'v' ? verify() : deliver();
+	return deliver();
 }

@@ -132,11 +132,22 @@ static void set_queue_run(struct sendmail_options *o, const char *text)
 	}
 }
 
+/* set_verbose - once: a report of the delivery; once more: what is done here */
 static void set_verbose(struct sendmail_options *o, const char *text)
 {
-	(void)o;
 	(void)text;
-	log_set_verbose(log_verbose() + 1);
+	if ((o->flags & QUEUE_F_RECORD) != 0) {
+		log_set_verbose(log_verbose() + 1);
+	}
+	o->flags |= QUEUE_F_RECORD;
+}
+
+/* set_x - -XV with VERP's delimiters; Sendmail's -X, a file for all that is said, does nothing */
+static void set_x(struct sendmail_options *o, const char *text)
+{
+	if (*text == 'V') {
+		o->verp = text + 1;
+	}
 }
 
 enum kind { CALL, TEXT, FLAG };
@@ -156,6 +167,7 @@ static const struct option {
 	{ 'O', CALL, 0, set_o },
 	{ 'R', CALL, 0, set_return },
 	{ 'V', CALL, 0, set_envid },
+	{ 'X', CALL, 0, set_x },
 	{ 'b', CALL, 0, set_mode },
 	{ 'f', TEXT, offsetof(struct sendmail_options, sender), NULL },
 	{ 'i', FLAG, offsetof(struct sendmail_options, keep_dots), NULL },

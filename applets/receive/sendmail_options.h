@@ -8,6 +8,7 @@ struct sendmail_options {
 	const char *sender; /* -f, -r; NULL: the caller */
 	const char *full_name;
 	const char *envid;
+	const char *verp; /* of -XV: delimiters, or "" */
 	unsigned flags, notify;
 	bool from_headers;     /* -t */
 	bool keep_dots;        /* -i */

@@ -375,7 +375,7 @@ int match_host(struct match_list *l, const char *name, const char *addr)
 	unsigned char bytes[16];
 	bool v4;
 
-	if (!parse_addr(addr, strlen(addr), bytes, &v4)) {
+	if (l == NULL || !parse_addr(addr, strlen(addr), bytes, &v4)) {
 		return 0;
 	}
 	if (is_mapped(bytes)) {

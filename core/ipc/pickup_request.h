@@ -31,7 +31,7 @@ struct pickup_message {
 	enum pickup_kind kind;
 	/* BEGIN */
 	const char *sender, *full_name, *envid;
-	unsigned flags; /* QUEUE_F_8BIT, _SMTPUTF8, _RET_* */
+	unsigned flags; /* QUEUE_F_8BIT, _SMTPUTF8, _RET_*, _VERIFY, _RECORD, QUEUE_VERP */
 	/* RECIPIENT */
 	const char *address, *orcpt;
 	unsigned notify;

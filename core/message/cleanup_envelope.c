@@ -59,6 +59,20 @@ static void add_once(struct queue_message *m, struct hash *seen, const struct qu
 	}
 }
 
+/*
+ * add_expanded - a row that says that others stand in its place, for a sender who asked to be told
+ * of success; RFC 3461 5.2.7.2. They do not report theirs then
+ */
+static void add_expanded(struct queue_message *m, const struct queue_recipient *r)
+{
+	struct queue_recipient told = *r;
+
+	told.dsn = "2.0.0";
+	told.reason = "alias expanded";
+	told.notify = DSN_SUCCESS;
+	queue_add_recipient(m, &told);
+}
+
 bool cleanup_add_recipient(
 	struct queue_message *m, struct hash *seen, const struct queue_recipient *r)
 {
@@ -72,6 +86,11 @@ bool cleanup_add_recipient(
 		add_once(m, seen, r);
 	} else if (rc > 0 && (to.original == NULL || *to.original == '\0')) {
 		to.original = r->address;
+	}
+	if (rc > 0 && (to.notify & DSN_SUCCESS) != 0) {
+		add_expanded(m, r);
+		to.notify &= ~(unsigned)DSN_SUCCESS;
+		to.notify = to.notify != 0 ? to.notify : DSN_NEVER;
 	}
 	for (size_t i = 0; rc > 0 && i < count; i++) {
 		to.address = list[i];

@@ -21,7 +21,11 @@
 #include "base/str.h"
 #include "base/utf8.h"
 #include "conf/params.h"
+#include "mime/address.h"
 #include "address/lookup.h"
+#include "message/dsn_template.h"
+
+#define FROM "MAILER-DAEMON (Mail Delivery System)"
 
 enum {
 	TEXT_COLUMNS = 76,
@@ -32,27 +36,53 @@ enum {
 
 /* What differs between the kinds. */
 static const struct kind_texts {
-	const char *subject, *action, *part;
-	const char *intro;
+	const char *name, *action, *part;
+	struct dsn_template words; /* from: as in bounce(5), completed when it is written */
 } kinds[] = {
-	[DSN_KIND_FAILURE] = { "Undelivered Mail Returned to Sender", "failed",
-		"Undelivered Message",
-		"Your message could not be delivered to the recipients below. It is\n"
-		"attached, whole or in part; it will not be tried again.\n\n"
-		"Should you need help, send mail to <postmaster> and add this report.\n" },
-	[DSN_KIND_DELAY] = { "Delayed Mail (still being retried)", "delayed", "Delayed Message",
-		"THIS IS ONLY A WARNING. YOU NEED NOT SEND YOUR MESSAGE AGAIN.\n\n"
-		"Your message could not be delivered so far to the recipients below.\n" },
-	[DSN_KIND_SUCCESS] = { "Successful Mail Delivery Report", "delivered", "Delivered Message",
-		"You asked for a report: your message was delivered to the recipients\n"
-		"below. Where it says relayed or expanded, what happens further on is\n"
-		"not known here.\n" },
+	[DSN_KIND_FAILURE] = { "failure_template", "failed", "Undelivered Message",
+		{ .charset = "us-ascii",
+			.from = FROM,
+			.subject = "Undelivered Mail Returned to Sender",
+			.postmaster_subject = "Postmaster Copy: Undelivered Mail",
+			.text = "Your message could not be delivered to the recipients below. It "
+				"is\n"
+				"attached, whole or in part; it will not be tried again.\n\n"
+				"Should you need help, send mail to <postmaster> and add this "
+				"report.\n" } },
+	[DSN_KIND_DELAY] = { "delay_template", "delayed", "Delayed Message",
+		{ .charset = "us-ascii",
+			.from = FROM,
+			.subject = "Delayed Mail (still being retried)",
+			.postmaster_subject = "Postmaster Warning: Delayed Mail",
+			.text = "THIS IS ONLY A WARNING. YOU NEED NOT SEND YOUR MESSAGE AGAIN.\n\n"
+				"Your message could not be delivered so far to the recipients "
+				"below.\n" } },
+	[DSN_KIND_SUCCESS] = { "success_template", "delivered", "Message",
+		{ .charset = "us-ascii",
+			.from = FROM,
+			.subject = "Successful Mail Delivery Report",
+			.postmaster_subject = "Postmaster Copy: Successful Mail Delivery",
+			.text = "You asked for a report: your message was delivered to the "
+				"recipients\n"
+				"below. Where it says relayed or expanded, what happens further on "
+				"is\nnot known here.\n" } },
+	[DSN_KIND_VERIFY] = { "verify_template", "deliverable", "Message",
+		{ .charset = "us-ascii",
+			.from = FROM,
+			.subject = "Mail Delivery Status Report",
+			.postmaster_subject = "Postmaster Copy: Mail Delivery Status Report",
+			.text = "This is the report about the delivery to the recipients below "
+				"that\n"
+				"you asked for.\n" } },
 };
 
 /* The notice being written. */
 struct notice {
 	const struct dsn_message *m;
 	const struct kind_texts *kind;
+	struct arena arena;
+	struct dsn_template words;
+	bool own_words; /* of bounce_template_file */
 	struct buf out;
 	char boundary[128];
 	bool eight_bit;     /* in addresses and reasons */
@@ -206,6 +236,33 @@ static void add_field(struct buf *out, const char *name, const char *type, const
 	buf_addc(out, '\n');
 }
 
+/*
+ * add_from - an address with a name or a comment, as bounce(5) has it: the name goes first, and
+ * what has no domain gets myorigin, as in every header written here
+ */
+static void add_from(struct notice *n)
+{
+	const struct mime_address *m = mime_addresses(&n->arena, slice_of(n->words.from));
+	struct buf *out = &n->out;
+
+	if (m == NULL || m->mailbox == NULL) {
+		buf_adds(out, "From: ");
+		add_clean(out, n->words.from);
+		buf_addc(out, '\n');
+		return;
+	}
+	buf_adds(out, "From: ");
+	if (m->name != NULL && *m->name != '\0') {
+		add_clean(out, m->name);
+		buf_addc(out, ' ');
+	}
+	buf_addc(out, '<');
+	add_clean(out, m->mailbox);
+	buf_addc(out, '@');
+	add_clean(out, m->domain != NULL && *m->domain != '\0' ? m->domain : param.myorigin);
+	buf_adds(out, ">\n");
+}
+
 static void add_headers(struct notice *n)
 {
 	struct buf *out = &n->out;
@@ -218,16 +275,18 @@ static void add_headers(struct notice *n)
 	date_rfc5322(date, now.tv_sec, true);
 	snprintf(n->boundary, sizeof(n->boundary), "%.30s.%lld%06ld/%.60s", n->m->queue_id,
 		(long long)now.tv_sec, (long)now.tv_usec, param.myhostname);
-	buf_addf(out, "Date: %s\nFrom: MAILER-DAEMON@%s (Mail Delivery System)\nSubject: %s\n",
-		date, param.myhostname, n->kind->subject);
-	buf_adds(out, "To: ");
+	buf_addf(out, "Date: %s\n", date);
+	add_from(n);
+	buf_addf(out, "Subject: %s\nTo: ",
+		n->m->postmaster ? n->words.postmaster_subject : n->words.subject);
 	add_clean(out, n->m->to);
 	buf_addf(out,
-		"\nAuto-Submitted: auto-replied\nMIME-Version: 1.0\n"
+		"\nAuto-Submitted: auto-%s\nMIME-Version: 1.0\n"
 		"Content-Type: multipart/report; report-type=%sdelivery-status;\n"
 		"\tboundary=\"%s\"\n",
-		n->m->smtputf8 ? "global-" : "", n->boundary);
-	if (n->eight_bit || n->content_eight_bit) {
+		n->m->postmaster ? "generated" : "replied", n->m->smtputf8 ? "global-" : "",
+		n->boundary);
+	if (n->eight_bit || n->content_eight_bit || !str_ieq(n->words.charset, "us-ascii")) {
 		buf_adds(out, "Content-Transfer-Encoding: 8bit\n");
 	}
 	buf_addf(out, "Message-Id: <%04d%02d%02d%02d%02d%02d.%06ld.%s@%s>\n\n", tm.tm_year + 1900,
@@ -246,21 +305,37 @@ static void begin_part(struct notice *n, const char *description, const char *ty
 	buf_addc(&n->out, '\n');
 }
 
-/* add_words - the part for people */
-static void add_words(struct notice *n)
+/* add_intro - what has happened, to whoever does not know this system */
+static void add_intro(struct notice *n)
 {
 	struct buf *out = &n->out;
 	char date[DATE_SIZE];
 
-	begin_part(n, "Notification",
-		n->eight_bit ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii",
-		n->eight_bit);
-	buf_addf(
-		out, "This is the mail system at host %s.\n\n%s", param.myhostname, n->kind->intro);
+	if (n->m->postmaster) {
+		return;
+	}
+	if (n->own_words) {
+		buf_adds(out, n->words.text);
+		return;
+	}
+	buf_addf(out, "This is the mail system at host %s.\n\n%s", param.myhostname, n->words.text);
 	if (n->m->kind == DSN_KIND_DELAY && n->m->last_try > 0) {
 		date_rfc5322(date, n->m->last_try, false);
 		buf_addf(out, "It will be tried until %s.\n", date);
 	}
+}
+
+/* add_words - the part for people */
+static void add_words(struct notice *n)
+{
+	bool more = n->eight_bit || !str_ieq(n->words.charset, "us-ascii");
+	struct buf *out = &n->out;
+	char type[200];
+
+	snprintf(type, sizeof(type), "text/plain; charset=%.100s",
+		n->eight_bit && str_ieq(n->words.charset, "us-ascii") ? "utf-8" : n->words.charset);
+	begin_part(n, "Notification", type, more);
+	add_intro(n);
 	for (size_t i = 0; i < n->m->recipient_count; i++) {
 		const struct dsn_recipient *r = &n->m->recipients[i];
 		size_t start;
@@ -300,20 +375,32 @@ static void add_original(struct notice *n, const struct dsn_recipient *r, const 
 				buf_adds(&n->out, buf_str(&xtext));
 			}
 		} else {
-			buf_addf(&n->out, "%s", type);
+			buf_addf(&n->out, "%.*s", (int)strcspn(type, " "), type);
 			add_clean(&n->out, r->orcpt);
 		}
 		buf_addc(&n->out, '\n');
 		buf_free(&xtext);
-	} else if (r->original[0] != '\0') {
+	} else {
+		const char *original = r->original[0] != '\0' ? r->original : r->address;
+
 		/* A local program may have given a name alone. */
-		buf_addf(&n->out, "Original-Recipient: %s", type);
-		add_clean(&n->out, r->original);
-		if (address_at(r->original) == NULL) {
+		buf_addf(&n->out, "Original-Recipient: %.*s", (int)strcspn(type, " "), type);
+		add_clean(&n->out, original);
+		if (address_at(original) == NULL) {
 			buf_addf(&n->out, "@%s", param.myorigin);
 		}
 		buf_addc(&n->out, '\n');
 	}
+}
+
+/* add_code_type - an atom and nothing else: it came from another process */
+static void add_code_type(struct buf *out, const char *type)
+{
+	buf_adds(out, "Diagnostic-Code: ");
+	for (; *type != '\0'; type++) {
+		buf_addc(out, *type > ' ' && *type < 0x7f && *type != ';' ? *type : '-');
+	}
+	buf_adds(out, "; ");
 }
 
 static void add_recipient_fields(struct notice *n, const struct dsn_recipient *r)
@@ -330,8 +417,10 @@ static void add_recipient_fields(struct notice *n, const struct dsn_recipient *r
 		add_field(out, "Remote-MTA", "dns; ", r->remote_mta);
 	}
 	if (r->diagnostic[0] != '\0') {
-		buf_adds(out, "Diagnostic-Code: smtp; ");
-		add_folded(out, 23, r->diagnostic, "    ");
+		const char *by = *r->diagnostic_type != '\0' ? r->diagnostic_type : "smtp";
+
+		add_code_type(out, by);
+		add_folded(out, 19 + strlen(by), r->diagnostic, "    ");
 	} else {
 		buf_addf(out, "Diagnostic-Code: X-%s; ", param.mail_name);
 		add_folded(out, 21 + strlen(param.mail_name), r->text, "    ");
@@ -339,6 +428,16 @@ static void add_recipient_fields(struct notice *n, const struct dsn_recipient *r
 	if (n->m->kind == DSN_KIND_DELAY && n->m->last_try > 0) {
 		date_rfc5322(date, n->m->last_try, false);
 		buf_addf(out, "Will-Retry-Until: %s\n", date);
+	}
+}
+
+/* add_sender - of the original; nobody is called by the name of what writes notices */
+static void add_sender(struct notice *n)
+{
+	if (n->m->sender[0] != '\0') {
+		add_clean(&n->out, n->m->sender);
+	} else {
+		buf_addf(&n->out, "MAILER-DAEMON@%s", param.myhostname);
 	}
 }
 
@@ -358,7 +457,7 @@ static void add_report(struct notice *n)
 	}
 	buf_addf(out, "X-%s-Queue-ID: %s\n", param.mail_name, m->queue_id);
 	buf_addf(out, "X-%s-Sender: rfc822; ", param.mail_name);
-	add_clean(out, m->sender);
+	add_sender(n);
 	date_rfc5322(date, m->arrival, true);
 	buf_addf(out, "\nArrival-Date: %s\n", date);
 	for (size_t i = 0; i < m->recipient_count; i++) {
@@ -384,7 +483,10 @@ static void add_content(struct notice *n)
 			n->full ? n->m->smtputf8 ? "message/global" : "message/rfc822"
 				: n->m->smtputf8 ? "message/global-headers"
 						 : "text/rfc822-headers",
-			n->content_eight_bit);
+			n->content_eight_bit || text_eight_bit(n->m->sender));
+		buf_adds(out, "Return-Path: <");
+		add_sender(n);
+		buf_adds(out, ">\n");
 		buf_add(out, n->content.data, n->content.len);
 		if (n->content.len == 0 || n->content.data[n->content.len - 1] != '\n') {
 			buf_addc(out, '\n');
@@ -397,9 +499,12 @@ static void add_content(struct notice *n)
 int dsn_write(
 	const struct dsn_message *m, int (*put)(void *arg, const void *data, size_t len), void *arg)
 {
-	struct notice n = { .m = m, .kind = &kinds[m->kind] };
+	struct notice n = { .m = m, .kind = &kinds[m->kind], .arena = ARENA_INIT };
 	int rc;
 
+	n.words = n.kind->words;
+	dsn_template_load(&n.arena, n.kind->name, &n.words);
+	n.own_words = n.words.text != n.kind->words.text;
 	n.eight_bit = notice_eight_bit(m);
 	load_content(&n);
 	add_headers(&n);
@@ -409,5 +514,6 @@ int dsn_write(
 	rc = put(arg, buf_str(&n.out), n.out.len);
 	buf_free(&n.out);
 	buf_free(&n.content);
+	arena_free(&n.arena);
 	return rc;
 }

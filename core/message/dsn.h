@@ -19,19 +19,22 @@
 enum dsn_kind {
 	DSN_KIND_FAILURE, /* undeliverable */
 	DSN_KIND_DELAY,   /* delay_warning_time is over */
-	DSN_KIND_SUCCESS  /* NOTIFY=SUCCESS: delivered, relayed, expanded */
+	DSN_KIND_SUCCESS, /* NOTIFY=SUCCESS: delivered, relayed, expanded */
+	DSN_KIND_VERIFY   /* sendmail -bv, -v: what would become of it, or has */
 };
 
 struct dsn_recipient {
 	const char *address;  /* final recipient */
 	const char *original; /* as given at RCPT, "" when the same */
 	const char *orcpt;    /* RFC 3461 "type;address" (xtext decoded) or "" */
-	/* "failed", "delayed", "delivered", "relayed", "expanded"; "" after the kind */
+	/* "failed", "delayed", "delivered", "relayed", "expanded", "deliverable", "undeliverable";
+	 * "" after the kind */
 	const char *action;
 	const char *status;     /* "5.1.1" */
 	const char *text;       /* the reason as the log has it */
 	const char *remote_mta; /* host that said so, or "" */
 	const char *diagnostic; /* its reply ("550 5.1.1 no such user"), "": text says it all */
+	const char *diagnostic_type; /* whose form that has: "" smtp, "x-unix" */
 };
 
 struct dsn_message {
@@ -43,6 +46,7 @@ struct dsn_message {
 	time_t arrival;       /* of the original */
 	time_t last_try;      /* DELAY: until when it will be tried (Will-Retry-Until), else 0 */
 	bool smtputf8;
+	bool postmaster; /* a copy for postmaster: another subject, and no words */
 	/* return the whole message (RET=FULL), else the headers; bounce_size_limit rules anyway */
 	bool full;
 	int64_t size; /* of the original's content */

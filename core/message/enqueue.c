@@ -84,8 +84,8 @@ static void fail(struct enqueue *e, enum pickup_status status, const char *text)
 
 static void take_begin(struct enqueue *e, const struct pickup_message *m)
 {
-	const unsigned allowed =
-		QUEUE_F_8BIT | QUEUE_F_SMTPUTF8 | QUEUE_F_RET_FULL | QUEUE_F_RET_HDRS;
+	const unsigned allowed = QUEUE_F_8BIT | QUEUE_F_SMTPUTF8 | QUEUE_F_RET_FULL |
+		QUEUE_F_RET_HDRS | QUEUE_F_VERIFY | QUEUE_F_RECORD | QUEUE_VERP(127, 127);
 
 	e->sender = arena_strdup(&e->arena, m->sender);
 	e->env.sender = cleanup_address(&e->arena, m->sender);

@@ -33,7 +33,7 @@ struct original {
 	struct slice content;
 	bool unreadable;
 	char *fields[3]; /* envelope id, sender, whom to */
-	char *texts[RECIPIENTS][6];
+	char *texts[RECIPIENTS][7];
 	struct dsn_recipient recipients[RECIPIENTS];
 	struct dsn_message m;
 };
@@ -76,6 +76,7 @@ static void take_recipient(struct original *o, struct slice *rest)
 		.remote_mta = t[3],
 		.text = t[4],
 		.diagnostic = t[5],
+		.diagnostic_type = t[6],
 		.action = actions[strlen(t[4]) % ARRAY_LEN(actions)],
 		.status = "5.0.0" };
 }
@@ -104,7 +105,7 @@ static void take_original(struct original *o, unsigned flags, struct slice rest)
 	o->content = rest;
 	o->unreadable = (flags & F_UNREADABLE) != 0;
 	o->m = (struct dsn_message){
-		.kind = (enum dsn_kind)((flags & F_KIND) % 3),
+		.kind = (enum dsn_kind)(flags & F_KIND),
 		.queue_id = "4A1B2C3D4E",
 		.envid = o->fields[0],
 		.sender = o->fields[1],
@@ -195,7 +196,7 @@ static void check_report(struct slice body, const struct dsn_message *m)
 {
 	static const char *const message[] = { "Reporting-MTA", "?Original-Envelope-Id",
 		"X-Postfix-Queue-ID", "X-Postfix-Sender", "Arrival-Date" };
-	static const char *const recipient[] = { "Final-Recipient", "?Original-Recipient", "Action",
+	static const char *const recipient[] = { "Final-Recipient", "Original-Recipient", "Action",
 		"Status", "?Remote-MTA", "Diagnostic-Code", "?Will-Retry-Until" };
 	size_t groups = 0;
 
@@ -219,7 +220,7 @@ static void check_report(struct slice body, const struct dsn_message *m)
 static void check_returned(struct slice body, const struct original *o, bool whole)
 {
 	struct slice want = o->content;
-	const char *end = want.len > 0 ? memmem(want.ptr, want.len, "\n\n", 2) : NULL;
+	const char *end = want.len > 0 ? memmem(want.ptr, want.len, "\n\n", 2) : NULL, *at;
 
 	if (o->unreadable) {
 		REQUIRE(memmem(body.ptr, body.len, "cannot be read", 14) != NULL);
@@ -235,6 +236,10 @@ static void check_returned(struct slice body, const struct original *o, bool who
 			want.len = (size_t)param.bounce_size_limit;
 		}
 	}
+	REQUIRE(body.len > 12 && memcmp(body.ptr, "Return-Path:", 12) == 0);
+	at = memchr(body.ptr, '\n', body.len);
+	REQUIRE(at != NULL);
+	body = (struct slice){ at + 1, body.len - (size_t)(at + 1 - body.ptr) };
 	REQUIRE(body.len >= want.len && memcmp(body.ptr, want.ptr, want.len) == 0);
 	/* A line end that was missing; one more belongs to the boundary. */
 	REQUIRE(body.len - want.len <= 2);

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "message/verp.h"
 
 enum {
 	WINDOW = 2000, /* requests under way on one connection */
@@ -221,12 +222,21 @@ static void fill_recipients(struct delivery_recipient *list, const struct reques
 	}
 }
 
+/* sender - with VERP it is that of the one recipient */
+static const char *sender(struct arena *a, const struct request *r)
+{
+	const struct job *j = r->job;
+
+	return verp_sender(a, j->flags, j->sender, r->rcpts[0]->address, r->rcpts[0]->original);
+}
+
 void agent_put(struct agent *a, struct request *r, const char *nexthop)
 {
+	struct arena arena = ARENA_INIT;
 	const struct job *j = r->job;
 	struct delivery_recipient *rcpts = mem_calloc(r->count, sizeof(*rcpts));
 	struct delivery_request q = { .id = j->id,
-		.sender = j->sender,
+		.sender = sender(&arena, r),
 		.envid = j->envid,
 		.nexthop = nexthop,
 		.size = j->size,
@@ -241,6 +251,7 @@ void agent_put(struct agent *a, struct request *r, const char *nexthop)
 	fill_recipients(rcpts, r);
 	delivery_put_request(&a->s.out, &q);
 	mem_free(rcpts);
+	arena_free(&arena);
 	request_append(&a->sent, r);
 }
 

@@ -103,7 +103,6 @@ void dispatch_submit(struct qmgr *m, struct job *j)
 		if (map_wait_leave(&w->wait)) {
 			waits = true; /* it stays NEW */
 		} else if (rc > 0) {
-			r->relayed = route.class != ROUTE_LOCAL && route.class != ROUTE_VIRTUAL;
 			transport_add(transport_get(&m->transports, route.transport), route.nexthop,
 				route.recipient, j, r, &open);
 		} else {

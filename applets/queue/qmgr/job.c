@@ -80,6 +80,9 @@ static void free_rcpt(struct rcpt *r)
 	mem_free(r->as);
 	mem_free(r->dsn);
 	mem_free(r->text);
+	mem_free(r->mta);
+	mem_free(r->diagnostic_type);
+	mem_free(r->diagnostic);
 	mem_free(r);
 }
 
@@ -107,7 +110,7 @@ static void add_rcpt(struct qmgr *m, struct job *j, struct rcpt *r)
 	*j->rcpts_tail = r;
 	j->rcpts_tail = &r->next;
 	j->count++;
-	j->waiting++;
+	j->waiting += r->state == RCPT_NEW;
 	m->rcpt_count++;
 }
 
@@ -126,6 +129,14 @@ int job_load_rcpts(struct qmgr *m, struct job *j, struct arena *a)
 		struct rcpt *r = rcpt_new(&found[i]);
 
 		r->suspect = j->suspect;
+		/* Others stand in its place, of which its sender is to be told. */
+		if (found[i].dsn[0] == '2') {
+			r->state = RCPT_DONE;
+			r->action = "expanded";
+			r->dsn = mem_strdup(found[i].dsn);
+			r->text = mem_strdup(found[i].reason);
+			j->told++;
+		}
 		add_rcpt(m, j, r);
 		j->next_n = found[i].n + 1;
 	}
@@ -134,6 +145,12 @@ int job_load_rcpts(struct qmgr *m, struct job *j, struct arena *a)
 }
 
 /* ---- Jobs ---- */
+
+bool job_is_traced(const struct job *j)
+{
+	return (j->flags & QUEUE_F_VERIFY) != 0 ||
+		((j->flags & QUEUE_F_RECORD) != 0 && j->attempts == 0);
+}
 
 /* job_new - from the envelope; texts behind the struct */
 struct job *job_new(const struct queue_envelope *env)

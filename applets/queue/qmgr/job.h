@@ -30,13 +30,14 @@ struct rcpt {
 	const char *address, *original, *orcpt;
 	char *as;         /* the address as the agent is to see it; NULL: address */
 	char *dsn, *text; /* of the answer; NULL for plain success */
+	char *mta, *diagnostic_type, *diagnostic; /* ... and whose words those were, or NULL */
+	const char *action; /* how far it has come: "relayed", "expanded"; NULL: as the state is */
 	unsigned notify;
 	enum rcpt_state state;
 	uint8_t breaks; /* agent connections that broke under it */
 	bool suspect;
 	bool recorded;  /* "done" is in the queue, or among the changes of this turn */
 	bool reporting; /* a success report with it is on its way */
-	bool relayed;   /* for success reports: given to another host */
 };
 
 /* A message from the moment it is picked up until all of its recipients were tried. */
@@ -52,6 +53,7 @@ struct job {
 	struct rcpt *rcpts, **rcpts_tail;
 	struct rcpt *added, **added_tail; /* recipients that exist from the next commit on */
 	size_t count;                     /* recipients in memory */
+	size_t told;                      /* rows that are reports of an expansion and no more */
 	size_t waiting;                   /* of them in state NEW, WAITING or COPYING */
 	int64_t next_n;                   /* recipients from here on are not in memory */
 	int64_t last_n;                   /* highest number given; -1: not known */
@@ -85,11 +87,11 @@ int job_load_more(struct qmgr *m, struct job *j);
 
 /* ---- job.c ---- */
 
+bool job_is_traced(const struct job *j); /* its sender gets a report of all (sendmail -bv, -v) */
 /* From the envelope, not in the table yet; not suspect. */
 struct job *job_new(const struct queue_envelope *env);
 struct job *job_find(struct qmgr *m, queue_id id);
 void job_enter(struct qmgr *m, struct job *j);
-/* The next part of the recipients; their number, or -1. */
 int job_load_rcpts(struct qmgr *m, struct job *j, struct arena *a);
 struct rcpt *rcpt_new(const struct queue_recipient *r);
 void job_free_rcpts(struct qmgr *m, struct job *j);

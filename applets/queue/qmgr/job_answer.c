@@ -47,13 +47,14 @@ static int know_recipients(struct qmgr *m, struct job *j)
 /* add_address - a recipient that takes r's place, from the next commit on */
 static void add_address(struct qmgr *m, struct job *j, const struct rcpt *r, const char *address)
 {
+	unsigned notify = r->notify & ~(unsigned)DSN_SUCCESS;
 	struct queue_recipient add = { .n = ++j->last_n,
 		.address = address,
 		.orcpt = r->orcpt,
 		.dsn = "",
 		.reason = "",
 		.original = *r->original != '\0' ? r->original : r->address,
-		.notify = r->notify & ~(unsigned)DSN_SUCCESS };
+		.notify = notify != 0 || r->notify == 0 ? notify : (unsigned)DSN_NEVER };
 	struct rcpt *own = rcpt_new(&add);
 
 	queue_recipient_append(m->queue, j->id, &add);
@@ -82,13 +83,37 @@ static int expand(
 	return rc;
 }
 
-static void set_result(struct rcpt *r, enum rcpt_state state, const char *dsn, const char *text)
+static void set_text(char **to, const char *text)
+{
+	mem_free(*to);
+	*to = text != NULL && *text != '\0' ? mem_strdup(text) : NULL;
+}
+
+static void set_result(struct rcpt *r, enum rcpt_state state, const struct delivery_answer *a)
 {
 	r->state = state;
 	mem_free(r->dsn);
 	mem_free(r->text);
-	r->dsn = mem_strdup(dsn);
-	r->text = mem_strdup(text);
+	r->dsn = mem_strdup(a->dsn);
+	r->text = mem_strdup(a->text);
+	set_text(&r->mta, a->mta);
+	set_text(&r->diagnostic_type, a->diagnostic_type);
+	set_text(&r->diagnostic, a->diagnostic);
+}
+
+/* take_sent - how far has it come, and who is to hear of it? */
+static void take_sent(struct job *j, struct rcpt *r, const struct delivery_answer *a)
+{
+	r->state = RCPT_DONE;
+	/* The next host has taken over what its sender wants to be told of success. */
+	if (a->reach == DELIVERY_PASSED_ON && (r->notify & DSN_SUCCESS) != 0) {
+		r->notify &= ~(unsigned)DSN_SUCCESS;
+		r->notify = r->notify != 0 ? r->notify : DSN_NEVER;
+	}
+	r->action = a->added_count > 0 ? "expanded" : a->reach == DELIVERY_FINAL ? NULL : "relayed";
+	if (notice_wants_success(j, r) || job_is_traced(j)) {
+		set_result(r, RCPT_DONE, a);
+	}
 }
 
 /* take - the answer counts; rc -1: what it had to add could not be added */
@@ -98,21 +123,21 @@ static void take(
 	j->waiting--;
 	settle_touch(m, j);
 	if (rc != 0) {
-		set_result(r, RCPT_DEFERRED, "4.3.0", "mail queue file error while forwarding");
+		const struct delivery_answer failed = { .dsn = "4.3.0",
+			.text = "mail queue file error while forwarding" };
+
+		set_result(r, RCPT_DEFERRED, &failed);
 		return;
 	}
 	switch (a->status) {
 	case DELIVERY_SENT:
-		r->state = RCPT_DONE;
-		if (notice_wants(r, DSN_SUCCESS)) {
-			set_result(r, RCPT_DONE, a->dsn, a->text);
-		}
+		take_sent(j, r, a);
 		break;
 	case DELIVERY_DEFERRED:
-		set_result(r, RCPT_DEFERRED, a->dsn, a->text);
+		set_result(r, RCPT_DEFERRED, a);
 		break;
 	case DELIVERY_BOUNCED:
-		set_result(r, param.soft_bounce ? RCPT_DEFERRED : RCPT_BOUNCED, a->dsn, a->text);
+		set_result(r, param.soft_bounce ? RCPT_DEFERRED : RCPT_BOUNCED, a);
 		break;
 	}
 }
@@ -120,7 +145,9 @@ static void take(
 /* on_copied - the copy is whole, or failed */
 static void on_copied(struct post *p)
 {
-	const struct delivery_answer a = { .status = p->status, .dsn = p->dsn, .text = p->text };
+	const struct delivery_answer a = {
+		.status = p->status, .dsn = p->dsn, .text = p->text, .added_count = 1
+	};
 	int rc = post_status(p);
 
 	take(p->m, p->job, p->rcpt, rc, &a);

@@ -49,8 +49,8 @@ static int start_job(struct qmgr *m, const struct queue_envelope *env, struct ar
 		job_free(m, j);
 		return -1;
 	}
-	log_active(j, total);
-	if (j->count == 0) {
+	log_active(j, total - (int64_t)j->told);
+	if (j->waiting == 0) {
 		settle_touch(m, j); /* nobody is left: a crash came before its removal */
 	} else {
 		dispatch_submit(m, j);
@@ -96,7 +96,7 @@ int job_load_more(struct qmgr *m, struct job *j)
 		qmgr_queue_trouble(m, "cannot read recipients");
 		return -1;
 	}
-	if (count == 0) {
+	if (j->waiting == 0) {
 		settle_touch(m, j);
 	} else {
 		dispatch_submit(m, j);

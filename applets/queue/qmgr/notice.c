@@ -20,6 +20,7 @@
 #include "conf/params.h"
 #include "address/rewrite.h"
 #include "message/dsn.h"
+#include "message/verp.h"
 #include "applets/queue/qmgr/post.h"
 #include "applets/queue/qmgr/qmgr.h"
 #include "applets/queue/qmgr/settle.h"
@@ -54,12 +55,45 @@ static void log_as_bounce(const struct job *j, const char *what, queue_id notice
 	log_set_tag(tag);
 }
 
-bool notice_wants(const struct rcpt *r, unsigned what)
+/* wants - of DSN_FAILURE ... */
+static bool wants(const struct rcpt *r, unsigned what)
 {
 	/* RFC 3461 4.1: without NOTIFY failures are reported, and we warn of delays. */
 	unsigned notify = r->notify != 0 ? r->notify : DSN_FAILURE | DSN_DELAY;
 
 	return (notify & DSN_NEVER) == 0 && (notify & what) != 0;
+}
+
+bool notice_wants_success(const struct job *j, const struct rcpt *r)
+{
+	return !job_is_traced(j) &&
+		(wants(r, DSN_SUCCESS) ||
+			(param.confirm_delay_cleared && (j->flags & QUEUE_F_WARNED) != 0 &&
+				wants(r, DSN_DELAY)));
+}
+
+/* is_told - does a notice about recipients in this state name it? */
+static bool is_told(const struct job *j, const struct rcpt *r, unsigned what)
+{
+	return what == 0 || (what == DSN_SUCCESS ? notice_wants_success(j, r) : wants(r, what));
+}
+
+static const char *or_empty(const char *text)
+{
+	return text != NULL ? text : "";
+}
+
+static void fill(struct dsn_recipient *to, const struct rcpt *r)
+{
+	*to = (struct dsn_recipient){ .address = r->address,
+		.original = r->original,
+		.orcpt = r->orcpt,
+		.action = or_empty(r->action),
+		.status = r->dsn != NULL ? r->dsn : "2.0.0",
+		.text = or_empty(r->text),
+		.remote_mta = or_empty(r->mta),
+		.diagnostic_type = or_empty(r->diagnostic_type),
+		.diagnostic = or_empty(r->diagnostic) };
 }
 
 /* collect - the recipients in a state (not recorded yet) whose sender wants to know (what 0: all);
@@ -71,19 +105,13 @@ static struct dsn_recipient *collect(
 	size_t count = 0;
 
 	for (const struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
-		if (r->state != state || r->recorded || (what != 0 && !notice_wants(r, what))) {
-			continue;
+		if (r->state == state && !r->recorded && is_told(j, r, what)) {
+			fill(&list[count], r);
+			if (state != RCPT_DONE) {
+				list[count].action = "";
+			}
+			count++;
 		}
-		list[count++] = (struct dsn_recipient){ .address = r->address,
-			.original = r->original,
-			.orcpt = r->orcpt,
-			.action = state != RCPT_DONE ? ""
-				: r->relayed         ? "relayed"
-						     : "delivered",
-			.status = r->dsn != NULL ? r->dsn : "2.0.0",
-			.text = r->text != NULL ? r->text : "",
-			.remote_mta = "",
-			.diagnostic = "" };
 	}
 	*count_r = count;
 	return list;
@@ -102,9 +130,10 @@ static void on_ready(struct post *p)
 
 static enum post_kind post_kind(enum dsn_kind kind)
 {
-	return kind == DSN_KIND_FAILURE  ? POST_FAILURE
-		: kind == DSN_KIND_DELAY ? POST_DELAY
-					 : POST_SUCCESS;
+	return kind == DSN_KIND_FAILURE   ? POST_FAILURE
+		: kind == DSN_KIND_DELAY  ? POST_DELAY
+		: kind == DSN_KIND_VERIFY ? POST_TRACE
+					  : POST_SUCCESS;
 }
 
 /* queue_notice - write it: posts_status() tells what comes of it */
@@ -134,6 +163,7 @@ static void queue_notice(struct qmgr *m, struct job *j, enum dsn_kind kind, cons
 		.to = to,
 		.arrival = (time_t)(j->arrival / 1000000),
 		.last_try = kind == DSN_KIND_DELAY ? last_try(j) : 0,
+		.postmaster = *from != '\0',
 		.smtputf8 = (j->flags & QUEUE_F_SMTPUTF8) != 0,
 		.full = full,
 		.size = j->size,
@@ -159,7 +189,7 @@ static const char *postmaster_address(struct arena *a, const char *parameter)
 
 static const char *double_bounce_address(struct arena *a)
 {
-	return rewrite_address(a, param.double_bounce_sender, REWRITE_LOCAL);
+	return arena_printf(a, "%s@%s", param.double_bounce_sender, param.myhostname);
 }
 
 /* bounce_bounce - the sender is null: postmaster hears of it, if he wants to */
@@ -177,7 +207,25 @@ static void bounce_bounce(struct qmgr *m, struct job *j, struct arena *a)
 		"postmaster non-delivery notification");
 }
 
-/* bounce_plain - to the sender, and to postmaster when he wants copies */
+/* tell_sender - one notice; with VERP one for each, to the sender that it has had */
+static void tell_sender(struct qmgr *m, struct job *j, struct arena *a,
+	const struct dsn_recipient *list, size_t count, bool full)
+{
+	static const char text[] = "sender non-delivery notification";
+
+	if (QUEUE_VERP_FIRST(j->flags) == '\0' || param.disable_verp_bounces) {
+		queue_notice(m, j, DSN_KIND_FAILURE, "", j->sender, list, count, full, text);
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		queue_notice(m, j, DSN_KIND_FAILURE, "",
+			verp_sender(a, j->flags, j->sender, list[i].address, list[i].original),
+			&list[i], 1, full, text);
+	}
+}
+
+/* bounce_plain - to the sender, if it is told; and to postmaster when he wants copies, of all of
+ * them */
 static void bounce_plain(struct qmgr *m, struct job *j, struct arena *a)
 {
 	size_t count;
@@ -186,12 +234,11 @@ static void bounce_plain(struct qmgr *m, struct job *j, struct arena *a)
 	 * bounce_size_limit. */
 	bool full = (j->flags & QUEUE_F_RET_HDRS) == 0;
 
-	if (count == 0) {
-		return;
+	if (count > 0) {
+		tell_sender(m, j, a, list, count, full);
 	}
-	queue_notice(m, j, DSN_KIND_FAILURE, "", j->sender, list, count, full,
-		"sender non-delivery notification");
 	if (list_has(param.notify_classes, "bounce")) {
+		list = collect(j, a, RCPT_BOUNCED, 0, &count);
 		queue_notice(m, j, DSN_KIND_FAILURE, double_bounce_address(a),
 			postmaster_address(a, "bounce_notice_recipient"), list, count, false,
 			"postmaster non-delivery notification");
@@ -230,12 +277,12 @@ static void warn(struct qmgr *m, struct job *j, struct arena *a)
 	size_t count;
 	struct dsn_recipient *list = collect(j, a, RCPT_DEFERRED, DSN_DELAY, &count);
 
-	if (count == 0) {
-		return;
+	if (count > 0) {
+		queue_notice(m, j, DSN_KIND_DELAY, "", j->sender, list, count, false,
+			"sender delay notification");
 	}
-	queue_notice(m, j, DSN_KIND_DELAY, "", j->sender, list, count, false,
-		"sender delay notification");
 	if (list_has(param.notify_classes, "delay")) {
+		list = collect(j, a, RCPT_DEFERRED, 0, &count);
 		queue_notice(m, j, DSN_KIND_DELAY, double_bounce_address(a),
 			postmaster_address(a, "delay_notice_recipient"), list, count, false,
 			"postmaster delay notification");
@@ -259,7 +306,7 @@ static size_t count_reports(struct job *j, bool mark)
 	size_t count = 0;
 
 	for (struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
-		bool wanted = r->state == RCPT_DONE && !r->recorded && notice_wants(r, DSN_SUCCESS);
+		bool wanted = r->state == RCPT_DONE && !r->recorded && notice_wants_success(j, r);
 
 		r->reporting = r->reporting || (mark && wanted);
 		count += wanted;
@@ -305,6 +352,37 @@ int notice_success(struct qmgr *m, struct job *j)
 		}
 	}
 	return rc;
+}
+
+/* trace_action - what the report says of a recipient */
+static const char *trace_action(const struct job *j, const struct rcpt *r)
+{
+	if ((j->flags & QUEUE_F_VERIFY) != 0) {
+		return r->state == RCPT_DONE ? "deliverable" : "undeliverable";
+	}
+	if (r->state == RCPT_DONE) {
+		return r->action != NULL ? r->action : "delivered";
+	}
+	return r->state == RCPT_DEFERRED ? "delayed" : "failed";
+}
+
+int notice_trace(struct qmgr *m, struct job *j)
+{
+	struct arena a = ARENA_INIT;
+
+	if (!is_begun(j, POST_TRACE) && *j->sender != '\0') {
+		struct dsn_recipient *list = arena_alloc(&a, (j->count + 1) * sizeof(*list));
+		size_t count = 0;
+
+		for (const struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
+			fill(&list[count], r);
+			list[count++].action = trace_action(j, r);
+		}
+		queue_notice(m, j, DSN_KIND_VERIFY, "", j->sender, list, count, false,
+			"sender delivery status notification");
+		arena_free(&a);
+	}
+	return posts_status(j, POST_TRACE);
 }
 
 /* is_due - it is whole, and so is what it is about */

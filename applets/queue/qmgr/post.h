@@ -19,7 +19,13 @@ struct rcpt;
  *	post_new -> dsn_write(post_write), post_written	\
  *		 -> post_copy				 -> post_status 1 ... 0 -> post_end
  */
-enum post_kind { POST_SUCCESS = 1, POST_FAILURE = 2, POST_DELAY = 4, POST_COPY = 8 };
+enum post_kind {
+	POST_SUCCESS = 1,
+	POST_FAILURE = 2,
+	POST_DELAY = 4,
+	POST_COPY = 8,
+	POST_TRACE = 16
+};
 
 struct post {
 	struct post *next; /* of the job */

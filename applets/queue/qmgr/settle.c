@@ -38,7 +38,7 @@ enum { COMMIT_GAP_MS = 5, RETRY_MS = 1000, ATTEMPTS_MAX = 100000 };
 static void record(struct qmgr *m, struct job *j, bool deferred_too)
 {
 	for (struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
-		bool done = r->state == RCPT_DONE && !notice_wants(r, DSN_SUCCESS);
+		bool done = r->state == RCPT_DONE && !notice_wants_success(j, r);
 
 		if ((done || (r->state == RCPT_BOUNCED && deferred_too)) && !r->recorded) {
 			queue_recipient_done(m->queue, j->id, r->n);
@@ -137,6 +137,32 @@ static void defer(struct qmgr *m, struct job *j, bool warned)
 }
 
 /*
+ * trace_part - what has become of it is reported, whatever that is; sendmail -bv wants no more than
+ * that. 0; 1 the report waits
+ */
+static int trace_part(struct qmgr *m, struct job *j)
+{
+	bool verify = (j->flags & QUEUE_F_VERIFY) != 0;
+	int rc;
+
+	if (!job_is_traced(j)) {
+		return 0;
+	}
+	rc = notice_trace(m, j);
+	if (rc < 0) {
+		qmgr_queue_trouble(m, "cannot queue a delivery report");
+	}
+	if (verify && rc < 0) {
+		change_state(j, RCPT_DONE, RCPT_DEFERRED);
+		change_state(j, RCPT_BOUNCED, RCPT_DEFERRED);
+	} else if (verify && rc == 0) {
+		change_state(j, RCPT_DEFERRED, RCPT_DONE);
+		change_state(j, RCPT_BOUNCED, RCPT_DONE);
+	}
+	return rc == 1;
+}
+
+/*
  * report_part - what has to be said of recipients that all have their answer: 0; 1 a notice waits.
  * *warned_r: of the delay
  */
@@ -169,7 +195,7 @@ static bool finish_part(struct qmgr *m, struct job *j)
 {
 	bool warned = false, deferred;
 
-	if (report_part(m, j, &warned) != 0) {
+	if (trace_part(m, j) != 0 || report_part(m, j, &warned) != 0) {
 		return false;
 	}
 	deferred = count_state(j, RCPT_DEFERRED) > 0;

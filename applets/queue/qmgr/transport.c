@@ -316,7 +316,8 @@ void transport_add(struct transport *t, const char *nexthop, const char *recipie
 		r->as = mem_strdup(recipient);
 	}
 	r->state = RCPT_WAITING;
-	q = join(t, d, open);
+	/* With VERP each has a sender of its own. */
+	q = QUEUE_VERP_FIRST(j->flags) != '\0' ? NULL : join(t, d, open);
 	if (q != NULL) {
 		q->rcpts[q->count++] = r;
 		return;

@@ -152,6 +152,9 @@ static void greet_extended(struct smtpd_session *s)
 			offer(&b, hidden, "AUTH", arena_printf(&s->scratch, "AUTH=%s", auth));
 		}
 	}
+	if (match_host(s->d->verp_clients, s->io->peer.host, s->io->peer.addr) > 0) {
+		offer(&b, hidden, "XVERP", "XVERP");
+	}
 	offer(&b, hidden, "ENHANCEDSTATUSCODES", "ENHANCEDSTATUSCODES");
 	offer(&b, hidden, "8BITMIME", "8BITMIME");
 	offer(&b, hidden, "DSN", "DSN");

@@ -14,7 +14,9 @@
 #include "conf/params.h"
 #include "proto/smtp.h"
 #include "queue/queue_message.h"
+#include "address/match.h"
 #include "address/rewrite.h"
+#include "message/verp.h"
 #include "applets/receive/smtpd/commands.h"
 #include "applets/receive/smtpd/intake.h"
 #include "applets/receive/smtpd/restrictions.h"
@@ -117,6 +119,31 @@ static bool mail_utf8(struct smtpd_session *s, struct slice value, void *arg)
 	return true;
 }
 
+/* mail_verp - XVERP, or XVERP=xy with delimiters */
+static bool mail_verp(struct smtpd_session *s, struct slice value, void *arg)
+{
+	unsigned flags = verp_flags(value);
+
+	(void)arg;
+	if (match_host(s->d->verp_clients, s->io->peer.host, s->io->peer.addr) <= 0) {
+		session_reply(s, "503 5.7.0 Error: access denied for %s", session_peer(s));
+		return false;
+	}
+	if (flags == 0) {
+		session_reply(s, "501 5.5.4 Error: XVERP needs two characters from %s",
+			param.verp_delimiter_filter);
+		return false;
+	}
+	s->tx.flags |= flags;
+	return true;
+}
+
+static bool mail_verp_plain(struct smtpd_session *s, struct slice value, void *arg)
+{
+	(void)value;
+	return mail_verp(s, (struct slice){ "", 0 }, arg);
+}
+
 static const struct param_row mail_params[] = {
 	{ "SIZE", true, mail_size },
 	{ "BODY", true, mail_body },
@@ -124,6 +151,8 @@ static const struct param_row mail_params[] = {
 	{ "ENVID", true, mail_envid },
 	{ "AUTH", true, mail_auth },
 	{ "SMTPUTF8", false, mail_utf8 },
+	{ "XVERP", false, mail_verp_plain },
+	{ "XVERP", true, mail_verp },
 };
 
 /* read_params - each by its row; false: replied */
@@ -135,11 +164,12 @@ static bool read_params(struct smtpd_session *s, struct slice rest, const struct
 	while (smtp_next_param(&rest, &p)) {
 		size_t i = 0;
 
-		while (i < count && !slice_ieq(p.key, rows[i].key)) {
+		while (i < count &&
+			(!slice_ieq(p.key, rows[i].key) ||
+				(p.value.ptr != NULL) != rows[i].has_value)) {
 			i++;
 		}
-		if (i == count || (p.value.ptr != NULL) != rows[i].has_value ||
-			(rows[i].fn == mail_utf8 && !param.smtputf8_enable)) {
+		if (i == count || (rows[i].fn == mail_utf8 && !param.smtputf8_enable)) {
 			session_reply(s, "555 5.5.4 Unsupported option: %.*s", (int)p.text.len,
 				p.text.ptr);
 			return false;
@@ -240,6 +270,9 @@ enum handled cmd_mail(struct smtpd_session *s, struct slice rest)
 	s->tx.sender_full = *path.address == '\0'
 		? ""
 		: rewrite_address(&s->tx.arena, path.address, REWRITE_LOCAL);
+	if (QUEUE_VERP_FIRST(s->tx.flags) != '\0' && *path.address == '\0') {
+		return refuse_mail(s, "503 5.5.4 Error: XVERP requires non-null sender");
+	}
 	s->tx.open = true;
 	s->d->transactions++;
 	if (param.message_size_limit > 0 && s->tx.size > (uint64_t)param.message_size_limit) {

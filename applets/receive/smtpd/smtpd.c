@@ -218,6 +218,10 @@ static void set_up(struct smtpd *d)
 		match_list_new("smtpd_sasl_mechanism_filter", param.smtpd_sasl_mechanism_filter, 0);
 	d->flush_domains = match_list_new("fast_flush_domains", param.fast_flush_domains,
 		match_parent_flag("fast_flush_domains"));
+	d->verp_clients = match_list_new("smtpd_authorized_verp_clients",
+		*param.smtpd_authorized_verp_clients != '\0' ? param.smtpd_authorized_verp_clients
+							     : param.authorized_verp_clients,
+		0);
 	d->unlimited = match_list_new("smtpd_client_event_limit_exceptions",
 		param.smtpd_client_event_limit_exceptions,
 		match_parent_flag("smtpd_client_event_limit_exceptions"));

@@ -42,11 +42,12 @@ struct smtpd {
 	struct match_list *sasl_exceptions;
 	struct match_list *mechanisms;    /* smtpd_sasl_mechanism_filter */
 	struct match_list *flush_domains; /* ETRN */
-	struct match_list *unlimited;     /* smtpd_client_event_limit_exceptions */
-	struct hash clients;              /* connections by address */
-	struct maps *forbidden;           /* the tables of smtpd_forbidden_commands */
-	struct maps *hidden_words;        /* smtpd_discard_ehlo_keyword_address_maps */
-	const char *service_name;         /* master.cf's */
+	struct match_list *verp_clients;
+	struct match_list *unlimited; /* smtpd_client_event_limit_exceptions */
+	struct hash clients;          /* connections by address */
+	struct maps *forbidden;       /* the tables of smtpd_forbidden_commands */
+	struct maps *hidden_words;    /* smtpd_discard_ehlo_keyword_address_maps */
+	const char *service_name;     /* master.cf's */
 	bool lmtp;
 	bool stand_alone; /* one trusted session on stdin and stdout (sendmail -bs) */
 	bool tls_offered, tls_required;

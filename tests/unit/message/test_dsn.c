@@ -55,9 +55,9 @@ static const struct dsn_recipient recipients[] = {
 	{ "gone@far.example", "list@test.example", "rfc822;list+x@test.example", "", "5.1.1",
 		"host mx.far.example[192.0.2.1] said: 550 5.1.1 no such user (in reply to RCPT TO "
 		"command)",
-		"mx.far.example", "550 5.1.1 no such user" },
+		"mx.far.example", "550 5.1.1 no such user", "" },
 	{ "u9@test.example", "", "", "", "5.2.2", "mailbox /var/mail/u9: size limit exceeded", "",
-		"" },
+		"", "" },
 };
 
 /* message - a failure; tests change it */
@@ -89,7 +89,7 @@ TEST(dsn, failure)
 
 	load();
 	CHECK_INT(dsn_write(&m, put, &b), 0);
-	CHECK(has(&b, "\nFrom: MAILER-DAEMON@mx.test.example (Mail Delivery System)\n"));
+	CHECK(has(&b, "\nFrom: Mail Delivery System <MAILER-DAEMON@mx.test.example>\n"));
 	CHECK(has(&b, "\nSubject: Undelivered Mail Returned to Sender\nTo: s@far.example\n"));
 	CHECK(has(&b, "\nAuto-Submitted: auto-replied\n"));
 	CHECK(has(&b,
@@ -106,10 +106,12 @@ TEST(dsn, failure)
 		"Remote-MTA: dns; mx.far.example\nDiagnostic-Code: smtp; 550 5.1.1 no such "
 		"user\n"));
 	CHECK(has(&b,
-		"\n\nFinal-Recipient: rfc822; u9@test.example\nAction: failed\nStatus: 5.2.2\n"
+		"\n\nFinal-Recipient: rfc822; u9@test.example\n"
+		"Original-Recipient: rfc822;u9@test.example\nAction: failed\nStatus: 5.2.2\n"
 		"Diagnostic-Code: X-Postfix; mailbox /var/mail/u9: size limit exceeded\n"));
 	CHECK(has(&b,
 		"Content-Description: Undelivered Message\nContent-Type: message/rfc822\n\n"
+		"Return-Path: <s@far.example>\n"
 		"Received: x\nSubject: s\nFrom: a\n\nbody line\n\n--4A1B2C3D4E."));
 	CHECK(str_ends(buf_str(&b), "--\n"));
 	CHECK(!has(&b, "8bit"));
@@ -130,6 +132,7 @@ TEST(dsn, headers_only)
 	CHECK_INT(dsn_write(&m, put, &b), 0);
 	CHECK(has(&b,
 		"Undelivered Message Headers\nContent-Type: text/rfc822-headers\n\n"
+		"Return-Path: <s@far.example>\n"
 		"Received: x\nSubject: s\nFrom: a\n\n\n--4A"));
 	CHECK(!has(&b, "body line"));
 	/* Larger than bounce_size_limit: headers, whatever was asked for. */
@@ -182,7 +185,7 @@ TEST(dsn, other_kinds)
 TEST(dsn, hostile_texts)
 {
 	struct dsn_recipient r = { "a\nBcc: x@y", "", "", "", "5.0.0",
-		"said: 550 line one\r\nTo: evil\r\n\xc3\xa4 \x01 end", "mx\nX: y", "" };
+		"said: 550 line one\r\nTo: evil\r\n\xc3\xa4 \x01 end", "mx\nX: y", "", "" };
 	struct dsn_message m = message();
 	struct buf b = BUF_INIT;
 
