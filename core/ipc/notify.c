@@ -17,7 +17,13 @@
 #include "base/stream.h"
 #include "queue/queue_write.h"
 
-enum { HELD_MAX = 65536, IDS_PER_MESSAGE = 4096, PATH_SIZE = 4096, ANSWER_MAX = 4096 };
+enum {
+	CHANGED_SECONDS = 30,
+	HELD_MAX = 65536,
+	IDS_PER_MESSAGE = 4096,
+	PATH_SIZE = 4096,
+	ANSWER_MAX = 4096
+};
 
 struct queue_notify {
 	char *path;
@@ -54,7 +60,7 @@ static void put_message(struct buf *b, enum qmgr_message kind, const queue_id *i
 	size_t mark = wire_begin(b);
 
 	wire_put_int(b, kind);
-	if (kind == QMGR_NEW) {
+	if (kind == QMGR_NEW || kind == QMGR_CHANGED) {
 		wire_put_int(b, count);
 		for (size_t i = 0; i < count; i++) {
 			wire_put_int(b, ids[i]);
@@ -141,12 +147,12 @@ static const struct stream_class question_class = {
 	.frame = on_answer, .closed = on_end, .read_size = 256, .in_max = ANSWER_MAX
 };
 
-int queue_ask_qmgr(const char *dir, enum qmgr_message kind, const char *text, int seconds)
+/* ask - the message in out, and its answer; or -1 with errno */
+static int ask(const char *dir, const struct buf *out, int seconds)
 {
 	struct question q = { .answer = -1 };
 	char *path = make_path(dir);
 	struct stream s;
-	size_t mark;
 	int rc = 1;
 
 	stream_init(&s, NULL, &question_class, &q);
@@ -155,16 +161,38 @@ int queue_ask_qmgr(const char *dir, enum qmgr_message kind, const char *text, in
 		rc = -1;
 	}
 	mem_free(path);
-	mark = wire_begin(&s.out);
-	wire_put_int(&s.out, kind);
-	if (text != NULL) {
-		wire_put_str(&s.out, text);
-	}
-	wire_end(&s.out, mark);
+	buf_add(&s.out, out->data, out->len);
 	while (rc > 0 && !q.answered) {
 		rc = stream_wait(&s, clock_ms() + seconds * 1000);
 	}
 	stream_close(&s);
 	errno = rc == 0 ? ETIMEDOUT : q.error;
 	return q.answer;
+}
+
+int queue_ask_qmgr(const char *dir, enum qmgr_message kind, const char *text, int seconds)
+{
+	struct buf out = BUF_INIT;
+	size_t mark = wire_begin(&out);
+	int answer;
+
+	wire_put_int(&out, kind);
+	if (text != NULL) {
+		wire_put_str(&out, text);
+	}
+	wire_end(&out, mark);
+	answer = ask(dir, &out, seconds);
+	buf_free(&out);
+	return answer;
+}
+
+int queue_tell_changed(const char *dir, const queue_id *ids, size_t count)
+{
+	struct buf out = BUF_INIT;
+	int answer;
+
+	put_message(&out, QMGR_CHANGED, ids, count);
+	answer = ask(dir, &out, CHANGED_SECONDS);
+	buf_free(&out);
+	return answer;
 }

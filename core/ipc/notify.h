@@ -16,10 +16,15 @@
 enum qmgr_message {
 	QMGR_NEW =
 		1, /* count, ids: these were committed. Only from our own processes. No answer. */
-	QMGR_SCAN = 2,      /* some notice was lost: look through the queue. No answer. */
-	QMGR_FLUSH = 3,     /* every deferred message now */
-	QMGR_FLUSH_ID = 4,  /* text: this one */
-	QMGR_FLUSH_SITE = 5 /* text: those with a recipient in this domain */
+	QMGR_SCAN = 2,       /* some notice was lost: look through the queue. No answer. */
+	QMGR_FLUSH = 3,      /* every deferred message now */
+	QMGR_FLUSH_ID = 4,   /* text: this one */
+	QMGR_FLUSH_SITE = 5, /* text: those with a recipient in this domain */
+	/*
+	 * count, ids: a command has changed or removed these in the queue. What no agent has is let
+	 * go, and picked up anew if it is to be. Only from our own. Answer: how many agents have.
+	 */
+	QMGR_CHANGED = 6
 };
 /* Answer to a flush: one number. */
 enum qmgr_answer { QMGR_OK, QMGR_BAD /* no such id, bad domain */, QMGR_DENIED };
@@ -35,5 +40,7 @@ void queue_notify_committed(struct queue_notify *n, const struct queue *q);
  * An enum qmgr_answer, or -1 with errno (ENOENT, ECONNREFUSED: nobody is there; EACCES; ETIMEDOUT).
  */
 int queue_ask_qmgr(const char *dir, enum qmgr_message kind, const char *text, int seconds);
+/* QMGR_CHANGED: its answer; -1: nobody is there, who would have to know. */
+int queue_tell_changed(const char *dir, const queue_id *ids, size_t count);
 
 #endif

@@ -75,7 +75,9 @@ const char *const queue_sql[Q_COUNT] = {
 			     " WHERE message = ?1 AND n = ?2",
 	[Q_RECIPIENT_DEFER] = "UPDATE recipient SET dsn = ?3, reason = ?4 WHERE message = ?1 AND n "
 			      "= ?2",
-	[Q_DEFER] = "UPDATE message SET state = 1, next_try = ?2, attempts = attempts + 1, reason "
+	/* One that was put on hold meanwhile stays there. */
+	[Q_DEFER] = "UPDATE message SET state = CASE state WHEN 2 THEN 2 ELSE 1 END, next_try = "
+		    "?2, attempts = attempts + 1, reason "
 		    "= ?3"
 		    " WHERE id = ?1",
 	[Q_STATE] = "UPDATE message SET state = ?2, next_try = ?3 WHERE id = ?1",

@@ -14,13 +14,14 @@
 #include "base/wire.h"
 #include "conf/params.h"
 #include "ipc/notify.h"
+#include "applets/queue/qmgr/changed.h"
 #include "applets/queue/qmgr/load.h"
 #include "applets/queue/qmgr/qmgr.h"
 #include "applets/queue/qmgr/qmgr_sockets.h"
 
 enum { IDS_MAX = 4096 };
 
-static void answer(struct peer *p, enum qmgr_answer a)
+static void answer(struct peer *p, uint64_t a)
 {
 	size_t mark = wire_begin(&p->s.out);
 
@@ -28,8 +29,8 @@ static void answer(struct peer *p, enum qmgr_answer a)
 	wire_end(&p->s.out, mark);
 }
 
-/* take_new - ids; false: malformed */
-static bool take_new(struct qmgr *m, struct wire *w)
+/* take_ids - new or changed ones; false: malformed */
+static bool take_ids(struct qmgr *m, struct peer *p, uint64_t kind, struct wire *w)
 {
 	uint64_t count = wire_get_int(w);
 	queue_id ids[IDS_MAX];
@@ -43,7 +44,12 @@ static bool take_new(struct qmgr *m, struct wire *w)
 	if (!wire_ok(w)) {
 		return false;
 	}
-	load_new(m, ids, (size_t)count);
+	if (kind == QMGR_NEW) {
+		load_new(m, ids, (size_t)count);
+	} else {
+		answer(p, changed_take(m, ids, (size_t)count));
+		(void)stream_flush(&p->s);
+	}
 	return true;
 }
 
@@ -107,7 +113,8 @@ static bool on_message(struct peer *p, struct wire *w)
 
 	switch (kind) {
 	case QMGR_NEW:
-		return ours && take_new(m, w);
+	case QMGR_CHANGED:
+		return ours && take_ids(m, p, kind, w);
 	case QMGR_SCAN:
 		if (ours) {
 			load_scan(m);

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "route/resolve.h"
+#include "applets/queue/qmgr/job_answer.h"
 #include "applets/queue/qmgr/qmgr.h"
 
 static void on_answer(void *owner, struct job *j, struct rcpt *r, const struct delivery_answer *a)
@@ -81,14 +82,34 @@ static void keep_routing(struct qmgr *m, struct job *j, struct routing *w, bool 
  */
 enum { LOOK_AHEAD = 500 };
 
+/* expire - it is returned by order (postsuper -e): the reasons are those it has waited for */
+static void expire(struct qmgr *m, struct job *j)
+{
+	for (struct rcpt *r = j->rcpts; r != NULL; r = r->next) {
+		const struct delivery_answer a = { .status = DELIVERY_DEFERRED,
+			.dsn = r->dsn != NULL ? r->dsn : "4.0.0",
+			.text = r->text != NULL ? r->text : "message is administratively expired",
+			.owner = "" };
+
+		if (r->state == RCPT_NEW) {
+			job_answer(m, j, r, &a);
+		}
+	}
+}
+
 void dispatch_submit(struct qmgr *m, struct job *j)
 {
 	struct arena *a = &m->routing;
-	struct routing *w = take_routing(m, j);
+	struct routing *w;
 	struct request_open open = { .count = 0 };
 	bool waits = false, full = false;
 	int ahead = 0;
 
+	if ((j->flags & QUEUE_F_EXPIRE) != 0) {
+		expire(m, j);
+		return;
+	}
+	w = take_routing(m, j);
 	for (struct rcpt *r = j->rcpts; r != NULL && ahead < LOOK_AHEAD; r = r->next) {
 		struct route route;
 		int rc;

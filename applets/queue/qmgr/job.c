@@ -136,6 +136,9 @@ int job_load_rcpts(struct qmgr *m, struct job *j, struct arena *a)
 			r->dsn = mem_strdup(found[i].dsn);
 			r->text = mem_strdup(found[i].reason);
 			j->told++;
+		} else if ((j->flags & QUEUE_F_EXPIRE) != 0 && *found[i].reason != '\0') {
+			r->dsn = mem_strdup(found[i].dsn);
+			r->text = mem_strdup(found[i].reason);
 		}
 		add_rcpt(m, j, r);
 		j->next_n = found[i].n + 1;

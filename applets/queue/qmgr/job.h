@@ -30,7 +30,7 @@ struct rcpt {
 	const char *address, *original, *orcpt;
 	char *as;         /* the address as the agent is to see it; NULL: address */
 	char *dsn, *text; /* of the answer; NULL for plain success */
-	char *mta, *diagnostic_type, *diagnostic; /* ... and whose words those were, or NULL */
+	char *mta, *diagnostic_type, *diagnostic; /* whose words they were, or NULL */
 	const char *action; /* how far it has come: "relayed", "expanded"; NULL: as the state is */
 	unsigned notify;
 	enum rcpt_state state;
@@ -69,6 +69,8 @@ struct job {
 	bool gone;      /* that commit removes it */
 	bool kept;      /* ... or leaves it deferred */
 	bool held;      /* told to our successor (succession.c) */
+	bool let_go;    /* back to the queue as soon as no agent has any of it (changed.c) */
+	bool deleted;   /* ... where it is no more */
 };
 
 /* The look-ups for a job's recipients, when a table has yet to answer (dispatch.c). */
@@ -108,13 +110,5 @@ void job_free(struct qmgr *m, struct job *j);
 void job_end_routing(struct job *j); /* its look-ups are waited for no longer */
 void job_forget_known(struct job *j);
 void jobs_free(struct qmgr *m); /* all of them, at the end */
-
-/* ---- job_answer.c ---- */
-
-/* An answer, from an agent or by us. The texts of a are copied. */
-void job_answer(struct qmgr *m, struct job *j, struct rcpt *r, const struct delivery_answer *a);
-/* The same, and the log line that agents write themselves. relay "none". */
-void job_fail(struct qmgr *m, struct job *j, struct rcpt *r, enum delivery_status status,
-	const char *dsn, const char *text);
 
 #endif

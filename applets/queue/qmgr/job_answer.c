@@ -1,6 +1,8 @@
 /*
  * job_answer - what an agent's answer, or ours, means for a recipient
  */
+#include "applets/queue/qmgr/job_answer.h"
+
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -8,7 +10,6 @@
 #include "base/mem.h"
 #include "conf/params.h"
 #include "ipc/delivery_log.h"
-#include "applets/queue/qmgr/job.h"
 #include "applets/queue/qmgr/notice.h"
 #include "applets/queue/qmgr/post.h"
 #include "applets/queue/qmgr/qmgr.h"
@@ -83,19 +84,20 @@ static int expand(
 	return rc;
 }
 
+/* set_text - text may be what *to has; empty: NULL says the same */
 static void set_text(char **to, const char *text)
 {
+	char *copy = text != NULL && *text != '\0' ? mem_strdup(text) : NULL;
+
 	mem_free(*to);
-	*to = text != NULL && *text != '\0' ? mem_strdup(text) : NULL;
+	*to = copy;
 }
 
 static void set_result(struct rcpt *r, enum rcpt_state state, const struct delivery_answer *a)
 {
 	r->state = state;
-	mem_free(r->dsn);
-	mem_free(r->text);
-	r->dsn = mem_strdup(a->dsn);
-	r->text = mem_strdup(a->text);
+	set_text(&r->dsn, a->dsn);
+	set_text(&r->text, a->text);
 	set_text(&r->mta, a->mta);
 	set_text(&r->diagnostic_type, a->diagnostic_type);
 	set_text(&r->diagnostic, a->diagnostic);
@@ -178,6 +180,10 @@ static void forward(struct qmgr *m, struct job *j, struct rcpt *r, const struct 
 void job_answer(struct qmgr *m, struct job *j, struct rcpt *r, const struct delivery_answer *a)
 {
 	if (r->state != RCPT_NEW && r->state != RCPT_WAITING) {
+		return;
+	}
+	if (j->deleted) {
+		take(m, j, r, 0, a);
 		return;
 	}
 	/* Also beside a member that failed: the others must not wait for it. */

@@ -23,6 +23,7 @@
  *
  *	qmgr.c		start and stop; control.c, showq_service.c: who asks from outside
  *	succession.c	a reload: what is under way stays with the elder until it is answered
+ *	changed.c	what postsuper has changed in the queue under our hands
  *	settle.c	what a turn's answers mean for the queue; the commit
  *	load.c		which message next: incoming, due, flushed
  *	job_load.c	a message becomes active; elders.c: unless another queue manager has it

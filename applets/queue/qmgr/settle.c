@@ -171,7 +171,7 @@ static int report_part(struct qmgr *m, struct job *j, bool *warned_r)
 	int rc = 0;
 
 	/* Once: what is deferred because it could not be reported is not given up now. */
-	if ((j->noticed & POST_FAILURE) == 0 && !j->more && count_state(j, RCPT_DEFERRED) > 0 &&
+	if ((j->noticed & POST_FAILURE) == 0 && count_state(j, RCPT_DEFERRED) > 0 &&
 		is_expired(j)) {
 		change_state(j, RCPT_DEFERRED, RCPT_BOUNCED);
 	}
@@ -213,12 +213,37 @@ static bool finish_part(struct qmgr *m, struct job *j)
 	return true;
 }
 
+static void await_commit(struct qmgr *m, struct job *j)
+{
+	if (!j->unsettled) {
+		j->unsettled = true;
+		j->unsettled_next = NULL;
+		*m->unsettled_tail = j;
+		m->unsettled_tail = &j->unsettled_next;
+	}
+}
+
+/* forget - it was deleted from the queue while agents had some of it */
+static void forget(struct qmgr *m, struct job *j)
+{
+	while (j->posts != NULL) {
+		post_drop(j->posts);
+	}
+	job_leave_added(j);
+	j->gone = j->waiting == 0;
+	await_commit(m, j);
+}
+
 /* settle_job - its changes join the next commit, unless a notice waits: then it is touched again */
 static void settle_job(struct qmgr *m, struct job *j)
 {
 	int reports;
 
 	j->touched = false;
+	if (j->deleted) {
+		forget(m, j);
+		return;
+	}
 	reports = notice_success(m, j);
 	if (reports < 0) {
 		qmgr_queue_trouble(m, "cannot queue a delivery report");
@@ -229,11 +254,18 @@ static void settle_job(struct qmgr *m, struct job *j)
 		return;
 	}
 	notice_end(j);
-	if (!j->unsettled) {
-		j->unsettled = true;
-		j->unsettled_next = NULL;
-		*m->unsettled_tail = j;
-		m->unsettled_tail = &j->unsettled_next;
+	await_commit(m, j);
+}
+
+/* leave - it goes from memory; one that a command has changed is looked at in the queue again */
+static void leave(struct qmgr *m, struct job *j)
+{
+	queue_id id = j->id;
+	bool again = j->let_go && !j->gone && !m->stopping;
+
+	job_free(m, j);
+	if (again) {
+		load_released(m, id);
 	}
 }
 
@@ -243,7 +275,7 @@ static void go_on(struct qmgr *m, struct job *j)
 	char id[QUEUE_ID_TEXT];
 
 	j->unsettled = false;
-	if (j->gone) {
+	if (j->gone && !j->deleted) {
 		queue_id_text(j->id, id);
 		log_info("%s: removed", id);
 	}
@@ -251,10 +283,10 @@ static void go_on(struct qmgr *m, struct job *j)
 		load_due_at(m, j->retry_at);
 	}
 	if (j->gone || j->kept) {
-		job_free(m, j);
+		leave(m, j);
 		return;
 	}
-	if (j->added != NULL && m->stopping) {
+	if (j->added != NULL && (m->stopping || j->let_go)) {
 		job_leave_added(j);
 		settle_touch(m, j);
 	} else if (j->added != NULL) {
@@ -265,7 +297,9 @@ static void go_on(struct qmgr *m, struct job *j)
 	if (j->waiting > 0 || j->touched || j->posts != NULL) {
 		return;
 	}
-	if (!j->more) {
+	if (j->let_go) {
+		leave(m, j);
+	} else if (!j->more) {
 		settle_touch(m, j);
 	} else if (m->stopping || job_load_more(m, j) != 0) {
 		job_free(m, j); /* still in the queue: the next look through it finds it */

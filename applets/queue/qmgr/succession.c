@@ -34,7 +34,7 @@ enum {
 /* let_go - jobs of which no agent has anything leave memory; the others are held */
 static void let_go(struct qmgr *m, const struct succession *s)
 {
-	transports_drop_waiting(&m->transports);
+	transports_drop_waiting(&m->transports, true);
 	for (size_t i = 0; i < JOB_SLOTS; i++) {
 		struct job *next;
 

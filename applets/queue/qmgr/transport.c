@@ -151,11 +151,17 @@ static struct dest *ring_take(struct transport *t)
 	return d;
 }
 
-/* ring_empty - those without mail leave it */
-static void ring_empty(struct transport *t)
+/* ring_check - those without mail leave it */
+static void ring_check(struct transport *t)
 {
-	while (t->ready != NULL) {
-		dest_check(t, ring_take(t));
+	struct dest *d = t->ready, *next;
+
+	t->ready = NULL;
+	t->ready_tail = &t->ready;
+	for (; d != NULL; d = next) {
+		next = d->next;
+		d->ready = false;
+		dest_check(t, d);
 	}
 }
 
@@ -251,7 +257,7 @@ static void fail_all(struct transport *t)
 		e = hash_next(&t->dests, e)) {
 		fail_waiting(t, e->value, "4.3.0", unavailable);
 	}
-	ring_empty(t);
+	ring_check(t);
 }
 
 static void put_why(struct buf *b, const struct dest *d)
@@ -550,31 +556,43 @@ size_t transports_sent(const struct transports *ts)
 	return count;
 }
 
+/* drop - one that waits */
+static void drop(struct transport *t, struct dest *d, struct request *r)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		r->rcpts[i]->state = RCPT_NEW;
+	}
+	request_remove(&d->waiting, r);
+	t->waiting--;
+	mem_free(r);
+}
+
 /* drop_waiting - of one transport */
-static void drop_waiting(struct transport *t)
+static void drop_waiting(struct transport *t, bool all)
 {
 	for (struct hash_entry *e = hash_next(&t->dests, NULL); e != NULL;
 		e = hash_next(&t->dests, e)) {
-		struct request *r;
+		struct dest *d = e->value;
+		struct request *next;
 
-		while ((r = unqueue(t, e->value)) != NULL) {
-			for (size_t i = 0; i < r->count; i++) {
-				r->rcpts[i]->state = RCPT_NEW;
+		for (struct request *r = d->waiting.first; r != NULL; r = next) {
+			next = r->next;
+			if (all || r->job->let_go) {
+				drop(t, d, r);
 			}
-			mem_free(r);
 		}
 	}
-	ring_empty(t);
-	if (t->agent.sent.count == 0) {
+	ring_check(t);
+	if (all && t->agent.sent.count == 0) {
 		agent_close(&t->agent);
 	}
 }
 
-void transports_drop_waiting(struct transports *ts)
+void transports_drop_waiting(struct transports *ts, bool all)
 {
 	for (struct hash_entry *e = hash_next(&ts->names, NULL); e != NULL;
 		e = hash_next(&ts->names, e)) {
-		drop_waiting(e->value);
+		drop_waiting(e->value, all);
 	}
 }
 

@@ -67,8 +67,8 @@ size_t transports_sent(const struct transports *ts); /* requests under way */
 /* Flush: what rests and what is dead is tried again now, whatever else wakes them. */
 void transports_revive(struct transports *ts);
 /* Forget all requests that are not sent (their recipients are RCPT_NEW again), and leave agents
- * that have none. */
-void transports_drop_waiting(struct transports *ts);
+ * that have none; or only those of jobs that are let go. */
+void transports_drop_waiting(struct transports *ts, bool all);
 void transports_free(struct transports *ts);
 
 /* As main.cf has them. */

@@ -12,6 +12,7 @@
 #include "conf/params.h"
 #include "route/resolve.h"
 #include "applets/queue/qmgr/dispatch.h"
+#include "applets/queue/qmgr/job_answer.h"
 #include "applets/queue/qmgr/qmgr.h"
 #include "applets/queue/qmgr/settle.h"
 #include "conf_util.h"

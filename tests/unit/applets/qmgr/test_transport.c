@@ -320,7 +320,7 @@ TEST(transport, nothing_is_sent_while_it_may_not)
 	turns(&rig, 5);
 	asks_no_more(&rig);
 	/* For a successor: they are as new as before. */
-	transports_drop_waiting(&rig.set);
+	transports_drop_waiting(&rig.set, true);
 	CHECK_INT(a->rcpts->state, RCPT_NEW);
 	CHECK_INT(rig.t->dests.count, 0);
 	rig_close(&rig);
