@@ -160,6 +160,23 @@ int queue_scan(struct queue *q, queue_id after, struct queue_entry *out, int max
 	return fill_entries(q, db_start(q->db, Q_SCAN, "ud", after, max), &from, by_id, out);
 }
 
+int queue_site(
+	struct queue *q, const char *domain, queue_id after, struct queue_entry *out, int max)
+{
+	struct db_stmt *s = db_start(q->db, Q_SITE, "sud", domain, after, max);
+	int count = 0, rc;
+
+	while ((rc = db_step(s)) > 0) {
+		out[count] = (struct queue_entry){ .id = (queue_id)db_int(s, 0) };
+		if (out[count].id <= (count > 0 ? out[count - 1].id : after)) {
+			db_reset(s);
+			return out_of_order(q);
+		}
+		count++;
+	}
+	return rc < 0 ? queue_set_error(q) : count;
+}
+
 int queue_list(struct queue *q, queue_id after, int64_t after_n, int max,
 	void (*fn)(void *arg, const struct queue_envelope *env, const struct queue_recipient *r),
 	void *arg)

@@ -30,6 +30,12 @@ struct queue_entry {
 /* The next messages after id in id order, in any state: count up to max, or -1. */
 int queue_scan(struct queue *q, queue_id after, struct queue_entry *out, int max);
 /*
+ * The next messages after id, in id order, with a recipient in this domain that was deferred
+ * before: count up to max, or -1. Only their ids are filled in.
+ */
+int queue_site(
+	struct queue *q, const char *domain, queue_id after, struct queue_entry *out, int max);
+/*
  * Deferred messages due at now in the order of (next_try, id), those after
  * *after (zeroed: from the first): count up to max, or -1.
  */

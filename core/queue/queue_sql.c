@@ -5,6 +5,7 @@
  *		rows go to the right edge of the tree, where the pages are warm.
  * message_due	deferred mail only: what is delivered at once never touches it.
  * recipient	keyed (message, n), so that a message's recipients lie together.
+ * recipient_site	by domain, those that wait and have a reason: flushes of one site.
  * chunk	content in pieces of 64 KB, keyed id << 13 | piece.
  * partial	messages some of whose chunks were stored before their end; a crash
  *		leaves their rows behind, and this says which they are.
@@ -16,6 +17,10 @@
  */
 #include "base/str.h"
 #include "queue/queue_internal.h"
+
+/* The domain: what stands behind the last '@'. Of the index and of who uses it, word for word. */
+#define SITE_OF_ADDRESS \
+	"lower(substr(address, length(rtrim(address, replace(address, '@', ''))) + 1))"
 
 const struct db_migration queue_migrations[] = {
 	{ 1,
@@ -37,6 +42,10 @@ const struct db_migration queue_migrations[] = {
 	{ 2,
 		"CREATE TABLE source (name TEXT PRIMARY KEY, message INTEGER NOT NULL) WITHOUT "
 		"ROWID;" },
+	{ 3,
+		/* What has no reason yet costs nothing here: mail that goes at once never does. */
+		"CREATE INDEX recipient_site ON recipient (" SITE_OF_ADDRESS ")"
+		" WHERE done = 0 AND dsn IS NOT NULL;" },
 };
 
 const size_t queue_migration_count = ARRAY_LEN(queue_migrations);
@@ -88,6 +97,8 @@ const char *const queue_sql[Q_COUNT] = {
 	[Q_BEFORE] = "SELECT " MESSAGE_COLUMNS " FROM message WHERE id < ?1 ORDER BY id DESC LIMIT "
 		     "1",
 	[Q_SCAN] = "SELECT id, next_try, state FROM message WHERE id > ?1 ORDER BY id LIMIT ?2",
+	[Q_SITE] = "SELECT DISTINCT message FROM recipient WHERE " SITE_OF_ADDRESS " = lower(?1)"
+		   " AND done = 0 AND dsn IS NOT NULL AND message > ?2 ORDER BY message LIMIT ?3",
 	[Q_LIST] = "SELECT m.id, m.state, m.next_try, m.flags, m.arrival, m.size, m.sender, "
 		   "m.reason,"
 		   " r.n, r.address, r.original, r.dsn, r.reason FROM recipient r CROSS JOIN "

@@ -32,6 +32,7 @@ enum {
 	Q_NEXT,
 	Q_BEFORE,
 	Q_SCAN,
+	Q_SITE,
 	Q_LIST,
 	Q_DUE,
 	Q_DUE_FIRST,

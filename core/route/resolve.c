@@ -56,6 +56,7 @@ void route_init(void)
 {
 	const char *const lists[TABLE_COUNT] = {
 		[TABLE_TRANSPORT] = param.transport_maps,
+		[TABLE_RELOCATED] = param.relocated_maps,
 		[TABLE_LOCAL] = param.local_recipient_maps,
 		[TABLE_VIRTUAL_ALIAS] = param.virtual_alias_maps,
 		[TABLE_VIRTUAL_MAILBOX] = param.virtual_mailbox_maps,
@@ -140,6 +141,9 @@ static bool valid_domain(const char *domain)
 		if (c <= 0x20 || c == 0x7f || strchr("()<>,;:\"\\[]/@", c) != NULL) {
 			return false;
 		}
+		if (c == '-' && (label == 0 || p[1] == '.' || p[1] == '\0')) {
+			return false;
+		}
 		if (c == '.') {
 			if (label == 0) {
 				return false;
@@ -190,6 +194,14 @@ static int strip_local(struct arena *a, const char **address)
 	return 0;
 }
 
+/* is_refuser - is a transport (with or without a next hop) one of those that take no mail? */
+static bool is_refuser(const char *transport)
+{
+	size_t n = strcspn(transport, ":");
+
+	return n == 5 && (memcmp(transport, "error", n) == 0 || memcmp(transport, "retry", n) == 0);
+}
+
 /* set_transport - "transport:nexthop" of a parameter or table; empty parts leave *r as it is */
 static void set_transport(struct arena *a, struct route *r, const char *text, const char *domain)
 {
@@ -200,7 +212,7 @@ static void set_transport(struct arena *a, struct route *r, const char *text, co
 	hop += strspn(hop, " \t");
 	if (name.len > 0) {
 		r->transport = arena_strndup(a, name.ptr, name.len);
-		r->nexthop = domain;
+		r->nexthop = is_refuser(r->transport) ? "" : domain;
 	}
 	if (hop[0] != '\0') {
 		r->nexthop = arena_strdup(a, hop);
@@ -305,32 +317,46 @@ static int apply_transport_maps(
 	if (rc > 0) {
 		const char *text = arena_strdup(a, buf_str(&value));
 
-		if (strchr(text, ':') == NULL) {
-			log_warn("transport_maps: \"%s\" for %s is not transport:nexthop", text,
-				address);
-			rc = -1;
-		} else if (strcmp(text, ":") == 0) {
-			/* "The default": also not relayhost. */
-			r->nexthop = domain;
-		} else {
-			set_transport(a, r, text, domain);
-		}
+		/* ":" changes nothing: relayhost and the class's transport stay. */
+		set_transport(a, r, text, domain);
 	}
 	buf_free(&value);
 	return rc < 0 ? defer(r, "4.3.0", "transport table look-up failed") : 1;
 }
 
-/* split_dsn - "5.1.1 text" into its parts; def when there is no code */
+/* dsn_length - of the code that a text begins with, 5.1.1 (RFC 3463 2), or 0 */
+static size_t dsn_length(const char *text)
+{
+	size_t n = 1;
+
+	if (text[0] == '\0' || strchr("245", text[0]) == NULL) {
+		return 0;
+	}
+	for (int part = 0; part < 2; part++) {
+		size_t digits = text[n] == '.' ? strspn(text + n + 1, "0123456789") : 0;
+
+		if (digits == 0 || digits > 3) {
+			return 0;
+		}
+		n += 1 + digits;
+	}
+	return text[n] == '\0' || text[n] == ' ' || text[n] == '\t' ? n : 0;
+}
+
+/*
+ * split_dsn - "5.1.1 text" into its parts; def when there is no code, or one that says otherwise:
+ * error:4.1.2 does not make it wait
+ */
 static const char *split_dsn(struct arena *a, const char *text, const char *def, const char **dsn_r)
 {
-	size_t n = strspn(text, "0123456789.");
+	size_t n;
 
-	*dsn_r = def;
-	if (n >= 5 && text[0] == def[0] && text[1] == '.' && (text[n] == ' ' || text[n] == '\0')) {
-		*dsn_r = arena_strndup(a, text, n);
-		text += n;
-	}
-	return text + strspn(text, " \t");
+	text += strspn(text, " \t");
+	n = dsn_length(text);
+	*dsn_r = n > 0 && text[0] == def[0] ? arena_strndup(a, text, n) : def;
+	text += n;
+	text += strspn(text, " \t");
+	return *text != '\0' ? text : "Address is undeliverable";
 }
 
 /* answer - the error and retry transports become what they stand for */
@@ -340,20 +366,42 @@ static int answer(struct arena *a, struct route *r)
 
 	if (strcmp(r->transport, "error") == 0) {
 		text = split_dsn(a, r->nexthop, "5.0.0", &dsn);
-		return reject(
-			r, dsn, text[0] != '\0' ? text : "mail for this address is not accepted");
+		return reject(r, dsn, text);
 	}
 	if (strcmp(r->transport, "retry") == 0) {
 		text = split_dsn(a, r->nexthop, "4.0.0", &dsn);
-		return defer(r, dsn, text[0] != '\0' ? text : "delivery is put off");
+		return defer(r, dsn, text);
 	}
 	return 1;
 }
 
-/* no_recipient - an address without a local part: "@domain" */
+/* no_recipient - an address without a local part, or with none behind its '@' */
 static bool no_recipient(const char *address)
 {
-	return address[0] == '@' || address[0] == '\0';
+	const char *at = address_at(address);
+
+	return address[0] == '@' || address[0] == '\0' || (at != NULL && at[1] == '\0');
+}
+
+/* apply_relocated - relocated_maps have the last word, whatever the domain is; rc, 1 or -1 */
+static int apply_relocated(struct arena *a, const char *address, int rc, struct route *r)
+{
+	struct buf value = BUF_INIT;
+	int found = 0;
+
+	if (!maps_empty(compiled.tables[TABLE_RELOCATED])) {
+		found = lookup_address(a, compiled.tables[TABLE_RELOCATED], address, LOOKUP_ALL,
+			&value, NULL, NULL);
+	}
+	if (found > 0) {
+		r->transport = "error";
+		r->nexthop = arena_printf(a, "5.1.6 User has moved to %s", buf_str(&value));
+		rc = 1;
+	} else if (found < 0) {
+		rc = defer(r, "4.3.0", "relocated table look-up failed");
+	}
+	buf_free(&value);
+	return rc;
 }
 
 /* find_route - route_resolve(), with the error and retry transports as they were written */
@@ -385,7 +433,7 @@ static int find_route(struct arena *a, const char *sender, const char *address, 
 	if (rc >= 0 && r->class != ROUTE_ALIAS) {
 		rc = apply_transport_maps(a, address, domain, r);
 	}
-	return rc;
+	return rc >= 0 ? apply_relocated(a, address, rc, r) : rc;
 }
 
 int route_resolve(struct arena *a, const char *sender, const char *address, struct route *r)
@@ -458,22 +506,15 @@ static int renamed(struct arena *a, const char *address)
 	return rc;
 }
 
-/* is_refuser - is a transport (with or without a next hop) one of those that take no mail? */
-static bool is_refuser(const char *transport)
-{
-	size_t n = strcspn(transport, ":");
-
-	return n == 5 && (memcmp(transport, "error", n) == 0 || memcmp(transport, "retry", n) == 0);
-}
-
 const char *route_refusal(struct arena *a, const char *address)
 {
 	struct route r;
 
 	/* Nearly nobody has such a thing: then there is nothing to look for. */
-	if (maps_empty(compiled.tables[TABLE_TRANSPORT]) && !is_refuser(param.local_transport) &&
-		!is_refuser(param.virtual_transport) && !is_refuser(param.relay_transport) &&
-		!is_refuser(param.default_transport)) {
+	if (maps_empty(compiled.tables[TABLE_TRANSPORT]) &&
+		maps_empty(compiled.tables[TABLE_RELOCATED]) &&
+		!is_refuser(param.local_transport) && !is_refuser(param.virtual_transport) &&
+		!is_refuser(param.relay_transport) && !is_refuser(param.default_transport)) {
 		return NULL;
 	}
 	if (find_route(a, "", address, &r) != 1 || !is_refuser(r.transport) ||

@@ -113,7 +113,8 @@ void dest_queue(struct dest *d, struct request *r, bool front)
 
 bool dest_may_send(const struct dest *d)
 {
-	return d->waiting.count > 0 && (int64_t)d->sent < d->window && d->dead_until == 0;
+	return d->waiting.count > 0 && (int64_t)d->sent < d->window && d->dead_until == 0 &&
+		!d->pausing;
 }
 
 struct request *dest_take(struct dest *d)
@@ -134,7 +135,7 @@ void dest_back(struct dest *d)
 
 bool dest_is_unused(const struct dest *d)
 {
-	return d->waiting.count == 0 && d->sent == 0 && d->dead_until == 0;
+	return d->waiting.count == 0 && d->sent == 0 && d->dead_until == 0 && !d->pausing;
 }
 
 /* ---- The window ---- */

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/loop.h"
 #include "applets/queue/qmgr/request.h"
 
 /*
@@ -27,7 +28,8 @@ struct dest_limits {
 	struct feedback up, down;
 	int64_t failed_cohorts; /* so many windows of failures and it is dead; 0: never */
 	int64_t dead_ms;
-	bool fixed; /* the window is most, whatever comes back */
+	bool fixed;       /* the window is most, whatever comes back */
+	int64_t pause_ms; /* between two requests, which go one by one then; 0: none */
 };
 
 struct dest {
@@ -38,7 +40,10 @@ struct dest {
 	int64_t window;
 	double up, down, cohorts; /* shares since the last step; failures since the last success */
 	int64_t dead_until;       /* loop milliseconds; 0: alive */
-	char *dsn, *text;         /* why it is dead */
+	bool pausing;             /* until the timer runs, which is whoever's that set it */
+	struct timer pause;
+	void *owner;
+	char *dsn, *text; /* why it is dead */
 	struct request_list waiting;
 	char *nexthop;
 	char key[];

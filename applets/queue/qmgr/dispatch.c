@@ -5,6 +5,8 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/str.h"
+#include "conf/params.h"
 #include "route/resolve.h"
 #include "applets/queue/qmgr/job_answer.h"
 #include "applets/queue/qmgr/qmgr.h"
@@ -123,6 +125,9 @@ void dispatch_submit(struct qmgr *m, struct job *j)
 		ahead += full;
 		if (map_wait_leave(&w->wait)) {
 			waits = true; /* it stays NEW */
+		} else if (rc > 0 && !j->flushed &&
+			list_has(param.defer_transports, route.transport)) {
+			job_fail(m, j, r, DELIVERY_DEFERRED, "4.3.2", "deferred transport");
 		} else if (rc > 0) {
 			transport_add(transport_get(&m->transports, route.transport), route.nexthop,
 				route.recipient, j, r, &open);

@@ -64,6 +64,7 @@ struct job {
 	bool more;                        /* there are such */
 	bool deferred;                    /* an earlier part of the recipients left some deferred */
 	bool suspect;
+	bool flushed;   /* asked for: it is tried whatever would keep it waiting */
 	bool touched;   /* among qmgr's touched: an answer came this turn */
 	bool unsettled; /* among qmgr's unsettled: a commit with its changes is due */
 	bool gone;      /* that commit removes it */

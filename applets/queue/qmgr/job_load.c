@@ -40,6 +40,7 @@ static int start_job(struct qmgr *m, const struct queue_envelope *env, struct ar
 	int64_t total;
 
 	j->suspect = is_suspect(m, env);
+	j->flushed = m->load.flushing;
 	total = job_load_rcpts(m, j, a);
 	if (total >= 0 && j->more) {
 		total = queue_count_recipients(m->queue, j->id, NULL);

@@ -4,9 +4,10 @@
  *	notices		ids that writers have just committed
  *	sweep		the whole queue in id order: at the start, on flush, and every
  *			queue_run_delay in case a notice was lost
+ *	sites		what waits for a domain that is to be flushed (an index of the queue)
  *	due		deferred mail whose next_try has come, eldest first
  *
- * All three in small steps, one a turn, and only while there is room
+ * All in small steps, one a turn, and only while there is room
  * (qmgr_message_active_limit, of which a fifth is kept for new mail); what finds
  * none is left in the queue and met again later.
  *
@@ -36,6 +37,9 @@ enum {
 	FAILED_MS = 1000,
 	START_SECONDS = 30 /* so long notices wait at most at the start */
 };
+
+/* Beside an id in the ring: it is tried though its time has not come. Ids have 50 bits. */
+#define ASKED_FOR (UINT64_C(1) << 63)
 
 static void on_step(struct loop_hook *h);
 
@@ -95,9 +99,13 @@ void load_new(struct qmgr *m, const queue_id *ids, size_t count)
  * next look through the queue, or a page of the disk that is gone would keep all mail behind it
  * waiting; and the next step comes a little later, for it may be all of them.
  */
-static bool take(struct qmgr *m, queue_id id)
+static bool take(struct qmgr *m, queue_id id, bool flush)
 {
-	bool good = job_load(m, id) >= 0;
+	bool good;
+
+	m->load.flushing = flush;
+	good = job_load(m, id) >= 0;
+	m->load.flushing = false;
 
 	m->load.failed = m->load.failed || !good;
 	return good;
@@ -112,7 +120,7 @@ static void step_new(struct qmgr *m)
 
 		l->ring_at = (l->ring_at + 1) % RING_SIZE;
 		l->ring_count--;
-		if (!take(m, id)) {
+		if (!take(m, id & ~ASKED_FOR, (id & ASKED_FOR) != 0)) {
 			load_scan(m);
 			return;
 		}
@@ -121,7 +129,7 @@ static void step_new(struct qmgr *m)
 
 /* ---- Sweeps ---- */
 
-static void sweep(struct qmgr *m, bool flush, const char *site)
+static void sweep(struct qmgr *m, bool flush)
 {
 	struct load *l = &m->load;
 
@@ -133,27 +141,37 @@ static void sweep(struct qmgr *m, bool flush, const char *site)
 	l->sweeping = true;
 	l->flush = flush;
 	l->sweep_at = 0;
-	mem_free(l->site);
-	l->site = mem_strdup(site);
 	load_wake(m);
 }
 
 void load_scan(struct qmgr *m)
 {
-	sweep(m, false, NULL);
+	sweep(m, false);
 }
 
 void load_flush_all(struct qmgr *m)
 {
-	transports_revive(&m->transports);
-	sweep(m, true, NULL);
+	transports_revive(&m->transports, true);
+	m->load.asked = true;
+	sweep(m, true);
 }
 
 void load_flush_site(struct qmgr *m, const char *site)
 {
-	transports_revive(&m->transports);
-	/* One sweep at a time: while another one runs, everything is flushed after it. */
-	sweep(m, true, site);
+	struct load *l = &m->load;
+
+	transports_revive(&m->transports, false);
+	for (size_t i = 1; i < l->site_count; i++) {
+		if (str_ieq(l->sites[i], site)) {
+			return;
+		}
+	}
+	if (l->site_count == ARRAY_LEN(l->sites)) {
+		sweep(m, true); /* so many at a time: everything */
+		return;
+	}
+	l->sites[l->site_count++] = mem_strdup(site);
+	load_wake(m);
 }
 
 bool load_flush_id(struct qmgr *m, queue_id id)
@@ -166,32 +184,10 @@ bool load_flush_id(struct qmgr *m, queue_id id)
 	if (found <= 0) {
 		return false;
 	}
-	transports_revive(&m->transports);
+	transports_revive(&m->transports, false);
+	id |= ASKED_FOR;
 	load_new(m, &id, 1);
 	return true;
-}
-
-/* goes_to_site - has the message a recipient that is not done in the domain? */
-static bool goes_to_site(struct qmgr *m, queue_id id, const char *site)
-{
-	struct arena a = ARENA_INIT;
-	struct queue_recipient r[64];
-	int64_t from = 0;
-	bool found = false;
-	int count;
-
-	do {
-		count = queue_recipients(m->queue, id, from, true, &a, r, 64);
-		for (int i = 0; i < count && !found; i++) {
-			const char *at = strrchr(r[i].address, '@');
-
-			found = at != NULL && str_ieq(at + 1, site);
-		}
-		from = count > 0 ? r[count - 1].n + 1 : from;
-		arena_reset(&a);
-	} while (count == 64 && !found);
-	arena_free(&a);
-	return found;
 }
 
 /* is_wanted - does the sweep pick up this message? */
@@ -203,7 +199,7 @@ static bool is_wanted(struct qmgr *m, const struct queue_entry *e)
 	case QUEUE_INCOMING:
 		return true;
 	case QUEUE_DEFERRED:
-		return l->flush && (l->site == NULL || goes_to_site(m, e->id, l->site));
+		return l->flush;
 	case QUEUE_HOLD:
 	case QUEUE_CORRUPT:
 		break;
@@ -221,7 +217,9 @@ static void end_sweep(struct qmgr *m)
 	if (l->sweep_again) {
 		l->sweep_again = false;
 		l->flush_again = false;
-		sweep(m, flush, NULL);
+		sweep(m, flush);
+	} else {
+		l->asked = false;
 	}
 }
 
@@ -242,12 +240,46 @@ static void step_sweep(struct qmgr *m)
 			return;
 		}
 		l->sweep_at = found[i].id;
-		if (is_wanted(m, &found[i]) && !take(m, found[i].id)) {
+		if (is_wanted(m, &found[i]) && !take(m, found[i].id, l->flush && l->asked)) {
 			return;
 		}
 	}
 	if (count < SWEEP_A_STEP) {
 		end_sweep(m);
+	}
+}
+
+/* end_site - the first of them is done */
+static void end_site(struct load *l)
+{
+	mem_free(l->sites[0]);
+	memmove(l->sites, l->sites + 1, --l->site_count * sizeof(l->sites[0]));
+	l->site_at = 0;
+}
+
+/* step_site - some of the mail for the first site that is to be flushed */
+static void step_site(struct qmgr *m)
+{
+	struct queue_entry found[SWEEP_A_STEP];
+	struct load *l = &m->load;
+	int count = queue_site(m->queue, l->sites[0], l->site_at, found, SWEEP_A_STEP);
+
+	if (count < 0) {
+		qmgr_queue_trouble(m, "cannot look for the mail of a site");
+		end_site(l);
+		return;
+	}
+	for (int i = 0; i < count; i++) {
+		if (is_full_for_old(m)) {
+			return;
+		}
+		l->site_at = found[i].id;
+		if (!take(m, found[i].id, true)) {
+			return;
+		}
+	}
+	if (count < SWEEP_A_STEP) {
+		end_site(l);
 	}
 }
 
@@ -293,7 +325,7 @@ static bool step_due(struct qmgr *m)
 			return false;
 		}
 		l->due_at = found[i];
-		if (!take(m, found[i].id)) {
+		if (!take(m, found[i].id, false)) {
 			return true;
 		}
 	}
@@ -320,7 +352,7 @@ static void on_step_timer(struct timer *t)
 static void end_start(struct qmgr *m)
 {
 	m->load.starting = false;
-	sweep(m, !m->service.again, NULL);
+	sweep(m, !m->service.again);
 }
 
 static void on_step(struct loop_hook *h)
@@ -340,6 +372,9 @@ static void on_step(struct loop_hook *h)
 	if (l->sweeping) {
 		step_sweep(m);
 	}
+	if (l->site_count > 0) {
+		step_site(m);
+	}
 	if (l->due_timer_at == 0) {
 		more_due = step_due(m);
 	}
@@ -358,7 +393,8 @@ static void on_step(struct loop_hook *h)
 		return;
 	}
 	if (l->ring_count > 0 ||
-		((l->sweeping || more_due || l->starting) && !is_full_for_old(m))) {
+		((l->sweeping || l->site_count > 0 || more_due || l->starting) &&
+			!is_full_for_old(m))) {
 		loop_timer(m->loop, &l->step_timer, l->failed ? FAILED_MS : 0, on_step_timer, m);
 	}
 }
@@ -404,7 +440,7 @@ void load_start(struct qmgr *m)
 	clean(m);
 	queue_keep_reserve(m->queue);
 	m->load.starting = true;
-	sweep(m, false, NULL);
+	sweep(m, false);
 	loop_timer(m->loop, &m->load.scan_timer, param.queue_run_delay * 1000, on_scan, m);
 }
 
@@ -426,5 +462,7 @@ void load_released(struct qmgr *m, queue_id id)
 void load_free(struct qmgr *m)
 {
 	mem_free(m->load.ring);
-	mem_free(m->load.site);
+	while (m->load.site_count > 0) {
+		end_site(&m->load);
+	}
 }

@@ -21,8 +21,12 @@ struct load {
 	bool sweeping;                 /* looking through the whole queue, in id order */
 	bool sweep_again, flush_again; /* asked for meanwhile */
 	bool flush;                    /* the sweep picks up deferred mail too, due or not */
-	char *site;                    /* ... with a recipient in this domain; NULL: all */
+	bool asked;                    /* ... because somebody wants it, not at the start */
 	queue_id sweep_at;
+	char *sites[16]; /* to be flushed, one after the other */
+	size_t site_count;
+	queue_id site_at;          /* of the first of them */
+	bool flushing;             /* what is picked up now was asked for */
 	struct queue_entry due_at; /* deferred mail is picked up to here */
 	int64_t due_timer_at;      /* seconds since 1970 the timer is set for; 0 not set */
 	struct timer due_timer, scan_timer, step_timer;

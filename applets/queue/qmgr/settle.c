@@ -68,7 +68,7 @@ static void change_state(struct job *j, enum rcpt_state from, enum rcpt_state to
 	}
 }
 
-/* backoff - the wait after so many attempts: minimal_backoff_time, doubled up to the maximal one */
+/* backoff - about what the wait was after so many attempts: each time twice as long */
 static int64_t backoff(int attempts)
 {
 	int64_t wait = param.minimal_backoff_time;
@@ -113,10 +113,19 @@ static bool is_expired(const struct job *j)
 	return true;
 }
 
-/* retry_time - when it is tried again */
+/*
+ * retry_time - when it is tried again: after as long as it has waited already, within
+ * minimal_backoff_time and maximal_backoff_time, as Postfix has it. So mail that was held or
+ * flushed is not asked for more often than what was not
+ */
 static int64_t retry_time(const struct job *j)
 {
-	return qmgr_now() + backoff(j->attempts);
+	int64_t wait = waited(j);
+
+	if (wait < param.minimal_backoff_time) {
+		wait = param.minimal_backoff_time;
+	}
+	return qmgr_now() + (wait < param.maximal_backoff_time ? wait : param.maximal_backoff_time);
 }
 
 /* must_warn - has it waited for so long that its sender is to know? */

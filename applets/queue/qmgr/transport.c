@@ -24,81 +24,9 @@
 #include "base/str.h"
 #include "conf/params.h"
 
-enum {
-	MAILBOX_WINDOW = 500, /* requests for one mailbox: what local can put under one lock */
-	RECIPIENTS_MAX = 1000,
-	BREAKS_MAX = 3,
-	RECONNECT_MS = 1000
-};
+enum { BREAKS_MAX = 3, RECONNECT_MS = 1000 };
 
 static const char unavailable[] = "mail transport unavailable";
-
-/* ---- Settings ---- */
-
-/* service_value - NAME_suffix of main.cf, or NULL */
-static const char *service_value(struct arena *a, const char *name, const char *suffix)
-{
-	return conf_value(a, arena_printf(a, "%s_%s", name, suffix));
-}
-
-/* service_limit - what it says, else what is said for all */
-static int64_t service_limit(
-	struct arena *a, const char *name, const char *suffix, int64_t least, int64_t fallback)
-{
-	const char *value = service_value(a, name, suffix);
-	int64_t v;
-
-	if (value == NULL || str_to_int(value, least, INT32_MAX, &v)) {
-		return value != NULL ? v : fallback;
-	}
-	log_warn("bad value: %s_%s = %s: not a number from %lld to %lld: using %lld", name, suffix,
-		value, (long long)least, (long long)INT32_MAX, (long long)fallback);
-	return fallback;
-}
-
-/* service_feedback - what it says, else what is said for all, else 1 */
-static struct feedback service_feedback(
-	struct arena *a, const char *name, const char *suffix, const char *fallback)
-{
-	const char *value = service_value(a, name, suffix);
-	struct feedback f;
-
-	if (feedback_parse(&f, value != NULL ? value : fallback)) {
-		return f;
-	}
-	log_warn("bad value: %s_%s = %s: not a share from 0 to 1, or 1/concurrency: using 1", name,
-		suffix, value != NULL ? value : fallback);
-	return (struct feedback){ .share = 1, .by = FEEDBACK_CONSTANT };
-}
-
-void transport_settings(struct transport_settings *s, const char *name)
-{
-	struct arena a = ARENA_INIT;
-	struct dest_limits *d = &s->dest;
-
-	s->recipient_limit = service_limit(&a, name, "destination_recipient_limit", 0,
-		param.default_destination_recipient_limit);
-	d->most = service_limit(&a, name, "destination_concurrency_limit", 0,
-		param.default_destination_concurrency_limit);
-	d->initial = service_limit(&a, name, "initial_destination_concurrency", 1,
-		param.initial_destination_concurrency);
-	d->failed_cohorts = service_limit(&a, name, "destination_concurrency_failed_cohort_limit",
-		0, param.default_destination_concurrency_failed_cohort_limit);
-	d->up = service_feedback(&a, name, "destination_concurrency_positive_feedback",
-		param.default_destination_concurrency_positive_feedback);
-	d->down = service_feedback(&a, name, "destination_concurrency_negative_feedback",
-		param.default_destination_concurrency_negative_feedback);
-	d->dead_ms = param.minimal_backoff_time * 1000;
-	/* An agent that takes one recipient at a time batches what comes for the same one. */
-	d->fixed = s->recipient_limit == 1;
-	if (d->fixed) {
-		d->most = MAILBOX_WINDOW;
-	}
-	if (s->recipient_limit == 0 || s->recipient_limit > RECIPIENTS_MAX) {
-		s->recipient_limit = RECIPIENTS_MAX;
-	}
-	arena_free(&a);
-}
 
 /* ---- Destinations ---- */
 
@@ -113,6 +41,7 @@ static struct dest *find_dest(struct transport *t, const char *nexthop, const ch
 	d = hash_get(&t->dests, buf_str(&key));
 	if (d == NULL) {
 		d = dest_new(buf_str(&key), nexthop, &t->settings.dest);
+		d->owner = t;
 		hash_set(&t->dests, d->key, d);
 	}
 	buf_free(&key);
@@ -314,6 +243,10 @@ void transport_add(struct transport *t, const char *nexthop, const char *recipie
 	}
 	revive_due(t);
 	d = find_dest(t, nexthop, recipient);
+	if (d->dead_until != 0 && j->flushed) {
+		revive(t, d);
+		d = find_dest(t, nexthop, recipient);
+	}
 	if (d->dead_until != 0) {
 		fail_dead(t, j, r, d);
 		return;
@@ -392,6 +325,44 @@ static bool within_share(const struct transport *t, const struct dest *d)
 	return d->sent == 0 || d->sent < agent_room(&t->agent) / 4;
 }
 
+/* ---- Pauses ---- */
+
+static void on_dest_pause(struct timer *timer)
+{
+	struct dest *d = timer->owner;
+	struct transport *t = d->owner;
+
+	d->pausing = false;
+	dest_check(t, d);
+	transport_send(t);
+}
+
+/* pause_dest - *_destination_rate_delay: one request has ended, the next one comes later */
+static void pause_dest(struct transport *t, struct dest *d)
+{
+	if (t->settings.dest.pause_ms > 0 && !d->pausing) {
+		d->pausing = true;
+		loop_timer(t->set->loop, &d->pause, t->settings.dest.pause_ms, on_dest_pause, d);
+	}
+}
+
+static void on_transport_pause(struct timer *timer)
+{
+	struct transport *t = timer->owner;
+
+	t->pausing = false;
+	transport_send(t);
+}
+
+/* pause_transport - *_transport_rate_delay: one has been sent */
+static void pause_transport(struct transport *t)
+{
+	if (t->settings.pause_ms > 0) {
+		t->pausing = true;
+		loop_timer(t->set->loop, &t->pause, t->settings.pause_ms, on_transport_pause, t);
+	}
+}
+
 /* transport_send - as much as agent and windows allow */
 static void transport_send(struct transport *t)
 {
@@ -401,7 +372,7 @@ static void transport_send(struct transport *t)
 		!connect_agent(t)) {
 		return;
 	}
-	while (agent_has_room(&t->agent) && (d = ring_take(t)) != NULL) {
+	while (!t->pausing && agent_has_room(&t->agent) && (d = ring_take(t)) != NULL) {
 		struct request *r;
 
 		if (!within_share(t, d)) {
@@ -411,6 +382,7 @@ static void transport_send(struct transport *t)
 		if (r != NULL) {
 			t->waiting--;
 			agent_put(&t->agent, r, d->nexthop);
+			pause_transport(t);
 		}
 		dest_check(t, d);
 	}
@@ -446,6 +418,7 @@ static void on_ended(struct agent *a, struct request *r)
 	}
 	mem_free(r);
 	dest_back(d);
+	pause_dest(t, d);
 	dest_check(t, d);
 }
 
@@ -485,6 +458,7 @@ static void on_lost(struct agent *a, struct request *r)
 	struct dest *d = r->dest;
 
 	dest_back(d);
+	pause_dest(t, d);
 	redo(t, r);
 	mem_free(r);
 	dest_check(t, d);
@@ -596,7 +570,7 @@ void transports_drop_waiting(struct transports *ts, bool all)
 	}
 }
 
-void transports_revive(struct transports *ts)
+void transports_revive(struct transports *ts, bool dests)
 {
 	for (struct hash_entry *e = hash_next(&ts->names, NULL); e != NULL;
 		e = hash_next(&ts->names, e)) {
@@ -605,13 +579,19 @@ void transports_revive(struct transports *ts)
 		loop_untimer(ts->loop, &t->retry);
 		t->resting = false;
 		t->unavailable = false;
-		revive_all(t);
+		if (dests) {
+			revive_all(t);
+		}
 		transport_send(t);
 	}
 }
 
-static void free_dest(void *d)
+static void free_dest(void *p)
 {
+	struct dest *d = p;
+	struct transport *t = d->owner;
+
+	loop_untimer(t->set->loop, &d->pause);
 	dest_free(d);
 }
 
@@ -620,6 +600,7 @@ static void free_transport(void *p)
 	struct transport *t = p;
 
 	loop_untimer(t->set->loop, &t->retry);
+	loop_untimer(t->set->loop, &t->pause);
 	agent_free(&t->agent);
 	hash_free(&t->dests, free_dest);
 	mem_free(t->name);

@@ -25,6 +25,7 @@ struct transport_events {
 
 struct transport_settings {
 	int64_t recipient_limit; /* of one request; 1: each recipient is a destination */
+	int64_t pause_ms;        /* between two requests, whatever their destination; 0: none */
 	struct dest_limits dest;
 };
 
@@ -41,7 +42,8 @@ struct transport {
 	char *name;
 	struct transport_settings settings;
 	struct agent agent;
-	struct timer retry;
+	struct timer retry, pause;
+	bool pausing; /* until the timer runs */
 	struct hash dests;
 	struct dest *ready, **ready_tail;     /* ring: taken from the front, put back at the end */
 	struct dest *dead_first, **dead_tail; /* the one that comes to life first, first */
@@ -64,8 +66,8 @@ void transports_init(
 /* Send what may be sent, everywhere. */
 void transports_send(struct transports *ts);
 size_t transports_sent(const struct transports *ts); /* requests under way */
-/* Flush: what rests and what is dead is tried again now, whatever else wakes them. */
-void transports_revive(struct transports *ts);
+/* Flush: what rests is tried again now, whatever else wakes it, and with dests what is dead. */
+void transports_revive(struct transports *ts, bool dests);
 /* Forget all requests that are not sent (their recipients are RCPT_NEW again), and leave agents
  * that have none; or only those of jobs that are let go. */
 void transports_drop_waiting(struct transports *ts, bool all);

@@ -351,7 +351,7 @@ TEST(transport, an_agent_that_breaks_costs_only_what_breaks_it)
 	hang_up(&rig);
 	asks_no_more(&rig); /* later, one by one */
 	CHECK_INT(b->rcpts->breaks, 2);
-	transports_revive(&rig.set); /* a flush waits for nothing: the timer is gone, too */
+	transports_revive(&rig.set, true); /* a flush waits for nothing: the timer is gone, too */
 	(void)asks(&rig, "u1@a.example");
 	asks_no_more(&rig);
 	hang_up(&rig);
@@ -476,7 +476,7 @@ TEST(transport, a_flush_ends_death)
 	}
 	kill_dest(&rig, jobs, "d");
 	CHECK_INT(rig.t->dead_count, 1);
-	transports_revive(&rig.set);
+	transports_revive(&rig.set, true);
 	CHECK_INT(rig.t->dead_count, 0);
 	CHECK_INT(rig.t->dests.count, 0); /* nothing waits for it */
 	rig_close(&rig);
