@@ -69,6 +69,8 @@ class Queue:
         with open(os.path.join(TOP, "core", "queue", "queue_sql.c"), encoding="utf-8") as file:
             source = file.read()
         schema = source[source.index("queue_migrations[]"):source.index("queue_migration_count")]
+        for name, text in re.findall(r'#define (\w+) \\\n\t("(?:[^"\\]|\\.)*")', source):
+            schema = re.sub(r"\b%s\b" % name, lambda _, text=text: text, schema)
         version = max(int(v) for v in re.findall(r"\{ (\d+),", schema))
         os.makedirs(directory + "/queue", 0o700, exist_ok=True)
         self.db = sqlite3.connect(directory + "/queue/queue.db", isolation_level=None)
