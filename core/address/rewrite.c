@@ -104,3 +104,19 @@ const char *rewrite_address(struct arena *a, const char *address, enum rewrite_c
 	}
 	return arena_strdup(a, add_dot(a, address, domain));
 }
+
+const char *rewrite_result(
+	struct arena *a, const char *result, const char *address, const char *ext, const char *kind)
+{
+	const char *local;
+
+	if (result[0] == '@') {
+		return address_make(a, address_local(a, address), result + 1);
+	}
+	local = address_local(a, result);
+	if (ext == NULL || !list_has(param.propagate_unmatched_extensions, kind) ||
+		address_extension(local) != NULL) {
+		return result;
+	}
+	return address_make(a, arena_printf(a, "%s%s", local, ext), address_domain(result));
+}

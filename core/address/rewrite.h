@@ -18,4 +18,12 @@ enum rewrite_context {
 /* Result is owned by a; "" stays "". Never NULL. */
 const char *rewrite_address(struct arena *a, const char *address, enum rewrite_context context);
 
+/*
+ * The address that a table has for another one: "@domain" as a result keeps the user, and ext (the
+ * extension that was no part of the key, or NULL) follows where propagate_unmatched_extensions
+ * names the kind of table: "virtual". Not complete yet. Owned by a.
+ */
+const char *rewrite_result(struct arena *a, const char *result, const char *address,
+	const char *ext, const char *kind);
+
 #endif

@@ -318,6 +318,19 @@ static void take_header(struct cleanup *c, size_t len)
 	put_text(c, text, len);
 }
 
+enum cleanup_role cleanup_header_role(const char *text, size_t len)
+{
+	size_t name = name_length(text, len);
+	int row = name > 0 ? row_of(text, name) : -1;
+
+	if (row < 0) {
+		return CLEANUP_NOBODY;
+	}
+	return headers[row].kind == KIND_SENDER       ? CLEANUP_SENDER
+		: headers[row].kind == KIND_RECIPIENT ? CLEANUP_RECIPIENT
+						      : CLEANUP_NOBODY;
+}
+
 /* drop_taken - the first n bytes of header are done with */
 static void drop_taken(struct cleanup *c, size_t n)
 {

@@ -97,6 +97,8 @@ void cleanup_received(struct buf *out, const struct cleanup_trace *t);
  * (address/rewrite.h). "" stays. Owned by a.
  */
 const char *cleanup_address(struct arena *a, const char *address);
+/* A complete sender as the canonical tables have it: 1; 0 they have yet to answer; -1. */
+int cleanup_sender(struct arena *a, const char **sender);
 struct hash;
 /*
  * Add a recipient, or what virtual_alias_maps makes of it, each address once: seen

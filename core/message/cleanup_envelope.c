@@ -9,8 +9,10 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
+#include "map/map_wait.h"
 #include "proto/smtp.h"
 #include "queue/queue_write.h"
+#include "address/canonical.h"
 #include "address/rewrite.h"
 #include "route/resolve.h"
 #include "message/cleanup.h"
@@ -78,12 +80,21 @@ bool cleanup_add_recipient(
 {
 	struct queue_recipient to = *r;
 	struct arena a = ARENA_INIT;
-	const char **list = NULL;
+	const char **list = NULL, *address;
 	size_t count = 0;
-	int rc = route_virtual_expand(&a, r->address, &list, &count);
+	int rc = -1;
 
+	address = canonical_address(&a, r->address, CANONICAL_ENVELOPE_RECIPIENT);
+	if (address != NULL) {
+		rc = route_virtual_expand(&a, address, &list, &count);
+	}
 	if (rc == 0) {
-		add_once(m, seen, r);
+		to.address = address;
+		if (strcmp(address, r->address) != 0 &&
+			(to.original == NULL || *to.original == '\0')) {
+			to.original = r->address;
+		}
+		add_once(m, seen, &to);
 	} else if (rc > 0 && (to.original == NULL || *to.original == '\0')) {
 		to.original = r->address;
 	}
@@ -106,8 +117,22 @@ void cleanup_ask_recipient(const char *address)
 	const char **list;
 	size_t count;
 
-	(void)route_virtual_expand(&a, address, &list, &count);
+	address = canonical_address(&a, address, CANONICAL_ENVELOPE_RECIPIENT);
+	if (address != NULL) {
+		(void)route_virtual_expand(&a, address, &list, &count);
+	}
 	arena_free(&a);
+}
+
+int cleanup_sender(struct arena *a, const char **sender)
+{
+	const char *to = canonical_address(a, *sender, CANONICAL_ENVELOPE_SENDER);
+
+	if (to == NULL) {
+		return map_is_waiting() ? 0 : -1;
+	}
+	*sender = to;
+	return 1;
 }
 
 bool cleanup_add_bcc(struct queue_message *m, struct hash *seen)

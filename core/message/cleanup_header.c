@@ -219,6 +219,38 @@ bool cleanup_complete_header(
 	return changed;
 }
 
+bool cleanup_change_header(struct buf *out, const char *text, size_t len, size_t value,
+	const char *(*change)(void *arg, struct arena *a, const char *address), void *arg)
+{
+	struct walk w = { .p = text + value, .end = text + len };
+	struct arena a = ARENA_INIT;
+	const char *done = text;
+
+	while (next_address(&w)) {
+		const char *old, *new;
+
+		w.route = NULL;
+		if (w.start == w.stop) {
+			continue;
+		}
+		old = smtp_plain_address(&a, (struct slice){ w.start, (size_t)(w.stop - w.start) });
+		if (old == NULL || *old == '\0') {
+			continue;
+		}
+		new = change(arg, &a, old);
+		if (strcmp(old, new) != 0) {
+			buf_add(out, done, (size_t)(w.start - done));
+			buf_adds(out, new);
+			done = w.stop;
+		}
+	}
+	if (done != text) {
+		buf_add(out, done, (size_t)(text + len - done));
+	}
+	arena_free(&a);
+	return done != text;
+}
+
 /* put_phrase - a display name: bare where atoms allow it, else quoted; RFC 5322 3.2.5 */
 static void put_phrase(struct buf *out, const char *name)
 {

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 
 /*
@@ -14,6 +15,17 @@
  */
 bool cleanup_complete_header(
 	struct buf *out, const char *text, size_t len, size_t value, bool local);
+
+/* Whose addresses are in a header field, by its name? */
+enum cleanup_role { CLEANUP_NOBODY, CLEANUP_SENDER, CLEANUP_RECIPIENT };
+enum cleanup_role cleanup_header_role(const char *text, size_t len);
+
+/*
+ * The same walk: change() says what stands instead of an address, which is plain and complete; it
+ * may be the address itself.
+ */
+bool cleanup_change_header(struct buf *out, const char *text, size_t len, size_t value,
+	const char *(*change)(void *arg, struct arena *a, const char *address), void *arg);
 
 /*
  * "Full Name <address>" as header_from_format has it, quoted where RFC 5322 wants quotes;

@@ -17,6 +17,7 @@
 #include "conf/params.h"
 #include "map/map_wait.h"
 #include "queue/queue_write.h"
+#include "message/canonical_stage.h"
 #include "message/cleanup.h"
 #include "message/pipeline.h"
 
@@ -146,6 +147,7 @@ static void begin_content(struct enqueue *e)
 
 	cleanup_received(&received, &trace);
 	e->pipeline = pipeline_new(&config, e->loop, e->resumed, e->resumed_arg);
+	canonical_stage_add(e->pipeline, config.flags);
 	(void)pipeline_begin(e->pipeline, buf_str(&received));
 	buf_free(&received);
 	e->step = STEP_DATA;
@@ -195,6 +197,10 @@ static int take_end(struct enqueue *e)
 	}
 	if (queue_recipient_count(e->message) == 0) {
 		fail(e, PICKUP_REFUSED, "no recipients specified");
+	}
+	if (e->status == PICKUP_OK && cleanup_sender(&e->arena, &e->env.sender) <= 0 &&
+		add_failed(e) != 0) {
+		return 1;
 	}
 	if (e->status == PICKUP_OK && !cleanup_add_bcc(e->message, &e->seen) &&
 		add_failed(e) != 0) {

@@ -20,6 +20,7 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "map/map.h"
+#include "address/canonical.h"
 #include "address/local_domain.h"
 #include "address/lookup.h"
 #include "address/match.h"
@@ -42,6 +43,7 @@ struct maps *route_table(enum route_table t)
 void route_free(void)
 {
 	local_domain_free();
+	canonical_free();
 	match_list_free(compiled.alias);
 	match_list_free(compiled.mailbox);
 	match_list_free(compiled.relay);
@@ -69,6 +71,7 @@ void route_init(void)
 
 	route_free();
 	local_domain_init();
+	canonical_init();
 	compiled.alias = match_list_new("virtual_alias_domains", param.virtual_alias_domains, 0);
 	compiled.mailbox =
 		match_list_new("virtual_mailbox_domains", param.virtual_mailbox_domains, 0);

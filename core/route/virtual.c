@@ -18,26 +18,6 @@
 
 enum { LOOKUPS_PER_RESULT = 10 };
 
-/*
- * with_user - "@domain" as a result keeps the user; an extension that was no part of the
- * key follows
- */
-static const char *with_user(
-	struct arena *a, const char *result, const char *address, const char *ext)
-{
-	const char *local;
-
-	if (result[0] == '@') {
-		return address_make(a, address_local(a, address), result + 1);
-	}
-	local = address_local(a, result);
-	if (ext == NULL || strstr(param.propagate_unmatched_extensions, "virtual") == NULL ||
-		address_extension(local) != NULL) {
-		return result;
-	}
-	return address_make(a, arena_printf(a, "%s%s", local, ext), address_domain(result));
-}
-
 /* An expansion of virtual_alias_maps under way. */
 struct virtual
 {
@@ -83,8 +63,9 @@ static void virtual_results(
 
 	/* What waits is asked beside the others. */
 	for (size_t i = 0; i < n && (!v->failed || map_is_waiting()); i++) {
-		const char *to = rewrite_address(
-			v->a, with_user(v->a, items[i].text, address, ext), REWRITE_LOCAL);
+		const char *to = rewrite_address(v->a,
+			rewrite_result(v->a, items[i].text, address, ext, "virtual"),
+			REWRITE_LOCAL);
 
 		if (str_ieq(to, address)) {
 			virtual_add(v, to);

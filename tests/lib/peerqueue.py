@@ -38,6 +38,17 @@ class PostfixQueue(peer.Postfix):
         with open(self.conf + "/master.cf", "a") as file:
             file.write(ROWS)
 
+    def begin_again(self):
+        """start(), on the heels of stop(): what is left of the one before may have its lock a moment longer."""
+        for _ in range(5):
+            try:
+                self.start()
+                return
+            except RuntimeError:
+                self.stop()
+                time.sleep(0.5)
+        self.start()
+
     def send(self, sender, *recipients, options=(), content=b"Subject: s\n\nbody\n"):
         """By sendmail, as root. What it printed."""
         done = self.run("sendmail", "-f", sender, *options, "--", *recipients, input=content)

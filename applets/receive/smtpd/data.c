@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "conf/params.h"
 #include "proto/smtp.h"
+#include "message/canonical_stage.h"
 #include "applets/receive/smtpd/commands.h"
 #include "applets/receive/smtpd/intake.h"
 #include "applets/receive/smtpd/restrictions.h"
@@ -102,6 +103,7 @@ static void begin_content(struct smtpd_session *s, bool bdat)
 	}
 	put_received(s, &received);
 	tx->pipeline = pipeline_new(&config, s->d->loop, on_stages, s);
+	canonical_stage_add(tx->pipeline, config.flags);
 	(void)pipeline_begin(tx->pipeline, buf_str(&received));
 	buf_free(&received);
 }

@@ -244,6 +244,9 @@ static void end_queued(struct smtpd_session *s)
 	} else {
 		rc = put_recipients(i, &s->tx);
 	}
+	if (rc > 0) {
+		rc = cleanup_sender(&s->tx.arena, &s->tx.sender_full);
+	}
 	if (rc == 0) {
 		session_wait(s, end_queued);
 		return;
