@@ -8,7 +8,9 @@
 #include "address/alias.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/str.h"
@@ -186,4 +188,25 @@ size_t alias_parse(struct arena *a, const char *text, size_t len, struct alias_i
 	buf_free(&ps.word);
 	*items_r = ps.items;
 	return ps.count;
+}
+
+bool alias_tables_trusted(const char *list)
+{
+	struct slice rest = slice_of(list), word;
+
+	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
+		const char *path = memchr(word.ptr, '/', word.len);
+		char name[1024];
+		struct stat st;
+
+		if (path == NULL) {
+			continue;
+		}
+		snprintf(name, sizeof(name), "%.*s", (int)(word.ptr + word.len - path), path);
+		if (stat(name, &st) == 0 &&
+			(st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)) {
+			return false;
+		}
+	}
+	return true;
 }

@@ -1,6 +1,7 @@
 #ifndef ADDRESS_ALIAS_H
 #define ADDRESS_ALIAS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/arena.h"
@@ -27,5 +28,8 @@ struct alias_item {
  * skipped. Number of items; the array and its texts are owned by a.
  */
 size_t alias_parse(struct arena *a, const char *text, size_t len, struct alias_item **items_r);
+
+/* Do the tables of this list belong to root, and nobody else may write to them? */
+bool alias_tables_trusted(const char *list);
 
 #endif

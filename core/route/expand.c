@@ -17,7 +17,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -31,6 +30,7 @@
 #include "address/forward.h"
 #include "address/lookup.h"
 #include "address/rewrite.h"
+#include "route/mailbox_transport.h"
 #include "route/resolve.h"
 
 enum { DEPTH_MAX = 100, TARGETS_MAX = 50000 };
@@ -76,33 +76,12 @@ struct where {
 
 static void expand_address(struct expander *x, const char *address, const struct step *step);
 
-/* tables_trusted - do the alias tables belong to root and nobody else may write to them? */
-static bool tables_trusted(void)
-{
-	struct slice rest = slice_of(param.alias_maps), word;
-
-	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
-		const char *path = memchr(word.ptr, '/', word.len);
-		char name[1024];
-		struct stat st;
-
-		if (path == NULL) {
-			continue;
-		}
-		snprintf(name, sizeof(name), "%.*s", (int)(word.ptr + word.len - path), path);
-		if (stat(name, &st) == 0 &&
-			(st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)) {
-			return false;
-		}
-	}
-	return true;
-}
-
 void expand_free(void)
 {
 	maps_close(compiled.aliases);
 	maps_close(compiled.commands);
 	hash_free(&compiled.warned, NULL);
+	mailbox_transports_close();
 	memset(&compiled, 0, sizeof(compiled));
 }
 
@@ -111,7 +90,8 @@ void expand_init(void)
 	expand_free();
 	compiled.aliases = maps_open(param.alias_maps, MAP_SOURCE_ALIAS);
 	compiled.commands = maps_open(param.mailbox_command_maps, 0);
-	compiled.trusted = tables_trusted();
+	compiled.trusted = alias_tables_trusted(param.alias_maps);
+	mailbox_transports_open();
 }
 
 /* add - a target unless it is there already (key NULL: always added) */
@@ -299,13 +279,36 @@ static const char *command_of(struct expander *x, const struct where *w, const s
 	return result;
 }
 
+/* add_pass - to another transport, if one is named. True: it is added (or a problem) */
+static bool add_pass(
+	struct expander *x, const struct where *w, enum mailbox_transport which, bool again)
+{
+	const char *value = "";
+	int rc = mailbox_transport_find(x->a, which, w->bare, &value);
+	struct target *t = NULL;
+
+	if (rc < 0) {
+		add_again(x, TARGET_DEFER, w, "4.3.0", "mailbox transport look-up failed");
+	} else if (rc > 0) {
+		t = add(x, TARGET_PASS, w, value, arena_printf(x->a, "pass %s", w->bare));
+	}
+	if (t != NULL) {
+		t->again = again;
+	}
+	return rc != 0;
+}
+
 /* add_mailbox - the user's own: mailbox_command, home_mailbox, mail_spool_directory */
 static void add_mailbox(
 	struct expander *x, const struct where *w, const struct local_user *u, bool again)
 {
-	const char *command = command_of(x, w, u), *path;
+	const char *command, *path;
 	struct target *t;
 
+	if (add_pass(x, w, MAILBOX_TRANSPORT, again)) {
+		return;
+	}
+	command = command_of(x, w, u);
 	if (command == NULL) {
 		add_problem(x, TARGET_DEFER, w, "4.3.0", "mailbox_command_maps look-up failed");
 		return;
@@ -580,7 +583,10 @@ static void expand_user(struct expander *x, const struct where *w, const struct 
 		return;
 	}
 	if (rc == 0) {
-		unknown(x, w, step);
+		if (!add_pass(x, w, MAILBOX_TRANSPORT, true) &&
+			!add_pass(x, w, FALLBACK_TRANSPORT, true)) {
+			unknown(x, w, step);
+		}
 		return;
 	}
 	if (param.require_home_directory && access(u->home, F_OK) != 0) {

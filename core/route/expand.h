@@ -12,8 +12,9 @@
  * mailboxes, files, commands and addresses elsewhere.
  *
  *	name+ext -> alias_maps (name+ext, name) -> items ...
- *	         -> user: .forward -> items ... | mailbox_command | home_mailbox | spool
- *	         -> luser_relay | unknown
+ *	         -> user: .forward -> items ...
+ *	            | mailbox_transport | mailbox_command | home_mailbox | spool
+ *	         -> fallback_transport | luser_relay | unknown
  *
  * expand_init() opens alias_maps after conf_load(); route_init() comes before it.
  */
@@ -24,6 +25,7 @@ enum target_kind {
 	TARGET_MAILBOX, /* value: path, '/' at the end: maildir */
 	TARGET_FILE,    /* the same, but the file may belong to anybody */
 	TARGET_COMMAND, /* value: command line */
+	TARGET_PASS,    /* value: transport:nexthop that delivers for us */
 	TARGET_REMOTE,  /* value: address for another transport or another table */
 	TARGET_DISCARD, /* /dev/null, an empty list; value: what the log says */
 	TARGET_FAIL,    /* value: why; dsn */

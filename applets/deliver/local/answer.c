@@ -11,6 +11,8 @@
  *	(commands, files, the user
  *	itself) was not			deferred or bounced
  */
+#include <string.h>
+
 #include "applets/deliver/agent/result.h"
 #include "applets/deliver/local/jobs.h"
 #include "applets/deliver/local/local.h"
@@ -35,27 +37,46 @@ void recipient_add(struct recipient *rc, const char *address)
 	rc->added[rc->added_count++] = address;
 }
 
+/* recipient_add_more - beside those that there is room for, one for each target */
+static void recipient_add_more(struct recipient *rc, const char *address)
+{
+	struct arena *a = &rc->request->q.arena;
+	const char **more = arena_alloc(a, (rc->added_count + rc->targets + 2) * sizeof(*more));
+
+	memcpy(more, rc->added, rc->added_count * sizeof(*more));
+	rc->added = more;
+	recipient_add(rc, arena_strdup(a, address));
+}
+
 /* weight - a target to be tried again keeps the recipient, even beside one that failed for good */
 static int weight(enum delivery_status status)
 {
 	return status == DELIVERY_DEFERRED ? 2 : status == DELIVERY_BOUNCED;
 }
 
-/* note_end - the line about a target; the recipient's status is the weightiest of its targets' */
+/* note_status - the recipient's is the weightiest of its targets' */
+static void note_status(
+	struct recipient *rc, enum delivery_status status, const char *dsn, const char *text)
+{
+	struct arena *a = &rc->request->q.arena;
+
+	if (rc->text == NULL || weight(status) > weight(rc->status)) {
+		rc->status = status;
+		rc->dsn = arena_strdup(a, dsn);
+		rc->text = arena_strdup(a, text);
+	}
+}
+
+/* note_end - the line about a target, and its status */
 static void note_end(struct recipient *rc, const char *to, enum delivery_status status,
 	const char *dsn, const char *text)
 {
-	struct agent_request *q = &rc->request->q;
 	struct agent_result res = {
 		.status = status, .dsn = dsn, .text = text, .relay = "local", .to = to
 	};
 
-	agent_log(q, rc->r, &res);
-	if (rc->text == NULL || weight(res.status) > weight(rc->status)) {
-		rc->status = res.status;
-		rc->dsn = arena_strdup(&q->arena, res.dsn);
-		rc->text = arena_strdup(&q->arena, res.text);
-	}
+	agent_log(&rc->request->q, rc->r, &res);
+	note_status(rc, res.status, res.dsn, res.text);
 }
 
 /* log_added - one line for what goes on under other addresses */
@@ -74,29 +95,51 @@ static void log_added(struct recipient *rc)
 	buf_free(&text);
 }
 
-/*
- * target_ended - a target of the recipient has ended; the last one gives the answer. unsure: it may
- * have been delivered before, and could not be looked for. Then it stays what it was: under another
- * address nobody would find it.
- */
-void target_ended(struct recipient *rc, const struct target *t, enum delivery_status status,
-	const char *dsn, const char *text, bool unsure)
+/* one_less - target to wait for; the last one gives the answer */
+static void one_less(struct recipient *rc)
 {
-	if (status != DELIVERY_SENT && t->again && rc->targets > 1 && !unsure) {
-		/*
-		 * It has an address of its own: it is tried under that, and fails there if
-		 * it must.
-		 */
-		recipient_add(rc, t->address);
-	} else if (t->kind != TARGET_REMOTE) {
-		note_end(rc, t->address, status, dsn, text);
-	}
 	if (--rc->pending == 0) {
 		if (rc->added_count > 0) {
 			log_added(rc);
 		}
 		answer(rc);
 	}
+}
+
+/*
+ * split_off - is a target that failed tried under an address of its own, and fails there if it
+ * must? unsure: it may have been delivered before, and could not be looked for. Then it stays what
+ * it was: under another address nobody would find it.
+ */
+static bool split_off(
+	struct recipient *rc, const struct target *t, enum delivery_status status, bool unsure)
+{
+	if (status != DELIVERY_SENT && t->again && rc->targets > 1 && !unsure) {
+		recipient_add(rc, t->address);
+		return true;
+	}
+	return false;
+}
+
+void target_ended(struct recipient *rc, const struct target *t, enum delivery_status status,
+	const char *dsn, const char *text, bool unsure)
+{
+	if (!split_off(rc, t, status, unsure) && t->kind != TARGET_REMOTE) {
+		note_end(rc, t->address, status, dsn, text);
+	}
+	one_less(rc);
+}
+
+void target_passed(
+	struct recipient *rc, const struct target *t, const struct delivery_answer *a, bool unsure)
+{
+	for (size_t i = 0; i < a->added_count; i++) {
+		recipient_add_more(rc, a->added[i]);
+	}
+	if (!split_off(rc, t, a->status, unsure)) {
+		note_status(rc, a->status, a->dsn, a->text);
+	}
+	one_less(rc);
 }
 
 void job_done(struct job *j, enum delivery_status status, const char *dsn, const char *text)

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "conf/params.h"
+#include "queue/queue_message.h"
 #include "queue/queue_read.h"
 #include "route/expand.h"
 #include "applets/deliver/agent/delivered_to.h"
@@ -16,6 +17,7 @@
 #include "applets/deliver/local/command_jobs.h"
 #include "applets/deliver/local/jobs.h"
 #include "applets/deliver/local/local.h"
+#include "applets/deliver/local/pass.h"
 #include "applets/deliver/mailbox/box.h"
 
 static bool was_delivered(void *arg, const char *address)
@@ -63,6 +65,31 @@ static void begin_box(struct local *g, struct job *j)
 	box_add(&g->boxes, &j->box, &place);
 }
 
+/* verify_target - what would be delivered is only said; false: it is for others to say */
+static bool verify_target(struct recipient *rc, const struct target *t)
+{
+	struct arena *a = &rc->request->q.arena;
+	size_t len = strlen(t->value);
+	const char *text;
+
+	switch (t->kind) {
+	case TARGET_MAILBOX:
+		text = len > 0 && t->value[len - 1] == '/' ? "delivers to maildir"
+							   : "delivers to mailbox";
+		break;
+	case TARGET_FILE:
+		text = arena_printf(a, "delivers to file: %s", t->value);
+		break;
+	case TARGET_COMMAND:
+		text = arena_printf(a, "delivers to command: %s", t->value);
+		break;
+	default:
+		return false;
+	}
+	target_ended(rc, t, DELIVERY_SENT, "2.0.0", text, false);
+	return true;
+}
+
 /* begin_target - a job, or the end of it at once */
 static void begin_target(
 	struct local *g, struct recipient *rc, const struct target *t, bool suspect)
@@ -72,6 +99,9 @@ static void begin_target(
 	j->recipient = rc;
 	j->target = t;
 	j->box.suspect = suspect;
+	if ((rc->request->q.r.env_flags & QUEUE_F_VERIFY) != 0 && verify_target(rc, t)) {
+		return;
+	}
 	switch (t->kind) {
 	case TARGET_MAILBOX:
 	case TARGET_FILE:
@@ -79,6 +109,9 @@ static void begin_target(
 		break;
 	case TARGET_COMMAND:
 		command_add(g, j);
+		break;
+	case TARGET_PASS:
+		pass_add(g, j);
 		break;
 	case TARGET_REMOTE:
 		recipient_add(rc, t->value);
@@ -116,7 +149,7 @@ static void begin_recipient(struct local *g, struct recipient *rc, struct arena 
 	/* A bounce stays one: the owner must not get bounces of bounces. */
 	rc->owner = q->q.r.sender[0] != '\0' ? e.owner : NULL;
 	rc->sender = rc->owner != NULL ? rc->owner : q->q.r.sender;
-	if (!suspect && e.count > 1) {
+	if (!suspect && (e.count > 1 || e.first->kind == TARGET_PASS)) {
 		suspect = was_deferred(g, rc);
 	}
 	/* The request may end with its last target. */

@@ -58,6 +58,9 @@ struct jobs {
 void recipient_add(struct recipient *rc, const char *address);
 void target_ended(struct recipient *rc, const struct target *t, enum delivery_status status,
 	const char *dsn, const char *text, bool unsure);
+/* The same of another agent, which has written the line. */
+void target_passed(
+	struct recipient *rc, const struct target *t, const struct delivery_answer *a, bool unsure);
 /* The job has ended: logged, counted, answered. text and dsn are copied. */
 void job_done(struct job *j, enum delivery_status status, const char *dsn, const char *text);
 /* Is anybody still waiting for this job? */

@@ -29,6 +29,7 @@
 #include "applets/applets.h"
 #include "applets/deliver/local/command_jobs.h"
 #include "applets/deliver/local/jobs.h"
+#include "applets/deliver/local/pass.h"
 
 static void on_child(int signo, void *owner)
 {
@@ -44,23 +45,9 @@ static void on_child(int signo, void *owner)
 	}
 }
 
-/* warn_unused - parameters whose neglect would surprise */
-static void warn_unused(void)
+/* check_limits - a message that is taken must fit */
+static void check_limits(void)
 {
-	const struct {
-		const char *name, *value;
-	} rows[] = {
-		{ "mailbox_transport", param.mailbox_transport },
-		{ "mailbox_transport_maps", param.mailbox_transport_maps },
-		{ "fallback_transport", param.fallback_transport },
-		{ "fallback_transport_maps", param.fallback_transport_maps },
-	};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (rows[i].value[0] != '\0') {
-			log_warn("parameter %s is not acted on: see transport_maps", rows[i].name);
-		}
-	}
 	if (param.mailbox_size_limit > 0 && param.message_size_limit > 0 &&
 		param.mailbox_size_limit < param.message_size_limit) {
 		log_fatal("configuration error: mailbox_size_limit is smaller than "
@@ -86,7 +73,7 @@ int local_main(int argc, char **argv)
 	int status;
 
 	service_init(&g->host.service, &info, argc, argv);
-	warn_unused();
+	check_limits();
 	route_init();
 	expand_init();
 	agent_host_init(&g->host, &class, g, param.local_delivery_status_filter);
@@ -94,6 +81,7 @@ int local_main(int argc, char **argv)
 	boxes_init(&g->boxes, &g->host, param.mailbox_size_limit);
 	commands_init(&g->commands, &g->host);
 	status = agent_host_run(&g->host);
+	passes_free(g);
 	commands_free(&g->commands);
 	boxes_free(&g->boxes);
 	agent_host_free(&g->host);

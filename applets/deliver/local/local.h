@@ -16,14 +16,18 @@
  *	begin.c		a request -> recipients -> jobs, one for each target
  *	command_jobs.c	|command and mailbox_command (run by applets/deliver/command)
  *	  command_env.c     as its user would run it
+ *	pass.c		mailbox_transport and fallback_transport
  *	answer.c	ends of jobs -> answers to qmgr
  *
  * Its mailboxes are in applets/deliver/mailbox; what all agents share is in applets/deliver/agent.
  */
+struct pass_peer;
+
 struct local {
 	struct agent_host host;
 	struct boxes boxes;
 	struct commands commands;
+	struct pass_peer *passes; /* transports that deliver for us */
 	struct jobs command_jobs; /* waiting */
 };
 

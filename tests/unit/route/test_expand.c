@@ -192,7 +192,7 @@ static bool delivered(void *arg, const char *address)
 /* show - the targets as text, the test's directory as "DIR" */
 static void show(struct buf *out, const struct expansion *e)
 {
-	static const char *const kinds[] = { "box", "file", "cmd", "to", "discard", "fail",
+	static const char *const kinds[] = { "box", "file", "cmd", "pass", "to", "discard", "fail",
 		"defer" };
 	size_t n = strlen(unit_tmpdir());
 
@@ -236,6 +236,18 @@ static const struct row {
 	{ "allow_mail_to_files = forward\n", "file@test.example",
 		"fail 5.7.1 mail to file is restricted" },
 	{ "", "cmd@test.example", "cmd /bin/prog arg" },
+	{ "mailbox_transport = lmtp:unix:x\n", "ann+tag@test.example", "pass lmtp:unix:x" },
+	{ "mailbox_transport = lmtp:x\n", "nobody.here@test.example", "pass lmtp:x" },
+	{ "mailbox_transport_maps = inline:{ann=a:b}\n", "team@test.example",
+		"pass a:b; box /spool/bob; box /spool/eve*" },
+	{ "mailbox_transport_maps = fail:x\n", "ann@test.example",
+		"defer 4.3.0 mailbox transport look-up failed" },
+	{ "fallback_transport = store:\n", "nobody.here@test.example", "pass store:" },
+	{ "fallback_transport = store:\n", "ann@test.example", "box /spool/ann*" },
+	{ "fallback_transport_maps = inline:{stranger=a}\nluser_relay = ann\n",
+		"stranger+ext@test.example", "pass a" },
+	{ "fallback_transport_maps = inline:{other=a}\nluser_relay = ann\n",
+		"nobody.here@test.example", "box /spool/ann*" },
 	{ "allow_mail_to_commands =\n", "cmd@test.example",
 		"fail 5.7.1 mail to command is restricted" },
 	{ "", "inc@test.example",
