@@ -435,9 +435,12 @@ enum smtp_client_want smtp_client_content_end(
 			c->mail = NULL;
 			client_enter(c, CLIENT_CLOSED);
 		} else {
+			const char *said_so = client_reply_line(c, &c->texts);
+
+			/* With LMTP the others may have been refused; half a line is no word. */
 			client_fail_text(c, SMTP_FAILED_PROTOCOL, "4.5.0", NULL,
-				"Protocol error: host %s said: %s (before the end of data)",
-				c->config->peer, client_reply_line(c, &c->texts));
+				"Protocol error: host %s answered before the end of data%s%s",
+				c->config->peer, *said_so != '\0' ? ": " : "", said_so);
 		}
 		return client_want(c);
 	}

@@ -32,6 +32,7 @@
 #define TURNED "host mx[192.0.2.1] refused to talk to me: "
 #define LOST "lost connection with mx[192.0.2.1] while "
 #define LATE "conversation with mx[192.0.2.1] timed out while "
+#define EARLY "Protocol error: host mx[192.0.2.1] answered before the end of data"
 #define DOT "sending end of data -- message may be sent more than once\n"
 
 struct row {
@@ -301,10 +302,11 @@ static const struct row rows[] = {
 	{ { "refused before the dot", E OK OK "354 go\n552 5.3.4 too big\n!", S_AT_ONCE },
 		HI A "DATA", "back 5.3.4 " SAID "552 5.3.4 too big" BY("end of DATA") },
 	{ { "taken before the dot", P OK OK "354 go\n250 2.0.0 Ok", S_AT_ONCE }, HI A "DATA",
-		"wait 4.5.0 (site) Protocol error: host mx[192.0.2.1] said: 250 2.0.0 Ok (before "
-		"the "
-		"end of data)\nfailure: wait 4.5.0 Protocol error: host mx[192.0.2.1] said: 250 "
-		"2.0.0 Ok (before the end of data)\n" },
+		"wait 4.5.0 (site) " EARLY ": 250 2.0.0 Ok\nfailure: wait 4.5.0 " EARLY
+		": 250 2.0.0 Ok\n" },
+	{ { "half a line before the dot", P OK OK "354 go\n250 2.0!", S_AT_ONCE }, HI A "DATA",
+		"wait 4.4.2 (site) " LOST "sending message body\nfailure: wait 4.4.2 " LOST
+		"sending message body\n" },
 	{ { "closed while content is sent", E OK OK "354 go\n!" }, HI A "DATA",
 		"wait 4.4.2 (site) " LOST "sending message body\nfailure: wait 4.4.2 " LOST
 		"sending message body\n" },
@@ -356,6 +358,12 @@ static const struct row rows[] = {
 	{ { "LMTP, nobody taken", L OK "550 no|503 5.5.1 no|" OK, S_LMTP },
 		"LHLO me|MAIL FROM:<s@x>|" A "DATA|RSET|QUIT",
 		"back 5.0.0 " SAID "550 no" BY("RCPT TO") },
+	{ { "LMTP, one refused before the dot", L OK OK OK "354 go\n552 5.2.2 a",
+		  S_LMTP | S_AT_ONCE, 2 },
+		"LHLO me|MAIL FROM:<s@x>|" A C "DATA",
+		"back 5.2.2 " SAID "552 5.2.2 a" BY("end of DATA") "wait 4.5.0 (site) " EARLY
+								   "\nfailure: wait 4.5.0 " EARLY
+								   "\n" },
 	{ { "LMTP, refused before the dot", L OK OK OK "354 go\n552 5.2.2 a\n!", S_LMTP | S_AT_ONCE,
 		  2 },
 		"LHLO me|MAIL FROM:<s@x>|" A C "DATA",
