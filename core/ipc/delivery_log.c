@@ -58,7 +58,7 @@ static int64_t at_least(int64_t v, int64_t least)
 
 void delivery_log_line(const struct delivery_log *l)
 {
-	char delay[5][DELIVERY_DELAY_SIZE];
+	char delay[5][DELIVERY_DELAY_SIZE], use[32] = "";
 	int64_t active = at_least(l->active_since, l->arrival);
 	int64_t begun = at_least(l->begun, active);
 	int64_t connected = at_least(l->connected, begun);
@@ -70,9 +70,12 @@ void delivery_log_line(const struct delivery_log *l)
 	delivery_delay(delay[2], begun - active);
 	delivery_delay(delay[3], connected - begun);
 	delivery_delay(delay[4], ended - connected);
-	log_info(
-		"%s: to=<%s>, %s%s%srelay=%s, delay=%s, delays=%s/%s/%s/%s, dsn=%s, status=%s (%s)",
+	if (l->conn_use > 1) {
+		snprintf(use, sizeof(use), ", conn_use=%u", l->conn_use);
+	}
+	log_info("%s: to=<%s>, %s%s%srelay=%s%s, delay=%s, delays=%s/%s/%s/%s, dsn=%s, status=%s "
+		 "(%s)",
 		l->queue_id, l->to, moved ? "orig_to=<" : "", moved ? l->orig_to : "",
-		moved ? ">, " : "", l->relay, delay[0], delay[1], delay[2], delay[3], delay[4],
+		moved ? ">, " : "", l->relay, use, delay[0], delay[1], delay[2], delay[3], delay[4],
 		l->dsn, l->status, l->text);
 }

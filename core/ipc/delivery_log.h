@@ -19,6 +19,7 @@ struct delivery_log {
 	const char *to;
 	const char *orig_to;  /* "" or the same as to: left out */
 	const char *relay;    /* "local", "mx.example[192.0.2.1]:25", "none" */
+	unsigned conn_use;    /* how often the connection is used; said from the second time on */
 	int64_t arrival;      /* of the message */
 	int64_t active_since; /* qmgr picked it up */
 	int64_t begun;        /* the agent began with it */

@@ -51,10 +51,12 @@ class Answer:
     def __init__(self, data):
         r = Reader(data)
         assert r.int() == 2
-        self.serial, self.n, self.status = r.int(), r.int(), r.int()
+        self.serial, self.n, status = r.int(), r.int(), r.int()
+        self.status, self.unreachable, self.reach = status & 255, bool(status & 256), status >> 10 & 3
         self.dsn, self.text = r.str(), r.str()
         self.added = [r.str() for _ in range(r.int())]
         self.owner = r.str()
+        self.mta, self.diagnostic_type, self.diagnostic = r.str(), r.str(), r.str()
 
     def __repr__(self):
         return "Answer(%d.%d %s %s %r added=%r owner=%r)" % (
@@ -143,15 +145,18 @@ class Agent:
             self.process.wait(20)
             self.process = None
 
-    def request(self, number, size, recipients, sender="sender@remote.example", flags=0):
-        """recipients: addresses or (address, original). Its serial number, and its bytes."""
+    def request(self, number, size, recipients, sender="sender@remote.example", flags=0, nexthop="test.example",
+                envid="", message=0):
+        """recipients: addresses, (address, original) or (address, original, orcpt, notify); message: QUEUE_F_*.
+        Its serial number, and its bytes."""
         self.serial += 1
         now = int(time.time() * 1e6)
-        fields = [1, self.serial, number, sender, "", "test.example", size, now - 200000, now - 90000, 0,
+        fields = [1, self.serial, number, sender, envid, nexthop, size, now - 200000, now - 90000, message,
                   len(recipients)]
         for n, recipient in enumerate(recipients):
-            address, original = (recipient, "") if isinstance(recipient, str) else recipient
-            fields += [n, address, original, "", 0, flags]
+            given = (recipient,) if isinstance(recipient, str) else recipient
+            address, original, orcpt, notify = (*given, *("", "", "", 0)[len(given):])
+            fields += [n, address, original, orcpt, notify, flags]
         return self.serial, pack(*fields)
 
     def take(self):
@@ -190,12 +195,12 @@ class Agent:
                 found += self.take()
         return found
 
-    def deliver(self, queue, content, recipients, sender="sender@remote.example", flags=0):
+    def deliver(self, queue, content, recipients, sender="sender@remote.example", flags=0, **more):
         """One message: its answers by recipient, in order."""
         number = queue.add([content], sender)[0]
-        return self.again(queue, number, recipients, sender, flags)
+        return self.again(queue, number, recipients, sender, flags, **more)
 
-    def again(self, queue, number, recipients, sender="sender@remote.example", flags=0):
-        serial, data = self.request(number, queue.sizes[number], recipients, sender, flags)
+    def again(self, queue, number, recipients, sender="sender@remote.example", flags=0, **more):
+        serial, data = self.request(number, queue.sizes[number], recipients, sender, flags, **more)
         self.exchange(data, len(recipients))
         return [self.answers.get((serial, n)) for n in range(len(recipients))]

@@ -105,7 +105,8 @@ void agent_log(
 		.arrival = q->r.arrival,
 		.active_since = q->r.active_since,
 		.begun = q->begun,
-		.connected = res->connected };
+		.connected = res->connected,
+		.conn_use = res->conn_use };
 
 	status_filter_apply(q->host->filter, &q->arena, res);
 	line.dsn = res->dsn;

@@ -16,6 +16,7 @@ struct agent_result {
 	const char *relay; /* of the log line; NULL: it was written already */
 	const char *to;    /* of the log line; NULL: the recipient's address */
 	int64_t connected; /* microseconds: connection set up, HELO and TLS done; 0: when begun */
+	unsigned conn_use; /* of the log line; 0: not said */
 	/* The rest as in struct delivery_answer. */
 	const char *mta, *diagnostic_type, *diagnostic;
 	enum delivery_reach reach;
