@@ -220,15 +220,15 @@ static void load_conf(struct service *s)
 	bool dovecot = (s->private_->info->flags & SERVICE_DOVECOT) != 0;
 	char *error = NULL;
 
+	conf_define("service_name", s->name);
+	conf_define("process_name", s->command);
 	if (conf_load(service_conf_dir(s), dovecot || s->stdio, &error) != 0) {
 		log_fatal("%s", error);
 	}
 	if (dovecot) {
 		const char *path = s->conf_path != NULL ? s->conf_path : param.dovecot_config_file;
 
-		if (path[0] == '\0') {
-			path = "/etc/dovecot/dovecot.conf";
-		}
+		path = *path != '\0' ? path : "/etc/dovecot/dovecot.conf";
 		if (dovecot_conf_load(path, s->stdio, &error) != 0) {
 			log_fatal("%s", error);
 		}

@@ -202,10 +202,15 @@ const char *conf_dir(const char *dash_c)
 	return dir != NULL && *dir != '\0' ? dir : "/etc/postfix";
 }
 
+void conf_define(const char *name, const char *value)
+{
+	mem_free(hash_set(&overrides, name, mem_strdup(value)));
+}
+
 bool conf_override(const char *assignment)
 {
 	struct slice whole = slice_trim(slice_of(assignment));
-	char *text, *name;
+	char *text, *name, *value;
 	struct assignment a;
 
 	if (whole.len >= 2 && whole.ptr[0] == '{' && whole.ptr[whole.len - 1] == '}') {
@@ -217,7 +222,9 @@ bool conf_override(const char *assignment)
 		return false;
 	}
 	name = mem_strndup(a.name.ptr, a.name.len);
-	mem_free(hash_set(&overrides, name, mem_strndup(a.value.ptr, a.value.len)));
+	value = mem_strndup(a.value.ptr, a.value.len);
+	conf_define(name, value);
+	mem_free(value);
 	mem_free(name);
 	mem_free(text);
 	return true;

@@ -53,6 +53,8 @@ const char *conf_dir(const char *dash_c);
  * False: no '='.
  */
 bool conf_override(const char *assignment);
+/* The same for a name that only the process knows: service_name, process_name. */
+void conf_define(const char *name, const char *value);
 /*
  * Read DIR/main.cf, expand, convert, set param. 0; -1 with a text that names
  * file and line in *error_r (caller frees) and param unchanged. Warnings
