@@ -44,7 +44,7 @@ static const struct {
 	[PROCESS_COMMAND] = { "local (command)", USER_OF_MAIL, OWN, "/", "its standard input", 0 },
 	[PROCESS_KEEPER] = { "local (keeper)", USER_ROOT, "as started", "/",
 		"pipes to its agent and to a command", ALL },
-	[PROCESS_QUEUE] = { "smtpd, lmtpd, qmgr, pickup, discard", USER_QUEUE, OWN, "/",
+	[PROCESS_QUEUE] = { "smtpd, lmtpd, qmgr, pickup, discard, smtp, lmtp", USER_QUEUE, OWN, "/",
 		"log, control socket, queue.db", 0 },
 	[PROCESS_LOGIN] = { "imap-login, pop3-login", USER_LOGIN, OWN, "empty",
 		"control socket, certificate's key", 0 },

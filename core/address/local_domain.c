@@ -19,7 +19,7 @@
 
 /* param, compiled: what local_domain_init() makes. */
 static struct {
-	struct match_list *mydestination, *own;
+	struct match_list *mydestination, *own, *proxy;
 } compiled;
 
 /* interface_addresses - of all interfaces, or of the loopback only, as a list */
@@ -53,7 +53,7 @@ static void interface_addresses(struct buf *list, bool loopback_only)
 	freeifaddrs(all);
 }
 
-/* own_addresses - inet_interfaces and proxy_interfaces as a list of addresses */
+/* own_addresses - inet_interfaces as a list of addresses */
 static struct match_list *own_addresses(void)
 {
 	struct slice rest = slice_of(param.inet_interfaces), word;
@@ -67,7 +67,6 @@ static struct match_list *own_addresses(void)
 			buf_addf(&list, " %.*s", (int)word.len, word.ptr);
 		}
 	}
-	buf_addf(&list, " %s", param.proxy_interfaces);
 	l = match_list_new("inet_interfaces", buf_str(&list), 0);
 	buf_free(&list);
 	return l;
@@ -77,6 +76,7 @@ void local_domain_free(void)
 {
 	match_list_free(compiled.mydestination);
 	match_list_free(compiled.own);
+	match_list_free(compiled.proxy);
 	memset(&compiled, 0, sizeof(compiled));
 }
 
@@ -85,6 +85,7 @@ void local_domain_init(void)
 	local_domain_free();
 	compiled.mydestination = match_list_new("mydestination", param.mydestination, 0);
 	compiled.own = own_addresses();
+	compiled.proxy = match_list_new("proxy_interfaces", param.proxy_interfaces, 0);
 }
 
 /* literal_address - the address in "[1.2.3.4]" or "[IPv6:::1]", without brackets */
@@ -114,6 +115,15 @@ int local_domain_match(const char *domain)
 	rc = match_domain(compiled.mydestination, domain);
 	if (rc == 0 && literal_address(domain, addr, sizeof(addr))) {
 		rc = match_host(compiled.own, NULL, addr);
+		rc = rc == 0 ? match_host(compiled.proxy, NULL, addr) : rc;
 	}
 	return rc;
+}
+
+const char *local_address_setting(const char *addr)
+{
+	if (match_host(compiled.own, NULL, addr) > 0) {
+		return "inet_interfaces";
+	}
+	return match_host(compiled.proxy, NULL, addr) > 0 ? "proxy_interfaces" : NULL;
 }

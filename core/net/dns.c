@@ -34,6 +34,8 @@ enum { EDNS_BYTES = 1232 };
 
 enum query_kind { QUERY_PEER, QUERY_HOST, QUERY_MX, QUERY_TLSA };
 
+static const char try_again[] = "Host not found, try again";
+
 struct dns_query {
 	struct channel *channel;
 	enum query_kind kind;
@@ -128,6 +130,7 @@ static struct dns_query *new_query(
 	struct dns_query *q;
 
 	if (ch == NULL) {
+		d->reason = try_again;
 		fn(arg, DNS_TRY_AGAIN, NULL, 0);
 		return NULL;
 	}
@@ -155,18 +158,31 @@ static struct dns_query *started(struct dns_query *q)
 	return q;
 }
 
-static enum dns_status map_status(int status)
+/* map_status - what c-ares says in our words, and for people in those of the resolver library */
+static enum dns_status map_status(const struct dns_query *q, int status)
 {
+	const char **reason = &q->channel->dns->reason;
+
 	switch (status) {
 	case ARES_SUCCESS:
+		*reason = "";
 		return DNS_OK;
-	case ARES_ENOTFOUND:
 	case ARES_ENODATA:
+		*reason = "Host found but no data record of requested type";
+		return DNS_NOT_FOUND;
+	case ARES_ENOTFOUND:
 	case ARES_EBADNAME:
+		*reason = "Host not found";
 		return DNS_NOT_FOUND;
 	default:
+		*reason = try_again;
 		return DNS_TRY_AGAIN;
 	}
+}
+
+const char *dns_reason(const struct dns *d)
+{
+	return d->reason != NULL ? d->reason : "";
 }
 
 /* addr_texts - the addresses of an answer as text; it may hold some that were not asked for */
@@ -198,7 +214,7 @@ static void on_addrs(void *arg, int status, int timeouts, struct ares_addrinfo *
 	char(*room)[64] = mem_alloc(DNS_VALUES_MAX * 64);
 	const char *values[DNS_VALUES_MAX];
 	size_t count = 0;
-	enum dns_status st = map_status(status);
+	enum dns_status st = map_status(q, status);
 
 	(void)timeouts;
 	if (st == DNS_OK) {
@@ -254,7 +270,7 @@ static bool usable_name(const char *name)
 static void on_ptr(void *arg, int status, int timeouts, struct hostent *host)
 {
 	struct dns_query *q = arg;
-	enum dns_status st = map_status(status);
+	enum dns_status st = map_status(q, status);
 
 	(void)timeouts;
 	if (st == DNS_OK && (host->h_name == NULL || !usable_name(host->h_name))) {
@@ -431,7 +447,7 @@ static void on_mx(void *arg, int status, int timeouts, unsigned char *reply, int
 	if (status == ARES_SUCCESS) {
 		status = ares_parse_mx_reply(reply, len, &list);
 	}
-	st = map_status(status);
+	st = map_status(q, status);
 	for (struct ares_mx_reply *mx = list; mx != NULL && count < DNS_VALUES_MAX; mx = mx->next) {
 		if (mx->host[0] == '\0' || usable_name(mx->host)) {
 			rows[count].priority = mx->priority;
@@ -493,7 +509,7 @@ static void on_tlsa(void *arg, int status, int timeouts, unsigned char *reply, i
 
 	(void)timeouts;
 	status = raw_status(q, status, reply, len);
-	st = map_status(status);
+	st = map_status(q, status);
 	if (st == DNS_OK) {
 		count = dns_raw_tlsa(reply, (size_t)len, DNS_VALUES_MAX, &list);
 	}
@@ -531,7 +547,7 @@ static void on_signed(void *arg, int status, int timeouts, unsigned char *reply,
 
 	(void)timeouts;
 	status = raw_status(q, status, reply, len);
-	st = map_status(status);
+	st = map_status(q, status);
 	if (st == DNS_TRY_AGAIN ||
 		(st == DNS_OK && q->authenticated &&
 			!dns_raw_end(reply, (size_t)len, q->name, end))) {

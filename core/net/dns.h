@@ -59,6 +59,8 @@ enum dns_trust { DNS_TRUST_LOOPBACK, DNS_TRUST_ANY, DNS_TRUST_NONE };
 void dns_trust_resolver(struct dns *d, enum dns_trust trust);
 /* Inside the fn of dns_mx() and dns_tlsa(): a validated answer, by one whose word counts. */
 bool dns_authenticated(const struct dns *d);
+/* Inside the answering function, of a question to a name server: why there is nothing. */
+const char *dns_reason(const struct dns *d);
 void dns_cancel(struct dns_query *q);
 
 #endif

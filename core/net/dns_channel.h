@@ -42,6 +42,7 @@ struct dns {
 	enum dns_trust trust;
 	bool authenticated; /* the answer that is being given */
 	bool trust_said;    /* that nobody's word counts, though TLSA records are asked for */
+	const char *reason; /* dns_reason() */
 };
 
 /* Follow /etc/hosts and /etc/resolv.conf, once a second at most. */
