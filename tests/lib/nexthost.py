@@ -38,7 +38,7 @@ class Dialogue:
         self.host, self.sock, self.peer = host, sock, peer
         self.commands = []
         self.tls = False
-        self.sni = self.user = self.hello = self.mechanism = None
+        self.sni = self.user = self.hello = self.mechanism = self.reused = None
         self.file = None
         self.reset()
 
@@ -55,9 +55,16 @@ class Dialogue:
             raise Dropped
         return line
 
+    def unsecure(self):
+        """Say that it is the end: else OpenSSL does not resume the session."""
+        if self.tls:
+            self.sock.settimeout(2)
+            self.sock.unwrap()
+
     def secure(self):
         self.sock = self.host.context.wrap_socket(self.sock, server_side=True)
         self.tls = True
+        self.reused = self.sock.session_reused
         self.file = self.sock.makefile("rb")
 
     def decide(self, stage, argument, usual):
@@ -245,6 +252,10 @@ class NextHost:
             pass
         except (OSError, ValueError) as error:
             self.failures.append(error)
+        try:
+            dialogue.unsecure()
+        except (OSError, ValueError):
+            pass
         for thing in (dialogue.file, dialogue.sock, sock):
             try:
                 if thing is not None:

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "net/stream_tls.h"
 #include "applets/deliver/smtp/tls_policy.h"
@@ -264,6 +265,7 @@ static void on_closed(struct stream *s, enum stream_end why)
 
 	if (on != NULL) {
 		if (l->shaking) {
+			log_info("SSL_connect error to %s: %s", l->relay, stream_text(s, why));
 			(void)smtp_client_tls_failed(l->client, NULL);
 		} else if (why == STREAM_TIMEOUT) {
 			(void)smtp_client_timed_out(l->client);
