@@ -89,7 +89,9 @@ void agent_begin(struct agent_request *q)
 	if (h->class->repeats) {
 		note_repeats(q);
 	}
-	h->class->begin(q);
+	if (q->r.recipient_count > 0) { /* an earlier request's answers may have been enough */
+		h->class->begin(q);
+	}
 	agent_release(q);
 }
 
@@ -118,32 +120,58 @@ void agent_log(
 	res->relay = NULL;
 }
 
+/* tell - the answer to this request's connection */
+static void tell(struct agent_request *q, uint64_t n, const struct agent_result *res)
+{
+	const struct delivery_answer a = { .serial = q->r.serial,
+		.n = n,
+		.status = res->status,
+		.unreachable = res->unreachable && res->status == DELIVERY_DEFERRED,
+		.dsn = res->dsn,
+		.text = res->text,
+		.mta = res->mta,
+		.diagnostic_type = res->diagnostic_type,
+		.diagnostic = res->diagnostic,
+		.reach = res->reach,
+		.added_count = res->added_count,
+		.added = res->added,
+		.owner = res->owner != NULL && res->added_count > 0 ? res->owner : "" };
+
+	delivery_put_answer(&q->client->answers, &a);
+	agent_client_wake(q->client);
+}
+
+/*
+ * hand_over - nobody waits for q any more, but a request for the same recipient does, until q has
+ * ended (underway.c): the answer is its, and nothing is delivered again to find it out
+ */
+static void hand_over(const struct agent_request *q, uint64_t n, const struct agent_result *res)
+{
+	for (struct agent_request *o = q->host->wait_first; o != NULL; o = o->wait_next) {
+		struct delivery_recipient *list = o->r.recipients;
+
+		for (size_t i = o->r.id == q->r.id && o->client != NULL ? o->r.recipient_count : 0;
+			i-- > 0;) {
+			if (list[i].n == n) {
+				tell(o, n, res);
+				list[i] = list[--o->r.recipient_count];
+			}
+		}
+	}
+}
+
 void agent_answer(
 	struct agent_request *q, const struct delivery_recipient *r, const struct agent_result *res)
 {
-	struct agent_client *c = q->client;
 	struct agent_result told = *res;
 
 	if (told.relay != NULL) {
 		agent_log(q, r, &told);
 	}
-	if (c != NULL) {
-		const struct delivery_answer a = { .serial = q->r.serial,
-			.n = r->n,
-			.status = told.status,
-			.unreachable = told.unreachable && told.status == DELIVERY_DEFERRED,
-			.dsn = told.dsn,
-			.text = told.text,
-			.mta = told.mta,
-			.diagnostic_type = told.diagnostic_type,
-			.diagnostic = told.diagnostic,
-			.reach = told.reach,
-			.added_count = told.added_count,
-			.added = told.added,
-			.owner = told.owner != NULL && told.added_count > 0 ? told.owner : "" };
-
-		delivery_put_answer(&c->answers, &a);
-		agent_client_wake(c);
+	if (q->client != NULL) {
+		tell(q, r->n, &told);
+	} else if (told.status != DELIVERY_DEFERRED) {
+		hand_over(q, r->n, &told); /* what was only put off is begun anew */
 	}
 	agent_load(q->host, -1);
 	agent_release(q);
