@@ -209,7 +209,8 @@ void job_fail(struct qmgr *m, struct job *j, struct rcpt *r, enum delivery_statu
 		.begun = now,
 		.ended = now,
 		.dsn = dsn,
-		.status = delivery_status_name(status),
+		.status = (j->flags & QUEUE_F_VERIFY) == 0 ? delivery_status_name(status)
+							   : "undeliverable",
 		.text = text };
 
 	/* What no agent could be asked for is logged by "error", as everywhere. */
