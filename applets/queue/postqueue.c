@@ -3,6 +3,7 @@
  *
  *	postqueue -p	list		-j	list, one JSON object a message
  *	postqueue -f	flush all	-i ID	flush one	-s SITE	flush what goes there
+ *	postqueue --sql "SELECT ..."	what queue/queue_view.c shows of it
  *	mailq		as postqueue -p; takes sendmail's options and ignores most of them
  *
  * Everything goes through qmgr's sockets, so that no special rights are needed. With
@@ -10,6 +11,7 @@
  * Exit status as in Postfix (sysexits.h).
  */
 #include <errno.h>
+#include <getopt.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +22,9 @@
 
 #include "base/log.h"
 #include "base/stream.h"
+#include "base/utf8.h"
 #include "conf/params.h"
+#include "queue/queue_view.h"
 #include "ipc/notify.h"
 #include "applets/daemon/process.h"
 #include "applets/applets.h"
@@ -36,7 +40,7 @@ enum {
 	RETRY_MS = 50
 };
 
-enum mode { MODE_NONE, MODE_LIST, MODE_JSON, MODE_FLUSH, MODE_FLUSH_ID, MODE_FLUSH_SITE };
+enum mode { MODE_NONE, MODE_LIST, MODE_JSON, MODE_SQL, MODE_FLUSH, MODE_FLUSH_ID, MODE_FLUSH_SITE };
 
 /* Every error has this status, as Postfix's postqueue has it in practice. */
 #define fail(...) log_fatal_status(EX_UNAVAILABLE, __VA_ARGS__)
@@ -209,6 +213,51 @@ static void list_queue(bool json)
 	buf_free(&out);
 }
 
+/* ---- Questions in SQL ---- */
+
+/* put_row - columns with '|' between them, as sqlite3(1) has it */
+static int put_row(void *arg, int count, const char *const *columns)
+{
+	struct buf *out = arg;
+
+	for (int i = 0; i < count; i++) {
+		size_t from;
+
+		if (i > 0) {
+			buf_addc(out, '|');
+		}
+		from = out->len;
+		buf_adds(out, columns[i]);
+		if (out->len > from) {
+			utf8_printable(out->data + from, out->len - from);
+		}
+	}
+	buf_addc(out, '\n');
+	print(out, WRITE_SIZE);
+	return 0;
+}
+
+/* ask_sql - of the views in queue/queue_view.c, by who may read the queue */
+static void ask_sql(const char *sql)
+{
+	struct buf dir = BUF_INIT, out = BUF_INIT;
+	char *error = NULL;
+
+	if (!may_read()) {
+		fail("User %s(%ld) is not allowed to read the mail queue", user_name(),
+			(long)getuid());
+	}
+	service_drop_privileges(PROCESS_QUEUE, NULL);
+	buf_addf(&dir, "%s/" QUEUE_SUBDIR, param.queue_directory);
+	if (queue_select(buf_str(&dir), sql, put_row, &out, &error) != 0) {
+		print(&out, 0);
+		fail("%s", error != NULL ? error : "cannot read the queue");
+	}
+	print(&out, 0);
+	buf_free(&dir);
+	buf_free(&out);
+}
+
 /* ---- Flushing ---- */
 
 static void flush_queue(enum qmgr_message kind, const char *text)
@@ -270,9 +319,15 @@ static void parse_options(struct request *r, int argc, char **argv)
 {
 	int opt, verbose = 0;
 
+	static const struct option words[] = { { "sql", required_argument, NULL, 'S' },
+		{ NULL, 0, NULL, 0 } };
+
 	opterr = 0;
-	while ((opt = getopt(argc, argv, "c:fi:jps:v")) != -1) {
+	while ((opt = getopt_long(argc, argv, "c:fi:jps:v", words, NULL)) != -1) {
 		switch (opt) {
+		case 'S':
+			set_mode(r, MODE_SQL, optarg);
+			break;
 		case 'c':
 			r->dir = optarg;
 			break;
@@ -340,6 +395,9 @@ int postqueue_main(int argc, char **argv)
 	case MODE_LIST:
 	case MODE_JSON:
 		list_queue(r.mode == MODE_JSON);
+		break;
+	case MODE_SQL:
+		ask_sql(r.text);
 		break;
 	case MODE_FLUSH:
 		flush_queue(QMGR_FLUSH, NULL);

@@ -356,6 +356,13 @@ int db_columns(struct db_stmt *s)
 	return sqlite3_column_count(s->handle);
 }
 
+const char *db_column_name(struct db_stmt *s, int column)
+{
+	const char *name = sqlite3_column_name(s->handle, column);
+
+	return name != NULL ? name : "";
+}
+
 int64_t db_changes(struct db *db)
 {
 	return sqlite3_changes64(db->handle);

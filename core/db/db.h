@@ -98,6 +98,7 @@ const char *db_text(struct db_stmt *s, int column); /* NULL gives "" */
 const void *db_blob(struct db_stmt *s, int column, size_t *len_r);
 bool db_is_null(struct db_stmt *s, int column);
 int db_columns(struct db_stmt *s);
+const char *db_column_name(struct db_stmt *s, int column);
 
 int64_t db_changes(struct db *db); /* rows changed by the last statement */
 int64_t db_last_rowid(struct db *db);
