@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from flow import Sandbox, pss_of, wait_for  # noqa: E402
-from ports import free_base  # noqa: E402
+from ports import free_base, free_port  # noqa: E402
 
 
 def first_existing(*paths):
@@ -56,6 +56,9 @@ class Ours:
 
     def mailbox(self):
         return self.box.dir + "/mail/u1"
+
+    def log(self):
+        return self.box.log()
 
     def imap(self):
         return ImapClient(self.box.port(143), "tester")
@@ -149,6 +152,10 @@ in_flow_delay = %(flow)s
 
     def mailbox(self):
         return self.dir + "/mail/" + self.user
+
+    def log(self):
+        with open(self.dir + "/maillog", errors="replace") as file:
+            return file.read()
 
     def pids(self):
         with open(self.dir + "/spool/pid/master.pid") as file:
