@@ -530,6 +530,14 @@ static void open_log(void)
 	}
 }
 
+static void super_free(struct super *s)
+{
+	for (int op = 0; op < OPS; op++) {
+		mem_free(s->ids[op]);
+	}
+	mem_free(s);
+}
+
 int postsuper_main(int argc, char **argv)
 {
 	struct super *s = mem_alloc(sizeof(*s));
@@ -565,5 +573,9 @@ int postsuper_main(int argc, char **argv)
 	}
 	say_counts(s);
 	queue_close(s->q);
+	if (s->asked[OP_REQUEUE]) {
+		route_free();
+	}
+	super_free(s);
 	return 0;
 }
