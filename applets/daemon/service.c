@@ -92,7 +92,7 @@ static void parse_options(struct service *s, const struct service_info *info, in
 	char letters[64];
 	int opt, verbose = 0;
 
-	snprintf(letters, sizeof(letters), "c:dn:o:p:St:v%s",
+	snprintf(letters, sizeof(letters), "+c:dn:o:p:St:v%s",
 		info->options != NULL ? info->options : "");
 	while ((opt = getopt(argc, argv, letters)) != -1) {
 		switch (opt) {

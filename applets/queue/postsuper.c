@@ -439,7 +439,7 @@ static void add_id(struct super *s, enum op op, const char *text)
 static void add_queue(struct super *s, const char *name)
 {
 	static const struct {
-		const char *name;
+		char name[9];
 		unsigned where;
 	} names[] = { { "incoming", IN_STATE(QUEUE_INCOMING) },
 		{ "active", IN_STATE(QUEUE_INCOMING) }, { "deferred", IN_STATE(QUEUE_DEFERRED) },

@@ -2,7 +2,8 @@
  * arena - memory that is freed all at once
  *
  * Blocks grow from 512 bytes to 32 KB, so an idle session costs little and a
- * busy one few calls. A request larger than that gets a block of its own.
+ * busy one few calls; up to 8 KB they stay below a page's half, several of which malloc() keeps
+ * in one page. A request larger than that gets a block of its own.
  */
 #include "base/arena.h"
 
@@ -14,7 +15,7 @@
 
 #include "base/mem.h"
 
-enum { BLOCK_FIRST = 512, BLOCK_MAX = 32768 };
+enum { BLOCK_FIRST = 512, BLOCK_SMALL = 1984, SMALL_TOTAL = 8192, BLOCK_MAX = 32768 };
 
 struct arena_block {
 	struct arena_block *next;
@@ -24,7 +25,9 @@ struct arena_block {
 
 static struct arena_block *add_block(struct arena *a, size_t size)
 {
-	size_t want = a->blocks != NULL ? a->blocks->size * 2 : BLOCK_FIRST;
+	size_t want = a->blocks == NULL  ? BLOCK_FIRST
+		: a->total < SMALL_TOTAL ? BLOCK_SMALL
+					 : a->blocks->size * 2;
 	struct arena_block *block;
 
 	if (want > BLOCK_MAX) {

@@ -41,7 +41,7 @@ bool tls_host_matches(const char *host, const char *want, bool several_labels)
 bool tls_digest_find(const char *name, enum digest *out)
 {
 	static const struct {
-		const char *name;
+		char name[8];
 		enum digest digest;
 	} rows[] = {
 		{ "md5", DIGEST_MD5 },

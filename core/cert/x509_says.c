@@ -20,7 +20,7 @@
 enum { TEXT_MAX = 300 }; /* of one part of a name that is shown */
 
 struct attribute {
-	const char *oid, *name;
+	char oid[11], name[23];
 	unsigned char len;
 };
 

@@ -102,7 +102,7 @@ struct names {
 static const char *time_value(struct arena *a, const char *name)
 {
 	static const struct {
-		const char *name;
+		char name[8];
 		int64_t seconds;
 	} units[] = { { "seconds", 1 }, { "minutes", 60 }, { "hours", 3600 }, { "days", 86400 },
 		{ "weeks", 604800 } };

@@ -230,7 +230,7 @@ bool tls_suite_in(unsigned suite, const char *list)
 static int version_of(struct slice word)
 {
 	static const struct {
-		const char *name;
+		char name[8];
 		int version;
 	} rows[] = {
 		{ "SSLv2", 8 },

@@ -19,7 +19,7 @@
 
 static const struct meaning {
 	int status;
-	const char *dsn, *text;
+	char dsn[6], text[32];
 } meanings[] = {
 	{ EX_USAGE, "5.3.0", "command line usage error" },
 	{ EX_DATAERR, "5.6.0", "data format error" },

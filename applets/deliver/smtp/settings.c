@@ -4,19 +4,21 @@
 #include "applets/deliver/smtp/settings.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/str.h"
 #include "conf/params.h"
 
+/* Offsets: pointers would have to be relocated, in each process of every daemon. */
 struct row {
-	size_t at, size;
-	const void *smtp, *lmtp;
+	uint16_t at, size, smtp, lmtp;
 };
 
-#define ROW(field, smtp, lmtp)                                                        \
-	{                                                                             \
-		offsetof(struct smtp_settings, field), sizeof(smtp), &(smtp), &(lmtp) \
+#define OFFSET(field) ((uint16_t)((const char *)&(field) - (const char *)&param))
+#define ROW(field, smtp, lmtp)                                                                  \
+	{                                                                                       \
+		offsetof(struct smtp_settings, field), sizeof(smtp), OFFSET(smtp), OFFSET(lmtp) \
 	}
 
 static const struct row rows[] = {
@@ -89,6 +91,7 @@ static const struct row rows[] = {
 void smtp_settings_load(struct smtp_settings *s, bool lmtp)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		memcpy((char *)s + rows[i].at, lmtp ? rows[i].lmtp : rows[i].smtp, rows[i].size);
+		memcpy((char *)s + rows[i].at,
+			(const char *)&param + (lmtp ? rows[i].lmtp : rows[i].smtp), rows[i].size);
 	}
 }

@@ -14,7 +14,7 @@
 #include "map/map_wait.h"
 #include "applets/deliver/smtp/tls_policy_impl.h"
 
-static const char *const levels[] = {
+static const char levels[][12] = {
 	[TLS_LEVEL_NONE] = "none",
 	[TLS_LEVEL_MAY] = "may",
 	[TLS_LEVEL_ENCRYPT] = "encrypt",

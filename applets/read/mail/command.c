@@ -35,10 +35,9 @@ enum {
 };
 
 struct command {
-	const char *name;
-	command_fn *run;
-	unsigned flags;
-	const char *help; /* NULL: not in ? */
+	char name[12];
+	char help[51]; /* "": not in ? */
+	unsigned char flags;
 };
 
 static void cmd_quit(struct mail_state *mail, const char *args, const unsigned *list)
@@ -91,87 +90,94 @@ static void cmd_version(struct mail_state *mail, const char *args, const unsigne
 
 static command_fn cmd_help, cmd_list, cmd_newmail;
 
-static const struct command commands[] = {
-	{ "type", command_type, ON_LIST, "show messages (also print, p, or a number)" },
-	{ "next", command_next, NEEDS_FOLDER, "go to the next message and show it" },
-	{ "headers", command_headers, NEEDS_FOLDER, "list headers (h+ h- scroll)" },
-	{ "delete", command_delete, ON_LIST | NEEDS_WRITE, "delete messages" },
-	{ "undelete", command_undelete, ON_LIST | TAKES_DELETED, "take deletions back" },
-	{ "save", command_save, NEEDS_FOLDER, "append messages to a file: s [list] file" },
-	{ "reply", command_reply, ON_LIST, "answer to the sender and all recipients" },
-	{ "Reply", command_Reply, ON_LIST, "answer to the sender only" },
-	{ "mail", command_mail, 0, "write a new message: m address" },
-	{ "quit", cmd_quit, 0, "end and carry out deletions" },
-	{ "xit", cmd_exit, 0, "end and leave the mailbox as it was" },
-	{ "write", command_write, NEEDS_FOLDER, "append message texts to a file" },
-	{ "from", command_from, ON_LIST, "list headers of these messages" },
-	{ "forward", command_forward, NEEDS_FOLDER, "forward a message: fwd [list] address" },
-	{ "unread", command_unread, ON_LIST, "mark as not read (also U, new)" },
-	{ "hold", command_hold, ON_LIST, "keep in the mailbox (also preserve)" },
-	{ "copy", command_copy, NEEDS_FOLDER, "like save, but stays" },
-	{ "print", command_type, ON_LIST, NULL },
-	{ "pipe", command_pipe, NEEDS_FOLDER, "give messages to a command: | [list] \"command\"" },
-	{ "file", command_file, 0, "open another mailbox (also folder)" },
-	{ "top", command_top, ON_LIST, "first lines of messages" },
-	{ "z", command_scroll, NEEDS_FOLDER, "scroll the header list (z+ z-)" },
-	{ "shell", cmd_shell, 0, "run a shell, or !command" },
-	{ "help", cmd_help, 0, NULL },
-	{ "?", cmd_help, 0, NULL },
-	{ "!", cmd_shell, 0, NULL },
-	{ "|", command_pipe, NEEDS_FOLDER, NULL },
-	{ "=", command_number, ON_LIST, NULL },
-	{ "-", command_previous, NEEDS_FOLDER, NULL },
-	{ "+", command_next, NEEDS_FOLDER, NULL },
-	{ "Type", command_Type, ON_LIST, NULL },
-	{ "Print", command_Type, ON_LIST, NULL },
-	{ "edit", command_edit, ON_LIST, "a copy of messages in $EDITOR (visual: $VISUAL)" },
-	{ "resend", command_resend, NEEDS_FOLDER,
-		"send a message on as it is: resend [list] address" },
-	{ "newmail", cmd_newmail, NEEDS_FOLDER, "look for new mail (also inc)" },
-	{ "inc", cmd_newmail, NEEDS_FOLDER, NULL },
-	{ "visual", command_visual, ON_LIST, NULL },
-	{ "respond", command_reply, ON_LIST, NULL },
-	{ "Respond", command_Reply, ON_LIST, NULL },
-	{ "replyall", command_replyall, ON_LIST, NULL },
-	{ "replysender", command_Reply, ON_LIST, NULL },
-	{ "followup", command_replyall, ON_LIST, NULL },
-	{ "Followup", command_replyall, ON_LIST, NULL },
-	{ "fwd", command_forward, NEEDS_FOLDER, NULL },
-	{ "Forward", command_forward, NEEDS_FOLDER, NULL },
-	{ "Resend", command_resend, NEEDS_FOLDER, NULL },
-	{ "redirect", command_resend, NEEDS_FOLDER, NULL },
-	{ "exit", cmd_exit, 0, NULL },
-	{ "list", cmd_list, 0, NULL },
-	{ "more", command_type, ON_LIST, NULL },
-	{ "More", command_Type, ON_LIST, NULL },
-	{ "page", command_type, ON_LIST, NULL },
-	{ "Page", command_Type, ON_LIST, NULL },
-	{ "Save", command_Save, ON_LIST, NULL },
-	{ "Copy", command_Copy, ON_LIST, NULL },
-	{ "show", command_show, ON_LIST, NULL },
-	{ "Show", command_show, ON_LIST, NULL },
-	{ "move", command_move, NEEDS_FOLDER | NEEDS_WRITE, NULL },
-	{ "mv", command_move, NEEDS_FOLDER | NEEDS_WRITE, NULL },
-	{ "flag", command_flag, ON_LIST | NEEDS_WRITE, NULL },
-	{ "unflag", command_unflag, ON_LIST | NEEDS_WRITE, NULL },
-	{ "answered", command_answered, ON_LIST | NEEDS_WRITE, NULL },
-	{ "folders", command_folders, 0, NULL },
-	{ "version", cmd_version, 0, NULL },
-	{ "dp", command_dp, ON_LIST | NEEDS_WRITE, NULL },
-	{ "dt", command_dp, ON_LIST | NEEDS_WRITE, NULL },
-	{ "Unread", command_unread, ON_LIST, NULL },
-	{ "new", command_unread, ON_LIST, NULL },
-	{ "New", command_unread, ON_LIST, NULL },
-	{ "preserve", command_hold, ON_LIST, NULL },
-	{ "mbox", command_mbox, ON_LIST, NULL },
-	{ "touch", command_touch, ON_LIST, NULL },
-	{ "size", command_size, ON_LIST, NULL },
-	{ "folder", command_file, 0, NULL },
-	{ "cd", command_cd, 0, NULL },
-	{ "chdir", command_cd, 0, NULL },
-	{ "echo", cmd_echo, 0, NULL },
-	{ "source", cmd_source, 0, NULL },
-};
+/* Names and help by themselves, without pointers that each process would have to relocate. */
+#define COMMANDS(ROW)                                                                          \
+	ROW("type", command_type, ON_LIST, "show messages (also print, p, or a number)")       \
+	ROW("next", command_next, NEEDS_FOLDER, "go to the next message and show it")          \
+	ROW("headers", command_headers, NEEDS_FOLDER, "list headers (h+ h- scroll)")           \
+	ROW("delete", command_delete, ON_LIST | NEEDS_WRITE, "delete messages")                \
+	ROW("undelete", command_undelete, ON_LIST | TAKES_DELETED, "take deletions back")      \
+	ROW("save", command_save, NEEDS_FOLDER, "append messages to a file: s [list] file")    \
+	ROW("reply", command_reply, ON_LIST, "answer to the sender and all recipients")        \
+	ROW("Reply", command_Reply, ON_LIST, "answer to the sender only")                      \
+	ROW("mail", command_mail, 0, "write a new message: m address")                         \
+	ROW("quit", cmd_quit, 0, "end and carry out deletions")                                \
+	ROW("xit", cmd_exit, 0, "end and leave the mailbox as it was")                         \
+	ROW("write", command_write, NEEDS_FOLDER, "append message texts to a file")            \
+	ROW("from", command_from, ON_LIST, "list headers of these messages")                   \
+	ROW("forward", command_forward, NEEDS_FOLDER, "forward a message: fwd [list] address") \
+	ROW("unread", command_unread, ON_LIST, "mark as not read (also U, new)")               \
+	ROW("hold", command_hold, ON_LIST, "keep in the mailbox (also preserve)")              \
+	ROW("copy", command_copy, NEEDS_FOLDER, "like save, but stays")                        \
+	ROW("print", command_type, ON_LIST, "")                                                \
+	ROW("pipe", command_pipe, NEEDS_FOLDER,                                                \
+		"give messages to a command: | [list] \"command\"")                            \
+	ROW("file", command_file, 0, "open another mailbox (also folder)")                     \
+	ROW("top", command_top, ON_LIST, "first lines of messages")                            \
+	ROW("z", command_scroll, NEEDS_FOLDER, "scroll the header list (z+ z-)")               \
+	ROW("shell", cmd_shell, 0, "run a shell, or !command")                                 \
+	ROW("help", cmd_help, 0, "")                                                           \
+	ROW("?", cmd_help, 0, "")                                                              \
+	ROW("!", cmd_shell, 0, "")                                                             \
+	ROW("|", command_pipe, NEEDS_FOLDER, "")                                               \
+	ROW("=", command_number, ON_LIST, "")                                                  \
+	ROW("-", command_previous, NEEDS_FOLDER, "")                                           \
+	ROW("+", command_next, NEEDS_FOLDER, "")                                               \
+	ROW("Type", command_Type, ON_LIST, "")                                                 \
+	ROW("Print", command_Type, ON_LIST, "")                                                \
+	ROW("edit", command_edit, ON_LIST, "a copy of messages in $EDITOR (visual: $VISUAL)")  \
+	ROW("resend", command_resend, NEEDS_FOLDER,                                            \
+		"send a message on as it is: resend [list] address")                           \
+	ROW("newmail", cmd_newmail, NEEDS_FOLDER, "look for new mail (also inc)")              \
+	ROW("inc", cmd_newmail, NEEDS_FOLDER, "")                                              \
+	ROW("visual", command_visual, ON_LIST, "")                                             \
+	ROW("respond", command_reply, ON_LIST, "")                                             \
+	ROW("Respond", command_Reply, ON_LIST, "")                                             \
+	ROW("replyall", command_replyall, ON_LIST, "")                                         \
+	ROW("replysender", command_Reply, ON_LIST, "")                                         \
+	ROW("followup", command_replyall, ON_LIST, "")                                         \
+	ROW("Followup", command_replyall, ON_LIST, "")                                         \
+	ROW("fwd", command_forward, NEEDS_FOLDER, "")                                          \
+	ROW("Forward", command_forward, NEEDS_FOLDER, "")                                      \
+	ROW("Resend", command_resend, NEEDS_FOLDER, "")                                        \
+	ROW("redirect", command_resend, NEEDS_FOLDER, "")                                      \
+	ROW("exit", cmd_exit, 0, "")                                                           \
+	ROW("list", cmd_list, 0, "")                                                           \
+	ROW("more", command_type, ON_LIST, "")                                                 \
+	ROW("More", command_Type, ON_LIST, "")                                                 \
+	ROW("page", command_type, ON_LIST, "")                                                 \
+	ROW("Page", command_Type, ON_LIST, "")                                                 \
+	ROW("Save", command_Save, ON_LIST, "")                                                 \
+	ROW("Copy", command_Copy, ON_LIST, "")                                                 \
+	ROW("show", command_show, ON_LIST, "")                                                 \
+	ROW("Show", command_show, ON_LIST, "")                                                 \
+	ROW("move", command_move, NEEDS_FOLDER | NEEDS_WRITE, "")                              \
+	ROW("mv", command_move, NEEDS_FOLDER | NEEDS_WRITE, "")                                \
+	ROW("flag", command_flag, ON_LIST | NEEDS_WRITE, "")                                   \
+	ROW("unflag", command_unflag, ON_LIST | NEEDS_WRITE, "")                               \
+	ROW("answered", command_answered, ON_LIST | NEEDS_WRITE, "")                           \
+	ROW("folders", command_folders, 0, "")                                                 \
+	ROW("version", cmd_version, 0, "")                                                     \
+	ROW("dp", command_dp, ON_LIST | NEEDS_WRITE, "")                                       \
+	ROW("dt", command_dp, ON_LIST | NEEDS_WRITE, "")                                       \
+	ROW("Unread", command_unread, ON_LIST, "")                                             \
+	ROW("new", command_unread, ON_LIST, "")                                                \
+	ROW("New", command_unread, ON_LIST, "")                                                \
+	ROW("preserve", command_hold, ON_LIST, "")                                             \
+	ROW("mbox", command_mbox, ON_LIST, "")                                                 \
+	ROW("touch", command_touch, ON_LIST, "")                                               \
+	ROW("size", command_size, ON_LIST, "")                                                 \
+	ROW("folder", command_file, 0, "")                                                     \
+	ROW("cd", command_cd, 0, "")                                                           \
+	ROW("chdir", command_cd, 0, "")                                                        \
+	ROW("echo", cmd_echo, 0, "")                                                           \
+	ROW("source", cmd_source, 0, "")
+
+#define WORDS(name, run, flags, help) { name, help, flags },
+#define RUN(name, run, flags, help) run,
+
+static const struct command commands[] = { COMMANDS(WORDS) };
+static command_fn *const functions[] = { COMMANDS(RUN) };
 
 /* cmd_help - those that have a line of help */
 static void cmd_help(struct mail_state *mail, const char *args, const unsigned *list)
@@ -181,7 +187,7 @@ static void cmd_help(struct mail_state *mail, const char *args, const unsigned *
 	(void)list;
 	printf("             mail commands\n");
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-		if (commands[i].help != NULL) {
+		if (commands[i].help[0] != '\0') {
 			printf("%-12s %s\n", commands[i].name, commands[i].help);
 		}
 	}
@@ -240,7 +246,7 @@ static void run_command(struct mail_state *mail, const struct command *c, const 
 			return;
 		}
 	}
-	c->run(mail, args, list);
+	functions[c - commands](mail, args, list);
 	mem_free(list);
 }
 
