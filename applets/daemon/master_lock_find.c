@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "applets/daemon/master_lock.h"
 
 enum { TEXT_MAX = 65536, PATH_SIZE = 4096 };
@@ -28,16 +29,21 @@ static char *read_proc(const char *pid, const char *what, size_t *len_r)
 	return file_read(path, TEXT_MAX, len_r);
 }
 
-/* is_named - is the process called name, and is it root's or ours? */
+/* is_named - is the process called name, and is it root's or ours? By proc(5), status */
 static bool is_named(const char *pid, const char *name)
 {
-	char *text = read_proc(pid, "status", NULL), found[64] = "";
-	const char *line = text != NULL ? strstr(text, "\nUid:") : NULL;
-	unsigned real = 0, effective = 0;
-	bool is = line != NULL && sscanf(text, "Name: %63[^\n]", found) == 1 &&
-		sscanf(line, " Uid: %u %u", &real, &effective) == 2 && strcmp(found, name) == 0 &&
-		real == effective && (real == 0 || real == getuid());
+	char *text = read_proc(pid, "status", NULL), *end;
+	struct slice rest = slice_of(text != NULL ? text : ""), line = slice_word(&rest, "\n");
+	const char *uids = text != NULL ? strstr(text, "\nUid:") : NULL;
+	unsigned long real, effective;
+	bool is = false;
 
+	(void)slice_word(&line, "\t");
+	if (uids != NULL && slice_eq(slice_trim(line), name)) {
+		real = strtoul(uids + strlen("\nUid:"), &end, 10);
+		effective = strtoul(end, NULL, 10);
+		is = real == effective && (real == 0 || real == getuid());
+	}
 	mem_free(text);
 	return is;
 }

@@ -1,7 +1,7 @@
 """storm_away - kill -9 of every kind of process while mail goes to other hosts: is it lost, twice or damaged?
 
-Each host keeps what it has taken, and when. It is at times away, refuses a recipient or a mail for now, waits, or
-hangs up at the last dot: before it has taken the mail, or after (which no sender can know, so that mail comes again).
+Each host keeps what it has taken, and when. It is at times away, answers 4xx to a recipient or a mail, waits, or hangs
+up at the last dot: before it has taken the mail, or after (which no sender can know, so that mail comes again).
 """
 
 import collections

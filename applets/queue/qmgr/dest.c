@@ -12,8 +12,8 @@
  */
 #include "applets/queue/qmgr/dest.h"
 
+#include <ctype.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -22,16 +22,27 @@
 /* Sums of tenths and thirds are a little less than one. */
 static const double rounding = 0.000001;
 
-/* number - at *at, and the blanks behind it */
+/* number - at *at, with digits behind a point or without, and the blanks behind it */
 static bool number(const char **at, double *out)
 {
-	char *end;
+	const char *p = *at;
+	double value = 0, unit = 1;
+	size_t digits = 0;
 
-	*out = strtod(*at, &end);
-	if (end == *at) {
+	for (bool point = false; isdigit((unsigned char)*p) || (*p == '.' && !point); p++) {
+		if (*p == '.') {
+			point = true;
+		} else {
+			value = value * 10 + (*p - '0');
+			unit *= point ? 10 : 1;
+			digits++;
+		}
+	}
+	if (digits == 0 || digits > 15) {
 		return false;
 	}
-	*at = end + strspn(end, " \t");
+	*out = value / unit;
+	*at = p + strspn(p, " \t");
 	return true;
 }
 

@@ -39,6 +39,10 @@ TEST(dest, feedback_as_it_is_written)
 		{ "-1", false, 0, FEEDBACK_CONSTANT },
 		{ "nan", false, 0, FEEDBACK_CONSTANT },
 		{ "1x", false, 0, FEEDBACK_CONSTANT },
+		{ ".25", true, 0.25, FEEDBACK_CONSTANT },
+		{ "0.1.2", false, 0, FEEDBACK_CONSTANT },
+		{ ".", false, 0, FEEDBACK_CONSTANT },
+		{ "0.1234567890123456", false, 0, FEEDBACK_CONSTANT },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
