@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "base/encode.h"
+#include "proto/scram.h"
 
 enum { SCRAM_ROUNDS = 4096, SCRAM_ROUNDS_MAX = 10000000, NAME_MAX_LEN = 1024 };
 
@@ -177,21 +178,6 @@ static const char *to_base64(struct sasl_server *s, const void *data, size_t len
 	return text;
 }
 
-/* attribute - the text of "x=..." up to the next comma at *rest; NULL: something else stands there
- */
-static const char *attribute(struct sasl_server *s, const char **rest, char name)
-{
-	const char *p = *rest;
-	size_t len;
-
-	if (p[0] != name || p[1] != '=') {
-		return NULL;
-	}
-	len = strcspn(p + 2, ",");
-	*rest = p + 2 + len + (p[2 + len] == ',' ? 1 : 0);
-	return arena_strndup(&s->arena, p + 2, len);
-}
-
 /* unquote_name - RFC 5802 5.1: "=2C" and "=3D" in names; NULL: malformed */
 static const char *unquote_name(struct sasl_server *s, const char *name)
 {
@@ -223,7 +209,7 @@ static enum sasl_result scram_first(struct sasl_server *s, struct slice r)
 	}
 	rest += 2;
 	if (*rest == 'a') {
-		s->authzid = attribute(s, &rest, 'a');
+		s->authzid = scram_attribute(&s->arena, &rest, 'a');
 		s->authzid = s->authzid != NULL ? unquote_name(s, s->authzid) : NULL;
 		if (s->authzid == NULL) {
 			return fail(s, "malformed SCRAM message");
@@ -233,8 +219,8 @@ static enum sasl_result scram_first(struct sasl_server *s, struct slice r)
 	}
 	s->gs2 = arena_strndup(&s->arena, text, (size_t)(rest - text));
 	s->client_first_bare = rest;
-	name = attribute(s, &rest, 'n');
-	nonce = name != NULL ? attribute(s, &rest, 'r') : NULL;
+	name = scram_attribute(&s->arena, &rest, 'n');
+	nonce = name != NULL ? scram_attribute(&s->arena, &rest, 'r') : NULL;
 	name = name != NULL ? unquote_name(s, name) : NULL;
 	if (name == NULL || nonce == NULL || nonce[0] == '\0') {
 		return fail(s, "malformed SCRAM message");
@@ -242,24 +228,6 @@ static enum sasl_result scram_first(struct sasl_server *s, struct slice r)
 	s->user = name;
 	s->nonce = nonce;
 	return SASL_SECRET;
-}
-
-/* scram_keys - stored and server key from a password */
-static void scram_keys(enum digest d, const char *password, const void *salt, size_t salt_len,
-	unsigned rounds, unsigned char stored[DIGEST_MAX], unsigned char server[DIGEST_MAX])
-{
-	static const struct slice client_label = { "Client Key", 10 },
-				  server_label = { "Server Key", 10 };
-	unsigned char salted[DIGEST_MAX], client[DIGEST_MAX];
-	size_t size = digest_size(d);
-	struct slice part = { (const char *)client, size };
-
-	pbkdf2(d, password, salt, salt_len, rounds, salted, size);
-	hmac_of(d, salted, size, &client_label, 1, client);
-	digest_of(d, &part, 1, stored);
-	hmac_of(d, salted, size, &server_label, 1, server);
-	forget(salted, sizeof(salted));
-	forget(client, sizeof(client));
 }
 
 struct scram_stored {
@@ -304,16 +272,28 @@ static void free_stored(struct scram_stored *st)
 
 bool sasl_scram_check(enum digest d, const char *stored, const char *password)
 {
-	unsigned char mine[DIGEST_MAX], server[DIGEST_MAX];
+	struct scram_keys mine;
 	struct scram_stored st;
 	bool good = false;
 
 	if (parse_stored(d, stored, &st)) {
-		scram_keys(d, password, st.salt.data, st.salt.len, st.rounds, mine, server);
-		good = equal_secret(mine, st.stored.data, digest_size(d));
+		scram_derive(d, password, st.salt.data, st.salt.len, st.rounds, &mine);
+		good = equal_secret(mine.stored, st.stored.data, digest_size(d));
+		forget(&mine, sizeof(mine));
 	}
 	free_stored(&st);
 	return good;
+}
+
+/* derive - the keys that the proof is checked with, from a password */
+static void derive(struct sasl_server *s, const char *password)
+{
+	struct scram_keys keys;
+
+	scram_derive(scram_digest(s), password, s->salt, sizeof(s->salt), s->rounds, &keys);
+	memcpy(s->stored_key, keys.stored, sizeof(keys.stored));
+	memcpy(s->server_key, keys.server, sizeof(keys.server));
+	forget(&keys, sizeof(keys));
 }
 
 /* scram_challenge - server-first-message from what is stored, or from nothing for unknown users */
@@ -339,8 +319,7 @@ static enum sasl_result scram_challenge(struct sasl_server *s, const struct sasl
 		memcpy(s->server_key, st.server.data, st.server.len);
 		free_stored(&st);
 	} else if (secret != NULL && secret->plain != NULL) {
-		scram_keys(d, secret->plain, s->salt, sizeof(s->salt), s->rounds, s->stored_key,
-			s->server_key);
+		derive(s, secret->plain);
 	} else {
 		/* A key nobody has: the exchange goes on and fails at its end. */
 		random_bytes(s->stored_key, sizeof(s->stored_key));
@@ -364,10 +343,10 @@ static enum sasl_result scram_final(struct sasl_server *s, struct slice r)
 	struct buf proof = BUF_INIT;
 	bool good;
 
-	binding = attribute(s, &rest, 'c');
-	nonce = binding != NULL ? attribute(s, &rest, 'r') : NULL;
+	binding = scram_attribute(&s->arena, &rest, 'c');
+	nonce = binding != NULL ? scram_attribute(&s->arena, &rest, 'r') : NULL;
 	bare = arena_strndup(&s->arena, text, rest > text ? (size_t)(rest - text) - 1 : 0);
-	proof64 = nonce != NULL ? attribute(s, &rest, 'p') : NULL;
+	proof64 = nonce != NULL ? scram_attribute(&s->arena, &rest, 'p') : NULL;
 	if (has_nul(r) || proof64 == NULL ||
 		strcmp(binding, to_base64(s, s->gs2, strlen(s->gs2))) != 0 ||
 		strcmp(nonce, s->nonce) != 0) {

@@ -14,6 +14,7 @@
 
 #include "base/crypto.h"
 #include "base/encode.h"
+#include "proto/scram.h"
 
 /* A server that wants more work of us (some 0.3 s) holds up all other sessions. Servers have 4096
  * (RFC 7677 4) to 100,000. */
@@ -225,20 +226,6 @@ static void scram_first(struct sasl_client *s)
 	buf_addf(answer(s, strlen(s->bare) + 3), "n,,%s", s->bare);
 }
 
-/* attribute - "x=..." up to the next comma at *rest; NULL: something else stands there */
-static const char *attribute(struct sasl_client *s, const char **rest, char name)
-{
-	const char *p = *rest;
-	size_t len;
-
-	if (p[0] != name || p[1] != '=') {
-		return NULL;
-	}
-	len = strcspn(p + 2, ",");
-	*rest = p + 2 + len + (p[2 + len] == ',' ? 1 : 0);
-	return arena_strndup(&s->arena, p + 2, len);
-}
-
 struct scram_server {
 	const char *first; /* server-first-message */
 	const char *nonce;
@@ -256,9 +243,9 @@ static bool parse_first(struct sasl_client *s, struct slice challenge, struct sc
 	}
 	server->first = arena_strndup(&s->arena, challenge.ptr, challenge.len);
 	rest = server->first;
-	server->nonce = attribute(s, &rest, 'r');
-	salt = server->nonce != NULL ? attribute(s, &rest, 's') : NULL;
-	rounds = salt != NULL ? attribute(s, &rest, 'i') : NULL;
+	server->nonce = scram_attribute(&s->arena, &rest, 'r');
+	salt = server->nonce != NULL ? scram_attribute(&s->arena, &rest, 's') : NULL;
+	rounds = salt != NULL ? scram_attribute(&s->arena, &rest, 'i') : NULL;
 	if (rounds == NULL || !str_to_int(rounds, 1, ROUNDS_MAX, &n)) {
 		return false;
 	}
@@ -272,29 +259,22 @@ static void scram_proof(struct sasl_client *s, const struct scram_server *server
 	unsigned char proof[DIGEST_MAX])
 {
 	enum digest d = s->mech == SASL_CLIENT_SCRAM_SHA_1 ? DIGEST_SHA1 : DIGEST_SHA256;
-	static const struct slice client_label = { "Client Key", 10 },
-				  server_label = { "Server Key", 10 };
 	const struct slice message[] = { slice_of(s->bare), SLICE_LIT(","), slice_of(server->first),
 		SLICE_LIT(","), slice_of(final) };
-	unsigned char salted[DIGEST_MAX], key[DIGEST_MAX], stored[DIGEST_MAX], sum[DIGEST_MAX];
+	unsigned char sum[DIGEST_MAX];
+	struct scram_keys keys;
 	size_t size = digest_size(d);
-	struct slice part = { (const char *)key, size };
 
-	pbkdf2(d, s->account->password, server->salt.data, server->salt.len, server->rounds, salted,
-		size);
-	hmac_of(d, salted, size, &server_label, 1, key);
-	hmac_of(d, key, size, message, ARRAY_LEN(message), sum);
+	scram_derive(d, s->account->password, server->salt.data, server->salt.len, server->rounds,
+		&keys);
+	hmac_of(d, keys.server, size, message, ARRAY_LEN(message), sum);
 	buf_reset(&s->expected);
 	base64_encode(&s->expected, sum, size);
-	hmac_of(d, salted, size, &client_label, 1, key);
-	digest_of(d, &part, 1, stored);
-	hmac_of(d, stored, size, message, ARRAY_LEN(message), sum);
+	hmac_of(d, keys.stored, size, message, ARRAY_LEN(message), sum);
 	for (size_t i = 0; i < size; i++) {
-		proof[i] = key[i] ^ sum[i];
+		proof[i] = keys.client[i] ^ sum[i];
 	}
-	forget(salted, sizeof(salted));
-	forget(key, sizeof(key));
-	forget(stored, sizeof(stored));
+	forget(&keys, sizeof(keys));
 }
 
 static bool scram_final(struct sasl_client *s, struct slice challenge)
