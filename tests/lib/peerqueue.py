@@ -1,4 +1,4 @@
-"""peerqueue - Debian's Postfix with its queue manager, agents and bounce service, and a next host with a script
+"""peerqueue - Debian's Postfix with its queue manager, agents and bounce service
 
 What Postfix does with mail on its way out, in a directory of its own (peer.py). What is to stay and be looked at
 goes through the transport "hold", which defer_transports keeps from running.
@@ -8,8 +8,6 @@ import email
 import json
 import os
 import re
-import socket
-import threading
 import time
 
 import peer
@@ -80,69 +78,6 @@ class PostfixQueue(peer.Postfix):
                 return found[-1]
             time.sleep(0.05)
         return None
-
-
-class NextHost:
-    """Takes mail by a script: reply(verb, argument) gives a reply, or None for the usual one."""
-
-    def __init__(self, reply=lambda verb, argument: None, words=("PIPELINING", "8BITMIME")):
-        self.reply = reply
-        self.words = words
-        self.said = []          # (verb, argument) of all sessions
-        self.content = []
-        self.listener = socket.socket()
-        self.listener.bind(("127.0.0.1", 0))
-        self.listener.listen(50)
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def run(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.attend, args=(connection,), daemon=True).start()
-
-    def attend(self, connection):
-        try:
-            self.serve(connection)
-        except OSError:
-            pass
-        connection.close()
-
-    def serve(self, connection):
-        file = connection.makefile("rb")
-        connection.sendall(b"220 next.example ESMTP\r\n")
-        for line in file:
-            verb, _, argument = line.decode("utf-8", "replace").strip().partition(" ")
-            verb = verb.upper()
-            self.said.append((verb, argument))
-            answer = self.reply(verb, argument) or self.usual(verb)
-            connection.sendall(answer.encode() + b"\r\n")
-            if verb == "DATA" and answer.startswith("354"):
-                self.content.append(self.take(file))
-                answer = self.reply(".", "") or "250 2.0.0 Ok: queued as TAKEN"
-                connection.sendall(answer.encode() + b"\r\n")
-            if verb == "QUIT" or answer.startswith("421"):
-                return
-
-    def usual(self, verb):
-        if verb == "EHLO":
-            return "\r\n".join("250-" + word for word in ("next.example", *self.words)) + "\r\n250 HELP"
-        return {"DATA": "354 go on", "QUIT": "221 2.0.0 bye"}.get(verb, "250 2.0.0 Ok")
-
-    @staticmethod
-    def take(file):
-        out = b""
-        for line in file:
-            if line == b".\r\n":
-                break
-            out += line
-        return out
-
-    def close(self):
-        self.listener.close()
 
 
 def fields(message):
