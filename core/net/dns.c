@@ -23,6 +23,7 @@
 #include <time.h>
 
 #include "base/crypto.h"
+#include "base/idna.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -45,6 +46,7 @@ struct dns_query {
 	char addr[64]; /* PEER: what must be among the addresses */
 	char *name;
 	bool starting, done, authenticated;
+	bool unsure;    /* what was asked for may be known by another spelling (base/idna.h) */
 	unsigned port;  /* TLSA */
 	char *end_name; /* TLSA: the end of name's CNAMEs, while that is asked for */
 };
@@ -172,8 +174,11 @@ static enum dns_status map_status(const struct dns_query *q, int status)
 		return DNS_NOT_FOUND;
 	case ARES_ENOTFOUND:
 	case ARES_EBADNAME:
-		*reason = "Host not found";
-		return DNS_NOT_FOUND;
+		*reason = q->unsure ? try_again : "Host not found";
+		return q->unsure ? DNS_TRY_AGAIN : DNS_NOT_FOUND;
+	case ARES_EBADSTR: /* of name_to_ask() */
+		*reason = "Name cannot be written in ASCII";
+		return DNS_TRY_AGAIN;
 	default:
 		*reason = try_again;
 		return DNS_TRY_AGAIN;
@@ -237,15 +242,31 @@ static void on_addrs(void *arg, int status, int timeouts, struct ares_addrinfo *
 	mem_free(room);
 }
 
+/* name_to_ask - as name servers have it; NULL: there is no such form */
+static const char *name_to_ask(struct dns_query *q, const char *name, char room[IDNA_ROOM])
+{
+	bool sure;
+
+	name = idna_ascii(name, room, &sure);
+	q->unsure = !sure;
+	return name;
+}
+
 static void ask_addrs(struct dns_query *q, const char *name, int family)
 {
 	struct ares_addrinfo_hints hints;
+	char room[IDNA_ROOM];
 
 	memset(&hints, 0, sizeof(hints));
 	q->family = family;
 	hints.ai_family = family;
 	hints.ai_flags = ARES_AI_NOSORT;
-	ares_getaddrinfo(q->channel->ares, name, NULL, &hints, on_addrs, q);
+	name = name_to_ask(q, name, room);
+	if (name == NULL) {
+		on_addrs(q, ARES_EBADSTR, 0, NULL);
+	} else {
+		ares_getaddrinfo(q->channel->ares, name, NULL, &hints, on_addrs, q);
+	}
 }
 
 /* usable_name - what a record says is a host name and nothing that looks like an address */
@@ -385,9 +406,15 @@ static bool vouches(struct channel *ch)
 static void ask_raw(struct dns_query *q, const char *name, int type, ares_callback fn)
 {
 	unsigned char *query = NULL;
+	char room[IDNA_ROOM];
 	unsigned short id;
 	int len = 0, status;
 
+	name = name_to_ask(q, name, room);
+	if (name == NULL) {
+		fn(q, ARES_EBADSTR, 0, NULL, 0);
+		return;
+	}
 	if (!vouches(q->channel)) {
 		ares_query(q->channel->ares, name, ns_c_in, type, fn, q);
 		return;

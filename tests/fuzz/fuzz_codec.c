@@ -1,11 +1,12 @@
 /*
- * fuzz_codec - encodings, character sets and dates, by the first byte: what can be decoded can be
- * encoded again, and the cuts of the input do not matter
+ * fuzz_codec - encodings, character sets, dates and names of hosts, by the first byte: what can be
+ * decoded can be encoded again, and the cuts of the input do not matter
  */
 #include <string.h>
 
 #include "base/date.h"
 #include "base/encode.h"
+#include "base/idna.h"
 #include "base/mem.h"
 #include "mime/charset.h"
 #include "proto/imap_mailbox.h"
@@ -162,10 +163,24 @@ static void handoffs(struct slice in)
 	buf_free(&b);
 }
 
+/* hosts - what a name server is asked for is ASCII and no name of more than 255 bytes */
+static void hosts(struct slice in)
+{
+	char room[IDNA_ROOM], *name = mem_strndup(in.ptr, in.len);
+	bool sure;
+	const char *ascii = idna_ascii(name, room, &sure);
+
+	REQUIRE(ascii == NULL || ascii == name || strlen(ascii) < IDNA_ROOM);
+	for (size_t i = 0; ascii != NULL && ascii[i] != '\0'; i++) {
+		REQUIRE((unsigned char)ascii[i] < 128);
+	}
+	mem_free(name);
+}
+
 void fuzz(const char *data, size_t len)
 {
 	static void (*const targets[])(
-		struct slice) = { utf7, codes, charset, dates, lines, handoffs };
+		struct slice) = { utf7, codes, charset, dates, lines, handoffs, hosts };
 
 	if (len > 0) {
 		targets[(unsigned char)data[0] % ARRAY_LEN(targets)](
