@@ -17,7 +17,10 @@
  * connection breaks, every recipient without an answer is suspect: its next request
  * carries DELIVERY_SUSPECT.
  */
-enum { DELIVERY_SUSPECT = 1 };
+enum {
+	DELIVERY_SUSPECT = 1,   /* it may have been delivered: who can look, looks first */
+	DELIVERY_UNANSWERED = 2 /* a try is known, or likely, to have ended without an answer */
+};
 
 struct delivery_recipient {
 	uint64_t n; /* queue_recipient.n */
@@ -25,7 +28,7 @@ struct delivery_recipient {
 	const char *original; /* "" same */
 	const char *orcpt;
 	unsigned notify;
-	unsigned flags; /* DELIVERY_SUSPECT */
+	unsigned flags; /* DELIVERY_* */
 };
 
 struct delivery_request {

@@ -66,7 +66,7 @@ struct agent_class {
 	void (*begin)(struct agent_request *q);
 	void (*end)(struct agent_request *q);          /* its memory goes; or NULL */
 	void (*stop)(struct agent_host *h, bool soon); /* as service's on_stop; or NULL */
-	/* What is suspect is simply given again: said in the log, and counted. */
+	/* What may have been given is given again, and said so in the log. */
 	bool repeats;
 };
 
@@ -78,7 +78,6 @@ struct agent_host {
 	struct queue *queue; /* agent_queue() */
 	struct agent_client *clients;
 	size_t load;                  /* recipients without an answer, and agent_load() */
-	uint64_t repeated;            /* recipients that were suspect, with class->repeats */
 	struct agent_request *spares; /* for the next requests, with their memory */
 	size_t spare_count;
 	struct timer spare_timer; /* gives them back when it is quiet */

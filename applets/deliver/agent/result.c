@@ -72,9 +72,9 @@ void agent_load(struct agent_host *h, int delta)
 static void note_repeats(struct agent_request *q)
 {
 	for (size_t i = 0; i < q->r.recipient_count; i++) {
-		if ((q->r.recipients[i].flags & DELIVERY_SUSPECT) != 0) {
-			q->host->repeated++;
-			log_info("%s: to=<%s>: an earlier try ended without an answer: given again",
+		if ((q->r.recipients[i].flags & DELIVERY_UNANSWERED) != 0) {
+			log_info("%s: to=<%s>: an earlier try may have ended without an answer: "
+				 "given again",
 				q->id, q->r.recipients[i].address);
 		}
 	}

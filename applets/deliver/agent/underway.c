@@ -170,7 +170,7 @@ static void begin_late(struct agent_host *h, struct agent_request *q)
 		return;
 	}
 	for (size_t i = 0; i < q->r.recipient_count; i++) {
-		q->r.recipients[i].flags |= DELIVERY_SUSPECT;
+		q->r.recipients[i].flags |= DELIVERY_SUSPECT | DELIVERY_UNANSWERED;
 	}
 	enter(h, q);
 	h->begin(q);

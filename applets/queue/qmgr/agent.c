@@ -218,7 +218,8 @@ static void fill_recipients(struct delivery_recipient *list, const struct reques
 									       : from->original;
 		list[i].orcpt = from->orcpt;
 		list[i].notify = from->notify;
-		list[i].flags = from->suspect ? DELIVERY_SUSPECT : 0;
+		list[i].flags = (from->suspect ? DELIVERY_SUSPECT : 0u) |
+			(from->unanswered ? DELIVERY_UNANSWERED : 0u);
 	}
 }
 

@@ -129,6 +129,7 @@ int job_load_rcpts(struct qmgr *m, struct job *j, struct arena *a)
 		struct rcpt *r = rcpt_new(&found[i]);
 
 		r->suspect = j->suspect;
+		r->unanswered = j->unanswered;
 		/* Others stand in its place, of which its sender is to be told. */
 		if (found[i].dsn[0] == '2') {
 			r->state = RCPT_DONE;

@@ -34,10 +34,10 @@ struct rcpt {
 	const char *action; /* how far it has come: "relayed", "expanded"; NULL: as the state is */
 	unsigned notify;
 	enum rcpt_state state;
-	uint8_t breaks; /* agent connections that broke under it */
-	bool suspect;
-	bool recorded;  /* "done" is in the queue, or among the changes of this turn */
-	bool reporting; /* a success report with it is on its way */
+	uint8_t breaks;           /* agent connections that broke under it */
+	bool suspect, unanswered; /* DELIVERY_* of ipc/delivery.h */
+	bool recorded;            /* "done" is in the queue, or among the changes of this turn */
+	bool reporting;           /* a success report with it is on its way */
 };
 
 /* A message from the moment it is picked up until all of its recipients were tried. */
@@ -63,7 +63,7 @@ struct job {
 	unsigned noticed;                 /* POST_* begun since it was settled last */
 	bool more;                        /* there are such */
 	bool deferred;                    /* an earlier part of the recipients left some deferred */
-	bool suspect;
+	bool suspect, unanswered;         /* those of its recipients */
 	bool flushed;   /* asked for: it is tried whatever would keep it waiting */
 	bool touched;   /* among qmgr's touched: an answer came this turn */
 	bool unsettled; /* among qmgr's unsettled: a commit with its changes is due */

@@ -23,6 +23,16 @@ static bool is_suspect(struct qmgr *m, const struct queue_envelope *env)
 	return env->state != QUEUE_INCOMING || env->id < m->start_id;
 }
 
+/*
+ * is_unanswered - may our predecessor have been at it? New mail, and what was due before we
+ * started; what we have put off ourselves has had its answer.
+ */
+static bool is_unanswered(struct qmgr *m, const struct queue_envelope *env)
+{
+	return env->id < m->start_id &&
+		(env->state == QUEUE_INCOMING || env->next_try <= m->started);
+}
+
 /* log_active - ID: from=<a@b>, size=1234, nrcpt=1 (queue active) */
 static void log_active(const struct job *j, int64_t count)
 {
@@ -40,6 +50,7 @@ static int start_job(struct qmgr *m, const struct queue_envelope *env, struct ar
 	int64_t total;
 
 	j->suspect = is_suspect(m, env);
+	j->unanswered = is_unanswered(m, env);
 	j->flushed = m->load.flushing;
 	total = job_load_rcpts(m, j, a);
 	if (total >= 0 && j->more) {

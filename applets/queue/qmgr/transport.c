@@ -438,7 +438,7 @@ static void redo(struct transport *t, struct request *r)
 		if (rcpt->state != RCPT_WAITING) {
 			continue;
 		}
-		rcpt->suspect = true;
+		rcpt->suspect = rcpt->unanswered = true;
 		if (++rcpt->breaks >= BREAKS_MAX) {
 			fail(t, r->job, rcpt, "4.3.0", "unknown mail transport error");
 		} else {
