@@ -239,8 +239,27 @@ struct tls *tls_new(size_t out_size, size_t side_size, void (*on_free)(void *sid
 	return t;
 }
 
+/* set_algorithms - what both sides have; BearSSL's own profiles would link its 3DES as well */
+static void set_algorithms(br_ssl_engine_context *engine)
+{
+	static const br_hash_class *const hashes[] = { &br_md5_vtable, &br_sha1_vtable,
+		&br_sha224_vtable, &br_sha256_vtable, &br_sha384_vtable, &br_sha512_vtable };
+
+	for (size_t i = 0; i < ARRAY_LEN(hashes); i++) {
+		br_ssl_engine_set_hash(engine, br_md5_ID + (int)i, hashes[i]);
+	}
+	br_ssl_engine_set_prf10(engine, br_tls10_prf);
+	br_ssl_engine_set_prf_sha256(engine, br_tls12_sha256_prf);
+	br_ssl_engine_set_prf_sha384(engine, br_tls12_sha384_prf);
+	br_ssl_engine_set_default_aes_cbc(engine);
+	br_ssl_engine_set_default_aes_ccm(engine);
+	br_ssl_engine_set_default_aes_gcm(engine);
+	br_ssl_engine_set_default_chapol(engine);
+}
+
 void tls_set_up(struct tls *t, size_t out_size, unsigned min, unsigned max, uint32_t flags)
 {
+	set_algorithms(t->engine);
 	br_ssl_engine_set_versions(t->engine, bear_version(min), bear_version(max));
 	br_ssl_engine_add_flags(t->engine, BR_OPT_NO_RENEGOTIATION | flags);
 	br_ssl_engine_set_buffers_bidi(t->engine, t->in, sizeof(t->in), t->out, out_size);
@@ -262,13 +281,17 @@ struct tls *tls_new_server(struct tls_context *ctx)
 	t->engine = &sc->eng;
 	k->refs++;
 	s->keys = k;
+	br_ssl_server_zero(sc);
+	br_ssl_engine_set_default_ec(t->engine);
 	if (k->key_type == BR_KEYTYPE_RSA) {
-		br_ssl_server_init_full_rsa(
-			sc, k->chain, k->count, br_skey_decoder_get_rsa(&k->key));
+		br_ssl_server_set_single_rsa(sc, k->chain, k->count,
+			br_skey_decoder_get_rsa(&k->key), BR_KEYTYPE_KEYX | BR_KEYTYPE_SIGN,
+			br_rsa_private_get_default(), br_rsa_pkcs1_sign_get_default());
 		br_ssl_engine_set_suites(t->engine, rsa_suites, ARRAY_LEN(rsa_suites));
 	} else {
-		br_ssl_server_init_full_ec(sc, k->chain, k->count, k->issuer_key_type,
-			br_skey_decoder_get_ec(&k->key));
+		br_ssl_server_set_single_ec(sc, k->chain, k->count, br_skey_decoder_get_ec(&k->key),
+			BR_KEYTYPE_KEYX | BR_KEYTYPE_SIGN, k->issuer_key_type,
+			br_ssl_engine_get_ec(t->engine), br_ecdsa_sign_asn1_get_default());
 		br_ssl_engine_set_suites(t->engine, ec_suites, ARRAY_LEN(ec_suites));
 	}
 	tls_set_up(t, SERVER_OUT, ctx->min_version, 12,

@@ -489,7 +489,6 @@ static const char *usable_name(const char *name)
 struct tls *tls_client_start(
 	struct tls_client *c, const struct tls_target *target, struct buf *error)
 {
-	br_x509_minimal_context unused;
 	enum digest digest = DIGEST_SHA256;
 	struct client_side *s;
 	struct tls *t;
@@ -510,7 +509,10 @@ struct tls *tls_client_start(
 	s->peer = (struct tls_peer){ TLS_PEER_ANONYMOUS, false, false, "", "", "", "", "", "", "",
 		"" };
 	set_judge(s, target, digest);
-	br_ssl_client_init_full(&s->context, &unused, NULL, 0);
+	br_ssl_client_zero(&s->context);
+	br_ssl_client_set_default_rsapub(&s->context);
+	br_ssl_engine_set_default_rsavrfy(t->engine);
+	br_ssl_engine_set_default_ecdsa(t->engine);
 	s->collector.vtable = &collector_class;
 	br_ssl_engine_set_x509(t->engine, &s->collector.vtable);
 	if (!set_suites(s, target->exclude)) {

@@ -25,7 +25,8 @@ struct tls {
 /* With a zeroed side of this size; on_free is called before it is wiped and goes. The caller sets
  * engine, which is in the side. */
 struct tls *tls_new(size_t out_size, size_t side_size, void (*on_free)(void *side));
-/* Versions 10 to 12; flags are BearSSL's. The last thing before its reset. */
+/* Versions 10 to 12; flags are BearSSL's. Hashes and ciphers, all but 3DES. The last thing before
+ * its reset. */
 void tls_set_up(struct tls *t, size_t out_size, unsigned min, unsigned max, uint32_t flags);
 
 #endif
