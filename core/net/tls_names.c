@@ -13,164 +13,183 @@
 #include "net/tls.h"
 #include "cert/tls_pem.h"
 
-/* The text itself and no pointer: a pointer makes a page of the table each process's own. */
-struct name_row {
-	uint16_t code, bits;
-	char name[56];
-};
+/*
+ * Lists of (code, bits, text) that become one run of bytes each: code (two bytes), bits / 8, text
+ * and its end. No pointers, which would make a page of it each process's own, and no padding.
+ */
+#define SUITES(ROW)                                                                             \
+	ROW(BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, 256, "ECDHE-RSA-CHACHA20-POLY1305") \
+	ROW(BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, 256,                              \
+		"ECDHE-ECDSA-CHACHA20-POLY1305")                                                \
+	ROW(BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, 128, "ECDHE-RSA-AES128-GCM-SHA256")       \
+	ROW(BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, 256, "ECDHE-RSA-AES256-GCM-SHA384")       \
+	ROW(BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, 128, "ECDHE-ECDSA-AES128-GCM-SHA256")   \
+	ROW(BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, 256, "ECDHE-ECDSA-AES256-GCM-SHA384")   \
+	ROW(BR_TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256, 128, "ECDHE-RSA-AES128-SHA256")           \
+	ROW(BR_TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384, 256, "ECDHE-RSA-AES256-SHA384")           \
+	ROW(BR_TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256, 128, "ECDHE-ECDSA-AES128-SHA256")       \
+	ROW(BR_TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384, 256, "ECDHE-ECDSA-AES256-SHA384")       \
+	ROW(BR_TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, 128, "ECDHE-RSA-AES128-SHA")                 \
+	ROW(BR_TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, 256, "ECDHE-RSA-AES256-SHA")                 \
+	ROW(BR_TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, 128, "ECDHE-ECDSA-AES128-SHA")             \
+	ROW(BR_TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, 256, "ECDHE-ECDSA-AES256-SHA")             \
+	ROW(BR_TLS_ECDHE_ECDSA_WITH_AES_128_CCM, 128, "ECDHE-ECDSA-AES128-CCM")                 \
+	ROW(BR_TLS_ECDHE_ECDSA_WITH_AES_256_CCM, 256, "ECDHE-ECDSA-AES256-CCM")                 \
+	ROW(BR_TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8, 128, "ECDHE-ECDSA-AES128-CCM8")              \
+	ROW(BR_TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8, 256, "ECDHE-ECDSA-AES256-CCM8")              \
+	ROW(BR_TLS_RSA_WITH_AES_128_GCM_SHA256, 128, "AES128-GCM-SHA256")                       \
+	ROW(BR_TLS_RSA_WITH_AES_256_GCM_SHA384, 256, "AES256-GCM-SHA384")                       \
+	ROW(BR_TLS_RSA_WITH_AES_128_CCM, 128, "AES128-CCM")                                     \
+	ROW(BR_TLS_RSA_WITH_AES_256_CCM, 256, "AES256-CCM")                                     \
+	ROW(BR_TLS_RSA_WITH_AES_128_CCM_8, 128, "AES128-CCM8")                                  \
+	ROW(BR_TLS_RSA_WITH_AES_256_CCM_8, 256, "AES256-CCM8")                                  \
+	ROW(BR_TLS_RSA_WITH_AES_128_CBC_SHA256, 128, "AES128-SHA256")                           \
+	ROW(BR_TLS_RSA_WITH_AES_256_CBC_SHA256, 256, "AES256-SHA256")                           \
+	ROW(BR_TLS_RSA_WITH_AES_128_CBC_SHA, 128, "AES128-SHA")                                 \
+	ROW(BR_TLS_RSA_WITH_AES_256_CBC_SHA, 256, "AES256-SHA")                                 \
+	ROW(BR_TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA, 112, "ECDHE-RSA-DES-CBC3-SHA")              \
+	ROW(BR_TLS_ECDHE_ECDSA_WITH_3DES_EDE_CBC_SHA, 112, "ECDHE-ECDSA-DES-CBC3-SHA")          \
+	ROW(BR_TLS_RSA_WITH_3DES_EDE_CBC_SHA, 112, "DES-CBC3-SHA")
 
-static const struct name_row suites[] = {
-	{ BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, 256, "ECDHE-RSA-CHACHA20-POLY1305" },
-	{ BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, 256, "ECDHE-ECDSA-CHACHA20-POLY1305" },
-	{ BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, 128, "ECDHE-RSA-AES128-GCM-SHA256" },
-	{ BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, 256, "ECDHE-RSA-AES256-GCM-SHA384" },
-	{ BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, 128, "ECDHE-ECDSA-AES128-GCM-SHA256" },
-	{ BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, 256, "ECDHE-ECDSA-AES256-GCM-SHA384" },
-	{ BR_TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256, 128, "ECDHE-RSA-AES128-SHA256" },
-	{ BR_TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384, 256, "ECDHE-RSA-AES256-SHA384" },
-	{ BR_TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256, 128, "ECDHE-ECDSA-AES128-SHA256" },
-	{ BR_TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384, 256, "ECDHE-ECDSA-AES256-SHA384" },
-	{ BR_TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, 128, "ECDHE-RSA-AES128-SHA" },
-	{ BR_TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, 256, "ECDHE-RSA-AES256-SHA" },
-	{ BR_TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, 128, "ECDHE-ECDSA-AES128-SHA" },
-	{ BR_TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, 256, "ECDHE-ECDSA-AES256-SHA" },
-	{ BR_TLS_ECDHE_ECDSA_WITH_AES_128_CCM, 128, "ECDHE-ECDSA-AES128-CCM" },
-	{ BR_TLS_ECDHE_ECDSA_WITH_AES_256_CCM, 256, "ECDHE-ECDSA-AES256-CCM" },
-	{ BR_TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8, 128, "ECDHE-ECDSA-AES128-CCM8" },
-	{ BR_TLS_ECDHE_ECDSA_WITH_AES_256_CCM_8, 256, "ECDHE-ECDSA-AES256-CCM8" },
-	{ BR_TLS_RSA_WITH_AES_128_GCM_SHA256, 128, "AES128-GCM-SHA256" },
-	{ BR_TLS_RSA_WITH_AES_256_GCM_SHA384, 256, "AES256-GCM-SHA384" },
-	{ BR_TLS_RSA_WITH_AES_128_CCM, 128, "AES128-CCM" },
-	{ BR_TLS_RSA_WITH_AES_256_CCM, 256, "AES256-CCM" },
-	{ BR_TLS_RSA_WITH_AES_128_CCM_8, 128, "AES128-CCM8" },
-	{ BR_TLS_RSA_WITH_AES_256_CCM_8, 256, "AES256-CCM8" },
-	{ BR_TLS_RSA_WITH_AES_128_CBC_SHA256, 128, "AES128-SHA256" },
-	{ BR_TLS_RSA_WITH_AES_256_CBC_SHA256, 256, "AES256-SHA256" },
-	{ BR_TLS_RSA_WITH_AES_128_CBC_SHA, 128, "AES128-SHA" },
-	{ BR_TLS_RSA_WITH_AES_256_CBC_SHA, 256, "AES256-SHA" },
-	{ BR_TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA, 112, "ECDHE-RSA-DES-CBC3-SHA" },
-	{ BR_TLS_ECDHE_ECDSA_WITH_3DES_EDE_CBC_SHA, 112, "ECDHE-ECDSA-DES-CBC3-SHA" },
-	{ BR_TLS_RSA_WITH_3DES_EDE_CBC_SHA, 112, "DES-CBC3-SHA" },
-};
-
-static const struct name_row errors[] = {
-	{ BR_ERR_BAD_PARAM, 0, "bad parameter" },
-	{ BR_ERR_BAD_STATE, 0, "bad state" },
-	{ BR_ERR_UNSUPPORTED_VERSION, 0, "unsupported protocol" },
-	{ BR_ERR_BAD_VERSION, 0, "wrong version number" },
-	{ BR_ERR_BAD_LENGTH, 0, "bad record length (not TLS?)" },
-	{ BR_ERR_TOO_LARGE, 0, "record too large" },
-	{ BR_ERR_BAD_MAC, 0, "decryption failed or bad record mac" },
-	{ BR_ERR_NO_RANDOM, 0, "no random numbers available" },
-	{ BR_ERR_UNKNOWN_TYPE, 0, "unknown record type (not TLS?)" },
-	{ BR_ERR_UNEXPECTED, 0, "unexpected message" },
-	{ BR_ERR_BAD_CCS, 0, "bad change cipher spec" },
-	{ BR_ERR_BAD_ALERT, 0, "bad alert" },
-	{ BR_ERR_BAD_HANDSHAKE, 0, "bad handshake message" },
-	{ BR_ERR_OVERSIZED_ID, 0, "session id too long" },
-	{ BR_ERR_BAD_CIPHER_SUITE, 0, "no shared cipher" },
-	{ BR_ERR_BAD_COMPRESSION, 0, "no shared compression" },
-	{ BR_ERR_BAD_FRAGLEN, 0, "bad fragment length" },
-	{ BR_ERR_BAD_SECRENEG, 0, "bad secure renegotiation" },
-	{ BR_ERR_EXTRA_EXTENSION, 0, "unexpected extension" },
-	{ BR_ERR_BAD_SNI, 0, "bad server name" },
-	{ BR_ERR_BAD_HELLO_DONE, 0, "bad hello done" },
-	{ BR_ERR_LIMIT_EXCEEDED, 0, "limit exceeded" },
-	{ BR_ERR_BAD_FINISHED, 0, "bad finished message" },
-	{ BR_ERR_RESUME_MISMATCH, 0, "resumed session does not match" },
-	{ BR_ERR_INVALID_ALGORITHM, 0, "no shared signature algorithm" },
-	{ BR_ERR_BAD_SIGNATURE, 0, "bad signature" },
-	{ BR_ERR_WRONG_KEY_USAGE, 0, "wrong key usage" },
-	{ BR_ERR_NO_CLIENT_AUTH, 0, "no client certificate" },
-	{ BR_ERR_IO, 0, "input/output error" },
-	{ BR_ERR_X509_EMPTY_CHAIN, 0, "the peer sent no certificate" },
-	{ BR_ERR_X509_TRUNCATED, 0, "certificate is truncated" },
-	{ BR_ERR_X509_LIMIT_EXCEEDED, 0, "certificate or key is too large" },
-	{ BR_ERR_X509_WRONG_KEY_TYPE, 0, "wrong certificate key type" },
-	{ BR_ERR_X509_BAD_SIGNATURE, 0, "certificate signature failure" },
-	{ BR_ERR_X509_TIME_UNKNOWN, 0, "the time is not known" },
-	{ BR_ERR_X509_EXPIRED, 0, "certificate has expired or is not yet valid" },
-	{ BR_ERR_X509_DN_MISMATCH, 0, "certificate chain is broken" },
-	{ BR_ERR_X509_BAD_SERVER_NAME, 0, "certificate is for another name" },
-	{ BR_ERR_X509_CRITICAL_EXTENSION, 0, "certificate has an unknown critical extension" },
-	{ BR_ERR_X509_NOT_CA, 0, "certificate chain holds a certificate that is no CA" },
-	{ BR_ERR_X509_FORBIDDEN_KEY_USAGE, 0, "certificate forbids this use of its key" },
-	{ BR_ERR_X509_WEAK_PUBLIC_KEY, 0, "certificate key is too weak" },
-	{ BR_ERR_X509_NOT_TRUSTED, 0, "certificate is not trusted" },
-};
+#define ERRORS(ROW)                                                                             \
+	ROW(BR_ERR_BAD_PARAM, 0, "bad parameter")                                               \
+	ROW(BR_ERR_BAD_STATE, 0, "bad state")                                                   \
+	ROW(BR_ERR_UNSUPPORTED_VERSION, 0, "unsupported protocol")                              \
+	ROW(BR_ERR_BAD_VERSION, 0, "wrong version number")                                      \
+	ROW(BR_ERR_BAD_LENGTH, 0, "bad record length (not TLS?)")                               \
+	ROW(BR_ERR_TOO_LARGE, 0, "record too large")                                            \
+	ROW(BR_ERR_BAD_MAC, 0, "decryption failed or bad record mac")                           \
+	ROW(BR_ERR_NO_RANDOM, 0, "no random numbers available")                                 \
+	ROW(BR_ERR_UNKNOWN_TYPE, 0, "unknown record type (not TLS?)")                           \
+	ROW(BR_ERR_UNEXPECTED, 0, "unexpected message")                                         \
+	ROW(BR_ERR_BAD_CCS, 0, "bad change cipher spec")                                        \
+	ROW(BR_ERR_BAD_ALERT, 0, "bad alert")                                                   \
+	ROW(BR_ERR_BAD_HANDSHAKE, 0, "bad handshake message")                                   \
+	ROW(BR_ERR_OVERSIZED_ID, 0, "session id too long")                                      \
+	ROW(BR_ERR_BAD_CIPHER_SUITE, 0, "no shared cipher")                                     \
+	ROW(BR_ERR_BAD_COMPRESSION, 0, "no shared compression")                                 \
+	ROW(BR_ERR_BAD_FRAGLEN, 0, "bad fragment length")                                       \
+	ROW(BR_ERR_BAD_SECRENEG, 0, "bad secure renegotiation")                                 \
+	ROW(BR_ERR_EXTRA_EXTENSION, 0, "unexpected extension")                                  \
+	ROW(BR_ERR_BAD_SNI, 0, "bad server name")                                               \
+	ROW(BR_ERR_BAD_HELLO_DONE, 0, "bad hello done")                                         \
+	ROW(BR_ERR_LIMIT_EXCEEDED, 0, "limit exceeded")                                         \
+	ROW(BR_ERR_BAD_FINISHED, 0, "bad finished message")                                     \
+	ROW(BR_ERR_RESUME_MISMATCH, 0, "resumed session does not match")                        \
+	ROW(BR_ERR_INVALID_ALGORITHM, 0, "no shared signature algorithm")                       \
+	ROW(BR_ERR_BAD_SIGNATURE, 0, "bad signature")                                           \
+	ROW(BR_ERR_WRONG_KEY_USAGE, 0, "wrong key usage")                                       \
+	ROW(BR_ERR_NO_CLIENT_AUTH, 0, "no client certificate")                                  \
+	ROW(BR_ERR_IO, 0, "input/output error")                                                 \
+	ROW(BR_ERR_X509_EMPTY_CHAIN, 0, "the peer sent no certificate")                         \
+	ROW(BR_ERR_X509_TRUNCATED, 0, "certificate is truncated")                               \
+	ROW(BR_ERR_X509_LIMIT_EXCEEDED, 0, "certificate or key is too large")                   \
+	ROW(BR_ERR_X509_WRONG_KEY_TYPE, 0, "wrong certificate key type")                        \
+	ROW(BR_ERR_X509_BAD_SIGNATURE, 0, "certificate signature failure")                      \
+	ROW(BR_ERR_X509_TIME_UNKNOWN, 0, "the time is not known")                               \
+	ROW(BR_ERR_X509_EXPIRED, 0, "certificate has expired or is not yet valid")              \
+	ROW(BR_ERR_X509_DN_MISMATCH, 0, "certificate chain is broken")                          \
+	ROW(BR_ERR_X509_BAD_SERVER_NAME, 0, "certificate is for another name")                  \
+	ROW(BR_ERR_X509_CRITICAL_EXTENSION, 0, "certificate has an unknown critical extension") \
+	ROW(BR_ERR_X509_NOT_CA, 0, "certificate chain holds a certificate that is no CA")       \
+	ROW(BR_ERR_X509_FORBIDDEN_KEY_USAGE, 0, "certificate forbids this use of its key")      \
+	ROW(BR_ERR_X509_WEAK_PUBLIC_KEY, 0, "certificate key is too weak")                      \
+	ROW(BR_ERR_X509_NOT_TRUSTED, 0, "certificate is not trusted")
 
 /* RFC 5246 7.2.2, RFC 6066 9, RFC 7301 3.2. */
-static const struct name_row alerts[] = {
-	{ 0, 0, "close notify" },
-	{ 10, 0, "unexpected message" },
-	{ 20, 0, "bad record mac" },
-	{ 21, 0, "decryption failed" },
-	{ 22, 0, "record overflow" },
-	{ 30, 0, "decompression failure" },
-	{ 40, 0, "handshake failure" },
-	{ 42, 0, "bad certificate" },
-	{ 43, 0, "unsupported certificate" },
-	{ 44, 0, "certificate revoked" },
-	{ 45, 0, "certificate expired" },
-	{ 46, 0, "certificate unknown" },
-	{ 47, 0, "illegal parameter" },
-	{ 48, 0, "unknown ca" },
-	{ 49, 0, "access denied" },
-	{ 50, 0, "decode error" },
-	{ 51, 0, "decrypt error" },
-	{ 70, 0, "protocol version" },
-	{ 71, 0, "insufficient security" },
-	{ 80, 0, "internal error" },
-	{ 86, 0, "inappropriate fallback" },
-	{ 90, 0, "user canceled" },
-	{ 100, 0, "no renegotiation" },
-	{ 110, 0, "unsupported extension" },
-	{ 112, 0, "unrecognized name" },
-	{ 120, 0, "no application protocol" },
-};
+#define ALERTS(ROW)                           \
+	ROW(0, 0, "close notify")             \
+	ROW(10, 0, "unexpected message")      \
+	ROW(20, 0, "bad record mac")          \
+	ROW(21, 0, "decryption failed")       \
+	ROW(22, 0, "record overflow")         \
+	ROW(30, 0, "decompression failure")   \
+	ROW(40, 0, "handshake failure")       \
+	ROW(42, 0, "bad certificate")         \
+	ROW(43, 0, "unsupported certificate") \
+	ROW(44, 0, "certificate revoked")     \
+	ROW(45, 0, "certificate expired")     \
+	ROW(46, 0, "certificate unknown")     \
+	ROW(47, 0, "illegal parameter")       \
+	ROW(48, 0, "unknown ca")              \
+	ROW(49, 0, "access denied")           \
+	ROW(50, 0, "decode error")            \
+	ROW(51, 0, "decrypt error")           \
+	ROW(70, 0, "protocol version")        \
+	ROW(71, 0, "insufficient security")   \
+	ROW(80, 0, "internal error")          \
+	ROW(86, 0, "inappropriate fallback")  \
+	ROW(90, 0, "user canceled")           \
+	ROW(100, 0, "no renegotiation")       \
+	ROW(110, 0, "unsupported extension")  \
+	ROW(112, 0, "unrecognized name")      \
+	ROW(120, 0, "no application protocol")
 
-static const struct name_row *find(const struct name_row *rows, size_t count, unsigned code)
+#define TYPE(code, bits, text)           \
+	struct {                         \
+		unsigned char head[3];   \
+		char name[sizeof(text)]; \
+	} row_##code;
+#define VALUE(code, bits, text) { { (code) >> 8, (code)&0xff, (bits) / 8 }, text },
+
+static const struct {
+	SUITES(TYPE)
+} suites = { SUITES(VALUE) };
+static const struct {
+	ERRORS(TYPE)
+} errors = { ERRORS(VALUE) };
+static const struct {
+	ALERTS(TYPE)
+} alerts = { ALERTS(VALUE) };
+
+/* find - the text of a code in a list; its bits / 8 are the byte before. NULL: none */
+static const char *find(const void *list, size_t size, unsigned code)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (rows[i].code == code) {
-			return &rows[i];
+	const char *row = list, *end = row + size;
+
+	while (row < end) {
+		const unsigned char *head = (const unsigned char *)row;
+
+		if ((unsigned)(head[0] << 8 | head[1]) == code) {
+			return row + 3;
 		}
+		row += 3 + strlen(row + 3) + 1;
 	}
 	return NULL;
 }
 
 const char *tls_error_name(int code)
 {
-	const struct name_row *row;
+	const char *name;
 
 	if (code >= BR_ERR_SEND_FATAL_ALERT) {
-		row = find(alerts, ARRAY_LEN(alerts), (unsigned)(code - BR_ERR_SEND_FATAL_ALERT));
+		name = find(&alerts, sizeof(alerts), (unsigned)(code - BR_ERR_SEND_FATAL_ALERT));
 	} else if (code >= BR_ERR_RECV_FATAL_ALERT) {
 		/* Said by the peer, as OpenSSL names it, so that fail2ban and people know it. */
 		code -= BR_ERR_RECV_FATAL_ALERT;
-		row = find(alerts, ARRAY_LEN(alerts), (unsigned)code);
+		name = find(&alerts, sizeof(alerts), (unsigned)code);
 	} else {
-		row = find(errors, ARRAY_LEN(errors), (unsigned)code);
-		if (row == NULL && code >= BR_ERR_X509_INVALID_VALUE &&
+		name = find(&errors, sizeof(errors), (unsigned)code);
+		if (name == NULL && code >= BR_ERR_X509_INVALID_VALUE &&
 			code <= BR_ERR_X509_UNSUPPORTED) {
 			return "malformed certificate";
 		}
 	}
-	return row != NULL ? row->name : "unknown error";
+	return name != NULL ? name : "unknown error";
 }
 
 const char *tls_suite_name(unsigned suite)
 {
-	const struct name_row *row = find(suites, ARRAY_LEN(suites), suite);
+	const char *name = find(&suites, sizeof(suites), suite);
 
-	return row != NULL ? row->name : "unknown";
+	return name != NULL ? name : "unknown";
 }
 
 int tls_suite_bits(unsigned suite)
 {
-	const struct name_row *row = find(suites, ARRAY_LEN(suites), suite);
+	const char *name = find(&suites, sizeof(suites), suite);
 
-	return row != NULL ? row->bits : 0;
+	return name != NULL ? (unsigned char)name[-1] * 8 : 0;
 }
 
 /* has_kind - what OpenSSL's cipher strings call the kinds of a suite, besides parts of its name */
