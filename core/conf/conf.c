@@ -279,7 +279,7 @@ static bool convert_number(const struct param_row *row, const char *text, int64_
 	}
 	good = row->type == PARAM_TYPE_TIME ? str_to_seconds(digits, row->unit, out)
 					    : str_to_int(digits, INT64_MIN, INT64_MAX, out);
-	return good && *out >= row->min && *out <= row->max;
+	return good && *out >= row->min && (*out <= row->max || row->max == INT32_MAX);
 }
 
 /* warn_bad - say what a value ought to have been */
@@ -291,13 +291,12 @@ static void warn_bad(struct state *s, size_t n, const char *value, const char *d
 	if (row->type == PARAM_TYPE_BOOL) {
 		buf_adds(&want, "yes or no");
 	} else if (row->type == PARAM_TYPE_TIME) {
-		buf_addf(&want, "a time such as %s, at least %lld s", "30s, 5m, 2h or 1d",
-			(long long)row->min);
-	} else if (row->max == INT64_MAX) {
-		buf_addf(&want, "a number from %lld", (long long)row->min);
+		buf_addf(&want, "a time such as %s, at least %d s", "30s, 5m, 2h or 1d",
+			(int)row->min);
+	} else if (row->max == INT32_MAX) {
+		buf_addf(&want, "a number from %d", (int)row->min);
 	} else {
-		buf_addf(&want, "a number from %lld to %lld", (long long)row->min,
-			(long long)row->max);
+		buf_addf(&want, "a number from %d to %d", (int)row->min, (int)row->max);
 	}
 	log_warn("%s: bad value: %s = %s: not %s: using the default %s", where(s, param_name(n)),
 		param_name(n), value, buf_str(&want), def);

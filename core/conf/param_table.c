@@ -51,7 +51,7 @@ static const struct param_row rows[] = {
 		.field = field_,                        \
 		.unit = unit_,                          \
 		.min = min_,                            \
-		.max = max_ },
+		.max = (max_) == INT64_MAX ? INT32_MAX : (max_) },
 #define FIELD(name) offsetof(struct params, name)
 #define PARAM_STR(name, def, doc) ROW(STR, name, FIELD(name), 0, 0, 0)
 #define PARAM_RAW(name, def, doc) ROW(RAW, name, FIELD(name), 0, 0, 0)

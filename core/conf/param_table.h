@@ -19,7 +19,7 @@ enum param_type {
 };
 
 struct param_row {
-	int64_t min, max;
+	int32_t min, max;   /* INT32_MAX: no upper bound */
 	uint16_t name, def; /* offsets into the texts: param_name(), param_default() */
 	uint16_t field;     /* offset in struct params */
 	uint8_t type;       /* enum param_type */
