@@ -533,7 +533,7 @@ static int copy_range(int in, int out, off_t from, off_t to)
 static int copy_over(int in, int out)
 {
 	enum { PAGE = 4096 };
-	static const char zeros[PAGE];
+	char zeros[PAGE] = { 0 };
 	struct stat new, old;
 
 	if (fstat(in, &new) != 0 || fstat(out, &old) != 0) {
