@@ -471,6 +471,7 @@ struct tls_verdict *tls_verify(
 		check_tlsa(v, s, too_many);
 		break;
 	}
+	v->early = s->date == TLS_DATE_EARLY;
 	mem_free(s);
 	return v;
 }

@@ -31,6 +31,7 @@ struct tls_judge {
 struct tls_verdict {
 	unsigned refs;
 	struct tls_peer peer; /* resumed is not set here */
+	bool early;           /* a date on the way begins later than now */
 	struct arena texts;
 };
 

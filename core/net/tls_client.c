@@ -6,8 +6,9 @@
  * runs (at most 100 KB), and judged at its end (cert/tls_verify.c); the handshake itself proves
  * that the server has the key of its certificate. What it is worth is for the caller to ask.
  *
- * The clock: a router begins in 1970. Dates are judged by the latest of the clock, the day this
- * program was made, and the newest mail that was seen.
+ * The clock: a router begins in 1970. Dates are judged by the clock, or by the day this program was
+ * made if that is later; what is not valid yet is judged by the newest mail that was seen as well.
+ * That one may have come while the clock was ahead, so by its time alone nothing has expired.
  *
  * RFC 5246, RFC 6066 3 (server name), RFC 7435 (opportunistic security).
  */
@@ -46,7 +47,7 @@ struct tls_client {
 	struct tls_keys *keys;
 	unsigned depth;
 	bool several_labels, floor_wanted, floor_said;
-	int64_t floor;
+	int64_t seen;                  /* when the newest mail came */
 	struct tls_sessions *sessions; /* NULL: none */
 };
 
@@ -150,7 +151,6 @@ struct tls_client *tls_client_new(const struct tls_client_config *config, struct
 	c->depth = config->depth < TLS_CHAIN_MAX ? config->depth : TLS_CHAIN_MAX - 1;
 	c->several_labels = config->several_labels;
 	c->floor_wanted = config->clock_floor;
-	c->floor = BUILD_SECONDS;
 	if (config->sessions > 0) {
 		c->sessions = tls_sessions_new(config->sessions, config->session_seconds);
 	}
@@ -176,7 +176,7 @@ void tls_client_free(struct tls_client *c)
 
 void tls_client_seen(struct tls_client *c, int64_t when)
 {
-	c->floor = when > c->floor ? when : c->floor;
+	c->seen = when > c->seen ? when : c->seen;
 }
 
 /* refresh_own - follow the files of our certificate; what cannot be loaded changes nothing */
@@ -208,21 +208,25 @@ static void refresh_own(struct tls_client *c)
 	c->keys = fresh;
 }
 
+/* instead_of_clock - when, which is said once */
+static int64_t instead_of_clock(struct tls_client *c, int64_t when)
+{
+	char text[DATE_SIZE];
+
+	if (!c->floor_said) {
+		c->floor_said = true;
+		date_rfc5322(text, when, false);
+		log_warn("the clock is not set: certificates are judged by %s", text);
+	}
+	return when;
+}
+
 /* the_time - by which certificates are judged */
 static int64_t the_time(struct tls_client *c)
 {
 	int64_t now = time(NULL);
-	char text[DATE_SIZE];
 
-	if (!c->floor_wanted || now >= c->floor) {
-		return now;
-	}
-	if (!c->floor_said) {
-		c->floor_said = true;
-		date_rfc5322(text, c->floor, false);
-		log_warn("the clock is not set: certificates are judged by %s", text);
-	}
-	return c->floor;
+	return c->floor_wanted && now < BUILD_SECONDS ? instead_of_clock(c, BUILD_SECONDS) : now;
 }
 
 /* ---- The chain comes ---- */
@@ -274,6 +278,27 @@ static struct client_side *side_of(struct collector *c)
 	return (struct client_side *)(void *)((char *)c - offsetof(struct client_side, collector));
 }
 
+/* judge - by the clock, and where that is too early, by the newest mail */
+static struct tls_verdict *judge(struct client_side *s, const struct slice *certs)
+{
+	const struct collector *c = &s->collector;
+	struct tls_client *client = s->client;
+	struct tls_verdict *v = tls_verify(certs, c->count, c->too_many, &s->judge), *later;
+
+	if (!v->early || !client->floor_wanted || client->seen <= s->judge.now) {
+		return v;
+	}
+	s->judge.now = client->seen;
+	later = tls_verify(certs, c->count, c->too_many, &s->judge);
+	if (later->peer.status <= v->peer.status) {
+		tls_verdict_unref(later);
+		return v;
+	}
+	(void)instead_of_clock(client, client->seen);
+	tls_verdict_unref(v);
+	return later;
+}
+
 /* end_chain - judge it; only a key that we cannot use ends the handshake */
 static unsigned end_chain(const br_x509_class **class)
 {
@@ -294,7 +319,7 @@ static unsigned end_chain(const br_x509_class **class)
 	}
 	tls_verdict_unref(s->verdict);
 	s->verdict = NULL;
-	s->verdict = tls_verify(certs, c->count, c->too_many, &s->judge);
+	s->verdict = judge(s, certs);
 	buf_free(&c->der);
 	return 0;
 }

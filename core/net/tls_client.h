@@ -26,7 +26,7 @@ struct tls_client_config {
 	const struct tls_server_config *own; /* our certificate; NULL: none */
 	unsigned depth;                      /* certificates of a chain, at most */
 	bool several_labels;                 /* a wildcard stands for more than one label */
-	bool clock_floor; /* dates are never compared with an older clock than this build's */
+	bool clock_floor; /* a clock older than this build, or than mail, may be wrong */
 	size_t sessions;  /* to resume, at most; 0: none */
 	int64_t session_seconds;
 };
@@ -38,7 +38,7 @@ struct tls_client_config {
  */
 struct tls_client *tls_client_new(const struct tls_client_config *config, struct buf *error);
 void tls_client_free(struct tls_client *c); /* after its connections */
-/* Mail of this time has been seen: the clock floor is at least that. */
+/* Mail of this time has been seen: what is valid by then is not too early. */
 void tls_client_seen(struct tls_client *c, int64_t when);
 
 /* By what a server shows that it is the right one. */

@@ -616,6 +616,45 @@ TEST(tls_client, a_device_without_a_clock)
 	free_pki(p);
 }
 
+TEST(tls_client, the_clock_was_ahead)
+{
+	struct pki *p = new_pki();
+	struct tls_client *client = new_client(p->ca_file, 0);
+	const struct buf *certs[] = { &p->leaf, &p->middle };
+	struct tls_target target = target_for(&mx);
+	int64_t now = time(NULL);
+	struct tls_pair pair;
+
+	/* Mail came while it said that it was thirty years later: nothing expires by that. */
+	log_open("unit", LOG_TO_STDERR);
+	cert_make(&p->leaf,
+		&(struct cert_spec){ .subject = "The Server",
+			.issuer = "Middle",
+			.hosts = "mx.example",
+			.key = &p->key,
+			.signer = &p->middle_key,
+			.until = now + 86400 });
+	tls_client_seen(client, now + 30 * 366 * 86400LL);
+	pair = call(p, certs, 2, client, &target);
+	CHECK_INT(tls_peer(pair.client)->status, TLS_PEER_VERIFIED);
+	tls_pair_free(&pair);
+	/* What is too early stays too early when it is over by then. */
+	buf_reset(&p->leaf);
+	cert_make(&p->leaf,
+		&(struct cert_spec){ .subject = "The Server",
+			.issuer = "Middle",
+			.hosts = "mx.example",
+			.key = &p->key,
+			.signer = &p->middle_key,
+			.from = now + 86400,
+			.until = now + 2 * 86400 });
+	pair = call(p, certs, 2, client, &target);
+	CHECK_STR(tls_peer(pair.client)->reason, "certificate not yet valid");
+	tls_pair_free(&pair);
+	tls_client_free(client);
+	free_pki(p);
+}
+
 TEST(tls_client, our_own_certificate)
 {
 	struct pki *p = new_pki();
