@@ -20,7 +20,8 @@
 
 /* all of SQL for sqlite: maps of databases that others made (about 110 KB);
  * without it a database with views, triggers, foreign keys, generated columns
- * or UTF-16 text, and queries with them or with WITH, are errors */
+ * or UTF-16 text, queries with them or with WITH, and `postqueue --sql' are
+ * errors */
 #ifndef FEATURE_SQL
 #define FEATURE_SQL 1
 #endif

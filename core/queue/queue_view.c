@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "config/features.h"
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -78,6 +79,10 @@ int queue_select(const char *dir, const char *sql,
 	int rc = -1;
 
 	*error_r = NULL;
+	if (!FEATURE_SQL) {
+		*error_r = mem_strdup("this build has no FEATURE_SQL, which views need");
+		return -1;
+	}
 	if (!is_question(sql)) {
 		*error_r = mem_strdup("only SELECT can be asked");
 		return -1;
