@@ -20,7 +20,7 @@ from flow import PILLARBOX, wait_for
 
 SENT, DEFERRED, BOUNCED = 0, 1, 2
 RELAYED, PASSED_ON = 1 << 10, 2 << 10
-SUSPECT = 1
+SUSPECT, UNANSWERED = 1, 2         # DELIVERY_* of ipc/delivery.h
 NEW, SCAN, FLUSH, FLUSH_ID, FLUSH_SITE = 1, 2, 3, 4, 5
 INCOMING, IN_DEFERRED, HOLD = 0, 1, 2
 
