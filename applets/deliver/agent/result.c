@@ -14,6 +14,10 @@ static void on_client_turn(struct loop_hook *hook)
 {
 	struct agent_client *c = hook->owner;
 
+	/* What is told is never asked again: if we are killed now, the log has it. */
+	if (c->answers.len > 0) {
+		log_flush();
+	}
 	c->io->resume(c->io);
 }
 
