@@ -146,9 +146,8 @@ static void show_recipient(struct cat *c, const struct queue_recipient *r)
 {
 	attribute(c, "dsn_orig_rcpt", r->orcpt);
 	number_attribute(c, "notify_flags", r->notify);
-	if (*r->original != '\0') {
-		record(c, 'O', "original_recipient", r->original);
-	}
+	/* The queue has it only where it is another. */
+	record(c, 'O', "original_recipient", *r->original != '\0' ? r->original : r->address);
 	record(c, r->done ? 'D' : 'R', r->done ? "done_recipient" : "recipient", r->address);
 }
 

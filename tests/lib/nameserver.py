@@ -43,12 +43,12 @@ def pack_record(name, kind, value):
 
 
 class NameServer:
-    def __init__(self, zone=None, address="127.0.0.1"):
+    def __init__(self, zone=None, address="127.0.0.1", port=0):
         self.zone = {name.lower(): list(rows) for name, rows in (zone or {}).items()}
         self.fault, self.questions = {}, []
         self.authentic = False
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((address, 0))
+        self.socket.bind((address, port))
         self.port = self.socket.getsockname()[1]
         self.text = "%s:%d" % (address, self.port)
         threading.Thread(target=self.serve, daemon=True).start()

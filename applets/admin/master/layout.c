@@ -31,6 +31,8 @@ const struct layout_dir layout_dirs[] = {
 	{ "public", 0755, true, S_IWGRP | S_IWOTH },
 	{ "maildrop", 01733, true, S_IRGRP | S_IROTH },
 	{ QUEUE_SUBDIR, 0700, true, S_IRWXG | S_IRWXO },
+	{ "defer", 0700, true, S_IRWXG | S_IRWXO },
+	{ "deferred", 0700, true, S_IRWXG | S_IRWXO },
 };
 
 const size_t layout_dir_count = ARRAY_LEN(layout_dirs);

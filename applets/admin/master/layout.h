@@ -14,6 +14,7 @@
  *		public		owner	0755	sockets that users' programs speak to
  *		maildrop	owner	1733	mail handed in while nobody listens
  *		queue		owner	0700	queue.db and what belongs to it
+ *		defer, deferred	owner	0700	empty: commands of users look into them
  *
  * The owner is mail_owner. queue_directory itself is root's, so that nobody can exchange what is
  * in it; below the others root works as their owner, or by descriptor. Started by an ordinary
