@@ -9,6 +9,7 @@
 
 #include "queue/queue_read.h"
 #include "applets/queue/qmgr/load.h"
+#include "applets/queue/qmgr/mirror.h"
 #include "applets/queue/qmgr/qmgr.h"
 
 /* is_deleted - is it gone from the queue? What cannot be read is not */
@@ -48,6 +49,7 @@ size_t changed_take(struct qmgr *m, const queue_id *ids, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		struct job *j = job_find(m, ids[i]);
 
+		mirror_look(m, ids[i]);
 		if (j != NULL) {
 			job_end_routing(j);
 		}

@@ -102,6 +102,7 @@ static void begin(struct qmgr *m)
 		showq_start(m);
 	}
 	load_start(m);
+	mirror_start(m);
 }
 
 /* on_claim - after a reload the one before us still waits for answers */
@@ -120,6 +121,7 @@ static void on_claim(struct timer *t)
 static void free_all(struct qmgr *m)
 {
 	control_stop(m);
+	mirror_stop(m);
 	peers_close(&m->showq);
 	transports_free(&m->transports);
 	jobs_free(m);
@@ -150,6 +152,7 @@ int qmgr_main(int argc, char **argv)
 	}
 	/* What agents did cannot be undone: a commit that fails is tried until it succeeds. */
 	queue_keep_failed(m->queue, true);
+	m->mirror.dir = -1;
 	settle_init(m);
 	dispatch_init(m);
 	map_wait_at_most(MAP_LOOP_WAIT_MS);

@@ -14,6 +14,7 @@
 #include "applets/daemon/service.h"
 #include "applets/queue/qmgr/job.h"
 #include "applets/queue/qmgr/load.h"
+#include "applets/queue/qmgr/mirror.h"
 #include "applets/queue/qmgr/peer.h"
 #include "applets/queue/qmgr/succession.h"
 #include "applets/queue/qmgr/transport.h"
@@ -25,6 +26,7 @@
  *	succession.c	a reload: what is under way stays with the elder until it is answered
  *	changed.c	what postsuper has changed in the queue under our hands
  *	settle.c	what a turn's answers mean for the queue; the commit
+ *	mirror.c	marker files of what is deferred, for commands that count files
  *	load.c		which message next: incoming, due, flushed
  *	job_load.c	a message becomes active; elders.c: unless another queue manager has it
  *	dispatch.c	recipients are routed, results come back
@@ -72,6 +74,7 @@ struct qmgr {
 	struct transports transports;
 	struct load load;
 	struct succession succession;
+	struct mirror mirror;
 	struct peers control, showq;
 
 	bool running; /* this process is the queue manager (queue_claim) */

@@ -292,6 +292,7 @@ static void go_on(struct qmgr *m, struct job *j)
 		load_due_at(m, j->retry_at);
 	}
 	if (j->gone || j->kept) {
+		mirror_put(m, j->id, j->kept);
 		leave(m, j);
 		return;
 	}
