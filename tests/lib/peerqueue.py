@@ -49,7 +49,7 @@ class PostfixQueue(peer.Postfix):
 
     def send(self, sender, *recipients, options=(), content=b"Subject: s\n\nbody\n"):
         """By sendmail, as root. What it printed."""
-        done = self.run("sendmail", "-f", sender, *options, "--", *recipients, input=content)
+        done = self.run("sendmail", "-i", "-f", sender, *options, "--", *recipients, input=content)
         assert done.returncode == 0, done
         return done.stdout
 
