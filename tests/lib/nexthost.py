@@ -135,7 +135,12 @@ class Dialogue:
         elif self.mechanism == "XOAUTH2":
             found = re.match(r"user=(.*?)\x01auth=Bearer (.*?)\x01\x01", (first or self.ask(b"")).decode())
             user, password = found.groups()
+        elif self.mechanism == "OAUTHBEARER":
+            found = re.match(r"n,a=(.*?),\x01(?:.*\x01)?auth=Bearer (.*?)\x01\x01", (first or self.ask(b"")).decode())
+            user, password = found.groups()
         good = password is not None and self.host.accounts.get(user) == password
+        if not good and self.mechanism in ("XOAUTH2", "OAUTHBEARER"):
+            self.ask(b'{"status":"invalid_token"}')     # answered by an empty line or one byte (RFC 7628 3.2.3)
         if self.reply("AUTH", (user, password), "235 2.7.0 ok" if good else "535 5.7.8 Error: authentication failed"):
             self.user = user
 
