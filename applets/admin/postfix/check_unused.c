@@ -63,19 +63,22 @@ static bool is_restriction_list(const char *name)
 	return str_starts(name, "smtpd_") && str_ends(name, "_restrictions");
 }
 
-/* is_partial - code reads it and does less than it says (local warns of mail that comes to one) */
-static bool is_partial(const char *name)
+/*
+ * is_moot - nothing is missing though nothing reads it: no biff is said; TLS sessions are kept, in
+ * memory; places of files that are not ours
+ */
+static bool is_moot(const char *name, const char *value)
 {
-	static const char names[][25] = { "canonical_maps", "fallback_transport",
-		"fallback_transport_maps", "mailbox_transport", "mailbox_transport_maps",
-		"recipient_canonical_maps" };
+	static const char names[][32] = { "html_directory", "lmtp_tls_session_cache_database",
+		"manpage_directory", "meta_directory", "readme_directory", "sample_directory",
+		"shlib_directory", "smtp_tls_session_cache_database" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		if (strcmp(name, names[i]) == 0) {
 			return true;
 		}
 	}
-	return false;
+	return strcmp(name, "biff") == 0 && strcmp(value, "no") == 0;
 }
 
 /* is_of_service - smtp_destination_rate_delay, where the one for all transports is not acted on */
@@ -111,12 +114,10 @@ static void look_at(struct unused *u, const char *where, const char *name, const
 		bool refused = conf_guard_refuses(name, value) &&
 			(u->postscreen || !str_starts(name, "postscreen_"));
 
-		if (type == PARAM_TYPE_OTHER || refused) {
+		if (refused || (type == PARAM_TYPE_OTHER && !is_moot(name, value))) {
 			tell(u, where, name, refused);
 		}
 	} else if (is_of_service(name)) {
-		tell(u, where, name, false);
-	} else if (is_partial(name) && *value != '\0') {
 		tell(u, where, name, false);
 	}
 }
