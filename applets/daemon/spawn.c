@@ -95,7 +95,7 @@ static bool place_fds(const struct sv_start *start, int control, int log, int *s
 /* keep - these few of our own variables go on to children */
 static size_t keep(const char **env, size_t count)
 {
-	static const char *const names[] = { "TZ", "MAIL_CONFIG", "ASAN_OPTIONS", "UBSAN_OPTIONS",
+	static const char names[][14] = { "TZ", "MAIL_CONFIG", "ASAN_OPTIONS", "UBSAN_OPTIONS",
 		"LSAN_OPTIONS" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {

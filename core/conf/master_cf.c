@@ -104,7 +104,7 @@ static bool number(struct slice text, int *out)
 
 static int read_type(struct row *r, struct master_service *s)
 {
-	static const char *const names[] = {
+	static const char names[][5] = {
 		[SERVICE_INET] = "inet",
 		[SERVICE_UNIX] = "unix",
 		[SERVICE_FIFO] = "fifo",

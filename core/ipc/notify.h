@@ -24,7 +24,8 @@ enum qmgr_message {
 	 * count, ids: a command has changed or removed these in the queue. What no agent has is let
 	 * go, and picked up anew if it is to be. Only from our own. Answer: how many agents have.
 	 */
-	QMGR_CHANGED = 6
+	QMGR_CHANGED = 6,
+	QMGR_VERIFY = 7 /* is this an address? ipc/verify.h. Only from our own */
 };
 /* Answer to a flush: one number. */
 enum qmgr_answer { QMGR_OK, QMGR_BAD /* no such id, bad domain */, QMGR_DENIED };

@@ -32,7 +32,8 @@ struct map_question {
 	struct map_question *behind; /* in the server's queue */
 	struct buf request;
 	int64_t since; /* clock_ms() */
-	bool again;    /* its connection broke: sent once more */
+	uint64_t serial;
+	bool again; /* its connection broke: sent once more */
 	/* Private to map_wait.c. */
 	struct map_wait *wait;
 	struct map_question *next;

@@ -562,9 +562,9 @@ bool mime_from_utf8(
 
 bool mime_charset_ascii(const char *name)
 {
-	static const char *const prefix[] = { "iso-8859-", "iso8859", "windows-125", "cp125",
-		"koi8-", "euc-", "latin" };
-	static const char *const whole[] = { "gb2312", "tis-620", "iso_8859-1" };
+	static const char prefix[][12] = { "iso-8859-", "iso8859", "windows-125", "cp125", "koi8-",
+		"euc-", "latin" };
+	static const char whole[][11] = { "gb2312", "tis-620", "iso_8859-1" };
 	size_t i;
 
 	if (is_utf8_name(name)) {

@@ -52,6 +52,7 @@ struct restrict_set {
 	struct hash actions;           /* access(5) right-hand sides that are lists, parsed */
 	bool *warned;                  /* by row: said that it is not acted on */
 	struct maps *login_maps;       /* smtpd_sender_login_maps */
+	struct verify_client *verify;  /* asks whether addresses take mail; NULL: not yet */
 	struct restrict_rule **tables; /* rules with an open table */
 	size_t table_count, table_cap;
 };
@@ -88,6 +89,7 @@ enum restrict_verdict restrict_enter(struct restrict_run *run, const struct rest
  */
 const char *restrict_split_dsn(struct restrict_run *run, const char **text, const char *def);
 
+restrict_fn restrict_unverified_sender, restrict_unverified_recipient;
 restrict_fn restrict_client_access, restrict_helo_access, restrict_sender_access,
 	restrict_recipient_access, restrict_sasl_access, restrict_etrn_access;
 

@@ -580,8 +580,8 @@ const struct restrict_row restrict_rows[] = {
 	{ "reject_unknown_sender_domain", 0, NULL },
 	{ "reject_unlisted_recipient", 0, rule_reject_unlisted_recipient },
 	{ "reject_unlisted_sender", 0, rule_reject_unlisted_sender },
-	{ "reject_unverified_recipient", 0, NULL },
-	{ "reject_unverified_sender", 0, NULL },
+	{ "reject_unverified_recipient", 0, restrict_unverified_recipient },
+	{ "reject_unverified_sender", 0, restrict_unverified_sender },
 	{ "sleep", ARG, NULL },
 };
 

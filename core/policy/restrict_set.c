@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "conf/params.h"
+#include "ipc/verify.h"
 #include "policy/restrict_internal.h"
 #include "policy/restrict_names.h"
 
@@ -118,6 +119,7 @@ void restrict_set_free(struct restrict_set *set)
 		maps_close(set->tables[i]->table);
 	}
 	maps_close(set->login_maps);
+	verify_client_free(set->verify);
 	mem_free(set->tables);
 	mem_free(set->warned);
 	hash_free(&set->actions, NULL);

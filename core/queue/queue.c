@@ -76,7 +76,7 @@ int64_t queue_schema(void)
 
 const char *queue_file_name(size_t n)
 {
-	static const char *const names[] = { "queue.db", "queue.db-wal", "queue.db-shm",
+	static const char names[][17] = { "queue.db", "queue.db-wal", "queue.db-shm",
 		"queue.db-journal", "queue.db.rescue", "queue.lock" };
 
 	return n < ARRAY_LEN(names) ? names[n] : NULL;

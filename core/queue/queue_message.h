@@ -16,11 +16,13 @@ enum {
 	QUEUE_F_LOCAL = 8,     /* submitted on this host (sendmail, pickup) */
 	QUEUE_F_RET_FULL = 16, /* RFC 3461 RET=FULL */
 	QUEUE_F_RET_HDRS = 32,
-	QUEUE_F_HOLD = 64,    /* begin in hold */
-	QUEUE_F_EXPIRE = 128, /* forced expire (postsuper -e) */
-	QUEUE_F_WARNED = 256, /* the delay notice was sent */
-	QUEUE_F_VERIFY = 512, /* sendmail -bv: nothing is delivered, only reported */
-	QUEUE_F_RECORD = 1024 /* sendmail -v: delivered, and all of it reported */
+	QUEUE_F_HOLD = 64,     /* begin in hold */
+	QUEUE_F_EXPIRE = 128,  /* forced expire (postsuper -e) */
+	QUEUE_F_WARNED = 256,  /* the delay notice was sent */
+	QUEUE_F_VERIFY = 512,  /* sendmail -bv: nothing is delivered, only reported */
+	QUEUE_F_RECORD = 1024, /* sendmail -v: delivered, and all of it reported */
+	QUEUE_F_PROBE =
+		2048 /* with QUEUE_F_VERIFY: the queue manager's own, to verify an address */
 };
 
 /*

@@ -29,15 +29,57 @@
 
 enum { STRIP_MAX = 50, DOMAIN_MAX = 255, LABEL_MAX = 63 };
 
+/* What decides where mail goes: that of mail, and (address_verify_...) that of probes. */
+struct ways {
+	const char *local_transport, *virtual_transport, *relay_transport, *default_transport;
+	const char *relayhost;
+	struct maps *transport, *sender_relayhost, *sender_transport;
+};
+
 /* param, compiled: what route_init() makes and route_free() takes. */
 static struct {
 	struct match_list *alias, *mailbox, *relay, *mynetworks;
 	struct maps *tables[TABLE_COUNT];
+	struct ways mail, probe;
 } compiled;
 
 struct maps *route_table(enum route_table t)
 {
 	return compiled.tables[t];
+}
+
+/* close_probe - a table of probes, unless it is that of mail */
+static void close_probe(struct maps *probe, const struct maps *mail)
+{
+	if (probe != mail) {
+		maps_close(probe);
+	}
+}
+
+/* open_probe - a table of probes: nearly always that of mail */
+static struct maps *open_probe(const char *probe, const char *mail, struct maps *opened)
+{
+	return strcmp(probe, mail) == 0 ? opened : maps_open(probe, 0);
+}
+
+/* set_ways - with the tables of mail open */
+static void set_ways(void)
+{
+	struct ways *mail = &compiled.mail;
+
+	*mail = (struct ways){ param.local_transport, param.virtual_transport,
+		param.relay_transport, param.default_transport, param.relayhost,
+		compiled.tables[TABLE_TRANSPORT], compiled.tables[TABLE_SENDER_RELAYHOST],
+		compiled.tables[TABLE_SENDER_TRANSPORT] };
+	compiled.probe = (struct ways){ param.address_verify_local_transport,
+		param.address_verify_virtual_transport, param.address_verify_relay_transport,
+		param.address_verify_default_transport, param.address_verify_relayhost,
+		open_probe(
+			param.address_verify_transport_maps, param.transport_maps, mail->transport),
+		open_probe(param.address_verify_sender_dependent_relayhost_maps,
+			param.sender_dependent_relayhost_maps, mail->sender_relayhost),
+		open_probe(param.address_verify_sender_dependent_default_transport_maps,
+			param.sender_dependent_default_transport_maps, mail->sender_transport) };
 }
 
 void route_free(void)
@@ -48,6 +90,9 @@ void route_free(void)
 	match_list_free(compiled.mailbox);
 	match_list_free(compiled.relay);
 	match_list_free(compiled.mynetworks);
+	close_probe(compiled.probe.transport, compiled.mail.transport);
+	close_probe(compiled.probe.sender_relayhost, compiled.mail.sender_relayhost);
+	close_probe(compiled.probe.sender_transport, compiled.mail.sender_transport);
 	for (int i = 0; i < TABLE_COUNT; i++) {
 		maps_close(compiled.tables[i]);
 	}
@@ -82,6 +127,7 @@ void route_init(void)
 	for (int i = 0; i < TABLE_COUNT; i++) {
 		compiled.tables[i] = maps_open(lists[i], 0);
 	}
+	set_ways();
 }
 
 int route_class_of(const char *domain, enum route_class *class_r)
@@ -224,15 +270,15 @@ static void set_transport(struct arena *a, struct route *r, const char *text, co
 
 /* sender_lookup - a table of the sender: 1 and the value, 0, -1 */
 static int sender_lookup(
-	struct arena *a, enum route_table t, const char *sender, const char **value_r)
+	struct arena *a, struct maps *maps, const char *sender, const char **value_r)
 {
 	struct buf value = BUF_INIT;
 	int rc;
 
-	if (maps_empty(compiled.tables[t])) {
+	if (maps_empty(maps)) {
 		return 0;
 	}
-	rc = lookup_address(a, compiled.tables[t], sender[0] != '\0' ? sender : "<>",
+	rc = lookup_address(a, maps, sender[0] != '\0' ? sender : "<>",
 		LOOKUP_FULL | LOOKUP_DOMAIN | (sender[0] == '\0' ? LOOKUP_BARE : 0), &value, NULL,
 		NULL);
 	if (rc > 0) {
@@ -243,20 +289,20 @@ static int sender_lookup(
 }
 
 /* route_away - relay_domains and the rest: relayhost, sender-dependent next hops; 1 or -1 */
-static int route_away(struct arena *a, const char *sender, const char *domain, struct route *r)
+static int route_away(struct arena *a, const struct ways *w, const char *sender, const char *domain,
+	struct route *r)
 {
 	const char *hop = domain,
-		   *transport = r->class == ROUTE_RELAY ? param.relay_transport
-							: param.default_transport;
-	int rc = sender_lookup(a, TABLE_SENDER_RELAYHOST, sender, &hop);
+		   *transport = r->class == ROUTE_RELAY ? w->relay_transport : w->default_transport;
+	int rc = sender_lookup(a, w->sender_relayhost, sender, &hop);
 
 	if (rc == 0 || (rc > 0 && str_ieq(hop, "DUNNO"))) {
-		hop = param.relayhost[0] != '\0' ? param.relayhost : domain;
+		hop = w->relayhost[0] != '\0' ? w->relayhost : domain;
 	}
 	if (rc >= 0 && r->class == ROUTE_OTHER) {
 		const char *other = "";
 
-		rc = sender_lookup(a, TABLE_SENDER_TRANSPORT, sender, &other);
+		rc = sender_lookup(a, w->sender_transport, sender, &other);
 		if (rc > 0 && !str_ieq(other, "DUNNO")) {
 			transport = other;
 		}
@@ -269,29 +315,29 @@ static int route_away(struct arena *a, const char *sender, const char *domain, s
 }
 
 /* route_by_class - transport and next hop before transport_maps: 1, 0, -1 */
-static int route_by_class(struct arena *a, const char *sender, const char *domain, struct route *r)
+static int route_by_class(struct arena *a, const struct ways *w, const char *sender,
+	const char *domain, struct route *r)
 {
 	switch (r->class) {
 	case ROUTE_LOCAL:
-		set_transport(a, r, param.local_transport, domain);
+		set_transport(a, r, w->local_transport, domain);
 		return 1;
 	case ROUTE_ALIAS:
 		return reject(r, "5.1.1", "User unknown in virtual alias table");
 	case ROUTE_VIRTUAL:
-		set_transport(a, r, param.virtual_transport, domain);
+		set_transport(a, r, w->virtual_transport, domain);
 		return 1;
 	case ROUTE_RELAY:
 	case ROUTE_OTHER:
-		return route_away(a, sender, domain, r);
+		return route_away(a, w, sender, domain, r);
 	}
 	return reject(r, "5.3.0", "no such class");
 }
 
 /* transport_lookup - transport(5): the address, the domain, what is above it, "*" */
-static int transport_lookup(
-	struct arena *a, const char *address, const char *domain, struct buf *value)
+static int transport_lookup(struct arena *a, struct maps *maps, const char *address,
+	const char *domain, struct buf *value)
 {
-	struct maps *maps = compiled.tables[TABLE_TRANSPORT];
 	bool parent = match_parent_flag("transport_maps") != 0;
 	int rc = lookup_address(a, maps, address, LOOKUP_FULL, value, NULL, NULL);
 	const char *dot = domain;
@@ -307,16 +353,16 @@ static int transport_lookup(
 }
 
 /* apply_transport_maps - 1, or -1 */
-static int apply_transport_maps(
-	struct arena *a, const char *address, const char *domain, struct route *r)
+static int apply_transport_maps(struct arena *a, const struct ways *w, const char *address,
+	const char *domain, struct route *r)
 {
 	struct buf value = BUF_INIT;
 	int rc;
 
-	if (maps_empty(compiled.tables[TABLE_TRANSPORT]) || domain[0] == '\0') {
+	if (maps_empty(w->transport) || domain[0] == '\0') {
 		return 1;
 	}
-	rc = transport_lookup(a, address, domain, &value);
+	rc = transport_lookup(a, w->transport, address, domain, &value);
 	if (rc > 0) {
 		const char *text = arena_strdup(a, buf_str(&value));
 
@@ -408,7 +454,8 @@ static int apply_relocated(struct arena *a, const char *address, int rc, struct 
 }
 
 /* find_route - route_resolve(), with the error and retry transports as they were written */
-static int find_route(struct arena *a, const char *sender, const char *address, struct route *r)
+static int find_route(struct arena *a, const struct ways *w, const char *sender,
+	const char *address, struct route *r)
 {
 	const char *domain;
 	int rc = 1;
@@ -431,17 +478,24 @@ static int find_route(struct arena *a, const char *sender, const char *address, 
 	if (rc == 1 || no_recipient(address) || (domain[0] != '\0' && !valid_domain(domain))) {
 		return reject(r, "5.1.3", "bad address syntax");
 	}
-	rc = route_by_class(a, sender, domain, r);
+	rc = route_by_class(a, w, sender, domain, r);
 	/* transport_maps may say where even an address without a table entry goes. */
 	if (rc >= 0 && r->class != ROUTE_ALIAS) {
-		rc = apply_transport_maps(a, address, domain, r);
+		rc = apply_transport_maps(a, w, address, domain, r);
 	}
 	return rc >= 0 ? apply_relocated(a, address, rc, r) : rc;
 }
 
 int route_resolve(struct arena *a, const char *sender, const char *address, struct route *r)
 {
-	int rc = find_route(a, sender, address, r);
+	int rc = find_route(a, &compiled.mail, sender, address, r);
+
+	return rc == 1 ? answer(a, r) : rc;
+}
+
+int route_resolve_probe(struct arena *a, const char *sender, const char *address, struct route *r)
+{
+	int rc = find_route(a, &compiled.probe, sender, address, r);
 
 	return rc == 1 ? answer(a, r) : rc;
 }
@@ -520,7 +574,7 @@ const char *route_refusal(struct arena *a, const char *address)
 		!is_refuser(param.relay_transport) && !is_refuser(param.default_transport)) {
 		return NULL;
 	}
-	if (find_route(a, "", address, &r) != 1 || !is_refuser(r.transport) ||
+	if (find_route(a, &compiled.mail, "", address, &r) != 1 || !is_refuser(r.transport) ||
 		renamed(a, address) != 0) {
 		return NULL;
 	}

@@ -46,6 +46,8 @@ struct route {
  * -1: try again later (a table does not answer, retry transport).
  */
 int route_resolve(struct arena *a, const char *sender, const char *address, struct route *r);
+/* The same for an address probe: address_verify_..._transport and the like. */
+int route_resolve_probe(struct arena *a, const char *sender, const char *address, struct route *r);
 
 /*
  * Is the client one of mynetworks (mynetworks_style when mynetworks is not set)? 1, 0, -1

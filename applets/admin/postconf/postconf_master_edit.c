@@ -70,7 +70,7 @@ static void set_error(struct master_edit *e, const char *what, const char *text)
 /* check_field - a fatal error unless the value can stand in that column; whole: for the text */
 static void check_field(size_t column, const char *value, const char *whole)
 {
-	static const char *const types[] = { "inet", "unix", "fifo", "pass", "unix-dgram" };
+	static const char types[][11] = { "inet", "unix", "fifo", "pass", "unix-dgram" };
 	size_t digits = strspn(value, "0123456789");
 	bool good = *value != '\0', dash = strcmp(value, "-") == 0;
 

@@ -18,6 +18,7 @@
 #include "applets/queue/qmgr/load.h"
 #include "applets/queue/qmgr/qmgr.h"
 #include "applets/queue/qmgr/qmgr_sockets.h"
+#include "applets/queue/qmgr/verify/verify.h"
 
 enum { IDS_MAX = 4096 };
 
@@ -115,6 +116,8 @@ static bool on_message(struct peer *p, struct wire *w)
 	case QMGR_NEW:
 	case QMGR_CHANGED:
 		return ours && take_ids(m, p, kind, w);
+	case QMGR_VERIFY:
+		return ours && verify_take(m, p, w);
 	case QMGR_SCAN:
 		if (ours) {
 			load_scan(m);
@@ -151,6 +154,7 @@ void control_start(struct qmgr *m)
 	m->control.list = param.authorized_flush_users;
 	m->control.message = on_message;
 	m->control.known = decide;
+	m->control.gone = verify_forget;
 	peers_listen(&m->control, m->loop, m, fd);
 }
 

@@ -120,7 +120,9 @@ void dispatch_submit(struct qmgr *m, struct job *j)
 			continue;
 		}
 		map_wait_enter(&w->wait);
-		rc = route_resolve(a, j->sender, r->address, &route);
+		rc = (j->flags & QUEUE_F_PROBE) != 0
+			? route_resolve_probe(a, j->sender, r->address, &route)
+			: route_resolve(a, j->sender, r->address, &route);
 		full = full || map_is_full();
 		ahead += full;
 		if (map_wait_leave(&w->wait)) {

@@ -37,6 +37,7 @@ void job_enter(struct qmgr *m, struct job *j)
 	j->hash_next = *slot;
 	*slot = j;
 	m->job_count++;
+	m->probe_count += (j->flags & QUEUE_F_PROBE) != 0;
 }
 
 struct job *job_find(struct qmgr *m, queue_id id)
@@ -259,6 +260,7 @@ void job_free(struct qmgr *m, struct job *j)
 	}
 	*slot = j->hash_next;
 	m->job_count--;
+	m->probe_count -= (j->flags & QUEUE_F_PROBE) != 0;
 	job_free_rcpts(m, j);
 	free_list(j->added);
 	job_forget_known(j);

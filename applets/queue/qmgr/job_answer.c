@@ -182,7 +182,8 @@ void job_answer(struct qmgr *m, struct job *j, struct rcpt *r, const struct deli
 	if (r->state != RCPT_NEW && r->state != RCPT_WAITING) {
 		return;
 	}
-	if (j->deleted) {
+	/* That an address is an alias is all that a probe is to find out. */
+	if (j->deleted || (j->flags & QUEUE_F_PROBE) != 0) {
 		take(m, j, r, 0, a);
 		return;
 	}

@@ -24,6 +24,9 @@ static void close_peer(struct peer *p)
 {
 	struct peers *ps = p->peers;
 
+	if (ps->gone != NULL) {
+		ps->gone(p);
+	}
 	map_wait_end(&p->wait);
 	stream_close(&p->s);
 	*(p->prev != NULL ? &p->prev->next : &ps->first) = p->next;

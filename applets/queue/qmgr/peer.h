@@ -34,6 +34,7 @@ struct peers {
 	struct match_list *users;     /* the same, compiled when it is needed */
 	bool (*message)(struct peer *p, struct wire *w); /* false: close; NULL: none are expected */
 	void (*known)(struct peer *p); /* after its message: peer_is_allowed() can say more now */
+	void (*gone)(struct peer *p);  /* it is about to be freed; NULL */
 	void (*more)(struct peer *p);  /* a new one, all of out was sent, or as known(); NULL */
 };
 

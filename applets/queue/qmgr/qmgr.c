@@ -27,6 +27,7 @@
 #include "applets/queue/qmgr/settle.h"
 #include "applets/queue/qmgr/qmgr_sockets.h"
 #include "applets/queue/qmgr/succession.h"
+#include "applets/queue/qmgr/verify/verify.h"
 
 /* Below the bound of applets/daemon/service.c. */
 enum { STOP_MS = 4000, STOP_LOOK_MS = 10, CLAIM_MS = 20 };
@@ -123,6 +124,7 @@ static void free_all(struct qmgr *m)
 	control_stop(m);
 	mirror_stop(m);
 	peers_close(&m->showq);
+	verify_free(m);
 	transports_free(&m->transports);
 	jobs_free(m);
 	load_free(m);

@@ -33,6 +33,7 @@
  *	transport.c	which request goes to the agent next, fair between destinations
  *	agent.c		the wire to one delivery process
  *	dest.c		one destination: its queue, its window, its death
+ *	verify/		address probes: who asks, what is known, what comes back
  *	job_answer.c	what an answer means for a recipient
  *	settle_touch.c	what had an answer is settled at the end of the turn
  *	notice.c	bounces, delay warnings, success reports
@@ -76,6 +77,8 @@ struct qmgr {
 	struct succession succession;
 	struct mirror mirror;
 	struct peers control, showq;
+	struct verify *verify; /* verify/; NULL: nobody has asked yet */
+	size_t probe_count;    /* jobs that are probes */
 
 	bool running; /* this process is the queue manager (queue_claim) */
 	bool stopping;

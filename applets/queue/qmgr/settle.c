@@ -23,6 +23,7 @@
 #include "applets/queue/qmgr/notice.h"
 #include "applets/queue/qmgr/post.h"
 #include "applets/queue/qmgr/qmgr.h"
+#include "applets/queue/qmgr/verify/verify.h"
 
 enum { COMMIT_GAP_MS = 5, RETRY_MS = 1000, ATTEMPTS_MAX = 100000 };
 
@@ -147,7 +148,7 @@ static void defer(struct qmgr *m, struct job *j, bool warned)
 
 /*
  * trace_part - what has become of it is reported, whatever that is; sendmail -bv wants no more than
- * that. 0; 1 the report waits
+ * that, and a probe that the one who asked knows. 0; 1 the report waits
  */
 static int trace_part(struct qmgr *m, struct job *j)
 {
@@ -155,6 +156,12 @@ static int trace_part(struct qmgr *m, struct job *j)
 	int rc;
 
 	if (!job_is_traced(j)) {
+		return 0;
+	}
+	if ((j->flags & QUEUE_F_PROBE) != 0) {
+		verify_result(m, j);
+		change_state(j, RCPT_DEFERRED, RCPT_DONE);
+		change_state(j, RCPT_BOUNCED, RCPT_DONE);
 		return 0;
 	}
 	rc = notice_trace(m, j);

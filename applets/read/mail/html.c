@@ -116,9 +116,9 @@ static struct slice find_href(struct slice tag)
 /* act - on a tag: its name, whether it closes, all of it */
 static void act(struct html *h, struct slice name, bool closes, struct slice tag)
 {
-	static const char *const silent[] = { "script", "style", "head" };
-	static const char *const lines[] = { "br", "div", "tr", "li", "dt", "dd", "option", "hr" };
-	static const char *const paragraphs[] = { "p", "h1", "h2", "h3", "h4", "h5", "h6", "table",
+	static const char silent[][7] = { "script", "style", "head" };
+	static const char lines[][7] = { "br", "div", "tr", "li", "dt", "dd", "option", "hr" };
+	static const char paragraphs[][11] = { "p", "h1", "h2", "h3", "h4", "h5", "h6", "table",
 		"ul", "ol", "pre", "blockquote" };
 
 	for (size_t i = 0; i < ARRAY_LEN(silent); i++) {

@@ -23,6 +23,7 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "address/rewrite.h"
+#include "address/verify_sender.h"
 #include "route/resolve.h"
 #include "applets/receive/smtpd/intake.h"
 
@@ -246,11 +247,12 @@ void check_stage(
 		break;
 	}
 	/*
-	 * RFC 5321 4.5.1: whoever has trouble with us can always reach a person. And what is
-	 * thrown away needs no check.
+	 * RFC 5321 4.5.1: whoever has trouble with us can always reach a person. Whom we probe may
+	 * look whether we are there. And what is thrown away needs no check.
 	 */
-	if (s->d->stand_alone || (stage == CHECK_RCPT && str_ieq(what, "postmaster")) ||
-		s->tx.discard) {
+	if (s->d->stand_alone || s->tx.discard ||
+		(stage == CHECK_RCPT &&
+			(str_ieq(what, "postmaster") || verify_sender_is(&s->scratch, what)))) {
 		then(s, true, &c->run);
 		return;
 	}

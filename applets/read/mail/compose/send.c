@@ -137,7 +137,7 @@ static char *type_of_file(const char *path, const char *ending)
 /* type_by_name - of ~/.mime.types, /etc/mime.types, else of the few that everybody sends; NULL */
 static char *type_by_name(struct mail_state *mail, const char *name)
 {
-	static const char *const common[] = { "application/pdf pdf", "application/zip zip",
+	static const char common[][26] = { "application/pdf pdf", "application/zip zip",
 		"application/gzip gz tgz", "application/json json", "application/xml xml",
 		"image/png png", "image/jpeg jpg jpeg", "image/gif gif", "image/svg+xml svg",
 		"text/html html htm", "text/csv csv", "message/rfc822 eml" };
