@@ -14,6 +14,10 @@ static void on_stop(struct service *s, bool soon)
 	struct agent_host *h = s->owner;
 
 	if (soon) {
+		h->ending = true;
+		if (h->class->may_drop != NULL) {
+			agent_drop(h);
+		}
 		agent_clients_drain(h);
 	} else {
 		/* What has come is done; a client that has nothing here is let go. */

@@ -47,6 +47,32 @@ void agent_release(struct agent_request *q)
 	}
 }
 
+void agent_abandon(struct agent_request *q)
+{
+	q->open = 1; /* whoever keeps it, and those that are left */
+	agent_release(q);
+}
+
+void agent_drop(struct agent_host *h)
+{
+	struct agent_request *q, *next;
+
+	for (q = h->wait_first; q != NULL; q = next) {
+		next = q->wait_next;
+		agent_request_free(h, q);
+	}
+	h->wait_first = NULL;
+	h->wait_tail = &h->wait_first;
+	for (size_t i = 0; i < 1 << AGENT_UNDERWAY_BITS; i++) {
+		for (q = h->underway[i]; q != NULL; q = next) {
+			next = q->underway_next;
+			if (h->class->may_drop(q)) {
+				agent_abandon(q);
+			}
+		}
+	}
+}
+
 bool agent_is_wanted(const struct agent_request *q)
 {
 	return q->client != NULL;

@@ -34,6 +34,10 @@ void agent_log(
 /* The recipient is decided: logged if res->relay is there, answered. After the last q is gone. */
 void agent_answer(struct agent_request *q, const struct delivery_recipient *r,
 	const struct agent_result *res);
+/* At the end of the process: recipients that are left get no answer, and q is gone. */
+void agent_abandon(struct agent_request *q);
+/* ... and all that class->may_drop() names, and those that were not begun. */
+void agent_drop(struct agent_host *h);
 /* Does anybody still wait for it? */
 bool agent_is_wanted(const struct agent_request *q);
 /* Between these two it does not end under the caller's hands. */

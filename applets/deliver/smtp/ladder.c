@@ -120,6 +120,13 @@ void ladder_end(struct agent_request *q)
 	leave_site(d);
 }
 
+bool ladder_may_drop(const struct agent_request *q)
+{
+	const struct delivery *d = (const struct delivery *)q;
+
+	return !d->begun || smtp_client_stage(d->link->client) != SMTP_STAGE_DATA_DONE;
+}
+
 /* ---- A connection ---- */
 
 /* note_failed - the connection could not be made */
@@ -451,6 +458,8 @@ void ladder_next(struct delivery *d)
 {
 	if (d->left == 0) {
 		finish(d);
+	} else if (d->g->host.ending) {
+		agent_abandon(&d->q);
 	} else if (d->cached) {
 		d->cached = false;
 		find_hosts(d);

@@ -144,6 +144,7 @@ int smtp_main(int argc, char **argv)
 	static const struct agent_class class = { .size = sizeof(struct delivery),
 		.begin = ladder_begin,
 		.end = ladder_end,
+		.may_drop = ladder_may_drop,
 		.repeats = true };
 	struct smtp_agent *g = mem_alloc(sizeof(*g));
 	int status;
