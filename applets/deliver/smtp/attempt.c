@@ -90,6 +90,7 @@ static bool was_dead(struct delivery *d)
 		}
 	}
 	d->visited = NULL;
+	d->dead = true;
 	return true;
 }
 

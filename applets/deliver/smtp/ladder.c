@@ -284,9 +284,37 @@ void ladder_link_freed(struct links *ls)
 	}
 }
 
+/*
+ * use_address - a connection at rest to the host whose turn it is, which mail for another domain
+ * has had. Where there are passwords they may be another's
+ */
+static bool use_address(struct delivery *d)
+{
+	const struct smtp_host *h = &d->hosts[d->host - 1];
+	struct smtp_agent *g = d->g;
+	bool fresh = d->dead || g->settings.sasl_auth_enable || delivery_site(d)->path != NULL;
+	struct link *l = fresh ? NULL
+			       : link_cache_take_host(&g->cache, h->name, h->address,
+					 delivery_site(d)->port, d->policy);
+
+	d->dead = false;
+	if (l == NULL) {
+		return false;
+	}
+	drop_policy(d);
+	d->by_address = true;
+	d->link = l;
+	l->alone = d->alone;
+	attempt_start(d);
+	return true;
+}
+
 /* reach - connect to the host, now or when there is room */
 static void reach(struct delivery *d)
 {
+	if (use_address(d)) {
+		return;
+	}
 	if (d->g->wait_first == NULL && has_room(d->g)) {
 		connect_host(d);
 	} else {
@@ -464,10 +492,12 @@ void ladder_next(struct delivery *d)
 		d->cached = false;
 		find_hosts(d);
 	} else {
-		if (d->plain_due) { /* the same address again */
+		/* The same address again. */
+		if (d->plain_due || (d->by_address && d->dead)) {
 			d->host--;
 			d->tried--;
 		}
+		d->by_address = false;
 		next_host(d);
 	}
 }
@@ -507,6 +537,7 @@ static bool is_allowed(struct delivery *d, const struct link *l)
 static void adopt(struct delivery *d, struct link *l)
 {
 	d->cached = true;
+	d->dead = false;
 	d->final_host = d->final_site && l->alone;
 	d->visited = arena_strdup(&d->q.arena, l->address);
 	d->link = l;

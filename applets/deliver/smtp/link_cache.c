@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "applets/deliver/smtp/tls_policy.h"
 
 enum { PLACES_MAX = 1000, SECOND = 1000 };
 
@@ -128,7 +129,8 @@ void link_cache_put(struct link_cache *c, const char *key, struct link *l)
 	link_use(l, &idle_events, c);
 	stream_idle(&l->stream, 0);
 	buf_free(&l->in);
-	if (l->key == NULL) {
+	if (l->key == NULL || strcmp(l->key, key) != 0) {
+		mem_free(l->key);
 		l->key = mem_strdup(key);
 	}
 	l->idle_next = hash_set(&c->idle, key, l);
@@ -145,6 +147,22 @@ struct link *link_cache_take(struct link_cache *c, const char *key)
 		take_out(c, l);
 	}
 	return l;
+}
+
+struct link *link_cache_take_host(struct link_cache *c, const char *host, const char *address,
+	int port, const struct tls_policy *policy)
+{
+	for (struct hash_entry *e = hash_next(&c->idle, NULL); e != NULL;
+		e = hash_next(&c->idle, e)) {
+		for (struct link *l = e->value; l != NULL; l = l->idle_next) {
+			if (l->port == port && strcmp(l->address, address) == 0 &&
+				str_ieq(l->host, host) && tls_policy_same(l->policy, policy)) {
+				take_out(c, l);
+				return l;
+			}
+		}
+	}
+	return NULL;
 }
 
 bool link_cache_evict(struct link_cache *c)

@@ -33,6 +33,9 @@ bool link_cache_wants(const struct link_cache *c, const char *key, const struct 
 void link_cache_put(struct link_cache *c, const char *key, struct link *l);
 /* The caller's now; NULL: there is none. */
 struct link *link_cache_take(struct link_cache *c, const char *key);
+/* One to this host, made for whatever next hop, with TLS as this policy has it; or NULL. */
+struct link *link_cache_take_host(struct link_cache *c, const char *host, const char *address,
+	int port, const struct tls_policy *policy);
 /* Somebody else needs the room: one of them goes. False: there is none. */
 bool link_cache_evict(struct link_cache *c);
 

@@ -91,6 +91,8 @@ struct delivery {
 	const char *visited;
 	bool alone;            /* the site has one address */
 	bool cached;           /* a connection at rest is being tried, or was */
+	bool by_address;       /* ... one of another next hop, to the host whose turn it is */
+	bool dead;             /* ... which was dead */
 	bool final_site;       /* no other is tried after this one */
 	bool final_host;       /* nor another host */
 	bool plain, plain_due; /* TLS has failed and may be gone without */
