@@ -9,8 +9,8 @@
 
 /*
  * address_verify_map: what probes have found out, in an SQLite file that outlives the process. It
- * may be lost at any moment: then probes find it out again. So nothing here fails: what cannot be read
- * is not known, what cannot be written is said once.
+ * may be lost at any moment: then probes find it out again. So nothing here fails: what cannot be
+ * read is not known, what cannot be written is said once.
  */
 struct verify_cache;
 
