@@ -38,8 +38,7 @@ enum { DEPTH_MAX = 100, TARGETS_MAX = 50000 };
 /* alias_maps, opened. */
 static struct {
 	struct maps *aliases;
-	struct maps *commands; /* mailbox_command_maps */
-	struct hash warned;    /* .forward files everybody can read */
+	struct hash warned; /* .forward files everybody can read */
 	/* all of the tables are root's own: includes are read as root */
 	bool trusted;
 } compiled;
@@ -62,6 +61,8 @@ struct expander {
 	const char *domain; /* of the recipient we began with */
 	/* of the file being followed; NULL: default_privs */
 	const struct local_user *rights;
+	/* With its delimiter: what was no part of the key, and goes on to the addresses; "" none */
+	const char *unmatched;
 };
 
 /* The address being looked at. */
@@ -79,7 +80,6 @@ static void expand_address(struct expander *x, const char *address, const struct
 void expand_free(void)
 {
 	maps_close(compiled.aliases);
-	maps_close(compiled.commands);
 	hash_free(&compiled.warned, NULL);
 	mailbox_transports_close();
 	memset(&compiled, 0, sizeof(compiled));
@@ -89,7 +89,6 @@ void expand_init(void)
 {
 	expand_free();
 	compiled.aliases = maps_open(param.alias_maps, MAP_SOURCE_ALIAS);
-	compiled.commands = maps_open(param.mailbox_command_maps, 0);
 	compiled.trusted = alias_tables_trusted(param.alias_maps);
 	mailbox_transports_open();
 }
@@ -256,29 +255,6 @@ static const struct step *in_chain(const struct step *step, enum source source, 
 	return NULL;
 }
 
-/* command_of - mailbox_command_maps, mailbox_command; "" none, NULL temporary error */
-static const char *command_of(struct expander *x, const struct where *w, const struct local_user *u)
-{
-	struct buf value = BUF_INIT;
-	const char *result = param.mailbox_command;
-	int rc;
-
-	if (maps_empty(compiled.commands)) {
-		return result;
-	}
-	rc = lookup_address(x->a, compiled.commands, address_make(x->a, u->name, w->domain),
-		LOOKUP_FULL, &value, NULL, NULL);
-	if (rc == 0) {
-		/* The user's name is no part: it is what Postfix asks for. */
-		rc = maps_get(compiled.commands, u->name, &value);
-	}
-	if (rc != 0) {
-		result = rc > 0 ? arena_strdup(x->a, buf_str(&value)) : NULL;
-	}
-	buf_free(&value);
-	return result;
-}
-
 /* add_pass - to another transport, if one is named. True: it is added (or a problem) */
 static bool add_pass(
 	struct expander *x, const struct where *w, enum mailbox_transport which, bool again)
@@ -308,7 +284,7 @@ static void add_mailbox(
 	if (add_pass(x, w, MAILBOX_TRANSPORT, again)) {
 		return;
 	}
-	command = command_of(x, w, u);
+	command = mailbox_command_find(x->a, u->name, w->domain);
 	if (command == NULL) {
 		add_problem(x, TARGET_DEFER, w, "4.3.0", "mailbox_command_maps look-up failed");
 		return;
@@ -341,6 +317,16 @@ static void add_mailbox(
 static void expand_items(struct expander *x, const struct where *w, const char *text, size_t len,
 	const struct step *step);
 
+/* propagated - the extension that goes on to a list's addresses: it had no part in finding it */
+static const char *propagated(
+	struct expander *x, const struct where *w, const char *kind, bool matched)
+{
+	return !matched && w->extension[0] != '\0' &&
+			list_has(param.propagate_unmatched_extensions, kind)
+		? arena_printf(x->a, "%s%s", w->delimiter, w->extension)
+		: "";
+}
+
 /* include - an :include: file */
 static void include(
 	struct expander *x, const struct where *w, const char *path, const struct step *step)
@@ -348,6 +334,7 @@ static void include(
 	struct step next = { FROM_INCLUDE, path, step, step->depth + 1 };
 	const struct local_user *before = x->rights;
 	const struct local_user *as = before;
+	const char *unmatched = x->unmatched;
 	struct local_user *owner = arena_alloc(x->a, sizeof(*owner)), nobody;
 	struct buf text = BUF_INIT;
 	const char *why = "";
@@ -367,7 +354,11 @@ static void include(
 			x, rc < 0 ? TARGET_DEFER : TARGET_FAIL, w, rc < 0 ? "4.3.0" : "5.2.4", why);
 	} else {
 		x->rights = before != NULL ? before : owner;
+		if (!list_has(param.propagate_unmatched_extensions, "include")) {
+			x->unmatched = "";
+		}
 		expand_items(x, w, buf_str(&text), text.len, &next);
+		x->unmatched = unmatched;
 		x->rights = before;
 	}
 	buf_free(&text);
@@ -509,7 +500,9 @@ static bool try_alias(
 	} else if (rc > 0 && first_time(x, "alias", name)) {
 		set_owner(x, name);
 		x->rights = NULL;
+		x->unmatched = propagated(x, w, "alias", name == w->local);
 		expand_items(x, w, buf_str(&value), value.len, &next);
+		x->unmatched = "";
 		x->rights = before;
 		if (x->out->count == had && value.len == strspn(buf_str(&value), " \t,")) {
 			if (!map_is_waiting()) {
@@ -543,7 +536,11 @@ static bool try_forward(struct expander *x, const struct where *w, const struct 
 		add_problem(x, TARGET_DEFER, w, "4.3.0", why);
 	} else if (rc > 0 && first_time(x, "forward", u->name)) {
 		x->rights = u;
+		x->unmatched = propagated(x, w, "forward",
+			strstr(path, arena_printf(x->a, "%s%s", w->delimiter, w->extension)) !=
+				NULL);
 		expand_items(x, w, buf_str(&text), text.len, &next);
+		x->unmatched = "";
 		x->rights = before;
 	}
 	buf_free(&text);
@@ -655,6 +652,11 @@ static void expand_address(struct expander *x, const char *address, const struct
 	} else if (!first) {
 		address = rewrite_address(x->a, address, REWRITE_LOCAL);
 	}
+	if (!first && x->unmatched[0] != '\0') {
+		address = address_make(x->a,
+			arena_printf(x->a, "%s%s", address_local(x->a, address), x->unmatched),
+			address_domain(address));
+	}
 	take_apart(x, address, &w);
 	if (!first && !str_ieq(w.domain, x->domain)) {
 		rc = is_local(x, address);
@@ -679,7 +681,9 @@ static void expand_address(struct expander *x, const char *address, const struct
 void expand_recipient(
 	struct arena *a, const struct expand_env *env, const char *address, struct expansion *out)
 {
-	struct expander x = { .a = a, .env = env, .out = out, .domain = address_domain(address) };
+	struct expander x = {
+		.a = a, .env = env, .out = out, .domain = address_domain(address), .unmatched = ""
+	};
 	const struct step start = { FROM_ENVELOPE, "", NULL, 0 };
 
 	memset(out, 0, sizeof(*out));

@@ -1,7 +1,8 @@
 /*
- * mailbox_transport - which transport delivers instead of local
+ * mailbox_transport - which transport delivers instead of local, or which command
  *
  *	mailbox_transport_maps, mailbox_transport	before all kinds of mailboxes
+ *	mailbox_command_maps, mailbox_command		instead of the mailbox
  *	fallback_transport_maps, fallback_transport	for those whom no password file knows
  *
  * The tables are asked for the name without extension.
@@ -13,15 +14,17 @@
 #include "base/buf.h"
 #include "conf/params.h"
 #include "map/map.h"
+#include "address/lookup.h"
 
 static struct {
-	struct maps *maps[2];
+	struct maps *maps[2], *commands;
 } compiled;
 
 void mailbox_transports_open(void)
 {
 	compiled.maps[MAILBOX_TRANSPORT] = maps_open(param.mailbox_transport_maps, 0);
 	compiled.maps[FALLBACK_TRANSPORT] = maps_open(param.fallback_transport_maps, 0);
+	compiled.commands = maps_open(param.mailbox_command_maps, 0);
 }
 
 void mailbox_transports_close(void)
@@ -32,6 +35,8 @@ void mailbox_transports_close(void)
 		}
 		compiled.maps[i] = NULL;
 	}
+	maps_close(compiled.commands);
+	compiled.commands = NULL;
 }
 
 int mailbox_transport_find(
@@ -49,4 +54,26 @@ int mailbox_transport_find(
 	}
 	buf_free(&found);
 	return rc;
+}
+
+const char *mailbox_command_find(struct arena *a, const char *user, const char *domain)
+{
+	struct buf value = BUF_INIT;
+	const char *result = param.mailbox_command;
+	int rc;
+
+	if (maps_empty(compiled.commands)) {
+		return result;
+	}
+	rc = lookup_address(a, compiled.commands, address_make(a, user, domain), LOOKUP_FULL,
+		&value, NULL, NULL);
+	if (rc == 0) {
+		/* The user's name is no part: it is what Postfix asks for. */
+		rc = maps_get(compiled.commands, user, &value);
+	}
+	if (rc != 0) {
+		result = rc > 0 ? arena_strdup(a, buf_str(&value)) : NULL;
+	}
+	buf_free(&value);
+	return result;
 }

@@ -298,6 +298,26 @@ static const struct row {
 		"defer 4.3.0 cannot access home directory of user homeless" },
 	{ "alias_maps = fail:x\n", "ann@test.example", "defer 4.3.0 alias database unavailable" },
 	{ "alias_maps =\n", "root@test.example", "box /spool/root*" },
+	/* What was no part of the key goes on, where it is to. */
+	{ "propagate_unmatched_extensions = alias\n", "far+ext@test.example",
+		"to x+ext@far.example; box /spool/ann*" },
+	{ "propagate_unmatched_extensions = alias\n", "tag+ext@test.example", "box /spool/eve*" },
+	{ "propagate_unmatched_extensions = forward\n", "far+ext@test.example",
+		"to x@far.example; box /spool/ann*" },
+	{ "propagate_unmatched_extensions = forward\n", "fwd+other@test.example",
+		"box /spool/fwd; to y+other@far.example; cmd prog; file DIR/fwd/box" },
+	{ "propagate_unmatched_extensions = forward\n", "fwd+lists@test.example",
+		"to lists@far.example" },
+	{ "propagate_unmatched_extensions = alias\n", "fwd+other@test.example",
+		"box /spool/fwd; to y@far.example; cmd prog; file DIR/fwd/box" },
+	{ "propagate_unmatched_extensions = alias, include\n", "inc+e@test.example",
+		"box /spool/ann*; to x+e@far.example; box /spool/fwd; to y@far.example; cmd prog; "
+		"file DIR/fwd/box" },
+	{ "propagate_unmatched_extensions = alias\n", "inc+e@test.example",
+		"box /spool/ann*; to x@far.example; box /spool/fwd; to y@far.example; cmd prog; "
+		"file DIR/fwd/box" },
+	{ "propagate_unmatched_extensions = alias\n", "twice+e@test.example",
+		"box /spool/ann*; box /spool/bob; box /spool/eve*" },
 };
 
 TEST(expand, table)
