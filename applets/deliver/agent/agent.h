@@ -66,10 +66,7 @@ struct agent_class {
 	void (*begin)(struct agent_request *q);
 	void (*end)(struct agent_request *q);          /* its memory goes; or NULL */
 	void (*stop)(struct agent_host *h, bool soon); /* as service's on_stop; or NULL */
-	/*
-	 * At the end: has nothing been done for it that must not be done again? Then it gets no
-	 * answer, and is tried at the next start. NULL: all are waited for.
-	 */
+	/* Of the end: may it be begun anew at the next start? NULL: all are waited for. */
 	bool (*may_drop)(const struct agent_request *q);
 	/* What may have been given is given again, and said so in the log. */
 	bool repeats;

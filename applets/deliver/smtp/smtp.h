@@ -89,14 +89,12 @@ struct delivery {
 	unsigned best; /* the preference of the best MX */
 	bool mx_secure;
 	const char *visited;
-	bool alone;            /* the site has one address */
-	bool cached;           /* a connection at rest is being tried, or was */
-	bool by_address;       /* ... one of another next hop, to the host whose turn it is */
-	bool dead;             /* ... which was dead */
-	bool final_site;       /* no other is tried after this one */
-	bool final_host;       /* nor another host */
-	bool plain, plain_due; /* TLS has failed and may be gone without */
-	bool unbound;          /* our own address cannot be bound to */
+	bool alone;                  /* the site has one address */
+	bool cached;                 /* a connection at rest is being tried, or was */
+	bool by_address, dead;       /* ... of another next hop; which was dead */
+	bool final_site, final_host; /* no other is tried after this one */
+	bool plain, plain_due;       /* TLS has failed and may be gone without */
+	bool unbound;                /* our own address cannot be bound to */
 	struct tls_policy *policy;
 	struct map_wait wait;
 	struct dial *dial;
