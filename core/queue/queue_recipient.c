@@ -23,8 +23,11 @@ void queue_copy_recipient(
 
 int queue_insert_recipient(struct queue *q, queue_id id, const struct queue_recipient *r)
 {
+	/* NULL keeps it out of the index of those that have a reason. */
+	const char *dsn = *r->dsn != '\0' ? r->dsn : NULL;
+
 	if (db_run(q->db, Q_RECIPIENT_ADD, "uidisssss", id, r->n, (int)r->done, (int64_t)r->notify,
-		    r->address, r->original, r->orcpt, r->dsn, r->reason) != 0) {
+		    r->address, r->original, r->orcpt, dsn, r->reason) != 0) {
 		return queue_set_error(q);
 	}
 	return 0;
