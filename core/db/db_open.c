@@ -189,6 +189,9 @@ static int open_handle(struct db *db, unsigned flags)
 		if ((how & SQLITE_OPEN_READONLY) != 0) {
 			sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 		}
+		/* Else a statement whose parameter stands beside a column of a partial index is
+		 * compiled again at each use, lest another value lead to another plan. */
+		sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_QPSG, 1, NULL);
 		/* A process has one handle for each of its tables, which need none. */
 		db->wants_slots = (flags & DB_IMMUTABLE) == 0;
 		db_set_slots(db, db->wants_slots);

@@ -2,6 +2,7 @@
  * test_queue - queue.db: messages in, states, reading back, group commit, ids
  */
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +10,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "db/db_impl.h"
 #include "queue/queue.h"
 #include "queue/queue_change.h"
+#include "queue/queue_internal.h"
 #include "queue/queue_read.h"
 #include "queue/queue_write.h"
 #include "unit.h"
@@ -516,5 +520,48 @@ TEST(queue, id_above_what_is_there)
 	REQUIRE(truncate(path, 0) == 0);
 	q = open_queue(dir, QUEUE_WRITE);
 	CHECK(queue_id_new(q) > next);
+	queue_close(q);
+}
+
+/* Compiling costs more than running mostly does: each statement is compiled once. */
+TEST(queue, compiled_once)
+{
+	struct queue *q = open_queue(unit_tmpdir(), QUEUE_CREATE);
+	struct arena a = ARENA_INIT;
+	struct queue_recipient r[2];
+	struct queue_entry e = { 0 };
+	queue_id id[3];
+	int used = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(id); i++) {
+		id[i] = put_one(q, 2, 10);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(id); i++) {
+		CHECK_INT(queue_recipients(q, id[i], (int64_t)i, i > 1, &a, r, 2),
+			i == 0 ? 2 : i == 1);
+		CHECK(queue_count_recipients(q, id[i], NULL) == 2);
+		CHECK(queue_site(q, i == 0 ? "x" : "y", id[i], &e, 1) == 0);
+		queue_recipient_deferred(q, id[i], 0, "4.0.0", "later");
+		queue_defer(q, id[i], (int64_t)i + 1, "");
+		CHECK_INT(queue_commit(q), 0);
+		CHECK_INT(queue_due(q, (int64_t)i + 1, &(struct queue_entry){ 0 }, &e, 1), 1);
+		CHECK(queue_next_due(q, &(struct queue_entry){ .next_try = (int64_t)i }) > 0);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(id); i++) {
+		queue_recipient_done(q, id[i], 0);
+		CHECK_INT(queue_commit(q), 0);
+		queue_remove(q, id[i]);
+		CHECK_INT(queue_commit(q), 0);
+	}
+	for (size_t i = 0; i < q->db->count; i++) {
+		sqlite3_stmt *s = q->db->stmts[i].handle;
+
+		used += s != NULL;
+		if (s != NULL && sqlite3_stmt_status(s, SQLITE_STMTSTATUS_REPREPARE, 0) > 0) {
+			CHECK_STR(sqlite3_sql(s), "compiled once");
+		}
+	}
+	CHECK(used > 15);
+	arena_free(&a);
 	queue_close(q);
 }
