@@ -21,6 +21,8 @@ enum {
 	READ_SIZE = 16384,
 	IN_MAX = 256 * 1024,  /* of a server that speaks while it should listen */
 	OUT_HIGH = 64 * 1024, /* above it no more content is read */
+	OUT_FULL = 16 * 1024, /* worth a write of its own: a small mail leaves with its last dot */
+	OUT_KEEP = 8192,      /* room that stays for the next mail of a few KB */
 	PIECES_ONCE = 4,      /* of content, then it is another's turn */
 	GOODBYE_MS = 5000,    /* for the last bytes of a connection that nobody needs */
 	SECOND = 1000
@@ -186,10 +188,12 @@ static bool send_content(struct link *l, enum smtp_client_want *want)
 			return false;
 		}
 		*want = put_piece(l);
-		if (stream_flush(&l->stream) != 0 && *want == SMTP_WANT_CONTENT) {
+		if (*want == SMTP_WANT_CONTENT && stream_unsent(&l->stream) >= OUT_FULL &&
+			stream_flush(&l->stream) != 0) {
 			return false; /* on_closed(), when the server's last words are read */
 		}
 	}
+	(void)stream_flush(&l->stream);
 	return true;
 }
 
@@ -282,7 +286,8 @@ static const struct stream_class link_class = { .data = on_data,
 	.secured = on_secured,
 	.closed = on_closed,
 	.read_size = READ_SIZE,
-	.in_max = IN_MAX };
+	.in_max = IN_MAX,
+	.out_keep = OUT_KEEP };
 
 /* ---- For the owner ---- */
 
