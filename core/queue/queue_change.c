@@ -99,6 +99,7 @@ static int delete_chunks(struct queue *q, queue_id id)
 static int queue_delete_rows(struct queue *q, queue_id id)
 {
 	if (db_run(q->db, Q_MESSAGE_DEL, "u", id) != 0 ||
+		db_run(q->db, Q_RECIPIENT_DEL_FIRST, "u", id) != 0 ||
 		db_run(q->db, Q_RECIPIENT_DEL, "u", id) != 0 || delete_chunks(q, id) != 0) {
 		return queue_set_error(q);
 	}

@@ -77,6 +77,8 @@ const char *const queue_sql[Q_COUNT] = {
 	[Q_SOURCE_DEL] = "DELETE FROM source WHERE name = ?1",
 
 	[Q_MESSAGE_DEL] = "DELETE FROM message WHERE id = ?1",
+	/* By its whole key: SQLite keeps no copies of pages against a failure half-way. */
+	[Q_RECIPIENT_DEL_FIRST] = "DELETE FROM recipient WHERE message = ?1 AND n = 0",
 	[Q_RECIPIENT_DEL] = "DELETE FROM recipient WHERE message = ?1",
 	[Q_CHUNK_DEL] = "DELETE FROM chunk WHERE k >= ?1 AND k < ?2",
 
