@@ -28,6 +28,7 @@ struct deliver_item {
 	const char *sender;    /* Return-Path and From_ line; "" null */
 	const char *recipient; /* Delivered-To, "" none */
 	const char *original;  /* X-Original-To, "" none */
+	/* May have been delivered before; also a result, where it was not decided. */
 	bool suspect;
 	/*
 	 * Only cut this message off if it is the mailbox's torn tail; sender, recipient and

@@ -7,6 +7,11 @@
  * looked at before and after opening, so that neither a link, a FIFO nor a device
  * put in its place is followed. What cannot be written whole is
  * cut off again; whole messages of the batch before it stay.
+ *
+ * Mail programs put a new file in a mailbox's place (rename). Who has the lock looks whether the
+ * file is the mailbox still, and looks again when all is on the disk: a program that does not
+ * wait for locks may have copied the mailbox before, and what went into the file it took
+ * away is nobody's. Then the mail is looked for in the new one, and added where it is not.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -137,8 +142,9 @@ int deliver_mbox_open(struct deliver_mbox *m, const char *path, const struct del
 			return -1;
 		}
 	}
+	/* By one who is busy with it: as good as locked. */
 	*why_r = REPLACED;
-	errno = EBUSY;
+	errno = EAGAIN;
 	return -1;
 }
 
@@ -216,6 +222,24 @@ static int writer_put(void *arg, const char *data, size_t len)
 	return 0;
 }
 
+/*
+ * cut_back - the file ends at `end' by what was written to it, and is cut to `at'; 0 or -1 with
+ * errno. Where others write without a lock theirs would go with ours: EBUSY.
+ */
+static int cut_back(int fd, off_t end, off_t at)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0) {
+		return -1;
+	}
+	if (st.st_size > end) {
+		errno = EBUSY;
+		return -1;
+	}
+	return ftruncate(fd, at);
+}
+
 /* writer_back - forget everything behind position at; 0 or -1 */
 static int writer_back(struct writer *w, off_t at)
 {
@@ -224,7 +248,7 @@ static int writer_back(struct writer *w, off_t at)
 		return 0;
 	}
 	w->used = 0;
-	if (ftruncate(w->m->fd, at) != 0) {
+	if (cut_back(w->m->fd, w->end, at) != 0) {
 		return -1;
 	}
 	w->end = at;
@@ -311,7 +335,7 @@ static void keep_whole(struct writer *w, const char *path, off_t before, size_t 
 			keep = ends[i];
 		}
 	}
-	if (ftruncate(w->m->fd, keep) != 0) {
+	if (cut_back(w->m->fd, w->end, keep) != 0) {
 		log_warn("cannot cut mailbox %s back to %lld bytes: %m", path, (long long)keep);
 	}
 }
@@ -356,7 +380,7 @@ static void append_batch(struct deliver_mbox *m, const char *path, const struct 
 		w.error = err;
 		memset(ends, 0, count * sizeof(*ends));
 		unsafe(items, count);
-		if (ftruncate(m->fd, m->size) != 0) {
+		if (cut_back(m->fd, w.end, m->size) != 0) {
 			log_warn("cannot cut mailbox %s back to %lld bytes: %m", path,
 				(long long)m->size);
 		}
@@ -382,48 +406,90 @@ static bool any_left(const struct deliver_item *items, size_t count)
 	return false;
 }
 
-int deliver_mbox_batch(
-	const char *path, const struct deliver_how *how, struct deliver_item *items, size_t count)
+/* cannot_open - every undecided item; 1: it is worth trying again soon, else 0 */
+static int cannot_open(const char *path, const char *why, struct deliver_item *items, size_t count)
 {
-	struct deliver_mbox m;
-	const char *why;
-	bool suspect = deliver_any_suspect(items, count);
-	int err = 0;
+	int err = errno;
 
-	if (deliver_mbox_open(&m, path, how, true, &why) != 0) {
-		err = errno;
-		if (why == CANNOT_OPEN || err == EAGAIN) {
-			deliver_set_errno(items, count, "cannot open mailbox", path, err);
-		}
-		for (size_t i = 0; i < count; i++) {
-			if (items[i].status == DELIVER_NONE) {
-				deliver_set(&items[i], DELIVER_DEFER, "4.2.0", "destination %s %s",
-					path, why);
-			}
-		}
-		return err == EAGAIN;
+	if (why == CANNOT_OPEN) {
+		deliver_set_errno(items, count, "cannot open mailbox", path, err);
 	}
-	if (deliver_unwanted(how, items, count)) {
-		deliver_mbox_close(&m);
-		return 0;
+	for (size_t i = 0; i < count; i++) {
+		if (items[i].status == DELIVER_NONE) {
+			deliver_set(
+				&items[i], DELIVER_DEFER, "4.2.0", "destination %s %s", path, why);
+		}
 	}
-	if ((suspect ? deliver_find(&m, items, count) : deliver_cut_zeros(&m)) != 0) {
+	return err == EAGAIN;
+}
+
+/* put_batch - into the mailbox, which is locked: every item is decided */
+static void put_batch(struct deliver_mbox *m, const char *path, const struct deliver_how *how,
+	struct deliver_item *items, size_t count)
+{
+	bool suspect = deliver_any_suspect(items, count);
+	int err;
+
+	if ((suspect ? deliver_find(m, items, count) : deliver_cut_zeros(m)) != 0) {
 		deliver_set_errno(items, count, "cannot read mailbox", path, errno);
 	}
 	deliver_find_removed(path, how, items, count);
 	if (any_left(items, count)) {
-		append_batch(&m, path, how, items, count);
+		append_batch(m, path, how, items, count);
 	} else if (suspect) {
 		/*
 		 * Found ones may be in the page cache alone: the process that wrote them
 		 * did not sync.
 		 */
-		err = sync_file(&m, path);
+		err = sync_file(m, path);
 		if (err != 0) {
 			unsafe(items, count);
 			deliver_set_errno(items, count, "cannot update mailbox", path, err);
 		}
 	}
-	deliver_mbox_close(&m);
-	return 0;
+}
+
+/*
+ * taken_away - what is delivered is in a file that has no name any more: true, and it is to be
+ * looked for in the one that has taken its place
+ */
+static bool taken_away(const struct deliver_mbox *m, struct deliver_item *items, size_t count)
+{
+	struct stat st;
+	bool any = false;
+
+	/* Under another name it is somebody's still. */
+	if (fstat(m->fd, &st) != 0 || st.st_nlink > 0) {
+		return false;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (items[i].status == DELIVER_OK || items[i].status == DELIVER_DUPLICATE) {
+			items[i].status = DELIVER_NONE;
+			items[i].suspect = !items[i].repair;
+			any = true;
+		}
+	}
+	return any;
+}
+
+int deliver_mbox_batch(
+	const char *path, const struct deliver_how *how, struct deliver_item *items, size_t count)
+{
+	struct deliver_mbox m;
+	const char *why;
+	bool again = true;
+
+	for (int tries = 0; tries < REOPEN_MAX && again; tries++) {
+		if (deliver_mbox_open(&m, path, how, true, &why) != 0) {
+			return cannot_open(path, why, items, count);
+		}
+		again = false;
+		if (!deliver_unwanted(how, items, count)) {
+			put_batch(&m, path, how, items, count);
+			again = taken_away(&m, items, count);
+		}
+		deliver_mbox_close(&m);
+	}
+	errno = EAGAIN;
+	return again ? cannot_open(path, REPLACED, items, count) : 0;
 }

@@ -237,6 +237,7 @@ struct found_list {
 	struct arena arena;
 	struct mbox_found *items;
 	uint32_t count, cap;
+	uint64_t size; /* of the file when it was read */
 	struct mbox_scan scan;
 };
 
@@ -246,8 +247,8 @@ static void free_found(struct found_list *l)
 	arena_free(&l->arena);
 }
 
-/* scan_from - all messages from offset at to the end; 0 or -1 */
-static int scan_from(struct mailbox *mb, uint64_t at, struct found_list *l)
+/* scan_from - all messages from offset at to the end, or to stop; 0 or -1 */
+static int scan_from(struct mailbox *mb, uint64_t at, uint64_t stop, struct found_list *l)
 {
 	struct mbox_box *box = mbox_box(mb);
 	struct stat st = { 0 };
@@ -262,6 +263,8 @@ static int scan_from(struct mailbox *mb, uint64_t at, struct found_list *l)
 		mbox_content_end(box->fd, (uint64_t)st.st_size, &end) != 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
 	}
+	l->size = (uint64_t)st.st_size;
+	end = end < stop ? end : stop;
 	mbox_scan_open(&l->scan, box->fd, at, end > at ? end : at, &l->arena);
 	l->scan.known = mbox_msg(mb, 0);
 	l->scan.known_count = mb->count;
@@ -310,11 +313,13 @@ static void update_found(struct mailbox *mb, uint32_t i, const struct mbox_found
 	bool told = keep == 0 &&
 		(m->msg.info.flags != f->m.msg.info.flags || m->msg.info.keywords != keywords);
 	uint32_t bits = f->m.msg.bits & ~(uint32_t)MSG_SAVED_UID;
+	/* A program that knows of no keywords leaves them as others had them last. */
+	bool theirs = mb->store->status_only && m->msg.info.keywords != keywords;
 
 	if (f->uid != 0 && f->uid == m->msg.info.uid) {
 		bits |= MSG_SAVED_UID;
 	}
-	if (!told && m->msg.bits == (bits | keep) && m->len == f->m.len &&
+	if (!told && !theirs && m->msg.bits == (bits | keep) && m->len == f->m.len &&
 		m->from_len == f->m.from_len && m->head_len == f->m.head_len &&
 		m->cut == f->m.cut && m->tail_len == f->m.tail_len) {
 		m->offset = f->m.offset;
@@ -328,6 +333,9 @@ static void update_found(struct mailbox *mb, uint32_t i, const struct mbox_found
 	m->tail_len = f->m.tail_len;
 	m->cut = f->m.cut;
 	m->msg.info.size = f->m.msg.info.size;
+	if (theirs) {
+		m->msg.info.keywords = keywords;
+	}
 	if (told) {
 		m->msg.info.flags = f->m.msg.info.flags;
 		m->msg.info.keywords = keywords;
@@ -440,7 +448,7 @@ static int scan_changed(struct mailbox *mb, bool full, struct found_list *l, boo
 		fstat(mbox_box(mb)->fd, &st) == 0 && same_file(mb, &st) &&
 		mb->f.sig[2] < (int64_t)st.st_size && mbox_last_in_file(mb) == mb->count - 1;
 	if (*tail_r) {
-		if (scan_from(mb, mbox_msg(mb, mb->count - 1)->offset, l) != 0) {
+		if (scan_from(mb, mbox_msg(mb, mb->count - 1)->offset, UINT64_MAX, l) != 0) {
 			return -1;
 		}
 		if (fits_tail(mb, l)) {
@@ -449,14 +457,14 @@ static int scan_changed(struct mailbox *mb, bool full, struct found_list *l, boo
 		free_found(l);
 		*tail_r = false;
 	}
-	return scan_from(mb, 0, l);
+	return scan_from(mb, 0, UINT64_MAX, l);
 }
 
-int mbox_add_from(struct mailbox *mb, uint64_t offset)
+int mbox_add_from(struct mailbox *mb, uint64_t offset, uint64_t end)
 {
 	struct found_list l;
 
-	if (scan_from(mb, offset, &l) != 0) {
+	if (scan_from(mb, offset, end, &l) != 0) {
 		return -1;
 	}
 	for (uint32_t i = 0; i < l.count; i++) {
@@ -497,6 +505,7 @@ static int check_lead(const struct mailbox *mb, const struct found_list *l)
 static int mbox_follow(struct mailbox *mb, bool full)
 {
 	struct found_list l;
+	uint64_t size;
 	bool tail;
 	int rc;
 
@@ -527,12 +536,15 @@ static int mbox_follow(struct mailbox *mb, bool full)
 		} else {
 			rc = apply_whole(mb, &l);
 		}
+		size = l.size;
 		free_found(&l);
 		mbox_regap(mb);
 		if (rc == 0) {
 			rc = mbox_take_sig(mb);
 		}
 		if (rc == 0) {
+			/* What came behind it since, without a lock, is still to be read. */
+			mb->f.sig[2] = (int64_t)size;
 			return mailbox_commit(mb);
 		}
 		mb->changed = true;
@@ -616,6 +628,7 @@ static int cut_zeros(struct mailbox *mb)
 int mbox_prepare(struct mailbox *mb)
 {
 	struct stat st;
+	bool verify = mb->store->status_only;
 	int rc;
 
 	mailbox_unstick(mb);
@@ -626,10 +639,12 @@ int mbox_prepare(struct mailbox *mb)
 	if (rc >= 0 && cut_zeros(mb) != 0) {
 		rc = -1;
 	}
-	if (rc == 0 && look(mb, &st) == 0 && mailbox_refresh(mb) == 0 && unchanged(mb, &st)) {
+	/* Who keeps no flags of its own writes back what others have there now. */
+	if (rc == 0 && look(mb, &st) == 0 && mailbox_refresh(mb) == 0 && unchanged(mb, &st) &&
+		!(verify && (mb->f.state & MBOX_UNVERIFIED))) {
 		return 0;
 	}
-	if (rc < 0 || mbox_follow(mb, false) != 0) {
+	if (rc < 0 || mbox_follow(mb, verify) != 0) {
 		mbox_unlock(mb);
 		return -1;
 	}

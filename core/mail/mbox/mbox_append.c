@@ -251,6 +251,38 @@ static int write_items(struct appender *w, struct mail_append *a, uint64_t old_s
 	return rc;
 }
 
+/*
+ * has_name - is the file that was written to somebody's still? A program that does not wait for
+ * locks may have put another in its place meanwhile, and what went into this one is gone. 0 or -1
+ */
+static int has_name(const struct mailbox *mb)
+{
+	struct stat st;
+
+	if (fstat(mbox_box(mb)->fd, &st) != 0) {
+		return store_fail_sys(mb->ms, mb->path, "read", "read");
+	}
+	return st.st_nlink > 0 ? 0
+			       : store_fail(mb->ms, MAIL_E_BUSY, "%s is being replaced", mb->path);
+}
+
+/*
+ * cut_back - what was written, up to `end', goes again; where others have put mail behind it
+ * without a lock, the note stays, and what it is of is taken out from before that (mbox_torn.c).
+ * 0 or -1
+ */
+static int cut_back(const struct mailbox *mb, uint64_t end, uint64_t old_size)
+{
+	struct stat st;
+
+	if (fstat(mbox_box(mb)->fd, &st) == 0 && (uint64_t)st.st_size > end) {
+		return -1;
+	}
+	return ftruncate(mbox_box(mb)->fd, (off_t)old_size) == 0
+		? 0
+		: store_fail_sys(mb->ms, mb->path, "cut back", "read and write");
+}
+
 int mbox_append(struct mailbox *mb, struct mail_append *a)
 {
 	struct mbox_box *box = mbox_box(mb);
@@ -270,15 +302,18 @@ int mbox_append(struct mailbox *mb, struct mail_append *a)
 		rc = write_items(&w, a, old_size);
 	}
 	if (rc == 0) {
-		rc = mbox_add_from(mb, size);
+		rc = mbox_add_from(mb, size, w.at);
 	}
 	if (rc == 0 && mb->count != before + a->count) {
 		rc = store_fail(mb->ms, MAIL_E_INTERNAL,
 			"%s: messages appended were not found again", mb->path);
 	}
+	if (rc == 0) {
+		rc = has_name(mb);
+	}
 	mb->f.first_recent = first_recent;
-	if (rc != 0 && ftruncate(box->fd, (off_t)old_size) != 0) {
-		return store_fail_sys(mb->ms, mb->path, "cut back", "read and write");
+	if (rc != 0 && cut_back(mb, w.at, old_size) != 0) {
+		return -1;
 	}
 	mbox_note_end(mb);
 	return rc;

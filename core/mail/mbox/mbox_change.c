@@ -68,8 +68,21 @@ int mbox_expunge(struct mailbox *mb, uint8_t *marks)
 	return mbox_rewrite(mb, marks, UINT64_MAX);
 }
 
+/* messages_end - where in the file the last message ends */
+static uint64_t messages_end(const struct mailbox *mb)
+{
+	const struct mbox_msg *m = mb->count > 0 ? mbox_msg(mb, mbox_last_in_file(mb)) : NULL;
+
+	return m != NULL ? m->offset + m->len : (uint64_t)mb->f.sig[4];
+}
+
 int mbox_settle(struct mailbox *mb)
 {
+	int rc;
+
 	mbox_regap(mb);
-	return mbox_take_sig(mb);
+	rc = mbox_take_sig(mb);
+	/* What came behind them without a lock is still to be read. */
+	mb->f.sig[2] = (int64_t)messages_end(mb);
+	return rc;
 }

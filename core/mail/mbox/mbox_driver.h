@@ -27,10 +27,10 @@ bool mbox_is_open(const struct mailbox *mb);
 /* Within a change and with the lock: the file as it is now is what the index knows. */
 int mbox_take_sig(struct mailbox *mb);
 /*
- * Within a change: the file's messages from offset on are new; they get UIDs, and all flags they
- * have in the file.
+ * Within a change: the file's messages from offset on, to end, are new; they get UIDs, and all
+ * flags they have in the file.
  */
-int mbox_add_from(struct mailbox *mb, uint64_t offset);
+int mbox_add_from(struct mailbox *mb, uint64_t offset, uint64_t end);
 /* The driver's functions (mail/mail_driver.h). */
 int mbox_sync(struct mailbox *mb, bool full);
 void mbox_close(struct mailbox *mb);

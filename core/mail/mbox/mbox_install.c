@@ -169,6 +169,7 @@ int mbox_install_begin(struct mbox_install *in, struct mailbox *mb, uint64_t sta
 		store_fail_sys(mb->ms, mb->path, "read", "read");
 		return mbox_install_abort(in);
 	}
+	in->old_size = (uint64_t)st.st_size;
 	mbox_note_settle(mb);
 	in->by_rename = whole && may_rename(mb, &st) && begin_rename(in, &st) == 0;
 	if (in->by_rename ? copy_range(in, 0, start) != 0 : begin_journal(in, &st) != 0) {
@@ -202,6 +203,26 @@ int mbox_install_abort(struct mbox_install *in)
 
 /* ---- Putting it in place ---- */
 
+/*
+ * is_as_copied - is the mailbox the file that was read, and no longer? With the lock it is, but for
+ * programs that have none: what they have put there since would go. 0 or -1
+ */
+static int is_as_copied(const struct mbox_install *in)
+{
+	const struct mailbox *mb = in->mb;
+	struct stat file, named;
+
+	if (fstat(mbox_box(mb)->fd, &file) != 0 || stat(mb->path, &named) != 0) {
+		return store_fail_sys(mb->ms, mb->path, "read", "read");
+	}
+	if (file.st_ino == named.st_ino && file.st_dev == named.st_dev &&
+		(uint64_t)file.st_size == in->old_size) {
+		return 0;
+	}
+	return store_fail(mb->ms, MAIL_E_BUSY, "%s is written to by another program without a lock",
+		mb->path);
+}
+
 /* end_journal - commit and copy; 0 or -1 */
 static int end_journal(struct mbox_install *in)
 {
@@ -210,6 +231,9 @@ static int end_journal(struct mbox_install *in)
 	char *path;
 	int rc = -1;
 
+	if (is_as_copied(in) != 0) {
+		return -1;
+	}
 	if (fstat(mbox_box(mb)->fd, &st) != 0) {
 		return store_fail_sys(mb->ms, mb->path, "read", "read");
 	}
@@ -233,20 +257,22 @@ static int end_rename(struct mbox_install *in)
 {
 	struct mailbox *mb = in->mb;
 	struct mbox_box *box = mbox_box(mb);
+	int rc;
 
 	/* Locked before it has its name: nobody must come in between. */
 	if (fdatasync(in->fd) != 0 ||
 		(box->lock != NULL && mailbox_lock_move(box->lock, in->fd) != 0)) {
 		return fail(in);
 	}
-	if (rename(in->path, mb->path) != 0) {
-		int saved = errno;
-
+	rc = is_as_copied(in);
+	if (rc == 0 && rename(in->path, mb->path) != 0) {
+		rc = fail(in);
+	}
+	if (rc != 0) {
 		if (box->lock != NULL) {
 			(void)mailbox_lock_move(box->lock, box->fd);
 		}
-		errno = saved;
-		return fail(in);
+		return rc;
 	}
 	/* What comes into it from now on must not be lost with the name; it is too late to fail. */
 	if (file_sync_name(mb->path, in->fd) != 0) {

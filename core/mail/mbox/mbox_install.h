@@ -10,6 +10,7 @@ struct mbox_install {
 	char *path;     /* its name */
 	bool by_rename; /* it holds the whole mailbox and takes its name; else only the end */
 	uint64_t start, length; /* of the new end; bytes so far */
+	uint64_t old_size;      /* of the mailbox */
 	struct buf hold;
 	char *chunk;
 };

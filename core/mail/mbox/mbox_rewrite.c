@@ -492,6 +492,8 @@ static int rewrite(struct rewrite *r, const uint8_t *drop, uint64_t limit, bool 
 		start = r->plans[r->from].after.offset;
 		rc = mbox_install_begin(&in, mb, start, whole);
 		if (rc == 0) {
+			/* As it was read: mail that came since, without a lock, would be gone. */
+			in.old_size = (uint64_t)mb->f.sig[2];
 			rc = build_tail(r, &in, start);
 			rc = rc == 0 ? mbox_install_end(&in) : mbox_install_abort(&in);
 		}

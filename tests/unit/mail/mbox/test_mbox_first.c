@@ -1,6 +1,7 @@
 /*
  * test_mbox_first - the first message of an mbox, which may be other programs' data
  */
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -99,4 +100,52 @@ TEST(mbox, becomes_first)
 	check_list(v, "7:d ");
 	mailbox_close(v);
 	mailstore_close(ms);
+}
+
+/* keep_keyword - a session sets one, and it is in the file */
+static void keep_keyword(const char *name)
+{
+	struct mailstore *ms = store_open("mbox");
+	struct mailbox_view *v = mailbox_open(ms, "INBOX", false);
+	uint32_t uid = mailbox_info(v, 1)->uid;
+	int bit = mailbox_keyword_bit(v, name, true);
+
+	REQUIRE(bit >= 0);
+	CHECK_INT(
+		mailbox_store(v, &uid, 1, FLAGS_ADD, 0, (uint64_t)1 << bit, UINT64_MAX, NULL, NULL),
+		0);
+	mailbox_close(v);
+	mailstore_close(ms);
+}
+
+/* mail(1) has the mailbox open, and others set keywords: what it writes has them. */
+TEST(mbox, keywords_of_others)
+{
+	static const char text[] = MSG("a", "1\n") MSG("b", "2\n"), more[] = MSG("c", "3\n");
+	char location[4200];
+	struct mailstore *ms;
+	struct mailbox_view *v;
+	struct buf b = BUF_INIT;
+	uint32_t uid;
+
+	store_write("inbox", text, strlen(text));
+	keep_keyword("one");
+	snprintf(location, sizeof(location), "mbox:~/mail:INBOX=%s:INDEX=MEMORY",
+		store_path("inbox"));
+	ms = store_open(location);
+	mailstore_status_only(ms);
+	v = mailbox_open(ms, "INBOX", false);
+	REQUIRE(v != NULL);
+	uid = mailbox_info(v, 1)->uid;
+	keep_keyword("two");
+	store_append("inbox", more);
+	CHECK_INT(mailbox_view_sync(v, false, NULL), 0);
+	CHECK_INT(mailbox_listed(v, &uid, 1), 0);
+	CHECK_INT(mailbox_store(v, &uid, 1, FLAGS_ADD, MAIL_SEEN, 0, UINT64_MAX, NULL, NULL), 0);
+	mailbox_close(v);
+	mailstore_close(ms);
+	store_take(&b, "inbox");
+	CHECK(strstr(buf_str(&b), "Status: RO") != NULL);
+	CHECK(strstr(buf_str(&b), "X-Keywords: one two") != NULL);
+	buf_free(&b);
 }
