@@ -8,7 +8,9 @@
  * message would hide it. A tail that names a message still in the queue is
  * compared with that message and cut off if it is torn.
  *
- * Jobs for a mailbox keep their order; at most one batch of a mailbox is under way.
+ * Jobs for a mailbox keep their order; at most one batch of a mailbox is under way. While somebody
+ * else has the mailbox locked each waits for itself (deliver_lock_attempts times
+ * deliver_lock_delay), in no process: those for other mailboxes go on.
  */
 
 #include <errno.h>
@@ -31,6 +33,9 @@ enum {
 	CHILD_LOCK_MS = 500,
 	AGAIN_MS = 1000
 };
+
+static const char LOCKED[] =
+	"unable to lock for exclusive access: Resource temporarily unavailable";
 
 static void begin_boxes(struct loop_hook *h);
 static void on_again(struct timer *t);
@@ -155,6 +160,7 @@ void box_add(struct boxes *m, struct box_job *j, const struct box_place *place)
 	struct box *box = box_find(m, place);
 
 	agent_load(m->host, 1);
+	j->locked_since = 0;
 	jobs_push(&box->jobs, j);
 	if (box->state != BOX_BUSY && !waits_for_lock(box)) {
 		make_dirty(m, box);
@@ -169,22 +175,12 @@ static void end_job(struct boxes *m, struct box_job *j, enum delivery_status sta
 	j->done(j, status, dsn, text);
 }
 
-/* fail_all - no batch can be made: every waiting job is put off */
-static void fail_all(struct boxes *m, struct box *box, const char *text)
-{
-	struct box_job *j;
-
-	while ((j = jobs_pop(&box->jobs)) != NULL) {
-		end_job(m, j, DELIVERY_DEFERRED, "4.2.0", text);
-	}
-}
-
 /* ---- Batches ---- */
 
 static struct deliver_how how_for(struct boxes *m, const struct box *box)
 {
 	return (struct deliver_how){ .size_limit = m->size_limit,
-		.lock_ms = m->root ? CHILD_LOCK_MS : 0,
+		.lock_ms = m->root && !box->locked ? CHILD_LOCK_MS : 0,
 		.home = box->place.user.home,
 		.any_owner = box->place.any_owner,
 		.parents = box->place.parents };
@@ -287,31 +283,61 @@ static void on_retry(struct timer *t)
 	make_dirty(m, box);
 }
 
-/* lock_wait - somebody else has the mailbox: true: again a little later; false: not for now */
-static bool lock_wait(struct boxes *m, struct box *box)
+/* put_off - a job that has waited for long enough, in Postfix's words */
+static void put_off(struct boxes *m, const struct box *box, struct box_job *j, const char *why)
+{
+	const struct box_place *t = &box->place;
+	char text[300];
+
+	if (t->file) {
+		snprintf(text, sizeof(text), "cannot append message to file %.150s: %s", t->path,
+			why);
+	} else if (t->no_user) {
+		snprintf(text, sizeof(text), "delivery failed to mailbox %.150s: %s", t->path, why);
+	} else {
+		snprintf(text, sizeof(text), "cannot update mailbox %.100s for user %.60s. %s",
+			t->path, t->user.name, why);
+	}
+	end_job(m, j, DELIVERY_DEFERRED, "4.2.0", text);
+}
+
+/*
+ * lock_wait - somebody else has the mailbox: jobs that have met its lock for long enough are put
+ * off, others wait for the next try
+ */
+static void lock_wait(struct boxes *m, struct box *box, const char *why)
 {
 	int64_t now = loop_now(m->host->service.loop);
 	int64_t patience = param.deliver_lock_attempts * param.deliver_lock_delay * 1000;
+	struct box_jobs all = box->jobs;
+	struct box_job *j;
 
-	if (box->locked_since == 0) {
-		box->locked_since = now > 0 ? now : 1;
-	}
-	if (now - box->locked_since >= patience) {
-		box->locked_since = 0;
-		return false;
-	}
+	box->locked = true;
 	loop_timer(m->host->service.loop, &box->retry, RETRY_MS, on_retry, box);
-	return true;
+	box->jobs = (struct box_jobs){ NULL, NULL, 0 };
+	while ((j = jobs_pop(&all)) != NULL) {
+		if (j->locked_since == 0) {
+			j->locked_since = now > 0 ? now : 1;
+		}
+		if (now - j->locked_since >= patience) {
+			put_off(m, box, j, why);
+		} else {
+			jobs_push(&box->jobs, j);
+		}
+	}
 }
 
-/* give_back - the jobs of a batch return to the head of the queue, in order */
+/*
+ * give_back - the jobs of a batch return to the head of the queue, in order; suspect: all may have
+ * been delivered, else those that the delivery itself says it of
+ */
 static void give_back(struct batch *b, bool suspect)
 {
 	struct box_jobs rest = b->box->jobs;
 
 	b->box->jobs = (struct box_jobs){ NULL, NULL, 0 };
 	for (size_t i = 0; b->jobs != NULL && i < b->count; i++) {
-		b->jobs[i]->suspect = b->jobs[i]->suspect || suspect;
+		b->jobs[i]->suspect = b->jobs[i]->suspect || suspect || b->items[i].suspect;
 		jobs_push(&b->box->jobs, b->jobs[i]);
 	}
 	while (rest.first != NULL) {
@@ -346,12 +372,11 @@ static void batch_done(struct boxes *m, struct batch *b, bool locked)
 	struct box *box = b->box;
 
 	box->state = BOX_KNOWN;
-	if (locked && lock_wait(m, box)) {
+	if (locked) {
 		give_back(b, false);
+		lock_wait(m, box, LOCKED);
 	} else {
-		if (!locked) {
-			box->locked_since = 0;
-		}
+		box->locked = false;
 		finish(m, b);
 		if (b->repair != NULL) {
 			box->repair[0] = '\0';
@@ -394,7 +419,7 @@ static void batch_died(struct boxes *m, struct batch *b)
 	}
 }
 
-/* box_probed - the answer to a probe: as deliver_probe() */
+/* box_probed - the answer to a probe: as deliver_probe(), or BOX_DIED */
 static void box_probed(struct boxes *m, struct box *box, int rc, const char *id)
 {
 	box->state = BOX_KNOWN;
@@ -402,10 +427,8 @@ static void box_probed(struct boxes *m, struct box *box, int rc, const char *id)
 		snprintf(box->repair, sizeof(box->repair), "%s", id);
 	} else if (rc < 0) {
 		box->state = BOX_UNSEEN;
-		if (lock_wait(m, box)) {
-			return;
-		}
-		fail_all(m, box, "mailbox cannot be opened or is locked by another process");
+		lock_wait(m, box, rc == BOX_DIED ? "the delivery process died" : LOCKED);
+		return;
 	}
 	if (box->jobs.count > 0) {
 		make_dirty(m, box);
@@ -429,7 +452,6 @@ static bool begin_box(struct boxes *m, struct box *box)
 		return true;
 	}
 	if (box->jobs.count == 0) {
-		box->locked_since = 0;
 		return true;
 	}
 	if (box->state == BOX_UNSEEN) {
@@ -455,8 +477,7 @@ static bool begin_box(struct boxes *m, struct box *box)
 	}
 	b = b != NULL ? b : batch_make(m, box);
 	if (b == NULL) {
-		box->locked_since = 0; /* nobody waits for it any more */
-		return true;
+		return true; /* nobody waits for it any more */
 	}
 	box->state = BOX_BUSY;
 	if (!m->root) {

@@ -44,6 +44,7 @@ struct box_place {
 	bool file;      /* somebody has named it: it may be another's, and its name is said */
 	bool any_owner; /* it may be another's */
 	bool spool;     /* below mail_spool_directory: its group is needed for locks */
+	bool no_user;   /* of somebody who is no user of this host */
 	bool parents;   /* directories above a maildir are made, too */
 };
 
@@ -52,7 +53,8 @@ struct box_job {
 	struct box_job *next;
 	struct agent_request *request;
 	const char *sender, *recipient, *original;
-	bool suspect; /* may have been delivered before */
+	bool suspect;         /* may have been delivered before */
+	int64_t locked_since; /* loop_now() when it first met a lock, 0: it did not */
 	/* The texts are gone afterwards. */
 	void (*done)(
 		struct box_job *j, enum delivery_status status, const char *dsn, const char *text);

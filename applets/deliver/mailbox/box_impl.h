@@ -20,7 +20,7 @@ struct box {
 	struct box *dirty_next;
 	bool dirty;
 	struct timer retry;           /* the mailbox is locked by somebody else */
-	int64_t locked_since;         /* loop_now() of the first try, 0: it was not */
+	bool locked;                  /* so it was at the last try: no child waits for it */
 	char repair[DELIVER_ID_SIZE]; /* queue id that the tail names, "" none */
 };
 

@@ -162,7 +162,7 @@ static void worker_broken(struct boxes *m, struct worker *k)
 	log_warn("delivery process %ld for uid %ld died", (long)k->pid, (long)k->uid);
 	worker_free(m, k);
 	if (probing != NULL) {
-		m->events->probed(m, probing, -1, "");
+		m->events->probed(m, probing, BOX_DIED, "");
 	}
 	if (batch != NULL) {
 		m->events->batch_died(m, batch);
@@ -471,6 +471,7 @@ static bool on_result(struct boxes *m, struct worker *k, struct wire *w)
 
 		b->items[i].status =
 			status <= DELIVER_FAIL ? (enum deliver_status)status : DELIVER_DEFER;
+		b->items[i].suspect = wire_get_int(w) != 0;
 		snprintf(b->items[i].dsn, sizeof(b->items[i].dsn), "%s", wire_get_str(w));
 		snprintf(b->items[i].text, sizeof(b->items[i].text), "%s", wire_get_str(w));
 	}

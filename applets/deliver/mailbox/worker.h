@@ -8,12 +8,14 @@ struct batch;
 struct box;
 struct boxes;
 
+enum { BOX_DIED = -2 };
+
 /* What becomes of the work, for who gave it. */
 struct worker_events {
 	void (*batch_done)(struct boxes *m, struct batch *b, bool locked);
 	/* Its messages may be in the mailbox. */
 	void (*batch_died)(struct boxes *m, struct batch *b);
-	/* The answer to a probe: as deliver_probe(). */
+	/* The answer to a probe: as deliver_probe(), or BOX_DIED: who was asked did. */
 	void (*probed)(struct boxes *m, struct box *box, int rc, const char *id);
 	void (*free)(struct boxes *m); /* a child can be had again */
 };

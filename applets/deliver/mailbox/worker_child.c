@@ -224,6 +224,7 @@ static void batch(struct line *l, struct wire *w)
 	wire_put_int(&l->out, count);
 	for (size_t i = 0; i < count; i++) {
 		wire_put_int(&l->out, (uint64_t)items[i].status);
+		wire_put_int(&l->out, items[i].suspect);
 		wire_put_str(&l->out, items[i].dsn);
 		wire_put_str(&l->out, items[i].text);
 		mem_free(contents[i].piece);

@@ -121,6 +121,7 @@ bool virtual_place(const struct virtual_tables *t, struct arena *a, const char *
 			.home = "",
 			.shell = "" },
 		.any_owner = !param.strict_mailbox_ownership,
+		.no_user = true,
 		.parents = true };
 	return true;
 }
