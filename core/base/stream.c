@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "base/log.h"
 #include "base/stream_filter.h"
 #include "base/unixsock.h"
@@ -170,6 +171,15 @@ static void free_filter(struct stream *s)
 	}
 }
 
+/* drop_out - what was to be sent, and its memory */
+static void drop_out(struct stream *s)
+{
+	if (s->secret && s->out.data != NULL) {
+		forget(s->out.data, s->out.cap);
+	}
+	buf_free(&s->out);
+}
+
 void stream_close(struct stream *s)
 {
 	if (s->turn != NULL) {
@@ -187,7 +197,7 @@ void stream_close(struct stream *s)
 	}
 	free_filter(s);
 	buf_free(&s->in);
-	buf_free(&s->out);
+	drop_out(s);
 }
 
 /* end - close it and tell the owner, who may free it */
@@ -274,11 +284,14 @@ static int push(struct stream *s)
 		write_all(s, f != NULL ? &f->wire_out : &s->out);
 	}
 	if (s->lost != STREAM_OPEN) {
-		buf_free(&s->out);
+		drop_out(s);
 		if (f != NULL) {
 			buf_free(&f->wire_out);
 		}
 		return -1;
+	}
+	if (s->secret && buf_unread(&s->out) == 0) {
+		drop_out(s);
 	}
 	buf_shrink(&s->out, s->class->out_keep);
 	if (f != NULL) {

@@ -59,6 +59,7 @@ struct stream {
 	int fd;               /* -1: closed */
 	enum stream_end lost; /* sending failed so: what the peer has said is read, then it ends */
 	int error;            /* errno, of STREAM_LOST and STREAM_ERROR */
+	bool secret;          /* what is put into out is wiped when it is sent, or given up */
 	/* The rest is private. */
 	const char *text; /* of STREAM_TLS */
 	struct loop *loop;

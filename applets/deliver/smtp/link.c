@@ -351,12 +351,14 @@ void link_refuse(struct link *l, const char *text)
 void link_auth(
 	struct link *l, const struct sasl_account *account, const struct sasl_client_choice *choice)
 {
+	l->stream.secret = true;
 	run(l, smtp_client_auth(l->client, account, choice, &l->stream.out));
 }
 
 void link_begin(struct link *l, struct smtp_client_mail *mail)
 {
 	l->uses++;
+	l->stream.secret = false; /* AUTH is over, and all of it is sent */
 	run(l, smtp_client_begin(l->client, mail, &l->stream.out));
 }
 

@@ -283,6 +283,8 @@ static void put_response(struct smtp_client *c, const char *before, bool initial
 	struct buf *r = &c->sasl.response;
 
 	buf_adds(out, before);
+	/* So it does not move and leave a copy behind: whoever sends it wipes it. */
+	(void)buf_reserve(out, (r->len + 2) / 3 * 4 + sizeof("=\r\n"));
 	if (r->len > 0) {
 		base64_encode(out, r->data, r->len);
 	} else {
