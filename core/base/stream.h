@@ -60,8 +60,7 @@ struct stream {
 	enum stream_end lost; /* sending failed so: what the peer has said is read, then it ends */
 	int error;            /* errno, of STREAM_LOST and STREAM_ERROR */
 	bool secret;          /* what is put into out is wiped when it is sent, or given up */
-	/* The rest is private. */
-	const char *text; /* of STREAM_TLS */
+	const char *text;     /* private from here on; of STREAM_TLS */
 	struct loop *loop;
 	const struct stream_class *class;
 	struct watch watch;
@@ -79,7 +78,7 @@ void stream_init(
 	struct stream *s, struct loop *loop, const struct stream_class *class, void *owner);
 /* fd is the stream's from now on: non-blocking, a socket, or a pipe to read from. */
 void stream_open(struct stream *s, int fd);
-/* To a unix socket: 0, or -1 with errno (EAGAIN: its backlog is full). */
+/* A unix socket: 0, or -1 with errno (EAGAIN: its backlog is full). */
 int stream_connect(struct stream *s, const char *path);
 void stream_close(struct stream *s); /* at once, without a callback; a closed one: nothing */
 /* Another class and owner from the next message on. */
