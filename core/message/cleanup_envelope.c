@@ -15,6 +15,7 @@
 #include "address/canonical.h"
 #include "address/rewrite.h"
 #include "route/resolve.h"
+#include "route/srs.h"
 #include "message/cleanup.h"
 
 const char *cleanup_address(struct arena *a, const char *address)
@@ -84,7 +85,9 @@ bool cleanup_add_recipient(
 	size_t count = 0;
 	int rc = -1;
 
-	address = canonical_address(&a, r->address, CANONICAL_ENVELOPE_RECIPIENT);
+	address = srs_reverse(&a, r->address);
+	address = canonical_address(
+		&a, address != NULL ? address : r->address, CANONICAL_ENVELOPE_RECIPIENT);
 	if (address != NULL) {
 		rc = route_virtual_expand(&a, address, &list, &count);
 	}

@@ -26,6 +26,7 @@
 #include "address/match.h"
 #include "address/user.h"
 #include "route/route_tables.h"
+#include "route/srs.h"
 
 enum { STRIP_MAX = 50, DOMAIN_MAX = 255, LABEL_MAX = 63 };
 
@@ -86,6 +87,7 @@ void route_free(void)
 {
 	local_domain_free();
 	canonical_free();
+	srs_free();
 	match_list_free(compiled.alias);
 	match_list_free(compiled.mailbox);
 	match_list_free(compiled.relay);
@@ -128,6 +130,7 @@ void route_init(void)
 		compiled.tables[i] = maps_open(lists[i], 0);
 	}
 	set_ways();
+	srs_init();
 }
 
 int route_class_of(const char *domain, enum route_class *class_r)
@@ -610,15 +613,17 @@ int route_recipient_exists(const char *address, enum route_class *class_r)
 	enum route_class class = ROUTE_OTHER;
 	int rc = 1;
 
+	bool sender = srs_reverse(&a, address) != NULL; /* bounces come back to it */
+
 	/* user%elsewhere@here exists when the rest of its way does. */
-	for (int i = 0; i < STRIP_MAX && rc == 1; i++) {
+	for (int i = 0; i < STRIP_MAX && rc == 1 && !sender; i++) {
 		rc = strip_local(&a, &address);
 	}
 	if (rc >= 0) {
 		rc = route_class_of(address_domain(address), &class);
 	}
 	if (rc == 0) {
-		rc = exists(&a, address, class);
+		rc = sender ? 1 : exists(&a, address, class);
 	}
 	if (class_r != NULL) {
 		*class_r = class;

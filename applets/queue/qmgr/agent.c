@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "route/srs.h"
 #include "message/verp.h"
 
 enum {
@@ -228,6 +229,9 @@ static const char *sender(struct arena *a, const struct request *r)
 {
 	const struct job *j = r->job;
 
+	if (r->rcpts[0]->forwarded) {
+		return srs_forward(a, j->sender);
+	}
 	return verp_sender(a, j->flags, j->sender, r->rcpts[0]->address, r->rcpts[0]->original);
 }
 

@@ -7,7 +7,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
+#include "address/lookup.h"
 #include "route/resolve.h"
+#include "route/srs.h"
 #include "applets/queue/qmgr/job_answer.h"
 #include "applets/queue/qmgr/qmgr.h"
 
@@ -99,6 +101,21 @@ static void expire(struct qmgr *m, struct job *j)
 	}
 }
 
+/* is_ours - a domain for which we take mail */
+static bool is_ours(const char *address)
+{
+	enum route_class class = ROUTE_OTHER;
+
+	return route_class_of(address_domain(address), &class) == 0 && class != ROUTE_OTHER;
+}
+
+/* is_forwarded - has a recipient here sent it on to elsewhere, from somebody who is none of ours? */
+static bool is_forwarded(const struct job *j, const struct rcpt *r, const struct route *route)
+{
+	return *j->sender != '\0' && *r->original != '\0' && route->class == ROUTE_OTHER &&
+		is_ours(r->original) && !is_ours(j->sender);
+}
+
 void dispatch_submit(struct qmgr *m, struct job *j)
 {
 	struct arena *a = &m->routing;
@@ -123,6 +140,7 @@ void dispatch_submit(struct qmgr *m, struct job *j)
 		rc = (j->flags & QUEUE_F_PROBE) != 0
 			? route_resolve_probe(a, j->sender, r->address, &route)
 			: route_resolve(a, j->sender, r->address, &route);
+		r->forwarded = rc > 0 && srs_is_on() && is_forwarded(j, r, &route);
 		full = full || map_is_full();
 		ahead += full;
 		if (map_wait_leave(&w->wait)) {

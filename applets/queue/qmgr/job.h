@@ -37,6 +37,7 @@ struct rcpt {
 	uint8_t breaks;           /* agent connections that broke under it */
 	bool suspect, unanswered; /* DELIVERY_* of ipc/delivery.h */
 	bool recorded;            /* "done" is in the queue, or among the changes of this turn */
+	bool forwarded;           /* by somebody here: its sender is rewritten (route/srs.h) */
 	bool reporting;           /* a success report with it is on its way */
 };
 

@@ -255,9 +255,9 @@ void transport_add(struct transport *t, const char *nexthop, const char *recipie
 		r->as = mem_strdup(recipient);
 	}
 	r->state = RCPT_WAITING;
-	/* With VERP each has a sender of its own. */
+	/* With VERP each has a sender of its own, and what is forwarded has another one. */
 	q = QUEUE_VERP_FIRST(j->flags) != '\0' ? NULL : join(t, d, open);
-	if (q != NULL) {
+	if (q != NULL && q->rcpts[0]->forwarded == r->forwarded) {
 		q->rcpts[q->count++] = r;
 		return;
 	}
