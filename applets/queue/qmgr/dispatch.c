@@ -109,7 +109,7 @@ static bool is_ours(const char *address)
 	return route_class_of(address_domain(address), &class) == 0 && class != ROUTE_OTHER;
 }
 
-/* is_forwarded - has a recipient here sent it on to elsewhere, from somebody who is none of ours? */
+/* is_forwarded - has a recipient here sent it on to elsewhere, from nobody of ours? */
 static bool is_forwarded(const struct job *j, const struct rcpt *r, const struct route *route)
 {
 	return *j->sender != '\0' && *r->original != '\0' && route->class == ROUTE_OTHER &&
