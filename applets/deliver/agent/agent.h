@@ -21,6 +21,7 @@
  *	client.c		connections from qmgr: what it asks for
  *	result.c		what became of a recipient -> log line, answer
  *	  status_filter.c	... as delivery_status_filter wants it
+ *	  orphan.c		answers that wait for a queue manager
  *	underway.c		nothing is begun twice, here or by an agent before us
  *	request_memory.c	the content, and the memory of requests
  *
@@ -39,6 +40,7 @@ enum {
 
 struct agent_client;
 struct agent_host;
+struct orphan;
 struct status_filter;
 
 /* One message to deliver; the first member of the agent's own struct. */
@@ -55,6 +57,7 @@ struct agent_request {
 	size_t open; /* recipients without an answer */
 	struct agent_request *underway_next, *wait_next;
 	bool underway;
+	bool started; /* class->begin() has seen it, so class->end() will */
 };
 
 struct agent_class {
@@ -86,6 +89,7 @@ struct agent_host {
 	size_t content_bytes;     /* kept in memory, of all requests */
 	char *scratch;            /* AGENT_CONTENT_KEEP bytes */
 	struct status_filter *filter;
+	struct orphan *orphans; /* oldest first */
 	/* underway.c */
 	void (*begin)(struct agent_request *q);
 	struct agent_request *underway[1 << AGENT_UNDERWAY_BITS];

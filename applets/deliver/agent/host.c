@@ -5,6 +5,7 @@
 #include "net/serve.h"
 #include "applets/deliver/agent/agent.h"
 #include "applets/deliver/agent/client.h"
+#include "applets/deliver/agent/orphan.h"
 #include "applets/deliver/agent/result.h"
 #include "applets/deliver/agent/status_filter.h"
 #include "applets/deliver/agent/underway.h"
@@ -68,6 +69,7 @@ void agent_host_free(struct agent_host *h)
 	loop_untimer(h->service.loop, &h->spare_timer);
 	agent_spares_free(h);
 	underway_free(h);
+	orphans_free(h);
 	status_filter_close(h->filter);
 	queue_close(h->queue);
 	mem_free(h->scratch);

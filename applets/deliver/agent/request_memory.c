@@ -124,7 +124,7 @@ void agent_request_spare(struct agent_host *h, struct agent_request *q)
 	struct buf content = q->content;
 	struct arena arena = q->arena;
 
-	if (h->class->end != NULL) {
+	if (h->class->end != NULL && q->started) {
 		h->class->end(q);
 	}
 	if (h->spare_count >= SPARES_MAX) {

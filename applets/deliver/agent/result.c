@@ -7,6 +7,7 @@
 #include "queue/queue_message.h"
 #include "ipc/delivery_log.h"
 #include "applets/deliver/agent/client.h"
+#include "applets/deliver/agent/orphan.h"
 #include "applets/deliver/agent/status_filter.h"
 #include "applets/deliver/agent/underway.h"
 
@@ -98,33 +99,6 @@ void agent_load(struct agent_host *h, int delta)
 	}
 }
 
-/* note_repeats - the agent cannot find out what an earlier try has done */
-static void note_repeats(struct agent_request *q)
-{
-	for (size_t i = 0; i < q->r.recipient_count; i++) {
-		if ((q->r.recipients[i].flags & DELIVERY_UNANSWERED) != 0) {
-			log_info("%s: to=<%s>: an earlier try may have ended without an answer: "
-				 "given again",
-				q->id, q->r.recipients[i].address);
-		}
-	}
-}
-
-void agent_begin(struct agent_request *q)
-{
-	struct agent_host *h = q->host;
-
-	h->load += q->r.recipient_count;
-	q->open = q->r.recipient_count + 1;
-	if (h->class->repeats) {
-		note_repeats(q);
-	}
-	if (q->r.recipient_count > 0) { /* an earlier request's answers may have been enough */
-		h->class->begin(q);
-	}
-	agent_release(q);
-}
-
 /* ---- Results ---- */
 
 void agent_log(
@@ -171,12 +145,20 @@ static void tell(struct agent_request *q, uint64_t n, const struct agent_result 
 	agent_client_wake(q->client);
 }
 
+/* drop - recipient i of q is answered before it began */
+static void drop(struct agent_request *q, size_t i)
+{
+	q->r.recipients[i] = q->r.recipients[--q->r.recipient_count];
+}
+
 /*
  * hand_over - nobody waits for q any more, but a request for the same recipient does, until q has
- * ended (underway.c): the answer is its, and nothing is delivered again to find it out
+ * ended (underway.c), or will come: the answer is its, and nothing is delivered again to find it out
  */
 static void hand_over(const struct agent_request *q, uint64_t n, const struct agent_result *res)
 {
+	bool told = false;
+
 	for (struct agent_request *o = q->host->wait_first; o != NULL; o = o->wait_next) {
 		struct delivery_recipient *list = o->r.recipients;
 
@@ -184,9 +166,13 @@ static void hand_over(const struct agent_request *q, uint64_t n, const struct ag
 			i-- > 0;) {
 			if (list[i].n == n) {
 				tell(o, n, res);
-				list[i] = list[--o->r.recipient_count];
+				drop(o, i);
+				told = true;
 			}
 		}
+	}
+	if (!told && res->added_count == 0) {
+		orphan_keep(q->host, q->r.id, n, res);
 	}
 }
 
@@ -204,5 +190,52 @@ void agent_answer(
 		hand_over(q, r->n, &told); /* what was only put off is begun anew */
 	}
 	agent_load(q->host, -1);
+	agent_release(q);
+}
+
+/* ---- The beginning ---- */
+
+/* answer_known - what was decided while there was no queue manager */
+static void answer_known(struct agent_request *q)
+{
+	struct agent_host *h = q->host;
+
+	for (size_t i = h->orphans != NULL ? q->r.recipient_count : 0; i-- > 0;) {
+		struct orphan *o = orphan_take(h, q->r.id, q->r.recipients[i].n);
+
+		if (o != NULL) {
+			tell(q, q->r.recipients[i].n, orphan_result(o));
+			orphan_free(o);
+			drop(q, i);
+		}
+	}
+}
+
+/* note_repeats - the agent cannot find out what an earlier try has done */
+static void note_repeats(struct agent_request *q)
+{
+	for (size_t i = 0; i < q->r.recipient_count; i++) {
+		if ((q->r.recipients[i].flags & DELIVERY_UNANSWERED) != 0) {
+			log_info("%s: to=<%s>: an earlier try may have ended without an answer: "
+				 "given again",
+				q->id, q->r.recipients[i].address);
+		}
+	}
+}
+
+void agent_begin(struct agent_request *q)
+{
+	struct agent_host *h = q->host;
+
+	answer_known(q);
+	h->load += q->r.recipient_count;
+	q->open = q->r.recipient_count + 1;
+	if (h->class->repeats) {
+		note_repeats(q);
+	}
+	if (q->r.recipient_count > 0) { /* an earlier request's answers may have been enough */
+		q->started = true;
+		h->class->begin(q);
+	}
 	agent_release(q);
 }
