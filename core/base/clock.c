@@ -23,6 +23,11 @@ int64_t clock_ms(void)
 	return clock_us() / 1000;
 }
 
+int64_t clock_steady(void)
+{
+	return microseconds(CLOCK_BOOTTIME) / 1000000;
+}
+
 int64_t clock_wall_us(void)
 {
 	return microseconds(CLOCK_REALTIME);

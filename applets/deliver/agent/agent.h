@@ -25,13 +25,7 @@
  *	underway.c		nothing is begun twice, here or by an agent before us
  *	request_memory.c	the content, and the memory of requests
  *
- * An agent's main():
- *
- *	service_init(&g->host.service, &info, argc, argv);
- *	agent_host_init(&g->host, &class, g, param.x_delivery_status_filter);
- *	status = agent_host_run(&g->host);
- *	agent_host_free(&g->host);
- *	service_free(&g->host.service);
+ * An agent's main(): service_init, agent_host_init, agent_host_run, agent_host_free, service_free.
  */
 enum {
 	AGENT_CONTENT_KEEP = 64 * 1024, /* messages up to this size stay in memory */

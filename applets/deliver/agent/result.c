@@ -153,7 +153,8 @@ static void drop(struct agent_request *q, size_t i)
 
 /*
  * hand_over - nobody waits for q any more, but a request for the same recipient does, until q has
- * ended (underway.c), or will come: the answer is its, and nothing is delivered again to find it out
+ * ended (underway.c), or will come: the answer is its, and nothing is delivered again to find it
+ * out
  */
 static void hand_over(const struct agent_request *q, uint64_t n, const struct agent_result *res)
 {

@@ -190,6 +190,16 @@ bool load_flush_id(struct qmgr *m, queue_id id)
 	return true;
 }
 
+/* is_too_late - is it due later than anything can be? Then the clock was set back meanwhile */
+static bool is_too_late(const struct queue_entry *e)
+{
+	int64_t most = param.maximal_backoff_time > param.minimal_backoff_time
+		? param.maximal_backoff_time
+		: param.minimal_backoff_time;
+
+	return e->next_try > qmgr_now() + most + CLOCK_STEP_SECONDS;
+}
+
 /* is_wanted - does the sweep pick up this message? */
 static bool is_wanted(struct qmgr *m, const struct queue_entry *e)
 {
@@ -199,7 +209,7 @@ static bool is_wanted(struct qmgr *m, const struct queue_entry *e)
 	case QUEUE_INCOMING:
 		return true;
 	case QUEUE_DEFERRED:
-		return l->flush;
+		return l->flush || is_too_late(e);
 	case QUEUE_HOLD:
 	case QUEUE_CORRUPT:
 		break;
@@ -235,12 +245,14 @@ static void step_sweep(struct qmgr *m)
 		return;
 	}
 	for (int i = 0; i < count; i++) {
-		if (found[i].state == QUEUE_INCOMING ? is_full(m)
-						     : l->flush && is_full_for_old(m)) {
+		bool wanted = is_wanted(m, &found[i]);
+
+		if (wanted &&
+			(found[i].state == QUEUE_INCOMING ? is_full(m) : is_full_for_old(m))) {
 			return;
 		}
 		l->sweep_at = found[i].id;
-		if (is_wanted(m, &found[i]) && !take(m, found[i].id, l->flush && l->asked)) {
+		if (wanted && !take(m, found[i].id, l->flush && l->asked)) {
 			return;
 		}
 	}

@@ -16,6 +16,7 @@
  */
 #include "applets/queue/qmgr/qmgr.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
@@ -96,6 +97,7 @@ static void begin(struct qmgr *m)
 	m->running = true;
 	queue_rescue(m->queue);
 	m->started = qmgr_now();
+	clock_steps_look(&m->clock, m->started, clock_steady());
 	m->start_id = queue_id_new(m->queue);
 	succession_begin(m, load_released);
 	control_start(m);

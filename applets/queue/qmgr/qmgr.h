@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/clock_steps.h"
 #include "base/loop.h"
 #include "queue/queue.h"
 #include "queue/queue_change.h"
@@ -52,7 +53,8 @@ struct qmgr {
 	struct service service;
 	struct loop *loop;
 	struct queue *queue;
-	int64_t started;   /* seconds since 1970 */
+	int64_t started; /* seconds since 1970 */
+	struct clock_steps clock;
 	queue_id start_id; /* ids below may have been under way before */
 
 	struct job *jobs[JOB_SLOTS];

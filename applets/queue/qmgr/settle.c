@@ -16,6 +16,7 @@
  */
 #include "applets/queue/qmgr/settle.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "conf/params.h"
 #include "applets/queue/qmgr/dispatch.h"
@@ -81,15 +82,17 @@ static int64_t backoff(int attempts)
 }
 
 /*
- * waited - seconds it has been in the queue. Mail that came before the clock was set (a router
- * before NTP) would be decades old then: it has waited between its attempts, as far as is known
+ * waited - seconds it has been in the queue, however the clock was set meanwhile. Mail that came
+ * before it was set at all (a router before NTP) would be decades old then: it has waited between
+ * its attempts, as far as is known
  */
-static int64_t waited(const struct job *j)
+static int64_t waited(struct qmgr *m, const struct job *j)
 {
 	int64_t arrival = j->arrival / 1000000, sum = 0;
 
 	if (arrival >= CLOCK_SET || qmgr_now() < CLOCK_SET) {
-		return qmgr_now() - arrival;
+		clock_steps_look(&m->clock, qmgr_now(), clock_steady());
+		return qmgr_now() - arrival - clock_steps_since(&m->clock, arrival);
 	}
 	for (int i = 0; i < j->attempts && i < ATTEMPTS_MAX; i++) {
 		sum += backoff(i);
@@ -98,14 +101,14 @@ static int64_t waited(const struct job *j)
 }
 
 /* is_expired - is it time to give up? Says so in the log */
-static bool is_expired(const struct job *j)
+static bool is_expired(struct qmgr *m, const struct job *j)
 {
 	int64_t lifetime =
 		*j->sender == '\0' ? param.bounce_queue_lifetime : param.maximal_queue_lifetime;
 	bool forced = (j->flags & QUEUE_F_EXPIRE) != 0;
 	char id[QUEUE_ID_TEXT];
 
-	if (!forced && waited(j) < lifetime) {
+	if (!forced && waited(m, j) < lifetime) {
 		return false;
 	}
 	queue_id_text(j->id, id);
@@ -119,9 +122,9 @@ static bool is_expired(const struct job *j)
  * minimal_backoff_time and maximal_backoff_time, as Postfix has it. So mail that was held or
  * flushed is not asked for more often than what was not
  */
-static int64_t retry_time(const struct job *j)
+static int64_t retry_time(struct qmgr *m, const struct job *j)
 {
-	int64_t wait = waited(j);
+	int64_t wait = waited(m, j);
 
 	if (wait < param.minimal_backoff_time) {
 		wait = param.minimal_backoff_time;
@@ -130,10 +133,10 @@ static int64_t retry_time(const struct job *j)
 }
 
 /* must_warn - has it waited for so long that its sender is to know? */
-static bool must_warn(const struct job *j)
+static bool must_warn(struct qmgr *m, const struct job *j)
 {
 	return param.delay_warning_time > 0 && !(j->flags & QUEUE_F_WARNED) && *j->sender != '\0' &&
-		waited(j) >= param.delay_warning_time;
+		waited(m, j) >= param.delay_warning_time;
 }
 
 static void defer(struct qmgr *m, struct job *j, bool warned)
@@ -141,7 +144,7 @@ static void defer(struct qmgr *m, struct job *j, bool warned)
 	if (warned) {
 		queue_set_flags(m->queue, j->id, QUEUE_F_WARNED);
 	}
-	j->retry_at = retry_time(j);
+	j->retry_at = retry_time(m, j);
 	queue_defer(m->queue, j->id, j->retry_at, "");
 	j->kept = true;
 }
@@ -188,7 +191,7 @@ static int report_part(struct qmgr *m, struct job *j, bool *warned_r)
 
 	/* Once: what is deferred because it could not be reported is not given up now. */
 	if ((j->noticed & POST_FAILURE) == 0 && count_state(j, RCPT_DEFERRED) > 0 &&
-		is_expired(j)) {
+		is_expired(m, j)) {
 		change_state(j, RCPT_DEFERRED, RCPT_BOUNCED);
 	}
 	if (count_state(j, RCPT_BOUNCED) > 0) {
@@ -199,7 +202,7 @@ static int report_part(struct qmgr *m, struct job *j, bool *warned_r)
 		change_state(j, RCPT_BOUNCED, RCPT_DEFERRED);
 	}
 	if (rc != 1 && !j->more && (count_state(j, RCPT_DEFERRED) > 0 || j->deferred) &&
-		((j->noticed & POST_DELAY) != 0 || must_warn(j))) {
+		((j->noticed & POST_DELAY) != 0 || must_warn(m, j))) {
 		rc = notice_delay(m, j);
 		*warned_r = rc == 0;
 	}

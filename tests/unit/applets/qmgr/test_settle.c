@@ -408,3 +408,25 @@ TEST(settle, others_go_on)
 	CHECK_INT(look(slow).others, 2);
 	finish();
 }
+
+/* A day in the queue, and "eleven days old", because the clock was ten days behind. */
+TEST(settle, the_clock_was_set)
+{
+	enum { DAY = 86400 };
+	struct found f;
+	struct job *j;
+	queue_id id;
+
+	for (int jumped = 0; jumped < 2; jumped++) {
+		begin("maximal_queue_lifetime = 5d\ndelay_warning_time = 2d\n");
+		clock_steps_look(&m->clock, qmgr_now() - (jumped ? 10 * DAY : 0), clock_steady());
+		j = add("a@test.example", 1, 0, 11 * DAY);
+		id = j->id;
+		answer(j, 0, DELIVERY_DEFERRED);
+		until(id, 0);
+		f = look(id);
+		CHECK_INT(f.original, jumped);
+		CHECK_INT(f.others, !jumped);
+		finish();
+	}
+}
