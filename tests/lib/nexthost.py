@@ -38,6 +38,7 @@ class Dialogue:
         self.host, self.sock, self.peer = host, sock, peer
         self.commands = []
         self.tls = False
+        self.number = 0
         self.sni = self.user = self.hello = self.mechanism = self.reused = None
         self.file = None
         self.reset()
@@ -178,7 +179,7 @@ class Dialogue:
         if not self.recipients:
             self.send(b"554 5.5.1 Error: no valid recipients\r\n")
             return
-        number = self.host.count()
+        number = self.number = self.host.count()
         replies = []
         if self.host.lmtp:
             for recipient in self.recipients:

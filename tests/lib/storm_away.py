@@ -5,6 +5,7 @@ up at the last dot: before it has taken the mail, or after (which no sender can 
 """
 
 import collections
+import re
 import smtplib
 import time
 
@@ -15,8 +16,10 @@ from stormrig import Killing, Place, body_of, sum_of
 
 HOSTS, SENDERS = 4, 4
 SENDER = "u20"      # whose mailbox gets bounces: there are to be none
-# Seconds behind a mail's 250 within which a kill may have lost that answer.
-ANSWER_SECONDS = 3
+# Seconds behind a 250 that the agent has logged, within which the queue manager has it on the disk; one that is killed
+# before loses it. Behind a reload the agent of before has nobody else to tell.
+RECORD_SECONDS, RELOAD_SECONDS = 2, 2
+EARLIER = 0.05      # by which a kill may be noted before it came
 MAIN = """queue_run_delay = 1
 minimal_backoff_time = 1
 maximal_backoff_time = 2
@@ -27,11 +30,15 @@ transport_maps = inline:{%s}
 """
 
 
+# known: the sender was answered; number: as in that answer.
+Copy = collections.namedtuple("Copy", "host number moment whole known")
+
+
 class Host(NextHost):
     def __init__(self, storm, address, port):
         self.storm, self.random = storm, storm.random
         self.away_until = 0
-        self.copies = collections.defaultdict(list)     # (number, recipient): [(time, whole, known)]
+        self.copies = collections.defaultdict(list)     # (number, recipient): [Copy]
         script = {"GREETING": self.greet, "RCPT": self.take_recipient, "END": self.end}
         super().__init__(address=address, port=port, name=address, script=script)
 
@@ -56,18 +63,18 @@ class Host(NextHost):
         if chance < 0.10:
             time.sleep(self.random.random() * 0.5)
         if 0.10 < chance < 0.12:
-            self.note(dialogue.recipients, data, known=False)
+            self.note(dialogue, dialogue.recipients, data, known=False)
             return DROP
         return None
 
     def take(self, mail):
-        self.note(mail.recipients, mail.data, known=True)
+        self.note(mail.dialogue, mail.recipients, mail.data, known=True)
 
-    def note(self, recipients, data, known):
+    def note(self, dialogue, recipients, data, known):
         number, whole = self.storm.judge(data)
         with self.lock:
             for recipient in recipients:
-                self.copies[number, recipient].append((time.monotonic(), whole, known))
+                self.copies[number, recipient].append(Copy(self.name, dialogue.number, time.monotonic(), whole, known))
 
 
 class AwayStorm(Killing):
@@ -109,24 +116,40 @@ class AwayStorm(Killing):
                 return int(line[6:]), sum_of(body) == self.sums.get(int(line[6:]))
         return None, False
 
-    def excused(self, moment, known):
-        """Whether the 250 of a copy may not have arrived."""
-        return not known or any(moment - 1 < at < moment + ANSWER_SECONDS for at, _ in self.killed_at)
+    def logged(self):
+        """(host, number) of each 250 that an agent had before it was killed."""
+        return set(re.findall(r"relay=(127\.0\.4\.\d)\[.*status=sent \(250 2\.0\.0 Ok: queued as F(\d+)\)", self.box.log()))
+
+    def excused(self, copy, logged):
+        """Whether the 250 of a copy was lost: before the agent had it, or with the queue manager."""
+        if not copy.known or (copy.host, str(copy.number)) not in logged:
+            return True
+        def killed(since, until, *kinds):
+            return any(copy.moment + since < at < copy.moment + until for at, kind in self.killed_at if kind in kinds)
+
+        if killed(-RELOAD_SECONDS, 0, "reload") and killed(-RELOAD_SECONDS, 0, "qmgr"):
+            return True
+        # An agent without a queue manager keeps what it has to tell, until it is killed as well.
+        return killed(-EARLIER, RECORD_SECONDS, "qmgr", "everything") or \
+            (killed(-1, 0, "qmgr") and killed(0, RECORD_SECONDS, "smtp"))
+
+    def near(self, moment):
+        return ", ".join("%s %+.2f s" % (kind, at - moment) for at, kind in self.killed_at if moment - 1 < at < moment + 4)
 
     def verify(self):
-        counts, notes = collections.Counter(), []
+        counts, notes, logged = collections.Counter(), [], self.logged()
         copies = {key: value for host in self.hosts for key, value in host.copies.items()}
         for key, came in copies.items():
-            whole = [copy for copy in came if copy[1]]
+            whole = [copy for copy in came if copy.whole]
             counts["copies"] += len(whole)
             counts["damaged"] += len(came) - len(whole)
-            for moment, _, known in whole[:-1]:
-                why = "again" if self.excused(moment, known) else "twice"
+            for copy in whole[:-1]:
+                why = "again" if self.excused(copy, logged) else "twice"
                 counts[why] += 1
                 if why == "twice":
-                    notes.append("twice: %s" % (key,))
+                    notes.append("twice: %s, and the kills near it: %s" % (key, self.near(copy.moment)))
         for number, (to, accepted) in self.sent.items():
-            missing = [user for user in to if not any(copy[1] for copy in copies.get((number, user), []))]
+            missing = [user for user in to if not any(copy.whole for copy in copies.get((number, user), []))]
             if accepted and missing:
                 counts["lost"] += len(missing)
                 notes.append("lost: %d for %s" % (number, missing))

@@ -68,12 +68,13 @@ class Killing:
         return thread
 
     def kill_one(self, kills):
-        """The kind that had the fewest; its name."""
+        """One of the kinds that had the fewest; its name."""
         kinds = self.box.kinds()
         if self.random.random() < 0.08 or not kinds:
             self.box.kill()
             return "everything"
-        kind = min(sorted(kinds), key=lambda name: kills[name])
+        fewest = min(kills[name] for name in kinds)
+        kind = self.random.choice([name for name in sorted(kinds) if kills[name] == fewest])
         for pid in kinds[kind]:
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -86,6 +87,7 @@ class Killing:
         for n in range(count):
             time.sleep(0.1 + self.random.random() * 0.4)
             if n % 10 == 9:
+                self.killed_at.append((time.monotonic(), "reload"))
                 self.box.postfix("reload")
                 time.sleep(self.random.random() * 0.2)
             kind = self.kill_one(kills)
