@@ -129,9 +129,9 @@ class AwayStorm(Killing):
 
         if killed(-RELOAD_SECONDS, 0, "reload") and killed(-RELOAD_SECONDS, 0, "qmgr"):
             return True
-        # An agent without a queue manager keeps what it has to tell, until it is killed as well.
+        # An agent without a queue manager keeps what it has to tell, until it is killed as well, or ends with its master.
         return killed(-EARLIER, RECORD_SECONDS, "qmgr", "everything") or \
-            (killed(-1, 0, "qmgr") and killed(0, RECORD_SECONDS, "smtp"))
+            (killed(-1, 0, "qmgr") and killed(-1, RECORD_SECONDS, "smtp", "master"))
 
     def near(self, moment):
         return ", ".join("%s %+.2f s" % (kind, at - moment) for at, kind in self.killed_at if moment - 1 < at < moment + 4)
