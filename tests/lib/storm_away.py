@@ -60,9 +60,9 @@ class Host(NextHost):
             return DROP
         if chance < 0.05:
             return "451 4.3.0 not now"
-        if chance < 0.10:
+        if chance < 0.20:
             time.sleep(self.random.random() * 0.5)
-        if 0.10 < chance < 0.12:
+        if 0.20 < chance < 0.22:
             self.note(dialogue, dialogue.recipients, data, known=False)
             return DROP
         return None
@@ -131,7 +131,7 @@ class AwayStorm(Killing):
             return True
         # An agent without a queue manager keeps what it has to tell, until it is killed as well, or ends with its master.
         return killed(-EARLIER, RECORD_SECONDS, "qmgr", "everything") or \
-            (killed(-1, 0, "qmgr") and killed(-1, RECORD_SECONDS, "smtp", "master"))
+            (killed(-1, 0, "qmgr") and killed(-EARLIER, RECORD_SECONDS, "smtp", "master"))
 
     def near(self, moment):
         return ", ".join("%s %+.2f s" % (kind, at - moment) for at, kind in self.killed_at if moment - 1 < at < moment + 4)
