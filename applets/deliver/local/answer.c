@@ -25,6 +25,10 @@ static void answer(struct recipient *rc)
 	const struct agent_result res = { .status = rc->status,
 		.dsn = rc->dsn,
 		.text = rc->text,
+		.mta = rc->mta,
+		.diagnostic_type = rc->diagnostic_type,
+		.diagnostic = rc->diagnostic,
+		.reach = rc->reach,
 		.added_count = wait ? 0 : rc->added_count,
 		.added = rc->added,
 		.owner = rc->owner };
@@ -55,34 +59,37 @@ static int weight(enum delivery_status status)
 }
 
 /* note_status - the recipient's is the weightiest of its targets' */
-static void note_status(
-	struct recipient *rc, enum delivery_status status, const char *dsn, const char *text)
+static void note_status(struct recipient *rc, const struct agent_result *res)
 {
 	struct arena *a = &rc->request->q.arena;
+	const char *dtype = res->diagnostic_type;
 
-	if (rc->text == NULL || weight(status) > weight(rc->status)) {
-		rc->status = status;
-		rc->dsn = arena_strdup(a, dsn);
-		rc->text = arena_strdup(a, text);
+	if (rc->text == NULL || weight(res->status) > weight(rc->status)) {
+		rc->status = res->status;
+		rc->dsn = arena_strdup(a, res->dsn);
+		rc->text = arena_strdup(a, res->text);
+		rc->mta = res->mta != NULL ? arena_strdup(a, res->mta) : NULL;
+		rc->diagnostic_type = dtype != NULL ? arena_strdup(a, dtype) : NULL;
+		rc->diagnostic = res->diagnostic != NULL ? arena_strdup(a, res->diagnostic) : NULL;
+		rc->reach = res->reach;
+	} else if (res->status == DELIVERY_SENT && res->reach < rc->reach) {
+		rc->reach = res->reach; /* to one of several: that is to be reported */
 	}
 }
 
 /* note_end - the line about a target, and its status */
-static void note_end(struct recipient *rc, const char *to, enum delivery_status status,
-	const char *dsn, const char *text)
+static void note_end(struct recipient *rc, struct agent_result *res)
 {
-	struct agent_result res = {
-		.status = status, .dsn = dsn, .text = text, .relay = "local", .to = to
-	};
-
-	agent_log(&rc->request->q, rc->r, &res);
-	note_status(rc, res.status, res.dsn, res.text);
+	res->relay = "local";
+	agent_log(&rc->request->q, rc->r, res);
+	note_status(rc, res);
 }
 
 /* log_added - one line for what goes on under other addresses */
 static void log_added(struct recipient *rc)
 {
 	struct buf text = BUF_INIT;
+	struct agent_result res = { .status = DELIVERY_SENT, .dsn = "2.0.0", .to = rc->r->address };
 
 	buf_adds(&text, "forwarded as");
 	for (size_t i = 0; i < rc->added_count && text.len < 200; i++) {
@@ -91,7 +98,8 @@ static void log_added(struct recipient *rc)
 	if (text.len >= 200) {
 		buf_addf(&text, " ... (%zu addresses)", rc->added_count);
 	}
-	note_end(rc, rc->r->address, DELIVERY_SENT, "2.0.0", buf_str(&text));
+	res.text = buf_str(&text);
+	note_end(rc, &res);
 	buf_free(&text);
 }
 
@@ -121,30 +129,54 @@ static bool split_off(
 	return false;
 }
 
+/* end_target - with what is known of it but for the address */
+static void end_target(
+	struct recipient *rc, const struct target *t, struct agent_result *res, bool unsure)
+{
+	if (!split_off(rc, t, res->status, unsure) && t->kind != TARGET_REMOTE) {
+		res->to = t->address;
+		note_end(rc, res);
+	}
+	one_less(rc);
+}
+
 void target_ended(struct recipient *rc, const struct target *t, enum delivery_status status,
 	const char *dsn, const char *text, bool unsure)
 {
-	if (!split_off(rc, t, status, unsure) && t->kind != TARGET_REMOTE) {
-		note_end(rc, t->address, status, dsn, text);
-	}
-	one_less(rc);
+	struct agent_result res = { .status = status, .dsn = dsn, .text = text };
+
+	end_target(rc, t, &res, unsure);
 }
 
 void target_passed(
 	struct recipient *rc, const struct target *t, const struct delivery_answer *a, bool unsure)
 {
+	const struct agent_result res = { .status = a->status,
+		.dsn = a->dsn,
+		.text = a->text,
+		.mta = a->mta,
+		.diagnostic_type = a->diagnostic_type,
+		.diagnostic = a->diagnostic,
+		.reach = a->reach };
+
 	for (size_t i = 0; i < a->added_count; i++) {
 		recipient_add_more(rc, a->added[i]);
 	}
 	if (!split_off(rc, t, a->status, unsure)) {
-		note_status(rc, a->status, a->dsn, a->text);
+		note_status(rc, &res);
 	}
 	one_less(rc);
 }
 
 void job_done(struct job *j, enum delivery_status status, const char *dsn, const char *text)
 {
-	target_ended(j->recipient, j->target, status, dsn, text,
+	struct agent_result res = { .status = status, .dsn = dsn, .text = text };
+
+	if (j->output != NULL && status != DELIVERY_SENT) {
+		res.diagnostic_type = "x-unix";
+		res.diagnostic = j->output[0] != '\0' ? j->output : text;
+	}
+	end_target(j->recipient, j->target, &res,
 		j->box.suspect && status == DELIVERY_DEFERRED && j->target->kind == TARGET_MAILBOX);
 }
 

@@ -47,6 +47,7 @@ static void on_done(struct command_work *w, const struct command_end *end)
 	if (end->status == DELIVERY_SENT) {
 		text = arena_printf(&q->arena, "delivered to command: %s", w->shown);
 	}
+	c->job->output = arena_strdup(&q->arena, end->output);
 	end_job(g, c->job, end->status, end->dsn, text);
 	command_begin(g);
 }

@@ -35,6 +35,9 @@ struct recipient {
 	/* The worst so far. */
 	enum delivery_status status;
 	const char *dsn, *text;
+	/* Whose words they are, and how far it has come: as in struct delivery_answer. */
+	const char *mta, *diagnostic_type, *diagnostic;
+	enum delivery_reach reach;
 	/* targets elsewhere, and failed ones that are tried on their own */
 	const char **added;
 	size_t added_count;
@@ -44,6 +47,7 @@ struct recipient {
 struct job {
 	struct recipient *recipient;
 	const struct target *target;
+	const char *output; /* of its command, or NULL */
 	struct job *next;   /* in the queue of the commands */
 	struct box_job box; /* in that of its mailbox; box.suspect holds for all kinds */
 };
