@@ -240,7 +240,7 @@ static int put_row(void *arg, int count, const char *const *columns)
 /* ask_sql - of the views in queue/queue_view.c, by who may read the queue */
 static void ask_sql(const char *sql)
 {
-	struct buf dir = BUF_INIT, out = BUF_INIT;
+	struct buf out = BUF_INIT;
 	char *error = NULL;
 
 	if (!may_read()) {
@@ -248,13 +248,11 @@ static void ask_sql(const char *sql)
 			(long)getuid());
 	}
 	service_drop_privileges(PROCESS_QUEUE, NULL);
-	buf_addf(&dir, "%s/" QUEUE_SUBDIR, param.queue_directory);
-	if (queue_select(buf_str(&dir), sql, put_row, &out, &error) != 0) {
+	if (queue_select(param.queue_directory, sql, put_row, &out, &error) != 0) {
 		print(&out, 0);
 		fail("%s", error != NULL ? error : "cannot read the queue");
 	}
 	print(&out, 0);
-	buf_free(&dir);
 	buf_free(&out);
 }
 

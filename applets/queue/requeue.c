@@ -101,7 +101,7 @@ static queue_id begin(struct queue *q, queue_id id, struct queue_envelope *env)
 	env->attempts = 0;
 	env->flags &= ~(unsigned)(QUEUE_F_EXPIRE | QUEUE_F_WARNED | QUEUE_F_HOLD);
 	env->reason = "";
-	m = queue_begin(q, env);
+	m = queue_begin_beside(q, env, id);
 	made = queue_message_id(m);
 	queue_id_text(made, text);
 	queue_id_text(id, old);

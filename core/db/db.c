@@ -189,6 +189,15 @@ void db_rollback(struct db *db)
 	}
 }
 
+int db_attach(struct db *db, const char *path, const char *name)
+{
+	char *sql = sqlite3_mprintf("ATTACH %Q AS %w", path, name);
+	int rc = sql != NULL ? db_exec(db, sql) : db_set_error(db, SQLITE_NOMEM);
+
+	sqlite3_free(sql);
+	return rc;
+}
+
 bool db_in_transaction(const struct db *db)
 {
 	return sqlite3_get_autocommit(db->handle) == 0;
@@ -298,6 +307,17 @@ int db_run(struct db *db, int n, const char *types, ...)
 		rc = db_step(s);
 	} while (rc > 0);
 	return rc;
+}
+
+int db_run_row(struct db *db, int n, struct db_stmt *from)
+{
+	struct db_stmt *s = db_start(db, n, "");
+
+	for (int i = 0; i < sqlite3_column_count(from->handle) && s->bind_rc == SQLITE_OK; i++) {
+		s->bind_rc =
+			sqlite3_bind_value(s->handle, i + 1, sqlite3_column_value(from->handle, i));
+	}
+	return db_step(s);
 }
 
 struct db_stmt *db_prepare(struct db *db, const char *sql)

@@ -69,6 +69,8 @@ int db_begin(struct db *db);
 /* 0: durable after the journal mode's and synchronous' rule. -1: rolled back. */
 int db_commit(struct db *db);
 void db_rollback(struct db *db); /* no transaction: nothing */
+/* Another database, for this handle's statements as name.TABLE. 0, or -1. */
+int db_attach(struct db *db, const char *path, const char *name);
 bool db_in_transaction(const struct db *db);
 
 /*
@@ -83,6 +85,9 @@ int db_step(struct db_stmt *s);
 void db_reset(struct db_stmt *s);
 /* db_start() and step to the end: 0, or -1. For statements that return nothing. */
 int db_run(struct db *db, int n, const char *types, ...);
+/* The present row of from, a statement of another handle perhaps, is what statement n gets as its
+ * parameters, from ?1 on; and step to the end. 0, or -1 with the error in db. */
+int db_run_row(struct db *db, int n, struct db_stmt *from);
 
 /*
  * A statement that is not of the table (its text comes from a configuration). NULL: db_error().

@@ -16,7 +16,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "queue/queue_handle.h"
+#include "queue/queue_hold.h"
 #include "queue/queue_internal.h"
+#include "queue/queue_parts.h"
 #include "queue/queue_read.h"
 #include "queue/queue_repair.h"
 #include "queue/queue_write.h"
@@ -89,6 +91,11 @@ void queue_close(struct queue *q)
 	}
 	queue_forget(q);
 	queue_read_end(q);
+	/* Without a queue manager the system is stopped, or stopping. */
+	if (q->other != NULL && q->lock_fd >= 0 && !q->broken && !queue_claimed_by_other(q)) {
+		(void)queue_spill(q, true);
+	}
+	queue_close(q->other);
 	/* The last to close copies the log back: in the writers' turn, as all of that. */
 	if (q->db != NULL && q->lock_fd >= 0) {
 		queue_take_turn(q);

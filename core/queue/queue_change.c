@@ -96,7 +96,7 @@ static int delete_chunks(struct queue *q, queue_id id)
 	return db_run(q->db, Q_CHUNK_DEL, "ii", queue_chunk_key(id, 0), queue_chunk_key(id + 1, 0));
 }
 
-static int queue_delete_rows(struct queue *q, queue_id id)
+int queue_delete_rows(struct queue *q, queue_id id)
 {
 	if (db_run(q->db, Q_MESSAGE_DEL, "u", id) != 0 ||
 		db_run(q->db, Q_RECIPIENT_DEL_FIRST, "u", id) != 0 ||
@@ -115,6 +115,7 @@ static int drop_partial(struct queue *q, queue_id id)
 	return 0;
 }
 
+/* apply - a change, in one part of the queue; 0 or -1 */
 static int apply(struct queue *q, const struct queue_change *c)
 {
 	int rc = 0;
@@ -151,9 +152,18 @@ static int apply(struct queue *q, const struct queue_change *c)
 int queue_apply_changes(struct queue *q)
 {
 	for (const struct queue_change *c = q->changes; c != NULL; c = c->next) {
-		if (apply(q, c) != 0) {
+		bool both = c->op == OP_DROP_PARTIAL || c->op == OP_DROP_SOURCE;
+
+		if (!c->safe && apply(c->part, c) != 0) {
 			return -1;
 		}
+		/* What is no message may be in either; to take it out twice does no harm. */
+		if (both && q->other != NULL && (apply(q, c) != 0 || apply(q->other, c) != 0)) {
+			return -1;
+		}
+		/* It may wait from here on: not in memory then. */
+		q->spill_due = q->spill_due ||
+			(c->part->in_memory && (c->op == OP_DEFER || c->op == OP_STATE));
 	}
 	return 0;
 }
@@ -196,14 +206,11 @@ static int clean_before(struct queue *q, queue_id before)
 	return rc < 0 ? -1 : count;
 }
 
-int queue_clean(struct queue *q, int64_t age)
+/* clean_part - one of them; count or -1 */
+static int clean_part(struct queue *q, int64_t before)
 {
-	int64_t before = (int64_t)queue_id_new(q) - age * 1000000;
 	int count;
 
-	if (before <= 0) {
-		return 0;
-	}
 	if (queue_begin_write(q) != 0) {
 		return -1;
 	}
@@ -213,4 +220,17 @@ int queue_clean(struct queue *q, int64_t age)
 		return -1;
 	}
 	return queue_commit_write(q) == 0 ? count : -1;
+}
+
+int queue_clean(struct queue *q, int64_t age)
+{
+	int64_t before = (int64_t)queue_id_new(q) - age * 1000000;
+	int count = 0, more = 0;
+
+	if (before <= 0) {
+		return 0;
+	}
+	count = clean_part(q, before);
+	more = q->other != NULL && count >= 0 ? clean_part(q->other, before) : 0;
+	return more < 0 ? -1 : count + more;
 }

@@ -43,7 +43,7 @@ bool queue_is_marked(const struct queue *q)
 	struct stat st;
 
 	mark_name(q, name);
-	return lstat(name, &st) == 0;
+	return lstat(name, &st) == 0 || (q->other != NULL && queue_is_marked(q->other));
 }
 
 void queue_mark(const struct queue *q)
@@ -65,11 +65,23 @@ void queue_unmark(const struct queue *q)
 	(void)unlink(name);
 }
 
+/* tell_front - the error of a second part is the queue's; -1 */
+static int tell_front(const struct queue *q)
+{
+	if (q->front != NULL) {
+		buf_reset(&q->front->error);
+		buf_add(&q->front->error, q->error.data, q->error.len);
+		q->front->full = q->full;
+		q->front->broken = q->front->broken || q->broken;
+	}
+	return -1;
+}
+
 int queue_set_error_text(struct queue *q, const char *text)
 {
 	buf_reset(&q->error);
 	buf_addf(&q->error, "%s: %s", q->path, text);
-	return -1;
+	return tell_front(q);
 }
 
 int queue_set_error(struct queue *q)
@@ -81,7 +93,7 @@ int queue_set_error(struct queue *q)
 		q->broken = true;
 		queue_mark(q);
 	}
-	return -1;
+	return tell_front(q);
 }
 
 const char *queue_error(const struct queue *q)
@@ -213,4 +225,7 @@ void queue_read_end(struct queue *q)
 		db_rollback(q->db);
 	}
 	q->reading = false;
+	if (q->other != NULL) {
+		queue_read_end(q->other);
+	}
 }

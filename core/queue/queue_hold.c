@@ -22,6 +22,7 @@
 #include "base/identity.h"
 #include "base/mem.h"
 #include "queue/queue_internal.h"
+#include "queue/queue_parts.h"
 
 enum { N_BITS = 11 };
 
@@ -153,17 +154,17 @@ bool queue_claim(struct queue *q)
 {
 	struct flock lock = claim(F_WRLCK);
 
-	return fcntl(q->lock_fd, F_OFD_SETLK, &lock) == 0;
+	return fcntl(queue_disk(q)->lock_fd, F_OFD_SETLK, &lock) == 0;
 }
 
 void queue_unclaim(struct queue *q)
 {
 	struct flock lock = claim(F_UNLCK);
 
-	(void)fcntl(q->lock_fd, F_OFD_SETLK, &lock);
+	(void)fcntl(queue_disk(q)->lock_fd, F_OFD_SETLK, &lock);
 }
 
-bool queue_claimed_by_other(const struct queue *q)
+bool queue_claimed_by_other(struct queue *q)
 {
-	return has_lock(q->lock_fd, claim(F_WRLCK));
+	return has_lock(queue_disk(q)->lock_fd, claim(F_WRLCK));
 }

@@ -37,6 +37,6 @@ bool queue_any_held(const struct queue_holds *h, enum queue_hold kind);
  * successor before it has ended itself; has another process taken it?
  */
 void queue_unclaim(struct queue *q);
-bool queue_claimed_by_other(const struct queue *q);
+bool queue_claimed_by_other(struct queue *q);
 
 #endif

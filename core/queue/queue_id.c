@@ -29,6 +29,8 @@
 #define ID_CLOCK_MAX (ID_LIMIT - (INT64_C(1) << 40))
 /* Ids (microseconds) that are taken at once. */
 #define ID_BLOCK 4000
+/* Ids of mail in memory that the disk knows beforehand. */
+#define ID_RESERVED (1 << 20)
 /* So far behind the last id the clock must have been set back, not read by two at once. */
 #define ID_BEHIND INT64_C(10000000)
 
@@ -101,13 +103,19 @@ static int64_t take_block(struct queue *q, int64_t now)
 	return first;
 }
 
+/* of_part - the next one of those that this part of the queue has to itself (queue_parts.c) */
+static int64_t of_part(const struct queue *q, int64_t id)
+{
+	return id + ((id & 1) == (q->in_memory ? 1 : 0));
+}
+
 queue_id queue_id_new(struct queue *q)
 {
 	int64_t now = clock_id(), id = (int64_t)q->last_id + 1;
 
-	id = now > id ? now : id;
+	id = of_part(q, now > id ? now : id);
 	if (q->last_id == 0 || (queue_id)id > q->block_end) {
-		id = take_block(q, now);
+		id = of_part(q, take_block(q, now));
 	}
 	if (id >= ID_LIMIT) {
 		id = 1; /* cannot come about: 2^40 ids beyond the last believed second */
@@ -121,11 +129,16 @@ queue_id queue_id_new(struct queue *q)
 
 void queue_id_load(struct queue *q)
 {
-	struct db_stmt *s = db_start(q->db, Q_LAST_ID, "");
+	queue_id_above(q, q);
+}
+
+void queue_id_above(struct queue *q, struct queue *other)
+{
+	struct db_stmt *s = db_start(other->db, Q_LAST_ID, "");
 	int64_t known = db_step(s) > 0 ? db_int(s, 0) : 0;
 
 	db_reset(s);
-	if (known <= 0 || known >= ID_LIMIT) {
+	if (q->lock_fd < 0 || known <= 0 || known >= ID_LIMIT) {
 		return;
 	}
 	lock_record(q->lock_fd, F_WRLCK);
@@ -135,9 +148,25 @@ void queue_id_load(struct queue *q)
 	lock_record(q->lock_fd, F_UNLCK);
 }
 
+bool queue_id_must_reserve(const struct queue *q)
+{
+	return q->clock_wrong && q->in_memory && q->other != NULL && q->last_id >= q->reserved;
+}
+
 int queue_id_save(struct queue *q)
 {
-	return q->clock_wrong ? db_run(q->db, Q_SET_LAST_ID, "u", q->last_id) : 0;
+	if (!q->clock_wrong) {
+		return 0;
+	}
+	/* What memory knew is gone with the power: seldom, and for many ids at once. */
+	if (queue_id_must_reserve(q)) {
+		q->reserved = q->last_id + ID_RESERVED;
+		if (db_run(q->other->db, Q_SET_LAST_ID, "u", q->reserved) != 0) {
+			q->reserved = 0;
+			return queue_set_error(q->other);
+		}
+	}
+	return db_run(q->db, Q_SET_LAST_ID, "u", q->last_id) == 0 ? 0 : queue_set_error(q);
 }
 
 void queue_id_text(queue_id id, char out[QUEUE_ID_TEXT])

@@ -35,6 +35,7 @@ struct queue_chunk {
 
 struct queue_message {
 	struct queue *q;
+	struct queue *part;         /* of q: where it goes */
 	struct queue_message *next; /* among the ended */
 	struct arena arena;
 	struct queue_envelope env;          /* texts in arena */
@@ -46,30 +47,9 @@ struct queue_message {
 	int64_t chunks; /* full ones, handed to q->chunks or stored */
 	bool stored;    /* some chunk is in the database already */
 	bool failed;    /* a chunk could not be stored */
+	bool safe;      /* its part is committed, the other is not yet */
 	void (*done)(void *arg, bool ok);
 	void *arg;
-};
-
-enum queue_op {
-	OP_DONE,
-	OP_RECIPIENT_DEFER,
-	OP_APPEND,
-	OP_DEFER,
-	OP_STATE,
-	OP_FLAGS,
-	OP_REMOVE,
-	OP_DROP_PARTIAL,
-	OP_DROP_SOURCE
-};
-
-struct queue_change {
-	struct queue_change *next;
-	enum queue_op op;
-	queue_id id;
-	int64_t n;                         /* recipient, state or flags */
-	int64_t when;                      /* next_try */
-	const char *dsn, *reason;          /* OP_DROP_SOURCE: reason is the source */
-	struct queue_recipient *recipient; /* OP_APPEND */
 };
 
 struct queue {
@@ -86,6 +66,17 @@ struct queue {
 	struct buf error;
 	bool full, broken, keep_failed;
 	bool damaged; /* known to be: errors are expected and not marked */
+
+	/* Two parts (queue_parts.c): the one where new mail goes is the queue for its user. */
+	struct queue *other; /* the second part, ours, or NULL */
+	struct queue *front; /* of the second: the first */
+	bool in_memory;      /* this part is on a file system in memory */
+	bool spills;         /* what waits in memory is to go to the disk */
+	bool spill_due;      /* something in memory may have begun to wait */
+	bool spill_failed;   /* and that was said */
+	bool above_limit;    /* the part in memory has as much as it may */
+	unsigned begun;      /* messages, since it was looked at */
+	queue_id reserved;   /* ids below are known on the disk to be taken */
 
 	struct queue_message *ended, **ended_tail;
 	struct queue_chunk *chunks, **chunks_tail;

@@ -160,7 +160,8 @@ static int open_reader(struct queue *q)
 	return 0;
 }
 
-struct queue *queue_open(const char *dir, enum queue_open_mode mode, char **error_r)
+struct queue *queue_open_part(
+	const char *dir, enum queue_open_mode mode, bool in_memory, char **error_r)
 {
 	struct buf path = BUF_INIT;
 	struct queue *q;
@@ -168,6 +169,7 @@ struct queue *queue_open(const char *dir, enum queue_open_mode mode, char **erro
 
 	buf_addf(&path, "%s/queue.db", dir);
 	q = queue_new(dir, buf_steal(&path), mode);
+	q->in_memory = in_memory;
 	if (mode == QUEUE_READ) {
 		rc = open_reader(q);
 	} else {
@@ -181,18 +183,7 @@ struct queue *queue_open(const char *dir, enum queue_open_mode mode, char **erro
 	return rc == 0 ? q : queue_give_up(q, error_r);
 }
 
-struct queue *queue_open_below(
-	const char *queue_directory, enum queue_open_mode mode, char **error_r)
+struct queue *queue_open(const char *dir, enum queue_open_mode mode, char **error_r)
 {
-	struct buf dir = BUF_INIT;
-	struct queue *q;
-
-	buf_addf(&dir, "%s/" QUEUE_SUBDIR, queue_directory);
-	/* For one user's server, begun without `postfix start`. What is wrong shows below. */
-	if (mode == QUEUE_CREATE) {
-		(void)mkdir(buf_str(&dir), 0700);
-	}
-	q = queue_open(buf_str(&dir), mode, error_r);
-	buf_free(&dir);
-	return q;
+	return queue_open_part(dir, mode, false, error_r);
 }

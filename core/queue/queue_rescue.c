@@ -243,7 +243,8 @@ void queue_rescue_log(struct queue *q)
 	q->kept_log = NULL;
 }
 
-void queue_rescue(struct queue *q)
+/* rescue_part - what one part of the queue has a list of */
+static void rescue_part(struct queue *q)
 {
 	char name[PATH_SIZE];
 	struct slice rest, line;
@@ -276,5 +277,13 @@ void queue_rescue(struct queue *q)
 	mem_free(text);
 	if (done && !queue_is_broken(q) && unlink(name) != 0 && errno != ENOENT) {
 		log_warn("%s: %m", name);
+	}
+}
+
+void queue_rescue(struct queue *q)
+{
+	rescue_part(q);
+	if (q->other != NULL) {
+		rescue_part(q->other);
 	}
 }

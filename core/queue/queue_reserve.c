@@ -50,6 +50,9 @@ static int64_t reserve_size(const struct queue *q, int64_t *free_r)
 		return RESERVE_MAX;
 	}
 	*free_r = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
+	if (q->in_memory) {
+		return RESERVE_MIN; /* taken from what everybody needs */
+	}
 	size = (int64_t)fs.f_blocks * (int64_t)fs.f_frsize / RESERVE_PART;
 	return size < RESERVE_MIN ? RESERVE_MIN : size > RESERVE_MAX ? RESERVE_MAX : size;
 }
@@ -64,11 +67,13 @@ int queue_log_pages(const struct queue *q)
 int queue_batch(const struct queue *q)
 {
 	int64_t left, batch = reserve_size(q, &left) / 2 / MESSAGE_COST;
+	int other = q->other != NULL ? queue_batch(q->other) : BATCH;
 
-	return batch < BATCH ? (int)batch : BATCH;
+	return batch < other ? (int)batch : other;
 }
 
-void queue_keep_reserve(struct queue *q)
+/* keep_reserve - of one part */
+static void keep_reserve(struct queue *q)
 {
 	char name[PATH_SIZE];
 	int64_t left, size = reserve_size(q, &left);
@@ -90,7 +95,16 @@ void queue_keep_reserve(struct queue *q)
 	close(fd);
 }
 
-bool queue_use_reserve(struct queue *q)
+void queue_keep_reserve(struct queue *q)
+{
+	if (q->other != NULL) {
+		queue_keep_reserve(q->other);
+	}
+	keep_reserve(q);
+}
+
+/* use_reserve - of one part; false: it has none */
+static bool use_reserve(struct queue *q)
 {
 	char name[PATH_SIZE];
 	struct stat st;
@@ -107,4 +121,15 @@ bool queue_use_reserve(struct queue *q)
 		queue_unlock(q);
 	}
 	return true;
+}
+
+bool queue_use_reserve(struct queue *q)
+{
+	struct queue *other = q->other;
+
+	/* Both are asked: the error is the queue's, whichever part is full. */
+	if (other != NULL && other->full && use_reserve(other)) {
+		return true;
+	}
+	return use_reserve(q);
 }

@@ -54,6 +54,8 @@ const size_t queue_migration_count = ARRAY_LEN(queue_migrations);
 	"id, state, next_try, attempts, flags, arrival, size, sender, envid, full_name," \
 	" client_name, client_addr, helo, proto, sasl_user, reason"
 
+#define RECIPIENT_COLUMNS "message, n, done, notify, address, original, orcpt, dsn, reason"
+
 const char *const queue_sql[Q_COUNT] = {
 	[Q_BEGIN] = "BEGIN IMMEDIATE",
 	[Q_BEGIN_READ] = "BEGIN",
@@ -62,10 +64,20 @@ const char *const queue_sql[Q_COUNT] = {
 	[Q_MESSAGE_ADD] = "INSERT INTO message (" MESSAGE_COLUMNS ")"
 			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
 			  "?15, ?16)",
-	[Q_RECIPIENT_ADD] = "INSERT INTO recipient (message, n, done, notify, address, original, "
-			    "orcpt, dsn,"
-			    " reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+	[Q_RECIPIENT_ADD] = "INSERT INTO recipient (" RECIPIENT_COLUMNS ")"
+			    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 	[Q_CHUNK_ADD] = "INSERT OR REPLACE INTO chunk (k, data) VALUES (?1, ?2)",
+	/* What moves from one part of the queue into the other. */
+	[Q_PUT_MESSAGE] = "INSERT OR REPLACE INTO message (" MESSAGE_COLUMNS ")"
+			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
+			  "?15, ?16)",
+	[Q_PUT_RECIPIENT] = "INSERT OR REPLACE INTO recipient (" RECIPIENT_COLUMNS ")"
+			    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+	[Q_PUT_CHUNK] = "INSERT OR REPLACE INTO chunk (k, data) VALUES (?1, ?2)",
+	[Q_TAKE_RECIPIENTS] = "SELECT " RECIPIENT_COLUMNS " FROM recipient WHERE message = ?1",
+	[Q_TAKE_CHUNKS] = "SELECT k, data FROM chunk WHERE k >= ?1 AND k < ?2 ORDER BY k",
+	[Q_LEAVING] = "SELECT id FROM message WHERE state <> 0 ORDER BY id LIMIT ?1",
+	[Q_LEAVING_ALL] = "SELECT id FROM message ORDER BY id LIMIT ?1",
 	[Q_CHUNK_COUNT] = "SELECT count(*) FROM chunk WHERE k >= ?1 AND k < ?2",
 	[Q_PARTIAL_ADD] = "INSERT OR IGNORE INTO partial (id) VALUES (?1)",
 	[Q_PARTIAL_DEL] = "DELETE FROM partial WHERE id = ?1",

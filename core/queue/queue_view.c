@@ -12,12 +12,15 @@
 #include "queue/queue_view.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "config/features.h"
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "db/db_open.h"
+#include "queue/queue.h"
+#include "queue/queue_parts.h"
 
 static const char views[] =
 	"CREATE TEMP VIEW queue AS SELECT printf('%010llX', id) AS id,"
@@ -25,20 +28,20 @@ static const char views[] =
 	" ELSE 'corrupt' END AS state,"
 	" arrival / 1000000 AS arrival, size, sender, attempts, next_try,"
 	" (flags & 128) / 128 AS expire,"
-	" (SELECT count(*) FROM main.recipient WHERE message = m.id AND done = 0) AS recipients,"
+	" (SELECT count(*) FROM all_recipients WHERE message = m.id AND done = 0) AS recipients,"
 	" coalesce(client_addr, '') AS client, coalesce(sasl_user, '') AS user"
-	" FROM main.message AS m;"
+	" FROM all_messages AS m;"
 	"CREATE TEMP VIEW recipients AS SELECT printf('%010llX', message) AS id, address,"
 	" coalesce(original, address) AS original,"
 	" lower(substr(address, length(rtrim(address, replace(address, '@', ''))) + 1)) AS domain,"
 	" coalesce(dsn, '') AS dsn, coalesce(reason, '') AS reason"
-	" FROM main.recipient WHERE done = 0;"
+	" FROM all_recipients WHERE done = 0;"
 	"CREATE TEMP VIEW destinations AS SELECT"
 	" lower(substr(address, length(rtrim(address, replace(address, '@', ''))) + 1)) AS domain,"
 	" count(DISTINCT message) AS messages, count(*) AS recipients,"
 	" min(arrival) / 1000000 AS oldest, min(next_try) AS next_try,"
 	" coalesce(max(r.reason), '') AS reason"
-	" FROM main.recipient AS r JOIN main.message AS m ON m.id = r.message"
+	" FROM all_recipients AS r JOIN all_messages AS m ON m.id = r.message"
 	" WHERE done = 0 GROUP BY 1;";
 
 /* is_question - one that changes nothing, by its first word; the rest is refused by SQLite */
@@ -70,7 +73,34 @@ static int rows(struct db_stmt *s, int (*row)(void *, int, const char *const *),
 	return rc;
 }
 
-int queue_select(const char *dir, const char *sql,
+/*
+ * join_parts - the tables of the part on the disk, or of that in memory too; what a crash left in
+ * both is the disk's. 0 or -1
+ */
+static int join_parts(struct db *db, const char *queue_directory)
+{
+	static const char one[] =
+		"CREATE TEMP VIEW all_messages AS SELECT * FROM main.message;"
+		"CREATE TEMP VIEW all_recipients AS SELECT * FROM main.recipient;";
+	static const char two[] =
+		"CREATE TEMP VIEW all_messages AS SELECT * FROM main.message UNION ALL"
+		" SELECT * FROM memory.message WHERE id NOT IN (SELECT id FROM main.message);"
+		"CREATE TEMP VIEW all_recipients AS SELECT * FROM main.recipient UNION ALL"
+		" SELECT * FROM memory.recipient WHERE message NOT IN (SELECT id FROM "
+		"main.message);";
+	struct buf path = BUF_INIT;
+	bool there;
+	int rc;
+
+	queue_memory_directory(queue_directory, &path);
+	buf_adds(&path, "/queue.db");
+	there = access(buf_str(&path), R_OK) == 0;
+	rc = there ? db_attach(db, buf_str(&path), "memory") : 0;
+	buf_free(&path);
+	return rc == 0 ? db_exec(db, there ? two : one) : -1;
+}
+
+int queue_select(const char *queue_directory, const char *sql,
 	int (*row)(void *arg, int count, const char *const *columns), void *arg, char **error_r)
 {
 	struct buf path = BUF_INIT;
@@ -87,13 +117,14 @@ int queue_select(const char *dir, const char *sql,
 		*error_r = mem_strdup("only SELECT can be asked");
 		return -1;
 	}
-	buf_addf(&path, "%s/queue.db", dir);
+	buf_addf(&path, "%s/" QUEUE_SUBDIR "/queue.db", queue_directory);
 	db = db_open(buf_str(&path), DB_READ, "PRAGMA temp_store=MEMORY", NULL, 0, NULL, error_r);
 	buf_free(&path);
 	if (db == NULL) {
 		return -1;
 	}
-	if (db_exec(db, views) == 0 && (s = db_prepare(db, sql)) != NULL) {
+	if (join_parts(db, queue_directory) == 0 && db_exec(db, views) == 0 &&
+		(s = db_prepare(db, sql)) != NULL) {
 		rc = rows(s, row, arg);
 	}
 	if (rc != 0) {

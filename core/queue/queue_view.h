@@ -11,12 +11,12 @@
  *	recipients	a row a recipient that is not done
  *	destinations	a row a domain that something waits for
  *
- * DIR/queue.db is opened for reading alone. sql is one SELECT (or WITH, VALUES). row() is called
- * for the names of the columns, then for each row; it returns 0, or -1 to stop. 0, or -1 with a
- * text (caller frees).
+ * The parts of the queue are opened for reading alone. sql is one SELECT (or WITH, VALUES). row()
+ * is called for the names of the columns, then for each row; it returns 0, or -1 to stop. 0, or -1
+ * with a text (caller frees).
  */
 enum { QUEUE_VIEW_COLUMNS = 100 };
-int queue_select(const char *dir, const char *sql,
+int queue_select(const char *queue_directory, const char *sql,
 	int (*row)(void *arg, int count, const char *const *columns), void *arg, char **error_r);
 
 #endif

@@ -22,6 +22,7 @@
 #include "base/str.h"
 #include "queue/queue_handle.h"
 #include "queue/queue_internal.h"
+#include "queue/queue_parts.h"
 
 /* This much of full chunks in memory is written without waiting for the end of a message. */
 enum { CHUNKS_HELD = 1024 * 1024, RECIPIENTS_FIRST = 4 };
@@ -44,17 +45,33 @@ static void copy_envelope(struct queue_message *m, const struct queue_envelope *
 	m->env.reason = queue_copy_text(a, env->reason);
 }
 
-struct queue_message *queue_begin(struct queue *q, const struct queue_envelope *env)
+/* begin_in - a new message of that part */
+static struct queue_message *begin_in(
+	struct queue *q, struct queue *part, const struct queue_envelope *env)
 {
 	struct queue_message *m = mem_alloc(sizeof(*m));
 
 	m->q = q;
+	m->part = part;
 	m->env.id = env->id != 0 ? env->id : queue_id_new(q);
 	copy_envelope(m, env);
 	if (m->env.arrival == 0) {
 		m->env.arrival = clock_wall_us();
 	}
 	return m;
+}
+
+struct queue_message *queue_begin(struct queue *q, const struct queue_envelope *env)
+{
+	return begin_in(q, queue_new_part(q), env);
+}
+
+struct queue_message *queue_begin_beside(
+	struct queue *q, const struct queue_envelope *env, queue_id cause)
+{
+	struct queue *part = queue_part_of(q, cause);
+
+	return begin_in(q, part != NULL ? part : q, env);
 }
 
 queue_id queue_message_id(const struct queue_message *m)
@@ -146,10 +163,12 @@ static void free_message(struct queue_message *m)
 static int insert_chunks(struct queue *q)
 {
 	for (struct queue_chunk *c = q->chunks; c != NULL; c = c->next) {
-		if (db_run(q->db, Q_PARTIAL_ADD, "u", c->message->env.id) != 0 ||
-			db_run(q->db, Q_CHUNK_ADD, "ib", c->key, (const void *)c->data.data,
+		struct queue *part = c->message->part;
+
+		if (db_run(part->db, Q_PARTIAL_ADD, "u", c->message->env.id) != 0 ||
+			db_run(part->db, Q_CHUNK_ADD, "ib", c->key, (const void *)c->data.data,
 				c->data.len) != 0) {
-			return queue_set_error(q);
+			return queue_set_error(part);
 		}
 	}
 	return 0;
@@ -164,6 +183,102 @@ static void chunks_stored(struct queue *q)
 	drop_chunks(q, NULL);
 }
 
+/* ---- Both parts ---- */
+
+/* concerns_disk - is there something to be written to the part on the disk? */
+static bool concerns_disk(const struct queue *q, const struct queue *disk)
+{
+	if (q == disk) {
+		return true;
+	}
+	for (const struct queue_chunk *c = q->chunks; c != NULL; c = c->next) {
+		if (c->message->part == disk) {
+			return true;
+		}
+	}
+	for (const struct queue_message *m = q->ended; m != NULL; m = m->next) {
+		if (m->part == disk) {
+			return true;
+		}
+	}
+	for (const struct queue_change *c = q->changes; c != NULL; c = c->next) {
+		if (c->part == disk || c->op == OP_DROP_PARTIAL || c->op == OP_DROP_SOURCE) {
+			return true;
+		}
+	}
+	return queue_id_must_reserve(q);
+}
+
+/* find_parts - where the messages are that change; 0 or -1 */
+static int find_parts(struct queue *q)
+{
+	for (struct queue_change *c = q->changes; c != NULL; c = c->next) {
+		c->part = c->safe || c->id == 0 ? q : queue_part_of(q, c->id);
+		if (c->part == NULL) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static void rollback_parts(struct queue *q)
+{
+	queue_rollback_write(q);
+	if (q->other != NULL) {
+		queue_rollback_write(q->other);
+	}
+}
+
+/*
+ * begin_parts - transactions of those parts that are concerned; that in memory first, whose turn
+ * keeps its messages where they are. 0 or -1
+ */
+static int begin_parts(struct queue *q)
+{
+	struct queue *memory = queue_memory(q), *disk = queue_disk(q);
+
+	if (memory != NULL && queue_begin_write(memory) != 0) {
+		return -1;
+	}
+	if (find_parts(q) != 0 ||
+		(disk != NULL && concerns_disk(q, disk) && queue_begin_write(disk) != 0)) {
+		rollback_parts(q);
+		return -1;
+	}
+	return 0;
+}
+
+/* set_safe - what one part has is there, whatever becomes of the other's */
+static void set_safe(struct queue *q, const struct queue *part)
+{
+	for (struct queue_message *m = q->ended; m != NULL; m = m->next) {
+		m->safe = m->safe || m->part == part;
+	}
+	for (struct queue_change *c = q->changes; c != NULL; c = c->next) {
+		c->safe = c->safe || c->part == part;
+	}
+}
+
+/*
+ * commit_parts - memory first: a message that begins there for one that ends on the disk is then
+ * there before. all: not only chunks. 0 or -1
+ */
+static int commit_parts(struct queue *q, bool all)
+{
+	struct queue *memory = queue_memory(q), *disk = queue_disk(q);
+
+	if (memory != NULL) {
+		if (queue_commit_write(memory) != 0) {
+			rollback_parts(q);
+			return -1;
+		}
+		if (all) {
+			set_safe(q, memory);
+		}
+	}
+	return disk != NULL && db_in_transaction(disk->db) ? queue_commit_write(disk) : 0;
+}
+
 /*
  * flush_chunks - a transaction of their own; failing, every message concerned has failed. Where
  * changes wait until a commit succeeds (queue_keep_failed) some stand for messages that are ended:
@@ -171,10 +286,10 @@ static void chunks_stored(struct queue *q)
  */
 static void flush_chunks(struct queue *q, const struct queue_message *m)
 {
-	if (queue_begin_write(q) == 0) {
+	if (begin_parts(q) == 0) {
 		if (insert_chunks(q) != 0) {
-			queue_rollback_write(q);
-		} else if (queue_commit_write(q) == 0) {
+			rollback_parts(q);
+		} else if (commit_parts(q, false) == 0) {
 			chunks_stored(q);
 			return;
 		}
@@ -258,15 +373,15 @@ bool queue_pending(const struct queue *q)
 }
 
 /* chunks_complete - are all full chunks there? 1, 0 (cleaned away under us), -1 */
-static int chunks_complete(struct queue *q, const struct queue_message *m)
+static int chunks_complete(const struct queue_message *m)
 {
-	struct db_stmt *s = db_start(q->db, Q_CHUNK_COUNT, "ii", queue_chunk_key(m->env.id, 0),
-		queue_chunk_key(m->env.id + 1, 0));
+	struct db_stmt *s = db_start(m->part->db, Q_CHUNK_COUNT, "ii",
+		queue_chunk_key(m->env.id, 0), queue_chunk_key(m->env.id + 1, 0));
 	int64_t count = db_step(s) > 0 ? db_int(s, 0) : -1;
 
 	db_reset(s);
 	if (count < 0) {
-		return queue_set_error(q);
+		return queue_set_error(m->part);
 	}
 	return count == m->chunks;
 }
@@ -276,6 +391,7 @@ static int insert_envelope(struct queue *q, const struct queue_message *m)
 	const struct queue_envelope *e = &m->env;
 	int state = e->flags & QUEUE_F_HOLD ? QUEUE_HOLD : (int)e->state;
 
+	m->q->spill_due = m->q->spill_due || (q->in_memory && state != QUEUE_INCOMING);
 	return db_run(q->db, Q_MESSAGE_ADD, "udidiiisssssssss", e->id, state, e->next_try,
 		e->attempts, (int64_t)e->flags, e->arrival, m->size, e->sender, e->envid,
 		e->full_name, e->client_name, e->client_addr, e->helo, e->proto, e->sasl_user,
@@ -296,8 +412,10 @@ static int insert_source(struct queue *q, const struct queue_message *m)
 }
 
 /* insert_message - all rows of an ended message; 1, 0 when this one alone cannot be (failed), -1 */
-static int insert_message(struct queue *q, struct queue_message *m)
+static int insert_message(const struct queue_message *m)
 {
+	struct queue *q = m->part;
+
 	if (m->source != NULL) {
 		int rc = insert_source(q, m);
 
@@ -306,7 +424,7 @@ static int insert_message(struct queue *q, struct queue_message *m)
 		}
 	}
 	if (m->chunks > 0) {
-		int rc = m->failed ? 0 : chunks_complete(q, m);
+		int rc = m->failed ? 0 : chunks_complete(m);
 
 		if (rc <= 0) {
 			return rc;
@@ -342,7 +460,7 @@ static int insert_all(struct queue *q)
 		return -1;
 	}
 	for (struct queue_message *m = q->ended; m != NULL; m = m->next) {
-		int rc = insert_message(q, m);
+		int rc = m->safe ? 1 : insert_message(m);
 
 		if (rc < 0) {
 			return -1;
@@ -354,7 +472,7 @@ static int insert_all(struct queue *q)
 	if (queue_apply_changes(q) != 0) {
 		return -1;
 	}
-	return queue_id_save(q) == 0 ? 0 : queue_set_error(q);
+	return queue_id_save(q);
 }
 
 /* reserve_committed - room for the ids of all ended messages: after the commit nothing may fail */
@@ -380,7 +498,7 @@ static void tell_ended(struct queue *q, bool ok)
 	q->ended = NULL;
 	q->ended_tail = &q->ended;
 	for (; m != NULL; m = next) {
-		bool good = ok && !m->failed;
+		bool good = (ok || m->safe) && !m->failed;
 
 		next = m->next;
 		if (good) {
@@ -411,14 +529,14 @@ void queue_forget(struct queue *q)
 /* write_all - the transaction; 0 or -1 */
 static int write_all(struct queue *q)
 {
-	if (queue_begin_write(q) != 0) {
+	if (begin_parts(q) != 0) {
 		return -1;
 	}
 	if (insert_all(q) != 0) {
-		queue_rollback_write(q);
+		rollback_parts(q);
 		return -1;
 	}
-	return queue_commit_write(q);
+	return commit_parts(q, true);
 }
 
 int queue_commit(struct queue *q)
@@ -438,6 +556,9 @@ int queue_commit(struct queue *q)
 	/* The mail is safe from here. */
 	chunks_stored(q);
 	queue_forget_changes(q);
+	if (q->spill_due) {
+		(void)queue_spill(q, false);
+	}
 	tell_ended(q, true);
 	return 0;
 }

@@ -11,6 +11,10 @@
 
 /* A new message; envelope's texts are copied; id and arrival are made when 0. */
 struct queue_message *queue_begin(struct queue *q, const struct queue_envelope *env);
+/* The same for one that takes the place of a message in the queue (a notice, a forwarded copy): it
+ * goes where that is, so that one commit has both or neither. */
+struct queue_message *queue_begin_beside(
+	struct queue *q, const struct queue_envelope *env, queue_id cause);
 queue_id queue_message_id(const struct queue_message *m);
 /* Change the envelope until queue_end() (size is counted, id stays). */
 void queue_set_envelope(struct queue_message *m, const struct queue_envelope *env);

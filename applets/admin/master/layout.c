@@ -23,6 +23,7 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "queue/queue.h"
+#include "queue/queue_parts.h"
 
 const struct layout_dir layout_dirs[] = {
 	{ "", 0755, false, S_IWGRP | S_IWOTH },
@@ -127,6 +128,28 @@ int layout_make_spool(void)
 		return -1;
 	}
 	return 1;
+}
+
+int layout_make_memory(uid_t owner, gid_t group, char **error_r)
+{
+	struct buf dir = BUF_INIT, text = BUF_INIT;
+	int durability = queue_durability(error_r);
+
+	if (durability < 0 || durability == QUEUE_STRICT) {
+		return durability < 0 ? -1 : 0;
+	}
+	queue_memory_directory(param.queue_directory, &dir);
+	if (layout_make_dir(param.queue_volatile_directory, 0755, geteuid(), getegid()) != 0 ||
+		layout_make_dir(buf_str(&dir), 0700, owner, group) != 0) {
+		buf_addf(&text, "queue_volatile_directory = %s: %s", param.queue_volatile_directory,
+			strerror(errno));
+	} else if (!queue_is_memory(buf_str(&dir))) {
+		buf_addf(&text, "queue_volatile_directory = %s: not on a file system in memory",
+			param.queue_volatile_directory);
+	}
+	buf_free(&dir);
+	*error_r = text.len > 0 ? buf_steal(&text) : NULL;
+	return *error_r != NULL ? -1 : 0;
 }
 
 static int open_queue_directory(void)

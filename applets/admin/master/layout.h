@@ -53,6 +53,12 @@ bool layout_settle(uid_t owner, gid_t group);
  */
 int layout_make_spool(void);
 
+/*
+ * Make the directory of the part of the queue that is in memory, where queue_durability wants one.
+ * 0, or -1 with a text (caller frees): what is wrong with the setting or the place.
+ */
+int layout_make_memory(uid_t owner, gid_t group, char **error_r);
+
 /* mkdir -p; what is made gets owner and mode, what is on the way 0755. 0, or -1 with errno. */
 int layout_make_dir(const char *dir, mode_t mode, uid_t uid, gid_t gid);
 

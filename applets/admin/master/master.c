@@ -57,7 +57,8 @@ static struct {
 	bool failed;           /* nothing could be started */
 	bool good_certificate; /* smtpd's, when it was last looked at */
 	struct timer ready_timer;
-	int lock, ready;    /* ready: the pipe of the process that waits for us, or -1 */
+	int lock, ready;          /* ready: the pipe of the process that waits for us, or -1 */
+	char *volatile_directory; /* the one begun with */
 	struct buf trouble; /* what is wrong with the configuration being read: the first thing */
 	uid_t owner_uid;
 	gid_t owner_gid;
@@ -458,6 +459,25 @@ static int keep_queue(char **error_r)
 	return -1;
 }
 
+/* keep_memory - the place for mail in memory, made where it is wanted; it does not move either */
+static int keep_memory(char **error_r)
+{
+	struct buf text = BUF_INIT;
+
+	if (G.volatile_directory == NULL) {
+		G.volatile_directory = mem_strdup(param.queue_volatile_directory);
+	}
+	if (strcmp(G.volatile_directory, param.queue_volatile_directory) == 0) {
+		return layout_make_memory(G.owner_uid, G.owner_gid, error_r);
+	}
+	buf_addf(&text,
+		"queue_volatile_directory = %s: mail does not move by itself out of %s: "
+		"postfix stop, postfix start",
+		param.queue_volatile_directory, G.volatile_directory);
+	*error_r = buf_steal(&text);
+	return -1;
+}
+
 static bool reload(struct supervisor *sv, struct sv_config *out)
 {
 	struct tls_server_config files = { 0 };
@@ -466,7 +486,7 @@ static bool reload(struct supervisor *sv, struct sv_config *out)
 	(void)sv;
 	log_info("reload -- version %s, configuration %s", param.mail_version, G.dir);
 	if (conf_load(G.dir, false, &error) != 0 || keep_queue(&error) != 0 ||
-		read_config(out, &error) != 0) {
+		keep_memory(&error) != 0 || read_config(out, &error) != 0) {
 		log_error("%s: the configuration loaded before stays", error);
 		mem_free(error);
 		return false;
@@ -637,7 +657,7 @@ int master_main(int argc, char **argv)
 	daemon_raise_limits();
 	loop = loop_new();
 	memset(&config, 0, sizeof(config));
-	if (read_config(&config, &error) != 0) {
+	if (keep_memory(&error) != 0 || read_config(&config, &error) != 0) {
 		die(error);
 	}
 	G.good_certificate = certificate_of_smtpd(&files) && certificate_check(&files, &error) == 0;

@@ -264,6 +264,7 @@ static bool place_is_anothers(void)
 
 static void check_directories(void)
 {
+	char *error = NULL;
 	int made;
 
 	if (queue_is_anothers() || place_is_anothers()) {
@@ -274,6 +275,10 @@ static void check_directories(void)
 	}
 	if (layout_make_dir(param.data_directory, 0700, G.owner, G.group) != 0) {
 		warning("data_directory = %s: %s", param.data_directory, strerror(errno));
+	}
+	if (layout_make_memory(G.owner, G.group, &error) != 0) {
+		fatal("%s", error);
+		mem_free(error);
 	}
 	made = layout_make_spool();
 	if (made > 0) {

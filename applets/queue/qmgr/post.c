@@ -84,7 +84,7 @@ struct post *post_new(struct qmgr *m, struct job *j, enum post_kind kind,
 	p->job = j;
 	p->kind = kind;
 	p->ready = ready;
-	p->message = queue_begin(m->queue, env);
+	p->message = queue_begin_beside(m->queue, env, j->id);
 	queue_id_text(queue_message_id(p->message), p->id);
 	for (size_t i = 0; i < count; i++) {
 		queue_add_recipient(p->message, &to[i]);

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "conf/params.h"
+#include "queue/queue_parts.h"
 #include "address/rewrite.h"
 #include "address/verify_sender.h"
 #include "route/resolve.h"
@@ -287,6 +288,9 @@ bool check_space(struct smtpd_session *s)
 	struct statvfs fs;
 	double room, need;
 
+	if (d->queue != NULL && !queue_has_room(d->queue)) {
+		return false;
+	}
 	if (d->space_checked != 0 && now - d->space_checked < SPACE_LOOK_MS) {
 		return !d->space_low;
 	}
