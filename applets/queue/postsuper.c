@@ -30,6 +30,7 @@
 #include "base/str.h"
 #include "conf/params.h"
 #include "queue/queue_change.h"
+#include "queue/queue_hold.h"
 #include "queue/queue_read.h"
 #include "queue/queue_write.h"
 #include "ipc/notify.h"
@@ -75,6 +76,7 @@ struct super {
 	int64_t counts[TALLIES];
 	bool quiet; /* ALL: only the sum is said */
 	queue_id batch[BATCH];
+	bool was_held[BATCH]; /* before it was held to be put in anew */
 	size_t batch_count;
 };
 
@@ -183,7 +185,9 @@ static void change(struct super *s, enum op op, const struct queue_entry *e, uns
 		release(s, e);
 		break;
 	case OP_REQUEUE: /* the next commit holds it; then it is put in anew */
-		queue_set_state(s->q, e->id, QUEUE_HOLD, e->next_try);
+		s->was_held[s->batch_count] = e->state == QUEUE_HOLD;
+		queue_set_state(s->q, e->id, QUEUE_HOLD,
+			e->state == QUEUE_HOLD ? e->next_try : QUEUE_REQUEUE_HOLD);
 		break;
 	case OPS:
 		break;
@@ -254,7 +258,7 @@ static void do_one(struct super *s, enum op op, queue_id id)
 		trouble(s);
 	}
 	if (rc > 0 && (where(s, op) & IN_STATE(env.state)) != 0) {
-		const struct queue_entry e = { id, env.next_try, env.state };
+		const struct queue_entry e = { id, env.next_try, env.state, env.flags };
 
 		if (op == OP_HOLD && env.state == QUEUE_HOLD) {
 			rc = 0;
@@ -263,6 +267,14 @@ static void do_one(struct super *s, enum op op, queue_id id)
 		}
 	}
 	arena_free(&a);
+}
+
+/* leave - the n-th of the batch cannot be put in anew: as it was */
+static void leave(struct super *s, size_t n)
+{
+	if (!s->was_held[n]) {
+		queue_set_state(s->q, s->batch[n], QUEUE_DEFERRED, 0);
+	}
 }
 
 /* requeue_batch - those that were collected, put in anew */
@@ -274,6 +286,7 @@ static void requeue_batch(struct super *s)
 	if (count == 0) {
 		return;
 	}
+	queue_begin_requeue(s->q);
 	commit(s);
 	for (size_t i = 0; i < count; i++) {
 		char text[QUEUE_ID_TEXT];
@@ -281,7 +294,7 @@ static void requeue_batch(struct super *s)
 		queue_id_text(s->batch[i], text);
 		if (!requeue_wait(s->batch[i])) {
 			log_warn("%s: it is being delivered: left as it is", text);
-			queue_set_state(s->q, s->batch[i], QUEUE_DEFERRED, 0);
+			leave(s, i);
 			made[n++] = s->batch[i];
 			continue;
 		}
@@ -289,7 +302,7 @@ static void requeue_batch(struct super *s)
 		if (made[n] != 0) {
 			said(s, REQUEUED, s->batch[i], "requeued");
 		} else {
-			queue_set_state(s->q, s->batch[i], QUEUE_DEFERRED, 0);
+			leave(s, i);
 			made[n] = s->batch[i];
 		}
 		n++;

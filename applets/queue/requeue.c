@@ -100,6 +100,7 @@ static queue_id begin(struct queue *q, queue_id id, struct queue_envelope *env)
 	env->next_try = 0;
 	env->attempts = 0;
 	env->flags &= ~(unsigned)(QUEUE_F_EXPIRE | QUEUE_F_WARNED | QUEUE_F_HOLD);
+	env->flags |= QUEUE_F_REQUEUED;
 	env->reason = "";
 	m = queue_begin_beside(q, env, id);
 	made = queue_message_id(m);

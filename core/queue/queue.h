@@ -78,6 +78,8 @@ bool queue_is_marked(const struct queue *q);
 void queue_keep_failed(struct queue *q, bool on);
 
 void queue_id_text(queue_id id, char out[QUEUE_ID_TEXT]);
+/* When it was given, in seconds since 1970: where the clock was right. */
+int64_t queue_id_time(queue_id id);
 bool queue_id_parse(const char *text, queue_id *id_r);
 /*
  * There is one queue manager: true from now to queue_close() or queue_unclaim() when no other

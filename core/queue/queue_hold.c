@@ -168,3 +168,22 @@ bool queue_claimed_by_other(struct queue *q)
 {
 	return has_lock(queue_disk(q)->lock_fd, claim(F_WRLCK));
 }
+
+/* requeue - the byte behind the claim, shared by the commands that are at it */
+static struct flock requeue(short type)
+{
+	return (struct flock){ .l_type = type, .l_whence = SEEK_SET, .l_start = 9, .l_len = 1 };
+}
+
+void queue_begin_requeue(struct queue *q)
+{
+	struct flock lock = requeue(F_RDLCK);
+
+	/* Not to be had: then a look of the queue manager's may let go what is put in anew. */
+	(void)fcntl(queue_disk(q)->lock_fd, F_OFD_SETLK, &lock);
+}
+
+bool queue_requeue_under_way(struct queue *q)
+{
+	return has_lock(queue_disk(q)->lock_fd, requeue(F_WRLCK));
+}

@@ -39,4 +39,12 @@ bool queue_any_held(const struct queue_holds *h, enum queue_hold kind);
 void queue_unclaim(struct queue *q);
 bool queue_claimed_by_other(struct queue *q);
 
+/*
+ * postsuper -r has messages on hold for a moment, with this as their next_try. When no command is
+ * at it any more (it was killed) the queue manager lets them go.
+ */
+enum { QUEUE_REQUEUE_HOLD = -1 };
+void queue_begin_requeue(struct queue *q);     /* until queue_close() */
+bool queue_requeue_under_way(struct queue *q); /* in another process */
+
 #endif

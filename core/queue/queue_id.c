@@ -174,6 +174,11 @@ void queue_id_text(queue_id id, char out[QUEUE_ID_TEXT])
 	snprintf(out, QUEUE_ID_TEXT, "%010llX", (unsigned long long)id);
 }
 
+int64_t queue_id_time(queue_id id)
+{
+	return ((int64_t)id + ID_EPOCH) / 1000000;
+}
+
 bool queue_id_parse(const char *text, queue_id *id_r)
 {
 	uint64_t v = 0;

@@ -22,7 +22,8 @@ enum {
 	QUEUE_F_VERIFY = 512,  /* sendmail -bv: nothing is delivered, only reported */
 	QUEUE_F_RECORD = 1024, /* sendmail -v: delivered, and all of it reported */
 	QUEUE_F_PROBE =
-		2048 /* with QUEUE_F_VERIFY: the queue manager's own, to verify an address */
+		2048, /* with QUEUE_F_VERIFY: the queue manager's own, to verify an address */
+	QUEUE_F_REQUEUED = 4096 /* put in anew (postsuper -r) */
 };
 
 /*

@@ -192,6 +192,7 @@ static int fill_entries(struct queue *q, struct db_stmt *s, const struct queue_e
 		out[count].id = (queue_id)db_int(s, 0);
 		out[count].next_try = db_int(s, 1);
 		out[count].state = (enum queue_state)db_int(s, 2);
+		out[count].flags = (unsigned)db_int(s, 3);
 		if (!follows(count > 0 ? &out[count - 1] : after, &out[count])) {
 			db_reset(s);
 			return out_of_order(q);

@@ -26,6 +26,7 @@ struct queue_entry {
 	queue_id id;
 	int64_t next_try;
 	enum queue_state state;
+	unsigned flags; /* of queue_scan() alone */
 };
 /* The next messages after id in id order, in any state: count up to max, or -1. */
 int queue_scan(struct queue *q, queue_id after, struct queue_entry *out, int max);

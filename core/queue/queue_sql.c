@@ -100,7 +100,7 @@ const char *const queue_sql[Q_COUNT] = {
 			      "= ?2",
 	/* One that was put on hold meanwhile stays there. */
 	[Q_DEFER] = "UPDATE message SET state = CASE state WHEN 2 THEN 2 ELSE 1 END, next_try = "
-		    "?2, attempts = attempts + 1, reason "
+		    "CASE state WHEN 2 THEN next_try ELSE ?2 END, attempts = attempts + 1, reason "
 		    "= ?3"
 		    " WHERE id = ?1",
 	[Q_STATE] = "UPDATE message SET state = ?2, next_try = ?3 WHERE id = ?1",
@@ -110,7 +110,8 @@ const char *const queue_sql[Q_COUNT] = {
 	[Q_NEXT] = "SELECT " MESSAGE_COLUMNS " FROM message WHERE id > ?1 ORDER BY id LIMIT 1",
 	[Q_BEFORE] = "SELECT " MESSAGE_COLUMNS " FROM message WHERE id < ?1 ORDER BY id DESC LIMIT "
 		     "1",
-	[Q_SCAN] = "SELECT id, next_try, state FROM message WHERE id > ?1 ORDER BY id LIMIT ?2",
+	[Q_SCAN] =
+		"SELECT id, next_try, state, flags FROM message WHERE id > ?1 ORDER BY id LIMIT ?2",
 	[Q_SITE] = "SELECT DISTINCT message FROM recipient WHERE " SITE_OF_ADDRESS " = lower(?1)"
 		   " AND done = 0 AND dsn IS NOT NULL AND message > ?2 ORDER BY message LIMIT ?3",
 	[Q_LIST] = "SELECT m.id, m.state, m.next_try, m.flags, m.arrival, m.size, m.sender, "
@@ -119,7 +120,7 @@ const char *const queue_sql[Q_COUNT] = {
 		   "message m"
 		   " ON m.id = r.message WHERE (r.message, r.n) > (?1, ?2) AND r.done = 0"
 		   " ORDER BY r.message, r.n LIMIT ?3",
-	[Q_DUE] = "SELECT id, next_try, state FROM message WHERE state = 1 AND (next_try, id) > "
+	[Q_DUE] = "SELECT id, next_try, state, 0 FROM message WHERE state = 1 AND (next_try, id) > "
 		  "(?1, ?2)"
 		  " AND next_try <= ?3 ORDER BY next_try, id LIMIT ?4",
 	[Q_DUE_FIRST] = "SELECT next_try FROM message WHERE state = 1 AND (next_try, id) > (?1, ?2)"

@@ -61,6 +61,7 @@ struct job {
 	struct hash *known;               /* addresses it has, once one was added; or NULL */
 	struct routing *routing;          /* some of them wait for it; or NULL */
 	struct post *posts;               /* notices and copies on their way */
+	bool expired;                     /* its time is over, and that was said */
 	unsigned noticed;                 /* POST_* begun since it was settled last */
 	bool more;                        /* there are such */
 	bool deferred;                    /* an earlier part of the recipients left some deferred */

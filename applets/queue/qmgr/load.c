@@ -24,8 +24,11 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "conf/params.h"
+#include "queue/queue_change.h"
+#include "queue/queue_hold.h"
 #include "applets/queue/qmgr/job.h"
 #include "applets/queue/qmgr/qmgr.h"
+#include "applets/queue/qmgr/settle.h"
 
 enum {
 	RING_SIZE = 16384, /* notices kept; beyond, a sweep finds the rest */
@@ -200,6 +203,23 @@ static bool is_too_late(const struct queue_entry *e)
 	return e->next_try > qmgr_now() + most + CLOCK_STEP_SECONDS;
 }
 
+/* let_go - postsuper -r had it on hold for a moment, and was killed */
+static void let_go(struct qmgr *m, const struct queue_entry *e)
+{
+	if (e->next_try == QUEUE_REQUEUE_HOLD && !queue_requeue_under_way(m->queue)) {
+		queue_set_state(m->queue, e->id, QUEUE_INCOMING, 0);
+		m->load.sweep_again = true; /* which finds it, when that is committed */
+		settle_soon(m);
+	}
+}
+
+/* is_tried - does the sweep ask for this message, which waits? */
+static bool is_tried(const struct load *l, const struct queue_entry *e)
+{
+	/* Who puts mail in anew and reloads means it to go by the new settings. */
+	return l->flush || (l->again && (e->flags & QUEUE_F_REQUEUED) != 0);
+}
+
 /* is_wanted - does the sweep pick up this message? */
 static bool is_wanted(struct qmgr *m, const struct queue_entry *e)
 {
@@ -209,8 +229,10 @@ static bool is_wanted(struct qmgr *m, const struct queue_entry *e)
 	case QUEUE_INCOMING:
 		return true;
 	case QUEUE_DEFERRED:
-		return l->flush || is_too_late(e);
+		return is_tried(l, e) || is_too_late(e);
 	case QUEUE_HOLD:
+		let_go(m, e);
+		break;
 	case QUEUE_CORRUPT:
 		break;
 	}
@@ -224,6 +246,7 @@ static void end_sweep(struct qmgr *m)
 
 	l->sweeping = false;
 	l->swept = true;
+	l->again = false;
 	if (l->sweep_again) {
 		l->sweep_again = false;
 		l->flush_again = false;
@@ -452,6 +475,7 @@ void load_start(struct qmgr *m)
 	clean(m);
 	queue_keep_reserve(m->queue);
 	m->load.starting = true;
+	m->load.again = m->service.again;
 	sweep(m, false);
 	loop_timer(m->loop, &m->load.scan_timer, param.queue_run_delay * 1000, on_scan, m);
 }

@@ -26,6 +26,7 @@ struct load {
 	char *sites[16]; /* to be flushed, one after the other */
 	size_t site_count;
 	queue_id site_at;          /* of the first of them */
+	bool again;                /* the sweep after a reload: what was put in anew is tried */
 	bool flushing;             /* what is picked up now was asked for */
 	struct queue_entry due_at; /* deferred mail is picked up to here */
 	int64_t due_timer_at;      /* seconds since 1970 the timer is set for; 0 not set */

@@ -101,16 +101,18 @@ static int64_t waited(struct qmgr *m, const struct job *j)
 }
 
 /* is_expired - is it time to give up? Says so in the log */
-static bool is_expired(struct qmgr *m, const struct job *j)
+static bool is_expired(struct qmgr *m, struct job *j)
 {
 	int64_t lifetime =
 		*j->sender == '\0' ? param.bounce_queue_lifetime : param.maximal_queue_lifetime;
 	bool forced = (j->flags & QUEUE_F_EXPIRE) != 0;
 	char id[QUEUE_ID_TEXT];
 
-	if (!forced && waited(m, j) < lifetime) {
-		return false;
+	/* Of its other recipients it was said already. */
+	if (j->expired || (!forced && waited(m, j) < lifetime)) {
+		return j->expired;
 	}
+	j->expired = true;
 	queue_id_text(j->id, id);
 	log_info("%s: from=<%s>, status=%s, returned to sender", id, j->sender,
 		forced ? "force-expired" : "expired");
@@ -126,6 +128,10 @@ static int64_t retry_time(struct qmgr *m, const struct job *j)
 {
 	int64_t wait = waited(m, j);
 
+	/* Put in anew it has waited since, whenever it came. */
+	if ((j->flags & QUEUE_F_REQUEUED) != 0 && qmgr_now() - queue_id_time(j->id) < wait) {
+		wait = qmgr_now() - queue_id_time(j->id);
+	}
 	if (wait < param.minimal_backoff_time) {
 		wait = param.minimal_backoff_time;
 	}
