@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "db/db_combine.h"
 #include "db/db_impl.h"
 
 _Static_assert(SQLITE_VERSION_NUMBER >= 3051003,
@@ -381,6 +382,11 @@ const char *db_column_name(struct db_stmt *s, int column)
 	const char *name = sqlite3_column_name(s->handle, column);
 
 	return name != NULL ? name : "";
+}
+
+struct db_written db_written(struct db *db)
+{
+	return db_combine_written(db->handle);
 }
 
 int64_t db_changes(struct db *db)

@@ -105,6 +105,14 @@ bool db_is_null(struct db_stmt *s, int column);
 int db_columns(struct db_stmt *s);
 const char *db_column_name(struct db_stmt *s, int column);
 
+/*
+ * What this handle has written so far, to the database and its log: of one opened with DB_COMBINE.
+ */
+struct db_written {
+	int64_t bytes, syncs;
+};
+struct db_written db_written(struct db *db);
+
 int64_t db_changes(struct db *db); /* rows changed by the last statement */
 int64_t db_last_rowid(struct db *db);
 

@@ -28,21 +28,33 @@
 
 enum { GATHER = 64 * 1024 };
 
-/* The log as SQLite sees it; the real file's own struct comes behind. */
+/*
+ * The log as SQLite sees it; the real file's own struct comes behind. The database is one without
+ * anything gathered: what is written to either is counted.
+ */
 struct log_file {
 	sqlite3_file base;
 	sqlite3_file *real;
+	struct db_written written;
 	char *data; /* gathered, GATHER bytes of room */
 	int len;
 	sqlite3_int64 at; /* where data belongs */
 };
+
+static int file_write(sqlite3_file *file, const void *from, int len, sqlite3_int64 at)
+{
+	struct log_file *f = (struct log_file *)file;
+
+	f->written.bytes += len;
+	return f->real->pMethods->xWrite(f->real, from, len, at);
+}
 
 static int flush(struct log_file *f)
 {
 	int rc = SQLITE_OK;
 
 	if (f->len > 0) {
-		rc = f->real->pMethods->xWrite(f->real, f->data, f->len, f->at);
+		rc = file_write(&f->base, f->data, f->len, f->at);
 	}
 	f->len = 0;
 	return rc;
@@ -80,7 +92,7 @@ static int log_write(sqlite3_file *file, const void *from, int len, sqlite3_int6
 		}
 	}
 	if (len > GATHER) {
-		return f->real->pMethods->xWrite(f->real, from, len, at);
+		return file_write(file, from, len, at);
 	}
 	if (f->data == NULL) {
 		f->data = mem_realloc(NULL, GATHER); /* not cleared: untouched it costs nothing */
@@ -106,6 +118,7 @@ static int log_sync(sqlite3_file *file, int flags)
 	struct log_file *f = (struct log_file *)file;
 	int rc = flush(f);
 
+	f->written.syncs++;
 	return rc == SQLITE_OK ? f->real->pMethods->xSync(f->real, flags) : rc;
 }
 
@@ -175,21 +188,71 @@ static const sqlite3_io_methods log_methods = {
 	.xDeviceCharacteristics = log_device,
 };
 
-/* vfs_open - a log gets our methods; every other file is the real one in its place */
+/* ---- The database: what it has beyond a log ---- */
+
+static int file_shm_map(sqlite3_file *file, int page, int size, int extend, void volatile **out)
+{
+	struct log_file *f = (struct log_file *)file;
+
+	return f->real->pMethods->xShmMap(f->real, page, size, extend, out);
+}
+
+static int file_shm_lock(sqlite3_file *file, int offset, int n, int flags)
+{
+	struct log_file *f = (struct log_file *)file;
+
+	return f->real->pMethods->xShmLock(f->real, offset, n, flags);
+}
+
+static void file_shm_barrier(sqlite3_file *file)
+{
+	struct log_file *f = (struct log_file *)file;
+
+	f->real->pMethods->xShmBarrier(f->real);
+}
+
+static int file_shm_unmap(sqlite3_file *file, int remove)
+{
+	struct log_file *f = (struct log_file *)file;
+
+	return f->real->pMethods->xShmUnmap(f->real, remove);
+}
+
+static const sqlite3_io_methods file_methods = {
+	.iVersion = 2,
+	.xClose = log_close,
+	.xRead = log_read,
+	.xWrite = file_write,
+	.xTruncate = log_truncate,
+	.xSync = log_sync,
+	.xFileSize = log_size,
+	.xLock = log_lock,
+	.xUnlock = log_unlock,
+	.xCheckReservedLock = log_reserved,
+	.xFileControl = log_control,
+	.xSectorSize = log_sector,
+	.xDeviceCharacteristics = log_device,
+	.xShmMap = file_shm_map,
+	.xShmLock = file_shm_lock,
+	.xShmBarrier = file_shm_barrier,
+	.xShmUnmap = file_shm_unmap,
+};
+
+/* vfs_open - a log and a database get our methods; every other file is the real one */
 static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *flags_r)
 {
 	sqlite3_vfs *real = vfs->pAppData;
 	struct log_file *f = (struct log_file *)file;
 	int rc;
 
-	if ((flags & SQLITE_OPEN_WAL) == 0) {
+	if ((flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_DB)) == 0) {
 		return real->xOpen(real, name, file, flags, flags_r);
 	}
 	memset(f, 0, sizeof(*f));
 	f->real = (sqlite3_file *)(f + 1);
 	rc = real->xOpen(real, name, f->real, flags, flags_r);
 	if (f->real->pMethods != NULL) {
-		f->base.pMethods = &log_methods;
+		f->base.pMethods = flags & SQLITE_OPEN_WAL ? &log_methods : &file_methods;
 	}
 	return rc;
 }
@@ -205,6 +268,28 @@ static struct log_file *log_of(sqlite3 *handle)
 		return NULL;
 	}
 	return (struct log_file *)file;
+}
+
+static void add_written(sqlite3 *handle, int which, struct db_written *sum)
+{
+	sqlite3_file *file = NULL;
+
+	if (sqlite3_file_control(handle, "main", which, &file) == SQLITE_OK && file != NULL &&
+		(file->pMethods == &log_methods || file->pMethods == &file_methods)) {
+		const struct log_file *f = (const struct log_file *)file;
+
+		sum->bytes += f->written.bytes;
+		sum->syncs += f->written.syncs;
+	}
+}
+
+struct db_written db_combine_written(sqlite3 *handle)
+{
+	struct db_written sum = { 0, 0 };
+
+	add_written(handle, SQLITE_FCNTL_FILE_POINTER, &sum);
+	add_written(handle, SQLITE_FCNTL_JOURNAL_POINTER, &sum);
+	return sum;
 }
 
 /* forget - the transaction was rolled back */

@@ -184,7 +184,10 @@ int queue_commit_write(struct queue *q)
 	if (db_run(q->db, Q_COMMIT, "") != 0) {
 		queue_set_error(q);
 		db_rollback(q->db);
+		q->mails = 0;
 		rc = -1;
+	} else {
+		queue_wear_add(q);
 	}
 	queue_unlock(q);
 	return rc;
@@ -193,6 +196,7 @@ int queue_commit_write(struct queue *q)
 void queue_rollback_write(struct queue *q)
 {
 	db_rollback(q->db);
+	q->mails = 0;
 	queue_unlock(q);
 }
 

@@ -74,6 +74,9 @@ void queue_copy_recipient(
 /* A row of a message (queue_recipient.c); inside a transaction. 0, or -1. */
 int queue_insert_recipient(struct queue *q, queue_id id, const struct queue_recipient *r);
 
+/* queue_wear.c: in the turn, after a commit. */
+void queue_wear_add(struct queue *q);
+
 /* queue_id.c */
 void queue_id_load(struct queue *q); /* after opening, under the lock */
 /* Ids of q are above all that the other part knows. */

@@ -92,8 +92,10 @@ struct queue {
 	int pooled;
 	bool clock_wrong; /* an id had to be above what the clock says: keep it in the database */
 
-	bool reading;       /* between queue_read_begin() and queue_read_end() */
-	queue_id cached_id; /* whose chunk cached_n is in cache */
+	struct db_written counted; /* of what this handle has written */
+	int64_t mails;             /* committed by it, and not counted yet */
+	bool reading;              /* between queue_read_begin() and queue_read_end() */
+	queue_id cached_id;        /* whose chunk cached_n is in cache */
 	int64_t cached_n;
 	struct buf cache;
 };

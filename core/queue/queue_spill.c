@@ -50,6 +50,7 @@ static int copy(struct queue *disk, struct queue *memory, queue_id id)
 	if (there != 0) {
 		return there < 0 ? queue_set_error(disk) : 0;
 	}
+	disk->mails++;
 	if (copy_rows(disk, Q_PUT_CHUNK, memory,
 		    db_start(memory->db, Q_TAKE_CHUNKS, "ii", from, end)) != 0 ||
 		copy_rows(disk, Q_PUT_RECIPIENT, memory,

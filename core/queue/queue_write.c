@@ -440,6 +440,7 @@ static int insert_message(const struct queue_message *m)
 		log_error("%s: a message of this id is in the queue already", db_error(q->db));
 		return 0;
 	}
+	q->mails++;
 	if (m->data.len > 0 &&
 		db_run(q->db, Q_CHUNK_ADD, "ib", queue_chunk_key(m->env.id, m->chunks),
 			(const void *)m->data.data, m->data.len) != 0) {

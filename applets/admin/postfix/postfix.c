@@ -25,6 +25,9 @@
 #include "conf/dovecot/dovecot_conf.h"
 #include "conf/main_cf.h"
 #include "conf/params.h"
+#include "queue/queue.h"
+#include "queue/queue_parts.h"
+#include "queue/queue_wear.h"
 #include "applets/daemon/master_lock.h"
 #include "applets/daemon/privileges.h"
 #include "applets/daemon/spawn.h"
@@ -287,6 +290,40 @@ static int cmd_flush(void)
 	return run_applet("postqueue", args);
 }
 
+/* say_wear - what a part of the queue has written since its files were made */
+static void say_wear(const char *dir, const char *where)
+{
+	struct queue_wear w;
+	char since[32] = "";
+	struct tm tm;
+	time_t when;
+
+	if (queue_wear(dir, &w) != 0 || w.since == 0) {
+		return;
+	}
+	when = (time_t)w.since;
+	if (localtime_r(&when, &tm) != NULL) {
+		strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S", &tm);
+	}
+	script_info(
+		"the queue %s: %lld mails since %s, for them %lld bytes written and %lld syncs: "
+		"%lld bytes a mail",
+		where, (long long)w.mails, since, (long long)w.bytes, (long long)w.syncs,
+		(long long)(w.mails > 0 ? w.bytes / w.mails : w.bytes));
+}
+
+static void say_all_wear(void)
+{
+	struct buf dir = BUF_INIT;
+
+	buf_addf(&dir, "%s/" QUEUE_SUBDIR, param.queue_directory);
+	say_wear(buf_str(&dir), "on the disk");
+	buf_reset(&dir);
+	queue_memory_directory(param.queue_directory, &dir);
+	say_wear(buf_str(&dir), "in memory");
+	buf_free(&dir);
+}
+
 static int cmd_status(void)
 {
 	pid_t pid = running();
@@ -299,6 +336,9 @@ static int cmd_status(void)
 	if (G.elsewhere.len > 0) {
 		script_warn("with queue_directory = %s, and main.cf has %s", buf_str(&G.elsewhere),
 			param.queue_directory);
+	}
+	if (G.verbose > 0) {
+		say_all_wear();
 	}
 	return 0;
 }

@@ -26,6 +26,7 @@
 #include "conf/params.h"
 #include "queue/queue_change.h"
 #include "queue/queue_hold.h"
+#include "queue/queue_parts.h"
 #include "applets/queue/qmgr/job.h"
 #include "applets/queue/qmgr/qmgr.h"
 #include "applets/queue/qmgr/settle.h"
@@ -451,6 +452,12 @@ static void clean(struct qmgr *m)
 	}
 }
 
+void load_spill(struct qmgr *m)
+{
+	/* All: writers that a reload has not reached yet still put mail into memory. */
+	(void)queue_spill(m->queue, strcmp(param.queue_durability, "strict") == 0);
+}
+
 static void on_scan(struct timer *t)
 {
 	struct qmgr *m = t->owner;
@@ -460,6 +467,7 @@ static void on_scan(struct timer *t)
 		log_fatal("another process found the queue damaged: starting anew to look at it");
 	}
 	queue_rescue(m->queue); /* what a full disk left of it at the start */
+	load_spill(m);
 	/* From the first again: the clock may have been set back. */
 	memset(&l->due_at, 0, sizeof(l->due_at));
 	l->due_timer_at = 0;

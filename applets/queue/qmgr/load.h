@@ -36,6 +36,8 @@ struct load {
 };
 
 void load_start(struct qmgr *m);
+/* Out of memory to the disk: what waits, or all that another setting left there. */
+void load_spill(struct qmgr *m);
 void load_free(struct qmgr *m);
 void load_new(struct qmgr *m, const queue_id *ids, size_t count);
 void load_scan(struct qmgr *m); /* look through the whole queue soon */

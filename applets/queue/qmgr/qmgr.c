@@ -16,14 +16,11 @@
  */
 #include "applets/queue/qmgr/qmgr.h"
 
-#include <string.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/params.h"
 #include "map/map.h"
-#include "queue/queue_parts.h"
 #include "route/resolve.h"
 #include "applets/applets.h"
 #include "applets/queue/qmgr/dispatch.h"
@@ -94,18 +91,12 @@ static void on_wakeup(struct service *s)
 	}
 }
 
-/* spill - what waits in memory, or all that another setting left there */
-static void spill(struct qmgr *m)
-{
-	(void)queue_spill(m->queue, strcmp(param.queue_durability, "strict") == 0);
-}
-
 /* begin - this process is the queue manager from here on */
 static void begin(struct qmgr *m)
 {
 	m->running = true;
 	queue_rescue(m->queue);
-	spill(m);
+	load_spill(m);
 	m->started = qmgr_now();
 	clock_steps_look(&m->clock, m->started, clock_steady());
 	m->start_id = queue_id_new(m->queue);
