@@ -6,6 +6,9 @@
  *	recipients	id, address, original, domain, dsn, reason
  *	destinations	domain, messages, recipients, oldest, next_try, reason (of one of them)
  *
+ *	deliveries	id, time, sender, recipient, domain, status (delivered, relayed, bounced), dsn,
+ *			reason: of the last day, where delivery_history_limit has them kept
+ *
  * Times are seconds since 1970; id is what mailq shows. The views are temporary ones of this
  * connection: nothing of them is in the file.
  */
@@ -20,6 +23,7 @@
 #include "base/str.h"
 #include "db/db_open.h"
 #include "queue/queue.h"
+#include "queue/queue_history.h"
 #include "queue/queue_parts.h"
 
 static const char views[] =
@@ -100,6 +104,29 @@ static int join_parts(struct db *db, const char *queue_directory)
 	return rc == 0 ? db_exec(db, there ? two : one) : -1;
 }
 
+/* add_history - the view of what was delivered, empty where nothing is kept; 0 or -1 */
+static int add_history(struct db *db, const char *queue_directory)
+{
+	static const char none[] =
+		"CREATE TEMP VIEW deliveries AS SELECT '' AS id, 0 AS time, '' AS sender,"
+		" '' AS recipient, '' AS domain, '' AS status, '' AS dsn, '' AS reason WHERE 0";
+	static const char some[] =
+		"CREATE TEMP VIEW deliveries AS SELECT printf('%010llX', id) AS id, time, sender,"
+		" recipient, lower(substr(recipient,"
+		" length(rtrim(recipient, replace(recipient, '@', ''))) + 1)) AS domain,"
+		" status, dsn, reason FROM history.delivery"
+		" WHERE time > CAST(strftime('%s', 'now') AS INTEGER) - 86400";
+	struct buf path = BUF_INIT;
+	bool there;
+	int rc;
+
+	queue_history_path(queue_directory, &path);
+	there = access(buf_str(&path), R_OK) == 0;
+	rc = there ? db_attach(db, buf_str(&path), "history") : 0;
+	buf_free(&path);
+	return rc == 0 ? db_exec(db, there ? some : none) : -1;
+}
+
 int queue_select(const char *queue_directory, const char *sql,
 	int (*row)(void *arg, int count, const char *const *columns), void *arg, char **error_r)
 {
@@ -123,8 +150,8 @@ int queue_select(const char *queue_directory, const char *sql,
 	if (db == NULL) {
 		return -1;
 	}
-	if (join_parts(db, queue_directory) == 0 && db_exec(db, views) == 0 &&
-		(s = db_prepare(db, sql)) != NULL) {
+	if (join_parts(db, queue_directory) == 0 && add_history(db, queue_directory) == 0 &&
+		db_exec(db, views) == 0 && (s = db_prepare(db, sql)) != NULL) {
 		rc = rows(s, row, arg);
 	}
 	if (rc != 0) {

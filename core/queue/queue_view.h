@@ -10,6 +10,7 @@
  *	queue		a row a message
  *	recipients	a row a recipient that is not done
  *	destinations	a row a domain that something waits for
+ *	deliveries	a row a recipient that was delivered or bounced in the last day
  *
  * The parts of the queue are opened for reading alone. sql is one SELECT (or WITH, VALUES). row()
  * is called for the names of the columns, then for each row; it returns 0, or -1 to stop. 0, or -1

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "conf/params.h"
 #include "ipc/delivery_log.h"
+#include "applets/queue/qmgr/history.h"
 #include "applets/queue/qmgr/notice.h"
 #include "applets/queue/qmgr/post.h"
 #include "applets/queue/qmgr/qmgr.h"
@@ -142,6 +143,7 @@ static void take(
 		set_result(r, param.soft_bounce ? RCPT_DEFERRED : RCPT_BOUNCED, a);
 		break;
 	}
+	history_note(m, j, r, a);
 }
 
 /* on_copied - the copy is whole, or failed */

@@ -24,6 +24,7 @@
 #include "route/resolve.h"
 #include "applets/applets.h"
 #include "applets/queue/qmgr/dispatch.h"
+#include "applets/queue/qmgr/history.h"
 #include "applets/queue/qmgr/load.h"
 #include "applets/queue/qmgr/settle.h"
 #include "applets/queue/qmgr/qmgr_sockets.h"
@@ -133,6 +134,7 @@ static void free_all(struct qmgr *m)
 	load_free(m);
 	arena_free(&m->scratch);
 	arena_free(&m->routing);
+	history_free(m);
 	queue_close(m->queue); /* the last to close leaves one file without a log */
 	succession_free(m);
 	service_free(&m->service);

@@ -37,6 +37,7 @@
  *	verify/		address probes: who asks, what is known, what comes back
  *	job_answer.c	what an answer means for a recipient
  *	settle_touch.c	what had an answer is settled at the end of the turn
+ *	history.c	what was delivered in the last day
  *	notice.c	bounces, delay warnings, success reports
  *	post.c		such a message on its way into the queue
  *	job.c		active messages and their recipients in memory; request.c: some of those
@@ -81,6 +82,8 @@ struct qmgr {
 	struct peers control, showq;
 	struct verify *verify; /* verify/; NULL: nobody has asked yet */
 	size_t probe_count;    /* jobs that are probes */
+	struct queue_history *history; /* or NULL: none yet */
+	struct timer history_timer;
 
 	bool running; /* this process is the queue manager (queue_claim) */
 	bool stopping;
