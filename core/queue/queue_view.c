@@ -6,8 +6,8 @@
  *	recipients	id, address, original, domain, dsn, reason
  *	destinations	domain, messages, recipients, oldest, next_try, reason (of one of them)
  *
- *	deliveries	id, time, sender, recipient, domain, status (delivered, relayed, bounced), dsn,
- *			reason: of the last day, where delivery_history_limit has them kept
+ *	deliveries	id, time, sender, recipient, domain, status (delivered, relayed, bounced),
+ *			dsn, reason: of the last day, where delivery_history_limit has them kept
  *
  * Times are seconds since 1970; id is what mailq shows. The views are temporary ones of this
  * connection: nothing of them is in the file.

@@ -356,6 +356,23 @@ static void list_ports(void)
 	list_endpoints(&config);
 }
 
+/* list_classes - words of notify_classes that have no effect */
+static void list_classes(void)
+{
+	struct slice rest = slice_of(param.notify_classes), word;
+
+	while ((word = slice_word(&rest, ", \t\r\n")).ptr != NULL) {
+		if (slice_ieq(word, "data")) {
+			script_info(
+				"notify_classes: data has no effect: no error is of that class");
+		} else if (!list_has_slice("bounce, 2bounce, delay, policy, protocol, resource, "
+					   "software",
+				   word)) {
+			script_info("notify_classes: %.*s is no class", (int)word.len, word.ptr);
+		}
+	}
+}
+
 int check_system(bool warnings, bool verbose)
 {
 	script_count(!warnings);
@@ -380,6 +397,7 @@ int check_system(bool warnings, bool verbose)
 		script_info("TLS: versions 1.0 to 1.2 (there is no TLS 1.3 in this build)");
 		script_info("AUTH: smtpd_sasl_mechanism_filter allows %s",
 			param.smtpd_sasl_mechanism_filter);
+		list_classes();
 		if (script_worst() < 2) {
 			list_ports();
 		}

@@ -160,6 +160,19 @@ static void next_turn(struct timer *t)
 	loop_at_end(d->loop, &d->commit_hook, turn_ends, d);
 }
 
+/* commit_soon - one more message has ended */
+static void commit_soon(struct smtpd *d)
+{
+	if (d->waiting++ == 0) {
+		d->waiting_since = clock_us();
+	}
+	if (d->loop == NULL) {
+		run_commit(d);
+	} else if (d->commit_timer.slot == 0) {
+		loop_at_end(d->loop, &d->commit_hook, turn_ends, d);
+	}
+}
+
 /* committed - from queue_commit(): this message is safe, or not */
 static void committed(void *arg, bool ok)
 {
@@ -259,14 +272,13 @@ static void end_queued(struct smtpd_session *s)
 	put_envelope(i, s);
 	i->ended = true;
 	queue_end(i->message, committed, i);
-	if (i->d->waiting++ == 0) {
-		i->d->waiting_since = clock_us();
-	}
-	if (i->d->loop == NULL) {
-		run_commit(i->d);
-	} else if (i->d->commit_timer.slot == 0) {
-		loop_at_end(i->d->loop, &i->d->commit_hook, turn_ends, i->d);
-	}
+	commit_soon(i->d);
+}
+
+void intake_notice(struct smtpd *d, struct queue_message *m)
+{
+	queue_end(m, NULL, NULL);
+	commit_soon(d);
 }
 
 void intake_submit(struct intake *i, const struct smtpd_session *s)

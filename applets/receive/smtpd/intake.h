@@ -22,6 +22,8 @@ typedef void intake_done_fn(struct smtpd_session *s, bool ok, const char *id_tex
  * are added. done() will be called, in this turn or a later one.
  */
 void intake_end(struct intake *i, intake_done_fn *done);
+/* A message of our own that is whole: with the next commit. */
+void intake_notice(struct smtpd *d, struct queue_message *m);
 /* Give it up; one that waits for its commit is only told that its session is gone. */
 void intake_abort(struct intake *i);
 /* The transaction is over, or given up: MAIL FROM has to be given again. */

@@ -16,6 +16,7 @@
 #include "conf/params.h"
 #include "proto/smtp.h"
 #include "queue/queue_message.h"
+#include "applets/receive/smtpd/transcript.h"
 
 enum { REPLY_MAX = 1200, DELAY_FACTOR_MAX = 10 };
 
@@ -128,6 +129,7 @@ void session_reply(struct smtpd_session *s, const char *fmt, ...)
 		delay_reply(s);
 	}
 	log_debug(1, "> %s[%s]: %s", s->io->peer.host, s->io->peer.addr, text);
+	transcript_out(s, text);
 	smtp_put_reply(s->out, text);
 	/* RFC 5321 3.8: these end the connection. */
 	if (strncmp(text, "421", 3) == 0 || strncmp(text, "521", 3) == 0) {

@@ -58,14 +58,13 @@ struct smtpd_session {
 	bool delayed;   /* held waits for the delay */
 	bool skip_line; /* the rest of a line that was too long */
 	bool esmtp;
-	bool pipelined;    /* input stood behind a command that ends its group */
-	bool shutdown;     /* close when this transaction is over */
-	bool lost;         /* the end was logged */
-	bool counted;      /* in d->clients */
-	const char *where; /* last command, for the log */
-	char *helo;        /* NULL none */
-	char *denied;      /* the client list said no at connect: its reply */
-	unsigned errors, junk;
+	bool pipelined;             /* input stood behind a command that ends its group */
+	bool shutdown;              /* close when this transaction is over */
+	bool lost, counted;         /* the end was logged; in d->clients */
+	const char *where;          /* last command, for the log */
+	char *helo;                 /* NULL none */
+	char *denied;               /* the client list said no at connect: its reply */
+	unsigned errors, junk, met; /* met: classes of errors that are told (transcript.h) */
 	struct {
 		unsigned good, all;
 	} counts[VERBS];
@@ -81,6 +80,7 @@ struct smtpd_session {
 	bool trusts_lf, is_local;     /* what DATA has to know of the client */
 	const char *argument;         /* in scratch: VRFY's, as given */
 	struct pending_rcpt *pending; /* in scratch: the recipient being checked */
+	struct buf transcript;        /* for postmaster (transcript.h) */
 	struct transaction tx;
 };
 

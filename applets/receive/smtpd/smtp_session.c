@@ -26,6 +26,7 @@
 #include "applets/receive/smtpd/sasl_exchange.h"
 #include "applets/receive/smtpd/session_state.h"
 #include "applets/receive/smtpd/smtpd.h"
+#include "applets/receive/smtpd/transcript.h"
 
 enum { OUT_HIGH = 65536 };
 
@@ -172,6 +173,7 @@ static void close_session(void *session)
 	map_wait_end(&s->wait);
 	auth_reset(s);
 	session_reset_mail(s);
+	transcript_end(s);
 	if (s->counted) {
 		log_counts(s);
 		count_client(s->d, s->io->peer.addr, -1);
@@ -321,6 +323,7 @@ static void run_command(struct smtpd_session *s, const struct said *said, const 
 	const enum verb v = said->v;
 
 	log_debug(1, "< %s[%s]: %.*s", s->io->peer.host, s->io->peer.addr, (int)line.len, line.ptr);
+	transcript_in(s, line, v == VERB_AUTH);
 	if (said->verb.len == 0 || memchr(line.ptr, '\0', line.len) != NULL) {
 		session_reply(s, "500 5.5.2 Error: bad syntax");
 		s->errors++;
@@ -439,6 +442,7 @@ static bool take_line(struct smtpd_session *s, struct buf *in)
 	}
 	buf_consume(in, len + 1);
 	if (s->state == ST_AUTH) {
+		transcript_in(s, line, true);
 		auth_response(s, line);
 		return true;
 	}

@@ -33,6 +33,7 @@
 #include "applets/daemon/certificate.h"
 #include "applets/daemon/service.h"
 #include "applets/applets.h"
+#include "applets/receive/smtpd/transcript.h"
 
 enum { IN_HIGH = 128 * 1024 };
 
@@ -230,6 +231,7 @@ static void set_up(struct smtpd *d)
 	}
 	d->forbidden = forbidden_tables();
 	if (!d->stand_alone) {
+		d->told = transcript_classes();
 		open_queue(d);
 		open_auth(d);
 	}

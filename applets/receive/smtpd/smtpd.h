@@ -28,6 +28,7 @@
  *	sasl_exchange.c	AUTH and STARTTLS
  *	restrictions.c	restriction lists at each stage, log lines of rejections
  *	intake.c	where messages go: queue.db with group commit, or submission
+ *	transcript.c	sessions with errors, for postmaster
  *	session_state.c	states, replies, counts
  */
 
@@ -51,7 +52,8 @@ struct smtpd {
 	bool lmtp;
 	bool stand_alone; /* one trusted session on stdin and stdout (sendmail -bs) */
 	bool tls_offered, tls_required;
-	bool broken; /* queue.db cannot be used any more */
+	unsigned told; /* classes of errors that postmaster hears of (transcript.h) */
+	bool broken;   /* queue.db cannot be used any more */
 	void (*on_broken)(struct smtpd *d);
 
 	struct loop_hook commit_hook;
