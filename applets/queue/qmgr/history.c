@@ -27,8 +27,8 @@ void history_note(
 		.dsn = a->dsn,
 		.reason = a->text };
 
-	/* Nobody could ask for them without views. */
-	if (!FEATURE_SQL || param.delivery_history_limit == 0) {
+	/* Nobody could ask for them without views; to verify an address delivers nothing. */
+	if (!FEATURE_SQL || param.delivery_history_limit == 0 || (j->flags & QUEUE_F_VERIFY) != 0) {
 		return;
 	}
 	if (r->state == RCPT_BOUNCED) {

@@ -80,8 +80,8 @@ struct qmgr {
 	struct succession succession;
 	struct mirror mirror;
 	struct peers control, showq;
-	struct verify *verify; /* verify/; NULL: nobody has asked yet */
-	size_t probe_count;    /* jobs that are probes */
+	struct verify *verify;         /* verify/; NULL: nobody has asked yet */
+	size_t probe_count;            /* jobs that are probes */
 	struct queue_history *history; /* or NULL: none yet */
 	struct timer history_timer;
 
