@@ -16,20 +16,21 @@
 #include "queue/queue_parts.h"
 
 /*
- * is_ours - a directory in memory that nobody else can have put there or writes to. 1; 0 there is
- * none; -1 with *why
+ * is_ours - a directory in memory that belongs to the owner of the queue alone, whom root's agents
+ * read for. 1; 0 there is none; -1 with *why
  */
-static int is_ours(const char *dir, struct buf *why)
+static int is_ours(const char *dir, const struct queue *disk, struct buf *why)
 {
-	struct stat st;
+	struct stat st, owner;
 
 	if (lstat(dir, &st) != 0) {
 		buf_addf(why, "%s: %s", dir, strerror(errno));
 		return errno == ENOENT ? 0 : -1;
 	}
-	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
-		buf_addf(why, "%s: not a directory of uid %u that is closed to all others", dir,
-			(unsigned)geteuid());
+	if (stat(disk->dir, &owner) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != owner.st_uid ||
+		(st.st_mode & 077) != 0) {
+		buf_addf(why, "%s: not a directory of %s's owner that is closed to all others", dir,
+			disk->dir);
 		return -1;
 	}
 	if (!queue_is_memory(dir)) {
@@ -41,8 +42,8 @@ static int is_ours(const char *dir, struct buf *why)
 }
 
 /* open_memory - the part in memory; NULL without *error_r: there is none, and need not be */
-static struct queue *open_memory(
-	const char *queue_directory, enum queue_open_mode mode, bool wanted, char **error_r)
+static struct queue *open_memory(const char *queue_directory, const struct queue *disk,
+	enum queue_open_mode mode, bool wanted, char **error_r)
 {
 	struct buf dir = BUF_INIT, path = BUF_INIT, why = BUF_INIT;
 	struct queue *q = NULL;
@@ -54,7 +55,7 @@ static struct queue *open_memory(
 		(void)mkdir(buf_str(&dir), 0700);
 	}
 	buf_addf(&path, "%s/queue.db", buf_str(&dir));
-	have = is_ours(buf_str(&dir), &why);
+	have = is_ours(buf_str(&dir), disk, &why);
 	if (have > 0 && (mode != QUEUE_CREATE || !wanted) && access(buf_str(&path), F_OK) != 0) {
 		have = 0;
 	} else if (have > 0) {
@@ -102,7 +103,7 @@ struct queue *queue_open_below(
 		return NULL;
 	}
 	*error_r = NULL;
-	memory = open_memory(queue_directory, mode, durability != QUEUE_STRICT, error_r);
+	memory = open_memory(queue_directory, disk, mode, durability != QUEUE_STRICT, error_r);
 	if (*error_r != NULL) {
 		queue_close(disk);
 		return NULL;
