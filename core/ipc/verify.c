@@ -99,7 +99,7 @@ static bool on_answer(struct stream *s, struct wire *w)
 	uint64_t serial = wire_get_int(w), status = wire_get_int(w);
 	const char *dsn = wire_get_str(w), *text = wire_get_str(w);
 
-	if (!wire_ok(w) || status > VERIFY_TODO) {
+	if (!wire_ok(w) || status > VERIFY_PENDING) {
 		return false;
 	}
 	while (q != NULL && q->serial != serial) {

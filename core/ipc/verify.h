@@ -20,12 +20,12 @@ enum verify_status {
 	VERIFY_OK,
 	VERIFY_DEFER,  /* later, says its next host, or it cannot be reached */
 	VERIFY_BOUNCE, /* there is no such address */
-	VERIFY_TODO    /* the probe is on its way */
+	VERIFY_PENDING /* the probe is on its way */
 };
 
 struct verify_answer {
 	enum verify_status status;
-	const char *dsn;  /* "5.1.1"; "" for VERIFY_TODO */
+	const char *dsn;  /* "5.1.1"; "" for VERIFY_PENDING */
 	const char *text; /* what the next host said, or we */
 };
 

@@ -53,6 +53,11 @@ struct queue_envelope {
 	const char *reason; /* why the message as a whole waits, or "" */
 };
 
+/* For initializers: no text but the sender's is given, as of mail of our own. */
+#define QUEUE_ENVELOPE_NO_TEXTS                                                         \
+	.envid = "", .full_name = "", .client_name = "", .client_addr = "", .helo = "", \
+	.proto = "", .sasl_user = "", .reason = ""
+
 struct queue_recipient {
 	int64_t n;                /* number within the message, from 0 */
 	const char *address;      /* where it goes */

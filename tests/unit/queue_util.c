@@ -14,15 +14,7 @@
 #include "queue/queue_write.h"
 #include "unit.h"
 
-static const struct queue_envelope plain = { .sender = "a@example.com",
-	.envid = "",
-	.full_name = "",
-	.client_name = "",
-	.client_addr = "",
-	.helo = "",
-	.proto = "",
-	.sasl_user = "",
-	.reason = "" };
+static const struct queue_envelope plain = { .sender = "a@example.com", QUEUE_ENVELOPE_NO_TEXTS };
 
 struct queue *queue_util_open(const char *dir, enum queue_open_mode mode)
 {

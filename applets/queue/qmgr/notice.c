@@ -142,14 +142,7 @@ static void queue_notice(struct qmgr *m, struct job *j, enum dsn_kind kind, cons
 	const char *log_text)
 {
 	struct queue_envelope env = { .sender = from,
-		.envid = "",
-		.full_name = "",
-		.client_name = "",
-		.client_addr = "",
-		.helo = "",
-		.proto = "",
-		.sasl_user = "",
-		.reason = "",
+		QUEUE_ENVELOPE_NO_TEXTS,
 		.flags = QUEUE_F_BOUNCE | (j->flags & (QUEUE_F_8BIT | QUEUE_F_SMTPUTF8)) };
 	struct queue_recipient rcpt = {
 		.address = to, .original = "", .orcpt = "", .dsn = "", .reason = ""

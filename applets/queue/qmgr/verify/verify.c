@@ -88,7 +88,7 @@ static struct verify *verify_get(struct qmgr *m)
 }
 
 static const struct verify_answer not_known = {
-	.status = VERIFY_TODO, .dsn = "", .text = "Address verification in progress"
+	.status = VERIFY_PENDING, .dsn = "", .text = "Address verification in progress"
 };
 
 static void say(struct peer *p, uint64_t serial, const struct verify_answer *r)
@@ -202,14 +202,7 @@ static const char *or_empty(const char *text)
 static struct queue_message *message_to(struct verify *v, struct arena *a, const char *address)
 {
 	const struct queue_envelope env = { .sender = verify_sender(a),
-		.envid = "",
-		.full_name = "",
-		.client_name = "",
-		.client_addr = "",
-		.helo = "",
-		.proto = "",
-		.sasl_user = "",
-		.reason = "",
+		QUEUE_ENVELOPE_NO_TEXTS,
 		.flags = QUEUE_F_VERIFY | QUEUE_F_PROBE };
 	const struct queue_recipient to = { .address = address,
 		.original = address,
@@ -330,7 +323,7 @@ static bool is_stale(const struct verify_entry *e, int64_t now)
 	int64_t fresh = e->status == VERIFY_OK ? param.address_verify_positive_refresh_time
 					       : param.address_verify_negative_refresh_time;
 
-	return e->status == VERIFY_TODO || e->updated + fresh < now;
+	return e->status == VERIFY_PENDING || e->updated + fresh < now;
 }
 
 /* ask - of a complete address */
@@ -342,10 +335,10 @@ static void ask(struct verify *v, struct peer *p, uint64_t serial, const char *a
 
 	if (!verify_cache_get(v->cache, &a, address, now, &e)) {
 		e = (struct verify_entry){
-			.status = VERIFY_TODO, .dsn = "", .text = not_known.text
+			.status = VERIFY_PENDING, .dsn = "", .text = not_known.text
 		};
 	}
-	if (e.status != VERIFY_TODO) {
+	if (e.status != VERIFY_PENDING) {
 		const struct verify_answer r = { e.status, e.dsn, e.text };
 
 		say(p, serial, &r);

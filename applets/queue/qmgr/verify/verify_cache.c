@@ -188,7 +188,7 @@ bool verify_cache_get(struct verify_cache *c, struct arena *a, const char *addre
 			.updated = db_int(s, 2),
 			.dsn = arena_strdup(a, db_text(s, 3)),
 			.text = arena_strdup(a, db_text(s, 4)) };
-		found = e->status <= VERIFY_TODO && !is_expired(e, now);
+		found = e->status <= VERIFY_PENDING && !is_expired(e, now);
 		db_reset(s);
 	} else if (rc < 0) {
 		trouble(c);

@@ -55,7 +55,7 @@ TEST(verify_cache, keeps_and_expires)
 	c = verify_cache_open();
 	put(c, "good@b.example", VERIFY_OK, 0, NOW);
 	put(c, "bad@b.example", VERIFY_BOUNCE, 0, NOW);
-	put(c, "new@b.example", VERIFY_TODO, NOW, 0);
+	put(c, "new@b.example", VERIFY_PENDING, NOW, 0);
 	CHECK_INT(known(c, "none@b.example", NOW), -1);
 	verify_cache_close(c);
 	c = verify_cache_open();
@@ -67,7 +67,7 @@ TEST(verify_cache, keeps_and_expires)
 	CHECK_INT(known(c, "good@b.example", NOW + 31 * DAY + 1), -1);
 	CHECK_INT(known(c, "bad@b.example", NOW + 3 * DAY), VERIFY_BOUNCE);
 	CHECK_INT(known(c, "bad@b.example", NOW + 3 * DAY + 1), -1);
-	CHECK_INT(known(c, "new@b.example", NOW + 30 * DAY), VERIFY_TODO);
+	CHECK_INT(known(c, "new@b.example", NOW + 30 * DAY), VERIFY_PENDING);
 	verify_cache_clean(c, NOW + 3 * DAY + 1);
 	/* Taken out, and not only passed over. */
 	CHECK_INT(known(c, "bad@b.example", NOW), -1);
